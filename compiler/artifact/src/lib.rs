@@ -1,0 +1,16 @@
+//! What an Oko object file says besides code: its sections, schema and certificate.
+//!
+//! One ELF object holds BPF programs and maps with BTF, which any BPF loader understands, and three sections of our own.
+
+pub mod cert;
+pub mod schema;
+
+pub use cert::{Cert, FilterCert};
+pub use schema::{FilterSchema, NamedType, ParamSchema, ScalarType, Schema, StateSchema};
+
+/// The section with the checked IR as text.
+pub const IR_SECTION: &str = ".oko.ir";
+/// The section with the [`Schema`] as JSON.
+pub const SCHEMA_SECTION: &str = ".oko.schema";
+/// The section with the [`Cert`] as JSON.
+pub const CERT_SECTION: &str = ".oko.cert";

@@ -1,0 +1,1 @@
+//! Lowers checked IR to BPF and writes the object file.

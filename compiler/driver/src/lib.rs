@@ -1,0 +1,1 @@
+//! The Oko compiler as a pure library: sources in, artifact and diagnostics out.

@@ -1,0 +1,1 @@
+//! Name resolution, types with ranges, and lowering of Oko programs to IR.

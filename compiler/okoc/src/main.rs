@@ -1,0 +1,3 @@
+//! The Oko compiler.
+
+fn main() {}

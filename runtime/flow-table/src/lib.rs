@@ -1,0 +1,1 @@
+//! OpenFlow flow tables and their classifier.

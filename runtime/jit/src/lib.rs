@@ -1,0 +1,1 @@
+//! Executable memory, and BPF and IR compiled to native code by Cranelift.

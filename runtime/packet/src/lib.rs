@@ -1,0 +1,1 @@
+//! Extraction of the OpenFlow flow key from a frame.

@@ -1,0 +1,1 @@
+//! Maps that filters keep their state in.

@@ -1,0 +1,1 @@
+//! The sources of Oko's standard library.

@@ -1,0 +1,3 @@
+//! The chores of the Oko repository: set-up, demo, tests, benchmarks.
+
+fn main() {}
