@@ -1,0 +1,3 @@
+//! E04xx: headers and packets.
+
+codes! {}

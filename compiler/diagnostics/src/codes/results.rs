@@ -1,0 +1,3 @@
+//! E06xx: filters, results and events.
+
+codes! {}

@@ -1,0 +1,3 @@
+//! E05xx: state, tables and params.
+
+codes! {}

@@ -1,0 +1,3 @@
+//! E09xx: parts of Oko that this compiler does not have yet.
+
+codes! {}
