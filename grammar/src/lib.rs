@@ -1,0 +1,3 @@
+//! Lexer, grammar and syntax tree of the Oko language.
+
+pub mod ast;
