@@ -1,7 +1,11 @@
 //! BPF: instructions, text form, object files, verifier and interpreter.
 
+pub mod asm;
+pub mod disasm;
 pub mod helper;
+pub mod interp;
 pub mod isa;
 pub mod program;
+pub mod semantics;
 pub mod verified;
 pub mod xdp;
