@@ -1,6 +1,7 @@
 //! The BPF conformance suite (`tests/conformance/`): every case of `tests/` runs on the interpreter and gives its
 //! result, every case of `negative/` is refused by the assembler, the decoder or its result.
 
+#![allow(clippy::unwrap_used, reason = "a broken case file fails the test")]
 use std::{collections::BTreeMap, fs, path::Path};
 
 use oko_bpf::{
