@@ -1,0 +1,36 @@
+//! The array: a value for every index below the capacity, always.
+
+use crate::entry::Found;
+use crate::records::Records;
+use crate::shape::Shape;
+
+#[derive(Debug)]
+pub(crate) struct Array {
+    pub(crate) records: Records,
+    capacity: u32,
+    index_mask: u64,
+}
+
+impl Array {
+    pub(crate) fn new(shape: &Shape) -> Option<Array> {
+        let index_mask = u64::MAX >> (64 - 8 * shape.key_size);
+        Some(Array { records: Records::new(shape)?, capacity: shape.capacity, index_mask })
+    }
+
+    #[inline]
+    pub(crate) fn record(&self, key: &[u64]) -> Option<u32> {
+        let index = key[0] & self.index_mask;
+        u32::try_from(index).ok().filter(|&index| index < self.capacity)
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: &[u64]) -> Found {
+        self.record(key)
+            .map_or(Found::NONE, |record| Found { value: self.records.value(record).as_ptr(), generation: 0 })
+    }
+
+    /// Zeroes all values.
+    pub(crate) fn clear(&self) {
+        (0..self.capacity).for_each(|record| self.records.zero(record));
+    }
+}

@@ -1,0 +1,83 @@
+//! Values seen from outside: pointers, generations and lock words.
+
+use std::hint::spin_loop;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+/// The generation of a place is in the four bytes at this offset from its value.
+pub(crate) const GENERATION_OFFSET: isize = -8;
+
+/// What a look-up answers: two words, returned in registers to generated code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Found {
+    /// The value, 8-byte aligned; null if there is none.
+    pub value: *mut u8,
+    /// The generation of its place ([`generation_of`]).
+    pub generation: u64,
+}
+
+impl Found {
+    /// There is none.
+    pub const NONE: Found = Found { value: std::ptr::null_mut(), generation: 0 };
+
+    /// The value, if there is one.
+    pub fn get(self) -> Option<NonNull<u8>> {
+        NonNull::new(self.value)
+    }
+}
+
+/// The present generation of the place of a value.
+///
+/// # Safety
+///
+/// `value` comes from a look-up in a map that still lives.
+pub unsafe fn generation_of(value: NonNull<u8>) -> u32 {
+    // SAFETY: the bookkeeping word lies before each value of a map, aligned to 8.
+    let generation = unsafe { &*value.as_ptr().offset(GENERATION_OFFSET).cast::<AtomicU32>() };
+    generation.load(Ordering::Acquire)
+}
+
+/// Takes a lock word: waits until it is even, then makes it odd.
+///
+/// # Safety
+///
+/// `word` is a 4-byte aligned lock word in a value of a map that still lives.
+pub unsafe fn lock(word: *mut u32) {
+    // SAFETY: the caller's promise; lock words are accessed atomically by everybody.
+    let word = unsafe { AtomicU32::from_ptr(word) };
+    lock_word(word);
+}
+
+/// Gives a lock word back that the caller holds.
+///
+/// # Safety
+///
+/// As of [`lock`], and the caller holds it.
+pub unsafe fn unlock(word: *mut u32) {
+    // SAFETY: the caller's promise; lock words are accessed atomically by everybody.
+    let word = unsafe { AtomicU32::from_ptr(word) };
+    unlock_word(word);
+}
+
+pub(crate) fn lock_word(word: &AtomicU32) {
+    while !try_lock_word(word) {
+        spin_loop();
+    }
+}
+
+pub(crate) fn try_lock_word(word: &AtomicU32) -> bool {
+    let seen = word.load(Ordering::Relaxed);
+    let taken =
+        seen & 1 == 0 && word.compare_exchange(seen, seen | 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
+    if taken {
+        // Whoever reads one of our writes must see the word odd.
+        fence(Ordering::Release);
+    }
+    taken
+}
+
+pub(crate) fn unlock_word(word: &AtomicU32) {
+    let held = word.load(Ordering::Relaxed);
+    word.store(held.wrapping_add(1), Ordering::Release);
+}

@@ -1,0 +1,64 @@
+//! The keyed hash function of hash tables.
+//!
+//! Keys come from packets, so whoever sends these could aim at one bucket if he knew the function. Each map draws 128
+//! random bits; a word is folded in by a 64×64→128-bit multiplication whose halves are XORed (the step of wyhash and
+//! foldhash). The state is secret at every step, and no output of the function leaves the map.
+
+use std::hash::{BuildHasher, RandomState};
+
+/// The secret of one map.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seed {
+    start: u64,
+    factor: u64,
+}
+
+impl Seed {
+    /// From the system's randomness: two outputs of SipHash under random keys.
+    pub(crate) fn random() -> Seed {
+        let source = RandomState::new();
+        Seed { start: source.hash_one(1_u64), factor: source.hash_one(2_u64) | 1 }
+    }
+
+    /// Hashes a key.
+    #[inline]
+    pub(crate) fn hash(self, key: &[u64]) -> u64 {
+        let mut state = self.start;
+        for &word in key {
+            state = fold(state ^ word, self.factor).wrapping_add(self.start.rotate_left(23));
+        }
+        fold(state, self.factor ^ 0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_maps_hash_differently() {
+        assert_ne!(Seed::random().hash(&[1]), Seed::random().hash(&[1]));
+    }
+
+    #[test]
+    fn counting_keys_fill_all_buckets_alike() {
+        let seed = Seed::random();
+        let mut low = [0_u32; 256];
+        let mut high = [0_u32; 256];
+        for key in 0..65_536_u64 {
+            let hash = seed.hash(&[key << 8]);
+            low[(hash & 255) as usize] += 1;
+            high[(hash >> 56) as usize] += 1;
+        }
+        // The mean is 256 and the deviation 16: ten deviations are never seen by chance.
+        for count in low.into_iter().chain(high) {
+            assert!((96..=416).contains(&count), "a bucket of {count}");
+        }
+    }
+}

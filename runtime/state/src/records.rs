@@ -1,0 +1,282 @@
+//! The records of a map: key, bookkeeping and value of each place, in one block of memory.
+//!
+//! A record is `key words | stamp | generation, 4 bytes of zero | value`, each part a multiple of 8. The generation is odd while the
+//! record belongs to a key and moves when that begins or ends. The stamp of a plain value is the time of its last use, in
+//! uses; that of an Oko value is its lock word when the record was given to its key: if the two are still equal, nobody has
+//! locked the entry yet. The first key word of a record without key links the list of these.
+//!
+//! Everything is read and written word-wise by relaxed atomics, ordered by the lock words and generations around them.
+
+use std::hint::spin_loop;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+use crate::control::EntryCopy;
+use crate::entry::{Found, GENERATION_OFFSET, lock_word, unlock_word};
+use crate::key::bytes_of;
+use crate::memory::Memory;
+use crate::shape::{Header, Shape};
+
+const STAMP_OFFSET: isize = -16;
+const EXPIRES_OFFSET: usize = 8;
+const WRITTEN_OFFSET: usize = 16;
+/// How often a reader looks for a moment without writer before it takes the lock itself.
+const COPY_ATTEMPTS: u32 = 1_000;
+
+#[derive(Debug)]
+pub(crate) struct Records {
+    memory: Memory,
+    stride: usize,
+    value_offset: usize,
+    key_size: usize,
+    value_size: usize,
+    header: Header,
+}
+
+impl Records {
+    pub(crate) fn new(shape: &Shape) -> Option<Records> {
+        Some(Records {
+            memory: Memory::zeroed(u64::from(shape.capacity) * shape.stride())?,
+            stride: usize::try_from(shape.stride()).ok()?,
+            value_offset: usize::try_from(shape.value_offset()).ok()?,
+            key_size: shape.key_size as usize,
+            value_size: shape.value_size as usize,
+            header: shape.header,
+        })
+    }
+
+    #[inline]
+    fn base(&self, record: u32) -> NonNull<u8> {
+        self.memory.at(record as usize * self.stride)
+    }
+
+    /// The value of a record below the capacity.
+    #[inline]
+    pub(crate) fn value(&self, record: u32) -> NonNull<u8> {
+        // SAFETY: a record is `stride` bytes and its value begins within it.
+        unsafe { self.base(record).add(self.value_offset) }
+    }
+
+    /// Bytes from one value to the next.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    #[inline]
+    fn word(&self, record: u32, offset: usize) -> &AtomicU64 {
+        debug_assert!(offset.is_multiple_of(8) && offset < self.stride);
+        // SAFETY: the word lies in the record, is aligned, and is only accessed atomically by this crate and under lock words
+        // by generated code.
+        unsafe { self.base(record).add(offset).cast::<AtomicU64>().as_ref() }
+    }
+
+    #[inline]
+    fn key_word(&self, record: u32, word: usize) -> &AtomicU64 {
+        self.word(record, word * 8)
+    }
+
+    #[inline]
+    pub(crate) fn generation(&self, record: u32) -> &AtomicU32 {
+        let offset = self.value_offset.wrapping_add_signed(GENERATION_OFFSET);
+        // SAFETY: as for `word`.
+        unsafe { self.base(record).add(offset).cast::<AtomicU32>().as_ref() }
+    }
+
+    fn stamp(&self, record: u32) -> &AtomicU64 {
+        self.word(record, self.value_offset.wrapping_add_signed(STAMP_OFFSET))
+    }
+
+    fn expires(&self, record: u32) -> &AtomicU64 {
+        self.word(record, self.value_offset + EXPIRES_OFFSET)
+    }
+
+    fn written(&self, record: u32) -> &AtomicU64 {
+        self.word(record, self.value_offset + WRITTEN_OFFSET)
+    }
+
+    /// The lock word of a record, if its values have one.
+    pub(crate) fn lock_word(&self, record: u32) -> Option<&AtomicU32> {
+        let offset = self.header.lock_offset()? as usize;
+        // SAFETY: the shape was checked: the lock word is an aligned word of the value; it is only accessed atomically.
+        Some(unsafe { self.value(record).add(offset).cast::<AtomicU32>().as_ref() })
+    }
+
+    /// The record as a look-up answers it, if it belongs to this key.
+    #[inline]
+    pub(crate) fn matching(&self, record: u32, key: &[u64]) -> Option<Found> {
+        let generation = self.generation(record);
+        let before = generation.load(Ordering::Acquire);
+        let same = before & 1 == 1
+            && key
+                .iter()
+                .enumerate()
+                .all(|(at, &word)| self.key_word(record, at).load(Ordering::Relaxed) == word);
+        if !same {
+            return None;
+        }
+        fence(Ordering::Acquire);
+        (generation.load(Ordering::Relaxed) == before)
+            .then(|| Found { value: self.value(record).as_ptr(), generation: u64::from(before) })
+    }
+
+    /// The key of a record whose bucket is locked.
+    pub(crate) fn key_words(&self, record: u32) -> impl Iterator<Item = u64> + '_ {
+        (0..self.key_size.div_ceil(8)).map(move |word| self.key_word(record, word).load(Ordering::Relaxed))
+    }
+
+    /// Makes the value of a record without key one that holds nothing.
+    pub(crate) fn reset(&self, record: u32, now: u64) {
+        match self.header {
+            Header::Oko => {
+                self.expires(record).store(0, Ordering::Relaxed);
+                self.written(record).store(now, Ordering::Relaxed);
+            }
+            Header::Plain { .. } => self.zero(record),
+        }
+    }
+
+    /// Gives a record without key to a key. `tick` is the time of a plain value's first use.
+    pub(crate) fn assign(&self, record: u32, key: &[u64], tick: u64) {
+        for (at, &word) in key.iter().enumerate() {
+            self.key_word(record, at).store(word, Ordering::Relaxed);
+        }
+        let stamp = match self.header {
+            Header::Oko => self.lock_word(record).map_or(0, |word| u64::from(word.load(Ordering::Relaxed))),
+            Header::Plain { .. } => tick,
+        };
+        self.stamp(record).store(stamp, Ordering::Relaxed);
+        self.generation(record).fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes a record from its key. Its lock word, if it has one, is held.
+    pub(crate) fn retire(&self, record: u32) {
+        self.generation(record).fetch_add(1, Ordering::AcqRel);
+        if self.header == Header::Oko {
+            self.expires(record).store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Links a record without key to another one.
+    pub(crate) fn set_next(&self, record: u32, next: u32) {
+        self.key_word(record, 0).store(u64::from(next), Ordering::Relaxed);
+    }
+
+    /// What [`set_next`](Self::set_next) said.
+    pub(crate) fn next(&self, record: u32) -> u32 {
+        self.key_word(record, 0).load(Ordering::Relaxed) as u32
+    }
+
+    /// Whether a record may be given away as holding nothing: it is dead, and not just waiting for its first lock.
+    pub(crate) fn is_dead(&self, record: u32, now: u64) -> bool {
+        const FIRST_LOCK_WITHIN: u64 = 1_000_000_000;
+        if self.header != Header::Oko || self.expires(record).load(Ordering::Relaxed) > now {
+            return false;
+        }
+        let lock = self.lock_word(record).map_or(0, |word| word.load(Ordering::Relaxed));
+        let waits = u64::from(lock) == self.stamp(record).load(Ordering::Relaxed);
+        !waits || self.written(record).load(Ordering::Relaxed).saturating_add(FIRST_LOCK_WITHIN) < now
+    }
+
+    /// When a record was written (Oko) or used (plain) last: greater is later.
+    pub(crate) fn age(&self, record: u32) -> u64 {
+        match self.header {
+            Header::Oko => self.written(record).load(Ordering::Relaxed),
+            Header::Plain { .. } => self.stamp(record).load(Ordering::Relaxed),
+        }
+    }
+
+    /// Notes that a plain value was used.
+    pub(crate) fn used_at(&self, record: u32, tick: u64) {
+        if self.header != Header::Oko {
+            self.stamp(record).store(tick, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes a value under its lock word (if it has one), which stays. Oko values that come dead are marked as written now.
+    pub(crate) fn write(&self, record: u32, value: &[u8], now: u64) {
+        self.with_lock(record, || {
+            for (at, chunk) in value.chunks(8).enumerate() {
+                let mut bytes = [0; 8];
+                bytes[..chunk.len()].copy_from_slice(chunk);
+                self.write_word(record, at, u64::from_ne_bytes(bytes));
+            }
+            if self.header == Header::Oko && self.expires(record).load(Ordering::Relaxed) == 0 {
+                self.written(record).store(now, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Zeroes a value under its lock word.
+    pub(crate) fn zero(&self, record: u32) {
+        self.with_lock(record, || {
+            for at in 0..self.value_size.div_ceil(8) {
+                self.write_word(record, at, 0);
+            }
+        });
+    }
+
+    fn with_lock(&self, record: u32, body: impl FnOnce()) {
+        let lock = self.lock_word(record);
+        if let Some(word) = lock {
+            lock_word(word);
+        }
+        body();
+        if let Some(word) = lock {
+            unlock_word(word);
+        }
+    }
+
+    /// Writes eight bytes of a value, or the four beside the lock word.
+    fn write_word(&self, record: u32, at: usize, word: u64) {
+        let offset = at * 8;
+        match self.header.lock_offset() {
+            Some(lock) if lock as usize / 8 == at => {
+                let other = offset + if (lock as usize).is_multiple_of(8) { 4 } else { 0 };
+                let bytes = word.to_ne_bytes();
+                let half = [0, 1, 2, 3].map(|byte| bytes[other - offset + byte]);
+                // SAFETY: both halves of a word of the value lie in the record, which is rounded up to whole words.
+                let cell = unsafe { self.value(record).add(other).cast::<AtomicU32>().as_ref() };
+                cell.store(u32::from_ne_bytes(half), Ordering::Relaxed);
+            }
+            _ => self.word(record, self.value_offset + offset).store(word, Ordering::Relaxed),
+        }
+    }
+
+    /// Copies key and value of a record at one moment, with a lock word of zero; `None` if it has no key and `keyed` says it should.
+    pub(crate) fn copy(&self, record: u32, keyed: bool) -> Option<EntryCopy> {
+        let lock = self.lock_word(record);
+        for attempt in 0..=COPY_ATTEMPTS {
+            let generation = self.generation(record).load(Ordering::Acquire);
+            if keyed && generation & 1 == 0 {
+                return None;
+            }
+            let forced = attempt == COPY_ATTEMPTS;
+            if forced && let Some(word) = lock {
+                lock_word(word);
+            }
+            let seen = lock.map_or(0, |word| word.load(Ordering::Acquire));
+            if seen & 1 == 1 && !forced {
+                spin_loop();
+                continue;
+            }
+            let key = bytes_of(self.key_words(record), self.key_size);
+            let words = (0..self.value_size.div_ceil(8))
+                .map(|at| self.word(record, self.value_offset + at * 8).load(Ordering::Relaxed));
+            let mut value = bytes_of(words, self.value_size);
+            fence(Ordering::Acquire);
+            let after = lock.map_or(0, |word| word.load(Ordering::Relaxed));
+            let moved = self.generation(record).load(Ordering::Relaxed) != generation;
+            if forced && let Some(word) = lock {
+                unlock_word(word);
+            }
+            if after == seen && !moved {
+                if let Some(offset) = self.header.lock_offset() {
+                    value[offset as usize..offset as usize + 4].fill(0);
+                }
+                return Some(EntryCopy { key, value });
+            }
+        }
+        // Only a place that changes hands faster than it can be copied comes here; its keys are not there any more.
+        None
+    }
+}

@@ -1,0 +1,353 @@
+//! The hash table: an index over records, a list of records without key, and the policy when there are none.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::entry::{Found, lock_word, try_lock_word, unlock_word};
+use crate::hash::Seed;
+use crate::index::{Guard, Index, Place, Used};
+use crate::map::{Update, UpdateError};
+use crate::records::Records;
+use crate::shape::{Header, Shape, WhenFull};
+
+/// How many entries an eviction looks at if the key's own buckets hold fewer.
+const CANDIDATES: usize = 8;
+/// How many buckets a full table searches for an entry to give away, beyond those of the key.
+const SWEEP: u32 = 8;
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) records: Records,
+    index: Index,
+    seed: Seed,
+    capacity: u32,
+    when_full: WhenFull,
+    ticking: bool,
+    /// The list of records that had a key once: its first one plus 1 in the low half, a count against ABA in the high one.
+    free: AtomicU64,
+    /// Records from here on never had a key.
+    fresh: AtomicU32,
+    /// The next bucket to sweep.
+    sweep: AtomicU32,
+    /// Uses of plain values.
+    tick: AtomicU64,
+    len: AtomicU32,
+    refused: AtomicU64,
+    evicted: AtomicU64,
+}
+
+impl Table {
+    pub(crate) fn new(shape: &Shape, when_full: WhenFull) -> Option<Table> {
+        Some(Table {
+            records: Records::new(shape)?,
+            index: Index::new(shape.capacity)?,
+            seed: Seed::random(),
+            capacity: shape.capacity,
+            when_full,
+            ticking: shape.header != Header::Oko && when_full == WhenFull::EvictOldest,
+            free: AtomicU64::new(0),
+            fresh: AtomicU32::new(0),
+            sweep: AtomicU32::new(0),
+            tick: AtomicU64::new(0),
+            len: AtomicU32::new(0),
+            refused: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// One past the highest record that ever had a key.
+    pub(crate) fn reach(&self) -> u32 {
+        self.fresh.load(Ordering::Acquire).min(self.capacity)
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: &[u64]) -> Found {
+        let place = self.index.place(self.seed.hash(key));
+        match self.lookup(place, key) {
+            Some((record, found)) => {
+                if self.ticking {
+                    self.records.used_at(record, self.tick.load(Ordering::Relaxed));
+                }
+                found
+            }
+            None => Found::NONE,
+        }
+    }
+
+    /// The record of a key.
+    pub(crate) fn record_of(&self, key: &[u64]) -> Option<u32> {
+        self.lookup(self.index.place(self.seed.hash(key)), key).map(|(record, _)| record)
+    }
+
+    #[inline]
+    fn lookup(&self, place: Place, key: &[u64]) -> Option<(u32, Found)> {
+        self.index.find(place, |record| Some((record, self.records.matching(record, key)?)))
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, key: &[u64], now: u64) -> Found {
+        let place = self.index.place(self.seed.hash(key));
+        match self.lookup(place, key) {
+            Some((_, found)) => found,
+            None => self.make(place, key, now),
+        }
+    }
+
+    #[cold]
+    fn make(&self, place: Place, key: &[u64], now: u64) -> Found {
+        let guard = self.index.lock(place.first, place.second);
+        if let Some((_, found)) = self.lookup(place, key) {
+            return found;
+        }
+        let Some(record) = self.vacancy(place, &guard, now) else {
+            return Found::NONE;
+        };
+        self.records.reset(record, now);
+        self.publish(place, record, key);
+        self.records.matching(record, key).unwrap_or(Found::NONE)
+    }
+
+    fn publish(&self, place: Place, record: u32, key: &[u64]) {
+        let tick = if self.ticking { self.tick.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        self.records.assign(record, key, tick);
+        self.index.insert(place, record);
+        self.len.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Inserts or overwrites a value.
+    pub(crate) fn update(
+        &self,
+        key: &[u64],
+        value: &[u8],
+        update: Update,
+        now: u64,
+    ) -> Result<(), UpdateError> {
+        let place = self.index.place(self.seed.hash(key));
+        let guard = self.index.lock(place.first, place.second);
+        if let Some((record, _)) = self.lookup(place, key) {
+            if update == Update::Insert {
+                return Err(UpdateError::Exists);
+            }
+            self.records.write(record, value, now);
+            if self.ticking {
+                self.records.used_at(record, self.tick.fetch_add(1, Ordering::Relaxed));
+            }
+            return Ok(());
+        }
+        if update == Update::Replace {
+            return Err(UpdateError::Absent);
+        }
+        let record = self.vacancy(place, &guard, now).ok_or(UpdateError::Full)?;
+        // The record has no key yet, so no reader sees it half written.
+        self.records.write(record, value, now);
+        self.publish(place, record, key);
+        Ok(())
+    }
+
+    pub(crate) fn delete(&self, key: &[u64]) -> bool {
+        let place = self.index.place(self.seed.hash(key));
+        let _guard = self.index.lock(place.first, place.second);
+        let Some((record, _)) = self.lookup(place, key) else {
+            return false;
+        };
+        if let Some(used) = self.index.word_of(place, record) {
+            self.unlink(used);
+        }
+        true
+    }
+
+    /// Deletes every entry, bucket by bucket.
+    pub(crate) fn clear(&self) {
+        for bucket in 0..self.index.buckets() {
+            let _guard = self.index.lock(bucket, bucket);
+            for used in self.index.used(bucket) {
+                self.unlink(used);
+            }
+        }
+    }
+
+    /// Takes an entry of a locked bucket away and its record to the list of free ones.
+    fn unlink(&self, used: Used) {
+        let lock = self.records.lock_word(used.record);
+        if let Some(word) = lock {
+            lock_word(word);
+        }
+        self.records.retire(used.record);
+        self.index.remove(used);
+        if let Some(word) = lock {
+            unlock_word(word);
+        }
+        self.len.fetch_sub(1, Ordering::Relaxed);
+        self.push_free(used.record);
+    }
+
+    /// A record without key for a place with room for its word, both buckets of which are locked.
+    fn vacancy(&self, place: Place, guard: &Guard<'_>, now: u64) -> Option<u32> {
+        let has_room = self.index.has_room(place);
+        if has_room && let Some(record) = self.pop_free().or_else(|| self.take_fresh()) {
+            return Some(record);
+        }
+        let record = self.victim(place, guard, has_room, now);
+        let counter = if record.is_some() { &self.evicted } else { &self.refused };
+        if record.is_none_or(|(_, live)| live) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        record.map(|(record, _)| record)
+    }
+
+    /// Takes a record from its key: that of a dead entry, or of the oldest if the policy is so. Says whether it was live.
+    fn victim(&self, place: Place, guard: &Guard<'_>, has_room: bool, now: u64) -> Option<(u32, bool)> {
+        let own = || self.index.used(place.first).chain(self.index.used(place.second));
+        let mut best = self.best(own(), now);
+        if let Some(candidate) = best.filter(|best| !best.live)
+            && self.take(candidate, now)
+        {
+            return Some((candidate.used.record, false));
+        }
+        // If the key's buckets have room for its word, the record may come from anywhere.
+        let evicts = self.when_full == WhenFull::EvictOldest;
+        let mut looked = own().count();
+        if has_room && !(evicts && looked >= CANDIDATES) {
+            for _ in 0..SWEEP.min(self.index.buckets()) {
+                let bucket = self.sweep.fetch_add(1, Ordering::Relaxed) & (self.index.buckets() - 1);
+                let Some(_beside) = self.index.try_lock_beside(guard, bucket) else { continue };
+                if let Some(record) = self.sweep_bucket(bucket, now) {
+                    return Some((record, false));
+                }
+                looked += self.index.used(bucket).count();
+                if !evicts || looked < CANDIDATES {
+                    continue;
+                }
+                // This bucket is locked now only, so its oldest entry is taken now or not at all.
+                let oldest = self.best(self.index.used(bucket), now);
+                let older = oldest.filter(|oldest| best.is_none_or(|best| oldest.rank() < best.rank()));
+                if let Some(candidate) = older
+                    && self.take(candidate, now)
+                {
+                    return Some((candidate.used.record, candidate.live));
+                }
+                if best.is_some() {
+                    break;
+                }
+            }
+        }
+        // The oldest may be held by a worker: then the next oldest.
+        let mut passed = 0;
+        while let Some(candidate) = best.filter(|_| evicts) {
+            if self.take(candidate, now) {
+                return Some((candidate.used.record, candidate.live));
+            }
+            passed += 1;
+            let mut ranked: Vec<_> = own().map(|used| self.candidate(used, now)).collect();
+            ranked.sort_by_key(Candidate::rank);
+            best = ranked.get(passed).copied();
+        }
+        None
+    }
+
+    /// Takes all dead entries of a locked bucket away; the first one's record is the answer, the others are free.
+    fn sweep_bucket(&self, bucket: u32, now: u64) -> Option<u32> {
+        let mut first = None;
+        for used in self.index.used(bucket) {
+            let candidate = self.candidate(used, now);
+            if !candidate.live && self.take(candidate, now) {
+                match first {
+                    None => first = Some(used.record),
+                    Some(_) => self.push_free(used.record),
+                }
+            }
+        }
+        first
+    }
+
+    fn candidate(&self, used: Used, now: u64) -> Candidate {
+        let live = !self.records.is_dead(used.record, now);
+        Candidate { used, live, age: self.records.age(used.record) }
+    }
+
+    fn best(&self, among: impl Iterator<Item = Used>, now: u64) -> Option<Candidate> {
+        among.map(|used| self.candidate(used, now)).min_by_key(Candidate::rank)
+    }
+
+    /// Takes a candidate's record from its key, unless somebody holds or has just written it.
+    fn take(&self, candidate: Candidate, now: u64) -> bool {
+        let record = candidate.used.record;
+        let lock = self.records.lock_word(record);
+        if lock.is_some_and(|word| !try_lock_word(word)) {
+            return false;
+        }
+        let unchanged = candidate.age == self.records.age(record)
+            && (candidate.live || self.records.is_dead(record, now));
+        if unchanged {
+            self.index.remove(candidate.used);
+            self.records.retire(record);
+            self.len.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(word) = lock {
+            unlock_word(word);
+        }
+        unchanged
+    }
+
+    fn take_fresh(&self) -> Option<u32> {
+        // Most of the time the table is not full, or it is; a failed test costs a load.
+        if self.fresh.load(Ordering::Relaxed) >= self.capacity {
+            return None;
+        }
+        self.fresh
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |fresh| {
+                (fresh < self.capacity).then_some(fresh + 1)
+            })
+            .ok()
+    }
+
+    fn push_free(&self, record: u32) {
+        let mut head = self.free.load(Ordering::Relaxed);
+        loop {
+            self.records.set_next(record, head as u32);
+            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(record + 1);
+            match self.free.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    fn pop_free(&self) -> Option<u32> {
+        let mut head = self.free.load(Ordering::Acquire);
+        loop {
+            let record = (head as u32).checked_sub(1)?;
+            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(self.records.next(record));
+            match self.free.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
+                Ok(_) => return Some(record),
+                Err(seen) => head = seen,
+            }
+        }
+    }
+}
+
+/// An entry that may have to make room.
+#[derive(Clone, Copy)]
+struct Candidate {
+    used: Used,
+    live: bool,
+    age: u64,
+}
+
+impl Candidate {
+    /// Dead entries go before live ones, older ones before younger.
+    fn rank(&self) -> (bool, u64) {
+        (self.live, self.age)
+    }
+}

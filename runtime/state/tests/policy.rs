@@ -1,0 +1,253 @@
+//! What a map does when it is full, and that its declared capacity is what it holds.
+
+#![allow(clippy::unwrap_used)]
+
+use oko_state::{Found, Header, Kind, Map, Shape, Update, UpdateError, WhenFull, lock, unlock};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn oko(when_full: WhenFull, capacity: u32) -> Map {
+    let shape =
+        Shape { kind: Kind::Hash(when_full), capacity, key_size: 4, value_size: 32, header: Header::Oko };
+    Map::new(shape).unwrap()
+}
+
+/// What generated code does: slot, lock, write the time and expiry, unlock.
+fn touch(map: &Map, key: u32, now: u64, expires: u64) -> bool {
+    let Found { value, .. } = map.slot(&key.to_ne_bytes(), now);
+    if value.is_null() {
+        return false;
+    }
+    // SAFETY: the value is one of this map's, 32 bytes with the header of Oko, and its lock word is held.
+    unsafe {
+        lock(value.cast());
+        value.add(8).cast::<u64>().write(expires);
+        value.add(16).cast::<u64>().write(now);
+        value.add(24).cast::<u64>().write(u64::from(key));
+        unlock(value.cast());
+    }
+    true
+}
+
+fn holds(map: &Map, key: u32) -> bool {
+    !map.find(&key.to_ne_bytes()).value.is_null()
+}
+
+#[test]
+fn a_refusing_map_takes_exactly_its_capacity() {
+    for capacity in [1, 7, 16, 17, 100, 65_536] {
+        let map = oko(WhenFull::Refuse, capacity);
+        for key in 0..capacity {
+            assert!(touch(&map, key, 1, u64::MAX), "key {key} of {capacity}");
+        }
+        assert!(!touch(&map, capacity, 1, u64::MAX), "one more than {capacity}");
+        assert_eq!((map.len(), map.refused(), map.evicted()), (capacity, 1, 0));
+        assert!((0..capacity).all(|key| holds(&map, key)));
+    }
+}
+
+#[test]
+fn a_refusing_map_gives_the_place_of_a_dead_entry_away() {
+    let map = oko(WhenFull::Refuse, 4);
+    for key in 0..4 {
+        assert!(touch(&map, key, 1, if key == 2 { 5 * SECOND } else { u64::MAX }));
+    }
+    assert!(!touch(&map, 10, 4 * SECOND, u64::MAX));
+    assert!(touch(&map, 10, 5 * SECOND, u64::MAX));
+    assert!(!holds(&map, 2));
+    assert_eq!((map.len(), map.refused(), map.evicted()), (4, 1, 0));
+}
+
+#[test]
+fn a_large_refusing_map_finds_its_dead_entries_in_bounded_steps() {
+    let capacity = 4_096;
+    let map = oko(WhenFull::Refuse, capacity);
+    for key in 0..capacity {
+        touch(&map, key, 1, 2);
+    }
+    // A refused key swept a part of the table; a lap of it is at most 128 such parts.
+    let tries = |key| (0..128).position(|_| touch(&map, key, 10, u64::MAX));
+    let refused: usize = (0..capacity).map(|key| tries(100_000 + key).expect("within a lap")).sum();
+    assert!(refused <= 256, "{refused} refusals");
+}
+
+#[test]
+fn an_evicting_map_of_up_to_16_entries_gives_away_the_oldest() {
+    for capacity in [1, 5, 16] {
+        let map = oko(WhenFull::EvictOldest, capacity);
+        for key in 0..100 {
+            assert!(touch(&map, key, u64::from(key) + 1, u64::MAX));
+            for old in 0..=key {
+                assert_eq!(
+                    holds(&map, old),
+                    old + capacity > key,
+                    "key {old} after {key}, capacity {capacity}"
+                );
+            }
+        }
+        assert_eq!((map.refused(), map.evicted()), (0, 100 - u64::from(capacity)));
+    }
+}
+
+#[test]
+fn an_evicting_map_prefers_dead_entries_to_old_ones() {
+    let map = oko(WhenFull::EvictOldest, 3);
+    touch(&map, 0, 1, u64::MAX);
+    touch(&map, 1, 2, 100);
+    touch(&map, 2, 3, u64::MAX);
+    touch(&map, 3, 200, u64::MAX);
+    assert!(holds(&map, 0) && !holds(&map, 1) && holds(&map, 2) && holds(&map, 3));
+    assert_eq!(map.evicted(), 0);
+}
+
+#[test]
+fn a_large_evicting_map_keeps_what_is_written_often() {
+    let capacity = 10_000;
+    let map = oko(WhenFull::EvictOldest, capacity);
+    let mut now = 1;
+    for round in 0..10 {
+        for key in 0..1_000 {
+            now += 1;
+            touch(&map, key, now, u64::MAX);
+        }
+        // A scan by keys that never come again.
+        for key in 0..5_000 {
+            now += 1;
+            touch(&map, 1_000_000 + round * 5_000 + key, now, u64::MAX);
+        }
+    }
+    assert_eq!((map.len(), map.refused()), (capacity, 0));
+    let kept = (0..1_000).filter(|&key| holds(&map, key)).count();
+    assert!(kept > 900, "{kept} of 1,000");
+}
+
+#[test]
+fn deleted_places_are_used_again() {
+    let map = oko(WhenFull::Refuse, 100);
+    for round in 0..50 {
+        for key in 0..100 {
+            assert!(touch(&map, round * 100 + key, 1, u64::MAX));
+        }
+        for key in 0..100_u32 {
+            assert!(map.delete(&(round * 100 + key).to_ne_bytes()));
+            assert!(!map.delete(&(round * 100 + key).to_ne_bytes()));
+        }
+        assert!(map.is_empty() && map.snapshot().is_empty());
+    }
+}
+
+#[test]
+fn clear_leaves_nothing_and_the_map_usable() {
+    let map = oko(WhenFull::Refuse, 1_000);
+    (0..1_000).for_each(|key| assert!(touch(&map, key, 1, u64::MAX)));
+    map.clear();
+    assert_eq!(map.len(), 0);
+    (0..1_000).for_each(|key| assert!(!holds(&map, key)));
+    (0..1_000).for_each(|key| assert!(touch(&map, 5_000 + key, 1, u64::MAX)));
+}
+
+#[test]
+fn a_value_keeps_its_place_and_its_generation_until_its_key_goes() {
+    let map = oko(WhenFull::EvictOldest, 1);
+    touch(&map, 1, 1, u64::MAX);
+    let found = map.find(&1_u32.to_ne_bytes());
+    touch(&map, 1, 2, u64::MAX);
+    assert_eq!(map.find(&1_u32.to_ne_bytes()), found);
+    touch(&map, 2, 3, u64::MAX);
+    let other = map.find(&2_u32.to_ne_bytes());
+    assert_eq!(other.value, found.value);
+    assert_ne!(other.generation, found.generation);
+}
+
+fn plain(kind: Kind, capacity: u32, lock_offset: Option<u32>) -> Map {
+    let header = Header::Plain { lock_offset };
+    Map::new(Shape { kind, capacity, key_size: 4, value_size: 12, header }).unwrap()
+}
+
+#[test]
+fn updates_of_plain_maps_follow_the_flags_of_bpf() {
+    let map = plain(Kind::Hash(WhenFull::Refuse), 1, None);
+    let (a, b) = (1_u32.to_ne_bytes(), 2_u32.to_ne_bytes());
+    assert_eq!(map.update(&a, &[1; 12], Update::Replace, 1), Err(UpdateError::Absent));
+    assert_eq!(map.update(&a, &[1; 12], Update::Insert, 1), Ok(()));
+    assert_eq!(map.update(&a, &[2; 12], Update::Insert, 1), Err(UpdateError::Exists));
+    assert_eq!(map.read(&a).as_deref(), Some(&[1; 12][..]));
+    assert_eq!(map.update(&a, &[2; 12], Update::Any, 1), Ok(()));
+    assert_eq!(map.read(&a).as_deref(), Some(&[2; 12][..]));
+    assert_eq!(map.update(&b, &[3; 12], Update::Any, 1), Err(UpdateError::Full));
+    assert!(map.delete(&a));
+    assert_eq!(map.update(&b, &[3; 12], Update::Any, 1), Ok(()));
+}
+
+#[test]
+fn an_array_has_the_indices_below_its_capacity() {
+    let map = plain(Kind::Array, 3, None);
+    assert_eq!(map.update(&2_u32.to_ne_bytes(), &[7; 12], Update::Any, 1), Ok(()));
+    assert_eq!(map.update(&3_u32.to_ne_bytes(), &[7; 12], Update::Any, 1), Err(UpdateError::Absent));
+    assert_eq!(map.update(&0_u32.to_ne_bytes(), &[7; 12], Update::Insert, 1), Err(UpdateError::Exists));
+    assert!(holds(&map, 0) && holds(&map, 2) && !holds(&map, 3) && !holds(&map, u32::MAX));
+    assert!(!map.delete(&2_u32.to_ne_bytes()));
+    let snapshot = map.snapshot();
+    assert_eq!(snapshot.len(), 3);
+    assert_eq!(&*snapshot[2].key, &2_u32.to_ne_bytes());
+    assert_eq!(&*snapshot[2].value, &[7; 12]);
+}
+
+#[test]
+fn an_lru_map_keeps_what_was_looked_up() {
+    let map = plain(Kind::Hash(WhenFull::EvictOldest), 4, None);
+    for key in 0..4_u32 {
+        map.update(&key.to_ne_bytes(), &[1; 12], Update::Any, 1).unwrap();
+    }
+    assert!(holds(&map, 0));
+    for key in 4..7_u32 {
+        map.update(&key.to_ne_bytes(), &[1; 12], Update::Any, 1).unwrap();
+    }
+    assert!(holds(&map, 0) && !holds(&map, 1) && !holds(&map, 2) && !holds(&map, 3));
+}
+
+#[test]
+fn a_lock_word_is_never_overwritten_nor_shown() {
+    for offset in [0, 4, 8] {
+        let map = plain(Kind::Hash(WhenFull::Refuse), 1, Some(offset));
+        let key = 1_u32.to_ne_bytes();
+        map.update(&key, &[0xff; 12], Update::Any, 1).unwrap();
+        map.update(&key, &[0xee; 12], Update::Any, 1).unwrap();
+        let value = map.find(&key).value;
+        // SAFETY: a value of this map, and a lock word in it; it hangs here if an update overwrote the word with odd bytes.
+        unsafe {
+            lock(value.add(offset as usize).cast());
+            unlock(value.add(offset as usize).cast());
+        }
+        let mut expected = [0xee; 12];
+        expected[offset as usize..offset as usize + 4].fill(0);
+        assert_eq!(map.read(&key).as_deref(), Some(&expected[..]));
+    }
+}
+
+#[test]
+fn keys_of_another_size_have_no_entry() {
+    let map = oko(WhenFull::Refuse, 4);
+    assert!(map.find(&[0; 3]).value.is_null() && map.slot(&[0; 5], 1).value.is_null());
+    assert_eq!(map.read(&[0; 300]), None);
+    assert!(!map.delete(&[]));
+}
+
+#[test]
+fn shapes_that_cannot_be_are_refused() {
+    let good = *oko(WhenFull::Refuse, 4).shape();
+    let bad = [
+        Shape { capacity: 0, ..good },
+        Shape { key_size: 0, ..good },
+        Shape { key_size: 257, ..good },
+        Shape { kind: Kind::Array, key_size: 3, ..good },
+        Shape { value_size: 16, ..good },
+        Shape { value_size: 1 << 20, ..good },
+        Shape { header: Header::Plain { lock_offset: Some(2) }, ..good },
+        Shape { header: Header::Plain { lock_offset: Some(32) }, ..good },
+        Shape { capacity: u32::MAX, value_size: 65_536, ..good },
+    ];
+    for shape in bad {
+        assert!(Map::new(shape).is_err(), "{shape:?}");
+    }
+}
