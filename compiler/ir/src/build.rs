@@ -6,6 +6,7 @@ use crate::entities::{Block, Value};
 use crate::module::{
     BlockCall, BlockData, Filter, FilterResult, Inst, Loc, Op, Terminator, TerminatorKind, Type,
 };
+use crate::operands::ResultType;
 
 /// Builds one [`Filter`].
 #[derive(Debug)]
@@ -82,19 +83,10 @@ impl FilterBuilder {
     ///
     /// If `op` is one of those without a result.
     pub fn ins(&mut self, op: Op) -> Value {
-        let ty = match &op {
-            Op::Const(_)
-            | Op::Binary(..)
-            | Op::IntOfBool(_)
-            | Op::Load(..)
-            | Op::PacketLen
-            | Op::InPort
-            | Op::Now
-            | Op::Param(_)
-            | Op::Get(..) => Type::Int,
-            Op::ConstBool(_) | Op::Compare(..) | Op::Bool(..) | Op::Not(_) | Op::Lock(_) => Type::Bool,
-            Op::Select(_, a, _) => self.type_of(*a),
-            Op::Set(..) | Op::Unlock(..) => panic!("{op:?} has no result"),
+        let ty = match op.result_type() {
+            ResultType::Is(ty) => ty,
+            ResultType::Same(value) => self.type_of(value),
+            ResultType::None => panic!("`{op}` has no result"),
         };
         let value = self.value(ty);
         self.push(Some(value), op);
@@ -103,7 +95,7 @@ impl FilterBuilder {
 
     /// Appends an instruction that has none.
     pub fn effect(&mut self, op: Op) {
-        debug_assert!(matches!(op, Op::Set(..) | Op::Unlock(..)), "{op:?} has a result");
+        debug_assert_eq!(op.result_type(), ResultType::None, "`{op}` has a result");
         self.push(None, op);
     }
 

@@ -4,7 +4,7 @@
 //! write (8 bytes each, nanoseconds). Fields follow in declared order, each at its natural alignment; the size is a multiple of 8.
 //! A key is its parts in declared order at their natural alignment, gaps zero; its size is a multiple of its alignment. All in host byte order.
 
-use crate::module::{StateDecl, Width};
+use crate::module::{StateDecl, StateKind, Width};
 
 /// Offset of the lock word in an entry.
 pub const LOCK_OFFSET: u32 = 0;
@@ -51,12 +51,18 @@ impl StateDecl {
     pub fn entry_layout(&self) -> Layout {
         Layout::of(HEADER_SIZE, 8, self.fields.iter().map(|field| field.width))
     }
+
+    /// The bytes that its keys and entries take when it is full; an array keeps no keys. Engines add what their tables need.
+    pub fn bytes(&self) -> u64 {
+        let key = if self.kind == StateKind::Array { 0 } else { self.key_layout().size };
+        u64::from(self.capacity).saturating_mul(u64::from(key) + u64::from(self.entry_layout().size))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::module::{FieldDecl, KeyPart, StateKind, WhenFull};
+    use crate::module::{FieldDecl, KeyPart, WhenFull};
 
     #[test]
     fn scalars_lie_at_their_natural_alignment() {

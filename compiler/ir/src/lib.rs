@@ -21,7 +21,8 @@
 //!
 //! `window OFF, N, ok, short` goes to `ok` with a window of `N` bytes at packet offset `OFF` if `OFF + N` (as a true sum, not a
 //! wrapped one) is at most the packet's length, and to `short` otherwise. `load.beW w, off` reads `W` bits in network byte order;
-//! `off + W/8` never exceeds the window.
+//! `off + W/8` never exceeds the window. `pkt.len` is the length on the wire, below 2^32; windows cover the bytes that are there, which in a
+//! truncated capture are fewer.
 //!
 //! # State
 //!
@@ -34,16 +35,33 @@
 //! dead entry is ever seen. `unlock.keep` leaves the header alone, `unlock.touch e, t` says that the entry was written now and expires at `t`
 //! (nanoseconds; [`NEVER`] is never), `unlock.clear` makes it dead.
 //!
+//! An entry of a hash table must not be locked after a later `slot` of the same table, which may have made room by taking its memory. A full
+//! table first gives away entries that are dead, and only then evicts or refuses; when dead entries vanish otherwise is the engine's
+//! business. So whether `find` gives a dead entry or none is not defined, and a filter must treat both alike.
+//!
+//! # Results
+//!
+//! A filter answers with a class: 0 or 1 for a bool, and for a filter with classes an int that the verifier can prove to be below their
+//! number ([`ranges`]): a constant, a `select` or block parameter of constants, a remainder, or what a comparison guards.
+//!
 //! # Checks
 //!
-//! [`verify`](crate::verify::verify) turns a [`Module`] into a [`Checked`](crate::verify::Checked) one, which is all that back ends and interpreter take.
+//! [`verify`](crate::verify::verify) turns a [`Module`] into a [`Checked`] one, which is all that back ends and interpreter take.
 
 pub mod build;
+pub mod cfg;
+pub mod cost;
 pub mod entities;
 pub mod layout;
+pub mod limits;
+mod mnemonics;
 pub mod module;
+pub mod operands;
+pub mod ranges;
+pub mod text;
 pub mod verify;
 
+pub use cost::{Cost, cost};
 pub use entities::{Block, Field, Param, State, Value};
 pub use module::{
     BinaryOp, BlockCall, BlockData, BoolOp, CompareOp, FieldDecl, Filter, FilterResult, Inst, KeyPart, Loc,

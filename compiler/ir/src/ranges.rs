@@ -1,0 +1,429 @@
+//! Which unsigned values every int can have: an interval for each value, narrower in the blocks that a branch guards.
+//!
+//! The graph has no cycles, so one walk in dominator order is exact up to the precision of intervals; nothing is iterated or widened. A
+//! bool is an interval of 0 and 1. What a branch tells (`x < 10` on one side, `x >= 10` on the other, also through `not`, `and_b`
+//! and `or_b`) holds in the block behind it, if only this edge leads there, and in all that it dominates. Not done: signed
+//! intervals, known bits, relations between values, facts that hold on both of two ways that meet.
+
+use crate::cfg::Cfg;
+use crate::entities::{Block, Value};
+use crate::limits::MAX_PACKET;
+use crate::module::{BinaryOp, BlockData, BoolOp, CompareOp, Filter, Module, Op, TerminatorKind, Type};
+
+/// The values from `min` to `max`, both included; `min <= max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The least.
+    pub min: u64,
+    /// The greatest.
+    pub max: u64,
+}
+
+impl Range {
+    /// Any int.
+    pub const FULL: Range = Range { min: 0, max: u64::MAX };
+    /// Either bool.
+    pub const BOOL: Range = Range { min: 0, max: 1 };
+
+    /// Exactly this.
+    pub fn exactly(value: u64) -> Range {
+        Range { min: value, max: value }
+    }
+
+    /// From 0 to `max`.
+    pub fn up_to(max: u64) -> Range {
+        Range { min: 0, max }
+    }
+
+    /// The only value, if there is only one.
+    pub fn constant(self) -> Option<u64> {
+        (self.min == self.max).then_some(self.min)
+    }
+
+    /// Whether `value` is one of them.
+    pub fn contains(self, value: u64) -> bool {
+        self.min <= value && value <= self.max
+    }
+
+    /// The least range around both.
+    #[must_use]
+    pub fn join(self, other: Range) -> Range {
+        Range { min: self.min.min(other.min), max: self.max.max(other.max) }
+    }
+
+    /// What is in both, if anything is.
+    pub fn meet(self, other: Range) -> Option<Range> {
+        let (min, max) = (self.min.max(other.min), self.max.min(other.max));
+        (min <= max).then_some(Range { min, max })
+    }
+}
+
+/// The ranges of the values of one filter.
+#[derive(Clone, Debug)]
+pub struct Ranges {
+    /// For each value its range from a place of the dominator order on, until the next.
+    history: Vec<Vec<(u32, Range)>>,
+    places: Vec<u32>,
+}
+
+impl Ranges {
+    /// The ranges of a filter of a checked module.
+    ///
+    /// # Panics
+    ///
+    /// If the filter's graph has cycles, unreachable blocks or references to blocks that are not there. No checked one has.
+    pub fn of(module: &Module, filter: &Filter) -> Ranges {
+        let cfg = Cfg::of(filter).expect("the filter has been verified");
+        Ranges::of_with(module, filter, &cfg)
+    }
+
+    /// The same for a graph at hand.
+    pub fn of_with(module: &Module, filter: &Filter, cfg: &Cfg) -> Ranges {
+        let mut definitions = vec![None; filter.values.len()];
+        for inst in filter.blocks.iter().flat_map(|block| &block.insts) {
+            if let Some(result) = inst.result {
+                definitions[result.index()] = Some(&inst.op);
+            }
+        }
+        let now = filter
+            .values
+            .iter()
+            .map(|ty| if *ty == Type::Bool { Range::BOOL } else { Range::FULL })
+            .collect();
+        let mut walk = Walk {
+            module,
+            filter,
+            definitions,
+            now,
+            incoming: vec![None; filter.values.len()],
+            history: vec![Vec::new(); filter.values.len()],
+            undo: Vec::new(),
+            place: 0,
+        };
+        for &block in cfg.order() {
+            walk.block(block, cfg);
+        }
+        let places = (0..filter.blocks.len()).map(|index| cfg.place(Block::from_index(index))).collect();
+        Ranges { history: walk.history, places }
+    }
+
+    /// What a value can be in a block that its definition dominates. Windows and entries have the full range.
+    pub fn at(&self, block: Block, value: Value) -> Range {
+        let history = &self.history[value.index()];
+        let next = history.partition_point(|(place, _)| *place <= self.places[block.index()]);
+        match next.checked_sub(1) {
+            Some(index) => history[index].1,
+            None => Range::FULL,
+        }
+    }
+
+    /// What a value can be wherever it is defined.
+    pub fn of_value(&self, value: Value) -> Range {
+        self.history[value.index()].first().map_or(Range::FULL, |(_, range)| *range)
+    }
+}
+
+struct Walk<'a> {
+    module: &'a Module,
+    filter: &'a Filter,
+    definitions: Vec<Option<&'a Op>>,
+    /// What holds at the current place.
+    now: Vec<Range>,
+    /// For block parameters: what the predecessors passed so far.
+    incoming: Vec<Option<Range>>,
+    history: Vec<Vec<(u32, Range)>>,
+    /// What to restore behind which place.
+    undo: Vec<(u32, Value, Range)>,
+    place: u32,
+}
+
+impl Walk<'_> {
+    fn block(&mut self, block: Block, cfg: &Cfg) {
+        self.place = cfg.place(block);
+        while let Some(&(last, value, range)) = self.undo.last()
+            && last < self.place
+        {
+            self.undo.pop();
+            self.set(value, range);
+        }
+        let filter = self.filter;
+        let data = &filter.blocks[block.index()];
+        for &param in &data.params {
+            // Nothing comes in: a token, or no predecessor can be left this way.
+            let unknown = self.now[param.index()];
+            let range = self.incoming[param.index()].unwrap_or(unknown);
+            self.set(param, range);
+        }
+        if let [pred] = cfg.preds(block) {
+            let (facts, _) = self.edge_facts(&filter.blocks[pred.index()], block);
+            for (value, range) in facts {
+                self.undo.push((cfg.last_dominated(block), value, self.now[value.index()]));
+                self.set(value, range);
+            }
+        }
+        for inst in &data.insts {
+            if let Some(result) = inst.result {
+                let range = self.eval(&inst.op);
+                self.set(result, range);
+            }
+        }
+        self.pass_arguments(data);
+    }
+
+    fn set(&mut self, value: Value, range: Range) {
+        self.now[value.index()] = range;
+        let history = &mut self.history[value.index()];
+        match history.last_mut() {
+            Some((place, last)) if *place == self.place => *last = range,
+            Some((_, last)) if *last == range => {}
+            _ => history.push((self.place, range)),
+        }
+    }
+
+    /// Joins what each edge passes into the target's parameters.
+    fn pass_arguments(&mut self, data: &BlockData) {
+        for (index, edge) in data.term.kind.edges().enumerate() {
+            let (facts, possible) = self.facts_of(data, index == 0);
+            if !possible {
+                continue;
+            }
+            let filter = self.filter;
+            let params = &filter.blocks[edge.call.block.index()].params;
+            for (param, arg) in params.iter().skip(usize::from(edge.gives.is_some())).zip(&edge.call.args) {
+                let fact = facts.iter().rev().find(|(value, _)| value == arg);
+                let range = fact.map_or(self.now[arg.index()], |(_, range)| *range);
+                let incoming = &mut self.incoming[param.index()];
+                *incoming = Some(incoming.map_or(range, |other| other.join(range)));
+            }
+        }
+    }
+
+    /// What holds behind the only edge from `pred` to `block`.
+    fn edge_facts(&self, pred: &BlockData, block: Block) -> (Vec<(Value, Range)>, bool) {
+        let first = pred.term.kind.edges().next().is_some_and(|edge| edge.call.block == block);
+        self.facts_of(pred, first)
+    }
+
+    /// What holds behind the first or the other edge of a block, and whether it can be taken at all.
+    fn facts_of(&self, data: &BlockData, first: bool) -> (Vec<(Value, Range)>, bool) {
+        let mut facts = Facts { walk: self, list: Vec::new(), possible: true };
+        match data.term.kind {
+            TerminatorKind::Branch { cond, .. } => facts.assume(cond, first),
+            TerminatorKind::Window { offset, len, .. } if first => {
+                facts.narrow(offset, Range::up_to(MAX_PACKET.saturating_sub(u64::from(len))));
+            }
+            _ => {}
+        }
+        (facts.list, facts.possible)
+    }
+
+    fn eval(&self, op: &Op) -> Range {
+        let now = |value: Value| self.now[value.index()];
+        let bool_op = |op: BoolOp, a: Range, b: Range| match (op, a.constant(), b.constant()) {
+            (BoolOp::And, Some(0), _) | (BoolOp::And, _, Some(0)) => Range::exactly(0),
+            (BoolOp::Or, Some(1), _) | (BoolOp::Or, _, Some(1)) => Range::exactly(1),
+            (_, Some(a), Some(b)) => Range::exactly(op.eval(a == 1, b == 1).into()),
+            _ => Range::BOOL,
+        };
+        match *op {
+            Op::Const(value) => Range::exactly(value),
+            Op::ConstBool(value) => Range::exactly(value.into()),
+            Op::Binary(op, a, b) if a == b && matches!(op, BinaryOp::Sub | BinaryOp::Xor) => {
+                Range::exactly(0)
+            }
+            Op::Binary(op, a, b) => binary(op, now(a), now(b)),
+            Op::Compare(op, a, b) if a == b => Range::exactly(op.eval(0, 0).into()),
+            Op::Compare(op, a, b) => {
+                compare(op, now(a), now(b)).map_or(Range::BOOL, |known| Range::exactly(known.into()))
+            }
+            Op::Bool(op, a, b) => bool_op(op, now(a), now(b)),
+            Op::Not(a) => now(a).constant().map_or(Range::BOOL, |a| Range::exactly(1 - a.min(1))),
+            Op::Select(c, a, b) => match now(c).constant() {
+                Some(0) => now(b),
+                Some(_) => now(a),
+                None => now(a).join(now(b)),
+            },
+            Op::IntOfBool(a) => now(a),
+            Op::Load(width, ..) => Range::up_to(width.max()),
+            Op::PacketLen => Range::up_to(MAX_PACKET),
+            Op::InPort => Range::up_to(u32::MAX.into()),
+            Op::Now => Range { min: 1, max: u64::MAX },
+            Op::Param(param) => {
+                let decl = &self.module.params[param.index()];
+                Range { min: decl.min, max: decl.max }
+            }
+            Op::Get(entry, field) => match self.filter.values[entry.index()] {
+                Type::Entry(state) => {
+                    Range::up_to(self.module.states[state.index()].fields[field.index()].width.max())
+                }
+                _ => Range::FULL,
+            },
+            Op::Lock(_) => Range::BOOL,
+            Op::Set(..) | Op::Unlock(..) => Range::FULL,
+        }
+    }
+}
+
+/// How many conditions one branch is taken apart into.
+const MAX_FACTS: usize = 64;
+
+struct Facts<'a> {
+    walk: &'a Walk<'a>,
+    list: Vec<(Value, Range)>,
+    possible: bool,
+}
+
+impl Facts<'_> {
+    fn range(&self, value: Value) -> Range {
+        let fact = self.list.iter().rev().find(|(known, _)| *known == value);
+        fact.map_or(self.walk.now[value.index()], |(_, range)| *range)
+    }
+
+    fn narrow(&mut self, value: Value, to: Range) {
+        match self.range(value).meet(to) {
+            Some(range) => self.list.push((value, range)),
+            // Nobody comes here; what held before still does.
+            None => self.possible = false,
+        }
+    }
+
+    fn assume(&mut self, cond: Value, holds: bool) {
+        let mut conditions = vec![(cond, holds)];
+        while let Some((cond, holds)) = conditions.pop() {
+            if self.list.len() > MAX_FACTS {
+                return;
+            }
+            self.narrow(cond, Range::exactly(holds.into()));
+            match self.walk.definitions[cond.index()] {
+                Some(&Op::Not(a)) => conditions.push((a, !holds)),
+                Some(&Op::Bool(BoolOp::And, a, b)) if holds => conditions.extend([(b, true), (a, true)]),
+                Some(&Op::Bool(BoolOp::Or, a, b)) if !holds => conditions.extend([(b, false), (a, false)]),
+                Some(&Op::Compare(op, a, b)) => self.assume_compare(op, a, b, holds),
+                _ => {}
+            }
+        }
+    }
+
+    fn assume_compare(&mut self, op: CompareOp, a: Value, b: Value, holds: bool) {
+        const POSITIVE: u64 = i64::MAX as u64;
+        let both_positive = self.range(a).max <= POSITIVE && self.range(b).max <= POSITIVE;
+        match (op, holds) {
+            (CompareOp::Eq, true) | (CompareOp::Ne, false) => {
+                self.narrow(a, self.range(b));
+                self.narrow(b, self.range(a));
+            }
+            (CompareOp::Eq, false) | (CompareOp::Ne, true) => {
+                self.differ(a, self.range(b));
+                self.differ(b, self.range(a));
+            }
+            (CompareOp::ULt, true) => self.less(a, b),
+            (CompareOp::ULt, false) => self.less_or_equal(b, a),
+            (CompareOp::ULe, true) => self.less_or_equal(a, b),
+            (CompareOp::ULe, false) => self.less(b, a),
+            (CompareOp::SLt, true) if both_positive => self.less(a, b),
+            (CompareOp::SLt, false) if both_positive => self.less_or_equal(b, a),
+            (CompareOp::SLe, true) if both_positive => self.less_or_equal(a, b),
+            (CompareOp::SLe, false) if both_positive => self.less(b, a),
+            (CompareOp::SLt | CompareOp::SLe, _) => {}
+        }
+    }
+
+    fn differ(&mut self, value: Value, other: Range) {
+        let Some(not) = other.constant() else { return };
+        let range = self.range(value);
+        if range.constant() == Some(not) {
+            self.possible = false;
+        } else if range.min == not {
+            self.narrow(value, Range { min: not + 1, max: range.max }); // below range.max
+        } else if range.max == not {
+            self.narrow(value, Range { min: range.min, max: not - 1 }); // above range.min
+        }
+    }
+
+    fn less_or_equal(&mut self, a: Value, b: Value) {
+        self.narrow(a, Range::up_to(self.range(b).max));
+        self.narrow(b, Range { min: self.range(a).min, max: u64::MAX });
+    }
+
+    fn less(&mut self, a: Value, b: Value) {
+        match (self.range(b).max.checked_sub(1), self.range(a).min.checked_add(1)) {
+            (Some(max), Some(min)) => {
+                self.narrow(a, Range::up_to(max));
+                self.narrow(b, Range { min, max: u64::MAX });
+            }
+            _ => self.possible = false,
+        }
+    }
+}
+
+/// What a comparison says of all values of two ranges, if the same of all.
+fn compare(op: CompareOp, a: Range, b: Range) -> Option<bool> {
+    match op {
+        CompareOp::Eq if a.meet(b).is_none() => Some(false),
+        CompareOp::Eq => (a.constant()? == b.constant()?).then_some(true),
+        CompareOp::Ne => compare(CompareOp::Eq, a, b).map(|equal| !equal),
+        CompareOp::ULt if a.max < b.min => Some(true),
+        CompareOp::ULt => (a.min >= b.max).then_some(false),
+        CompareOp::ULe if a.max <= b.min => Some(true),
+        CompareOp::ULe => (a.min > b.max).then_some(false),
+        CompareOp::SLt | CompareOp::SLe => {
+            // Both ends of the same sign: the signed order is the unsigned one with the sign turned round.
+            let signed = |range: Range| {
+                let same_sign = (range.min ^ range.max) >> 63 == 0;
+                let turn = |value: u64| value ^ (1 << 63);
+                same_sign.then(|| Range { min: turn(range.min), max: turn(range.max) })
+            };
+            let unsigned = if op == CompareOp::SLt { CompareOp::ULt } else { CompareOp::ULe };
+            compare(unsigned, signed(a)?, signed(b)?)
+        }
+    }
+}
+
+/// The least value of the form 2^n - 1 that is not below `value`.
+fn all_ones(value: u64) -> u64 {
+    u64::MAX.checked_shr(value.leading_zeros()).unwrap_or(0)
+}
+
+fn binary(op: BinaryOp, a: Range, b: Range) -> Range {
+    if let (Some(a), Some(b)) = (a.constant(), b.constant()) {
+        return Range::exactly(op.eval(a, b));
+    }
+    match op {
+        BinaryOp::Add => {
+            let (min, low) = a.min.overflowing_add(b.min);
+            let (max, high) = a.max.overflowing_add(b.max);
+            // Either no sum wraps or all do.
+            if low == high { Range { min, max } } else { Range::FULL }
+        }
+        BinaryOp::Sub => {
+            let (min, low) = a.min.overflowing_sub(b.max);
+            let (max, high) = a.max.overflowing_sub(b.min);
+            if low == high { Range { min, max } } else { Range::FULL }
+        }
+        BinaryOp::Mul => match a.max.checked_mul(b.max) {
+            Some(max) => Range { min: a.min * b.min, max },
+            None => Range::FULL,
+        },
+        BinaryOp::UDiv => {
+            let min = if b.min == 0 { 0 } else { a.min / b.max };
+            Range { min, max: a.max / b.min.max(1) }
+        }
+        BinaryOp::URem if b.min == 0 => Range::up_to(a.max),
+        BinaryOp::URem if a.max < b.min => a,
+        BinaryOp::URem => Range::up_to(a.max.min(b.max - 1)),
+        BinaryOp::And => Range::up_to(a.max.min(b.max)),
+        BinaryOp::Or => Range { min: a.min.max(b.min), max: all_ones(a.max | b.max) },
+        BinaryOp::Xor => Range::up_to(all_ones(a.max | b.max)),
+        BinaryOp::Shl if b.max < 64 && u64::from(a.max.leading_zeros()) >= b.max => {
+            // No bit is lost, whatever the amount; a.max of 0 has 64 leading zeros and shifts by at most 63.
+            Range { min: a.min << b.min, max: a.max << b.max }
+        }
+        BinaryOp::Shl => Range::FULL,
+        BinaryOp::UShr if b.max < 64 => Range { min: a.min >> b.max, max: a.max >> b.min },
+        BinaryOp::UShr => Range::up_to(a.max),
+        BinaryOp::SShr if a.max >> 63 == 0 => binary(BinaryOp::UShr, a, b),
+        BinaryOp::SShr => Range::FULL,
+        BinaryOp::UMin => Range { min: a.min.min(b.min), max: a.max.min(b.max) },
+        BinaryOp::UMax => Range { min: a.min.max(b.min), max: a.max.max(b.max) },
+    }
+}

@@ -1,0 +1,134 @@
+//! The verifier: a [`Module`] goes in, a [`Checked`] one or the list of what is wrong comes out.
+//!
+//! It is a trust boundary. A switch runs it on modules from strangers and then generates native code without run-time
+//! checks, so it assumes nothing, and these are all the things that it checks. A module is accepted if and only if they hold.
+//!
+//! **Declarations**
+//!
+//! 1. Nothing is larger than [`limits`](crate::limits) has it; a capacity, a number of classes and of key parts is at least 1.
+//! 2. Names of params, states and filters are symbols: a letter or `_`, then letters, digits, `_` and `.`; no two are the
+//!    same, whatever they name (an object file has one symbol table). Names of key parts and fields are not empty and no
+//!    name nor file contains a control character.
+//! 3. A param's `min <= default <= max`. An array's key has one part. All states together fit [`MAX_STATE_BYTES`](crate::limits::MAX_STATE_BYTES).
+//!
+//! **Each filter**
+//!
+//! 4. Every reference is to something that there is: files, params, states, fields, blocks, values. Every window type is of
+//!    a possible size.
+//! 5. The entry block has no parameters and no predecessors. Every block can be reached from it. There are no cycles.
+//! 6. Every value is defined exactly once, as a block parameter or as the result of an instruction, and an instruction has a
+//!    result if and only if its operation gives one. Every use of a value is dominated by its definition: it is
+//!    after it in the same block, or in a block that the defining block dominates. Arguments of a block count as used at
+//!    the end of the block that passes them.
+//! 7. Operands and results have the types that the operation says (crate documentation). An edge passes as many
+//!    arguments as the target has parameters, of their types; on the `ok` edge of `window` and the `found` edge of `find` and `slot`
+//!    the first parameter is the window or entry and has exactly its type. A `find` or `slot` gives one int for each part of the key.
+//! 8. A load lies within its window.
+//! 9. `return` gives a bool, or for a filter with classes an int which the range analysis ([`ranges`](crate::ranges)) proves
+//!    to be below their number.
+//!
+//! **Locks**, along every path
+//!
+//! 10. Not more than one entry is locked at a time. `get`, `set` and `unlock` name the locked entry by the very value that was locked. The
+//!     paths that meet in a block agree on what is locked.
+//! 11. While an entry is locked there is no `window`, `find`, `slot` or `return`, and it is not passed to a block.
+//! 12. An entry is not locked after a later `slot` of the same state if that is a hash table: the slot may have taken its memory for
+//!     another key. An entry that was passed to a block is as old as the value that was passed.
+//!
+//! If 4 to 7 fail for a filter, 9 to 12 are not looked at, because they would make no sense.
+
+mod declarations;
+mod error;
+mod locks;
+mod structure;
+
+pub use error::{Expected, Place, Problem, VerifyError};
+
+use crate::cfg::Cfg;
+use crate::entities::Block;
+use crate::limits::MAX_ERRORS;
+use crate::module::{Filter, FilterResult, Module, TerminatorKind};
+use crate::ranges::Ranges;
+
+/// A module that the verifier has accepted. There is no other way to make one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    module: Module,
+}
+
+impl Checked {
+    /// The module.
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// The module, to be changed and verified again.
+    pub fn into_module(self) -> Module {
+        self.module
+    }
+}
+
+/// Checks a module.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, up to [`MAX_ERRORS`], in the order of the module.
+pub fn verify(module: Module) -> Result<Checked, Vec<VerifyError>> {
+    let errors = check(&module);
+    if errors.is_empty() { Ok(Checked { module }) } else { Err(errors) }
+}
+
+fn check(module: &Module) -> Vec<VerifyError> {
+    let mut errors = Errors::default();
+    let sizes_fit = declarations::check(module, &mut errors);
+    // Tables that are too large are not walked at all.
+    if sizes_fit {
+        for (index, filter) in module.filters.iter().enumerate() {
+            check_filter(module, index, filter, &mut errors);
+        }
+    }
+    errors.list
+}
+
+fn check_filter(module: &Module, index: usize, filter: &Filter, errors: &mut Errors) {
+    let before = errors.list.len();
+    errors.filter = Some((index, filter.name.clone()));
+    if let Some(cfg) = structure::check(module, filter, errors)
+        && errors.list.len() == before
+    {
+        locks::check(module, filter, &cfg, errors);
+        check_classes(module, filter, &cfg, errors);
+    }
+    errors.filter = None;
+}
+
+/// Invariant 9, the part that needs ranges.
+fn check_classes(module: &Module, filter: &Filter, cfg: &Cfg, errors: &mut Errors) {
+    let FilterResult::Classes(count) = filter.result else { return };
+    let ranges = Ranges::of_with(module, filter, cfg);
+    for (index, data) in filter.blocks.iter().enumerate() {
+        let block = Block::from_index(index);
+        if let TerminatorKind::Return(value) = data.term.kind {
+            let range = ranges.at(block, value);
+            if range.max >= u64::from(count) {
+                let problem = Problem::ClassOutOfRange { value, count, max: range.max };
+                errors.push(Place::terminator(block), problem);
+            }
+        }
+    }
+}
+
+/// What has been found so far, and in which filter.
+#[derive(Default)]
+struct Errors {
+    list: Vec<VerifyError>,
+    filter: Option<(usize, String)>,
+}
+
+impl Errors {
+    fn push(&mut self, place: Place, problem: Problem) {
+        if self.list.len() < MAX_ERRORS {
+            self.list.push(VerifyError { filter: self.filter.clone(), place, problem });
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Runs the files under `filetests/`. The first line of a file says what is tested:
+//!
+//! - `; test text`: the module prints as the file reads, comments aside.
+//! - `; test verify`: the verifier finds exactly the errors that comments expect: `; error: TEXT` on the line concerned or on lines right
+//!   below it that hold nothing else, `; error-in-module: TEXT` anywhere. No such comment: the module is accepted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use oko_ir::text::{Lines, read_with_lines};
+use oko_ir::verify::{Place, VerifyError};
+use oko_ir::{Module, verify};
+
+#[test]
+fn files_hold() {
+    let mut failures = Vec::new();
+    let files = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("filetests"));
+    assert!(!files.is_empty(), "there are file tests");
+    for path in files {
+        let text = fs::read_to_string(&path).expect("the file can be read");
+        if let Err(failure) = run_file(&text) {
+            failures.push(format!("{}: {failure}", path.display()));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).expect("the directory can be read") {
+        let path = entry.expect("the entry can be read").path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "oir") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+fn run_file(text: &str) -> Result<(), String> {
+    let first = text.lines().next().unwrap_or_default();
+    let (module, lines) = read_with_lines(text).map_err(|error| error.to_string())?;
+    round_trips(&module)?;
+    match first.strip_prefix("; test ") {
+        Some("text") => prints_as_written(text, &module),
+        Some("verify") => verifies_as_expected(text, module, &lines),
+        _ => Err(format!("the first line names no test: {first}")),
+    }
+}
+
+/// Holds of every module, so it is tried with every file.
+fn round_trips(module: &Module) -> Result<(), String> {
+    let printed = module.to_string();
+    match oko_ir::text::read(&printed) {
+        Ok(read) if read == *module => Ok(()),
+        Ok(_) => Err(format!("reading what is printed gives another module:\n{printed}")),
+        Err(error) => Err(format!("what is printed cannot be read: {error}\n{printed}")),
+    }
+}
+
+fn prints_as_written(text: &str, module: &Module) -> Result<(), String> {
+    let written: Vec<_> = text.lines().filter(|line| !line.starts_with(';')).collect();
+    same_lines(&written.join("\n"), &module.to_string())?;
+    verify(module.clone()).map(drop).map_err(|errors| format!("{errors:?}"))
+}
+
+fn same_lines(expected: &str, found: &str) -> Result<(), String> {
+    if expected.trim() == found.trim() {
+        return Ok(());
+    }
+    let pairs = expected.trim().lines().zip(found.trim().lines());
+    let first = pairs.enumerate().find(|(_, (expected, found))| expected != found);
+    Err(match first {
+        Some((_, (expected, found))) => format!("expected `{expected}`\n   found `{found}`"),
+        None => "one text is longer than the other".to_owned(),
+    })
+}
+
+fn verifies_as_expected(text: &str, module: Module, lines: &Lines) -> Result<(), String> {
+    let mut expected = Vec::new();
+    let mut concerned = 0;
+    for (line, content) in (1..).zip(text.lines()) {
+        if !content.trim().is_empty() && !content.trim_start().starts_with(';') {
+            concerned = line;
+        }
+        if let Some((_, message)) = content.split_once("; error: ") {
+            expected.push((concerned, message.trim()));
+        }
+        if let Some((_, message)) = content.split_once("; error-in-module: ") {
+            expected.push((0, message.trim()));
+        }
+    }
+    let errors = verify(module).err().unwrap_or_default();
+    let mut found: Vec<_> = errors.iter().map(|error| (line_of(error, lines), error.to_string())).collect();
+    let mut complaints = Vec::new();
+    for (line, message) in expected {
+        match found.iter().position(|(at, error)| *at == line && error.contains(message)) {
+            Some(index) => drop(found.remove(index)),
+            None => complaints.push(format!("line {line}: expected: {message}")),
+        }
+    }
+    complaints.extend(found.into_iter().map(|(line, error)| format!("line {line}: not expected: {error}")));
+    if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n    ")) }
+}
+
+fn line_of(error: &VerifyError, lines: &Lines) -> u32 {
+    let filter = error.filter.as_ref().map(|(index, _)| &lines.filters[*index]);
+    match (error.place, filter) {
+        (Place::Param(param), _) => lines.params[param.index()],
+        (Place::State(state), _) => lines.states[state.index()],
+        (Place::Whole, None) => 0,
+        (Place::Whole, Some(filter)) => filter.line,
+        (Place::Block(block), Some(filter)) => filter.blocks[block.index()].line,
+        (Place::Inst(block, index), Some(filter)) => filter.blocks[block.index()].insts[index],
+        (Place::Terminator(block), Some(filter)) => filter.blocks[block.index()].term,
+        (place, None) => panic!("{place:?} is in no filter"),
+    }
+}
