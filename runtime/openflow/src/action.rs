@@ -1,0 +1,231 @@
+//! Actions, section 7.2.5: what is done with a packet.
+
+use crate::error::{DecodeError, ErrorCode, Problem};
+use crate::flow_match::{MatchField, OxmHeader};
+use crate::ids::{GroupId, PortNo};
+use crate::oxm::{CLASS_BASIC, Field};
+use crate::wire::{Reader, Writer};
+
+/// One action.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Sends the packet out of a port.
+    Output {
+        /// A real port, or one of `IN_PORT`, `TABLE`, `NORMAL`, `FLOOD`, `ALL`, `CONTROLLER`, `LOCAL`.
+        port: PortNo,
+        /// For `CONTROLLER`: how many bytes of the packet go along; [`Action::WHOLE_PACKET`] for all.
+        max_len: u16,
+    },
+    /// Copies the TTL from the next-to-outermost to the outermost header.
+    CopyTtlOut,
+    /// Copies the TTL from the outermost to the next-to-outermost header.
+    CopyTtlIn,
+    /// Sets the TTL of the outer MPLS entry.
+    SetMplsTtl(u8),
+    /// Decrements the TTL of the outer MPLS entry.
+    DecMplsTtl,
+    /// Pushes a VLAN tag with this EtherType.
+    PushVlan(u16),
+    /// Pops the outer VLAN tag.
+    PopVlan,
+    /// Pushes an MPLS entry with this EtherType.
+    PushMpls(u16),
+    /// Pops the outer MPLS entry; the EtherType of what is below.
+    PopMpls(u16),
+    /// Chooses the queue of the port that the packet leaves by.
+    SetQueue(u32),
+    /// Hands the packet to a group.
+    Group(GroupId),
+    /// Sets the IP TTL.
+    SetNwTtl(u8),
+    /// Decrements the IP TTL.
+    DecNwTtl,
+    /// Writes a header field. The condition is exact: its value is what is written.
+    SetField(MatchField),
+    /// Pushes a provider backbone service tag with this EtherType.
+    PushPbb(u16),
+    /// Pops the provider backbone service tag.
+    PopPbb,
+    /// Another party's action; `data` follows the experimenter id and fills the action to a multiple of 8 bytes.
+    Experimenter {
+        /// The experimenter id.
+        experimenter: u32,
+        /// The rest of the action.
+        data: Vec<u8>,
+    },
+}
+
+impl Action {
+    /// `OFPCML_NO_BUFFER`: the whole packet goes to the controller.
+    pub const WHOLE_PACKET: u16 = 0xffff;
+
+    /// Sends the packet out of a port.
+    pub fn output(port: PortNo) -> Action {
+        Action::Output { port, max_len: 0 }
+    }
+
+    /// The number of the action's type (`OFPAT_*`).
+    pub fn ty(&self) -> u16 {
+        match self {
+            Action::Output { .. } => 0,
+            Action::CopyTtlOut => 11,
+            Action::CopyTtlIn => 12,
+            Action::SetMplsTtl(_) => 15,
+            Action::DecMplsTtl => 16,
+            Action::PushVlan(_) => 17,
+            Action::PopVlan => 18,
+            Action::PushMpls(_) => 19,
+            Action::PopMpls(_) => 20,
+            Action::SetQueue(_) => 21,
+            Action::Group(_) => 22,
+            Action::SetNwTtl(_) => 23,
+            Action::DecNwTtl => 24,
+            Action::SetField(_) => 25,
+            Action::PushPbb(_) => 26,
+            Action::PopPbb => 27,
+            Action::Experimenter { .. } => 0xffff,
+        }
+    }
+
+    /// Reads actions until `r` is empty.
+    pub(crate) fn decode_list(r: &mut Reader<'_>) -> Result<Vec<Action>, DecodeError> {
+        let mut out = Vec::new();
+        while !r.is_empty() {
+            out.push(Action::decode(r)?);
+        }
+        Ok(out)
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
+        let mut head = r.clone();
+        let (ty, len) = (head.u16()?, usize::from(head.u16()?));
+        if len < 8 || len % 8 != 0 {
+            let problem = Problem::Length { found: len, expected: "a multiple of 8, at least 8" };
+            return Err(r.error(ErrorCode::ActionBadLen, problem));
+        }
+        let mut r = r.sub_own(len, "action", ErrorCode::ActionBadLen)?;
+        r.skip(4)?;
+        let action = match ty {
+            0 => {
+                let (port, max_len) = (PortNo(r.u32()?), r.u16()?);
+                r.skip(6)?;
+                Action::Output { port, max_len }
+            }
+            11 => padded(&mut r, 4, Action::CopyTtlOut)?,
+            12 => padded(&mut r, 4, Action::CopyTtlIn)?,
+            15 => {
+                let action = Action::SetMplsTtl(r.u8()?);
+                padded(&mut r, 3, action)?
+            }
+            16 => padded(&mut r, 4, Action::DecMplsTtl)?,
+            17 => {
+                let action = Action::PushVlan(r.u16()?);
+                padded(&mut r, 2, action)?
+            }
+            18 => padded(&mut r, 4, Action::PopVlan)?,
+            19 => {
+                let action = Action::PushMpls(r.u16()?);
+                padded(&mut r, 2, action)?
+            }
+            20 => {
+                let action = Action::PopMpls(r.u16()?);
+                padded(&mut r, 2, action)?
+            }
+            21 => Action::SetQueue(r.u32()?),
+            22 => Action::Group(GroupId(r.u32()?)),
+            23 => {
+                let action = Action::SetNwTtl(r.u8()?);
+                padded(&mut r, 3, action)?
+            }
+            24 => padded(&mut r, 4, Action::DecNwTtl)?,
+            25 => return decode_set_field(r),
+            26 => {
+                let action = Action::PushPbb(r.u16()?);
+                padded(&mut r, 2, action)?
+            }
+            27 => padded(&mut r, 4, Action::PopPbb)?,
+            0xffff => Action::Experimenter { experimenter: r.u32()?, data: r.rest().to_vec() },
+            _ => {
+                let problem = Problem::Value {
+                    field: "action type",
+                    found: ty.into(),
+                    expected: "an OpenFlow 1.3 action",
+                };
+                return Err(r.error(ErrorCode::ActionBadType, problem));
+            }
+        };
+        r.end()?;
+        Ok(action)
+    }
+
+    pub(crate) fn encode_list(actions: &[Action], w: &mut Writer) {
+        for action in actions {
+            action.encode(w);
+        }
+    }
+
+    fn encode(&self, w: &mut Writer) {
+        let start = w.len();
+        w.u16(self.ty());
+        w.u16(0);
+        match self {
+            Action::Output { port, max_len } => {
+                w.u32(port.0);
+                w.u16(*max_len);
+            }
+            Action::CopyTtlOut
+            | Action::CopyTtlIn
+            | Action::DecMplsTtl
+            | Action::PopVlan
+            | Action::DecNwTtl
+            | Action::PopPbb => w.zeros(4),
+            Action::SetMplsTtl(ttl) | Action::SetNwTtl(ttl) => w.u8(*ttl),
+            Action::PushVlan(ty) | Action::PushMpls(ty) | Action::PopMpls(ty) | Action::PushPbb(ty) => {
+                w.u16(*ty);
+            }
+            Action::SetQueue(queue) => w.u32(*queue),
+            Action::Group(group) => w.u32(group.0),
+            Action::SetField(value) => value.encode(w),
+            Action::Experimenter { experimenter, data } => {
+                w.u32(*experimenter);
+                w.bytes(data);
+            }
+        }
+        w.align8(start);
+        w.patch_u16(start + 2, w.len() - start);
+    }
+}
+
+fn padded(r: &mut Reader<'_>, pad: usize, action: Action) -> Result<Action, DecodeError> {
+    r.skip(pad)?;
+    Ok(action)
+}
+
+/// Section 7.2.5, set-field: one unmasked OXM TLV, then padding to a multiple of 8.
+fn decode_set_field(mut r: Reader<'_>) -> Result<Action, DecodeError> {
+    let header = OxmHeader::decode(&mut r)?;
+    let field = (header.class == CLASS_BASIC).then(|| Field::from_oxm(header.field)).flatten();
+    let Some(field) = field.filter(|f| f.spec().settable) else {
+        let problem = Problem::Value {
+            field: "OXM class and field to set",
+            found: u128::from(header.class) << 8 | u128::from(header.field),
+            expected: "a header field of the class 0x8000 (OpenFlow basic)",
+        };
+        return Err(r.error(ErrorCode::ActionBadSetType, problem));
+    };
+    let spec = field.spec();
+    if header.masked {
+        return Err(r.error(ErrorCode::ActionBadSetType, Problem::NotMaskable { field: spec.name }));
+    }
+    if header.len != usize::from(spec.bytes) {
+        let problem = Problem::Length { found: header.len, expected: "the field's width" };
+        return Err(r.error(ErrorCode::ActionBadSetLen, problem));
+    }
+    let value = r.uint(header.len)?;
+    let value =
+        MatchField::exact(field, value).map_err(|e| r.error(ErrorCode::ActionBadSetArgument, e.problem))?;
+    if r.left() >= 8 {
+        return Err(r.error(ErrorCode::ActionBadSetLen, Problem::Excess { left: r.left() }));
+    }
+    Ok(Action::SetField(value))
+}

@@ -1,0 +1,284 @@
+//! Groups: group-mod (section 7.3.4.2), their description, statistics and features (7.3.5.9 to 7.3.5.11).
+
+use std::time::Duration;
+
+use bitflags::bitflags;
+
+use crate::action::Action;
+use crate::error::{DecodeError, ErrorCode, Problem};
+use crate::flow::{decode_duration, encode_duration};
+use crate::ids::{GroupId, PortNo};
+use crate::wire::{Reader, Writer};
+
+/// How a group treats a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GroupType {
+    /// All buckets, each with a copy.
+    All,
+    /// One bucket, chosen by the switch.
+    Select,
+    /// The one bucket that there is.
+    Indirect,
+    /// The first live bucket.
+    FastFailover,
+}
+
+impl GroupType {
+    fn decode(r: &mut Reader<'_>, code: ErrorCode) -> Result<GroupType, DecodeError> {
+        Ok(match r.u8()? {
+            0 => GroupType::All,
+            1 => GroupType::Select,
+            2 => GroupType::Indirect,
+            3 => GroupType::FastFailover,
+            found => {
+                let problem = Problem::Value { field: "group type", found: found.into(), expected: "0 to 3" };
+                return Err(r.error(code, problem));
+            }
+        })
+    }
+}
+
+/// What a group-mod does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GroupModCommand {
+    /// Adds a group.
+    Add,
+    /// Replaces a group's type and buckets.
+    Modify,
+    /// Deletes a group or, with [`GroupId::ALL`], all.
+    Delete,
+}
+
+/// A set of actions of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Bucket {
+    /// Share of the packets, for select groups.
+    pub weight: u16,
+    /// The port whose state makes the bucket live, or `ANY`.
+    pub watch_port: PortNo,
+    /// The group whose state makes the bucket live, or `ANY`.
+    pub watch_group: GroupId,
+    /// What is done.
+    pub actions: Vec<Action>,
+}
+
+impl Bucket {
+    fn decode_list(r: &mut Reader<'_>) -> Result<Vec<Bucket>, DecodeError> {
+        let mut out = Vec::new();
+        while !r.is_empty() {
+            let mut head = r.clone();
+            let len = usize::from(head.u16()?);
+            if len < 16 || len % 8 != 0 {
+                let problem = Problem::Length { found: len, expected: "a multiple of 8, at least 16" };
+                return Err(r.error(ErrorCode::GroupBadBucket, problem));
+            }
+            let mut one = r.sub_own(len, "bucket", ErrorCode::GroupBadBucket)?;
+            one.skip(2)?;
+            let weight = one.u16()?;
+            let (watch_port, watch_group) = (PortNo(one.u32()?), GroupId(one.u32()?));
+            one.skip(4)?;
+            let actions = Action::decode_list(&mut one.sub_rest("action", ErrorCode::ActionBadLen))?;
+            out.push(Bucket { weight, watch_port, watch_group, actions });
+        }
+        Ok(out)
+    }
+
+    fn encode(&self, w: &mut Writer) {
+        let start = w.len();
+        w.u16(0);
+        w.u16(self.weight);
+        w.u32(self.watch_port.0);
+        w.u32(self.watch_group.0);
+        w.zeros(4);
+        Action::encode_list(&self.actions, w);
+        w.patch_u16(start, w.len() - start);
+    }
+}
+
+/// `OFPT_GROUP_MOD`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GroupMod {
+    /// What to do.
+    pub command: GroupModCommand,
+    /// The type of the group.
+    pub ty: GroupType,
+    /// The group.
+    pub group: GroupId,
+    /// Its buckets.
+    pub buckets: Vec<Bucket>,
+}
+
+impl GroupMod {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<GroupMod, DecodeError> {
+        let command = match r.u16()? {
+            0 => GroupModCommand::Add,
+            1 => GroupModCommand::Modify,
+            2 => GroupModCommand::Delete,
+            found => {
+                let problem = Problem::Value { field: "command", found: found.into(), expected: "0 to 2" };
+                return Err(r.error(ErrorCode::GroupBadCommand, problem));
+            }
+        };
+        let ty = GroupType::decode(r, ErrorCode::GroupBadType)?;
+        r.skip(1)?;
+        let group = GroupId(r.u32()?);
+        let buckets = Bucket::decode_list(r)?;
+        Ok(GroupMod { command, ty, group, buckets })
+    }
+
+    pub(crate) fn encode(&self, w: &mut Writer) {
+        w.u16(self.command as u16);
+        w.u8(self.ty as u8);
+        w.zeros(1);
+        w.u32(self.group.0);
+        for bucket in &self.buckets {
+            bucket.encode(w);
+        }
+    }
+}
+
+/// A group's description.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GroupDesc {
+    /// Its type.
+    pub ty: GroupType,
+    /// Its number.
+    pub group: GroupId,
+    /// Its buckets.
+    pub buckets: Vec<Bucket>,
+}
+
+impl GroupDesc {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<GroupDesc, DecodeError> {
+        let len = usize::from(r.clone().u16()?);
+        let mut r = r.sub(len, "group description", ErrorCode::RequestBadLen)?;
+        r.skip(2)?;
+        let ty = GroupType::decode(&mut r, ErrorCode::GroupBadType)?;
+        r.skip(1)?;
+        let group = GroupId(r.u32()?);
+        Ok(GroupDesc { ty, group, buckets: Bucket::decode_list(&mut r)? })
+    }
+
+    pub(crate) fn encode(&self, w: &mut Writer) {
+        let start = w.len();
+        w.u16(0);
+        w.u8(self.ty as u8);
+        w.zeros(1);
+        w.u32(self.group.0);
+        for bucket in &self.buckets {
+            bucket.encode(w);
+        }
+        w.patch_u16(start, w.len() - start);
+    }
+}
+
+/// Packets and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Counts {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Counts {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Counts, DecodeError> {
+        Ok(Counts { packets: r.u64()?, bytes: r.u64()? })
+    }
+
+    pub(crate) fn encode(self, w: &mut Writer) {
+        w.u64(self.packets);
+        w.u64(self.bytes);
+    }
+}
+
+/// A group's counters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GroupStats {
+    /// The group.
+    pub group: GroupId,
+    /// Flow entries and groups that name it.
+    pub ref_count: u32,
+    /// What it was given.
+    pub counts: Counts,
+    /// How long it has been there.
+    pub duration: Duration,
+    /// What each bucket was given.
+    pub buckets: Vec<Counts>,
+}
+
+impl GroupStats {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<GroupStats, DecodeError> {
+        let len = usize::from(r.clone().u16()?);
+        let mut r = r.sub(len, "group statistics", ErrorCode::RequestBadLen)?;
+        r.skip(4)?;
+        let (group, ref_count) = (GroupId(r.u32()?), r.u32()?);
+        r.skip(4)?;
+        let counts = Counts::decode(&mut r)?;
+        let duration = decode_duration(&mut r)?;
+        let mut buckets = Vec::new();
+        while !r.is_empty() {
+            buckets.push(Counts::decode(&mut r)?);
+        }
+        Ok(GroupStats { group, ref_count, counts, duration, buckets })
+    }
+
+    pub(crate) fn encode(&self, w: &mut Writer) {
+        let start = w.len();
+        w.zeros(4);
+        w.u32(self.group.0);
+        w.u32(self.ref_count);
+        w.zeros(4);
+        self.counts.encode(w);
+        encode_duration(self.duration, w);
+        for bucket in &self.buckets {
+            bucket.encode(w);
+        }
+        w.patch_u16(start, w.len() - start);
+    }
+}
+
+bitflags! {
+    /// `ofp_group_capabilities`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub struct GroupCapabilities: u32 {
+        /// Select groups heed weights.
+        const SELECT_WEIGHT = 1;
+        /// Select groups heed liveness.
+        const SELECT_LIVENESS = 1 << 1;
+        /// Groups may name groups.
+        const CHAINING = 1 << 2;
+        /// Loops of groups are refused.
+        const CHAINING_CHECKS = 1 << 3;
+    }
+}
+
+/// What groups a switch can have. Arrays are indexed by [`GroupType`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct GroupFeatures {
+    /// One bit for each type that it has.
+    pub types: u32,
+    /// What they can do.
+    pub capabilities: GroupCapabilities,
+    /// How many of each type.
+    pub max_groups: [u32; 4],
+    /// For each type, one bit for each action type below 32 that its buckets may have.
+    pub actions: [u32; 4],
+}
+
+impl GroupFeatures {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<GroupFeatures, DecodeError> {
+        let (types, capabilities) = (r.u32()?, GroupCapabilities::from_bits_retain(r.u32()?));
+        let max_groups = [r.u32()?, r.u32()?, r.u32()?, r.u32()?];
+        let actions = [r.u32()?, r.u32()?, r.u32()?, r.u32()?];
+        Ok(GroupFeatures { types, capabilities, max_groups, actions })
+    }
+
+    pub(crate) fn encode(&self, w: &mut Writer) {
+        w.u32(self.types);
+        w.u32(self.capabilities.bits());
+        for value in self.max_groups.iter().chain(&self.actions) {
+            w.u32(*value);
+        }
+    }
+}

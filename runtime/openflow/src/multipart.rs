@@ -1,0 +1,375 @@
+//! Multipart requests and replies, section 7.3.5.
+//!
+//! A reply too long for one message goes out as several with the same transaction id, all but the last with
+//! `OFPMPF_REPLY_MORE`; [`MultipartReply::encode_parts`] cuts between records.
+
+use crate::error::{DecodeError, ErrorCode, Problem};
+use crate::flow::{AggregateStats, FlowStats, FlowStatsRequest};
+use crate::group::{GroupDesc, GroupFeatures, GroupStats};
+use crate::ids::{GroupId, MeterId, PortNo};
+use crate::message::{HEADER_LEN, encode_message, msg_type};
+use crate::meter::{MeterConfig, MeterFeatures, MeterStats};
+use crate::port::{Port, PortStats};
+use crate::switch::{Desc, QueueStats};
+use crate::table::{TableFeatures, TableStats};
+use crate::wire::{Reader, Writer};
+
+/// `OFPMPF_REQ_MORE` and `OFPMPF_REPLY_MORE`.
+const MORE: u16 = 1;
+
+/// What a multipart request asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum MultipartRequest {
+    /// The switch's description.
+    Desc,
+    /// Flow entries.
+    Flow(FlowStatsRequest),
+    /// Sums over flow entries.
+    Aggregate(FlowStatsRequest),
+    /// The tables' counters.
+    Table,
+    /// The counters of a port, or of all with [`PortNo::ANY`].
+    PortStats(PortNo),
+    /// The counters of queues.
+    Queue {
+        /// The port, or [`PortNo::ANY`].
+        port: PortNo,
+        /// The queue, or [`MultipartRequest::ALL_QUEUES`].
+        queue: u32,
+    },
+    /// The counters of a group, or of all with [`GroupId::ALL`].
+    Group(GroupId),
+    /// The groups.
+    GroupDesc,
+    /// What groups there can be.
+    GroupFeatures,
+    /// The counters of a meter, or of all with [`MeterId::ALL`].
+    Meter(MeterId),
+    /// The configuration of a meter, or of all with [`MeterId::ALL`].
+    MeterConfig(MeterId),
+    /// What meters there can be.
+    MeterFeatures,
+    /// Without a body, asks what the tables can do; with one, sets it.
+    TableFeatures(Vec<TableFeatures>),
+    /// The ports.
+    PortDesc,
+    /// Another party's request.
+    Experimenter {
+        /// The experimenter id.
+        experimenter: u32,
+        /// The experimenter's type.
+        exp_type: u32,
+        /// The body.
+        data: Vec<u8>,
+    },
+}
+
+impl MultipartRequest {
+    /// `OFPQ_ALL`.
+    pub const ALL_QUEUES: u32 = 0xffff_ffff;
+
+    /// `OFPMP_*`.
+    fn ty(&self) -> u16 {
+        match self {
+            MultipartRequest::Desc => 0,
+            MultipartRequest::Flow(_) => 1,
+            MultipartRequest::Aggregate(_) => 2,
+            MultipartRequest::Table => 3,
+            MultipartRequest::PortStats(_) => 4,
+            MultipartRequest::Queue { .. } => 5,
+            MultipartRequest::Group(_) => 6,
+            MultipartRequest::GroupDesc => 7,
+            MultipartRequest::GroupFeatures => 8,
+            MultipartRequest::Meter(_) => 9,
+            MultipartRequest::MeterConfig(_) => 10,
+            MultipartRequest::MeterFeatures => 11,
+            MultipartRequest::TableFeatures(_) => 12,
+            MultipartRequest::PortDesc => 13,
+            MultipartRequest::Experimenter { .. } => 0xffff,
+        }
+    }
+
+    /// Reads the request and its `MORE` flag.
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<(bool, MultipartRequest), DecodeError> {
+        let (ty, more) = decode_head(r)?;
+        let request = match ty {
+            0 => MultipartRequest::Desc,
+            1 => MultipartRequest::Flow(FlowStatsRequest::decode(r)?),
+            2 => MultipartRequest::Aggregate(FlowStatsRequest::decode(r)?),
+            3 => MultipartRequest::Table,
+            4 => {
+                let port = PortNo(r.u32()?);
+                r.skip(4)?;
+                MultipartRequest::PortStats(port)
+            }
+            5 => MultipartRequest::Queue { port: PortNo(r.u32()?), queue: r.u32()? },
+            6 => {
+                let group = GroupId(r.u32()?);
+                r.skip(4)?;
+                MultipartRequest::Group(group)
+            }
+            7 => MultipartRequest::GroupDesc,
+            8 => MultipartRequest::GroupFeatures,
+            9 => {
+                let meter = MeterId(r.u32()?);
+                r.skip(4)?;
+                MultipartRequest::Meter(meter)
+            }
+            10 => {
+                let meter = MeterId(r.u32()?);
+                r.skip(4)?;
+                MultipartRequest::MeterConfig(meter)
+            }
+            11 => MultipartRequest::MeterFeatures,
+            12 => MultipartRequest::TableFeatures(decode_list(r, TableFeatures::decode)?),
+            13 => MultipartRequest::PortDesc,
+            0xffff => MultipartRequest::Experimenter {
+                experimenter: r.u32()?,
+                exp_type: r.u32()?,
+                data: r.rest().to_vec(),
+            },
+            _ => return Err(bad_type(r, ty)),
+        };
+        r.end()?;
+        Ok((more, request))
+    }
+
+    pub(crate) fn encode(&self, more: bool, w: &mut Writer) {
+        encode_head(self.ty(), more, w);
+        match self {
+            MultipartRequest::Desc
+            | MultipartRequest::Table
+            | MultipartRequest::GroupDesc
+            | MultipartRequest::GroupFeatures
+            | MultipartRequest::MeterFeatures
+            | MultipartRequest::PortDesc => {}
+            MultipartRequest::Flow(request) | MultipartRequest::Aggregate(request) => request.encode(w),
+            MultipartRequest::PortStats(port) => {
+                w.u32(port.0);
+                w.zeros(4);
+            }
+            MultipartRequest::Queue { port, queue } => {
+                w.u32(port.0);
+                w.u32(*queue);
+            }
+            MultipartRequest::Group(group) => {
+                w.u32(group.0);
+                w.zeros(4);
+            }
+            MultipartRequest::Meter(meter) | MultipartRequest::MeterConfig(meter) => {
+                w.u32(meter.0);
+                w.zeros(4);
+            }
+            MultipartRequest::TableFeatures(tables) => tables.iter().for_each(|t| t.encode(w)),
+            MultipartRequest::Experimenter { experimenter, exp_type, data } => {
+                w.u32(*experimenter);
+                w.u32(*exp_type);
+                w.bytes(data);
+            }
+        }
+    }
+}
+
+/// The answer to a [`MultipartRequest`], or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum MultipartReply {
+    /// The switch's description.
+    Desc(Desc),
+    /// Flow entries.
+    Flow(Vec<FlowStats>),
+    /// Sums over flow entries.
+    Aggregate(AggregateStats),
+    /// Tables' counters.
+    Table(Vec<TableStats>),
+    /// Ports' counters.
+    PortStats(Vec<PortStats>),
+    /// Queues' counters.
+    Queue(Vec<QueueStats>),
+    /// Groups' counters.
+    Group(Vec<GroupStats>),
+    /// Groups.
+    GroupDesc(Vec<GroupDesc>),
+    /// What groups there can be.
+    GroupFeatures(GroupFeatures),
+    /// Meters' counters.
+    Meter(Vec<MeterStats>),
+    /// Meters' configuration.
+    MeterConfig(Vec<MeterConfig>),
+    /// What meters there can be.
+    MeterFeatures(MeterFeatures),
+    /// What the tables can do.
+    TableFeatures(Vec<TableFeatures>),
+    /// Ports.
+    PortDesc(Vec<Port>),
+    /// Another party's reply.
+    Experimenter {
+        /// The experimenter id.
+        experimenter: u32,
+        /// The experimenter's type.
+        exp_type: u32,
+        /// The body.
+        data: Vec<u8>,
+    },
+}
+
+impl MultipartReply {
+    fn ty(&self) -> u16 {
+        match self {
+            MultipartReply::Desc(_) => 0,
+            MultipartReply::Flow(_) => 1,
+            MultipartReply::Aggregate(_) => 2,
+            MultipartReply::Table(_) => 3,
+            MultipartReply::PortStats(_) => 4,
+            MultipartReply::Queue(_) => 5,
+            MultipartReply::Group(_) => 6,
+            MultipartReply::GroupDesc(_) => 7,
+            MultipartReply::GroupFeatures(_) => 8,
+            MultipartReply::Meter(_) => 9,
+            MultipartReply::MeterConfig(_) => 10,
+            MultipartReply::MeterFeatures(_) => 11,
+            MultipartReply::TableFeatures(_) => 12,
+            MultipartReply::PortDesc(_) => 13,
+            MultipartReply::Experimenter { .. } => 0xffff,
+        }
+    }
+
+    /// Reads the reply and its `MORE` flag.
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<(bool, MultipartReply), DecodeError> {
+        let (ty, more) = decode_head(r)?;
+        let reply = match ty {
+            0 => MultipartReply::Desc(Desc::decode(r)?),
+            1 => MultipartReply::Flow(decode_list(r, FlowStats::decode)?),
+            2 => MultipartReply::Aggregate(AggregateStats::decode(r)?),
+            3 => MultipartReply::Table(decode_list(r, TableStats::decode)?),
+            4 => MultipartReply::PortStats(decode_list(r, PortStats::decode)?),
+            5 => MultipartReply::Queue(decode_list(r, QueueStats::decode)?),
+            6 => MultipartReply::Group(decode_list(r, GroupStats::decode)?),
+            7 => MultipartReply::GroupDesc(decode_list(r, GroupDesc::decode)?),
+            8 => MultipartReply::GroupFeatures(GroupFeatures::decode(r)?),
+            9 => MultipartReply::Meter(decode_list(r, MeterStats::decode)?),
+            10 => MultipartReply::MeterConfig(decode_list(r, MeterConfig::decode)?),
+            11 => MultipartReply::MeterFeatures(MeterFeatures::decode(r)?),
+            12 => MultipartReply::TableFeatures(decode_list(r, TableFeatures::decode)?),
+            13 => MultipartReply::PortDesc(decode_list(r, Port::decode)?),
+            0xffff => MultipartReply::Experimenter {
+                experimenter: r.u32()?,
+                exp_type: r.u32()?,
+                data: r.rest().to_vec(),
+            },
+            _ => return Err(bad_type(r, ty)),
+        };
+        r.end()?;
+        Ok((more, reply))
+    }
+
+    pub(crate) fn encode(&self, more: bool, w: &mut Writer) {
+        encode_head(self.ty(), more, w);
+        match self.records() {
+            Ok(records) => records.iter().for_each(|record| w.bytes(record)),
+            Err(body) => w.bytes(&body),
+        }
+    }
+
+    /// The reply as one message or as many as it takes.
+    ///
+    /// A single record of more than a message can hold, which no switch within the limits of its own tables has, is
+    /// left out.
+    pub fn encode_parts(&self, xid: u32) -> Vec<Vec<u8>> {
+        const ROOM: usize = u16::MAX as usize - HEADER_LEN - 8;
+        let mut bodies = vec![Vec::new()];
+        match self.records() {
+            Err(body) => bodies[0] = body,
+            Ok(records) => {
+                for record in records.iter().filter(|r| r.len() <= ROOM) {
+                    if bodies.last().is_some_and(|b| b.len() + record.len() > ROOM) {
+                        bodies.push(Vec::new());
+                    }
+                    if let Some(body) = bodies.last_mut() {
+                        body.extend_from_slice(record);
+                    }
+                }
+            }
+        }
+        let last = bodies.len() - 1;
+        bodies
+            .iter()
+            .enumerate()
+            .filter_map(|(i, body)| {
+                encode_message(msg_type::MULTIPART_REPLY, xid, |w| {
+                    encode_head(self.ty(), i != last, w);
+                    w.bytes(body);
+                })
+                .ok()
+            })
+            .collect()
+    }
+
+    /// The records of a list, or the whole body of what is no list.
+    fn records(&self) -> Result<Vec<Vec<u8>>, Vec<u8>> {
+        fn all<T>(items: &[T], encode: impl Fn(&T, &mut Writer)) -> Result<Vec<Vec<u8>>, Vec<u8>> {
+            Ok(items.iter().map(|item| one(item, &encode)).collect())
+        }
+        fn one<T>(item: &T, encode: impl Fn(&T, &mut Writer)) -> Vec<u8> {
+            let mut w = Writer::default();
+            encode(item, &mut w);
+            w.out
+        }
+        match self {
+            MultipartReply::Desc(desc) => Err(one(desc, Desc::encode)),
+            MultipartReply::Aggregate(sums) => Err(one(sums, AggregateStats::encode)),
+            MultipartReply::GroupFeatures(features) => Err(one(features, GroupFeatures::encode)),
+            MultipartReply::MeterFeatures(features) => Err(one(features, MeterFeatures::encode)),
+            MultipartReply::Experimenter { experimenter, exp_type, data } => {
+                let mut w = Writer::default();
+                w.u32(*experimenter);
+                w.u32(*exp_type);
+                w.bytes(data);
+                Err(w.out)
+            }
+            MultipartReply::Flow(items) => all(items, FlowStats::encode),
+            MultipartReply::Table(items) => all(items, TableStats::encode),
+            MultipartReply::PortStats(items) => all(items, PortStats::encode),
+            MultipartReply::Queue(items) => all(items, QueueStats::encode),
+            MultipartReply::Group(items) => all(items, GroupStats::encode),
+            MultipartReply::GroupDesc(items) => all(items, GroupDesc::encode),
+            MultipartReply::Meter(items) => all(items, MeterStats::encode),
+            MultipartReply::MeterConfig(items) => all(items, MeterConfig::encode),
+            MultipartReply::TableFeatures(items) => all(items, TableFeatures::encode),
+            MultipartReply::PortDesc(items) => all(items, Port::encode),
+        }
+    }
+}
+
+fn decode_head(r: &mut Reader<'_>) -> Result<(u16, bool), DecodeError> {
+    let ty = r.u16()?;
+    let flags = r.u16()?;
+    if flags & !MORE != 0 {
+        let problem = Problem::Value { field: "multipart flags", found: flags.into(), expected: "0 or 1" };
+        return Err(r.error(ErrorCode::RequestBadMultipart, problem));
+    }
+    r.skip(4)?;
+    Ok((ty, flags & MORE != 0))
+}
+
+fn encode_head(ty: u16, more: bool, w: &mut Writer) {
+    w.u16(ty);
+    w.u16(u16::from(more) * MORE);
+    w.zeros(4);
+}
+
+fn bad_type(r: &Reader<'_>, ty: u16) -> DecodeError {
+    let problem =
+        Problem::Value { field: "multipart type", found: ty.into(), expected: "one of OpenFlow 1.3" };
+    r.error(ErrorCode::RequestBadMultipart, problem)
+}
+
+fn decode_list<'a, T>(
+    r: &mut Reader<'a>,
+    decode: impl Fn(&mut Reader<'a>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let mut out = Vec::new();
+    while !r.is_empty() {
+        out.push(decode(r)?);
+    }
+    Ok(out)
+}
