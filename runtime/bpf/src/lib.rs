@@ -5,6 +5,7 @@ pub mod disasm;
 pub mod helper;
 pub mod interp;
 pub mod isa;
+pub mod object;
 pub mod program;
 pub mod semantics;
 pub mod verified;

@@ -1,0 +1,342 @@
+//! Writing an object file that BPF loaders and tools understand: libbpf, bpftool, llvm-objdump.
+//!
+//! What is written: section `xdp` with the programs as global functions; `.maps` with definitions in BTF; `.data` and
+//! `.rodata` with one symbol for each variable; `license`; `.BTF` and `.BTF.ext` with function and line information; and sections
+//! that only we know. Addresses are written as relocations, so instructions are given as [`read`](super::read) returns them:
+//! [`Imm64::Map`] with an index into [`Spec::maps`], [`Imm64::MapValue`] with an index that counts on after those: `.data`, then
+//! `.rodata`, each only if it has variables.
+
+mod types;
+
+use std::collections::HashMap;
+
+use object::write::{Object, Relocation, Symbol, SymbolId, SymbolSection};
+use object::{
+    Architecture, BinaryFormat, Endianness, RelocationFlags, SectionFlags, SectionKind, SymbolFlags,
+    SymbolKind, SymbolScope, elf,
+};
+
+use self::types::Types;
+use super::btf_ext::{self, SectionInfo};
+use super::error::{ObjectError, ObjectErrorKind, Place};
+use crate::isa::{Imm64, Insn, SLOT_BYTES, Size, encode};
+use crate::program::{LineInfo, MapKind};
+
+/// An object file to be written.
+#[derive(Clone, Debug, Default)]
+pub struct Spec {
+    /// The programs.
+    pub programs: Vec<ProgramSpec>,
+    /// The maps of `.maps`.
+    pub maps: Vec<MapSpec>,
+    /// The variables of `.data`, that the control plane may set.
+    pub data: Vec<VariableSpec>,
+    /// The variables of `.rodata`.
+    pub rodata: Vec<VariableSpec>,
+    /// The licence that the kernel is told, such as `GPL`.
+    pub license: String,
+    /// Other sections, by name; no loader looks at them.
+    pub extra: Vec<(String, Vec<u8>)>,
+}
+
+/// One program, an entry function.
+#[derive(Clone, Debug, Default)]
+pub struct ProgramSpec {
+    /// Its symbol.
+    pub name: String,
+    /// Its instructions.
+    pub insns: Vec<Insn>,
+    /// Where they come from, ascending by slot.
+    pub lines: Vec<LineInfo>,
+}
+
+/// A map.
+#[derive(Clone, Debug)]
+pub struct MapSpec {
+    /// Its symbol.
+    pub name: String,
+    /// Its kind.
+    pub kind: MapKind,
+    /// How many entries it holds.
+    pub max_entries: u32,
+    /// The key; an array's is one `u32`.
+    pub key: Struct,
+    /// The value.
+    pub value: Struct,
+}
+
+/// The layout of a key or value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Struct {
+    /// Its size in bytes.
+    pub size: u32,
+    /// Its members, ascending by offset.
+    pub members: Vec<Member>,
+}
+
+/// One member of a [`Struct`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name; characters that C does not have in names are replaced.
+    pub name: String,
+    /// Bytes from the start.
+    pub offset: u32,
+    /// What it is.
+    pub kind: MemberKind,
+}
+
+/// What a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberKind {
+    /// An unsigned number of this size.
+    Uint(Size),
+    /// A `struct bpf_spin_lock`.
+    SpinLock,
+}
+
+/// A variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariableSpec {
+    /// Its symbol.
+    pub name: String,
+    /// Bytes from the start of its section, a multiple of 8, ascending.
+    pub offset: u32,
+    /// Its content; a number if it has 8 bytes.
+    pub init: Vec<u8>,
+}
+
+/// Section of the programs: it tells loaders the program type.
+const PROGRAM_SECTION: &str = "xdp";
+
+/// Writes an object file.
+///
+/// # Errors
+///
+/// References to maps or variables that are not there, variables out of order, names that cannot be written.
+pub fn write(spec: &Spec) -> Result<Vec<u8>, ObjectError> {
+    let mut writer = Writer {
+        object: Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little),
+        types: Types::default(),
+        maps: Vec::new(),
+        data: Vec::new(),
+    };
+    writer.maps(&spec.maps)?;
+    writer.variables(".data", &spec.data, false)?;
+    writer.variables(".rodata", &spec.rodata, true)?;
+    writer.programs(&spec.programs)?;
+    let mut license = spec.license.clone().into_bytes();
+    license.push(0);
+    let section = writer.section("license", SectionKind::Data, &license, 1);
+    writer.symbol("_license", section, 0, license.len() as u64, SymbolKind::Data);
+    writer.types.license(license.len() as u32);
+    for (name, content) in &spec.extra {
+        writer.section(name, SectionKind::Other, content, 1);
+    }
+    let infos = std::mem::take(&mut writer.types.infos);
+    let ext = btf_ext::encode(&infos);
+    let btf = std::mem::take(&mut writer.types.btf).encode();
+    writer.section(".BTF", SectionKind::Other, &btf, 4);
+    writer.section(".BTF.ext", SectionKind::Other, &ext, 4);
+    writer
+        .object
+        .write()
+        .map_err(|error| Place::File.error(ObjectErrorKind::Unwritable { reason: error.to_string() }))
+}
+
+type SectionId = object::write::SectionId;
+
+struct Writer {
+    object: Object<'static>,
+    types: Types,
+    /// The symbol of each map.
+    maps: Vec<SymbolId>,
+    /// The symbol of each variable by offset, for each section of variables.
+    data: Vec<HashMap<u32, SymbolId>>,
+}
+
+impl Writer {
+    fn section(&mut self, name: &str, kind: SectionKind, data: &[u8], align: u64) -> SectionId {
+        let id = self.object.add_section(Vec::new(), name.into(), kind);
+        if kind == SectionKind::Other {
+            // Neither loaded nor stripped.
+            self.object.section_mut(id).flags =
+                SectionFlags::Elf { sh_type: elf::SHT_PROGBITS, sh_flags: elf::SectionFlags(0) };
+        }
+        self.object.set_section_data(id, data.to_vec(), align);
+        id
+    }
+
+    fn symbol(
+        &mut self,
+        name: &str,
+        section: SectionId,
+        value: u64,
+        size: u64,
+        kind: SymbolKind,
+    ) -> SymbolId {
+        self.object.add_symbol(Symbol {
+            name: name.into(),
+            value,
+            size,
+            kind,
+            scope: SymbolScope::Dynamic,
+            weak: false,
+            section: SymbolSection::Section(section),
+            flags: SymbolFlags::None,
+        })
+    }
+
+    fn maps(&mut self, maps: &[MapSpec]) -> Result<(), ObjectError> {
+        if maps.is_empty() {
+            return Ok(());
+        }
+        /// Four pointers: type, max_entries, key, value.
+        const DEFINITION: usize = 32;
+        let section = self.section(".maps", SectionKind::Data, &vec![0; maps.len() * DEFINITION], 8);
+        for (index, map) in maps.iter().enumerate() {
+            check_struct(map, &map.key)?;
+            check_struct(map, &map.value)?;
+            let symbol = self.symbol(
+                &map.name,
+                section,
+                (index * DEFINITION) as u64,
+                DEFINITION as u64,
+                SymbolKind::Data,
+            );
+            self.maps.push(symbol);
+        }
+        self.types.maps(maps, DEFINITION as u32);
+        Ok(())
+    }
+
+    fn variables(
+        &mut self,
+        name: &str,
+        variables: &[VariableSpec],
+        readonly: bool,
+    ) -> Result<(), ObjectError> {
+        if variables.is_empty() {
+            return Ok(());
+        }
+        let mut content = Vec::new();
+        for variable in variables {
+            let at = variable.offset as usize;
+            if at < content.len() || !at.is_multiple_of(8) || variable.init.is_empty() {
+                let reason = format!("variable at offset {at}; the one before ends at {}", content.len());
+                return Err(
+                    Place::Symbol(variable.name.clone()).error(ObjectErrorKind::Unwritable { reason })
+                );
+            }
+            content.resize(at, 0);
+            content.extend_from_slice(&variable.init);
+        }
+        content.resize(content.len().next_multiple_of(8), 0);
+        let kind = if readonly { SectionKind::ReadOnlyData } else { SectionKind::Data };
+        let section = self.section(name, kind, &content, 8);
+        let symbols = variables
+            .iter()
+            .map(|variable| {
+                let (at, size) = (u64::from(variable.offset), variable.init.len() as u64);
+                (variable.offset, self.symbol(&variable.name, section, at, size, SymbolKind::Data))
+            })
+            .collect();
+        self.data.push(symbols);
+        self.types.variables(name, variables, content.len() as u32);
+        Ok(())
+    }
+
+    fn programs(&mut self, programs: &[ProgramSpec]) -> Result<(), ObjectError> {
+        let mut code = Vec::new();
+        let mut relocations = Vec::new();
+        let mut placed = Vec::new();
+        for program in programs {
+            let start = code.len();
+            for (slot, insn) in program.insns.iter().enumerate() {
+                let fail = |reason: String| {
+                    Place::insn(&program.name, slot).error(ObjectErrorKind::Unwritable { reason })
+                };
+                let offset = (start + slot * SLOT_BYTES) as u64;
+                let (written, symbol) = match *insn {
+                    Insn::LoadImm64 { dst, imm: Imm64::Map(map) } => {
+                        let symbol = self.maps.get(map as usize).copied();
+                        (
+                            Insn::LoadImm64 { dst, imm: Imm64::Value(0) },
+                            Some(symbol.ok_or_else(|| fail(format!("no map {map}")))?),
+                        )
+                    }
+                    Insn::LoadImm64 { dst, imm: Imm64::MapValue { map, off } } => {
+                        let section = (map as usize).checked_sub(self.maps.len());
+                        let symbol = section.and_then(|section| self.data.get(section)?.get(&off).copied());
+                        let symbol = symbol
+                            .ok_or_else(|| fail(format!("no variable at offset {off} of map {map}")))?;
+                        (Insn::LoadImm64 { dst, imm: Imm64::Value(0) }, Some(symbol))
+                    }
+                    Insn::LoadImm64 { imm: Imm64::Value(_), .. } => (*insn, None),
+                    Insn::LoadImm64 { imm, .. } => {
+                        return Err(fail(format!("no relocation stands for {imm:?}")));
+                    }
+                    Insn::CallLocal { .. } => {
+                        return Err(fail("calls of local functions are not written".into()));
+                    }
+                    insn => (insn, None),
+                };
+                code.extend_from_slice(&encode(&[written]));
+                relocations.extend(symbol.map(|symbol| (offset, symbol)));
+            }
+            placed.push((program, start, code.len() - start));
+        }
+        let section = self.section(PROGRAM_SECTION, SectionKind::Text, &code, 8);
+        for &(program, start, size) in &placed {
+            self.symbol(&program.name, section, start as u64, size as u64, SymbolKind::Text);
+        }
+        for (offset, symbol) in relocations {
+            let flags = RelocationFlags::Elf { r_type: elf::R_BPF_64_64 };
+            self.object.add_relocation(section, Relocation { offset, symbol, addend: 0, flags }).map_err(
+                |error| {
+                    Place::section(PROGRAM_SECTION)
+                        .error(ObjectErrorKind::Unwritable { reason: error.to_string() })
+                },
+            )?;
+        }
+        let info = SectionInfo {
+            name: self.types.btf.add_string(PROGRAM_SECTION),
+            functions: placed
+                .iter()
+                .map(|&(program, start, _)| (start as u32, self.types.function(&program.name)))
+                .collect(),
+            lines: placed
+                .iter()
+                .flat_map(|&(program, start, _)| program.lines.iter().map(move |line| (start, line)))
+                .map(|(start, line)| {
+                    let [file, text] = [&line.file, &line.text].map(|text| self.types.btf.add_string(text));
+                    [start as u32 + line.slot * SLOT_BYTES as u32, file, text, line.line]
+                })
+                .collect(),
+        };
+        self.types.infos.push(info);
+        Ok(())
+    }
+}
+
+fn check_struct(map: &MapSpec, layout: &Struct) -> Result<(), ObjectError> {
+    let mut end = 0;
+    for member in &layout.members {
+        let size = member.kind.bytes();
+        if member.offset < end || !member.offset.is_multiple_of(size) || member.offset + size > layout.size {
+            let reason =
+                format!("member `{}` at offset {} of {} bytes", member.name, member.offset, layout.size);
+            return Err(Place::map(&map.name).error(ObjectErrorKind::Unwritable { reason }));
+        }
+        end = member.offset + size;
+    }
+    Ok(())
+}
+
+impl MemberKind {
+    fn bytes(self) -> u32 {
+        match self {
+            MemberKind::Uint(size) => size.bytes(),
+            MemberKind::SpinLock => 4,
+        }
+    }
+}
