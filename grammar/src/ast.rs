@@ -4,7 +4,7 @@
 //! - Every span lies in the parsed file; a node's span holds the spans of its parts (documentation and attributes aside).
 //! - No expression is deeper than [`MAX_DEPTH`], no bracket nested deeper than [`MAX_BRACKETS`], so recursion over a
 //!   tree, dropping it included, needs a bounded stack.
-//! - [`ExprKind::Error`] and [`StmtKind::Error`] stand where something could not be read; a tree that has one comes
+//! - [`ExprKind::Error`], [`StmtKind::Error`] and [`PatternKind::Error`] stand where something could not be read; a tree that has one comes
 //!   with at least one error, so whoever meets one may stay silent.
 //! - Names are not resolved: `ip` in a pattern may be a header, a union or a variant.
 
@@ -739,6 +739,8 @@ pub struct Pattern {
 /// The kinds of patterns.
 #[derive(Clone, PartialEq, Debug)]
 pub enum PatternKind {
+    /// Something that could not be read.
+    Error,
     /// `_`
     Any,
     /// `none`

@@ -1,0 +1,425 @@
+//! Reads a file, one declaration after the other, and goes on after mistakes.
+//!
+//! The generated parser stops at its first mistake. What is done about it, in this order:
+//! 1. a mistake with one plain remedy (a missing `;` or `,`, `=` for `==`, a word of the language for a name, a stray doc
+//!    comment) is mended, where the parser then comes further than before;
+//! 2. otherwise the smallest statement, arm or list element that holds it is cut out;
+//! 3. where that helps nothing, the whole declaration is left out.
+//!
+//! Then the declaration is read again. Both the number of mistakes reported and the attempts at a declaration have a
+//! limit, so the time is linear in the length of the file.
+
+use oko_diagnostics::{Diagnostic, FileId, Sink, Span, codes::syntax as codes};
+
+use crate::ast::{File, Item, MAX_DEPTH};
+use crate::brackets::balance;
+use crate::builder::Builder;
+use crate::expected::{Expected, describe};
+use crate::lex::lex;
+use crate::oko;
+use crate::token::{Loc, Spanned, Token};
+
+/// Syntax errors after which the rest of a file is not read.
+const MAX_ERRORS: usize = 100;
+
+/// Mistakes in one declaration after which it is left out.
+const MAX_ERRORS_IN_ITEM: usize = 20;
+
+/// Reads `text`, the text of `file`.
+///
+/// The tree holds everything that could be read; it lacks nothing where there is no error among the diagnostics, which
+/// come sorted by place. Any text is accepted; of one longer than `u32::MAX` bytes nothing is read, as no
+/// [`oko_diagnostics::SourceMap`] takes such a file.
+pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
+    let Ok(length) = u32::try_from(text.len()) else {
+        let error = Diagnostic::error(codes::TOO_DEEP, "this file is longer than 4 GiB");
+        return (File { docs: None, items: Vec::new(), span: Span::new(file, 0, 0) }, vec![error]);
+    };
+    let mut diagnostics = Vec::new();
+    let lexed = lex(file, text, &mut diagnostics);
+    let balanced = balance(file, text, &lexed.tokens, &mut diagnostics);
+    let mut reader = Reader {
+        file,
+        text,
+        grammar: oko::ItemParser::new(),
+        builder: Builder::new(file, text),
+        mended: balanced.mended,
+        diagnostics,
+        errors: 0,
+    };
+    let mut items = Vec::new();
+    for tokens in declarations(&balanced.tokens) {
+        if reader.errors >= MAX_ERRORS {
+            break;
+        }
+        items.extend(reader.item(tokens));
+    }
+    let too_deep = reader.builder.too_deep().map(too_deep);
+    let mut sink = Sink::new();
+    sink.extend(reader.diagnostics.into_iter().chain(too_deep));
+    (File { docs: lexed.docs, items, span: Span::new(file, 0, length) }, sink.finish())
+}
+
+fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::error(codes::TOO_DEEP, format!("more than {MAX_DEPTH} operations lie within one another"))
+        .label(span, "too deep")
+        .help("give a part a name with `let`, or move it into a `fn`")
+}
+
+/// Splits the tokens of a file into those of each declaration.
+fn declarations(tokens: &[Spanned]) -> Vec<&[Spanned]> {
+    let mut all = Vec::new();
+    let mut start = 0;
+    let mut depth = 0usize;
+    // So far there were only doc comments and attributes.
+    let mut in_front = true;
+    for (at, spanned) in tokens.iter().enumerate() {
+        if depth == 0 && at > start && !in_front && begins_here(tokens, at) {
+            all.push(&tokens[start..at]);
+            (start, in_front) = (at, true);
+        }
+        let in_attribute = depth > 0 || (at > start && tokens[at - 1].token == Token::Hash);
+        in_front &= matches!(spanned.token, Token::Doc | Token::Hash) || in_attribute;
+        depth += usize::from(spanned.token.closer().is_some());
+        depth = depth.saturating_sub(usize::from(spanned.token.is_closer()));
+    }
+    if start < tokens.len() {
+        all.push(&tokens[start..]);
+    }
+    all
+}
+
+/// True where a new declaration begins outside of all brackets.
+fn begins_here(tokens: &[Spanned], at: usize) -> bool {
+    use Token::*;
+    let Spanned { token, first_on_line, .. } = tokens[at];
+    match tokens[at - 1].token {
+        Semi => token != Semi,
+        _ if token.begins_item() && !token.is_word_of_items() => true,
+        _ if token.begins_item() => {
+            let named = matches!(tokens.get(at + 1), Some(Spanned { token: Ident | Str, .. }));
+            named && (first_on_line || tokens[at - 1].token == RBrace)
+        }
+        _ if matches!(token, Doc | Hash) => first_on_line,
+        RBrace => first_on_line && !matches!(token, Next | Limit | Each | Per | Semi | ThinArrow | LBrace),
+        _ => false,
+    }
+}
+
+/// Where and why the generated parser stopped.
+struct Failure {
+    /// Index of the token that it could not read; the number of tokens for their end.
+    at: usize,
+    expected: Expected,
+}
+
+/// A remedy: the tokens after it, and what to tell about it.
+type Remedy = (Vec<Spanned>, Diagnostic);
+
+struct Reader<'t> {
+    file: FileId,
+    text: &'t str,
+    grammar: oko::ItemParser,
+    builder: Builder<'t>,
+    mended: Vec<(u32, u32)>,
+    diagnostics: Vec<Diagnostic>,
+    errors: usize,
+}
+
+impl Reader<'_> {
+    fn item(&mut self, tokens: &[Spanned]) -> Option<Item> {
+        let first = self.read(tokens);
+        let mut failure = match first {
+            Ok(item) => return Some(item),
+            Err(failure) => failure,
+        };
+        let mut tokens = tokens.to_vec();
+        for _ in 0..MAX_ERRORS_IN_ITEM {
+            let (next, result) = match self.mend(&tokens, &failure) {
+                Some((next, result)) => (next, result),
+                None => {
+                    let diagnostic = self.unexpected(&tokens, &failure);
+                    self.report(&tokens, failure.at, diagnostic);
+                    self.cut_out(&tokens, failure.at)?
+                }
+            };
+            tokens = next;
+            match result {
+                Ok(item) => return Some(item),
+                Err(next) => failure = next,
+            }
+        }
+        None
+    }
+
+    /// Has the generated parser read a declaration.
+    fn read(&self, tokens: &[Spanned]) -> Result<Item, Failure> {
+        let located = tokens.iter().enumerate().map(|(index, spanned)| {
+            let index = index as u32;
+            let loc = |byte| Loc { byte, index };
+            Ok((loc(spanned.start), spanned.token, loc(spanned.end)))
+        });
+        use lalrpop_util::ParseError::*;
+        self.grammar.parse(&self.builder, located).map_err(|error| match error {
+            UnrecognizedToken { token: (loc, ..), expected } => {
+                Failure { at: loc.index as usize, expected: Expected::new(&expected) }
+            }
+            UnrecognizedEof { expected, .. } => {
+                Failure { at: tokens.len(), expected: Expected::new(&expected) }
+            }
+            ExtraToken { token: (loc, ..) } => {
+                Failure { at: loc.index as usize, expected: Expected::new(&[]) }
+            }
+            InvalidToken { location } => {
+                Failure { at: location.index as usize, expected: Expected::new(&[]) }
+            }
+            User { error } => match error {},
+        })
+    }
+
+    /// Tries the plain remedies. The first with which the parser comes further is reported and kept.
+    fn mend(
+        &mut self,
+        tokens: &[Spanned],
+        failure: &Failure,
+    ) -> Option<(Vec<Spanned>, Result<Item, Failure>)> {
+        let remedies = [
+            self.without_doc_comments(tokens, failure),
+            self.with_separator(tokens, failure, ";", Token::Semi),
+            self.with_separator(tokens, failure, ",", Token::Comma),
+            self.with_comparison(tokens, failure),
+            self.with_word_as_name(tokens, failure),
+        ];
+        // How far it came, counted from the end, since remedies change the number of tokens in front.
+        let left = tokens.len() - failure.at;
+        for (next, diagnostic) in remedies.into_iter().flatten() {
+            let result = self.read(&next);
+            let further = match &result {
+                Ok(_) => true,
+                Err(failure) => next.len() - failure.at < left,
+            };
+            if further {
+                self.report(tokens, failure.at, diagnostic);
+                return Some((next, result));
+            }
+        }
+        None
+    }
+
+    fn span(&self, token: Spanned) -> Span {
+        Span::new(self.file, token.start, token.end)
+    }
+
+    fn source(&self, token: Spanned) -> &str {
+        &self.text[token.start as usize..token.end as usize]
+    }
+
+    /// The place of the token at `at`; behind the last one where there is none.
+    fn place(&self, tokens: &[Spanned], at: usize) -> Span {
+        match (tokens.get(at), tokens.last()) {
+            (Some(&token), _) => self.span(token),
+            (None, Some(&last)) => self.span(last).at_end(),
+            (None, None) => Span::new(self.file, 0, 0),
+        }
+    }
+
+    /// Adds a diagnostic, unless what it tells is likely to come from something already reported.
+    fn report(&mut self, tokens: &[Spanned], at: usize, diagnostic: Diagnostic) {
+        self.errors += 1;
+        let place = self.place(tokens, at);
+        let by_bracket = self.mended.iter().any(|&(start, end)| start <= place.start && place.start <= end);
+        let by_literal = tokens.get(at).is_some_and(|token| token.token == Token::Malformed);
+        if !by_bracket && !by_literal {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn unexpected(&self, tokens: &[Spanned], failure: &Failure) -> Diagnostic {
+        let expected = failure.expected.in_words();
+        let Some(&token) = tokens.get(failure.at) else {
+            let place = self.place(tokens, failure.at);
+            return Diagnostic::error(codes::UNEXPECTED_END, "this declaration ends too early")
+                .label(place, format!("expected {expected}"));
+        };
+        let found = describe(token.token, self.source(token));
+        if is_comparison(token.token) && failure.expected.has("and") {
+            return Diagnostic::error(codes::COMPARISON_CHAIN, "comparisons do not chain")
+                .label(self.span(token), "a second comparison")
+                .help("join two comparisons with `and`: `a < b and b < c`");
+        }
+        let diagnostic = Diagnostic::error(codes::UNEXPECTED, format!("expected {expected}, found {found}"))
+            .label(self.span(token), "not expected here");
+        match token.token {
+            Token::Semi if failure.at == 0 => {
+                diagnostic.suggest(self.span(token), "", "remove this `;`: nothing in front of it needs one")
+            }
+            Token::Else if failure.expected.has("}") => {
+                diagnostic.help("`else` stands directly behind the block of an `if`")
+            }
+            _ if failure.at == 0 => {
+                diagnostic.help("a declaration begins with `use`, `const`, `param`, `filter` …")
+            }
+            _ => diagnostic,
+        }
+    }
+
+    fn without_doc_comments(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let is_doc = |token: &&Spanned| token.token == Token::Doc;
+        let from = failure.at - tokens[..failure.at].iter().rev().take_while(is_doc).count();
+        let to = failure.at + tokens[failure.at..].iter().take_while(is_doc).count();
+        let (first, last) = (*tokens[from..to].first()?, *tokens[from..to].last()?);
+        let next = [&tokens[..from], &tokens[to..]].concat();
+        let diagnostic = Diagnostic::error(codes::STRAY_DOC_COMMENT, "this doc comment describes nothing")
+            .label(self.span(first).to(self.span(last)), "no declaration, field or variant follows")
+            .help("write `//` for an ordinary comment");
+        Some((next, diagnostic))
+    }
+
+    fn with_separator(
+        &self,
+        tokens: &[Spanned],
+        failure: &Failure,
+        sign: &str,
+        token: Token,
+    ) -> Option<Remedy> {
+        let before = *tokens.get(failure.at.checked_sub(1)?)?;
+        if !failure.expected.has(sign) {
+            return None;
+        }
+        let behind = self.span(before).at_end();
+        let code = if token == Token::Semi { codes::MISSING_SEMICOLON } else { codes::MISSING_COMMA };
+        let diagnostic = Diagnostic::error(code, format!("a `{sign}` is missing"))
+            .label(behind, format!("expected `{sign}` here"))
+            .suggest(behind, sign, format!("add `{sign}`"));
+        let inserted = Spanned { token, start: before.end, end: before.end, first_on_line: false };
+        let next = [&tokens[..failure.at], &[inserted], &tokens[failure.at..]].concat();
+        Some((next, diagnostic))
+    }
+
+    fn with_comparison(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let token = *tokens.get(failure.at).filter(|token| token.token == Token::Assign)?;
+        if !failure.expected.has("==") {
+            return None;
+        }
+        let diagnostic = Diagnostic::error(codes::ASSIGNMENT, "names cannot be given another value")
+            .label(self.span(token), "`=` compares nothing and changes nothing here")
+            .suggest(self.span(token), "==", "write `==` to compare")
+            .note("state is changed by `update` and by the operations of its type");
+        let mut next = tokens.to_vec();
+        next[failure.at].token = Token::Eq;
+        Some((next, diagnostic))
+    }
+
+    fn with_word_as_name(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let token = *tokens.get(failure.at)?;
+        let word = self.source(token);
+        let is_word = word.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
+        if !is_word || token.token == Token::Ident || !failure.expected.has("name") || is_literal(token.token)
+        {
+            return None;
+        }
+        let diagnostic =
+            Diagnostic::error(codes::RESERVED_WORD, format!("`{word}` is a word of the language"))
+                .label(self.span(token), "cannot be a name")
+                .suggest(
+                    self.span(token),
+                    format!("{word}_"),
+                    format!("choose another name, such as `{word}_`"),
+                );
+        let mut next = tokens.to_vec();
+        next[failure.at].token = Token::Ident;
+        Some((next, diagnostic))
+    }
+
+    /// Cuts out the smallest part around the token at `at` with which the parser comes further. `None` where none helps.
+    fn cut_out(&self, tokens: &[Spanned], at: usize) -> Option<(Vec<Spanned>, Result<Item, Failure>)> {
+        let partners = partners(tokens);
+        let enclosing = (0..at.min(tokens.len())).rev();
+        let braces = enclosing.filter(|&open| tokens[open].token == Token::LBrace && partners[open] >= at);
+        for open in braces {
+            let Some((start, end)) = element(tokens, &partners, open, at) else { continue };
+            let removed = Spanned {
+                token: Token::Removed,
+                start: tokens[start].start,
+                end: tokens[end - 1].end,
+                first_on_line: tokens[start].first_on_line,
+            };
+            let next = [&tokens[..start], &[removed], &tokens[end..]].concat();
+            let result = self.read(&next);
+            match &result {
+                Err(failure) if failure.at <= start => {}
+                _ => return Some((next, result)),
+            }
+        }
+        None
+    }
+}
+
+fn is_comparison(token: Token) -> bool {
+    use Token::*;
+    matches!(token, Eq | Ne | Lt | Le | Gt | Ge | Has)
+}
+
+fn is_literal(token: Token) -> bool {
+    use Token::*;
+    matches!(token, Malformed | Int(_) | Str | Percent(_) | Duration(_) | Rate(_) | Ip4(_) | Ip6(_) | Mac(_))
+}
+
+/// For each bracket the index of its partner, for other tokens their own index.
+fn partners(tokens: &[Spanned]) -> Vec<usize> {
+    let mut partners: Vec<usize> = (0..tokens.len()).collect();
+    let mut open = Vec::new();
+    for (at, spanned) in tokens.iter().enumerate() {
+        if spanned.token.closer().is_some() {
+            open.push(at);
+        } else if spanned.token.is_closer()
+            && let Some(opener) = open.pop()
+        {
+            partners[opener] = at;
+            partners[at] = opener;
+        }
+    }
+    partners
+}
+
+/// The statement, arm or list element in the braces that open at `open` which holds the token at `at`, as a range of
+/// indices with its separator. `None` where it would be empty.
+fn element(tokens: &[Spanned], partners: &[usize], open: usize, at: usize) -> Option<(usize, usize)> {
+    let close = partners[open];
+    let behind = |at: usize| if tokens[at].token.closer().is_some() { partners[at] + 1 } else { at + 1 };
+    let level = || std::iter::successors(Some(open + 1), |&at| Some(behind(at))).take_while(|&at| at < close);
+    let statements = level().any(|at| tokens[at].token == Token::Semi || tokens[at].token.begins_statement());
+    let mut start = open + 1;
+    let mut has_arrow = false;
+    for here in level() {
+        let Spanned { token, first_on_line, .. } = tokens[here];
+        if statements && here > start && first_on_line && token.begins_statement() {
+            if at <= here {
+                return Some((start, here));
+            }
+            start = here;
+        }
+        has_arrow |= token == Token::Arrow;
+        let next = behind(here);
+        let ends = match token {
+            Token::Semi => statements,
+            Token::Comma => !statements,
+            Token::LBrace if statements => {
+                let block =
+                    matches!(tokens[start].token, Token::If | Token::Match | Token::For | Token::LBrace);
+                block && !matches!(tokens[next].token, Token::Else | Token::Semi)
+            }
+            Token::LBrace => {
+                has_arrow && tokens[next].token != Token::Comma && tokens[next].token != Token::Else
+            }
+            _ => false,
+        };
+        if ends {
+            if at < next {
+                return Some((start, next));
+            }
+            (start, has_arrow) = (next, false);
+        }
+    }
+    (start < close).then_some((start, close))
+}
