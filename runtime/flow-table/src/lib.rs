@@ -1,1 +1,27 @@
-//! OpenFlow flow tables and their classifier.
+//! OpenFlow flow tables: what flow-mods do to them, and how a packet finds its entry.
+//!
+//! [`FlowTables`] belongs to the control plane: it takes flow-mods, expires entries and answers statistics requests. Workers
+//! look up in a [`Snapshot`] of it, which never changes; taking one costs a reference per table, and a change after it
+//! copies only the subtable that it touches. Counters are shared between entry and snapshots, so none are lost when an entry changes.
+//!
+//! # Which entry a packet gets
+//!
+//! Of the entries whose fields match, the one of the highest priority whose filter condition holds (OpenFlow 1.3.5, section 5.3,
+//! with the filter as one more condition). Conditions are asked in order of priority, and only of entries whose fields match; one
+//! that does not hold makes the lookup fall through to the next entry. The specification leaves the order of
+//! overlapping entries of one priority open; here entries with a filter come first, then older ones before younger ones.
+//!
+//! # The classifier
+//!
+//! Tuple space search (Srinivasan, Suri, Varghese, SIGCOMM '99), plain: entries with the same mask share a hash table; tables
+//! are asked in order of their highest priority until none left can do better.
+
+mod classifier;
+mod entry;
+mod matcher;
+mod tables;
+
+pub use classifier::Classifier;
+pub use entry::{Counters, FlowEntry};
+pub use matcher::Matcher;
+pub use tables::{Changes, FlowModError, FlowTables, Limits, Snapshot, TableCounters};

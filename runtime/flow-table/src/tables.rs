@@ -1,0 +1,378 @@
+//! The flow tables of a switch, as flow-mods change them. OpenFlow 1.3.5, sections 5.2, 5.5, 6.4 and 6.5.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use oko_openflow::{
+    ErrorCode, FilterId, FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason, FlowStatsRequest, GroupId,
+    Match, PortNo, TableId,
+};
+
+use crate::classifier::Classifier;
+use crate::entry::FlowEntry;
+use crate::matcher::Matcher;
+
+/// How much fits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Entries in each table.
+    pub entries_per_table: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { entries_per_table: 1_000_000 }
+    }
+}
+
+/// Why a flow-mod was not done. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlowModError {
+    /// The table does not exist, or the command does not take `ALL`.
+    #[error("table {found} is not one that an entry can be in (0 to 253)")]
+    BadTable {
+        /// What was asked for.
+        found: TableId,
+    },
+    /// The table has as many entries as fit.
+    #[error(
+        "table {table} is full: it holds {limit} entries; delete some, or raise the limit in the configuration"
+    )]
+    TableFull {
+        /// The table.
+        table: TableId,
+        /// How many fit.
+        limit: usize,
+    },
+    /// `CHECK_OVERLAP` was set and there is an overlapping entry.
+    #[error("an entry of priority {priority} in table {table} overlaps this one")]
+    Overlap {
+        /// The table.
+        table: TableId,
+        /// The priority of both.
+        priority: u16,
+    },
+    /// `goto_table` does not lead onwards.
+    #[error("goto_table:{found} in table {table}: the next table must be one from {} to 253", table.0 + 1)]
+    BadGoto {
+        /// The entry's table.
+        table: TableId,
+        /// Where it would go.
+        found: TableId,
+    },
+}
+
+impl FlowModError {
+    /// The OpenFlow error for it.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            FlowModError::BadTable { .. } => ErrorCode::FlowModBadTableId,
+            FlowModError::TableFull { .. } => ErrorCode::FlowModTableFull,
+            FlowModError::Overlap { .. } => ErrorCode::FlowModOverlap,
+            FlowModError::BadGoto { .. } => ErrorCode::InstructionBadTableId,
+        }
+    }
+}
+
+/// What a flow-mod did.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Entries that are gone, with the reason; those with `SEND_FLOW_REM` are to be reported.
+    pub removed: Vec<(Arc<FlowEntry>, FlowRemovedReason)>,
+    /// How many entries were added or modified.
+    pub written: usize,
+}
+
+/// What all packets did in one table.
+#[derive(Debug, Default)]
+pub struct TableCounters {
+    /// Packets that were looked up.
+    pub lookups: AtomicU64,
+    /// Packets that found an entry.
+    pub matched: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// By what makes an entry itself: priority, then fields and filter.
+    entries: HashMap<(u16, Match), Arc<FlowEntry>>,
+    classifier: Arc<Classifier>,
+    counters: Arc<TableCounters>,
+}
+
+/// All flow tables.
+#[derive(Debug)]
+pub struct FlowTables {
+    /// Only tables that were ever written to.
+    tables: BTreeMap<TableId, Table>,
+    limits: Limits,
+    next_serial: u64,
+}
+
+/// The tables as they were at one time.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    tables: Vec<Option<SnapshotTable>>,
+}
+
+#[derive(Clone, Debug)]
+struct SnapshotTable {
+    classifier: Arc<Classifier>,
+    counters: Arc<TableCounters>,
+}
+
+/// The last table that an entry can be in: `OFPTT_MAX` is the number of a table that only the switch itself may use.
+const LAST_TABLE: u8 = 253;
+
+impl FlowTables {
+    /// Empty tables.
+    pub fn new(limits: Limits) -> FlowTables {
+        FlowTables { tables: BTreeMap::new(), limits, next_serial: 0 }
+    }
+
+    /// Does a flow-mod at an instant in nanoseconds.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be done; nothing has changed then.
+    pub fn apply(&mut self, flow_mod: &FlowMod, now: u64) -> Result<Changes, FlowModError> {
+        match flow_mod.command {
+            FlowModCommand::Add => self.add(flow_mod, now),
+            FlowModCommand::Modify => self.modify(flow_mod, false),
+            FlowModCommand::ModifyStrict => self.modify(flow_mod, true),
+            FlowModCommand::Delete => Ok(self.delete(flow_mod, false)),
+            FlowModCommand::DeleteStrict => Ok(self.delete(flow_mod, true)),
+        }
+    }
+
+    fn add(&mut self, flow_mod: &FlowMod, now: u64) -> Result<Changes, FlowModError> {
+        let id = writable(flow_mod.table)?;
+        check_goto(id, flow_mod)?;
+        let matcher = Matcher::new(&flow_mod.matching);
+        let identity = (flow_mod.priority, flow_mod.matching.clone());
+        let limit = self.limits.entries_per_table;
+        let table = self.tables.entry(id).or_default();
+        if flow_mod.flags.contains(FlowModFlags::CHECK_OVERLAP)
+            && table.entries.values().any(|e| e.priority == flow_mod.priority && e.matcher.overlaps(&matcher))
+        {
+            return Err(FlowModError::Overlap { table: id, priority: flow_mod.priority });
+        }
+        let old = table.entries.remove(&identity);
+        if old.is_none() && table.entries.len() >= limit {
+            return Err(FlowModError::TableFull { table: id, limit });
+        }
+        let keep = old.as_deref().filter(|_| !flow_mod.flags.contains(FlowModFlags::RESET_COUNTS));
+        let entry = Arc::new(FlowEntry {
+            table: id,
+            priority: flow_mod.priority,
+            matching: flow_mod.matching.clone(),
+            matcher,
+            instructions: flow_mod.instructions.clone(),
+            cookie: flow_mod.cookie,
+            flags: flow_mod.flags,
+            idle_timeout: flow_mod.idle_timeout,
+            hard_timeout: flow_mod.hard_timeout,
+            created: now,
+            counters: FlowEntry::start_counters(keep, now),
+            serial: self.next_serial,
+        });
+        self.next_serial += 1;
+        let classifier = Arc::make_mut(&mut table.classifier);
+        if let Some(old) = &old {
+            classifier.remove(old);
+        }
+        classifier.insert(Arc::clone(&entry));
+        table.entries.insert(identity, entry);
+        Ok(Changes { removed: Vec::new(), written: 1 })
+    }
+
+    fn modify(&mut self, flow_mod: &FlowMod, strict: bool) -> Result<Changes, FlowModError> {
+        let id = writable(flow_mod.table)?;
+        check_goto(id, flow_mod)?;
+        let Some(table) = self.tables.get_mut(&id) else { return Ok(Changes::default()) };
+        let selection = Selection::of_flow_mod(flow_mod, strict);
+        let chosen: Vec<Arc<FlowEntry>> = table.chosen(&selection).cloned().collect();
+        for old in &chosen {
+            let entry =
+                Arc::new(FlowEntry { instructions: flow_mod.instructions.clone(), ..FlowEntry::clone(old) });
+            if flow_mod.flags.contains(FlowModFlags::RESET_COUNTS) {
+                entry.counters.reset();
+            }
+            Arc::make_mut(&mut table.classifier).replace(&entry);
+            table.entries.insert((entry.priority, entry.matching.clone()), entry);
+        }
+        Ok(Changes { removed: Vec::new(), written: chosen.len() })
+    }
+
+    fn delete(&mut self, flow_mod: &FlowMod, strict: bool) -> Changes {
+        let selection = Selection {
+            out_port: flow_mod.out_port,
+            out_group: flow_mod.out_group,
+            ..Selection::of_flow_mod(flow_mod, strict)
+        };
+        self.remove_where(flow_mod.table, |table, removed| {
+            removed
+                .extend(table.chosen(&selection).map(|entry| (Arc::clone(entry), FlowRemovedReason::Delete)));
+        })
+    }
+
+    /// Removes the entries whose time is over at an instant in nanoseconds.
+    pub fn expire(&mut self, now: u64) -> Changes {
+        self.remove_where(TableId::ALL, |table, removed| {
+            for entry in
+                table.entries.values().filter(|entry| entry.idle_timeout != 0 || entry.hard_timeout != 0)
+            {
+                let over =
+                    |timeout: u16, since: u64| timeout != 0 && now.saturating_sub(since) >= nanos(timeout);
+                if over(entry.hard_timeout, entry.created) {
+                    removed.push((Arc::clone(entry), FlowRemovedReason::HardTimeout));
+                } else if over(entry.idle_timeout, entry.counters.last_used()) {
+                    removed.push((Arc::clone(entry), FlowRemovedReason::IdleTimeout));
+                }
+            }
+        })
+    }
+
+    fn remove_where(
+        &mut self,
+        id: TableId,
+        choose: impl Fn(&Table, &mut Vec<(Arc<FlowEntry>, FlowRemovedReason)>),
+    ) -> Changes {
+        let mut changes = Changes::default();
+        for (_, table) in self.tables.iter_mut().filter(|(other, _)| id == TableId::ALL || id == **other) {
+            let start = changes.removed.len();
+            choose(table, &mut changes.removed);
+            for (entry, _) in &changes.removed[start..] {
+                Arc::make_mut(&mut table.classifier).remove(entry);
+                table.entries.remove(&(entry.priority, entry.matching.clone()));
+            }
+        }
+        changes
+    }
+
+    /// The entries that a statistics request is about, by table, then as they are tried.
+    pub fn select(&self, request: &FlowStatsRequest) -> Vec<Arc<FlowEntry>> {
+        let selection = Selection {
+            matcher: Matcher::new(&request.matching),
+            strict: None,
+            cookie: request.cookie,
+            cookie_mask: request.cookie_mask,
+            out_port: request.out_port,
+            out_group: request.out_group,
+        };
+        let mut found = Vec::new();
+        for (_, table) in
+            self.tables.iter().filter(|(id, _)| request.table == TableId::ALL || request.table == **id)
+        {
+            let start = found.len();
+            found.extend(table.chosen(&selection).cloned());
+            found[start..].sort_by_key(|entry| std::cmp::Reverse(entry.rank()));
+        }
+        found
+    }
+
+    /// How many entries have a condition on a filter.
+    pub fn users_of(&self, filter: FilterId) -> usize {
+        let uses = |entry: &&Arc<FlowEntry>| {
+            entry.matcher.filter.is_some_and(|condition| condition.filter == filter)
+        };
+        self.tables.values().flat_map(|table| table.entries.values()).filter(uses).count()
+    }
+
+    /// The tables that were ever written to: number, entries, counters.
+    pub fn tables(&self) -> impl Iterator<Item = (TableId, usize, &TableCounters)> {
+        self.tables.iter().map(|(id, table)| (*id, table.entries.len(), &*table.counters))
+    }
+
+    /// What workers look up in.
+    pub fn snapshot(&self) -> Snapshot {
+        let len = self.tables.last_key_value().map_or(0, |(id, _)| usize::from(id.0) + 1);
+        let mut tables = vec![None; len];
+        for (id, table) in &self.tables {
+            tables[usize::from(id.0)] = Some(SnapshotTable {
+                classifier: Arc::clone(&table.classifier),
+                counters: Arc::clone(&table.counters),
+            });
+        }
+        Snapshot { tables }
+    }
+}
+
+impl Snapshot {
+    /// A table's entries; `None` if nothing was ever put there, so that every packet misses.
+    #[inline]
+    pub fn table(&self, id: TableId) -> Option<&Classifier> {
+        Some(&self.tables.get(usize::from(id.0))?.as_ref()?.classifier)
+    }
+
+    /// Counts lookups in a table and how many of them found an entry.
+    #[inline]
+    pub fn count(&self, id: TableId, lookups: u64, matched: u64) {
+        if let Some(Some(table)) = self.tables.get(usize::from(id.0)) {
+            table.counters.lookups.fetch_add(lookups, Relaxed);
+            table.counters.matched.fetch_add(matched, Relaxed);
+        }
+    }
+}
+
+/// Which entries a request is about.
+struct Selection {
+    matcher: Matcher,
+    /// The identity that an entry must have, where the request is strict.
+    strict: Option<(u16, Match)>,
+    cookie: u64,
+    cookie_mask: u64,
+    out_port: PortNo,
+    out_group: GroupId,
+}
+
+impl Selection {
+    /// Output port and group restrict deletions only.
+    fn of_flow_mod(flow_mod: &FlowMod, strict: bool) -> Selection {
+        Selection {
+            matcher: Matcher::new(&flow_mod.matching),
+            strict: strict.then(|| (flow_mod.priority, flow_mod.matching.clone())),
+            cookie: flow_mod.cookie,
+            cookie_mask: flow_mod.cookie_mask,
+            out_port: PortNo::ANY,
+            out_group: GroupId::ANY,
+        }
+    }
+
+    fn accepts(&self, entry: &FlowEntry) -> bool {
+        (entry.cookie ^ self.cookie) & self.cookie_mask == 0
+            && entry.outputs_to(self.out_port)
+            && entry.names_group(self.out_group)
+    }
+}
+
+impl Table {
+    fn chosen<'a>(&'a self, selection: &'a Selection) -> Box<dyn Iterator<Item = &'a Arc<FlowEntry>> + 'a> {
+        match &selection.strict {
+            Some(identity) => {
+                Box::new(self.entries.get(identity).into_iter().filter(|entry| selection.accepts(entry)))
+            }
+            None => Box::new(
+                self.entries
+                    .values()
+                    .filter(|entry| selection.matcher.covers(&entry.matcher) && selection.accepts(entry)),
+            ),
+        }
+    }
+}
+
+fn writable(table: TableId) -> Result<TableId, FlowModError> {
+    if table.0 <= LAST_TABLE { Ok(table) } else { Err(FlowModError::BadTable { found: table }) }
+}
+
+fn check_goto(table: TableId, flow_mod: &FlowMod) -> Result<(), FlowModError> {
+    match flow_mod.instructions.goto_table {
+        Some(found) if found <= table || found.0 > LAST_TABLE => Err(FlowModError::BadGoto { table, found }),
+        _ => Ok(()),
+    }
+}
+
+fn nanos(seconds: u16) -> u64 {
+    u64::from(seconds) * 1_000_000_000
+}

@@ -1,0 +1,246 @@
+//! What each flow-mod does, as OpenFlow 1.3.5, section 6.4, says it.
+
+#![allow(clippy::unwrap_used)]
+
+use oko_flow_table::{FlowEntry, FlowModError, FlowTables, Limits};
+use oko_openflow::{
+    Action, Field, FilterId, FilterMatch, FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason,
+    FlowStatsRequest, Instructions, Match, PortNo, TableId,
+};
+use oko_packet::{Field as Key, FlowKey};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn tcp(port: u128) -> Match {
+    Match::any().with(Field::EthType, 0x800).with(Field::IpProto, 6).with(Field::TcpDst, port)
+}
+
+fn flow_mod(command: FlowModCommand, priority: u16, matching: Match, out: u32) -> FlowMod {
+    FlowMod {
+        table: TableId(0),
+        priority,
+        matching,
+        instructions: Instructions::apply(vec![Action::output(PortNo(out))]),
+        ..FlowMod::new(command)
+    }
+}
+
+fn add(tables: &mut FlowTables, priority: u16, matching: Match, out: u32) {
+    tables.apply(&flow_mod(FlowModCommand::Add, priority, matching, out), 0).unwrap();
+}
+
+fn filtered(mut matching: Match, filter: u32, class: u32) -> Match {
+    matching.filter = Some(FilterMatch { filter: FilterId(filter), class });
+    matching
+}
+
+fn packet(port: u128) -> FlowKey {
+    let mut key = FlowKey::ZERO;
+    key.set(Key::ETH_TYPE, 0x800);
+    key.set(Key::IP_PROTO, 6);
+    key.set(Key::L4_DST, port);
+    key
+}
+
+/// The port that a packet leaves by, filters answering what `filter` says.
+fn out(tables: &FlowTables, key: &FlowKey, filter: impl FnMut(FilterMatch) -> bool) -> Option<u32> {
+    let snapshot = tables.snapshot();
+    let entry = snapshot.table(TableId(0))?.lookup(key, filter)?.clone();
+    match entry.instructions.apply.as_slice() {
+        [Action::Output { port, .. }] => Some(port.0),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn entries(tables: &FlowTables) -> Vec<FlowEntry> {
+    tables.select(&FlowStatsRequest::default()).iter().map(|entry| FlowEntry::clone(entry)).collect()
+}
+
+#[test]
+fn the_highest_priority_wins() {
+    let mut tables = FlowTables::new(Limits::default());
+    add(&mut tables, 1, Match::any(), 1);
+    add(&mut tables, 20, tcp(80), 2);
+    add(&mut tables, 10, Match::any().with(Field::EthType, 0x800), 3);
+    assert_eq!(out(&tables, &packet(80), |_| unreachable!()), Some(2));
+    assert_eq!(out(&tables, &packet(81), |_| unreachable!()), Some(3));
+    assert_eq!(out(&tables, &FlowKey::ZERO, |_| unreachable!()), Some(1));
+}
+
+#[test]
+fn a_filter_that_does_not_hold_falls_through_and_is_asked_only_behind_its_fields() {
+    let mut tables = FlowTables::new(Limits::default());
+    add(&mut tables, 30, filtered(tcp(443), 9, 1), 9);
+    add(&mut tables, 20, filtered(tcp(80), 1, 1), 1);
+    add(&mut tables, 15, filtered(tcp(80), 2, 1), 2);
+    add(&mut tables, 10, tcp(80), 3);
+    let mut asked = Vec::new();
+    let mut ask = |truths: &[u32]| {
+        asked.clear();
+        let port = out(&tables, &packet(80), |condition| {
+            asked.push(condition.filter.0);
+            truths.contains(&condition.filter.0)
+        });
+        (port, asked.clone())
+    };
+    assert_eq!(ask(&[1, 2]), (Some(1), vec![1]));
+    assert_eq!(ask(&[2]), (Some(2), vec![1, 2]));
+    assert_eq!(ask(&[]), (Some(3), vec![1, 2]));
+}
+
+#[test]
+fn the_same_match_with_other_filters_is_another_entry() {
+    let mut tables = FlowTables::new(Limits::default());
+    add(&mut tables, 10, tcp(80), 1);
+    add(&mut tables, 10, filtered(tcp(80), 1, 1), 2);
+    add(&mut tables, 10, filtered(tcp(80), 2, 1), 3);
+    add(&mut tables, 10, filtered(tcp(80), 2, 2), 4);
+    assert_eq!(entries(&tables).len(), 4);
+    assert_eq!(tables.users_of(FilterId(2)), 2);
+    // Those with filters come first, in the order they were added.
+    assert_eq!(out(&tables, &packet(80), |_| true), Some(2));
+    assert_eq!(out(&tables, &packet(80), |condition| condition.class == 2), Some(4));
+    assert_eq!(out(&tables, &packet(80), |_| false), Some(1));
+}
+
+#[test]
+fn adding_again_replaces_and_keeps_the_counters_unless_told_otherwise() {
+    let mut tables = FlowTables::new(Limits::default());
+    add(&mut tables, 10, tcp(80), 1);
+    entries(&tables)[0].counters.count(3, 300, 5);
+    let mut again = flow_mod(FlowModCommand::Add, 10, tcp(80), 2);
+    tables.apply(&again, 7).unwrap();
+    let all = entries(&tables);
+    assert_eq!(
+        (all.len(), all[0].counters.packets(), all[0].counters.bytes(), all[0].created),
+        (1, 3, 300, 7)
+    );
+    again.flags = FlowModFlags::RESET_COUNTS;
+    tables.apply(&again, 9).unwrap();
+    assert_eq!(entries(&tables)[0].counters.packets(), 0);
+    assert_eq!(out(&tables, &packet(80), |_| true), Some(2));
+}
+
+#[test]
+fn modify_changes_what_the_match_covers_and_strict_only_the_one() {
+    let mut tables = FlowTables::new(Limits::default());
+    add(&mut tables, 10, tcp(80), 1);
+    add(&mut tables, 10, tcp(81), 1);
+    add(&mut tables, 20, tcp(80), 1);
+    add(&mut tables, 5, Match::any(), 1);
+    let ports = |tables: &FlowTables| {
+        let port = |e: &FlowEntry| match e.instructions.apply[0] {
+            Action::Output { port, .. } => (e.priority, port.0),
+            _ => unreachable!(),
+        };
+        entries(tables).iter().map(port).collect::<Vec<_>>()
+    };
+    tables.apply(&flow_mod(FlowModCommand::ModifyStrict, 20, tcp(80), 2), 0).unwrap();
+    assert_eq!(ports(&tables), [(20, 2), (10, 1), (10, 1), (5, 1)]);
+    tables
+        .apply(&flow_mod(FlowModCommand::Modify, 0, Match::any().with(Field::EthType, 0x800), 3), 0)
+        .unwrap();
+    assert_eq!(ports(&tables), [(20, 3), (10, 3), (10, 3), (5, 1)]);
+    // A modification that finds nothing adds nothing.
+    let none = tables.apply(&flow_mod(FlowModCommand::Modify, 0, tcp(99), 3), 0).unwrap();
+    assert_eq!((none.written, entries(&tables).len()), (0, 4));
+}
+
+#[test]
+fn delete_selects_by_match_cookie_port_and_filter() {
+    let fill = || {
+        let mut tables = FlowTables::new(Limits::default());
+        for (cookie, port, out) in [(0x10, 80, 1), (0x11, 81, 2), (0x21, 82, 1)] {
+            let entry = FlowMod { cookie, ..flow_mod(FlowModCommand::Add, 10, tcp(port), out) };
+            tables.apply(&entry, 0).unwrap();
+        }
+        add(&mut tables, 10, filtered(tcp(80), 7, 1), 1);
+        tables
+    };
+    let delete = |change: FlowMod| {
+        let mut tables = fill();
+        let removed = tables.apply(&change, 0).unwrap().removed;
+        assert!(removed.iter().all(|(_, reason)| *reason == FlowRemovedReason::Delete));
+        assert_eq!(removed.len() + entries(&tables).len(), 4);
+        removed.len()
+    };
+    let all = FlowMod::new(FlowModCommand::Delete);
+    assert_eq!(delete(all.clone()), 4);
+    assert_eq!(delete(FlowMod { cookie: 0x10, cookie_mask: 0xf0, ..all.clone() }), 2);
+    assert_eq!(delete(FlowMod { out_port: PortNo(1), ..all.clone() }), 3);
+    assert_eq!(delete(FlowMod { matching: tcp(80), ..all.clone() }), 2);
+    assert_eq!(delete(FlowMod { matching: filtered(tcp(80), 7, 1), ..all.clone() }), 1);
+    assert_eq!(delete(FlowMod { matching: filtered(Match::any(), 7, 1), ..all.clone() }), 1);
+    assert_eq!(delete(FlowMod { matching: filtered(Match::any(), 7, 0), ..all.clone() }), 0);
+    assert_eq!(delete(FlowMod { table: TableId(3), ..all.clone() }), 0);
+    let strict = FlowMod { command: FlowModCommand::DeleteStrict, priority: 10, matching: tcp(80), ..all };
+    assert_eq!(delete(strict.clone()), 1);
+    assert_eq!(delete(FlowMod { priority: 11, ..strict }), 0);
+}
+
+#[test]
+fn entries_leave_when_their_time_is_over() {
+    let mut tables = FlowTables::new(Limits::default());
+    let hard = FlowMod { hard_timeout: 10, ..flow_mod(FlowModCommand::Add, 10, tcp(80), 1) };
+    let idle = FlowMod { idle_timeout: 5, ..flow_mod(FlowModCommand::Add, 10, tcp(81), 1) };
+    tables.apply(&hard, SECOND).unwrap();
+    tables.apply(&idle, SECOND).unwrap();
+    entries(&tables).iter().for_each(|entry| entry.counters.count(1, 60, 5 * SECOND));
+    let expired = |tables: &mut FlowTables, now| {
+        let reasons = tables.expire(now).removed;
+        reasons.iter().map(|(entry, reason)| (entry.idle_timeout, *reason)).collect::<Vec<_>>()
+    };
+    assert_eq!(expired(&mut tables, 10 * SECOND - 1), []);
+    assert_eq!(expired(&mut tables, 10 * SECOND), [(5, FlowRemovedReason::IdleTimeout)]);
+    assert_eq!(expired(&mut tables, 11 * SECOND), [(0, FlowRemovedReason::HardTimeout)]);
+    assert!(entries(&tables).is_empty());
+    assert_eq!(out(&tables, &packet(80), |_| true), None);
+}
+
+#[test]
+fn what_cannot_be_done_changes_nothing() {
+    let mut tables = FlowTables::new(Limits { entries_per_table: 2 });
+    add(&mut tables, 10, tcp(80), 1);
+    add(&mut tables, 10, Match::any().with(Field::EthType, 0x86dd), 1);
+    let before = entries(&tables).len();
+    let good = flow_mod(FlowModCommand::Add, 10, tcp(81), 1);
+    let mut refuse = |change: FlowMod| {
+        let error = tables.apply(&change, 0).unwrap_err();
+        assert_eq!(entries(&tables).len(), before, "{error}");
+        error
+    };
+    assert_eq!(refuse(good.clone()), FlowModError::TableFull { table: TableId(0), limit: 2 });
+    let overlapping = Match::any().with(Field::EthType, 0x800);
+    assert_eq!(
+        refuse(FlowMod { flags: FlowModFlags::CHECK_OVERLAP, matching: overlapping, ..good.clone() }),
+        FlowModError::Overlap { table: TableId(0), priority: 10 }
+    );
+    assert_eq!(
+        refuse(FlowMod { table: TableId::ALL, ..good.clone() }),
+        FlowModError::BadTable { found: TableId::ALL }
+    );
+    let back = Instructions { goto_table: Some(TableId(0)), ..Instructions::none() };
+    assert_eq!(
+        refuse(FlowMod { instructions: back, ..good.clone() }),
+        FlowModError::BadGoto { table: TableId(0), found: TableId(0) }
+    );
+    // A full table still takes an entry in the place of another.
+    add(&mut tables, 10, tcp(80), 2);
+    assert_eq!(entries(&tables).len(), 2);
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was_and_shares_the_counters() {
+    let mut tables = FlowTables::new(Limits::default());
+    add(&mut tables, 10, tcp(80), 1);
+    let before = tables.snapshot();
+    tables.apply(&flow_mod(FlowModCommand::Modify, 0, Match::any(), 2), 0).unwrap();
+    let old = before.table(TableId(0)).unwrap().lookup(&packet(80), |_| true).unwrap();
+    assert_eq!(old.instructions, Instructions::apply(vec![Action::output(PortNo(1))]));
+    old.counters.count(1, 60, 1);
+    assert_eq!(entries(&tables)[0].counters.packets(), 1);
+    assert_eq!(out(&tables, &packet(80), |_| true), Some(2));
+    before.count(TableId(0), 2, 1);
+    let (_, active, counters) = tables.tables().next().unwrap();
+    assert_eq!((active, counters.lookups.load(std::sync::atomic::Ordering::Relaxed)), (1, 2));
+}
