@@ -52,12 +52,15 @@ pub mod build;
 pub mod cfg;
 pub mod cost;
 pub mod entities;
+pub mod interp;
 pub mod layout;
 pub mod limits;
 mod mnemonics;
 pub mod module;
 pub mod operands;
 pub mod ranges;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod text;
 pub mod verify;
 

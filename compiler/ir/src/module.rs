@@ -15,6 +15,23 @@ pub struct Module {
     pub filters: Vec<Filter>,
 }
 
+impl Module {
+    /// The index of the filter of this name.
+    pub fn filter_named(&self, name: &str) -> Option<usize> {
+        self.filters.iter().position(|filter| filter.name == name)
+    }
+
+    /// The param of this name.
+    pub fn param_named(&self, name: &str) -> Option<Param> {
+        self.params.iter().position(|param| param.name == name).map(Param::from_index)
+    }
+
+    /// The state of this name.
+    pub fn state_named(&self, name: &str) -> Option<State> {
+        self.states.iter().position(|state| state.name == name).map(State::from_index)
+    }
+}
+
 /// A number that the control plane may change while filters run. Always within `min..=max`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParamDecl {

@@ -3,13 +3,16 @@
 //! - `; test text`: the module prints as the file reads, comments aside.
 //! - `; test verify`: the verifier finds exactly the errors that comments expect: `; error: TEXT` on the line concerned or on lines right
 //!   below it that hold nothing else, `; error-in-module: TEXT` anywhere. No such comment: the module is accepted.
+//! - `; test run`: the script in the comments ([`oko_ir::testing::script`]) holds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use oko_ir::interp::{Packet, Store, run};
+use oko_ir::testing::script::{self, Step};
 use oko_ir::text::{Lines, read_with_lines};
 use oko_ir::verify::{Place, VerifyError};
-use oko_ir::{Module, verify};
+use oko_ir::{Checked, Module, cost, verify};
 
 #[test]
 fn files_hold() {
@@ -45,6 +48,7 @@ fn run_file(text: &str) -> Result<(), String> {
     round_trips(&module)?;
     match first.strip_prefix("; test ") {
         Some("text") => prints_as_written(text, &module),
+        Some("run") => runs_as_expected(text, module),
         Some("verify") => verifies_as_expected(text, module, &lines),
         _ => Err(format!("the first line names no test: {first}")),
     }
@@ -76,6 +80,47 @@ fn same_lines(expected: &str, found: &str) -> Result<(), String> {
         Some((_, (expected, found))) => format!("expected `{expected}`\n   found `{found}`"),
         None => "one text is longer than the other".to_owned(),
     })
+}
+
+fn runs_as_expected(text: &str, module: Module) -> Result<(), String> {
+    let checked = verify(module).map_err(|errors| format!("{errors:?}"))?;
+    let mut store = Store::new(&checked);
+    let lines = script::read(text)?;
+    if lines.is_empty() {
+        return Err("there is no script".to_owned());
+    }
+    for line in lines {
+        run_step(&checked, &mut store, &line.step)
+            .map_err(|failure| format!("line {}: {failure}", line.number))?;
+    }
+    Ok(())
+}
+
+fn run_step(checked: &Checked, store: &mut Store, step: &Step) -> Result<(), String> {
+    let module = checked.module();
+    let state = |name: &str| module.state_named(name).map(oko_ir::State::index).ok_or("no such state");
+    match step {
+        Step::Run { filter, packet, wire_len, in_port, now, class } => {
+            let filter = module.filter_named(filter).ok_or("no such filter")?;
+            let packet = Packet { bytes: packet, wire_len: *wire_len, in_port: *in_port };
+            let outcome = run(checked, filter, store, packet, *now).map_err(|error| error.to_string())?;
+            assert!(outcome.steps <= cost(checked)[filter].steps, "the cost is the most that can happen");
+            same("class", class, &outcome.class)
+        }
+        Step::Param { name, value } => {
+            let param = module.param_named(name).ok_or("no such param")?;
+            store.set_param(param, *value).map_err(|error| error.to_string())
+        }
+        Step::Live { state: name, now, entries } => {
+            same("entries", entries, &store.dump()[state(name)?].clone().live(*now).entries)
+        }
+        Step::Refused { state: name, count } => same("count", count, &store.dump()[state(name)?].refused),
+        Step::Evicted { state: name, count } => same("count", count, &store.dump()[state(name)?].evicted),
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, found: &T) -> Result<(), String> {
+    if expected == found { Ok(()) } else { Err(format!("expected {what} {expected:?}, found {found:?}")) }
 }
 
 fn verifies_as_expected(text: &str, module: Module, lines: &Lines) -> Result<(), String> {
