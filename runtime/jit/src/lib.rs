@@ -1,1 +1,3 @@
 //! Executable memory, and BPF and IR compiled to native code by Cranelift.
+
+pub mod abi;

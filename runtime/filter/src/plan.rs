@@ -1,0 +1,387 @@
+//! From bytes to a plan of what to make: reading an object, verifying what is in it, and checking that its parts agree.
+//!
+//! What holds here: every program and module in a [`Plan`] is verified. If there is IR, then schema, IR and BPF have the same filters,
+//! params and states in the same order, of the same ranges, capacities, policies and layouts.
+
+use std::fmt::{Debug, Display};
+use std::time::{Duration, Instant};
+
+use oko_artifact::schema::FORMAT;
+use oko_artifact::{
+    CERT_SECTION, Cert, FilterSchema, IR_SECTION, ParamSchema, SCHEMA_SECTION, Schema, StateSchema,
+};
+use oko_bpf::object::{self, ObjectFile};
+use oko_bpf::program::{MapDef, MapKind, Program};
+use oko_ir::{Checked, Filter, FilterResult, Module, ParamDecl, StateDecl, StateKind};
+use oko_state::{Header, Kind, Shape, WhenFull};
+use serde::de::DeserializeOwned;
+
+use crate::error::LoadError;
+use crate::instance::{Engine, FilterId, FilterInfo};
+use crate::params::{ParamPlan, VariablePlace};
+use crate::state::StatePlan;
+
+/// What an artifact asks for, verified.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) filters: Vec<FilterInfo>,
+    pub(crate) params: Vec<ParamPlan>,
+    pub(crate) states: Vec<StatePlan>,
+    /// The programs of the filters, in their order.
+    pub(crate) programs: Vec<Program>,
+    /// The IR of the filters, in their order.
+    pub(crate) ir: Option<Checked>,
+    pub(crate) schema: Option<Schema>,
+    pub(crate) cert: Option<Cert>,
+    pub(crate) read_time: Duration,
+    pub(crate) verify_time: Duration,
+}
+
+impl Plan {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Plan, LoadError> {
+        let begin = Instant::now();
+        let object = object::read(bytes)?;
+        let Some(ours) = Ours::find(&object)? else {
+            return foreign(object, begin);
+        };
+        let Ours { module, schema, cert } = ours;
+        if schema.format != FORMAT {
+            return Err(LoadError::Version { expected: FORMAT, found: schema.format });
+        }
+        schema_fits_ir(&schema, &module)?;
+        let params =
+            module.params.iter().map(|param| param_plan(param, &object)).collect::<Result<_, _>>()?;
+        let states = state_plans(&module, &object.maps)?;
+        let mut programs = Vec::new();
+        for filter in &module.filters {
+            let program = object.program(&filter.name).ok_or_else(|| LoadError::Mismatch {
+                what: format!("filter `{}`", filter.name),
+                left_part: "the IR",
+                left: "it".to_owned(),
+                right_part: "the BPF",
+                right: "no program of this name".to_owned(),
+            })?;
+            programs.push(program.clone());
+        }
+        let filters = module.filters.iter().zip(&schema.filters).enumerate().map(filter_info).collect();
+        let read_time = begin.elapsed();
+
+        let begin = Instant::now();
+        let ir = oko_ir::verify(module).map_err(|errors| LoadError::IrRefused {
+            reports: errors.iter().map(ToString::to_string).collect(),
+        })?;
+        Ok(Plan {
+            filters,
+            params,
+            states,
+            programs,
+            ir: Some(ir),
+            schema: Some(schema),
+            cert: Some(cert),
+            read_time,
+            verify_time: begin.elapsed(),
+        })
+    }
+
+    /// The engine to use.
+    pub(crate) fn engine(&self, wanted: Option<Engine>) -> Result<Engine, LoadError> {
+        let engine = wanted.unwrap_or(if self.ir.is_some() { Engine::Native } else { Engine::BpfJit });
+        match engine {
+            Engine::Native | Engine::IrInterp if self.ir.is_none() => {
+                Err(LoadError::EngineUnavailable { engine, needs: "a section `.oko.ir`" })
+            }
+            _ => Ok(engine),
+        }
+    }
+}
+
+/// The sections of ours, read.
+struct Ours {
+    module: Module,
+    schema: Schema,
+    cert: Cert,
+}
+
+impl Ours {
+    fn find(object: &ObjectFile<'_>) -> Result<Option<Ours>, LoadError> {
+        let all = [IR_SECTION, SCHEMA_SECTION, CERT_SECTION];
+        let Some(&present) = all.iter().find(|name| object.section(name).is_some()) else {
+            return Ok(None);
+        };
+        let content = |name| object.section(name).ok_or(LoadError::MissingSection { missing: name, present });
+        let text =
+            std::str::from_utf8(content(IR_SECTION)?).map_err(|error| unreadable(IR_SECTION, &error))?;
+        let module = oko_ir::text::read(text).map_err(|error| unreadable(IR_SECTION, &error))?;
+        let schema = json(SCHEMA_SECTION, content(SCHEMA_SECTION)?)?;
+        let cert = json(CERT_SECTION, content(CERT_SECTION)?)?;
+        Ok(Some(Ours { module, schema, cert }))
+    }
+}
+
+fn json<T: DeserializeOwned>(section: &'static str, bytes: &[u8]) -> Result<T, LoadError> {
+    serde_json::from_slice(bytes).map_err(|error| unreadable(section, &error))
+}
+
+fn unreadable(section: &'static str, reason: &impl ToString) -> LoadError {
+    LoadError::Section { section, reason: reason.to_string() }
+}
+
+/// A plan for an object without sections of ours: each program in a section `xdp` is a `bool` filter.
+fn foreign(object: ObjectFile<'_>, begin: Instant) -> Result<Plan, LoadError> {
+    let is_xdp =
+        |section: &str| section == "xdp" || section.starts_with("xdp/") || section.starts_with("xdp.");
+    let programs: Vec<_> = object
+        .programs
+        .into_iter()
+        .zip(&object.program_sections)
+        .filter(|(_, section)| is_xdp(section))
+        .map(|(program, _)| program)
+        .collect();
+    if programs.is_empty() {
+        return Err(LoadError::NoFilter { sections: object.program_sections });
+    }
+    let filters = programs
+        .iter()
+        .enumerate()
+        .map(|(index, program)| FilterInfo {
+            id: FilterId(index as u32),
+            name: program.name.clone(),
+            classes: Vec::new(),
+            doc: String::new(),
+        })
+        .collect();
+    let states = object.maps.iter().enumerate().map(|(index, map)| plain_state(index, map)).collect();
+    let read_time = begin.elapsed();
+    let begin = Instant::now();
+    Ok(Plan {
+        filters,
+        params: Vec::new(),
+        states,
+        programs,
+        ir: None,
+        schema: None,
+        cert: None,
+        read_time,
+        verify_time: begin.elapsed(),
+    })
+}
+
+fn plain_state(index: usize, map: &MapDef) -> StatePlan {
+    let kind = match map.kind {
+        MapKind::Hash => Kind::Hash(WhenFull::Refuse),
+        MapKind::LruHash => Kind::Hash(WhenFull::EvictOldest),
+        MapKind::Array => Kind::Array,
+    };
+    StatePlan {
+        name: map.name.clone(),
+        shape: Shape {
+            kind,
+            capacity: map.max_entries,
+            key_size: map.key_size,
+            value_size: map.value_size,
+            header: Header::Plain { lock_offset: map.lock_offset },
+        },
+        decl: None,
+        bpf: Some(index),
+        variables: map.data.as_ref().map(|data| data.init.clone()),
+    }
+}
+
+fn filter_info((index, (filter, schema)): (usize, (&Filter, &FilterSchema))) -> FilterInfo {
+    FilterInfo {
+        id: FilterId(index as u32),
+        name: filter.name.clone(),
+        classes: schema.classes.clone(),
+        doc: schema.doc.clone(),
+    }
+}
+
+/// Where a param is among the variables of the BPF programs. A param that these do not use may be missing.
+fn param_plan(param: &ParamDecl, object: &ObjectFile<'_>) -> Result<ParamPlan, LoadError> {
+    let variable = match object.variable(&param.name) {
+        None => None,
+        Some(variable) => {
+            let what = || format!("place of variable `{}`", param.name);
+            same(what, "a u64", if variable.size == 8 { "a u64" } else { "of another size" })?;
+            let map = variable.map as usize;
+            let section = object.maps.get(map).and_then(|map| map.data.as_ref());
+            let size = section.filter(|data| !data.readonly).map_or(0, |data| data.init.len() as u64);
+            let end = variable.offset.checked_add(8).filter(|_| variable.offset.is_multiple_of(8));
+            let fits = end.is_some_and(|end| end <= size);
+            const PLACE: &str = "at a multiple of 8 in a section that can be written";
+            same(what, PLACE, if fits { PLACE } else { "elsewhere" })?;
+            Some(VariablePlace { map, offset: variable.offset as usize })
+        }
+    };
+    let ParamDecl { name, min, max, default } = param.clone();
+    Ok(ParamPlan { name, min, max, default, variable })
+}
+
+/// The states of the IR with their BPF maps, then the sections of variables.
+fn state_plans(module: &Module, maps: &[MapDef]) -> Result<Vec<StatePlan>, LoadError> {
+    let mut plans = Vec::new();
+    for (index, decl) in module.states.iter().enumerate() {
+        let shape = state_shape(decl);
+        let bpf = maps.iter().position(|map| map.data.is_none() && map.name == decl.name);
+        if let Some(map) = bpf.map(|bpf| &maps[bpf]) {
+            let name = &decl.name;
+            same(|| format!("kind of state `{name}`"), &map_kind(decl.kind), &map.kind)?;
+            let sizes = [
+                ("capacity", shape.capacity, map.max_entries),
+                ("key size", shape.key_size, map.key_size),
+                ("value size", shape.value_size, map.value_size),
+            ];
+            for (part, ir, bpf) in sizes {
+                same(|| format!("{part} of state `{name}`"), &ir, &bpf)?;
+            }
+            let lock = map.lock_offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
+            same(|| format!("place of the lock of state `{name}`"), "0", lock.as_str())?;
+        } else {
+            return Err(LoadError::Mismatch {
+                what: format!("state `{}`", decl.name),
+                left_part: "the IR",
+                left: "it".to_owned(),
+                right_part: "the BPF",
+                right: "no map of this name".to_owned(),
+            });
+        }
+        let decl = Some((index, decl.clone()));
+        plans.push(StatePlan { name: module.states[index].name.clone(), shape, decl, bpf, variables: None });
+    }
+    for (index, map) in maps.iter().enumerate() {
+        if map.data.is_some() {
+            plans.push(plain_state(index, map));
+        } else if !module.states.iter().any(|decl| decl.name == map.name) {
+            return Err(LoadError::Mismatch {
+                what: format!("map `{}`", map.name),
+                left_part: "the BPF",
+                left: "it".to_owned(),
+                right_part: "the IR",
+                right: "no state of this name".to_owned(),
+            });
+        }
+    }
+    Ok(plans)
+}
+
+/// The map that a state is kept in.
+pub(crate) fn state_shape(decl: &StateDecl) -> Shape {
+    Shape {
+        kind: match decl.kind {
+            StateKind::Hash(oko_ir::WhenFull::EvictOldest) => Kind::Hash(WhenFull::EvictOldest),
+            StateKind::Hash(oko_ir::WhenFull::Refuse) => Kind::Hash(WhenFull::Refuse),
+            StateKind::Array => Kind::Array,
+        },
+        capacity: decl.capacity,
+        key_size: decl.key_layout().size,
+        value_size: decl.entry_layout().size,
+        header: Header::Oko,
+    }
+}
+
+fn map_kind(kind: StateKind) -> MapKind {
+    match kind {
+        StateKind::Hash(oko_ir::WhenFull::EvictOldest) => MapKind::LruHash,
+        StateKind::Hash(oko_ir::WhenFull::Refuse) => MapKind::Hash,
+        StateKind::Array => MapKind::Array,
+    }
+}
+
+fn schema_fits_ir(schema: &Schema, module: &Module) -> Result<(), LoadError> {
+    let counts = [
+        ("filters", schema.filters.len(), module.filters.len()),
+        ("params", schema.params.len(), module.params.len()),
+        ("states", schema.states.len(), module.states.len()),
+    ];
+    for (what, left, right) in counts {
+        agree(|| format!("number of {what}"), &left, &right)?;
+    }
+    for (left, right) in schema.filters.iter().zip(&module.filters) {
+        filter_fits(left, right)?;
+    }
+    for (left, right) in schema.params.iter().zip(&module.params) {
+        param_fits(left, right)?;
+    }
+    for (left, right) in schema.states.iter().zip(&module.states) {
+        state_fits(left, right)?;
+    }
+    Ok(())
+}
+
+fn filter_fits(schema: &FilterSchema, ir: &Filter) -> Result<(), LoadError> {
+    let name = &schema.name;
+    agree(|| "name of a filter".to_owned(), name, &ir.name)?;
+    let classes = match ir.result {
+        FilterResult::Bool => 0,
+        FilterResult::Classes(count) => count as usize,
+    };
+    agree(|| format!("number of classes of filter `{name}`"), &schema.classes.len(), &classes)
+}
+
+fn param_fits(schema: &ParamSchema, ir: &ParamDecl) -> Result<(), LoadError> {
+    let name = &schema.name;
+    agree(|| "name of a param".to_owned(), name, &ir.name)?;
+    let values = [
+        ("least value", schema.min, ir.min),
+        ("greatest value", schema.max, ir.max),
+        ("default", schema.default, ir.default),
+    ];
+    for (what, left, right) in values {
+        agree(|| format!("{what} of param `{name}`"), &left, &right)?;
+    }
+    Ok(())
+}
+
+fn state_fits(schema: &StateSchema, ir: &StateDecl) -> Result<(), LoadError> {
+    let name = &schema.name;
+    agree(|| "name of a state".to_owned(), name, &ir.name)?;
+    agree(|| format!("capacity of state `{name}`"), &schema.capacity, &ir.capacity)?;
+    let policy = match ir.kind {
+        StateKind::Hash(oko_ir::WhenFull::EvictOldest) => Some("evict_oldest"),
+        StateKind::Hash(oko_ir::WhenFull::Refuse) => Some("refuse"),
+        StateKind::Array => None,
+    };
+    if let Some(policy) = policy {
+        agree(|| format!("`when_full` of state `{name}`"), schema.when_full.as_str(), policy)?;
+    }
+    let scalars =
+        |parts: &[oko_artifact::NamedType]| parts.iter().map(|part| part.ty.scalars()).sum::<usize>();
+    agree(|| format!("scalars of the key of state `{name}`"), &scalars(&schema.key), &ir.key.len())?;
+    agree(|| format!("scalars of the value of state `{name}`"), &scalars(&schema.value), &ir.fields.len())
+}
+
+/// Demands that schema and IR have the same.
+fn agree<T: PartialEq + Debug + ?Sized>(
+    what: impl FnOnce() -> String,
+    schema: &T,
+    ir: &T,
+) -> Result<(), LoadError> {
+    if schema == ir {
+        return Ok(());
+    }
+    Err(LoadError::Mismatch {
+        what: what(),
+        left_part: "the schema",
+        left: format!("{schema:?}"),
+        right_part: "the IR",
+        right: format!("{ir:?}"),
+    })
+}
+
+/// Demands that IR and BPF have the same.
+fn same<T: PartialEq + Display + ?Sized>(
+    what: impl FnOnce() -> String,
+    ir: &T,
+    bpf: &T,
+) -> Result<(), LoadError> {
+    if ir == bpf {
+        return Ok(());
+    }
+    Err(LoadError::Mismatch {
+        what: what(),
+        left_part: "the IR",
+        left: ir.to_string(),
+        right_part: "the BPF",
+        right: bpf.to_string(),
+    })
+}

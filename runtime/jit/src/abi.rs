@@ -1,0 +1,69 @@
+//! The interface between generated code and those who call it. The only place where its layout stands.
+//!
+//! Code takes a burst: `entry(ctx, packets, count, verdicts)` in the C calling convention of the host. It reads `count` [`Packet`]s
+//! and writes as many `u32`s, each the class (IR) or the return value (BPF) of its packet, in order. Everything that
+//! belongs to an instance comes by the [`Context`], so one piece of code serves any number of instances of an artifact.
+
+use std::marker::PhantomData;
+
+use oko_state::Map;
+
+/// A packet as generated code reads it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Packet<'a> {
+    data: *const u8,
+    len: u32,
+    in_port: u32,
+    borrowed: PhantomData<&'a [u8]>,
+}
+
+// SAFETY: a packet is a shared borrow of bytes and a number.
+unsafe impl Send for Packet<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Packet<'_> {}
+
+impl<'a> Packet<'a> {
+    /// A packet that came in by the port of this number. Its bytes must be in one piece; their number is the length that filters
+    /// see. Bytes beyond 2^32 - 1 are left out.
+    pub fn new(data: &'a [u8], in_port: u32) -> Self {
+        let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        Packet { data: data.as_ptr(), len, in_port, borrowed: PhantomData }
+    }
+
+    /// Its bytes.
+    pub fn data(&self) -> &'a [u8] {
+        // SAFETY: pointer and length are those of the slice that it was made from, or a prefix of it.
+        unsafe { std::slice::from_raw_parts(self.data, self.len as usize) }
+    }
+
+    /// The port it came in by.
+    pub fn in_port(&self) -> u32 {
+        self.in_port
+    }
+}
+
+/// What a filter needs besides the packet: a view of an instance at one instant.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Context {
+    /// The instant of the burst, nanoseconds.
+    pub now: u64,
+    /// The values of params, in the module's order: `AtomicU64`s that the control plane may change meanwhile.
+    pub params: *const u64,
+    /// The states (IR) or maps (BPF), in their order.
+    pub maps: *const *const Map,
+    /// The first value of each of `maps` that is an array; null for the others.
+    pub values: *const *mut u8,
+    /// The number of the worker.
+    pub worker: u32,
+}
+
+/// A compiled filter.
+///
+/// # Safety
+///
+/// To be called, it needs a context whose tables have a row for everything that the module or program declares, each map of the
+/// declared shape; `count` packets; and room for as many verdicts.
+pub type Entry =
+    unsafe extern "C" fn(ctx: *const Context, packets: *const Packet<'_>, count: u64, verdicts: *mut u32);
