@@ -1,3 +1,34 @@
-//! The chores of the Oko repository: set-up, demo, tests, benchmarks.
+//! `cargo xtask`: the chores of this repository. Each does its own set-up, so that a new machine needs only Rust.
 
-fn main() {}
+mod ci;
+mod run;
+mod setup;
+mod test;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The chores of the Oko repository")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install the system packages that Oko builds and tests with (asks apt-get; says first what it will do)
+    Setup(setup::Args),
+    /// Build everything and run all tests
+    Test(test::Args),
+    /// What CI checks beside the tests: format, lints, documentation, the book
+    Ci,
+}
+
+fn main() -> Result<()> {
+    match Args::parse().chore {
+        Chore::Setup(args) => setup::run(&args),
+        Chore::Test(args) => test::run(&args),
+        Chore::Ci => ci::run(),
+    }
+}
