@@ -132,9 +132,11 @@ impl MeterMod {
             }
         };
         let flags = r.u16()?;
-        let Some(flags) = MeterFlags::from_bits(flags) else {
-            let problem =
-                Problem::Value { field: "flags", found: flags.into(), expected: "bits 0 to 3 only" };
+        let known =
+            MeterFlags::from_bits(flags).filter(|f| !f.contains(MeterFlags::KBPS | MeterFlags::PKTPS));
+        let Some(flags) = known else {
+            let expected = "bits 0 to 3 only, and one unit";
+            let problem = Problem::Value { field: "flags", found: flags.into(), expected };
             return Err(r.error(ErrorCode::MeterBadFlags, problem));
         };
         let meter = MeterId(r.u32()?);

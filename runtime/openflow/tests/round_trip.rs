@@ -1,0 +1,119 @@
+//! Every message survives encoding and decoding; no bytes make the decoder panic or accept what it cannot write.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use oko_openflow::{Frame, HEADER_LEN, Header, Message, MultipartReply, frame};
+use proptest::prelude::*;
+use support::{message, multipart_reply};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn decoding_undoes_encoding(message in message(), xid: u32) {
+        let bytes = message.encode(xid).unwrap();
+        prop_assert_eq!(Header::read(&bytes).unwrap().xid, xid);
+        prop_assert_eq!(Message::decode(&bytes), Ok(message));
+    }
+
+    #[test]
+    fn a_message_cut_off_anywhere_is_not_accepted_as_the_whole(message in message(), xid: u32) {
+        let bytes = message.encode(xid).unwrap();
+        for end in 0..bytes.len() {
+            prop_assert_eq!(frame(&bytes[..end]), if end < HEADER_LEN {
+                Frame::Needs(HEADER_LEN - end)
+            } else {
+                Frame::Needs(bytes.len() - end)
+            });
+            prop_assert!(Message::decode(&bytes[..end]).is_err());
+        }
+        prop_assert_eq!(frame(&bytes), Frame::Whole(bytes.len()));
+    }
+
+    #[test]
+    fn a_message_that_claims_to_end_early_is_an_error_or_another_message(message in message()) {
+        let bytes = message.encode(1).unwrap();
+        for end in HEADER_LEN..bytes.len() {
+            let mut cut = bytes[..end].to_vec();
+            cut[2..4].copy_from_slice(&(end as u16).to_be_bytes());
+            if let Ok(other) = Message::decode(&cut) {
+                prop_assert_ne!(&other, &message);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_can_be_written_and_read_again(
+        message in message(),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = message.encode(1).unwrap();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Ok(read) = Message::decode(&bytes) {
+            // Names that are not UTF-8 or fill their field to the end change once, and nothing changes twice.
+            let written = read.encode(1).unwrap();
+            let again = Message::decode(&written).unwrap();
+            prop_assert_eq!(again.encode(1).unwrap(), written);
+        }
+    }
+
+    #[test]
+    fn errors_point_into_the_message(message in message(), at: proptest::sample::Index, value: u8) {
+        let mut bytes = message.encode(1).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] = value;
+        if let Err(e) = Message::decode(&bytes) {
+            prop_assert!(e.offset <= bytes.len(), "{}", e);
+        }
+    }
+
+    #[test]
+    fn noise_is_refused_or_read(ty in 0_u8..32, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut bytes = vec![4, ty, 0, (8 + body.len()) as u8, 0, 0, 0, 1];
+        bytes[2..4].copy_from_slice(&((8 + body.len()) as u16).to_be_bytes());
+        bytes.extend_from_slice(&body);
+        let _ = Message::decode(&bytes);
+    }
+
+    #[test]
+    fn parts_of_a_reply_hold_its_records_in_order(reply in multipart_reply()) {
+        let parts = reply.encode_parts(9);
+        prop_assert_eq!(parts.len(), 1);
+        prop_assert_eq!(Message::decode(&parts[0]), Ok(Message::MultipartReply { more: false, reply }));
+    }
+}
+
+#[test]
+fn a_reply_of_many_flows_is_cut_between_them() {
+    let text = "every part but the last says that more follows";
+    let stats = |priority| oko_openflow::FlowStats {
+        table: oko_openflow::TableId(0),
+        duration: std::time::Duration::from_secs(1),
+        priority,
+        idle_timeout: 0,
+        hard_timeout: 0,
+        flags: Default::default(),
+        cookie: 0,
+        packets: 0,
+        bytes: 0,
+        matching: oko_openflow::Match::any().with(oko_openflow::Field::InPort, 1),
+        instructions: oko_openflow::Instructions::none(),
+    };
+    let parts = MultipartReply::Flow((0..5_000).map(stats).collect()).encode_parts(7);
+    assert!(parts.len() > 1);
+    let mut priorities = Vec::new();
+    for (i, part) in parts.iter().enumerate() {
+        assert_eq!(Header::read(part).unwrap().xid, 7);
+        let Ok(Message::MultipartReply { more, reply: MultipartReply::Flow(flows) }) = Message::decode(part)
+        else {
+            panic!("not a flow reply")
+        };
+        assert_eq!(more, i + 1 != parts.len(), "{text}");
+        priorities.extend(flows.iter().map(|f| f.priority));
+    }
+    assert_eq!(priorities, (0..5_000).collect::<Vec<u16>>());
+}

@@ -1,0 +1,58 @@
+//! Messages collected by Open vSwitch: what we read of them, Open vSwitch reads of what we write again.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use oko_openflow::{ErrorCode, Header, Message, Version};
+use serde::Deserialize;
+use support::{ofp_print, unhex};
+
+#[derive(Deserialize)]
+struct Vector {
+    title: String,
+    hex: String,
+}
+
+fn vectors() -> Vec<Vector> {
+    include_str!("data/ovs-vectors.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The OpenFlow 1.3 messages that a switch must refuse, and as what.
+const REFUSED: &[(&str, ErrorCode)] = &[
+    ("OFPT_METER_MOD request - bad band - OF1.3", ErrorCode::MeterBadBand),
+    ("OFPT_METER_MOD request - bad flags - OF1.3", ErrorCode::MeterBadFlags),
+];
+
+#[test]
+fn messages_of_open_vswitch_keep_their_meaning() {
+    let mut read = 0;
+    for Vector { title, hex } in vectors() {
+        let bytes = unhex(&hex);
+        let header = Header::read(&bytes).unwrap();
+        let result = Message::decode(&bytes);
+        if usize::from(header.length) != bytes.len() {
+            assert_eq!(result.unwrap_err().code, ErrorCode::RequestBadLen, "{title}");
+            continue;
+        }
+        if header.ty != 0 && header.version != Version::V1_3 {
+            assert_eq!(result.unwrap_err().code, ErrorCode::RequestBadVersion, "{title}");
+            continue;
+        }
+        if let Some((_, code)) = REFUSED.iter().find(|(refused, _)| *refused == title) {
+            assert_eq!(result.unwrap_err().code, *code, "{title}");
+            continue;
+        }
+        let message = result.unwrap_or_else(|e| panic!("{title}: {e}"));
+        read += 1;
+        if header.ty == 0 {
+            continue; // hellos are not written back as they came: unknown elements are dropped
+        }
+        let written = message.encode(header.xid).unwrap();
+        if written != bytes {
+            let Some(ours) = ofp_print(&written) else { return };
+            let theirs = ofp_print(&bytes).unwrap();
+            assert_eq!(ours, theirs, "{title}");
+        }
+    }
+    assert_eq!(read, 28, "the messages of version 1.3 and the hellos of the file");
+}
