@@ -8,6 +8,8 @@
 //!   with at least one error, so whoever meets one may stay silent.
 //! - Names are not resolved: `ip` in a pattern may be a header, a union or a variant.
 
+use std::fmt;
+
 use oko_diagnostics::Span;
 
 /// The deepest nesting of expressions, as [`Expr::depth`] counts it.
@@ -43,6 +45,16 @@ pub struct Path {
     pub parts: Vec<Ident>,
     /// From the first to the last.
     pub span: Span,
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, part) in self.parts.iter().enumerate() {
+            let dot = if at == 0 { "" } else { "." };
+            write!(f, "{dot}{}", part.name)?;
+        }
+        Ok(())
+    }
 }
 
 /// The text of doc comments in a row, without `///` and one space behind it, joined by line breaks.

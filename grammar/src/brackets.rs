@@ -31,6 +31,7 @@ pub(crate) fn balance(
         open: Vec::new(),
         out: Vec::with_capacity(tokens.len()),
         mended: Vec::new(),
+        stray_at: None,
         deep: None,
     };
     for (at, &token) in tokens.iter().enumerate() {
@@ -64,6 +65,8 @@ struct Balancer<'t> {
     open: Vec<usize>,
     out: Vec<Spanned>,
     mended: Vec<(u32, u32)>,
+    /// The length of `out` at the last bracket that closed nothing, to tell only the first of several in a row.
+    stray_at: Option<usize>,
     /// Brackets open beyond [`MAX_BRACKETS`], while what is in them is left out.
     deep: Option<usize>,
 }
@@ -112,6 +115,9 @@ impl Balancer<'_> {
     fn close(&mut self, token: Spanned) {
         let opens = |&&at: &&usize| self.out[at].token.closer() == Some(token.token);
         let Some(&last) = self.open.last() else {
+            if self.stray_at.replace(self.out.len()) == Some(self.out.len()) {
+                return;
+            }
             let headline = format!("this `{}` closes nothing", self.text(token));
             let diagnostic = Diagnostic::error(codes::UNMATCHED_BRACKET, headline)
                 .label(self.span(token), "no bracket is open here")

@@ -120,6 +120,8 @@ const NAMES: &[&str] = &[
     "limit", "each", "per", "next", "by", "bits", "table", "event", "state", "header", "type", "union",
     "test", "emitted", "replay",
 ];
+/// What is named first in a list.
+const FIRST: &[&str] = &["name", ";", ",", ")", "]", "}", "=>", "->", "=", ":", "{", "in"];
 /// Tokens that no text is made of.
 const INTERNAL: &[&str] = &["<error>", "<bad>"];
 /// Tokens that are named in words, not by their text.
@@ -152,6 +154,16 @@ impl Expected {
         self.0.iter().any(|expected| expected == token)
     }
 
+    /// True where only the end of the declaration could have stood.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// True where a name could have stood, but no expression, statement or pattern.
+    pub(crate) fn is_name(&self) -> bool {
+        self.has("name") && !self.has("(") && !self.has("none")
+    }
+
     /// The list in words, such as "`;` or an operator".
     pub(crate) fn in_words(&self) -> String {
         let mut tokens: Vec<&str> = self.0.iter().map(String::as_str).collect();
@@ -162,7 +174,8 @@ impl Expected {
                 words.push((*name).to_owned());
             }
         }
-        // What ends something is what is missing most often.
+        // What ends or separates something is missing most often; it comes first.
+        tokens.sort_by_key(|token| FIRST.iter().position(|first| first == token).unwrap_or(FIRST.len()));
         let mut plain: Vec<String> = tokens.iter().map(|token| word(token)).collect();
         plain.append(&mut words);
         match plain.split_last() {

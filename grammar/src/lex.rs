@@ -15,11 +15,13 @@ pub(crate) struct Lexed {
     pub(crate) tokens: Vec<Spanned>,
     /// The `//!` lines at the top.
     pub(crate) docs: Option<Doc>,
+    /// Byte ranges of characters that are part of no token, with the space behind them.
+    pub(crate) unknown: Vec<(u32, u32)>,
 }
 
 /// Splits `text`. It is at most `u32::MAX` bytes long.
 pub(crate) fn lex(file: FileId, text: &str, diagnostics: &mut Vec<Diagnostic>) -> Lexed {
-    let mut lexed = Lexed { tokens: Vec::with_capacity(text.len() / 4), docs: None };
+    let mut lexed = Lexed { tokens: Vec::with_capacity(text.len() / 4), docs: None, unknown: Vec::new() };
     let mut unknown: Option<Span> = None;
     let mut line_end_behind = 0;
     for (token, range) in Token::lexer(text).spanned() {
@@ -28,6 +30,7 @@ pub(crate) fn lex(file: FileId, text: &str, diagnostics: &mut Vec<Diagnostic>) -
             && (token != Err(LexError::Unknown) || span.start != run.end)
         {
             diagnostics.push(unknown_character(text, run));
+            lexed.unknown.push((run.start, span.start));
             unknown = None;
         }
         let token = match token {
@@ -113,7 +116,8 @@ fn foreign_sign(sign: &str, word: &str, span: Span) -> Diagnostic {
 
 fn unknown_character(text: &str, span: Span) -> Diagnostic {
     let run = &text[span.range()];
-    let shown: String = run.chars().take(8).flat_map(char::escape_debug).collect();
+    let show = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+    let shown: String = run.chars().take(8).map(show).collect();
     let (what, label) = if run.chars().nth(1).is_some() {
         (format!("`{shown}` are no characters of an Oko program"), "none of these can stand here")
     } else {
@@ -121,7 +125,6 @@ fn unknown_character(text: &str, span: Span) -> Diagnostic {
     };
     let diagnostic = Diagnostic::error(codes::UNKNOWN_CHARACTER, what).label(span, label);
     match run {
-        "'" => diagnostic.help("strings stand in double quotes"),
         "“" | "”" | "„" => diagnostic.suggest(span, "\"", "use the straight quote `\"`"),
         "–" | "—" | "−" => diagnostic.suggest(span, "-", "use `-`"),
         "≤" => diagnostic.suggest(span, "<=", "use `<=`"),
@@ -137,6 +140,12 @@ fn bad_literal(error: LexError, text: &str, span: Span) -> Diagnostic {
         LexError::OpenString => Diagnostic::error(codes::OPEN_STRING, "this string has no closing `\"`")
             .label(span, "runs to the end of its line")
             .suggest(span.at_end(), "\"", "close it with `\"`"),
+        LexError::SingleQuotes => {
+            let inner = text.trim_matches('\'').replace('"', "\\\"");
+            Diagnostic::error(codes::UNKNOWN_CHARACTER, "strings stand in double quotes")
+                .label(span, "in single quotes")
+                .suggest(span, format!("\"{inner}\""), format!("write `\"{inner}\"`"))
+        }
         LexError::Escape(at) => {
             let from = span.start + at;
             let width = text[at as usize + 1..].chars().next().map_or(0, |c| c.len_utf8() as u32);

@@ -11,12 +11,14 @@
 pub mod ast;
 mod brackets;
 mod builder;
+mod dump;
 mod expected;
 mod lex;
 mod literal;
 mod parser;
 mod token;
 
+pub use dump::dump;
 pub use parser::parse;
 
 lalrpop_util::lalrpop_mod!(

@@ -15,6 +15,8 @@ pub(crate) enum LexError {
     Unknown,
     /// A string without its closing quote.
     OpenString,
+    /// A string in single quotes.
+    SingleQuotes,
     /// A backslash before a character that is no escape; where, in bytes from the string's start.
     Escape(u32),
     /// A number with something behind it that is no unit.

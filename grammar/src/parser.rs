@@ -9,7 +9,7 @@
 //! Then the declaration is read again. Both the number of mistakes reported and the attempts at a declaration have a
 //! limit, so the time is linear in the length of the file.
 
-use oko_diagnostics::{Diagnostic, FileId, Sink, Span, codes::syntax as codes};
+use oko_diagnostics::{Code, Diagnostic, FileId, Sink, Span, codes::syntax as codes};
 
 use crate::ast::{File, Item, MAX_DEPTH};
 use crate::brackets::balance;
@@ -19,7 +19,8 @@ use crate::lex::lex;
 use crate::oko;
 use crate::token::{Loc, Spanned, Token};
 
-/// Syntax errors after which the rest of a file is not read.
+/// Mistakes of one kind (characters, brackets, syntax) in a file after which no more are told, and syntax errors after
+/// which the rest of a file is not read.
 const MAX_ERRORS: usize = 100;
 
 /// Mistakes in one declaration after which it is left out.
@@ -37,13 +38,15 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     };
     let mut diagnostics = Vec::new();
     let lexed = lex(file, text, &mut diagnostics);
+    diagnostics.truncate(MAX_ERRORS);
     let balanced = balance(file, text, &lexed.tokens, &mut diagnostics);
+    diagnostics.truncate(2 * MAX_ERRORS);
     let mut reader = Reader {
         file,
         text,
         grammar: oko::ItemParser::new(),
         builder: Builder::new(file, text),
-        mended: balanced.mended,
+        mended: balanced.mended.into_iter().chain(lexed.unknown).collect(),
         diagnostics,
         errors: 0,
     };
@@ -58,6 +61,26 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     let mut sink = Sink::new();
     sink.extend(reader.diagnostics.into_iter().chain(too_deep));
     (File { docs: lexed.docs, items, span: Span::new(file, 0, length) }, sink.finish())
+}
+
+/// Signs that are easily mistaken: as written, as meant.
+const SIGNS: &[(Token, &str, Token)] = &[
+    (Token::ThinArrow, "=>", Token::Arrow),
+    (Token::Assign, "=>", Token::Arrow),
+    (Token::Colon, "=>", Token::Arrow),
+    (Token::Arrow, "->", Token::ThinArrow),
+    (Token::Colon, "->", Token::ThinArrow),
+    (Token::Semi, ",", Token::Comma),
+    (Token::Comma, ";", Token::Semi),
+    (Token::Assign, ":", Token::Colon),
+    (Token::Colon, "=", Token::Assign),
+    (Token::Eq, "=", Token::Assign),
+];
+
+fn stray_doc_comment(place: Span) -> Diagnostic {
+    Diagnostic::error(codes::STRAY_DOC_COMMENT, "this doc comment describes nothing")
+        .label(place, "no declaration, field or variant follows")
+        .help("write `//` for an ordinary comment")
 }
 
 fn too_deep(span: Span) -> Diagnostic {
@@ -79,7 +102,9 @@ fn declarations(tokens: &[Spanned]) -> Vec<&[Spanned]> {
             (start, in_front) = (at, true);
         }
         let in_attribute = depth > 0 || (at > start && tokens[at - 1].token == Token::Hash);
-        in_front &= matches!(spanned.token, Token::Doc | Token::Hash) || in_attribute;
+        let attribute = spanned.token == Token::Hash
+            && matches!(tokens.get(at + 1), Some(Spanned { token: Token::LBracket, .. }));
+        in_front &= spanned.token == Token::Doc || attribute || in_attribute;
         depth += usize::from(spanned.token.closer().is_some());
         depth = depth.saturating_sub(usize::from(spanned.token.is_closer()));
     }
@@ -95,10 +120,10 @@ fn begins_here(tokens: &[Spanned], at: usize) -> bool {
     let Spanned { token, first_on_line, .. } = tokens[at];
     match tokens[at - 1].token {
         Semi => token != Semi,
-        _ if token.begins_item() && !token.is_word_of_items() => true,
-        _ if token.begins_item() => {
+        before if token.begins_item() => {
             let named = matches!(tokens.get(at + 1), Some(Spanned { token: Ident | Str, .. }));
-            named && (first_on_line || tokens[at - 1].token == RBrace)
+            let separate = first_on_line || before == RBrace;
+            if token.is_word_of_items() { named && separate } else { named || separate }
         }
         _ if matches!(token, Doc | Hash) => first_on_line,
         RBrace => first_on_line && !matches!(token, Next | Limit | Each | Per | Semi | ThinArrow | LBrace),
@@ -128,6 +153,11 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn item(&mut self, tokens: &[Spanned]) -> Option<Item> {
+        if tokens.iter().all(|token| token.token == Token::Doc) {
+            let place = self.place(tokens, 0).to(self.place(tokens, tokens.len()));
+            self.report(tokens, 0, stray_doc_comment(place));
+            return None;
+        }
         let first = self.read(tokens);
         let mut failure = match first {
             Ok(item) => return Some(item),
@@ -185,9 +215,12 @@ impl Reader<'_> {
     ) -> Option<(Vec<Spanned>, Result<Item, Failure>)> {
         let remedies = [
             self.without_doc_comments(tokens, failure),
-            self.with_separator(tokens, failure, ";", Token::Semi),
-            self.with_separator(tokens, failure, ",", Token::Comma),
+            self.without_rest(tokens, failure),
+            self.with_missing(tokens, failure, ";", Token::Semi, codes::MISSING_SEMICOLON),
+            self.with_missing(tokens, failure, ",", Token::Comma, codes::MISSING_COMMA),
+            self.with_missing(tokens, failure, ":", Token::Colon, codes::UNEXPECTED),
             self.with_comparison(tokens, failure),
+            self.with_other_sign(tokens, failure),
             self.with_word_as_name(tokens, failure),
         ];
         // How far it came, counted from the end, since remedies change the number of tokens in front.
@@ -250,14 +283,12 @@ impl Reader<'_> {
         let diagnostic = Diagnostic::error(codes::UNEXPECTED, format!("expected {expected}, found {found}"))
             .label(self.span(token), "not expected here");
         match token.token {
-            Token::Semi if failure.at == 0 => {
-                diagnostic.suggest(self.span(token), "", "remove this `;`: nothing in front of it needs one")
-            }
-            Token::Else if failure.expected.has("}") => {
-                diagnostic.help("`else` stands directly behind the block of an `if`")
-            }
+            Token::Else => diagnostic.help("`else` stands directly behind the block of an `if`"),
             _ if failure.at == 0 => {
                 diagnostic.help("a declaration begins with `use`, `const`, `param`, `filter` …")
+            }
+            word if word.begins_item() && failure.expected.has("}") => {
+                diagnostic.help("declarations stand outside of all brackets")
             }
             _ => diagnostic,
         }
@@ -269,25 +300,40 @@ impl Reader<'_> {
         let to = failure.at + tokens[failure.at..].iter().take_while(is_doc).count();
         let (first, last) = (*tokens[from..to].first()?, *tokens[from..to].last()?);
         let next = [&tokens[..from], &tokens[to..]].concat();
-        let diagnostic = Diagnostic::error(codes::STRAY_DOC_COMMENT, "this doc comment describes nothing")
-            .label(self.span(first).to(self.span(last)), "no declaration, field or variant follows")
-            .help("write `//` for an ordinary comment");
-        Some((next, diagnostic))
+        Some((next, stray_doc_comment(self.span(first).to(self.span(last)))))
     }
 
-    fn with_separator(
+    /// Where a whole declaration has been read, leaves out what stands behind it.
+    fn without_rest(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let token = *tokens.get(failure.at)?;
+        if failure.at == 0 || !failure.expected.is_empty() {
+            return None;
+        }
+        let place = self.span(token);
+        let diagnostic = if token.token == Token::Semi {
+            Diagnostic::error(codes::UNEXPECTED, "this `;` ends nothing")
+                .label(place, "the declaration has already ended")
+                .suggest(place, "", "remove it")
+        } else {
+            self.unexpected(tokens, failure)
+        };
+        Some((tokens[..failure.at].to_vec(), diagnostic))
+    }
+
+    /// Puts in `sign`.
+    fn with_missing(
         &self,
         tokens: &[Spanned],
         failure: &Failure,
         sign: &str,
         token: Token,
+        code: Code,
     ) -> Option<Remedy> {
         let before = *tokens.get(failure.at.checked_sub(1)?)?;
         if !failure.expected.has(sign) {
             return None;
         }
         let behind = self.span(before).at_end();
-        let code = if token == Token::Semi { codes::MISSING_SEMICOLON } else { codes::MISSING_COMMA };
         let diagnostic = Diagnostic::error(code, format!("a `{sign}` is missing"))
             .label(behind, format!("expected `{sign}` here"))
             .suggest(behind, sign, format!("add `{sign}`"));
@@ -310,12 +356,26 @@ impl Reader<'_> {
         Some((next, diagnostic))
     }
 
+    /// Takes one sign for another that is easily mistaken for it.
+    fn with_other_sign(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let token = *tokens.get(failure.at)?;
+        let (_, sign, meant) =
+            SIGNS.iter().find(|(written, sign, _)| *written == token.token && failure.expected.has(sign))?;
+        let found = self.source(token);
+        let diagnostic = Diagnostic::error(codes::UNEXPECTED, format!("expected `{sign}`, found `{found}`"))
+            .label(self.span(token), "not expected here")
+            .suggest(self.span(token), *sign, format!("write `{sign}`"));
+        let mut next = tokens.to_vec();
+        next[failure.at].token = *meant;
+        Some((next, diagnostic))
+    }
+
+    /// Takes a word of the language for a name, where only a name can stand.
     fn with_word_as_name(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
         let token = *tokens.get(failure.at)?;
         let word = self.source(token);
         let is_word = word.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
-        if !is_word || token.token == Token::Ident || !failure.expected.has("name") || is_literal(token.token)
-        {
+        if !is_word || token.token == Token::Ident || !failure.expected.is_name() || is_literal(token.token) {
             return None;
         }
         let diagnostic =
@@ -334,6 +394,11 @@ impl Reader<'_> {
     /// Cuts out the smallest part around the token at `at` with which the parser comes further. `None` where none helps.
     fn cut_out(&self, tokens: &[Spanned], at: usize) -> Option<(Vec<Spanned>, Result<Item, Failure>)> {
         let partners = partners(tokens);
+        if let Some((start, end)) = attribute(tokens, &partners, at) {
+            let next = [&tokens[..start], &tokens[end..]].concat();
+            let result = self.read(&next);
+            return Some((next, result));
+        }
         let enclosing = (0..at.min(tokens.len())).rev();
         let braces = enclosing.filter(|&open| tokens[open].token == Token::LBrace && partners[open] >= at);
         for open in braces {
@@ -380,6 +445,13 @@ fn partners(tokens: &[Spanned]) -> Vec<usize> {
         }
     }
     partners
+}
+
+/// The attribute that holds the token at `at`, as a range of indices.
+fn attribute(tokens: &[Spanned], partners: &[usize], at: usize) -> Option<(usize, usize)> {
+    let start = tokens.iter().take(at).rposition(|token| token.token == Token::Hash)?;
+    let end = *partners.get(start + 1)?;
+    (start + 1 < end && at <= end).then_some((start, end + 1))
 }
 
 /// The statement, arm or list element in the braces that open at `open` which holds the token at `at`, as a range of

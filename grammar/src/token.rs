@@ -43,6 +43,7 @@ pub(crate) enum Token {
     Int(u128),
     #[regex(r#""([^"\\\n]|\\[^\n])*""#, |lex| literal::check_string(lex.slice()))]
     #[regex(r#""([^"\\\n]|\\[^\n])*\\?"#, open_string)]
+    #[regex(r"'[^'\n]*'", single_quotes)]
     Str,
     #[regex(r"[0-9][0-9_]*(\.[0-9]+)?%", |lex| literal::percent(lex.slice()))]
     Percent(u64),
@@ -254,6 +255,10 @@ pub(crate) enum CommentKind {
 
 fn open_string(_: &mut Lexer<'_, Token>) -> Result<(), LexError> {
     Err(LexError::OpenString)
+}
+
+fn single_quotes(_: &mut Lexer<'_, Token>) -> Result<(), LexError> {
+    Err(LexError::SingleQuotes)
 }
 
 fn comment(lex: &mut Lexer<'_, Token>) -> CommentKind {

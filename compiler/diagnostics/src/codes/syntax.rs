@@ -72,8 +72,7 @@ filter all -> bool {
 ```
 ";
     COMPARISON_CHAIN = 109, "comparisons in a row", "\
-Comparisons do not chain: `a < b < c` would compare a truth value with a number. Oko does not mix `and` and `or`
-without brackets either.
+Comparisons do not chain: `a < b < c` would compare a truth value with a number.
 
 ```oko
 const wrong: bool = 1 < 2 < 3;
