@@ -142,10 +142,36 @@ fn check(text: &str) -> (ast::File, Vec<Diagnostic>) {
     let rendered = render_all(&diagnostics, &sources, Colour::None);
     assert_eq!(rendered.is_empty(), diagnostics.is_empty());
     let tree = dump(&file);
+    check_spans(&tree, text);
     if tree.lines().any(|line| line.trim_start().starts_with("error @")) {
         assert!(diagnostics.iter().any(Diagnostic::is_error), "a hole in the tree without an error");
     }
     (file, diagnostics)
+}
+
+/// Every node lies in the one above it, on character boundaries, and a name's bytes are the name.
+fn check_spans(tree: &str, text: &str) {
+    let mut above: Vec<(usize, std::ops::Range<usize>)> = Vec::new();
+    for line in tree.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let (node, bytes) = line.rsplit_once(" @").expect("each line has a place");
+        let (start, end) = bytes.split_once("..").expect("a place is a range");
+        let span = start.parse().expect("an offset")..end.parse::<usize>().expect("an offset");
+        let covered = text.get(span.clone()).unwrap_or_else(|| panic!("{line} is not in the text"));
+        while above.last().is_some_and(|(outer, _)| *outer >= indent) {
+            above.pop();
+        }
+        if let Some((_, outer)) = above.last() {
+            assert!(
+                outer.start <= span.start && span.end <= outer.end,
+                "{line} is not inside {outer:?} in\n{tree}"
+            );
+        }
+        if let Some(name) = node.trim_start().strip_prefix("name ") {
+            assert_eq!(name, covered);
+        }
+        above.push((indent, span));
+    }
 }
 
 proptest! {
