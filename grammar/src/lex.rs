@@ -65,6 +65,10 @@ pub(crate) fn lex(file: FileId, text: &str, diagnostics: &mut Vec<Diagnostic>) -
         };
         let first_on_line =
             text[line_end_behind..span.start as usize].contains('\n') || lexed.tokens.is_empty();
+        if token == Token::Doc && !first_on_line {
+            diagnostics.push(trailing_doc(span));
+            continue;
+        }
         line_end_behind = span.end as usize;
         lexed.tokens.push(Spanned { token, start: span.start, end: span.end, first_on_line });
     }
@@ -107,6 +111,12 @@ fn stray_file_doc(span: Span) -> Diagnostic {
         .help("write `///` for the declaration that follows, `//` for an ordinary comment")
 }
 
+fn trailing_doc(span: Span) -> Diagnostic {
+    Diagnostic::error(syntax::STRAY_DOC_COMMENT, "a doc comment stands on a line before what it describes")
+        .label(span, "behind something")
+        .help("move it to a line of its own, or write `//` for an ordinary comment")
+}
+
 fn foreign_sign(sign: &str, word: &str, span: Span) -> Diagnostic {
     let replacement = if sign == "!" { format!("{word} ") } else { word.to_owned() };
     Diagnostic::error(syntax::OTHER_SPELLING, format!("Oko writes `{word}`, not `{sign}`"))
@@ -139,7 +149,7 @@ fn bad_literal(error: LexError, text: &str, span: Span) -> Diagnostic {
         LexError::Unknown => unknown_character(text, span),
         LexError::OpenString => Diagnostic::error(codes::OPEN_STRING, "this string has no closing `\"`")
             .label(span, "runs to the end of its line")
-            .suggest(span.at_end(), "\"", "close it with `\"`"),
+            .help("close it with `\"`; a string stands on one line"),
         LexError::SingleQuotes => {
             let inner = text.trim_matches('\'').replace('"', "\\\"");
             Diagnostic::error(codes::UNKNOWN_CHARACTER, "strings stand in double quotes")

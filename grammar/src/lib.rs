@@ -5,7 +5,7 @@
 //!
 //! How it works: `lex` splits the text into tokens; `brackets` pairs the brackets, and mends where one is missing or too
 //! much; `parser` splits the tokens into declarations and has the generated LR(1) parser (`oko.lalrpop`) read each; where
-//! that fails, it reports, mends or cuts out the smallest statement, arm or list element around the mistake, and lets
+//! that fails, it reports, mends (`mend`) or cuts out the smallest statement, arm or list element around the mistake, and lets
 //! the parser read the declaration again.
 
 pub mod ast;
@@ -15,6 +15,7 @@ mod dump;
 mod expected;
 mod lex;
 mod literal;
+mod mend;
 mod parser;
 mod token;
 

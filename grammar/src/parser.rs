@@ -6,22 +6,29 @@
 //! 2. otherwise the smallest statement, arm or list element that holds it is cut out;
 //! 3. where that helps nothing, the whole declaration is left out.
 //!
-//! Then the declaration is read again. Both the number of mistakes reported and the attempts at a declaration have a
-//! limit, so the time is linear in the length of the file.
+//! Then the declaration is read again. The number of mistakes reported, the attempts at a declaration and the tokens
+//! read in all have a limit, so the time is linear in the length of the file.
 
-use oko_diagnostics::{Code, Diagnostic, FileId, Sink, Span, codes::syntax as codes};
+use std::cell::Cell;
+
+use oko_diagnostics::{Diagnostic, FileId, Sink, Span, codes::lex::TEXT_TOO_LONG, codes::syntax as codes};
 
 use crate::ast::{File, Item, MAX_DEPTH};
 use crate::brackets::balance;
 use crate::builder::Builder;
 use crate::expected::{Expected, describe};
 use crate::lex::lex;
+use crate::mend::stray_doc_comment;
 use crate::oko;
 use crate::token::{Loc, Spanned, Token};
 
 /// Mistakes of one kind (characters, brackets, syntax) in a file after which no more are told, and syntax errors after
 /// which the rest of a file is not read.
 const MAX_ERRORS: usize = 100;
+
+/// How often each token of a file may be read, on average, to mend mistakes; short files may take more.
+const READS: usize = 60;
+const MIN_READS: usize = 1_000_000;
 
 /// Mistakes in one declaration after which it is left out.
 const MAX_ERRORS_IN_ITEM: usize = 20;
@@ -33,7 +40,7 @@ const MAX_ERRORS_IN_ITEM: usize = 20;
 /// [`oko_diagnostics::SourceMap`] takes such a file.
 pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     let Ok(length) = u32::try_from(text.len()) else {
-        let error = Diagnostic::error(codes::TOO_DEEP, "this file is longer than 4 GiB");
+        let error = Diagnostic::error(TEXT_TOO_LONG, "this file has 4 GiB or more");
         return (File { docs: None, items: Vec::new(), span: Span::new(file, 0, 0) }, vec![error]);
     };
     let mut diagnostics = Vec::new();
@@ -49,6 +56,7 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
         mended: balanced.mended.into_iter().chain(lexed.unknown).collect(),
         diagnostics,
         errors: 0,
+        tokens_left: Cell::new(MIN_READS.max(READS * balanced.tokens.len())),
     };
     let mut items = Vec::new();
     for tokens in declarations(&balanced.tokens) {
@@ -61,26 +69,6 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     let mut sink = Sink::new();
     sink.extend(reader.diagnostics.into_iter().chain(too_deep));
     (File { docs: lexed.docs, items, span: Span::new(file, 0, length) }, sink.finish())
-}
-
-/// Signs that are easily mistaken: as written, as meant.
-const SIGNS: &[(Token, &str, Token)] = &[
-    (Token::ThinArrow, "=>", Token::Arrow),
-    (Token::Assign, "=>", Token::Arrow),
-    (Token::Colon, "=>", Token::Arrow),
-    (Token::Arrow, "->", Token::ThinArrow),
-    (Token::Colon, "->", Token::ThinArrow),
-    (Token::Semi, ",", Token::Comma),
-    (Token::Comma, ";", Token::Semi),
-    (Token::Assign, ":", Token::Colon),
-    (Token::Colon, "=", Token::Assign),
-    (Token::Eq, "=", Token::Assign),
-];
-
-fn stray_doc_comment(place: Span) -> Diagnostic {
-    Diagnostic::error(codes::STRAY_DOC_COMMENT, "this doc comment describes nothing")
-        .label(place, "no declaration, field or variant follows")
-        .help("write `//` for an ordinary comment")
 }
 
 fn too_deep(span: Span) -> Diagnostic {
@@ -132,16 +120,14 @@ fn begins_here(tokens: &[Spanned], at: usize) -> bool {
 }
 
 /// Where and why the generated parser stopped.
-struct Failure {
+pub(crate) struct Failure {
     /// Index of the token that it could not read; the number of tokens for their end.
-    at: usize,
-    expected: Expected,
+    pub(crate) at: usize,
+    pub(crate) expected: Expected,
 }
 
-/// A remedy: the tokens after it, and what to tell about it.
-type Remedy = (Vec<Spanned>, Diagnostic);
-
-struct Reader<'t> {
+/// Reads the declarations of a file.
+pub(crate) struct Reader<'t> {
     file: FileId,
     text: &'t str,
     grammar: oko::ItemParser,
@@ -149,6 +135,8 @@ struct Reader<'t> {
     mended: Vec<(u32, u32)>,
     diagnostics: Vec<Diagnostic>,
     errors: usize,
+    /// How many tokens may still be read again after a mistake.
+    tokens_left: Cell<usize>,
 }
 
 impl Reader<'_> {
@@ -165,6 +153,11 @@ impl Reader<'_> {
         };
         let mut tokens = tokens.to_vec();
         for _ in 0..MAX_ERRORS_IN_ITEM {
+            if self.tokens_left.get() == 0 {
+                let diagnostic = self.unexpected(&tokens, &failure);
+                self.report(&tokens, failure.at, diagnostic);
+                return None;
+            }
             let (next, result) = match self.mend(&tokens, &failure) {
                 Some((next, result)) => (next, result),
                 None => {
@@ -183,7 +176,8 @@ impl Reader<'_> {
     }
 
     /// Has the generated parser read a declaration.
-    fn read(&self, tokens: &[Spanned]) -> Result<Item, Failure> {
+    pub(crate) fn read(&self, tokens: &[Spanned]) -> Result<Item, Failure> {
+        self.tokens_left.set(self.tokens_left.get().saturating_sub(tokens.len()));
         let located = tokens.iter().enumerate().map(|(index, spanned)| {
             let index = index as u32;
             let loc = |byte| Loc { byte, index };
@@ -207,43 +201,11 @@ impl Reader<'_> {
         })
     }
 
-    /// Tries the plain remedies. The first with which the parser comes further is reported and kept.
-    fn mend(
-        &mut self,
-        tokens: &[Spanned],
-        failure: &Failure,
-    ) -> Option<(Vec<Spanned>, Result<Item, Failure>)> {
-        let remedies = [
-            self.without_doc_comments(tokens, failure),
-            self.without_rest(tokens, failure),
-            self.with_missing(tokens, failure, ";", Token::Semi, codes::MISSING_SEMICOLON),
-            self.with_missing(tokens, failure, ",", Token::Comma, codes::MISSING_COMMA),
-            self.with_missing(tokens, failure, ":", Token::Colon, codes::UNEXPECTED),
-            self.with_comparison(tokens, failure),
-            self.with_other_sign(tokens, failure),
-            self.with_word_as_name(tokens, failure),
-        ];
-        // How far it came, counted from the end, since remedies change the number of tokens in front.
-        let left = tokens.len() - failure.at;
-        for (next, diagnostic) in remedies.into_iter().flatten() {
-            let result = self.read(&next);
-            let further = match &result {
-                Ok(_) => true,
-                Err(failure) => next.len() - failure.at < left,
-            };
-            if further {
-                self.report(tokens, failure.at, diagnostic);
-                return Some((next, result));
-            }
-        }
-        None
-    }
-
-    fn span(&self, token: Spanned) -> Span {
+    pub(crate) fn span(&self, token: Spanned) -> Span {
         Span::new(self.file, token.start, token.end)
     }
 
-    fn source(&self, token: Spanned) -> &str {
+    pub(crate) fn source(&self, token: Spanned) -> &str {
         &self.text[token.start as usize..token.end as usize]
     }
 
@@ -257,7 +219,7 @@ impl Reader<'_> {
     }
 
     /// Adds a diagnostic, unless what it tells is likely to come from something already reported.
-    fn report(&mut self, tokens: &[Spanned], at: usize, diagnostic: Diagnostic) {
+    pub(crate) fn report(&mut self, tokens: &[Spanned], at: usize, diagnostic: Diagnostic) {
         self.errors += 1;
         let place = self.place(tokens, at);
         let by_bracket = self.mended.iter().any(|&(start, end)| start <= place.start && place.start <= end);
@@ -267,7 +229,7 @@ impl Reader<'_> {
         }
     }
 
-    fn unexpected(&self, tokens: &[Spanned], failure: &Failure) -> Diagnostic {
+    pub(crate) fn unexpected(&self, tokens: &[Spanned], failure: &Failure) -> Diagnostic {
         let expected = failure.expected.in_words();
         let Some(&token) = tokens.get(failure.at) else {
             let place = self.place(tokens, failure.at);
@@ -292,103 +254,6 @@ impl Reader<'_> {
             }
             _ => diagnostic,
         }
-    }
-
-    fn without_doc_comments(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
-        let is_doc = |token: &&Spanned| token.token == Token::Doc;
-        let from = failure.at - tokens[..failure.at].iter().rev().take_while(is_doc).count();
-        let to = failure.at + tokens[failure.at..].iter().take_while(is_doc).count();
-        let (first, last) = (*tokens[from..to].first()?, *tokens[from..to].last()?);
-        let next = [&tokens[..from], &tokens[to..]].concat();
-        Some((next, stray_doc_comment(self.span(first).to(self.span(last)))))
-    }
-
-    /// Where a whole declaration has been read, leaves out what stands behind it.
-    fn without_rest(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
-        let token = *tokens.get(failure.at)?;
-        if failure.at == 0 || !failure.expected.is_empty() {
-            return None;
-        }
-        let place = self.span(token);
-        let diagnostic = if token.token == Token::Semi {
-            Diagnostic::error(codes::UNEXPECTED, "this `;` ends nothing")
-                .label(place, "the declaration has already ended")
-                .suggest(place, "", "remove it")
-        } else {
-            self.unexpected(tokens, failure)
-        };
-        Some((tokens[..failure.at].to_vec(), diagnostic))
-    }
-
-    /// Puts in `sign`.
-    fn with_missing(
-        &self,
-        tokens: &[Spanned],
-        failure: &Failure,
-        sign: &str,
-        token: Token,
-        code: Code,
-    ) -> Option<Remedy> {
-        let before = *tokens.get(failure.at.checked_sub(1)?)?;
-        if !failure.expected.has(sign) {
-            return None;
-        }
-        let behind = self.span(before).at_end();
-        let diagnostic = Diagnostic::error(code, format!("a `{sign}` is missing"))
-            .label(behind, format!("expected `{sign}` here"))
-            .suggest(behind, sign, format!("add `{sign}`"));
-        let inserted = Spanned { token, start: before.end, end: before.end, first_on_line: false };
-        let next = [&tokens[..failure.at], &[inserted], &tokens[failure.at..]].concat();
-        Some((next, diagnostic))
-    }
-
-    fn with_comparison(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
-        let token = *tokens.get(failure.at).filter(|token| token.token == Token::Assign)?;
-        if !failure.expected.has("==") {
-            return None;
-        }
-        let diagnostic = Diagnostic::error(codes::ASSIGNMENT, "names cannot be given another value")
-            .label(self.span(token), "`=` compares nothing and changes nothing here")
-            .suggest(self.span(token), "==", "write `==` to compare")
-            .note("state is changed by `update` and by the operations of its type");
-        let mut next = tokens.to_vec();
-        next[failure.at].token = Token::Eq;
-        Some((next, diagnostic))
-    }
-
-    /// Takes one sign for another that is easily mistaken for it.
-    fn with_other_sign(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
-        let token = *tokens.get(failure.at)?;
-        let (_, sign, meant) =
-            SIGNS.iter().find(|(written, sign, _)| *written == token.token && failure.expected.has(sign))?;
-        let found = self.source(token);
-        let diagnostic = Diagnostic::error(codes::UNEXPECTED, format!("expected `{sign}`, found `{found}`"))
-            .label(self.span(token), "not expected here")
-            .suggest(self.span(token), *sign, format!("write `{sign}`"));
-        let mut next = tokens.to_vec();
-        next[failure.at].token = *meant;
-        Some((next, diagnostic))
-    }
-
-    /// Takes a word of the language for a name, where only a name can stand.
-    fn with_word_as_name(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
-        let token = *tokens.get(failure.at)?;
-        let word = self.source(token);
-        let is_word = word.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
-        if !is_word || token.token == Token::Ident || !failure.expected.is_name() || is_literal(token.token) {
-            return None;
-        }
-        let diagnostic =
-            Diagnostic::error(codes::RESERVED_WORD, format!("`{word}` is a word of the language"))
-                .label(self.span(token), "cannot be a name")
-                .suggest(
-                    self.span(token),
-                    format!("{word}_"),
-                    format!("choose another name, such as `{word}_`"),
-                );
-        let mut next = tokens.to_vec();
-        next[failure.at].token = Token::Ident;
-        Some((next, diagnostic))
     }
 
     /// Cuts out the smallest part around the token at `at` with which the parser comes further. `None` where none helps.
@@ -423,11 +288,6 @@ impl Reader<'_> {
 fn is_comparison(token: Token) -> bool {
     use Token::*;
     matches!(token, Eq | Ne | Lt | Le | Gt | Ge | Has)
-}
-
-fn is_literal(token: Token) -> bool {
-    use Token::*;
-    matches!(token, Malformed | Int(_) | Str | Percent(_) | Duration(_) | Rate(_) | Ip4(_) | Ip6(_) | Mac(_))
 }
 
 /// For each bracket the index of its partner, for other tokens their own index.

@@ -227,7 +227,7 @@ proptest! {
 /// Deep and long texts, read on a small stack.
 #[test]
 fn nesting_has_a_limit_and_no_depth_overflows_the_stack() {
-    let n = 200_000;
+    let n = 50_000;
     let wrap =
         |before: &str, inside: &str, after: &str| format!("fn f() -> u8 {{ {before}{inside}{after} }}");
     let deep = [

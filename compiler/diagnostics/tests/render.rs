@@ -4,8 +4,8 @@ use oko_diagnostics::{Colour, Diagnostic, FileId, SourceMap, Span, codes, render
 
 fn sources() -> (SourceMap, FileId, FileId) {
     let mut map = SourceMap::new();
-    let main = map.add("main.oko", "use std.net.ip;\nconst größe: u8 = 300;\n").unwrap();
-    let net = map.add("std.net", "union ip = ipv4 | ipv6;").unwrap();
+    let main = map.add("main.oko", "use std.net.ip;\nconst größe: u8 = 300;\n").expect("short");
+    let net = map.add("std.net", "union ip = ipv4 | ipv6;").expect("short");
     (map, main, net)
 }
 

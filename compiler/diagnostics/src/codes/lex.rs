@@ -60,4 +60,11 @@ const net: prefix = 10.0.0.1/8;
 
 Write `10.0.0.0/8` for the network, or `10.0.0.1` for the address.
 ";
+    TEXT_TOO_LONG = 8, "a file of 4 GiB or more", "\
+A source file is shorter than 4 GiB. A file of that size was hardly written by hand, or is no Oko program at all:
+
+```sh
+okoc check capture.pcap
+```
+";
 }
