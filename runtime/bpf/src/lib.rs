@@ -9,4 +9,5 @@ pub mod object;
 pub mod program;
 pub mod semantics;
 pub mod verified;
+pub mod verifier;
 pub mod xdp;

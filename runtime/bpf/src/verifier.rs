@@ -1,0 +1,172 @@
+//! The verifier: proves by abstract interpretation that a program is safe, or says why it cannot.
+//!
+//! It is the trust boundary: it assumes nothing about who made the program. A program that it accepts, run on any packet
+//! and any content of its maps, keeps these promises:
+//! 1. It ends, after at most [`Verified::max_steps`] instructions: there are no loops (yet) and no recursion.
+//! 2. Every access is inside of a live object: a stack frame of at most 512 bytes, the packet (only read, and only
+//!    bytes that a comparison with `data_end` has shown to exist), a map value, a variable, a field of the context.
+//! 3. No register and no stack byte is read before it is written.
+//! 4. A result of a lookup is tested for null before it is used; a map is used only as an argument of helpers.
+//! 5. Helpers are known and get what their signatures ask for.
+//! 6. At most one spin lock is held, no helper or function is called meanwhile, and every path releases it; its bytes
+//!    are not accessed otherwise.
+//! 7. No address leaves the program: not by return, not into a map, not by comparisons that depend on where objects are.
+//! 8. It returns a number.
+//!
+//! How: the states of all paths are followed in order ([`explore`]); a value is a set of numbers ([`scalar`]) or a
+//! pointer with its region and a set of offsets ([`value`]). Where many paths meet, states that others cover are
+//! dropped and the rest merged, so effort grows with the program and not with its paths.
+//!
+//! The promises are checked by running accepted programs on [`crate::interp`], which relies on none of this.
+
+mod access;
+mod arithmetic;
+mod call;
+mod cfg;
+mod condition;
+mod error;
+mod explore;
+mod path;
+mod scalar;
+mod stack;
+mod state;
+mod step;
+#[cfg(test)]
+mod tests;
+mod tnum;
+mod value;
+
+pub use error::{PathStep, Reason, VerifyError};
+
+use self::{
+    cfg::Graph,
+    explore::{Explorer, Failure},
+};
+use crate::{
+    program::{MapDef, MapKind, Program},
+    verified::{Effort, Function, Verified},
+};
+
+/// What the verifier may spend on one program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Slots of the program.
+    pub slots: usize,
+    /// Instructions interpreted abstractly, for each of the attempts.
+    pub steps: u64,
+    /// Bytes for the states that wait.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { slots: 1 << 16, steps: 1 << 20, bytes: 48 << 20 }
+    }
+}
+
+/// How many states are kept apart where paths meet, in one attempt after the other.
+const WIDTHS: [usize; 3] = [4, 32, 256];
+
+/// The stack that the frames of nested calls may take together.
+const STACK_TOTAL: u32 = 512;
+
+/// Verifies a program with the default [`Limits`].
+///
+/// # Errors
+/// The first fault that is found, with the path to it; or that a limit was reached.
+pub fn verify(program: Program) -> Result<Verified, Box<VerifyError>> {
+    verify_within(program, &Limits::default())
+}
+
+/// Verifies a program.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_within(program: Program, limits: &Limits) -> Result<Verified, Box<VerifyError>> {
+    let refuse = |slot, reason, path: &[usize]| Box::new(refusal(&program, slot, reason, path));
+    if program.insns.len() > limits.slots {
+        let reason = Reason::TooLong { found: program.insns.len(), limit: limits.slots };
+        return Err(refuse(0, reason, &[]));
+    }
+    check_maps(&program.maps).map_err(|reason| refuse(0, reason, &[]))?;
+    let graph = Graph::new(&program.insns).map_err(|(slot, reason)| refuse(slot, reason, &[]))?;
+    let mut failure: Option<Failure> = None;
+    for width in WIDTHS {
+        let mut explorer = Explorer::new(&program, &graph, limits, width);
+        match explorer.run() {
+            Ok(()) => {
+                let effort =
+                    Effort { steps: explorer.steps, states: explorer.states, pruned: explorer.pruned };
+                let (notes, frames) = (explorer.notes, explorer.stack_bytes);
+                let max_stack = graph.deepest_stack(&program.insns, &frames);
+                if max_stack > STACK_TOTAL {
+                    return Err(refuse(0, Reason::StackTotal { bytes: max_stack }, &[]));
+                }
+                let functions = graph.functions.iter().zip(&frames).zip(&graph.max_steps);
+                let functions = functions
+                    .map(|((slots, &stack_bytes), &max_steps)| Function {
+                        slots: slots.clone(),
+                        stack_bytes,
+                        max_steps,
+                    })
+                    .collect();
+                return Ok(Verified { program, notes, functions, max_stack, effort });
+            }
+            // A limit that is reached only when more states are kept apart says less than the fault before.
+            Err(Failure { reason: Reason::StepBudget { .. } | Reason::MemoryBudget { .. }, .. })
+                if failure.is_some() =>
+            {
+                break;
+            }
+            Err(found) => failure = Some(found),
+        }
+    }
+    match failure {
+        Some(Failure { slot, reason, path }) => Err(refuse(slot, reason, &path)),
+        None => Err(refuse(0, Reason::Empty, &[])),
+    }
+}
+
+/// The maps are part of the input too: what the rest relies on is checked here.
+fn check_maps(maps: &[MapDef]) -> Result<(), Reason> {
+    for def in maps {
+        let wrong = |what| Err(Reason::BadMap { map: def.name.clone(), what });
+        if def.key_size == 0 || def.value_size == 0 || def.max_entries == 0 {
+            return wrong("its key size, value size and capacity must not be 0");
+        }
+        if def.key_size > MAX_KEY || def.value_size > MAX_VALUE {
+            return wrong("its key is larger than 512 bytes or its value larger than 16 MiB");
+        }
+        if def.kind == MapKind::Array && def.key_size != 4 {
+            return wrong("the key of an array has 4 bytes");
+        }
+        if let Some(lock) = def.lock_offset
+            && (!lock.is_multiple_of(4) || lock.checked_add(4).is_none_or(|end| end > def.value_size))
+        {
+            return wrong("its spin lock must be 4-aligned and inside of the value");
+        }
+        if let Some(data) = &def.data {
+            let single = def.kind == MapKind::Array && def.max_entries == 1;
+            if !single || data.init.len() != def.value_size as usize {
+                return wrong("a section of variables is an array with one entry of its size");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a key, at most; Linux has the same limit.
+const MAX_KEY: u32 = 512;
+/// Bytes of a value, at most.
+const MAX_VALUE: u32 = 1 << 24;
+
+fn refusal(program: &Program, slot: usize, reason: Reason, path: &[usize]) -> VerifyError {
+    VerifyError {
+        program: program.name.clone(),
+        slot,
+        insn: program.insns.get(slot).map(ToString::to_string).unwrap_or_default(),
+        source_line: program.line_of(slot).cloned(),
+        reason,
+        path: path::relevant(program, path),
+    }
+}

@@ -1,0 +1,158 @@
+//! Calls of helpers and of the program's own functions, returns, and the spin lock.
+
+use super::{
+    access::{Found, Intent, unreadable},
+    error::Reason,
+    explore::{Explorer, Next},
+    scalar::Scalar,
+    state::{Frame, Held, State},
+    step::{Checked, read},
+    value::{Pointer, Target, Value},
+};
+use crate::{
+    helper::{self, Arg, Helper, Return},
+    isa::{Reg, Size},
+    verified::Note,
+};
+
+const ARGUMENTS: [Reg; 5] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
+
+impl Explorer<'_> {
+    pub(crate) fn call_helper(&mut self, state: &mut State, pc: usize, number: u32) -> Checked {
+        let Some(helper) = Helper::from_number(number) else {
+            let name = helper::linux_name(number).unwrap_or("not a helper that is known");
+            return Err(Reason::UnknownHelper { number, name });
+        };
+        if state.held.is_some() && helper != Helper::SpinUnlock {
+            return Err(Reason::LockHeld { what: "a helper is called" });
+        }
+        let signature = helper.signature();
+        let mut map = None;
+        for (&arg, reg) in signature.args.iter().zip(ARGUMENTS) {
+            let value = read(state, reg)?;
+            let wrong = |expected| Reason::Argument {
+                helper: helper.name(),
+                reg,
+                expected,
+                found: value.to_string(),
+            };
+            match (arg, value) {
+                (Arg::Map, Value::Pointer(Pointer { target: Target::Map(found), .. })) => map = Some(found),
+                (Arg::Map, _) => return Err(wrong("a map")),
+                (Arg::Key | Arg::Value, Value::Pointer(_)) => {
+                    let bytes = map.map_or(0, |map| match arg {
+                        Arg::Key => self.map(map).key_size,
+                        _ => self.map(map).value_size,
+                    });
+                    self.readable(state, reg, bytes)?;
+                }
+                (Arg::Key, _) => return Err(wrong("a pointer to a key")),
+                (Arg::Value, _) => return Err(wrong("a pointer to a value")),
+                (Arg::Scalar, Value::Scalar { .. }) => {}
+                (Arg::Scalar, _) => return Err(wrong("a number")),
+                (Arg::Lock, Value::Pointer(pointer)) => self.lock(state, helper, reg, pointer)?,
+                (Arg::Lock, _) => return Err(wrong("a pointer to a spin lock")),
+            }
+        }
+        if let (Helper::MapUpdateElem | Helper::MapDeleteElem, Some(map)) = (helper, map)
+            && self.map(map).data.as_ref().is_some_and(|data| data.readonly)
+        {
+            return Err(Reason::ReadOnlyMap { map: self.map_name(map) });
+        }
+        self.note(pc, Note::Helper { helper, map })?;
+        self.clobber(state);
+        let result = match (signature.ret, map) {
+            (Return::Scalar, _) => self.number(Scalar::UNKNOWN),
+            (Return::Scalar32, _) => self.number(Scalar::of_size(Size::W, false)),
+            (Return::ValueOrNull, Some(map)) => {
+                Value::pointer(Target::MapValueOrNull { map, lookup: self.mint() })
+            }
+            (Return::ValueOrNull, None) | (Return::Nothing, _) => Value::Unwritten,
+        };
+        state.set(Reg::R0, result);
+        Ok(())
+    }
+
+    /// A call loses `r0` to `r5`.
+    fn clobber(&self, state: &mut State) {
+        state.frame_mut().regs[..6].fill(Value::Unwritten);
+    }
+
+    /// Checks that a helper may read `bytes` bytes at `reg`.
+    fn readable(&mut self, state: &State, reg: Reg, bytes: u32) -> Checked {
+        match self.locate(state, reg, 0, bytes, Intent::Read)? {
+            Found::Packet | Found::MapValue(_) => Ok(()),
+            Found::Context(_) => Err(Reason::NotMemory { reg, found: "a pointer to the context".to_owned() }),
+            Found::Stack { frame, from, to } => state.frames[frame]
+                .stack
+                .check(from, to + i64::from(bytes))
+                .map_err(|(off, why)| unreadable(off, why)),
+        }
+    }
+
+    fn lock(&mut self, state: &mut State, helper: Helper, reg: Reg, pointer: Pointer) -> Checked {
+        let wrong = |expected| Reason::Argument {
+            helper: helper.name(),
+            reg,
+            expected,
+            found: Value::Pointer(pointer).to_string(),
+        };
+        let (map, lookup) = match pointer.target {
+            Target::MapValue { map, lookup } => (map, lookup),
+            Target::MapValueOrNull { map, .. } => {
+                return Err(Reason::MaybeNull { reg, map: self.map_name(map) });
+            }
+            _ => return Err(wrong("a pointer to the spin lock of a map value")),
+        };
+        let Some(lock) = self.map(map).lock_offset else {
+            return Err(Reason::NoLock { map: self.map_name(map) });
+        };
+        if pointer.off.as_constant() != Some(u64::from(lock)) {
+            return Err(wrong("a pointer to the spin lock of a map value"));
+        }
+        let held = Held { map, lookup };
+        match (helper, state.held) {
+            (Helper::SpinLock, _) => state.held = Some(held),
+            (_, None) => return Err(Reason::LockNotHeld),
+            (_, Some(other)) if other != held => return Err(Reason::OtherLock),
+            (_, Some(_)) => state.held = None,
+        }
+        Ok(())
+    }
+
+    pub(crate) fn call_local(&mut self, state: &mut State, pc: usize, target: usize) -> Checked {
+        if state.held.is_some() {
+            return Err(Reason::LockHeld { what: "a function is called" });
+        }
+        let function = self.graph.function_at(target).ok_or(Reason::JumpBetweenFunctions { target })?;
+        self.note(pc, Note::LocalCall(function))?;
+        let mut frame = Frame::new(function, pc);
+        frame.regs[1..6].copy_from_slice(&state.frame().regs[1..6]);
+        self.clobber(state);
+        state.frames.push(frame);
+        state.pc = target;
+        Ok(())
+    }
+
+    pub(crate) fn exit(&mut self, state: &mut State) -> Checked<Next> {
+        if state.held.is_some() {
+            return Err(Reason::LockHeld { what: "the function returns" });
+        }
+        let result = read(state, Reg::R0);
+        if state.depth() == 0 {
+            return match result? {
+                Value::Scalar { .. } => Ok(Next::Done),
+                value => Err(Reason::PointerReturned { found: value.to_string() }),
+            };
+        }
+        if let Ok(Value::Pointer(Pointer { target: Target::Frame(_), .. })) = result {
+            return Err(Reason::StackPointerReturned);
+        }
+        let site = state.frame().call_site;
+        state.frames.pop();
+        // A function without a result leaves nothing to read in r0.
+        state.set(Reg::R0, result.unwrap_or(Value::Unwritten));
+        state.pc = site + 1;
+        Ok(Next::Go)
+    }
+}

@@ -1,0 +1,276 @@
+//! The control-flow graph: functions, order, liveness, and the longest path.
+//!
+//! What [`Graph::new`] finds out holds for the rest of the verifier:
+//! - Every jump and call lands on the first slot of an instruction, jumps inside of their function.
+//! - No path runs off a function's end, every slot is reachable from its function's entry (ignoring conditions), and
+//!   every function but the entry is called.
+//! - There is no loop and no recursion; calls are at most [`MAX_FRAMES`] deep.
+//!
+//! It does not look at values: a branch that is never taken counts as one that is.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use super::error::Reason;
+use crate::{
+    helper::Helper,
+    interp::MAX_FRAMES,
+    isa::{AluOp, AtomicOp, Insn, Operand, Reg},
+};
+
+/// An error before any state exists: where and why.
+pub(crate) type At<T> = Result<T, (usize, Reason)>;
+
+pub(crate) struct Graph {
+    /// The slots of each function, by entry; the program's entry first.
+    pub(crate) functions: Vec<Range<usize>>,
+    /// For each slot its position in a topological order of its function.
+    pub(crate) order: Vec<u32>,
+    /// For each slot whether several edges lead to it.
+    pub(crate) is_join: Vec<bool>,
+    /// For each slot a bit for each register that may be read before it is written, from there on.
+    pub(crate) live: Vec<u16>,
+    /// For each function the longest path through it, callees included.
+    pub(crate) max_steps: Vec<u64>,
+    /// The functions in an order in which callees come before callers.
+    pub(crate) callees_first: Vec<usize>,
+}
+
+/// The slots that may be executed after `pc`, inside of its function.
+pub(crate) fn successors(insns: &[Insn], pc: usize) -> [Option<usize>; 2] {
+    let insn = &insns[pc];
+    let next = Some(pc + insn.slots());
+    match insn {
+        Insn::Exit => [None, None],
+        Insn::Jump { .. } => [insn.jump_target(pc), None],
+        Insn::Branch { .. } => [next, insn.jump_target(pc)],
+        _ => [next, None],
+    }
+}
+
+impl Graph {
+    pub(crate) fn new(insns: &[Insn]) -> At<Graph> {
+        let functions = functions(insns)?;
+        let mut graph = Graph {
+            order: vec![0; insns.len()],
+            is_join: vec![false; insns.len()],
+            live: vec![0; insns.len()],
+            max_steps: vec![0; functions.len()],
+            callees_first: Vec::new(),
+            functions,
+        };
+        for function in graph.functions.clone() {
+            let topological = graph.sort(insns, function)?;
+            graph.liveness(insns, &topological);
+        }
+        graph.callees_first = graph.call_order(insns)?;
+        for function in graph.callees_first.clone() {
+            graph.max_steps[function] = graph.longest_path(insns, function);
+        }
+        Ok(graph)
+    }
+
+    /// The function that is entered at a slot.
+    pub(crate) fn function_at(&self, entry: usize) -> Option<usize> {
+        self.functions.binary_search_by_key(&entry, |function| function.start).ok()
+    }
+
+    /// Orders the slots of a function; its jumps and its end are checked on the way.
+    fn sort(&mut self, insns: &[Insn], function: Range<usize>) -> At<Vec<usize>> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            New,
+            Open,
+            Done,
+        }
+        let mut marks = vec![Mark::New; function.len()];
+        let mut finished = Vec::with_capacity(function.len());
+        let mut stack = vec![(function.start, 0)];
+        marks[0] = Mark::Open;
+        let mut edges = vec![0u32; function.len()];
+        while let Some((pc, branch)) = stack.pop() {
+            let Some(next) = successors(insns, pc).get(branch).copied() else {
+                marks[pc - function.start] = Mark::Done;
+                finished.push(pc);
+                continue;
+            };
+            stack.push((pc, branch + 1));
+            let Some(next) = next else { continue };
+            if !function.contains(&next) {
+                let falls = branch == 0 && !matches!(insns[pc], Insn::Jump { .. });
+                let reason =
+                    if falls { Reason::FallsOff } else { Reason::JumpBetweenFunctions { target: next } };
+                return Err((pc, reason));
+            }
+            if insns[next] == Insn::HighHalf {
+                return Err((pc, Reason::JumpIntoWideLoad { target: next }));
+            }
+            edges[next - function.start] += 1;
+            match marks[next - function.start] {
+                Mark::New => {
+                    marks[next - function.start] = Mark::Open;
+                    stack.push((next, 0));
+                }
+                Mark::Open => return Err((pc, Reason::Loop { target: next })),
+                Mark::Done => {}
+            }
+        }
+        let unreached = function
+            .clone()
+            .find(|&slot| marks[slot - function.start] == Mark::New && insns[slot] != Insn::HighHalf);
+        if let Some(slot) = unreached {
+            return Err((slot, Reason::Unreachable));
+        }
+        finished.reverse();
+        for (position, &pc) in finished.iter().enumerate() {
+            self.order[pc] = position as u32;
+            self.is_join[pc] = edges[pc - function.start] > 1;
+        }
+        Ok(finished)
+    }
+
+    fn liveness(&mut self, insns: &[Insn], topological: &[usize]) {
+        for &pc in topological.iter().rev() {
+            let after =
+                successors(insns, pc).into_iter().flatten().fold(0, |live, next| live | self.live[next]);
+            let (reads, writes) = uses(&insns[pc]);
+            self.live[pc] = after & !writes | reads;
+        }
+    }
+
+    fn calls(&self, insns: &[Insn], function: usize) -> Vec<(usize, usize)> {
+        self.functions[function]
+            .clone()
+            .filter_map(|pc| Some((pc, self.function_at(insns[pc].call_target(pc)?)?)))
+            .collect()
+    }
+
+    /// Orders the functions; refuses recursion and chains of calls that are too deep.
+    fn call_order(&self, insns: &[Insn]) -> At<Vec<usize>> {
+        let calls: Vec<_> = (0..self.functions.len()).map(|function| self.calls(insns, function)).collect();
+        let mut depth = vec![None::<usize>; calls.len()];
+        let mut open = vec![false; calls.len()];
+        let mut order = Vec::new();
+        let mut stack = vec![(0, 0)];
+        open[0] = true;
+        while let Some((function, index)) = stack.pop() {
+            let Some(&(site, callee)) = calls[function].get(index) else {
+                let below = calls[function].iter().filter_map(|(_, callee)| depth[*callee]).max();
+                depth[function] = Some(below.unwrap_or(0) + 1);
+                open[function] = false;
+                order.push(function);
+                continue;
+            };
+            stack.push((function, index + 1));
+            if open[callee] {
+                return Err((site, Reason::Recursion));
+            }
+            if depth[callee].is_none() {
+                open[callee] = true;
+                stack.push((callee, 0));
+            }
+        }
+        match depth[0] {
+            Some(depth) if depth > MAX_FRAMES => Err((0, Reason::CallDepth { depth })),
+            _ => Ok(order),
+        }
+    }
+
+    /// The bytes of stack on the deepest chain of calls, given those of each function.
+    pub(crate) fn deepest_stack(&self, insns: &[Insn], frames: &[u32]) -> u32 {
+        let mut total = vec![0u32; frames.len()];
+        for &function in &self.callees_first {
+            let below = self.calls(insns, function).into_iter().map(|(_, callee)| total[callee]).max();
+            total[function] = below.unwrap_or(0).saturating_add(frames[function]);
+        }
+        total.first().copied().unwrap_or(0)
+    }
+
+    fn longest_path(&self, insns: &[Insn], function: usize) -> u64 {
+        let mut slots: Vec<usize> =
+            self.functions[function].clone().filter(|&pc| insns[pc] != Insn::HighHalf).collect();
+        slots.sort_by_key(|&pc| std::cmp::Reverse(self.order[pc]));
+        let start = self.functions[function].start;
+        let mut steps = vec![0u64; self.functions[function].len()];
+        for pc in slots {
+            let rest = successors(insns, pc).into_iter().flatten().map(|next| steps[next - start]).max();
+            let callee = insns[pc].call_target(pc).and_then(|target| self.function_at(target));
+            let inside = callee.map_or(0, |callee| self.max_steps[callee]);
+            steps[pc - start] = rest.unwrap_or(0).saturating_add(inside).saturating_add(1);
+        }
+        steps[0]
+    }
+}
+
+/// Splits the program at the targets of its local calls.
+fn functions(insns: &[Insn]) -> At<Vec<Range<usize>>> {
+    if insns.is_empty() {
+        return Err((0, Reason::Empty));
+    }
+    let mut entries = BTreeSet::from([0]);
+    for (pc, insn) in insns.iter().enumerate() {
+        if matches!(insn, Insn::CallLocal { .. }) {
+            let target = insn.call_target(pc).filter(|&target| target < insns.len());
+            let target = target.ok_or((pc, Reason::JumpOutside { slots: insns.len() }))?;
+            if insns[target] == Insn::HighHalf {
+                return Err((pc, Reason::JumpIntoWideLoad { target }));
+            }
+            entries.insert(target);
+        }
+        if insn.jump_offset().is_some() && insn.jump_target(pc).is_none_or(|target| target >= insns.len()) {
+            return Err((pc, Reason::JumpOutside { slots: insns.len() }));
+        }
+        let follows_load = pc > 0 && matches!(insns[pc - 1], Insn::LoadImm64 { .. });
+        if (*insn == Insn::HighHalf) != follows_load {
+            return Err((pc, Reason::TornWideLoad));
+        }
+    }
+    if matches!(insns.last(), Some(Insn::LoadImm64 { .. })) {
+        return Err((insns.len() - 1, Reason::TornWideLoad));
+    }
+    let ends = entries.iter().copied().skip(1).chain([insns.len()]);
+    Ok(entries.iter().copied().zip(ends).map(|(start, end)| start..end).collect())
+}
+
+fn bit(reg: Reg) -> u16 {
+    1 << reg.index()
+}
+
+const ARGUMENTS: u16 = 0b11_1110;
+
+/// The registers that an instruction reads and those that it writes, as bits.
+pub(crate) fn uses(insn: &Insn) -> (u16, u16) {
+    let operand = |src: &Operand| match src {
+        Operand::Reg(reg) => bit(*reg),
+        Operand::Imm(_) => 0,
+    };
+    match insn {
+        Insn::Alu { op: AluOp::Mov, dst, src, .. } => (operand(src), bit(*dst)),
+        Insn::Alu { dst, src, .. } => (bit(*dst) | operand(src), bit(*dst)),
+        Insn::Neg { dst, .. } | Insn::Swap { dst, .. } => (bit(*dst), bit(*dst)),
+        Insn::MovSx { dst, src, .. } => (bit(*src), bit(*dst)),
+        Insn::LoadImm64 { dst, .. } => (0, bit(*dst)),
+        Insn::Load { dst, base, .. } => (bit(*base), bit(*dst)),
+        Insn::Store { base, src, .. } => (bit(*base) | operand(src), 0),
+        Insn::Atomic { op, base, src, .. } => {
+            let reads = bit(*base) | bit(*src);
+            match op {
+                AtomicOp::Cmpxchg => (reads | bit(Reg::R0), bit(Reg::R0)),
+                AtomicOp::Xchg
+                | AtomicOp::Add { fetch: true }
+                | AtomicOp::Or { fetch: true }
+                | AtomicOp::And { fetch: true }
+                | AtomicOp::Xor { fetch: true } => (reads, bit(*src)),
+                _ => (reads, 0),
+            }
+        }
+        Insn::Branch { dst, src, .. } => (bit(*dst) | operand(src), 0),
+        Insn::CallHelper { helper } => {
+            let count = Helper::from_number(*helper).map_or(5, |helper| helper.signature().args.len());
+            (ARGUMENTS & ((1 << (count + 1)) - 1), ARGUMENTS | bit(Reg::R0))
+        }
+        Insn::CallLocal { .. } | Insn::CallBtf { .. } => (ARGUMENTS, ARGUMENTS | bit(Reg::R0)),
+        Insn::CallReg { target } => (ARGUMENTS | bit(*target), ARGUMENTS | bit(Reg::R0)),
+        Insn::Exit => (bit(Reg::R0), 0),
+        Insn::Jump { .. } | Insn::HighHalf => (0, 0),
+    }
+}

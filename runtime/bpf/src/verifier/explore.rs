@@ -1,0 +1,251 @@
+//! The exploration of all paths.
+//!
+//! The states wait in a queue ordered by position: for each call in progress the topological order of its call, then that
+//! of the next instruction. So when a place where paths meet comes up, all states that can reach it are there, and are
+//! reduced at once: those that another one covers go, and if more than `width` are left, some are merged. Each place is
+//! therefore passed at most `width` times for each chain of calls, however many paths there are.
+//!
+//! Merging loses precision, never soundness; so a program that fails with a small width is tried again with a larger one
+//! before it is refused ([`super::verify`]).
+//!
+//! Bounded loops can be added here: a place on a loop comes up again, so the queue's order has to put the loop's inside
+//! before its exits, and the number of times has to be bounded by widening or by the budget.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Limits,
+    cfg::Graph,
+    error::Reason,
+    state::{Frame, State},
+    value::{Id, Target, Value},
+};
+use crate::{
+    isa::Reg,
+    program::{MapDef, MapId, Program},
+    verified::{Note, Region},
+};
+
+/// A step of a path: the slot, and the step before (an index into the trail).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) slot: u32,
+    pub(crate) before: u32,
+}
+
+/// The end of a chain of steps.
+pub(crate) const NO_STEP: u32 = u32::MAX;
+
+/// Why an attempt ended early.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) slot: usize,
+    pub(crate) reason: Reason,
+    /// The slots of the path, in order; the last one is `slot`.
+    pub(crate) path: Vec<usize>,
+}
+
+/// One attempt to verify a program.
+pub(crate) struct Explorer<'p> {
+    pub(crate) program: &'p Program,
+    pub(crate) graph: &'p Graph,
+    limits: &'p Limits,
+    width: usize,
+    queue: BTreeMap<Vec<u32>, Vec<State>>,
+    queued_bytes: usize,
+    trail: Vec<Step>,
+    counter: u32,
+    pub(crate) notes: Vec<Note>,
+    /// For each function the bytes of its frame that are used.
+    pub(crate) stack_bytes: Vec<u32>,
+    pub(crate) steps: u64,
+    pub(crate) states: usize,
+    pub(crate) pruned: u64,
+}
+
+/// What follows an instruction.
+pub(crate) enum Next {
+    /// The state goes on at its `pc`.
+    Go,
+    /// The path ends, or its states are queued already.
+    Done,
+}
+
+impl<'p> Explorer<'p> {
+    pub(crate) fn new(
+        program: &'p Program,
+        graph: &'p Graph,
+        limits: &'p Limits,
+        width: usize,
+    ) -> Explorer<'p> {
+        Explorer {
+            program,
+            graph,
+            limits,
+            width,
+            queue: BTreeMap::new(),
+            queued_bytes: 0,
+            trail: Vec::new(),
+            counter: 0,
+            notes: vec![Note::Dead; program.insns.len()],
+            stack_bytes: vec![0; graph.functions.len()],
+            steps: 0,
+            states: 0,
+            pruned: 0,
+        }
+    }
+
+    /// Explores everything that can follow the entry.
+    pub(crate) fn run(&mut self) -> Result<(), Failure> {
+        let mut entry = Frame::new(0, 0);
+        entry.regs[Reg::R1.index()] = Value::pointer(Target::Context);
+        let state = State { pc: 0, frames: vec![entry], held: None, trail: NO_STEP };
+        self.enqueue(state);
+        while let Some((_, states)) = self.queue.pop_first() {
+            self.queued_bytes -= states.iter().map(State::footprint).sum::<usize>();
+            for state in self.reduce(states) {
+                self.states += 1;
+                self.follow(state)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a state until its path ends or reaches a place where paths meet.
+    fn follow(&mut self, mut state: State) -> Result<(), Failure> {
+        loop {
+            let slot = state.pc;
+            let before = state.trail;
+            state.trail = self.trail.len() as u32;
+            self.trail.push(Step { slot: slot as u32, before });
+            self.steps += 1;
+            let next = self.within_budget().and_then(|()| self.step(&mut state));
+            match next {
+                Ok(Next::Done) => return Ok(()),
+                Ok(Next::Go) if self.graph.is_join[state.pc] => {
+                    self.enqueue(state);
+                    return Ok(());
+                }
+                Ok(Next::Go) => {}
+                Err(reason) => return Err(Failure { slot, reason, path: self.path(state.trail) }),
+            }
+        }
+    }
+
+    fn within_budget(&self) -> Result<(), Reason> {
+        if self.steps > self.limits.steps {
+            return Err(Reason::StepBudget { steps: self.limits.steps });
+        }
+        let bytes = self.queued_bytes + self.trail.len() * size_of::<Step>();
+        if bytes > self.limits.bytes {
+            return Err(Reason::MemoryBudget { bytes: self.limits.bytes });
+        }
+        Ok(())
+    }
+
+    /// Queues a state; registers that nobody will read are forgotten, so that they keep no states apart.
+    pub(crate) fn enqueue(&mut self, mut state: State) {
+        let live = self.graph.live[state.pc];
+        for (index, value) in state.frame_mut().regs.iter_mut().enumerate() {
+            if live & (1 << index) == 0 {
+                *value = Value::Unwritten;
+            }
+        }
+        let calls = state.frames.iter().skip(1).map(|frame| self.graph.order[frame.call_site]);
+        let key = calls.chain([self.graph.order[state.pc]]).collect();
+        self.queued_bytes += state.footprint();
+        self.queue.entry(key).or_default().push(state);
+    }
+
+    /// Drops covered states and merges until at most `width` of each comparable kind are left.
+    fn reduce(&mut self, states: Vec<State>) -> Vec<State> {
+        let mut kept: Vec<State> = Vec::new();
+        for state in states {
+            // Comparing states is work too, and grows with their number squared.
+            self.steps += kept.len() as u64 / 4;
+            if kept.iter().any(|other| other.covers(&state)) {
+                self.pruned += 1;
+                continue;
+            }
+            let before = kept.len();
+            kept.retain(|other| !state.covers(other));
+            self.pruned += (before - kept.len()) as u64;
+            kept.push(state);
+            if kept.len() > self.width {
+                self.merge(&mut kept);
+            }
+        }
+        kept
+    }
+
+    /// Merges two of the states: two of the same shape if there are such, so that no kind of value is lost.
+    fn merge(&mut self, states: &mut Vec<State>) {
+        let shapes: Vec<Vec<u32>> = states.iter().map(State::shape).collect();
+        let pairs = || {
+            (0..states.len())
+                .flat_map(|first| (first + 1..states.len()).map(move |second| (first, second)))
+                .filter(|&(first, second)| states[first].comparable(&states[second]))
+        };
+        let pair =
+            pairs().find(|&(first, second)| shapes[first] == shapes[second]).or_else(|| pairs().next_back());
+        let Some((first, second)) = pair else { return };
+        let joined = states[first].join(&states[second], &mut self.counter);
+        self.pruned += 1;
+        states.remove(second);
+        states.remove(first);
+        states.retain(|other| !joined.covers(other));
+        // First, so that the next states are merged into it too, and it grows instead of many pairs.
+        states.insert(0, joined);
+    }
+
+    pub(crate) fn path(&self, last: u32) -> Vec<usize> {
+        let mut path = Vec::new();
+        let mut at = last;
+        while let Some(step) = self.trail.get(at as usize) {
+            path.push(step.slot as usize);
+            at = step.before;
+        }
+        path.reverse();
+        path
+    }
+
+    pub(crate) fn mint(&mut self) -> Id {
+        self.counter += 1;
+        Id(self.counter)
+    }
+
+    /// A number with an id of its own.
+    pub(crate) fn number(&mut self, range: super::scalar::Scalar) -> Value {
+        let id = if range.as_constant().is_some() { Id::NONE } else { self.mint() };
+        Value::Scalar { range, id }
+    }
+
+    pub(crate) fn map(&self, map: MapId) -> &'p MapDef {
+        &self.program.maps[map.index()]
+    }
+
+    pub(crate) fn map_name(&self, map: MapId) -> String {
+        self.map(map).name.clone()
+    }
+
+    /// Records what is known of a slot, together with what other paths found.
+    pub(crate) fn note(&mut self, slot: usize, note: Note) -> Result<(), Reason> {
+        let merged = match (self.notes[slot], note) {
+            (Note::Dead, note) => note,
+            (old, new) if old == new => old,
+            (Note::Access(a), Note::Access(b)) => Note::Access(merge_regions(a, b)),
+            (Note::Helper { helper, .. }, Note::Helper { .. }) => Note::Helper { helper, map: None },
+            _ => return Err(Reason::ContextMixed),
+        };
+        self.notes[slot] = merged;
+        Ok(())
+    }
+}
+
+fn merge_regions(a: Region, b: Region) -> Region {
+    match (a, b) {
+        (a, b) if a == b => a,
+        (Region::Frame { .. } | Region::Stack, Region::Frame { .. } | Region::Stack) => Region::Stack,
+        _ => Region::Mixed,
+    }
+}

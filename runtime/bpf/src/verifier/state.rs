@@ -1,0 +1,228 @@
+//! The abstract state of a run: the frames of the calls in progress and the spin lock.
+//!
+//! What holds here: everything that is safe with a state is safe with each state that it [`State::covers`]; the
+//! [`State::join`] of two states covers both.
+
+use super::{
+    scalar::Scalar,
+    stack::Stack,
+    value::{Id, Merging, Pointer, Renaming, Target, Value, covers, join},
+};
+use crate::{isa::Reg, program::MapId};
+
+/// A call in progress.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Frame {
+    /// Index of the function.
+    pub(crate) function: usize,
+    /// Slot of the call in the caller; 0 for the entry function.
+    pub(crate) call_site: usize,
+    /// `r0` to `r9`.
+    pub(crate) regs: [Value; 10],
+    pub(crate) stack: Stack,
+}
+
+impl Frame {
+    pub(crate) fn new(function: usize, call_site: usize) -> Frame {
+        Frame { function, call_site, regs: [Value::Unwritten; 10], stack: Stack::default() }
+    }
+}
+
+/// A spin lock that is held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Held {
+    pub(crate) map: MapId,
+    pub(crate) lookup: Id,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// The next instruction.
+    pub(crate) pc: usize,
+    /// The running function's frame is the last one; there is always one.
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) held: Option<Held>,
+    /// The last step that led here, in the explorer's trail.
+    pub(crate) trail: u32,
+}
+
+impl State {
+    pub(crate) fn depth(&self) -> usize {
+        self.frames.len() - 1
+    }
+
+    pub(crate) fn frame(&self) -> &Frame {
+        self.frames.last().expect("a state has at least the entry function's frame")
+    }
+
+    pub(crate) fn frame_mut(&mut self) -> &mut Frame {
+        self.frames.last_mut().expect("a state has at least the entry function's frame")
+    }
+
+    pub(crate) fn get(&self, reg: Reg) -> Value {
+        if reg == Reg::R10 {
+            Value::pointer(Target::Frame(self.depth()))
+        } else {
+            self.frame().regs[reg.index()]
+        }
+    }
+
+    /// Sets `r0` to `r9`.
+    pub(crate) fn set(&mut self, reg: Reg, value: Value) {
+        if let Some(place) = self.frame_mut().regs.get_mut(reg.index()) {
+            *place = value;
+        }
+    }
+
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        self.frames.iter_mut().flat_map(|frame| frame.regs.iter_mut().chain(frame.stack.values_mut()))
+    }
+
+    /// Narrows all values that hold the number `id`; `None` if one cannot be such a number.
+    pub(crate) fn narrow(&mut self, id: Id, to: &Scalar) -> Option<()> {
+        if id == Id::NONE {
+            return Some(());
+        }
+        for value in self.values_mut() {
+            match value {
+                Value::Scalar { range, id: own } if *own == id => {
+                    *range = range.intersect(to)?;
+                    if range.as_constant().is_some() {
+                        *own = Id::NONE;
+                    }
+                }
+                Value::Pointer(Pointer { target: Target::Packet { id: own, fixed, .. }, off })
+                    if *own == id =>
+                {
+                    let fixed = Scalar::constant(fixed.cast_unsigned());
+                    let implied =
+                        super::arithmetic::alu(crate::isa::Width::W64, crate::isa::AluOp::Add, to, &fixed);
+                    *off = off.intersect(&implied)?;
+                }
+                _ => {}
+            }
+        }
+        Some(())
+    }
+
+    /// Records that `bytes` bytes from the variable part `id` are in the packet.
+    pub(crate) fn prove_packet(&mut self, id: Id, bytes: u32) {
+        for value in self.values_mut() {
+            if let Value::Pointer(Pointer { target: Target::Packet { id: own, range, .. }, .. }) = value
+                && *own == id
+            {
+                *range = bytes.max(*range);
+            }
+        }
+    }
+
+    /// The bytes from the variable part `id` that are known to be in the packet.
+    pub(crate) fn proven(&mut self, id: Id) -> u32 {
+        let proven = self.values_mut().map(|value| match value {
+            Value::Pointer(Pointer { target: Target::Packet { id: own, range, .. }, .. }) if *own == id => {
+                *range
+            }
+            _ => 0,
+        });
+        proven.max().unwrap_or(0)
+    }
+
+    /// Records whether the result of a lookup is null.
+    pub(crate) fn resolve_null(&mut self, lookup: Id, null: bool) {
+        for value in self.values_mut() {
+            if let Value::Pointer(Pointer { target: Target::MapValueOrNull { map, lookup: own }, .. }) = value
+                && *own == lookup
+            {
+                *value = if null {
+                    Value::constant(0)
+                } else {
+                    Value::pointer(Target::MapValue { map: *map, lookup })
+                };
+            }
+        }
+    }
+
+    /// Whether the two are in the same calls and hold a lock or not: only then they can be compared or merged.
+    pub(crate) fn comparable(&self, other: &State) -> bool {
+        self.pc == other.pc
+            && self.held.map(|held| held.map) == other.held.map(|held| held.map)
+            && self.frames.len() == other.frames.len()
+            && self.frames.iter().zip(&other.frames).all(|(a, b)| a.call_site == b.call_site)
+    }
+
+    /// Whether everything that is safe with this state is safe with `special`.
+    pub(crate) fn covers(&self, special: &State) -> bool {
+        if !self.comparable(special) {
+            return false;
+        }
+        let mut renaming = Renaming::default();
+        let locks = match (self.held, special.held) {
+            (Some(a), Some(b)) => {
+                (a.lookup == Id::NONE) == (b.lookup == Id::NONE) && renaming.ids(a.lookup, b.lookup)
+            }
+            _ => true,
+        };
+        locks
+            && self.frames.iter().zip(&special.frames).all(|(a, b)| {
+                a.regs.iter().zip(&b.regs).all(|(a, b)| covers(a, b, &mut renaming))
+                    && a.stack.covers(&b.stack, &mut renaming)
+            })
+    }
+
+    /// A state that covers both, which must be [`State::comparable`].
+    pub(crate) fn join(&self, other: &State, counter: &mut u32) -> State {
+        let mut merging = Merging::new(counter);
+        let held = match (self.held, other.held) {
+            (Some(a), Some(b)) => {
+                let lookup = if a.lookup == b.lookup { a.lookup } else { merging.ids(a.lookup, b.lookup) };
+                Some(Held { map: a.map, lookup })
+            }
+            (held, _) => held,
+        };
+        let frames = self.frames.iter().zip(&other.frames).map(|(a, b)| Frame {
+            function: a.function,
+            call_site: a.call_site,
+            regs: std::array::from_fn(|index| join(&a.regs[index], &b.regs[index], &mut merging)),
+            stack: a.stack.join(&b.stack, &mut merging),
+        });
+        State { pc: self.pc, held, frames: frames.collect(), trail: self.trail }
+    }
+
+    /// What must agree for a merge to lose no kind of value.
+    pub(crate) fn shape(&self) -> Vec<u32> {
+        let mut shape = Vec::new();
+        for frame in &self.frames {
+            shape.extend(frame.regs.iter().map(kind));
+            shape.extend(frame.stack.shape());
+            shape.push(u32::MAX);
+        }
+        shape
+    }
+
+    /// Bytes that the state takes.
+    pub(crate) fn footprint(&self) -> usize {
+        let frames: usize = self.frames.iter().map(|frame| frame.stack.footprint()).sum();
+        size_of::<State>() + self.frames.len() * size_of::<Frame>() + frames
+    }
+}
+
+/// A number for the kind of a value, without its ranges.
+pub(crate) fn kind(value: &Value) -> u32 {
+    match value {
+        Value::Unwritten => 0,
+        Value::Conflict => 1,
+        Value::Scalar { .. } => 2,
+        Value::Pointer(pointer) => match pointer.target {
+            Target::Context => 3,
+            Target::PacketEnd => 4,
+            Target::Frame(frame) => 0x1000 + frame as u32,
+            // The proven length and the distance count as part of the kind: merging would lose them.
+            Target::Packet { range, fixed, .. } => {
+                0x10_0000 + (range.wrapping_mul(31).wrapping_add(fixed as u32) & 0xf_ffff)
+            }
+            Target::Map(map) => 0x1000_0000 + map.0,
+            Target::MapValue { map, .. } => 0x2000_0000 + map.0,
+            Target::MapValueOrNull { map, .. } => 0x3000_0000 + map.0,
+        },
+    }
+}
