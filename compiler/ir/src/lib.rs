@@ -58,6 +58,7 @@ pub mod limits;
 mod mnemonics;
 pub mod module;
 pub mod operands;
+pub mod passes;
 pub mod ranges;
 #[cfg(feature = "testing")]
 pub mod testing;

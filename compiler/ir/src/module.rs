@@ -209,7 +209,7 @@ pub struct Inst {
 }
 
 /// What an instruction does. Operands are ints unless said otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// `const N`: an int.
     Const(u64),
@@ -248,7 +248,7 @@ pub enum Op {
 }
 
 /// How a locked entry is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unlock {
     /// `unlock.keep e`: as it was: its expiry and last write stay.
     Keep,

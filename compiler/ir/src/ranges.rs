@@ -2,8 +2,8 @@
 //!
 //! The graph has no cycles, so one walk in dominator order is exact up to the precision of intervals; nothing is iterated or widened. A
 //! bool is an interval of 0 and 1. What a branch tells (`x < 10` on one side, `x >= 10` on the other, also through `not`, `and_b`
-//! and `or_b`) holds in the block behind it, if only this edge leads there, and in all that it dominates. Not done: signed
-//! intervals, known bits, relations between values, facts that hold on both of two ways that meet.
+//! and `or_b`) holds in the block behind it and in all that it dominates; where ways meet, what was told on all of them. Not done: signed
+//! intervals, known bits, relations between values.
 
 use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
@@ -97,6 +97,7 @@ impl Ranges {
             now,
             incoming: vec![None; filter.values.len()],
             history: vec![Vec::new(); filter.values.len()],
+            told: vec![Vec::new(); filter.blocks.len()],
             undo: Vec::new(),
             place: 0,
         };
@@ -109,12 +110,7 @@ impl Ranges {
 
     /// What a value can be in a block that its definition dominates. Windows and entries have the full range.
     pub fn at(&self, block: Block, value: Value) -> Range {
-        let history = &self.history[value.index()];
-        let next = history.partition_point(|(place, _)| *place <= self.places[block.index()]);
-        match next.checked_sub(1) {
-            Some(index) => history[index].1,
-            None => Range::FULL,
-        }
+        find(&self.history[value.index()], self.places[block.index()]).unwrap_or(Range::FULL)
     }
 
     /// What a value can be wherever it is defined.
@@ -132,6 +128,8 @@ struct Walk<'a> {
     /// For block parameters: what the predecessors passed so far.
     incoming: Vec<Option<Range>>,
     history: Vec<Vec<(u32, Range)>>,
+    /// For each block the values of which something was told on the way in.
+    told: Vec<Vec<Value>>,
     /// What to restore behind which place.
     undo: Vec<(u32, Value, Range)>,
     place: u32,
@@ -154,11 +152,11 @@ impl Walk<'_> {
             let range = self.incoming[param.index()].unwrap_or(unknown);
             self.set(param, range);
         }
-        if let [pred] = cfg.preds(block) {
-            let (facts, _) = self.edge_facts(&filter.blocks[pred.index()], block);
-            for (value, range) in facts {
+        for (value, range) in self.facts_on_entry(block, cfg) {
+            if range != self.now[value.index()] {
                 self.undo.push((cfg.last_dominated(block), value, self.now[value.index()]));
                 self.set(value, range);
+                self.told[block.index()].push(value);
             }
         }
         for inst in &data.insts {
@@ -183,30 +181,70 @@ impl Walk<'_> {
     /// Joins what each edge passes into the target's parameters.
     fn pass_arguments(&mut self, data: &BlockData) {
         for (index, edge) in data.term.kind.edges().enumerate() {
-            let (facts, possible) = self.facts_of(data, index == 0);
+            let (facts, possible) = self.facts_of(data, index == 0, self.place);
             if !possible {
                 continue;
             }
             let filter = self.filter;
             let params = &filter.blocks[edge.call.block.index()].params;
             for (param, arg) in params.iter().skip(usize::from(edge.gives.is_some())).zip(&edge.call.args) {
-                let fact = facts.iter().rev().find(|(value, _)| value == arg);
-                let range = fact.map_or(self.now[arg.index()], |(_, range)| *range);
+                let range = latest(&facts, *arg).unwrap_or(self.now[arg.index()]);
                 let incoming = &mut self.incoming[param.index()];
                 *incoming = Some(incoming.map_or(range, |other| other.join(range)));
             }
         }
     }
 
-    /// What holds behind the only edge from `pred` to `block`.
-    fn edge_facts(&self, pred: &BlockData, block: Block) -> (Vec<(Value, Range)>, bool) {
-        let first = pred.term.kind.edges().next().is_some_and(|edge| edge.call.block == block);
-        self.facts_of(pred, first)
+    /// What the predecessors tell of values, as far as they agree.
+    fn facts_on_entry(&self, block: Block, cfg: &Cfg) -> Vec<(Value, Range)> {
+        let mut preds = cfg.preds(block).to_vec();
+        preds.dedup();
+        // Each edge that can be taken, with its facts in terms of what holds at its start.
+        let mut edges = Vec::new();
+        for &pred in &preds {
+            let data = &self.filter.blocks[pred.index()];
+            for (index, edge) in data.term.kind.edges().enumerate() {
+                if edge.call.block == block {
+                    let (facts, possible) = self.facts_of(data, index == 0, cfg.place(pred));
+                    if possible {
+                        edges.push((cfg.place(pred), facts));
+                    }
+                }
+            }
+        }
+        let Some((_, first)) = edges.first() else { return Vec::new() };
+        let mut candidates: Vec<Value> = first.iter().map(|(value, _)| *value).collect();
+        // What was told on the way from the immediate dominator to the first predecessor.
+        let mut above = preds[0];
+        for _ in 0..MAX_ABOVE {
+            if Some(above) == cfg.idom(block) || candidates.len() > MAX_FACTS {
+                break;
+            }
+            candidates.extend(&self.told[above.index()]);
+            let Some(next) = cfg.idom(above) else { break };
+            above = next;
+        }
+        candidates.sort_unstable();
+        candidates.dedup();
+        let joined = |value: Value| {
+            let on_edge = |(place, facts): &(u32, Vec<(Value, Range)>)| {
+                latest(facts, value).unwrap_or_else(|| self.range_at(*place, value))
+            };
+            edges.iter().map(on_edge).reduce(Range::join)
+        };
+        candidates
+            .into_iter()
+            .filter_map(|value| Some((value, joined(value)?.meet(self.now[value.index()])?)))
+            .collect()
     }
 
-    /// What holds behind the first or the other edge of a block, and whether it can be taken at all.
-    fn facts_of(&self, data: &BlockData, first: bool) -> (Vec<(Value, Range)>, bool) {
-        let mut facts = Facts { walk: self, list: Vec::new(), possible: true };
+    fn range_at(&self, place: u32, value: Value) -> Range {
+        find(&self.history[value.index()], place).unwrap_or(self.now[value.index()])
+    }
+
+    /// What holds behind the first or the other edge of the block at `place`, and whether it can be taken at all.
+    fn facts_of(&self, data: &BlockData, first: bool, place: u32) -> (Vec<(Value, Range)>, bool) {
+        let mut facts = Facts { walk: self, place, list: Vec::new(), possible: true };
         match data.term.kind {
             TerminatorKind::Branch { cond, .. } => facts.assume(cond, first),
             TerminatorKind::Window { offset, len, .. } if first => {
@@ -267,16 +305,31 @@ impl Walk<'_> {
 /// How many conditions one branch is taken apart into.
 const MAX_FACTS: usize = 64;
 
+/// How many blocks above the first of several predecessors are asked what was told there.
+const MAX_ABOVE: usize = 8;
+
+/// The range that a history has at a place.
+fn find(history: &[(u32, Range)], place: u32) -> Option<Range> {
+    let next = history.partition_point(|(start, _)| *start <= place);
+    next.checked_sub(1).map(|index| history[index].1)
+}
+
+/// The last fact about a value: each is narrower than the one before.
+fn latest(facts: &[(Value, Range)], value: Value) -> Option<Range> {
+    facts.iter().rev().find(|(known, _)| *known == value).map(|(_, range)| *range)
+}
+
 struct Facts<'a> {
     walk: &'a Walk<'a>,
+    /// The place of the dominator order where the branch is.
+    place: u32,
     list: Vec<(Value, Range)>,
     possible: bool,
 }
 
 impl Facts<'_> {
     fn range(&self, value: Value) -> Range {
-        let fact = self.list.iter().rev().find(|(known, _)| *known == value);
-        fact.map_or(self.walk.now[value.index()], |(_, range)| *range)
+        latest(&self.list, value).unwrap_or_else(|| self.walk.range_at(self.place, value))
     }
 
     fn narrow(&mut self, value: Value, to: Range) {

@@ -3,12 +3,15 @@
 //! - `; test text`: the module prints as the file reads, comments aside.
 //! - `; test verify`: the verifier finds exactly the errors that comments expect: `; error: TEXT` on the line concerned or on lines right
 //!   below it that hold nothing else, `; error-in-module: TEXT` anywhere. No such comment: the module is accepted.
+//! - `; test pass NAME`, `; test optimize`: the filters become what the comments behind `; becomes:` show. `OKO_BLESS=1` writes down what they
+//!   become; look at the difference before you believe it.
 //! - `; test run`: the script in the comments ([`oko_ir::testing::script`]) holds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use oko_ir::interp::{Packet, Store, run};
+use oko_ir::passes::{PASSES, apply, optimize};
 use oko_ir::testing::script::{self, Step};
 use oko_ir::text::{Lines, read_with_lines};
 use oko_ir::verify::{Place, VerifyError};
@@ -21,6 +24,13 @@ fn files_hold() {
     assert!(!files.is_empty(), "there are file tests");
     for path in files {
         let text = fs::read_to_string(&path).expect("the file can be read");
+        if std::env::var_os("OKO_BLESS").is_some()
+            && let Some((before, _)) = text.split_once(BECOMES)
+        {
+            let after = transformed(before).expect("the passes run");
+            fs::write(&path, format!("{before}{BECOMES}{}", commented(&after)))
+                .expect("the file can be written");
+        }
         if let Err(failure) = run_file(&text) {
             failures.push(format!("{}: {failure}", path.display()));
         }
@@ -48,6 +58,10 @@ fn run_file(text: &str) -> Result<(), String> {
     round_trips(&module)?;
     match first.strip_prefix("; test ") {
         Some("text") => prints_as_written(text, &module),
+        Some(test) if test == "optimize" || test.starts_with("pass ") => {
+            let (before, after) = text.split_once(BECOMES).ok_or("there is no `; becomes:`")?;
+            same_lines(after, &commented(&transformed(before)?))
+        }
         Some("run") => runs_as_expected(text, module),
         Some("verify") => verifies_as_expected(text, module, &lines),
         _ => Err(format!("the first line names no test: {first}")),
@@ -68,6 +82,28 @@ fn prints_as_written(text: &str, module: &Module) -> Result<(), String> {
     let written: Vec<_> = text.lines().filter(|line| !line.starts_with(';')).collect();
     same_lines(&written.join("\n"), &module.to_string())?;
     verify(module.clone()).map(drop).map_err(|errors| format!("{errors:?}"))
+}
+
+const BECOMES: &str = "; becomes:\n";
+
+/// The filters of a text behind the passes that its first line names.
+fn transformed(text: &str) -> Result<String, String> {
+    let module = oko_ir::text::read(text).map_err(|error| error.to_string())?;
+    let checked = verify(module).map_err(|errors| format!("{errors:?}"))?;
+    let first = text.lines().next().unwrap_or_default();
+    let after = match first.strip_prefix("; test pass ") {
+        Some(name) => {
+            let (_, pass) = PASSES.iter().find(|(known, _)| *known == name).ok_or("no such pass")?;
+            apply(*pass, checked).map_err(|errors| format!("{errors:?}"))?
+        }
+        None => optimize(checked),
+    };
+    let filters: Vec<_> = after.module().filters.iter().map(ToString::to_string).collect();
+    Ok(filters.concat())
+}
+
+fn commented(text: &str) -> String {
+    text.lines().map(|line| format!("; {line}\n")).collect()
 }
 
 fn same_lines(expected: &str, found: &str) -> Result<(), String> {

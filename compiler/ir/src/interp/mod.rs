@@ -122,6 +122,37 @@ pub fn run(
     packet: Packet<'_>,
     now: u64,
 ) -> Result<Outcome, RunError> {
+    run_observed(checked, filter, store, packet, now, &mut |_, _| {})
+}
+
+/// The values at the end of a block, for whoever looks on.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a>(&'a [Option<Scalar>]);
+
+impl Values<'_> {
+    /// The int or bool (0 or 1) that a value has, if it has been computed.
+    pub fn get(&self, value: Value) -> Option<u64> {
+        match self.0.get(value.index())?.as_ref()? {
+            Scalar::Int(int) => Some(*int),
+            Scalar::Bool(bool) => Some((*bool).into()),
+            Scalar::Window { .. } | Scalar::Entry(_) => None,
+        }
+    }
+}
+
+/// The same as [`run`], and calls `observe` at the end of every block that is executed.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_observed(
+    checked: &Checked,
+    filter: usize,
+    store: &mut Store,
+    packet: Packet<'_>,
+    now: u64,
+    observe: &mut dyn FnMut(Block, Values<'_>),
+) -> Result<Outcome, RunError> {
     let module = checked.module();
     let count = module.filters.len();
     let filter = module.filters.get(filter).ok_or(RunError::NoSuchFilter { index: filter, count })?;
@@ -137,7 +168,7 @@ pub fn run(
     let values = vec![None; filter.values.len()];
     let mut machine =
         Machine { module, filter, store, packet, now, values, locked: None, block: Block(0), steps: 0 };
-    machine.run().map_err(|bug| RunError::Internal { block: machine.block, bug })
+    machine.run(observe).map_err(|bug| RunError::Internal { block: machine.block, bug })
 }
 
 /// What a value is at run time.
@@ -163,7 +194,7 @@ struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    fn run(&mut self) -> Result<Outcome, Bug> {
+    fn run(&mut self, observe: &mut dyn FnMut(Block, Values<'_>)) -> Result<Outcome, Bug> {
         // Without cycles no instruction is executed twice.
         let most: u64 = self.filter.blocks.iter().map(|block| block.insts.len() as u64 + 1).sum();
         loop {
@@ -177,6 +208,7 @@ impl Machine<'_> {
                     self.define(value, result)?;
                 }
             }
+            observe(self.block, Values(&self.values));
             self.steps += 1;
             if self.steps > most {
                 return Err(Bug::TooManySteps);

@@ -1,0 +1,73 @@
+//! Passes that make filters cheaper without changing what they answer or remember.
+//!
+//! A pass takes one filter that keeps all [invariants](mod@crate::verify) but 9 and leaves it so. It may make the provable range of
+//! a class wider than the verifier can accept (invariant 9), because what a pass removes may have been what proved it; whoever runs
+//! passes verifies the result and keeps the old filter if need be, as [`optimize`] does.
+
+mod fold_constants;
+mod merge_common;
+mod merge_windows;
+mod remove_dead;
+mod renumber;
+mod replace_values;
+mod simplify_branches;
+
+pub use fold_constants::fold_constants;
+pub use merge_common::merge_common;
+pub use merge_windows::merge_windows;
+pub use remove_dead::remove_dead;
+pub use renumber::renumber;
+pub use simplify_branches::simplify_branches;
+
+use crate::module::{Filter, Module};
+use crate::verify::{Checked, VerifyError, verify};
+
+/// Changes one filter; the module has the declarations, and its filters are not looked at.
+pub type Pass = fn(&Module, &mut Filter);
+
+/// All passes by name, in the order in which [`optimize`] runs them.
+pub const PASSES: &[(&str, Pass)] = &[
+    ("fold_constants", fold_constants),
+    ("merge_common", merge_common),
+    ("merge_windows", merge_windows),
+    ("simplify_branches", simplify_branches),
+    ("remove_dead", remove_dead),
+    ("renumber", renumber),
+];
+
+/// How often the passes are run at most; most filters do not change any more in the third round.
+const MAX_ROUNDS: usize = 4;
+
+/// Runs one pass over all filters.
+///
+/// # Errors
+///
+/// What is wrong with the result. Only [`ClassOutOfRange`](crate::verify::Problem::ClassOutOfRange) can be; anything else is a bug of the pass.
+pub fn apply(pass: Pass, checked: Checked) -> Result<Checked, Vec<VerifyError>> {
+    let mut module = checked.into_module();
+    let mut filters = std::mem::take(&mut module.filters);
+    for filter in &mut filters {
+        pass(&module, filter);
+    }
+    module.filters = filters;
+    verify(module)
+}
+
+/// Runs all passes until nothing changes. If the result does not verify, the module stays as it was.
+pub fn optimize(checked: Checked) -> Checked {
+    let mut best = checked;
+    for _ in 0..MAX_ROUNDS {
+        let mut next = best.clone();
+        for (_, pass) in PASSES {
+            match apply(*pass, next.clone()) {
+                Ok(better) => next = better,
+                Err(_) => continue,
+            }
+        }
+        if next == best {
+            break;
+        }
+        best = next;
+    }
+    best
+}

@@ -1,0 +1,152 @@
+//! Makes ways through a filter shorter.
+
+use super::renumber::renumber;
+use super::replace_values::Replacements;
+use crate::entities::{Block, Value};
+use crate::module::{BlockCall, Filter, Module, Op, Terminator, TerminatorKind};
+
+/// How often the filter is gone through; each round shortens a chain of blocks at least by half.
+const MAX_ROUNDS: usize = 16;
+
+/// Leads jumps past blocks that do nothing but go on, appends a block to its only predecessor if that jumps there, and turns a branch with
+/// two equal ways into a jump.
+///
+/// A block without instructions that ends in a branch or return is copied to where it is jumped to, so that `a and b`
+/// tests `a` and then `b` and not the result. Lookups and windows are never copied. Blocks with instructions are neither.
+pub fn simplify_branches(module: &Module, filter: &mut Filter) {
+    for _ in 0..MAX_ROUNDS {
+        let changed = thread(filter);
+        renumber(module, filter);
+        let joined = join(filter);
+        renumber(module, filter);
+        if !changed && !joined {
+            return;
+        }
+    }
+}
+
+/// Redirects edges past empty blocks. A value that was defined there must not be used elsewhere: the block would not dominate
+/// that place any more. All that dominates the block dominates its predecessors and stays in force.
+fn thread(filter: &mut Filter) -> bool {
+    let escaping = escaping(filter);
+    let mut constants = vec![None; filter.values.len()];
+    for inst in filter.blocks.iter().flat_map(|block| &block.insts) {
+        if let (Some(result), Op::ConstBool(value)) = (inst.result, &inst.op) {
+            constants[result.index()] = Some(*value);
+        }
+    }
+    let mut changed = false;
+    for index in 0..filter.blocks.len() {
+        let mut term = filter.blocks[index].term.clone();
+        if let TerminatorKind::Jump(call) = &term.kind
+            && let Some(copy) = bypass(filter, &escaping, call)
+            && matches!(
+                copy.kind,
+                TerminatorKind::Jump(_) | TerminatorKind::Branch { .. } | TerminatorKind::Return(_)
+            )
+        {
+            term = copy;
+            changed = true;
+        }
+        let given: Vec<bool> = term.kind.edges().map(|edge| edge.gives.is_some()).collect();
+        let decided = match &term.kind {
+            TerminatorKind::Branch { cond, .. } => Some(*cond),
+            _ => None,
+        };
+        for ((call, given), way) in term.kind.calls_mut().zip(given).zip([true, false]) {
+            if given {
+                continue;
+            }
+            let next = match bypass(filter, &escaping, call).map(|term| term.kind) {
+                Some(TerminatorKind::Jump(next)) => next,
+                // The same question again, or one with a known answer.
+                Some(TerminatorKind::Branch { cond, then, other }) => {
+                    let known = if decided == Some(cond) { Some(way) } else { constants[cond.index()] };
+                    match known {
+                        Some(true) => then,
+                        Some(false) => other,
+                        None => continue,
+                    }
+                }
+                _ => continue,
+            };
+            *call = next;
+            changed = true;
+        }
+        if let TerminatorKind::Branch { then, other, .. } = &term.kind
+            && then == other
+        {
+            term.kind = TerminatorKind::Jump(then.clone());
+            changed = true;
+        }
+        filter.blocks[index].term = term;
+    }
+    changed
+}
+
+/// The values that are used outside the block that defines them.
+fn escaping(filter: &Filter) -> Vec<bool> {
+    let mut defined_in = vec![Block(0); filter.values.len()];
+    for (index, block) in filter.blocks.iter().enumerate() {
+        let results = block.insts.iter().filter_map(|inst| inst.result);
+        for value in block.params.iter().copied().chain(results) {
+            defined_in[value.index()] = Block::from_index(index);
+        }
+    }
+    let mut escaping = vec![false; filter.values.len()];
+    for (index, block) in filter.blocks.iter().enumerate() {
+        let mut used = |value: Value| escaping[value.index()] |= defined_in[value.index()].index() != index;
+        block.insts.iter().for_each(|inst| inst.op.for_each_operand(&mut used));
+        block.term.kind.for_each_operand(used);
+    }
+    escaping
+}
+
+/// What the block called does in the end, in terms of the call, if it does nothing else.
+fn bypass(filter: &Filter, escaping: &[bool], call: &BlockCall) -> Option<Terminator> {
+    let block = &filter.blocks[call.block.index()];
+    let simple = block.insts.is_empty() && block.params.iter().all(|param| !escaping[param.index()]);
+    // A block that also gets a window or entry from a terminator does not go on with it.
+    if !simple || block.params.len() != call.args.len() {
+        return None;
+    }
+    let mut term = block.term.clone();
+    term.kind.for_each_operand_mut(|value| {
+        if let Some(index) = block.params.iter().position(|param| param == value) {
+            *value = call.args[index];
+        }
+    });
+    Some(term)
+}
+
+/// Appends blocks to their only predecessors.
+fn join(filter: &mut Filter) -> bool {
+    let mut edges = vec![0; filter.blocks.len()];
+    for block in &filter.blocks {
+        for edge in block.term.kind.edges() {
+            edges[edge.call.block.index()] += 1;
+        }
+    }
+    let mut replacements = Replacements::new(filter);
+    let mut changed = false;
+    for index in 0..filter.blocks.len() {
+        while let TerminatorKind::Jump(call) = &filter.blocks[index].term.kind
+            && edges[call.block.index()] == 1
+        {
+            let call = call.clone();
+            let next = &mut filter.blocks[call.block.index()];
+            // What is left behind cannot be reached, and `renumber` takes it away.
+            let (params, insts) = (std::mem::take(&mut next.params), std::mem::take(&mut next.insts));
+            let term = next.term.clone();
+            next.term.kind = TerminatorKind::Return(Value(0));
+            for (param, arg) in params.into_iter().zip(call.args) {
+                replacements.replace(param, arg);
+            }
+            filter.blocks[index].insts.extend(insts);
+            filter.blocks[index].term = term;
+            changed = true;
+        }
+    }
+    replacements.apply(filter);
+    changed
+}

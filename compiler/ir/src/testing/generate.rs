@@ -1,0 +1,484 @@
+//! Random modules that verify, and random traffic for them.
+//!
+//! Both are made from a list of numbers, the choices: the same list gives the same module, a shorter one or smaller numbers a
+//! simpler one. So property tests shrink what fails, and fuzzers can feed bytes.
+//!
+//! What the IR leaves to engines cannot be observed in these modules: whether a dead entry is found or not leads to the same
+//! place. With [`Options::roomy`] no state ever fills up, for engines whose eviction is not exact.
+
+use crate::build::FilterBuilder;
+use crate::entities::{Block, Field, Param, State, Value};
+use crate::module::{
+    BinaryOp, BlockCall, BoolOp, CompareOp, FieldDecl, FilterResult, KeyPart, Loc, Module, Op, ParamDecl,
+    StateDecl, StateKind, TerminatorKind, Type, Unlock, WhenFull, Width,
+};
+
+/// What kind of module is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// States are so large that no test fills them.
+    pub roomy: bool,
+}
+
+/// A packet that arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The bytes that are there.
+    pub bytes: Vec<u8>,
+    /// The length on the wire.
+    pub wire_len: u32,
+    /// The port.
+    pub in_port: u32,
+    /// The instant in nanoseconds; never less than that of the packet before.
+    pub now: u64,
+}
+
+/// A module of one to three filters.
+pub fn module(choices: &[u32], options: Options) -> Module {
+    let mut choices = Choices { rest: choices };
+    let mut module =
+        Module { files: vec!["a.oko".to_owned(), "b \"c\".oko".to_owned()], ..Module::default() };
+    for index in 0..choices.below(3) {
+        module.params.push(param(index, &mut choices));
+    }
+    for index in 0..1 + choices.below(3) {
+        module.states.push(state(index, &mut choices, options));
+    }
+    for index in 0..1 + choices.below(3) {
+        let result = match choices.below(3) {
+            0 => FilterResult::Bool,
+            _ => FilterResult::Classes(1 + choices.below(7)),
+        };
+        let filter = FilterWriter {
+            module: &module,
+            choices: &mut choices,
+            builder: FilterBuilder::new(format!("filter{index}"), result),
+            result,
+            slots: vec![0; module.states.len()],
+            budget: 60,
+        }
+        .write();
+        module.filters.push(filter);
+    }
+    module
+}
+
+/// Packets for a random module, with few enough keys that they meet.
+pub fn traffic(choices: &[u32]) -> Vec<Arrival> {
+    let mut choices = Choices { rest: choices };
+    let mut now = 1;
+    let mut arrivals = Vec::new();
+    while !choices.rest.is_empty() {
+        now += match choices.below(4) {
+            0 => 0,
+            1 => u64::from(choices.below(1000)),
+            _ => u64::from(choices.below(20_000)) * 1_000_000,
+        };
+        let len = choices.below(80);
+        let bytes: Vec<u8> = (0..len)
+            .map(|_| match choices.below(2) {
+                0 => choices.below(4) as u8,
+                _ => choices.next() as u8,
+            })
+            .collect();
+        let wire_len = len + if choices.below(4) == 3 { choices.below(2000) } else { 0 };
+        let in_port = if choices.below(8) == 7 { choices.next() } else { choices.below(4) };
+        arrivals.push(Arrival { bytes, wire_len, in_port, now });
+    }
+    arrivals
+}
+
+struct Choices<'a> {
+    rest: &'a [u32],
+}
+
+impl Choices<'_> {
+    /// The next choice; 0 when there are no more.
+    fn next(&mut self) -> u32 {
+        match self.rest.split_first() {
+            Some((first, rest)) => {
+                self.rest = rest;
+                *first
+            }
+            None => 0,
+        }
+    }
+
+    fn below(&mut self, count: u32) -> u32 {
+        self.next() % count.max(1)
+    }
+
+    fn of<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len() as u32) as usize]
+    }
+
+    /// Any int, but more often one at which something happens.
+    fn int(&mut self) -> u64 {
+        let small = u64::from(self.below(70));
+        match self.below(8) {
+            0..=3 => small,
+            4 => 1u64.checked_shl(small as u32).unwrap_or(0),
+            5 => u64::MAX.checked_shr(small as u32).unwrap_or(0),
+            6 => small.wrapping_neg(),
+            _ => u64::from(self.next()) << 32 | u64::from(self.next()),
+        }
+    }
+}
+
+const WIDTHS: [Width; 4] = [Width::W8, Width::W16, Width::W32, Width::W64];
+
+fn param(index: u32, choices: &mut Choices<'_>) -> ParamDecl {
+    let mut bounds = [choices.int(), choices.int(), choices.int()];
+    bounds.sort_unstable();
+    let [min, default, max] = bounds;
+    ParamDecl { name: format!("param{index}"), min, max, default }
+}
+
+fn state(index: u32, choices: &mut Choices<'_>, options: Options) -> StateDecl {
+    let capacity = if options.roomy { 4096 } else { 1 + choices.below(4) };
+    let kind = choices.of(&[
+        StateKind::Hash(WhenFull::EvictOldest),
+        StateKind::Hash(WhenFull::Refuse),
+        StateKind::Array,
+    ]);
+    let parts = if kind == StateKind::Array { 1 } else { 1 + choices.below(3) };
+    let key = (0..parts).map(|part| KeyPart { name: part.to_string(), width: choices.of(&WIDTHS) }).collect();
+    let name = |field| if field == 1 { "with space".to_owned() } else { format!("cell.{field}") };
+    let fields = (0..choices.below(4))
+        .map(|field| FieldDecl { name: name(field), width: choices.of(&WIDTHS) })
+        .collect();
+    StateDecl { name: format!("state{index}"), kind, key, capacity, fields }
+}
+
+/// What can be used at a place.
+#[derive(Clone, Default)]
+struct Scope {
+    ints: Vec<Value>,
+    bools: Vec<Value>,
+    windows: Vec<(Value, u32)>,
+    /// With the number of slots that its state had seen when it was found.
+    entries: Vec<(Value, State, u32)>,
+}
+
+struct FilterWriter<'a, 'c> {
+    module: &'a Module,
+    choices: &'a mut Choices<'c>,
+    builder: FilterBuilder,
+    result: FilterResult,
+    /// How many `slot`s of each state have been written. Blocks are written in topological order, so any slot between two places
+    /// on a path has been written between them.
+    slots: Vec<u32>,
+    /// How many more statements may be written.
+    budget: u32,
+}
+
+impl FilterWriter<'_, '_> {
+    fn write(mut self) -> crate::Filter {
+        let mut scope = Scope::default();
+        let zero = self.builder.ins(Op::Const(0));
+        scope.ints.push(zero);
+        let truth = self.builder.ins(Op::ConstBool(true));
+        scope.bools.push(truth);
+        self.statements(&mut scope, 0);
+        self.finish(&scope);
+        self.builder.finish().expect("every block is ended")
+    }
+
+    /// Writes statements that start in the current block and end in an open one.
+    fn statements(&mut self, scope: &mut Scope, depth: u32) {
+        while self.budget > 0 {
+            self.budget -= 1;
+            let kind = self.choices.below(12);
+            match kind {
+                0 => return,
+                1..=4 => self.compute(scope),
+                _ if depth > 4 => self.compute(scope),
+                5 | 6 => self.branch(scope, depth),
+                7 | 8 => self.window(scope, depth),
+                9 => self.find(scope),
+                10 => self.slot(scope, depth),
+                _ => self.lock_again(scope),
+            }
+        }
+    }
+
+    fn pick_int(&mut self, scope: &Scope) -> Value {
+        // Recent ones more often: 0, the simplest choice, is the last.
+        let back = self.choices.below(scope.ints.len().min(6) as u32) as usize;
+        let back = if self.choices.below(5) == 4 { scope.ints.len() - 1 - back } else { back };
+        scope.ints[scope.ints.len() - 1 - back]
+    }
+
+    fn pick_bool(&mut self, scope: &Scope) -> Value {
+        let back = self.choices.below(scope.bools.len().min(6) as u32) as usize;
+        scope.bools[scope.bools.len() - 1 - back]
+    }
+
+    fn set_loc(&mut self) {
+        let file = self.choices.below(3);
+        let line = 1 + self.choices.below(100);
+        self.builder.set_loc((file < 2).then_some(Loc { file, line }));
+    }
+
+    /// One instruction without effect.
+    fn compute(&mut self, scope: &mut Scope) {
+        self.set_loc();
+        let (a, b) = (self.pick_int(scope), self.pick_int(scope));
+        let (c, d) = (self.pick_bool(scope), self.pick_bool(scope));
+        let op = match self.choices.below(14) {
+            0 => Op::Const(self.choices.int()),
+            1..=4 => Op::Binary(self.choices.of(BinaryOp::ALL), a, b),
+            5 | 6 => Op::Compare(self.choices.of(CompareOp::ALL), a, b),
+            7 => Op::Bool(self.choices.of(BoolOp::ALL), c, d),
+            8 => Op::Not(c),
+            9 if self.choices.below(2) == 0 => Op::Select(c, a, b),
+            9 => Op::Select(c, d, scope.bools[0]),
+            10 => Op::IntOfBool(c),
+            11 => [Op::PacketLen, Op::InPort, Op::Now][self.choices.below(3) as usize].clone(),
+            12 if !self.module.params.is_empty() => {
+                Op::Param(Param(self.choices.below(self.module.params.len() as u32)))
+            }
+            12 => Op::ConstBool(self.choices.below(2) == 1),
+            _ => match scope.windows.len() {
+                0 => Op::PacketLen,
+                count => {
+                    let (window, len) = scope.windows[self.choices.below(count as u32) as usize];
+                    let fitting: Vec<Width> =
+                        WIDTHS.into_iter().filter(|width| width.bytes() <= len).collect();
+                    let width = self.choices.of(&fitting);
+                    Op::Load(width, window, self.choices.below(len - width.bytes() + 1))
+                }
+            },
+        };
+        let value = self.builder.ins(op);
+        match self.builder.type_of(value) {
+            Type::Bool => scope.bools.push(value),
+            _ => scope.ints.push(value),
+        }
+    }
+
+    fn call(block: Block) -> BlockCall {
+        BlockCall { block, args: Vec::new() }
+    }
+
+    /// Two ways that meet again, or of which one returns.
+    fn branch(&mut self, scope: &mut Scope, depth: u32) {
+        let cond = self.pick_bool(scope);
+        let (then, other) = (self.builder.block(), self.builder.block());
+        let (then_call, other_call) = (Self::call(then), Self::call(other));
+        self.set_loc();
+        self.builder.end(TerminatorKind::Branch { cond, then: then_call, other: other_call });
+        self.ways(scope, scope.clone(), then, other, depth);
+    }
+
+    fn window(&mut self, scope: &mut Scope, depth: u32) {
+        let offset = match self.choices.below(4) {
+            0 => self.builder.ins(Op::Const(0)),
+            1 => self.pick_int(scope),
+            2 => {
+                let (int, mask) = (self.pick_int(scope), self.builder.ins(Op::Const(31)));
+                self.builder.ins(Op::Binary(BinaryOp::And, int, mask))
+            }
+            _ => {
+                let offset = u64::from(self.choices.below(40));
+                self.builder.ins(Op::Const(offset))
+            }
+        };
+        let len = 1 + self.choices.below(20);
+        let (ok, short) = (self.builder.block(), self.builder.block());
+        let window = self.builder.block_param(ok, Type::Window(len));
+        let (ok_call, short_call) = (Self::call(ok), Self::call(short));
+        self.set_loc();
+        self.builder.end(TerminatorKind::Window { offset, len, ok: ok_call, short: short_call });
+        let mut with = scope.clone();
+        with.windows.push((window, len));
+        self.ways(scope, with, ok, short, depth);
+    }
+
+    /// Goes on behind a terminator with two targets: `first` with the scope `with`, `second` with `scope`. Afterwards the current
+    /// block is open and `scope` is what holds there.
+    fn ways(&mut self, scope: &mut Scope, mut with: Scope, first: Block, second: Block, depth: u32) {
+        match self.choices.below(3) {
+            0 => {
+                self.builder.switch_to(second);
+                self.finish(scope);
+                self.builder.switch_to(first);
+                *scope = with;
+            }
+            1 => {
+                self.builder.switch_to(first);
+                self.statements(&mut with, depth + 1);
+                self.finish(&with);
+                self.builder.switch_to(second);
+            }
+            _ => {
+                let join = self.builder.block();
+                let int = self.builder.block_param(join, Type::Int);
+                let bool = self.builder.block_param(join, Type::Bool);
+                for (block, mut scope) in [(first, with), (second, scope.clone())] {
+                    self.builder.switch_to(block);
+                    self.statements(&mut scope, depth + 1);
+                    let args = vec![self.pick_int(&scope), self.pick_bool(&scope)];
+                    self.set_loc();
+                    self.builder.jump(join, args);
+                }
+                self.builder.switch_to(join);
+                scope.ints.push(int);
+                scope.bools.push(bool);
+            }
+        }
+    }
+
+    fn key(&mut self, scope: &Scope, state: State) -> Vec<Value> {
+        let parts = self.module.states[state.index()].key.len();
+        (0..parts)
+            .map(|_| {
+                let int = self.pick_int(scope);
+                if self.choices.below(3) == 2 {
+                    return int;
+                }
+                // Few keys, so that they meet.
+                let mask = self.builder.ins(Op::Const(3));
+                self.builder.ins(Op::Binary(BinaryOp::And, int, mask))
+            })
+            .collect()
+    }
+
+    /// Finds an entry. A dead one is let go and treated like none.
+    fn find(&mut self, scope: &mut Scope) {
+        let state = State(self.choices.below(self.module.states.len() as u32));
+        let key = self.key(scope, state);
+        let (found, absent, join) = (self.builder.block(), self.builder.block(), self.builder.block());
+        let entry = self.builder.block_param(found, Type::Entry(state));
+        let (found_call, absent_call) = (Self::call(found), Self::call(absent));
+        self.set_loc();
+        self.builder.end(TerminatorKind::Find { state, key, found: found_call, absent: absent_call });
+        let int = self.builder.block_param(join, Type::Int);
+
+        self.builder.switch_to(found);
+        let live = self.builder.ins(Op::Lock(entry));
+        let (then, dead) = (self.builder.block(), self.builder.block());
+        let (then_call, dead_call) = (Self::call(then), Self::call(dead));
+        self.builder.end(TerminatorKind::Branch { cond: live, then: then_call, other: dead_call });
+        self.builder.switch_to(dead);
+        let how = if self.choices.below(2) == 0 { Unlock::Keep } else { Unlock::Clear };
+        self.builder.effect(Op::Unlock(entry, how));
+        self.builder.jump(absent, Vec::new());
+        self.builder.switch_to(absent);
+        let arg = scope.ints[0];
+        self.builder.jump(join, vec![arg]);
+        self.builder.switch_to(then);
+        let mut inner = scope.clone();
+        self.locked(&mut inner, entry, state);
+        let arg = self.pick_int(&inner);
+        self.builder.jump(join, vec![arg]);
+        self.builder.switch_to(join);
+        scope.ints.push(int);
+    }
+
+    fn slot(&mut self, scope: &mut Scope, depth: u32) {
+        let state = State(self.choices.below(self.module.states.len() as u32));
+        let key = self.key(scope, state);
+        let (found, full) = (self.builder.block(), self.builder.block());
+        let entry = self.builder.block_param(found, Type::Entry(state));
+        let (found_call, full_call) = (Self::call(found), Self::call(full));
+        self.set_loc();
+        self.builder.end(TerminatorKind::Slot { state, key, found: found_call, full: full_call });
+        self.slots[state.index()] += 1;
+        let count = self.slots[state.index()];
+        self.builder.switch_to(found);
+        let mut with = scope.clone();
+        let live = self.builder.ins(Op::Lock(entry));
+        with.bools.push(live);
+        self.locked(&mut with, entry, state);
+        with.entries.push((entry, state, count));
+        // `ways` wants to start in `found`; the locked part may have ended in another block.
+        let open = self.builder.current();
+        self.ways(scope, with, open, full, depth);
+    }
+
+    /// Locks an entry that was found earlier, unless it may be gone.
+    fn lock_again(&mut self, scope: &mut Scope) {
+        let slots = &self.slots;
+        scope.entries.retain(|(_, state, count)| slots[state.index()] == *count);
+        if scope.entries.is_empty() {
+            return self.compute(scope);
+        }
+        let (mut entry, state, _) = scope.entries[self.choices.below(scope.entries.len() as u32) as usize];
+        if self.choices.below(3) == 2 {
+            // Through a block parameter.
+            let block = self.builder.block();
+            let param = self.builder.block_param(block, Type::Entry(state));
+            self.builder.jump(block, vec![entry]);
+            self.builder.switch_to(block);
+            entry = param;
+        }
+        let live = self.builder.ins(Op::Lock(entry));
+        scope.bools.push(live);
+        self.locked(scope, entry, state);
+    }
+
+    /// What is done with a locked entry, up to its unlock.
+    fn locked(&mut self, scope: &mut Scope, entry: Value, state: State) {
+        for _ in 0..self.choices.below(4) {
+            self.locked_step(scope, entry, state);
+        }
+        if self.choices.below(3) == 2 {
+            let cond = self.pick_bool(scope);
+            let (then, join) = (self.builder.block(), self.builder.block());
+            let (then_call, join_call) = (Self::call(then), Self::call(join));
+            self.builder.end(TerminatorKind::Branch { cond, then: then_call, other: join_call });
+            self.builder.switch_to(then);
+            let mut inner = scope.clone();
+            self.locked_step(&mut inner, entry, state);
+            self.builder.jump(join, Vec::new());
+            self.builder.switch_to(join);
+        }
+        let how = match self.choices.below(6) {
+            0 => Unlock::Keep,
+            1 => Unlock::Clear,
+            2 => Unlock::Touch(self.pick_int(scope)),
+            _ => {
+                let now = self.builder.ins(Op::Now);
+                let time = u64::from(self.choices.below(60_000)) * 1_000_000;
+                let time = self.builder.ins(Op::Const(time));
+                Unlock::Touch(self.builder.ins(Op::Binary(BinaryOp::Add, now, time)))
+            }
+        };
+        self.set_loc();
+        self.builder.effect(Op::Unlock(entry, how));
+    }
+
+    fn locked_step(&mut self, scope: &mut Scope, entry: Value, state: State) {
+        let fields = self.module.states[state.index()].fields.len() as u32;
+        match self.choices.below(3) {
+            0 if fields > 0 => {
+                let value = self.builder.ins(Op::Get(entry, Field(self.choices.below(fields))));
+                scope.ints.push(value);
+            }
+            1 if fields > 0 => {
+                let value = self.pick_int(scope);
+                self.builder.effect(Op::Set(entry, Field(self.choices.below(fields)), value));
+            }
+            _ => self.compute(scope),
+        }
+    }
+
+    /// Ends the current block with a return.
+    fn finish(&mut self, scope: &Scope) {
+        let value = match self.result {
+            FilterResult::Bool => self.pick_bool(scope),
+            FilterResult::Classes(count) => {
+                let int = self.pick_int(scope);
+                let (op, bound) = match self.choices.below(2) {
+                    0 => (BinaryOp::URem, count),
+                    _ => (BinaryOp::UMin, count - 1),
+                };
+                let bound = self.builder.ins(Op::Const(bound.into()));
+                self.builder.ins(Op::Binary(op, int, bound))
+            }
+        };
+        self.set_loc();
+        self.builder.end(TerminatorKind::Return(value));
+    }
+}
