@@ -61,6 +61,11 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     let mut items = Vec::new();
     for tokens in declarations(&balanced.tokens) {
         if reader.errors >= MAX_ERRORS {
+            if let Some(last) = reader.diagnostics.pop() {
+                reader
+                    .diagnostics
+                    .push(last.note("after so many mistakes the rest of the file was not read"));
+            }
             break;
         }
         items.extend(reader.item(tokens));
