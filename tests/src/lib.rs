@@ -1,1 +1,4 @@
 //! Tests across the parts of Oko.
+
+#[cfg(target_os = "linux")]
+pub mod kernel;

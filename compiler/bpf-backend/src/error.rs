@@ -1,0 +1,24 @@
+//! Why a checked module cannot be BPF.
+
+use thiserror::Error;
+
+/// Why a checked module cannot be compiled to BPF.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[allow(missing_docs)]
+pub enum BackendError {
+    /// More values are alive at once than a BPF stack frame holds.
+    #[error("filter `{filter}` needs {needed} bytes of stack, and BPF programs have {limit}")]
+    Stack { filter: String, needed: u32, limit: u32 },
+    /// A jump over more instructions than its offset can say.
+    #[error("filter `{filter}` has {insns} instructions; a jump of {distance} does not fit 16 bits")]
+    TooLong { filter: String, insns: usize, distance: i64 },
+    /// A name of the source that the object file needs for itself.
+    #[error("the name `{name}` is reserved for the compiled program")]
+    ReservedName { name: String },
+    /// The object could not be written.
+    #[error(transparent)]
+    Object(#[from] oko_bpf::object::ObjectError),
+    /// Schema or certificate could not be written.
+    #[error("section `{section}` cannot be written: {reason}")]
+    Section { section: &'static str, reason: String },
+}

@@ -1,0 +1,405 @@
+//! The Linux kernel as a judge and an engine: loads an object by `bpf(2)` and runs its programs on packets.
+//!
+//! What `libbpf` does for an XDP object without CO-RE is little, and doing it here keeps the test free of it: BTF is loaded as it is,
+//! maps are created with the BTF types of their keys and values (spin locks need them), sections of variables are filled,
+//! map references become file descriptors, and `BPF_PROG_LOAD` gets function and line information. Needs root, or `CAP_BPF` and
+//! `CAP_NET_ADMIN`; see [`available`].
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use oko_bpf::isa::{Imm64, Insn, encode};
+use oko_bpf::object::{self, ObjectFile};
+use oko_bpf::program::{MapDef, Program};
+
+/// The shortest packet of a test run: an Ethernet header.
+pub const MIN_PACKET: usize = 14;
+/// The port that packets of a test run come in by: the loopback device.
+pub const IN_PORT: u32 = 1;
+
+/// Why the kernel did not take an object or run it.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The object is malformed.
+    #[error(transparent)]
+    Object(#[from] object::ObjectError),
+    /// A step failed. `log` is what the kernel's verifier says, if it says anything.
+    #[error("{step}: {error}\n{log}")]
+    Kernel {
+        /// What was attempted.
+        step: String,
+        /// The error.
+        error: io::Error,
+        /// The verifier's log.
+        log: String,
+    },
+    /// There is no such program, map or variable.
+    #[error("the object has no {what} `{name}`")]
+    NoSuch {
+        /// What was asked for.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Whether programs can be loaded here; if not, why.
+///
+/// # Errors
+///
+/// The error of the attempt.
+pub fn available() -> Result<(), KernelError> {
+    // `r0 = 2; exit`
+    let program = Program {
+        name: "probe".into(),
+        insns: vec![Insn::mov64(oko_bpf::isa::Reg::R0, 2), Insn::Exit],
+        ..Program::default()
+    };
+    load_program(&program, &[], None).map(drop)
+}
+
+/// The bytes of a key and of its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// A loaded object.
+#[derive(Debug)]
+pub struct Loaded {
+    maps: Vec<(MapDef, OwnedFd)>,
+    programs: Vec<(String, OwnedFd)>,
+    variables: Vec<object::Variable>,
+}
+
+/// Loads an object with all its maps and programs.
+///
+/// # Errors
+///
+/// What the kernel says, with the verifier's log.
+pub fn load(bytes: &[u8]) -> Result<Loaded, KernelError> {
+    let file = object::read(bytes)?;
+    let btf = file.section(".BTF").map(load_btf).transpose()?;
+    let mut maps = Vec::new();
+    for (index, def) in file.maps.iter().enumerate() {
+        maps.push((def.clone(), create_map(&file, index, btf.as_ref())?));
+    }
+    let mut programs = Vec::new();
+    for program in &file.programs {
+        let fds: Vec<_> = maps.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
+        let info = btf.as_ref().and_then(|btf| Some((btf, program_info(&file, program)?)));
+        programs.push((program.name.clone(), load_program(program, &fds, info.as_ref())?));
+    }
+    Ok(Loaded { maps, programs, variables: file.variables })
+}
+
+impl Loaded {
+    /// Runs a program once on a packet of at least [`MIN_PACKET`] bytes and gives its return value.
+    ///
+    /// # Errors
+    ///
+    /// No such program, or a packet that the kernel does not take.
+    pub fn run(&self, program: &str, packet: &[u8]) -> Result<u32, KernelError> {
+        let fd = self.programs.iter().find(|(name, _)| name == program).map(|(_, fd)| fd);
+        let fd = fd.ok_or_else(|| KernelError::NoSuch { what: "program", name: program.into() })?;
+        let mut attr = Attr::default();
+        attr.u32(0, fd.as_raw_fd().cast_unsigned());
+        attr.u32(8, packet.len() as u32);
+        attr.pointer(16, packet.as_ptr());
+        attr.u32(32, 1);
+        attr.call(PROG_TEST_RUN).map_err(|error| fail(format!("run of {program}"), error))?;
+        Ok(attr.get_u32(4))
+    }
+
+    /// Sets an 8-byte variable.
+    ///
+    /// # Errors
+    ///
+    /// No such variable, or one that cannot be written.
+    pub fn set_variable(&self, name: &str, value: u64) -> Result<(), KernelError> {
+        let none = || KernelError::NoSuch { what: "variable", name: name.into() };
+        let variable = self.variables.iter().find(|variable| variable.name == name).ok_or_else(none)?;
+        let (def, fd) = &self.maps[variable.map as usize];
+        let mut content = lookup(fd, &0u32.to_ne_bytes(), def.value_size as usize)
+            .map_err(|error| fail(format!("read of {}", def.name), error))?
+            .ok_or_else(none)?;
+        let at = usize::try_from(variable.offset).map_err(|_| none())?;
+        content.get_mut(at..at + 8).ok_or_else(none)?.copy_from_slice(&value.to_ne_bytes());
+        update(fd, &0u32.to_ne_bytes(), &content).map_err(|error| fail(format!("write of {name}"), error))
+    }
+
+    /// All keys of a map with their values, by key. Of an array, all indices.
+    ///
+    /// # Errors
+    ///
+    /// No such map, or one that cannot be read.
+    pub fn entries(&self, map: &str) -> Result<Vec<Entry>, KernelError> {
+        let none = || KernelError::NoSuch { what: "map", name: map.into() };
+        let (def, fd) = self.maps.iter().find(|(def, _)| def.name == map).ok_or_else(none)?;
+        let error = |error| fail(format!("read of {map}"), error);
+        let mut entries = Vec::new();
+        let mut key = None;
+        while let Some(next) = next_key(fd, key.as_deref(), def.key_size as usize).map_err(error)? {
+            if let Some(value) = lookup(fd, &next, def.value_size as usize).map_err(error)? {
+                entries.push((next.clone(), value));
+            }
+            key = Some(next);
+        }
+        entries.sort();
+        Ok(entries)
+    }
+}
+
+const MAP_CREATE: libc::c_long = 0;
+const MAP_LOOKUP_ELEM: libc::c_long = 1;
+const MAP_UPDATE_ELEM: libc::c_long = 2;
+const MAP_GET_NEXT_KEY: libc::c_long = 4;
+const PROG_LOAD: libc::c_long = 5;
+const PROG_TEST_RUN: libc::c_long = 10;
+const BTF_LOAD: libc::c_long = 18;
+const MAP_FREEZE: libc::c_long = 22;
+
+/// `BPF_PROG_TYPE_XDP`.
+const XDP: u32 = 6;
+/// `BPF_F_RDONLY_PROG`.
+const RDONLY_PROG: u32 = 1 << 7;
+/// How much of the verifier's log is kept.
+const LOG_BYTES: usize = 1 << 20;
+/// The length of names of maps and programs, with the zero byte.
+const NAME: usize = 16;
+
+/// `union bpf_attr`, by byte offsets of `linux/bpf.h`.
+#[derive(Default)]
+struct Attr {
+    bytes: [u64; 20],
+}
+
+impl Attr {
+    fn u32(&mut self, offset: usize, value: u32) {
+        let word = &mut self.bytes[offset / 8];
+        let mut bytes = word.to_ne_bytes();
+        bytes[offset % 8..][..4].copy_from_slice(&value.to_ne_bytes());
+        *word = u64::from_ne_bytes(bytes);
+    }
+
+    fn get_u32(&self, offset: usize) -> u32 {
+        let bytes = self.bytes[offset / 8].to_ne_bytes();
+        u32::from_ne_bytes(bytes[offset % 8..][..4].try_into().expect("a word has two halves"))
+    }
+
+    fn pointer<T>(&mut self, offset: usize, pointer: *const T) {
+        self.bytes[offset / 8] = pointer as u64;
+    }
+
+    fn name(&mut self, offset: usize, name: &str) {
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+        let name: Vec<u8> =
+            name.chars().map(|c| if legal(c) { c as u8 } else { b'_' }).take(NAME - 1).collect();
+        let mut padded = [0; NAME];
+        padded[..name.len()].copy_from_slice(&name);
+        for (index, word) in padded.chunks_exact(4).enumerate() {
+            self.u32(offset + index * 4, u32::from_ne_bytes(word.try_into().expect("chunks of 4")));
+        }
+    }
+
+    /// Calls `bpf(2)`. All pointers in the attribute must point at what the command reads or writes.
+    fn call(&mut self, command: libc::c_long) -> io::Result<libc::c_long> {
+        loop {
+            // SAFETY: the attribute is as large as said and lives through the call; every pointer in it was made by the callers in
+            // this file from a slice that is alive now and as long as the attribute says.
+            let result = unsafe {
+                libc::syscall(libc::SYS_bpf, command, self.bytes.as_mut_ptr(), size_of_val(&self.bytes))
+            };
+            match result {
+                0.. => return Ok(result),
+                _ => match io::Error::last_os_error() {
+                    error if error.raw_os_error() == Some(libc::EAGAIN) => {}
+                    error => return Err(error),
+                },
+            }
+        }
+    }
+
+    fn call_for_fd(&mut self, command: libc::c_long) -> io::Result<OwnedFd> {
+        let fd = self.call(command)?;
+        let fd = i32::try_from(fd).map_err(io::Error::other)?;
+        // SAFETY: the command gave a new file descriptor, which nobody else owns.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+}
+
+fn fail(step: String, error: io::Error) -> KernelError {
+    KernelError::Kernel { step, error, log: String::new() }
+}
+
+fn log_text(log: &[u8]) -> String {
+    let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
+    String::from_utf8_lossy(&log[..end]).into_owned()
+}
+
+fn load_btf(btf: &[u8]) -> Result<OwnedFd, KernelError> {
+    let mut log = vec![0u8; LOG_BYTES];
+    let mut attr = Attr::default();
+    attr.pointer(0, btf.as_ptr());
+    attr.pointer(8, log.as_mut_ptr());
+    attr.u32(16, btf.len() as u32);
+    attr.u32(20, log.len() as u32);
+    attr.u32(24, 1);
+    attr.call_for_fd(BTF_LOAD).map_err(|error| KernelError::Kernel {
+        step: "load of .BTF".into(),
+        error,
+        log: log_text(&log),
+    })
+}
+
+fn create_map(file: &ObjectFile<'_>, index: usize, btf: Option<&OwnedFd>) -> Result<OwnedFd, KernelError> {
+    let def = &file.maps[index];
+    let mut attr = Attr::default();
+    for (offset, value) in
+        [(0, def.kind.number()), (4, def.key_size), (8, def.value_size), (12, def.max_entries)]
+    {
+        attr.u32(offset, value);
+    }
+    attr.name(28, &def.name);
+    let readonly = def.data.as_ref().is_some_and(|data| data.readonly);
+    if readonly {
+        attr.u32(16, RDONLY_PROG);
+    }
+    let types = file.map_types[index];
+    if let (Some(btf), Some(key), Some(value)) = (btf, types.key, types.value) {
+        attr.u32(48, btf.as_raw_fd().cast_unsigned());
+        attr.u32(52, key);
+        attr.u32(56, value);
+    }
+    let error = |error| fail(format!("creation of map {}", def.name), error);
+    let fd = attr.call_for_fd(MAP_CREATE).map_err(error)?;
+    if let Some(data) = &def.data {
+        update(&fd, &0u32.to_ne_bytes(), &data.init).map_err(error)?;
+    }
+    if readonly {
+        let mut attr = Attr::default();
+        attr.u32(0, fd.as_raw_fd().cast_unsigned());
+        attr.call(MAP_FREEZE).map_err(error)?;
+    }
+    Ok(fd)
+}
+
+/// What the kernel is told of a program's types: its `bpf_func_info` and `bpf_line_info` records.
+struct ProgramInfo {
+    functions: Vec<[u32; 2]>,
+    lines: Vec<[u32; 4]>,
+}
+
+/// Function and line information for a program without local functions, with strings of the object's own BTF.
+fn program_info(file: &ObjectFile<'_>, program: &Program) -> Option<ProgramInfo> {
+    let btf = file.btf.as_ref()?;
+    let id = (1..).zip(btf.types()).find_map(|(id, ty)| {
+        let is =
+            matches!(ty.kind, object::btf::Kind::Func { .. }) && btf.string(ty.name) == Some(&program.name);
+        is.then_some(id)
+    })?;
+    if program.insns.iter().any(|insn| matches!(insn, Insn::CallLocal { .. })) {
+        return None;
+    }
+    // Strings can be found again as the object's own BTF holds them all.
+    let mut strings = btf.clone();
+    let lines = program
+        .lines
+        .iter()
+        .map(|line| {
+            [line.slot, strings.add_string(&line.file), strings.add_string(&line.text), line.line << 10]
+        })
+        .collect();
+    (strings == *btf).then_some(ProgramInfo { functions: vec![[0, id]], lines })
+}
+
+fn load_program(
+    program: &Program,
+    maps: &[i32],
+    info: Option<&(&OwnedFd, ProgramInfo)>,
+) -> Result<OwnedFd, KernelError> {
+    let fd_of = |map: u32| maps[map as usize].cast_unsigned();
+    let insns: Vec<_> = program
+        .insns
+        .iter()
+        .map(|insn| match *insn {
+            Insn::LoadImm64 { dst, imm: Imm64::Map(map) } => {
+                Insn::LoadImm64 { dst, imm: Imm64::Map(fd_of(map)) }
+            }
+            Insn::LoadImm64 { dst, imm: Imm64::MapValue { map, off } } => {
+                Insn::LoadImm64 { dst, imm: Imm64::MapValue { map: fd_of(map), off } }
+            }
+            insn => insn,
+        })
+        .collect();
+    let code = encode(&insns);
+    let license = c"Dual MIT/GPL";
+    let mut log = vec![0u8; LOG_BYTES];
+    let mut attempt = |log_level: u32| {
+        let mut attr = Attr::default();
+        attr.u32(0, XDP);
+        attr.u32(4, (code.len() / 8) as u32);
+        attr.pointer(8, code.as_ptr());
+        attr.pointer(16, license.as_ptr());
+        if log_level > 0 {
+            attr.u32(24, log_level);
+            attr.u32(28, log.len() as u32);
+            attr.pointer(32, log.as_mut_ptr());
+        }
+        attr.name(48, &program.name);
+        if let Some((btf, info)) = info {
+            attr.u32(72, btf.as_raw_fd().cast_unsigned());
+            attr.u32(76, 8);
+            attr.pointer(80, info.functions.as_ptr());
+            attr.u32(88, info.functions.len() as u32);
+            attr.u32(92, 16);
+            attr.pointer(96, info.lines.as_ptr());
+            attr.u32(104, info.lines.len() as u32);
+        }
+        attr.call_for_fd(PROG_LOAD)
+    };
+    // The log costs time, so it is asked for only when there is something to say.
+    attempt(0).or_else(|_| attempt(1)).map_err(|error| KernelError::Kernel {
+        step: format!("load of program {}", program.name),
+        error,
+        log: log_text(&log),
+    })
+}
+
+fn update(map: &OwnedFd, key: &[u8], value: &[u8]) -> io::Result<()> {
+    let mut attr = Attr::default();
+    attr.u32(0, map.as_raw_fd().cast_unsigned());
+    attr.pointer(8, key.as_ptr());
+    attr.pointer(16, value.as_ptr());
+    attr.call(MAP_UPDATE_ELEM).map(drop)
+}
+
+/// The value has `size` bytes, the map's value size.
+fn lookup(map: &OwnedFd, key: &[u8], size: usize) -> io::Result<Option<Vec<u8>>> {
+    // The kernel rounds values of arrays up to 8 bytes.
+    let mut value = vec![0u8; size.next_multiple_of(8)];
+    let mut attr = Attr::default();
+    attr.u32(0, map.as_raw_fd().cast_unsigned());
+    attr.pointer(8, key.as_ptr());
+    attr.pointer(16, value.as_mut_ptr());
+    match attr.call(MAP_LOOKUP_ELEM) {
+        Ok(_) => {
+            value.truncate(size);
+            Ok(Some(value))
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn next_key(map: &OwnedFd, key: Option<&[u8]>, size: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut next = vec![0u8; size];
+    let mut attr = Attr::default();
+    attr.u32(0, map.as_raw_fd().cast_unsigned());
+    if let Some(key) = key {
+        attr.pointer(8, key.as_ptr());
+    }
+    attr.pointer(16, next.as_mut_ptr());
+    match attr.call(MAP_GET_NEXT_KEY) {
+        Ok(_) => Ok(Some(next)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
