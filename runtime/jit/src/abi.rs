@@ -5,6 +5,7 @@
 //! belongs to an instance comes by the [`Context`], so one piece of code serves any number of instances of an artifact.
 
 use std::marker::PhantomData;
+use std::mem::offset_of;
 
 use oko_state::Map;
 
@@ -13,7 +14,8 @@ use oko_state::Map;
 #[repr(C)]
 pub struct Packet<'a> {
     data: *const u8,
-    len: u32,
+    captured: u32,
+    wire_len: u32,
     in_port: u32,
     borrowed: PhantomData<&'a [u8]>,
 }
@@ -24,17 +26,28 @@ unsafe impl Send for Packet<'_> {}
 unsafe impl Sync for Packet<'_> {}
 
 impl<'a> Packet<'a> {
-    /// A packet that came in by the port of this number. Its bytes must be in one piece; their number is the length that filters
-    /// see. Bytes beyond 2^32 - 1 are left out.
+    /// A packet that came in by the port of this number, and is there as a whole, in one piece. Bytes beyond 2^32 - 1 are left out.
     pub fn new(data: &'a [u8], in_port: u32) -> Self {
-        let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        Packet { data: data.as_ptr(), len, in_port, borrowed: PhantomData }
+        let captured = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        Packet { data: data.as_ptr(), captured, wire_len: captured, in_port, borrowed: PhantomData }
+    }
+
+    /// The same of a packet that was longer on the wire than what was captured of it. Only engines of the IR tell the two lengths apart;
+    /// to BPF, what was captured is the packet.
+    #[must_use]
+    pub fn with_wire_len(self, wire_len: u32) -> Self {
+        Packet { wire_len: wire_len.max(self.captured), ..self }
     }
 
     /// Its bytes.
     pub fn data(&self) -> &'a [u8] {
         // SAFETY: pointer and length are those of the slice that it was made from, or a prefix of it.
-        unsafe { std::slice::from_raw_parts(self.data, self.len as usize) }
+        unsafe { std::slice::from_raw_parts(self.data, self.captured as usize) }
+    }
+
+    /// Its length on the wire; at least that of its bytes.
+    pub fn wire_len(&self) -> u32 {
+        self.wire_len
     }
 
     /// The port it came in by.
@@ -67,3 +80,14 @@ pub struct Context {
 /// declared shape; `count` packets; and room for as many verdicts.
 pub type Entry =
     unsafe extern "C" fn(ctx: *const Context, packets: *const Packet<'_>, count: u64, verdicts: *mut u32);
+pub(crate) const PACKET_DATA: i32 = offset_of!(Packet<'static>, data) as i32;
+pub(crate) const PACKET_CAPTURED: i32 = offset_of!(Packet<'static>, captured) as i32;
+pub(crate) const PACKET_WIRE_LEN: i32 = offset_of!(Packet<'static>, wire_len) as i32;
+pub(crate) const PACKET_IN_PORT: i32 = offset_of!(Packet<'static>, in_port) as i32;
+pub(crate) const PACKET_SIZE: i64 = size_of::<Packet<'static>>() as i64;
+pub(crate) const CTX_NOW: i32 = offset_of!(Context, now) as i32;
+pub(crate) const CTX_PARAMS: i32 = offset_of!(Context, params) as i32;
+pub(crate) const CTX_MAPS: i32 = offset_of!(Context, maps) as i32;
+pub(crate) const CTX_VALUES: i32 = offset_of!(Context, values) as i32;
+#[allow(dead_code, reason = "BPF comes next")]
+pub(crate) const CTX_WORKER: i32 = offset_of!(Context, worker) as i32;

@@ -40,4 +40,4 @@ pub use control::{Cursor, EntryCopy};
 pub use entry::{Found, generation_of, lock, unlock};
 pub use key::MAX_KEY_BYTES;
 pub use map::{Map, Update, UpdateError};
-pub use shape::{Header, Kind, MAX_VALUE_BYTES, Shape, ShapeError, WhenFull};
+pub use shape::{Header, Kind, MAX_VALUE_BYTES, Shape, ShapeError, WhenFull, array_stride};

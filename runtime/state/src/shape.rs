@@ -9,6 +9,9 @@ pub const MAX_VALUE_BYTES: u32 = 1 << 16;
 /// The most memory that one map may take.
 const MAX_FOOTPRINT: u64 = 1 << 40;
 
+/// Bookkeeping before each value of an array.
+const ARRAY_VALUE_OFFSET: u64 = 16;
+
 /// How entries are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -169,8 +172,13 @@ impl Shape {
     /// Where the value is in a record.
     pub(crate) fn value_offset(&self) -> u64 {
         match self.kind {
-            Kind::Array => 16,
+            Kind::Array => ARRAY_VALUE_OFFSET,
             Kind::Hash(_) => u64::from(self.key_size).next_multiple_of(8) + 16,
         }
     }
+}
+
+/// Bytes from one value of an array to the next, for values of this size.
+pub fn array_stride(value_size: u32) -> u64 {
+    ARRAY_VALUE_OFFSET + u64::from(value_size).next_multiple_of(8)
 }

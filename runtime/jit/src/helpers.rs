@@ -1,0 +1,133 @@
+//! The functions that generated code calls.
+
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{AbiParam, Signature};
+use cranelift_codegen::isa::CallConv;
+use oko_state::{Found, Map};
+
+use crate::map_calls;
+
+/// A function that generated code calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Helper {
+    /// `find(map, key words) -> (value, generation)`
+    Find,
+    /// `slot(map, key words, now) -> (value, generation)`
+    Slot,
+    /// `lock(word)`, when it was not free
+    Lock,
+    /// `unlock(word)`
+    Unlock,
+    /// `lookup(map, key bytes) -> value`
+    Lookup,
+    /// `update(map, key bytes, value bytes, flags, now) -> 0 or negative errno`
+    Update,
+    /// `delete(map, key bytes) -> 0 or negative errno`
+    Delete,
+}
+
+impl Helper {
+    pub(crate) const ALL: [Helper; 7] = [
+        Helper::Find,
+        Helper::Slot,
+        Helper::Lock,
+        Helper::Unlock,
+        Helper::Lookup,
+        Helper::Update,
+        Helper::Delete,
+    ];
+
+    pub(crate) fn address(self) -> usize {
+        match self {
+            Helper::Find => find as *const () as usize,
+            Helper::Slot => slot as *const () as usize,
+            Helper::Lock => lock as *const () as usize,
+            Helper::Unlock => unlock as *const () as usize,
+            Helper::Lookup => lookup as *const () as usize,
+            Helper::Update => update as *const () as usize,
+            Helper::Delete => delete as *const () as usize,
+        }
+    }
+
+    pub(crate) fn signature(self, convention: CallConv) -> Signature {
+        let (params, returns) = match self {
+            Helper::Find => (2, 2),
+            Helper::Slot => (3, 2),
+            Helper::Lock | Helper::Unlock => (1, 0),
+            Helper::Lookup | Helper::Delete => (2, 1),
+            Helper::Update => (5, 1),
+        };
+        let mut signature = Signature::new(convention);
+        signature.params = vec![AbiParam::new(I64); params];
+        signature.returns = vec![AbiParam::new(I64); returns];
+        signature
+    }
+}
+
+/// # Safety
+///
+/// `map` lives, and `key` has as many words as its keys take.
+unsafe extern "C" fn find(map: *const Map, key: *const u64) -> Found {
+    // SAFETY: the caller's promise.
+    let (map, key) = unsafe { (&*map, std::slice::from_raw_parts(key, (*map).key_word_count())) };
+    map.find_words(key)
+}
+
+/// # Safety
+///
+/// As of [`find`].
+unsafe extern "C" fn slot(map: *const Map, key: *const u64, now: u64) -> Found {
+    // SAFETY: the caller's promise.
+    let (map, key) = unsafe { (&*map, std::slice::from_raw_parts(key, (*map).key_word_count())) };
+    map.slot_words(key, now)
+}
+
+/// # Safety
+///
+/// `word` is the lock word of a value of a map that lives.
+unsafe extern "C" fn lock(word: *mut u32) {
+    // SAFETY: the caller's promise.
+    unsafe { oko_state::lock(word) }
+}
+
+/// # Safety
+///
+/// As of [`lock`], and it is held.
+unsafe extern "C" fn unlock(word: *mut u32) {
+    // SAFETY: the caller's promise.
+    unsafe { oko_state::unlock(word) }
+}
+
+/// # Safety
+///
+/// `map` lives, and `key` has the bytes of one of its keys.
+unsafe extern "C" fn lookup(map: *const Map, key: *const u8) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    let (map, key) = unsafe { (&*map, std::slice::from_raw_parts(key, (*map).shape().key_size as usize)) };
+    map.find(key).value
+}
+
+/// # Safety
+///
+/// As of [`lookup`], and `value` has the bytes of one of its values.
+unsafe extern "C" fn update(map: *const Map, key: *const u8, value: *const u8, flags: u64, now: u64) -> i64 {
+    // SAFETY: the caller's promise.
+    let (map, key, value) = unsafe {
+        let shape = (*map).shape();
+        (
+            &*map,
+            std::slice::from_raw_parts(key, shape.key_size as usize),
+            std::slice::from_raw_parts(value, shape.value_size as usize),
+        )
+    };
+    map_calls::update(map, key, value, flags, now)
+}
+
+/// # Safety
+///
+/// As of [`lookup`].
+unsafe extern "C" fn delete(map: *const Map, key: *const u8) -> i64 {
+    // SAFETY: the caller's promise.
+    let (map, key) = unsafe { (&*map, std::slice::from_raw_parts(key, (*map).shape().key_size as usize)) };
+    map_calls::delete(map, key)
+}

@@ -1,0 +1,241 @@
+//! The machine that code is generated for, and the way from Cranelift functions to executable memory.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{
+    AbiParam, ExtFuncData, ExternalName, FuncRef, Function, Signature, UserExternalName, UserFuncName,
+};
+use cranelift_codegen::isa::{CallConv, OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{Context, FinalizedRelocTarget, ir};
+use cranelift_frontend::FunctionBuilder;
+
+use crate::code::Code;
+use crate::error::CompileError;
+use crate::helpers::Helper;
+use crate::memory::ExecutableMemory;
+
+/// The name space of helpers, by their place in [`Helper::ALL`].
+const HELPERS: u32 = 0;
+/// The name space of the functions that are compiled together.
+const FUNCTIONS: u32 = 1;
+/// Where functions start.
+const FUNCTION_ALIGN: usize = 64;
+
+/// The machine that this runs on.
+pub(crate) fn isa() -> Result<OwnedTargetIsa, CompileError> {
+    let wrong = |reason: String| CompileError::Host { reason };
+    let mut flags = settings::builder();
+    let options = [
+        ("opt_level", "speed"),
+        ("is_pic", "false"),
+        ("enable_probestack", "false"),
+        ("unwind_info", "false"),
+    ];
+    for (name, value) in options {
+        flags.set(name, value).map_err(|error| wrong(error.to_string()))?;
+    }
+    let builder = cranelift_native::builder().map_err(|reason| wrong(reason.to_owned()))?;
+    builder.finish(settings::Flags::new(flags)).map_err(|error| wrong(error.to_string()))
+}
+
+/// The signature of [`Entry`](crate::abi::Entry).
+pub(crate) fn entry_signature(convention: CallConv) -> Signature {
+    let mut signature = Signature::new(convention);
+    signature.params = vec![AbiParam::new(ir::types::I64); 4];
+    signature
+}
+
+/// An empty function, by its place among those that are compiled together.
+pub(crate) fn function(index: usize, signature: Signature) -> Function {
+    Function::with_name_signature(UserFuncName::user(FUNCTIONS, index as u32), signature)
+}
+
+/// Declares a helper in a function.
+pub(crate) fn import_helper(
+    builder: &mut FunctionBuilder<'_>,
+    helper: Helper,
+    convention: CallConv,
+) -> FuncRef {
+    let index = Helper::ALL.iter().position(|other| *other == helper).expect("`ALL` has all helpers");
+    let signature = helper.signature(convention);
+    import(builder, UserExternalName::new(HELPERS, index as u32), signature, false)
+}
+
+#[allow(dead_code, reason = "BPF comes next")]
+/// Declares a function that is compiled together with this one.
+pub(crate) fn import_function(
+    builder: &mut FunctionBuilder<'_>,
+    index: usize,
+    signature: Signature,
+) -> FuncRef {
+    import(builder, UserExternalName::new(FUNCTIONS, index as u32), signature, true)
+}
+
+fn import(
+    builder: &mut FunctionBuilder<'_>,
+    name: UserExternalName,
+    signature: Signature,
+    colocated: bool,
+) -> FuncRef {
+    let signature = builder.import_signature(signature);
+    let name = ExternalName::user(builder.func.declare_imported_user_function(name));
+    builder.import_function(ExtFuncData { name, signature, colocated, patchable: false })
+}
+
+/// Compiles functions, the first of which has the signature of an entry, and puts them into memory of their own.
+///
+/// A panic in Cranelift comes back as an error: it must not take down a switch that loads a stranger's filter.
+pub(crate) fn finish(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Code, CompileError> {
+    let compiled = catch_unwind(AssertUnwindSafe(|| compile(isa, functions)));
+    let blobs = compiled.unwrap_or_else(|_| Err(failed("Cranelift panicked".to_owned())))?;
+    let mut starts = Vec::new();
+    let mut len = 0_usize;
+    for blob in &blobs {
+        len = len.next_multiple_of(FUNCTION_ALIGN);
+        starts.push(len);
+        len += blob.bytes.len();
+    }
+    let memory = ExecutableMemory::new(len, |memory, base| {
+        for (blob, &start) in blobs.iter().zip(&starts) {
+            let code = &mut memory[start..start + blob.bytes.len()];
+            code.copy_from_slice(&blob.bytes);
+            for patch in &blob.patches {
+                let target = match patch.target {
+                    Target::Helper(helper) => helper.address(),
+                    Target::Function(index) => base + starts[index],
+                };
+                patch.apply(code, base + start, target)?;
+            }
+        }
+        Ok::<(), Failure>(())
+    });
+    let memory = memory.map_err(|failure| match failure {
+        Failure::Memory(source) => CompileError::Memory { bytes: len, source },
+        Failure::Patch(error) => error,
+    })?;
+    // SAFETY: the first function was given the signature of an entry.
+    Ok(unsafe { Code::new(memory, len) })
+}
+
+enum Failure {
+    Memory(std::io::Error),
+    Patch(CompileError),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure::Memory(error)
+    }
+}
+
+impl From<CompileError> for Failure {
+    fn from(error: CompileError) -> Self {
+        Failure::Patch(error)
+    }
+}
+
+fn failed(reason: String) -> CompileError {
+    CompileError::Codegen { reason }
+}
+
+/// Machine code of one function.
+struct Blob {
+    bytes: Vec<u8>,
+    patches: Vec<Patch>,
+}
+
+/// An address to be filled in.
+struct Patch {
+    offset: usize,
+    kind: Reloc,
+    target: Target,
+    addend: i64,
+}
+
+enum Target {
+    Helper(Helper),
+    Function(usize),
+}
+
+fn compile(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Vec<Blob>, CompileError> {
+    let count = functions.len();
+    let mut blobs = Vec::with_capacity(count);
+    for function in functions {
+        let mut context = Context::for_function(function);
+        let compiled = context
+            .compile(isa, &mut ControlPlane::default())
+            .map_err(|error| failed(format!("{:?}", error.inner)))?;
+        let bytes = compiled.code_buffer().to_vec();
+        let relocs: Vec<_> = compiled
+            .buffer
+            .relocs()
+            .iter()
+            .map(|reloc| (reloc.offset as usize, reloc.kind, reloc.addend, reloc.target.clone()))
+            .collect();
+        let patches = relocs
+            .into_iter()
+            .map(|(offset, kind, addend, target)| {
+                let target = target_of(&context.func, &target, count)?;
+                Ok(Patch { offset, kind, target, addend })
+            })
+            .collect::<Result<_, CompileError>>()?;
+        blobs.push(Blob { bytes, patches });
+    }
+    Ok(blobs)
+}
+
+fn target_of(
+    function: &Function,
+    target: &FinalizedRelocTarget,
+    functions: usize,
+) -> Result<Target, CompileError> {
+    let name = match target {
+        FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
+            function.params.user_named_funcs().get(*name).cloned()
+        }
+        _ => None,
+    };
+    let found = match name {
+        Some(UserExternalName { namespace: HELPERS, index }) => {
+            Helper::ALL.get(index as usize).copied().map(Target::Helper)
+        }
+        Some(UserExternalName { namespace: FUNCTIONS, index }) if (index as usize) < functions => {
+            Some(Target::Function(index as usize))
+        }
+        _ => None,
+    };
+    found.ok_or_else(|| failed(format!("a reference to {target:?}, which there is not")))
+}
+
+impl Patch {
+    /// Writes the address of `target` into code that will run at `base`.
+    fn apply(&self, code: &mut [u8], base: usize, target: usize) -> Result<(), CompileError> {
+        let outside = || failed(format!("{:?} at {} lies outside of the code", self.kind, self.offset));
+        let target = (target as i64).wrapping_add(self.addend);
+        let relative = target.wrapping_sub((base + self.offset) as i64);
+        let far = || failed(format!("{:?} cannot reach {relative:#x}", self.kind));
+        match self.kind {
+            Reloc::Abs8 => {
+                let bytes = code.get_mut(self.offset..self.offset + 8).ok_or_else(outside)?;
+                bytes.copy_from_slice(&target.to_le_bytes());
+            }
+            Reloc::X86PCRel4 | Reloc::X86CallPCRel4 => {
+                let bytes = code.get_mut(self.offset..self.offset + 4).ok_or_else(outside)?;
+                bytes.copy_from_slice(&i32::try_from(relative).map_err(|_| far())?.to_le_bytes());
+            }
+            Reloc::Arm64Call => {
+                let bytes = code.get_mut(self.offset..self.offset + 4).ok_or_else(outside)?;
+                let words =
+                    i32::try_from(relative >> 2).ok().filter(|words| (-(1 << 25)..1 << 25).contains(words));
+                let words = words.ok_or_else(far)?.cast_unsigned() & 0x03ff_ffff;
+                let insn = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+                bytes.copy_from_slice(&((insn & 0xfc00_0000) | words).to_le_bytes());
+            }
+            kind => return Err(failed(format!("relocation {kind:?} is not known"))),
+        }
+        Ok(())
+    }
+}

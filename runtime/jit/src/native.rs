@@ -1,0 +1,461 @@
+//! IR to native code.
+//!
+//! The code of a filter is one function: a loop over the burst whose body is the filter's graph. An int is an `i64`, a bool an
+//! `i8` of 0 or 1, a window a pointer to its first byte, an entry a pointer to its value and, in hash tables, the generation of its place
+//! (see `oko_state`). Packet loads and fields need no checks: the IR verifier has shown that they are in place.
+//!
+//! Not done here: look-ups of hash tables are calls; keys of a burst are not hashed ahead of use.
+
+mod arithmetic;
+mod entries;
+
+use std::collections::HashMap;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I8, I32, I64};
+use cranelift_codegen::ir::{
+    self, BlockArg, Function, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type,
+};
+use cranelift_codegen::isa::{CallConv, TargetIsa};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use oko_ir::cfg::Cfg;
+use oko_ir::ranges::Ranges;
+use oko_ir::{
+    Block, BlockCall, Checked, Filter, FilterResult, Module, Op, State, StateKind, TerminatorKind,
+    Type as IrType, Value, Width,
+};
+
+use crate::abi::{
+    CTX_MAPS, CTX_NOW, CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_SIZE,
+    PACKET_WIRE_LEN,
+};
+use crate::code::Code;
+use crate::error::CompileError;
+use crate::helpers::Helper;
+use crate::host;
+
+/// Compiles a filter of a module, by its index.
+///
+/// # Errors
+///
+/// There is no such filter, or Cranelift or the system fail.
+pub fn compile_ir(checked: &Checked, filter: usize) -> Result<Code, CompileError> {
+    let isa = host::isa()?;
+    let function = translate(&*isa, checked.module(), filter)?;
+    host::finish(&*isa, vec![function])
+}
+
+/// The Cranelift IR of a filter of a module, as text, before any optimisation.
+///
+/// # Errors
+///
+/// There is no such filter, or Cranelift does not know this machine.
+pub fn clif(checked: &Checked, filter: usize) -> Result<String, CompileError> {
+    let isa = host::isa()?;
+    translate(&*isa, checked.module(), filter).map(|function| function.display().to_string())
+}
+
+fn translate(isa: &dyn TargetIsa, module: &Module, filter: usize) -> Result<Function, CompileError> {
+    let count = module.filters.len();
+    let source = module.filters.get(filter).ok_or(CompileError::NoSuchFilter { index: filter, count })?;
+    let cfg = Cfg::of(source)
+        .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
+    let convention = isa.default_call_conv();
+    let mut function = host::function(0, host::entry_signature(convention));
+    let mut context = FunctionBuilderContext::new();
+    let mut builder = FunctionBuilder::new(&mut function, &mut context);
+    let burst = Burst::open(&mut builder);
+    let blocks = source.blocks.iter().map(|_| builder.create_block()).collect();
+    let mut translator = Translator {
+        builder,
+        convention,
+        module,
+        filter: source,
+        ranges: Ranges::of_with(module, source, &cfg),
+        burst,
+        blocks,
+        values: HashMap::new(),
+        entries: HashMap::new(),
+        ghost: None,
+        place: Block(0),
+    };
+    translator.run(&cfg);
+    let Translator { mut builder, burst, .. } = translator;
+    burst.close(&mut builder);
+    builder.seal_all_blocks();
+    builder.finalize(isa.frontend_config());
+    Ok(function)
+}
+
+/// The loop around a filter.
+pub(crate) struct Burst {
+    pub(crate) context: ir::Value,
+    head: ir::Block,
+    /// Takes the verdict, an `i32`.
+    pub(crate) latch: ir::Block,
+    packet: ir::Value,
+    verdict: ir::Value,
+    /// Where the body begins; the builder is here after [`Burst::open`].
+    pub(crate) data: ir::Value,
+    /// How many bytes are there.
+    pub(crate) len: ir::Value,
+}
+
+impl Burst {
+    /// Opens the loop; code goes to its body afterwards.
+    pub(crate) fn open(builder: &mut FunctionBuilder<'_>) -> Burst {
+        let entry = builder.create_block();
+        let head = builder.create_block();
+        let body = builder.create_block();
+        let exit = builder.create_block();
+        let latch = builder.create_block();
+        builder.append_block_params_for_function_params(entry);
+        builder.switch_to_block(entry);
+        let &[context, packets, count, verdicts] = builder.block_params(entry) else {
+            unreachable!("the signature of an entry has four parameters");
+        };
+        let bytes = builder.ins().imul_imm_s(count, PACKET_SIZE);
+        let end = builder.ins().iadd(packets, bytes);
+        builder.ins().jump(head, &[packets.into(), verdicts.into()]);
+
+        let packet = builder.append_block_param(head, I64);
+        let verdict = builder.append_block_param(head, I64);
+        builder.switch_to_block(head);
+        let done = builder.ins().icmp(IntCC::Equal, packet, end);
+        builder.ins().brif(done, exit, &[], body, &[]);
+
+        builder.switch_to_block(exit);
+        builder.ins().return_(&[]);
+
+        builder.append_block_param(latch, I32);
+        builder.switch_to_block(body);
+        let data = builder.ins().load(I64, constant_memory(), packet, PACKET_DATA);
+        let len = builder.ins().uload32(constant_memory(), packet, PACKET_CAPTURED);
+        Burst { context, head, latch, packet, verdict, data, len }
+    }
+
+    /// The packet's length on the wire.
+    pub(crate) fn wire_len(&self, builder: &mut FunctionBuilder<'_>) -> ir::Value {
+        builder.ins().uload32(constant_memory(), self.packet, PACKET_WIRE_LEN)
+    }
+
+    /// The port it came in by.
+    pub(crate) fn in_port(&self, builder: &mut FunctionBuilder<'_>) -> ir::Value {
+        builder.ins().uload32(constant_memory(), self.packet, PACKET_IN_PORT)
+    }
+
+    /// Writes the step to the next packet.
+    pub(crate) fn close(&self, builder: &mut FunctionBuilder<'_>) {
+        builder.switch_to_block(self.latch);
+        let class = builder.block_params(self.latch)[0];
+        builder.ins().store(MemFlagsData::trusted(), class, self.verdict, 0);
+        let packet = builder.ins().iadd_imm_s(self.packet, PACKET_SIZE);
+        let verdict = builder.ins().iadd_imm_s(self.verdict, 4);
+        builder.ins().jump(self.head, &[packet.into(), verdict.into()]);
+    }
+
+    /// A row of one of the context's tables.
+    pub(crate) fn table(&self, builder: &mut FunctionBuilder<'_>, table: i32, row: usize) -> ir::Value {
+        let base = builder.ins().load(I64, constant_memory(), self.context, table);
+        builder.ins().load(I64, constant_memory(), base, row as i32 * 8)
+    }
+
+    /// The instant.
+    pub(crate) fn now(&self, builder: &mut FunctionBuilder<'_>) -> ir::Value {
+        builder.ins().load(I64, constant_memory(), self.context, CTX_NOW)
+    }
+}
+
+/// Memory that nobody changes during a burst: contexts, packet descriptions.
+pub(crate) fn constant_memory() -> MemFlagsData {
+    MemFlagsData::trusted().with_readonly().with_can_move()
+}
+
+/// Bytes of packets: readable at any alignment, and nobody changes them during a burst.
+fn packet_memory() -> MemFlagsData {
+    MemFlagsData::new().with_notrap().with_readonly()
+}
+
+/// An entry as native code holds it.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Points to the value; to the ghost from the moment when the entry turned out to be gone.
+    value: Variable,
+    /// The generation that the look-up gave, if it may change: an `i64`.
+    generation: Option<ir::Value>,
+}
+
+struct Translator<'a, 'b> {
+    builder: FunctionBuilder<'b>,
+    convention: CallConv,
+    module: &'a Module,
+    filter: &'a Filter,
+    ranges: Ranges,
+    burst: Burst,
+    blocks: Vec<ir::Block>,
+    /// Ints, bools and windows.
+    values: HashMap<Value, ir::Value>,
+    entries: HashMap<Value, Entry>,
+    /// Where updates of entries go that are gone: memory on the stack.
+    ghost: Option<ir::StackSlot>,
+    /// The block that is being translated.
+    place: Block,
+}
+
+impl Translator<'_, '_> {
+    fn run(&mut self, cfg: &Cfg) {
+        let entry = self.blocks[0];
+        self.builder.ins().jump(entry, &[]);
+        let filter = self.filter;
+        // Definitions come before uses in this order.
+        for &block in cfg.order() {
+            self.place = block;
+            let data = &filter.blocks[block.index()];
+            self.builder.switch_to_block(self.blocks[block.index()]);
+            for &param in &data.params {
+                self.define_param(param);
+            }
+            for inst in &data.insts {
+                if let Some(result) = self.instruction(&inst.op)
+                    && let Some(value) = inst.result
+                {
+                    self.values.insert(value, result);
+                }
+            }
+            self.terminator(&data.term.kind);
+        }
+    }
+
+    fn define_param(&mut self, param: Value) {
+        let block = self.blocks[self.place.index()];
+        match self.filter.values[param.index()] {
+            IrType::Int => self.append_param(block, param, I64),
+            IrType::Bool => self.append_param(block, param, I8),
+            IrType::Window(_) => self.append_param(block, param, I64),
+            IrType::Entry(state) => {
+                let pointer = self.builder.append_block_param(block, I64);
+                let generation =
+                    self.has_generations(state).then(|| self.builder.append_block_param(block, I64));
+                let value = self.builder.declare_var(I64);
+                self.builder.def_var(value, pointer);
+                self.entries.insert(param, Entry { value, generation });
+            }
+        }
+    }
+
+    fn append_param(&mut self, block: ir::Block, param: Value, ty: Type) {
+        let value = self.builder.append_block_param(block, ty);
+        self.values.insert(param, value);
+    }
+
+    fn has_generations(&self, state: State) -> bool {
+        self.module.states[state.index()].kind != StateKind::Array
+    }
+
+    /// The Cranelift value of an int, bool or window.
+    fn value(&self, value: Value) -> ir::Value {
+        self.values[&value]
+    }
+
+    fn call(&mut self, helper: Helper, args: &[ir::Value]) -> ir::Inst {
+        let function = host::import_helper(&mut self.builder, helper, self.convention);
+        self.builder.ins().call(function, args)
+    }
+
+    fn int(&mut self, value: u64) -> ir::Value {
+        self.builder.ins().iconst(I64, value.cast_signed())
+    }
+
+    fn instruction(&mut self, op: &Op) -> Option<ir::Value> {
+        let result = match *op {
+            Op::Const(value) => self.int(value),
+            Op::ConstBool(value) => self.builder.ins().iconst(I8, i64::from(value)),
+            Op::Binary(op, a, b) => self.binary(op, a, b),
+            Op::Compare(op, a, b) => self.compare(op, a, b),
+            Op::Bool(op, a, b) => self.boolean(op, a, b),
+            Op::Not(a) => {
+                let a = self.value(a);
+                self.builder.ins().bxor_imm_u(a, 1)
+            }
+            Op::Select(c, a, b) => {
+                let (c, a, b) = (self.value(c), self.value(a), self.value(b));
+                self.builder.ins().select(c, a, b)
+            }
+            Op::IntOfBool(a) => {
+                let a = self.value(a);
+                self.builder.ins().uextend(I64, a)
+            }
+            Op::Load(width, window, offset) => self.load(width, window, offset),
+            Op::PacketLen => self.burst.wire_len(&mut self.builder),
+            Op::InPort => self.burst.in_port(&mut self.builder),
+            Op::Now => self.burst.now(&mut self.builder),
+            Op::Param(param) => {
+                let params = self.builder.ins().load(I64, constant_memory(), self.burst.context, CTX_PARAMS);
+                // The control plane may change it at any time, so this load stays where it is.
+                self.builder.ins().load(I64, MemFlagsData::trusted(), params, param.0 as i32 * 8)
+            }
+            Op::Lock(entry) => self.lock(entry),
+            Op::Get(entry, field) => self.get(entry, field),
+            Op::Set(entry, field, value) => {
+                self.set(entry, field, value);
+                return None;
+            }
+            Op::Unlock(entry, how) => {
+                self.unlock(entry, how);
+                return None;
+            }
+        };
+        Some(result)
+    }
+
+    fn load(&mut self, width: Width, window: Value, offset: u32) -> ir::Value {
+        let (at, offset) = (self.value(window), offset as i32);
+        let loaded = self.builder.ins().load(type_of(width), packet_memory(), at, offset);
+        let host = if width == Width::W8 { loaded } else { self.builder.ins().bswap(loaded) };
+        if width == Width::W64 { host } else { self.builder.ins().uextend(I64, host) }
+    }
+
+    fn terminator(&mut self, kind: &TerminatorKind) {
+        match kind {
+            TerminatorKind::Jump(call) => {
+                let args = self.args(call, &[]);
+                self.builder.ins().jump(self.blocks[call.block.index()], &args);
+            }
+            TerminatorKind::Branch { cond, then, other } => {
+                let cond = self.value(*cond);
+                self.branch(cond, then, &[], other);
+            }
+            TerminatorKind::Window { offset, len, ok, short } => {
+                let (shown, start) = self.window(*offset, *len);
+                self.branch(shown, ok, &[start], short);
+            }
+            TerminatorKind::Find { state, key, found, absent } => {
+                self.look_up(*state, key, false, found, absent);
+            }
+            TerminatorKind::Slot { state, key, found, full } => self.look_up(*state, key, true, found, full),
+            TerminatorKind::Return(value) => {
+                let value = self.value(*value);
+                let class = match self.filter.result {
+                    FilterResult::Bool => self.builder.ins().uextend(I32, value),
+                    FilterResult::Classes(_) => self.builder.ins().ireduce(I32, value),
+                };
+                self.builder.ins().jump(self.burst.latch, &[class.into()]);
+            }
+        }
+    }
+
+    fn branch(&mut self, cond: ir::Value, then: &BlockCall, token: &[ir::Value], other: &BlockCall) {
+        let (then_args, other_args) = (self.args(then, token), self.args(other, &[]));
+        let (then, other) = (self.blocks[then.block.index()], self.blocks[other.block.index()]);
+        self.builder.ins().brif(cond, then, &then_args, other, &other_args);
+    }
+
+    fn args(&mut self, call: &BlockCall, token: &[ir::Value]) -> Vec<BlockArg> {
+        let mut args: Vec<BlockArg> = token.iter().map(|&value| value.into()).collect();
+        for arg in &call.args {
+            if let Some(&Entry { value, generation }) = self.entries.get(arg) {
+                args.push(self.builder.use_var(value).into());
+                args.extend(generation.map(BlockArg::from));
+            } else {
+                args.push(self.value(*arg).into());
+            }
+        }
+        args
+    }
+
+    /// Whether a window is in the packet, and where it starts.
+    fn window(&mut self, offset: Value, len: u32) -> (ir::Value, ir::Value) {
+        let range = self.ranges.at(self.place, offset);
+        let at = self.value(offset);
+        let end = self.builder.ins().iadd_imm_s(at, i64::from(len));
+        let mut shown = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, self.burst.len);
+        if range.max > u64::MAX - u64::from(len) {
+            // The sum may wrap.
+            let whole = self.builder.ins().icmp(IntCC::UnsignedLessThan, at, end);
+            shown = self.builder.ins().band(shown, whole);
+        }
+        let start = self.builder.ins().iadd(self.burst.data, at);
+        (shown, start)
+    }
+
+    fn look_up(&mut self, state: State, key: &[Value], make: bool, found: &BlockCall, absent: &BlockCall) {
+        if self.has_generations(state) {
+            let (value, generation) = self.look_up_hash(state, key, make);
+            self.branch(value, found, &[value, generation], absent);
+        } else {
+            let (there, value) = self.look_up_array(state, key[0]);
+            self.branch(there, found, &[value], absent);
+        }
+    }
+
+    fn look_up_hash(&mut self, state: State, key: &[Value], make: bool) -> (ir::Value, ir::Value) {
+        let slot = self.key(state, key);
+        let map = self.burst.table(&mut self.builder, CTX_MAPS, state.index());
+        let key = self.builder.ins().stack_addr(I64, slot, 0);
+        let call = if make {
+            let now = self.burst.now(&mut self.builder);
+            self.call(Helper::Slot, &[map, key, now])
+        } else {
+            self.call(Helper::Find, &[map, key])
+        };
+        let &[value, generation] = self.builder.inst_results(call) else {
+            unreachable!("look-ups return two words");
+        };
+        (value, generation)
+    }
+
+    /// Puts the parts of a key on the stack, zero-padded to whole words.
+    fn key(&mut self, state: State, key: &[Value]) -> ir::StackSlot {
+        let decl = &self.module.states[state.index()];
+        let layout = decl.key_layout();
+        let size = layout.size.next_multiple_of(8);
+        let slot =
+            self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3));
+        let covered: u32 = decl.key.iter().map(|part| part.width.bytes()).sum();
+        if covered != size {
+            let zero = self.int(0);
+            for word in 0..size / 8 {
+                self.builder.ins().stack_store(I64, zero, slot, word as i32 * 8);
+            }
+        }
+        for ((&value, part), &offset) in key.iter().zip(&decl.key).zip(&layout.offsets) {
+            let value = self.narrow(value, part.width);
+            self.builder.ins().stack_store(I64, value, slot, offset as i32);
+        }
+        slot
+    }
+
+    fn look_up_array(&mut self, state: State, key: Value) -> (ir::Value, ir::Value) {
+        let decl = &self.module.states[state.index()];
+        let (width, capacity) = (decl.key[0].width, decl.capacity);
+        let stride = oko_state::array_stride(decl.entry_layout().size);
+        let index = self.value(key);
+        let index = if width == Width::W64 {
+            index
+        } else {
+            let mask = self.int(width.max());
+            self.builder.ins().band(index, mask)
+        };
+        let capacity = self.int(u64::from(capacity));
+        let there = self.builder.ins().icmp(IntCC::UnsignedLessThan, index, capacity);
+        let first = self.burst.table(&mut self.builder, CTX_VALUES, state.index());
+        let offset = self.builder.ins().imul_imm_s(index, stride as i64);
+        (there, self.builder.ins().iadd(first, offset))
+    }
+
+    /// The low bits of an int.
+    fn narrow(&mut self, value: Value, width: Width) -> ir::Value {
+        let value = self.value(value);
+        if width == Width::W64 { value } else { self.builder.ins().ireduce(type_of(width), value) }
+    }
+}
+
+/// The Cranelift type of a scalar in memory.
+fn type_of(width: Width) -> Type {
+    match width {
+        Width::W8 => I8,
+        Width::W16 => ir::types::I16,
+        Width::W32 => I32,
+        Width::W64 => I64,
+    }
+}

@@ -1,0 +1,69 @@
+//! Operations on ints and bools.
+
+use cranelift_codegen::ir::InstBuilder;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self};
+use oko_ir::{BinaryOp, BoolOp, CompareOp, Value};
+
+use super::Translator;
+
+impl Translator<'_, '_> {
+    pub(super) fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> ir::Value {
+        let (x, y) = (self.value(a), self.value(b));
+        match op {
+            BinaryOp::Add => self.builder.ins().iadd(x, y),
+            BinaryOp::Sub => self.builder.ins().isub(x, y),
+            BinaryOp::Mul => self.builder.ins().imul(x, y),
+            BinaryOp::UDiv | BinaryOp::URem => self.divide(op, x, y, self.ranges.at(self.place, b).min > 0),
+            BinaryOp::And => self.builder.ins().band(x, y),
+            BinaryOp::Or => self.builder.ins().bor(x, y),
+            BinaryOp::Xor => self.builder.ins().bxor(x, y),
+            // Cranelift takes shift amounts modulo the width too.
+            BinaryOp::Shl => self.builder.ins().ishl(x, y),
+            BinaryOp::UShr => self.builder.ins().ushr(x, y),
+            BinaryOp::SShr => self.builder.ins().sshr(x, y),
+            BinaryOp::UMin => self.builder.ins().umin(x, y),
+            BinaryOp::UMax => self.builder.ins().umax(x, y),
+        }
+    }
+
+    fn divide(&mut self, op: BinaryOp, x: ir::Value, y: ir::Value, nonzero: bool) -> ir::Value {
+        let quotient = op == BinaryOp::UDiv;
+        let mut divide = |y| {
+            let ins = self.builder.ins();
+            if quotient { ins.udiv(x, y) } else { ins.urem(x, y) }
+        };
+        if nonzero {
+            return divide(y);
+        }
+        let (zero, one) = (self.int(0), self.int(1));
+        let by_zero = self.builder.ins().icmp(IntCC::Equal, y, zero);
+        let divisor = self.builder.ins().select(by_zero, one, y);
+        let ins = self.builder.ins();
+        let result = if quotient { ins.udiv(x, divisor) } else { ins.urem(x, divisor) };
+        self.builder.ins().select(by_zero, if quotient { zero } else { x }, result)
+    }
+
+    pub(super) fn compare(&mut self, op: CompareOp, a: Value, b: Value) -> ir::Value {
+        let (x, y) = (self.value(a), self.value(b));
+        let condition = match op {
+            CompareOp::Eq => IntCC::Equal,
+            CompareOp::Ne => IntCC::NotEqual,
+            CompareOp::ULt => IntCC::UnsignedLessThan,
+            CompareOp::ULe => IntCC::UnsignedLessThanOrEqual,
+            CompareOp::SLt => IntCC::SignedLessThan,
+            CompareOp::SLe => IntCC::SignedLessThanOrEqual,
+        };
+        self.builder.ins().icmp(condition, x, y)
+    }
+
+    pub(super) fn boolean(&mut self, op: BoolOp, a: Value, b: Value) -> ir::Value {
+        let (x, y) = (self.value(a), self.value(b));
+        let ins = self.builder.ins();
+        match op {
+            BoolOp::And => ins.band(x, y),
+            BoolOp::Or => ins.bor(x, y),
+            BoolOp::Xor => ins.bxor(x, y),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Entries: locking, fields, unlocking. See `oko_state` for lock words and generations.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind};
+use oko_ir::layout::{EXPIRES_OFFSET, HEADER_SIZE, LOCK_OFFSET, WRITTEN_OFFSET};
+use oko_ir::{Field, StateDecl, Type as IrType, Unlock, Value, Width};
+
+use super::{Entry, Translator, type_of};
+use crate::helpers::Helper;
+
+/// Where the generation of a place is, from its value.
+const GENERATION_OFFSET: i32 = -8;
+/// Bytes before the value of the ghost: room for a generation.
+const GHOST_HEADER: u32 = 8;
+
+impl Translator<'_, '_> {
+    fn decl_of(&self, entry: Value) -> &StateDecl {
+        match self.filter.values[entry.index()] {
+            IrType::Entry(state) => &self.module.states[state.index()],
+            other => unreachable!("the verifier has shown that {entry} is an entry, not {other:?}"),
+        }
+    }
+
+    fn pointer(&mut self, entry: Value) -> ir::Value {
+        self.builder.use_var(self.entries[&entry].value)
+    }
+
+    /// Locks an entry; gives whether it is live and zeroes its fields if not.
+    pub(super) fn lock(&mut self, entry: Value) -> ir::Value {
+        let Entry { value: variable, generation } = self.entries[&entry];
+        let pointer = self.builder.use_var(variable);
+        let taken = self.builder.create_block();
+        self.take_lock(pointer, taken);
+        self.builder.switch_to_block(taken);
+        if let Some(generation) = generation {
+            self.check_generation(variable, pointer, generation);
+        }
+
+        let pointer = self.builder.use_var(variable);
+        let expires = self.builder.ins().load(I64, entry_memory(), pointer, EXPIRES_OFFSET as i32);
+        let now = self.burst.now(&mut self.builder);
+        let live = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, expires, now);
+        let (dead, locked) = (self.builder.create_block(), self.builder.create_block());
+        self.builder.ins().brif(live, locked, &[], dead, &[]);
+        self.builder.switch_to_block(dead);
+        let zero = self.int(0);
+        for offset in (HEADER_SIZE..self.decl_of(entry).entry_layout().size).step_by(8) {
+            self.builder.ins().store(entry_memory(), zero, pointer, offset as i32);
+        }
+        self.builder.ins().jump(locked, &[]);
+        self.builder.switch_to_block(locked);
+        live
+    }
+
+    /// Makes the lock word odd, waiting if it is so already, and goes on at `taken`.
+    fn take_lock(&mut self, pointer: ir::Value, taken: ir::Block) {
+        let wait = self.builder.create_block();
+        self.builder.set_cold_block(wait);
+        let seen = self.builder.ins().load(I32, entry_memory(), pointer, LOCK_OFFSET as i32);
+        let even = self.builder.ins().band_imm_s(seen, -2);
+        let odd = self.builder.ins().bor_imm_u(seen, 1);
+        let old = self.builder.ins().atomic_cas(entry_memory(), pointer, even, odd);
+        let free = self.builder.ins().icmp(IntCC::Equal, old, even);
+        self.builder.ins().brif(free, taken, &[], wait, &[]);
+        self.builder.switch_to_block(wait);
+        self.call(Helper::Lock, &[pointer]);
+        self.builder.ins().jump(taken, &[]);
+    }
+
+    /// If the locked place belongs to another key by now: gives the lock back and makes the ghost the entry, dead.
+    fn check_generation(
+        &mut self,
+        variable: cranelift_frontend::Variable,
+        pointer: ir::Value,
+        generation: ir::Value,
+    ) {
+        let (gone, here) = (self.builder.create_block(), self.builder.create_block());
+        self.builder.set_cold_block(gone);
+        let present = self.builder.ins().uload32(entry_memory(), pointer, GENERATION_OFFSET);
+        let same = self.builder.ins().icmp(IntCC::Equal, present, generation);
+        self.builder.ins().brif(same, here, &[], gone, &[]);
+        self.builder.switch_to_block(gone);
+        self.release(pointer);
+        let ghost = self.ghost();
+        let ghost = self.builder.ins().stack_addr(I64, ghost, GHOST_HEADER as i32);
+        let zero = self.int(0);
+        self.builder.ins().store(entry_memory(), zero, ghost, LOCK_OFFSET as i32);
+        self.builder.ins().store(entry_memory(), zero, ghost, EXPIRES_OFFSET as i32);
+        self.builder.def_var(variable, ghost);
+        self.builder.ins().jump(here, &[]);
+        self.builder.switch_to_block(here);
+    }
+
+    /// Memory like an entry of any state of the module.
+    fn ghost(&mut self) -> ir::StackSlot {
+        let sizes = self.module.states.iter().map(|state| state.entry_layout().size);
+        let size = GHOST_HEADER + sizes.max().unwrap_or(HEADER_SIZE);
+        let builder = &mut self.builder;
+        *self.ghost.get_or_insert_with(|| {
+            builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3))
+        })
+    }
+
+    pub(super) fn get(&mut self, entry: Value, field: Field) -> ir::Value {
+        let (offset, width) = self.place_of(entry, field);
+        let pointer = self.pointer(entry);
+        let loaded = self.builder.ins().load(type_of(width), entry_memory(), pointer, offset);
+        if width == Width::W64 { loaded } else { self.builder.ins().uextend(I64, loaded) }
+    }
+
+    pub(super) fn set(&mut self, entry: Value, field: Field, value: Value) {
+        let (offset, width) = self.place_of(entry, field);
+        let pointer = self.pointer(entry);
+        let value = self.narrow(value, width);
+        self.builder.ins().store(entry_memory(), value, pointer, offset);
+    }
+
+    fn place_of(&self, entry: Value, field: Field) -> (i32, Width) {
+        let decl = self.decl_of(entry);
+        (decl.entry_layout().offsets[field.index()] as i32, decl.fields[field.index()].width)
+    }
+
+    pub(super) fn unlock(&mut self, entry: Value, how: Unlock) {
+        let pointer = self.pointer(entry);
+        match how {
+            Unlock::Keep => {}
+            Unlock::Touch(expires) => {
+                let (expires, now) = (self.value(expires), self.burst.now(&mut self.builder));
+                self.builder.ins().store(entry_memory(), expires, pointer, EXPIRES_OFFSET as i32);
+                self.builder.ins().store(entry_memory(), now, pointer, WRITTEN_OFFSET as i32);
+            }
+            Unlock::Clear => {
+                let zero = self.int(0);
+                self.builder.ins().store(entry_memory(), zero, pointer, EXPIRES_OFFSET as i32);
+            }
+        }
+        self.release(pointer);
+    }
+
+    /// Adds one to a lock word that is held.
+    fn release(&mut self, pointer: ir::Value) {
+        let held = self.builder.ins().load(I32, entry_memory(), pointer, LOCK_OFFSET as i32);
+        let free = self.builder.ins().iadd_imm_s(held, 1);
+        if cfg!(target_arch = "x86_64") {
+            // A plain store releases on this machine; Cranelift's atomic store is sequentially consistent and waits.
+            self.builder.ins().store(entry_memory(), free, pointer, LOCK_OFFSET as i32);
+        } else {
+            self.builder.ins().atomic_store(entry_memory(), free, pointer);
+        }
+    }
+}
+
+/// Values of maps.
+fn entry_memory() -> MemFlagsData {
+    MemFlagsData::trusted()
+}
