@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use oko_bpf_backend::{Clock, NOW, Options, Registers, compile, object};
+use oko_bpf_backend::{Clock, NOW_VARIABLE, Options, Registers, compile, object};
 use oko_ir::interp::{EntryDump, Packet, Store, run};
 use oko_ir::testing::generate::{self, Arrival};
 use oko_ir::testing::script::{self, Step};
@@ -77,7 +77,7 @@ fn compare(checked: &Checked, registers: Registers, arrivals: &[Arrival]) -> Res
         let mut bytes = arrival.bytes.clone();
         bytes.resize(bytes.len().max(MIN_PACKET), 0x5a);
         last = arrival.now;
-        loaded.set_variable(NOW, last).map_err(|error| error.to_string())?;
+        loaded.set_variable(NOW_VARIABLE, last).map_err(|error| error.to_string())?;
         for (index, filter) in module.filters.iter().enumerate() {
             let expected =
                 run(checked, index, &mut store, Packet::whole(&bytes, IN_PORT), last).unwrap().class;
@@ -165,7 +165,7 @@ fn run_script(name: &str, checked: &Checked, script: &[script::Line]) -> usize {
                 let index = module.filters.iter().position(|f| f.name == *filter).unwrap();
                 let expected =
                     run(checked, index, &mut store, Packet::whole(&bytes, IN_PORT), *now).unwrap().class;
-                loaded.set_variable(NOW, *now).unwrap();
+                loaded.set_variable(NOW_VARIABLE, *now).unwrap();
                 let found = loaded.run(filter, &bytes).unwrap();
                 assert_eq!(found, expected + 1, "{name}:{}", line.number);
                 ran += 1;

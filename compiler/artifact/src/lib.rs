@@ -14,3 +14,10 @@ pub const IR_SECTION: &str = ".oko.ir";
 pub const SCHEMA_SECTION: &str = ".oko.schema";
 /// The section with the [`Cert`] as JSON.
 pub const CERT_SECTION: &str = ".oko.cert";
+
+/// The array of spin locks for the entries of LRU hash maps, in which Linux allows none: an entry's lock is chosen by a hash of its key.
+pub const LOCKS_MAP: &str = "oko_locks";
+/// The variable of `.data` that stands for the clock, in objects made for tests.
+pub const NOW_VARIABLE: &str = "oko_now";
+/// The constant of `.rodata` that new entries are made of.
+pub const ZERO_VARIABLE: &str = "oko_zero";

@@ -18,7 +18,7 @@
 //! - A key is built at the top of the frame, gaps zeroed. A new entry is `oko_zero` of `.rodata`, inserted unless one is
 //!   there (`BPF_NOEXIST`), then looked up.
 //! - Entries are locked by the `struct bpf_spin_lock` that they start with. Linux allows none in an LRU hash map, so for
-//!   [`EvictOldest`](oko_ir::WhenFull::EvictOldest) the lock is an element of the array [`LOCKS`], chosen by a hash of the key.
+//!   [`EvictOldest`](oko_ir::WhenFull::EvictOldest) the lock is an element of the array [`LOCKS_MAP`], chosen by a hash of the key.
 //! - `now` is read once, on the ways that need it, before the first of them.
 
 mod alloc;
@@ -38,7 +38,8 @@ use oko_ir::Checked;
 
 pub use error::BackendError;
 pub use listing::listing;
-pub use maps::{LOCKS, NOW, ZERO, data_variables};
+pub use maps::data_variables;
+pub use oko_artifact::{LOCKS_MAP, NOW_VARIABLE, ZERO_VARIABLE};
 
 /// How to compile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +66,7 @@ pub enum Clock {
     /// From helper 5, `bpf_ktime_get_ns`.
     #[default]
     Helper,
-    /// From the variable [`NOW`] in `.data`, which whoever runs the program sets: for tests against a recorded clock.
+    /// From the variable [`NOW_VARIABLE`] in `.data`, which whoever runs the program sets: for tests against a recorded clock.
     Injected,
 }
 
@@ -83,7 +84,7 @@ pub struct Compiled {
 pub struct CompiledFilter {
     /// Its name, the symbol.
     pub name: String,
-    /// The instructions. Map `i` is state `i`; behind the states come [`LOCKS`] if there is any LRU hash, then `.data` and `.rodata` if
+    /// The instructions. Map `i` is state `i`; behind the states come [`LOCKS_MAP`] if there is any LRU hash, then `.data` and `.rodata` if
     /// they are not empty.
     pub insns: Vec<Insn>,
     /// Where the instructions come from, ascending by slot; the texts of the lines are empty.

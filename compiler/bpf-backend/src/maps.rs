@@ -1,6 +1,7 @@
 //! What a module's states, params and the code's own needs are in an object: maps and variables, with the numbers by which
 //! instructions refer to them.
 
+use oko_artifact::{LOCKS_MAP as LOCKS, NOW_VARIABLE as NOW, ZERO_VARIABLE as ZERO};
 use oko_bpf::isa::{Imm64, Size};
 use oko_bpf::object::write::{MapSpec, Member, MemberKind, Struct, VariableSpec};
 use oko_bpf::program::MapKind;
@@ -10,12 +11,6 @@ use oko_ir::{Filter, Module, Op, Param, State, StateDecl, StateKind, TerminatorK
 use crate::error::BackendError;
 use crate::{Clock, Options};
 
-/// The array of spin locks for the entries of LRU hash maps.
-pub const LOCKS: &str = "oko_locks";
-/// The variable of `.data` that [`Clock::Injected`] reads.
-pub const NOW: &str = "oko_now";
-/// The constant of `.rodata` that new entries are made of.
-pub const ZERO: &str = "oko_zero";
 /// How many locks there are: 2 to the power of this.
 pub(crate) const LOCK_BITS: u32 = 10;
 
@@ -178,7 +173,7 @@ pub(crate) fn map_specs(module: &Module) -> Vec<MapSpec> {
     specs
 }
 
-/// The variables of `.data`: each param as a `u64` in host byte order, then [`NOW`] if it is wanted.
+/// The variables of `.data`: each param as a `u64` in host byte order, then `oko_now` if it is wanted.
 pub fn data_variables(module: &Module, options: Options) -> Vec<VariableSpec> {
     let now = (options.clock == Clock::Injected).then_some((NOW, 1));
     let params = module.params.iter().map(|param| (param.name.as_str(), param.default));
@@ -192,7 +187,7 @@ pub fn data_variables(module: &Module, options: Options) -> Vec<VariableSpec> {
         .collect()
 }
 
-/// The constants of `.rodata`: [`ZERO`], as large as the largest entry that a filter makes.
+/// The constants of `.rodata`: `oko_zero`, as large as the largest entry that a filter makes.
 pub(crate) fn rodata_variables(module: &Module) -> Vec<VariableSpec> {
     let made =
         module.filters.iter().flat_map(|filter| &filter.blocks).filter_map(|block| match block.term.kind {

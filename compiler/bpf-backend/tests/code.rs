@@ -7,7 +7,8 @@ use oko_bpf::object::read;
 use oko_bpf::program::MapKind;
 use oko_bpf::verifier;
 use oko_bpf_backend::{
-    BackendError, Clock, Compiled, LOCKS, NOW, Options, Registers, ZERO, compile, listing, object,
+    BackendError, Clock, Compiled, LOCKS_MAP, NOW_VARIABLE, Options, Registers, ZERO_VARIABLE, compile,
+    listing, object,
 };
 use oko_ir::testing::generate;
 use oko_ir::{Checked, text, verify};
@@ -95,7 +96,7 @@ fn an_object_holds_what_its_users_look_for() {
             ("servers", MapKind::LruHash, 8, 40, 1024, None),
             ("open", MapKind::Hash, 2, 32, 16, Some(0)),
             ("ports", MapKind::Array, 4, 24, 65536, Some(0)),
-            (LOCKS, MapKind::Array, 4, 4, 1024, Some(0)),
+            (LOCKS_MAP, MapKind::Array, 4, 4, 1024, Some(0)),
             (".data", MapKind::Array, 4, 16, 1, None),
             (".rodata", MapKind::Array, 4, 40, 1, None),
         ]
@@ -105,7 +106,7 @@ fn an_object_holds_what_its_users_look_for() {
         .iter()
         .map(|variable| (variable.name.as_str(), variable.map, variable.offset))
         .collect();
-    assert_eq!(variables, [("excess", 4, 0), (NOW, 4, 8), (ZERO, 5, 0)]);
+    assert_eq!(variables, [("excess", 4, 0), (NOW_VARIABLE, 4, 8), (ZERO_VARIABLE, 5, 0)]);
     assert_eq!(file.maps[4].data.as_ref().unwrap().init[..8], 10u64.to_le_bytes());
     assert_eq!(file.program_sections, ["xdp", "xdp"]);
     for (program, given) in file.programs.iter().zip(&compiled.programs) {
@@ -132,7 +133,7 @@ fn the_helper_is_asked_for_the_time_once_and_only_on_the_way_that_needs_it() {
 
 #[test]
 fn our_own_names_are_refused() {
-    for name in [LOCKS, NOW, ZERO] {
+    for name in [LOCKS_MAP, NOW_VARIABLE, ZERO_VARIABLE] {
         let text = FLOOD.replace("excess", name);
         let error = compile(&checked(&text), Options::default()).unwrap_err();
         assert_eq!(error, BackendError::ReservedName { name: name.into() });

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use oko_artifact::schema::FORMAT;
 use oko_artifact::{
-    CERT_SECTION, Cert, FilterSchema, IR_SECTION, ParamSchema, SCHEMA_SECTION, Schema, StateSchema,
+    CERT_SECTION, Cert, FilterSchema, IR_SECTION, LOCKS_MAP, ParamSchema, SCHEMA_SECTION, Schema, StateSchema,
 };
 use oko_bpf::object::{self, ObjectFile};
 use oko_bpf::program::{MapDef, MapKind, Program};
@@ -235,7 +235,9 @@ fn state_plans(module: &Module, maps: &[MapDef]) -> Result<Vec<StatePlan>, LoadE
                 same(|| format!("{part} of state `{name}`"), &ir, &bpf)?;
             }
             let lock = map.lock_offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
-            same(|| format!("place of the lock of state `{name}`"), "0", lock.as_str())?;
+            // Linux allows no lock in an LRU hash map: those of its entries are in the array LOCKS_MAP.
+            let expected = if map.kind == MapKind::LruHash { "none" } else { "0" };
+            same(|| format!("place of the lock of state `{name}`"), expected, lock.as_str())?;
         } else {
             return Err(LoadError::Mismatch {
                 what: format!("state `{}`", decl.name),
@@ -251,6 +253,10 @@ fn state_plans(module: &Module, maps: &[MapDef]) -> Result<Vec<StatePlan>, LoadE
     for (index, map) in maps.iter().enumerate() {
         if map.data.is_some() {
             plans.push(plain_state(index, map));
+        } else if map.name == LOCKS_MAP {
+            // The code's own business, like variables.
+            let variables = Some(vec![0; map.value_size as usize]);
+            plans.push(StatePlan { variables, ..plain_state(index, map) });
         } else if !module.states.iter().any(|decl| decl.name == map.name) {
             return Err(LoadError::Mismatch {
                 what: format!("map `{}`", map.name),
