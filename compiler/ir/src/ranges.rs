@@ -480,3 +480,120 @@ fn binary(op: BinaryOp, a: Range, b: Range) -> Range {
         BinaryOp::UMax => Range { min: a.min.max(b.min), max: a.max.max(b.max) },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where something changes.
+    const POINTS: [u64; 14] = [
+        0,
+        1,
+        2,
+        3,
+        8,
+        62,
+        63,
+        64,
+        u32::MAX as u64,
+        1 << 32,
+        i64::MAX as u64,
+        1 << 63,
+        u64::MAX - 1,
+        u64::MAX,
+    ];
+
+    fn ranges() -> Vec<Range> {
+        let from = |min| POINTS.into_iter().filter(move |max| min <= *max).map(move |max| Range { min, max });
+        POINTS.into_iter().flat_map(from).collect()
+    }
+
+    fn points(range: Range) -> impl Iterator<Item = u64> {
+        POINTS.into_iter().filter(move |point| range.contains(*point))
+    }
+
+    #[test]
+    fn results_are_within_the_range_of_the_operation() {
+        for a in ranges() {
+            for b in ranges() {
+                for &op in BinaryOp::ALL {
+                    let range = binary(op, a, b);
+                    for x in points(a) {
+                        for y in points(b) {
+                            let result = op.eval(x, y);
+                            assert!(
+                                range.contains(result),
+                                "{op} {x}, {y} is {result}; {a:?}, {b:?} give {range:?}"
+                            );
+                        }
+                    }
+                }
+                for &op in CompareOp::ALL {
+                    if let Some(known) = compare(op, a, b) {
+                        let all = points(a).all(|x| points(b).all(|y| op.eval(x, y) == known));
+                        assert!(all, "{op} of {a:?}, {b:?} is not always {known}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Not only right but also as narrow as intervals can be, where that is easy.
+    #[test]
+    fn ranges_are_narrow() {
+        let range = |min, max| Range { min, max };
+        let table = [
+            (BinaryOp::Add, range(1, 5), range(10, 20), range(11, 25)),
+            (BinaryOp::Add, range(u64::MAX - 1, u64::MAX), range(2, 3), range(0, 2)),
+            (BinaryOp::Sub, range(10, 20), range(1, 5), range(5, 19)),
+            (BinaryOp::Mul, range(2, 3), range(4, 5), range(8, 15)),
+            (BinaryOp::UDiv, range(10, 20), range(2, 5), range(2, 10)),
+            (BinaryOp::UDiv, range(10, 20), range(0, 5), range(0, 20)),
+            (BinaryOp::URem, range(10, 20), range(3, 7), range(0, 6)),
+            (BinaryOp::URem, range(10, 20), range(0, 7), range(0, 20)),
+            (BinaryOp::And, range(0, 0xffff), range(15, 15), range(0, 15)),
+            (BinaryOp::Or, range(4, 5), range(1, 2), range(4, 7)),
+            (BinaryOp::Shl, range(0, 15), range(2, 2), range(0, 60)),
+            (BinaryOp::UShr, range(16, 255), range(4, 4), range(1, 15)),
+            (BinaryOp::UMin, range(3, 100), range(7, 9), range(3, 9)),
+            (BinaryOp::UMax, range(3, 100), range(7, 9), range(7, 100)),
+        ];
+        for (op, a, b, expected) in table {
+            assert_eq!(binary(op, a, b), expected, "{op} of {a:?}, {b:?}");
+        }
+    }
+
+    /// Behind a branch the range is exactly that of the values with which one can get there.
+    #[test]
+    fn branches_tell_what_they_can() {
+        let bounds = [(0, 5), (2, 9), (5, 5), (0, 0), (3, 4), (9, 12)];
+        for &op in CompareOp::ALL {
+            for (a_min, a_max) in bounds {
+                for (b_min, b_max) in bounds {
+                    let text = format!(
+                        "oko.ir 1
+                        param p0 a: {a_min} to {a_max}, default {a_min}
+                        param p1 b: {b_min} to {b_max}, default {b_min}
+                        filter f -> bool {{
+                        block0: v0 = param p0 v1 = param p1 v2 = {op} v0, v1 branch v2, block1, block2
+                        block1: return v2
+                        block2: return v2 }}"
+                    );
+                    let module = crate::text::read(&text).expect("the text is a module");
+                    let ranges = Ranges::of(&module, &module.filters[0]);
+                    for (block, holds) in [(Block(1), true), (Block(2), false)] {
+                        let pairs = || (a_min..=a_max).flat_map(|a| (b_min..=b_max).map(move |b| [a, b]));
+                        let possible: Vec<_> = pairs().filter(|[a, b]| op.eval(*a, *b) == holds).collect();
+                        for (value, index) in [(Value(0), 0), (Value(1), 1)] {
+                            let all =
+                                possible.iter().map(|pair| Range::exactly(pair[index])).reduce(Range::join);
+                            if let Some(expected) = all {
+                                assert_eq!(ranges.at(block, value), expected, "{value} in {block} of {text}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -61,3 +61,15 @@ fn names_come_back_whatever_they_contain() {
     let module = oko_ir::Module { files: vec![name.to_owned(), String::new()], ..oko_ir::Module::default() };
     assert_eq!(read(&module.to_string()), Ok(module));
 }
+
+#[test]
+fn the_example_of_the_documentation_prints_as_it_is() {
+    let source = include_str!("../src/text/mod.rs");
+    let (_, example) = source.split_once("//! ```text\n").expect("there is an example");
+    let (example, _) = example.split_once("//! ```").expect("the example ends");
+    let example: String =
+        example.lines().map(|line| format!("{}\n", line.get(4..).unwrap_or_default())).collect();
+    let module = read(&example).expect("the example is a module");
+    assert_eq!(module.to_string(), example);
+    assert!(oko_ir::verify(module).is_ok(), "the example verifies");
+}

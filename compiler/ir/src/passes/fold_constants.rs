@@ -149,3 +149,32 @@ fn simpler_binary(op: BinaryOp, (a, a_range): (Value, Range), (b, b_range): (Val
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operand_stands_for_the_result_only_if_it_always_is() {
+        const POINTS: [u64; 12] = [0, 1, 2, 7, 8, 15, 63, 64, 128, 255, u64::MAX - 1, u64::MAX];
+        let ranges = POINTS.iter().flat_map(|&min| POINTS.iter().map(move |&max| Range { min, max }));
+        let ranges: Vec<_> = ranges.filter(|range| range.min <= range.max).collect();
+        let points = |range: Range| POINTS.into_iter().filter(move |point| range.contains(*point));
+        let mut found = 0;
+        for &op in BinaryOp::ALL {
+            for &a in &ranges {
+                for &b in &ranges {
+                    let Some(same) = simpler_binary(op, (Value(0), a), (Value(1), b)) else { continue };
+                    found += 1;
+                    for x in points(a) {
+                        for y in points(b) {
+                            let operand = if same == Value(0) { x } else { y };
+                            assert_eq!(op.eval(x, y), operand, "{op} {x}, {y} of {a:?}, {b:?}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(found > 1000, "something is found");
+    }
+}
