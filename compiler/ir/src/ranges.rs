@@ -288,7 +288,8 @@ impl Walk<'_> {
             Op::Now => Range { min: 1, max: u64::MAX },
             Op::Param(param) => {
                 let decl = &self.module.params[param.index()];
-                Range { min: decl.min, max: decl.max }
+                // The verifier comes here also when a declaration is wrong.
+                Range { min: decl.min.min(decl.max), max: decl.max.max(decl.min) }
             }
             Op::Get(entry, field) => match self.filter.values[entry.index()] {
                 Type::Entry(state) => {

@@ -93,3 +93,31 @@ fn a_long_line_is_read_in_time() {
         assert_eq!(verify(module).expect_err("there are too many files")[0].problem, problem);
     });
 }
+
+/// The list of errors is full before the second filter, which must be judged all the same.
+#[test]
+fn a_filter_behind_many_errors_is_not_taken_for_right() {
+    let mut text =
+        "oko.ir 1 state m0 s: array, capacity 1, key(a: u8), fields() filter f -> bool { block0: ".to_owned();
+    for value in 0..MAX_ERRORS {
+        write!(text, "v{value} = not v{} ", value + 1).expect("a string takes everything");
+    }
+    text.push_str(
+        "return v0 }
+        filter g -> classes 2 { block0: v0 = get v0, f7 v1 = param p9 v2 = load.be8 v77, 3 find m8(v1), block1(v2), block1
+        block1(v3: int): unlock.keep v4294967295 return v3 }",
+    );
+    let errors = verify(text::read(&text).expect("the text is a module")).expect_err("nothing is right");
+    assert_eq!(errors.len(), MAX_ERRORS);
+}
+
+/// The analysis of ranges meets a range that is none.
+#[test]
+fn a_wrong_param_range_is_one_error() {
+    let text = "oko.ir 1 param p0 a: 5 to 0, default 5 filter f -> classes 9 { block0:
+        v0 = pkt.len v1 = param p0 v2 = urem v0, v1 v3 = udiv v0, v1 v4 = shl v0, v1 v5 = sub v0, v1
+        v6 = const 8 v7 = umin v2, v6 return v7 }";
+    let errors = verify(text::read(text).expect("the text is a module")).expect_err("the param is wrong");
+    let [error] = errors.as_slice() else { panic!("one error, not {errors:?}") };
+    assert_eq!(error.problem, Problem::BadParamRange { min: 5, default: 5, max: 0 });
+}

@@ -51,7 +51,7 @@ pub(super) fn check(module: &Module, errors: &mut Errors) -> bool {
         errors.push(whole, Problem::TooMany { what: "bytes of state", limit: MAX_STATE_BYTES, found: bytes });
     }
     for (index, filter) in module.filters.iter().enumerate() {
-        errors.filter = Some((index, filter.name.chars().take(MAX_NAME).collect()));
+        errors.enter(index, filter);
         symbol(errors, whole, "filter", &filter.name, &mut names);
         fits &= check_filter_sizes(filter, errors);
         errors.filter = None;

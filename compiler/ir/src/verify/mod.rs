@@ -35,7 +35,7 @@
 //! 12. An entry is not locked after a later `slot` of the same state if that is a hash table: the slot may have taken its memory for
 //!     another key. An entry that was passed to a block is as old as the value that was passed.
 //!
-//! If 4 to 7 fail for a filter, 9 to 12 are not looked at, because they would make no sense.
+//! If 4 to 8 fail for a filter, 9 to 12 are not looked at, because they would make no sense.
 
 mod declarations;
 mod error;
@@ -46,7 +46,7 @@ pub use error::{Expected, Place, Problem, VerifyError};
 
 use crate::cfg::Cfg;
 use crate::entities::Block;
-use crate::limits::MAX_ERRORS;
+use crate::limits::{MAX_ERRORS, MAX_NAME};
 use crate::module::{Filter, FilterResult, Module, TerminatorKind};
 use crate::ranges::Ranges;
 
@@ -91,10 +91,10 @@ fn check(module: &Module) -> Vec<VerifyError> {
 }
 
 fn check_filter(module: &Module, index: usize, filter: &Filter, errors: &mut Errors) {
-    let before = errors.list.len();
-    errors.filter = Some((index, filter.name.clone()));
+    let before = errors.count;
+    errors.enter(index, filter);
     if let Some(cfg) = structure::check(module, filter, errors)
-        && errors.list.len() == before
+        && errors.count == before
     {
         locks::check(module, filter, &cfg, errors);
         check_classes(module, filter, &cfg, errors);
@@ -122,11 +122,19 @@ fn check_classes(module: &Module, filter: &Filter, cfg: &Cfg, errors: &mut Error
 #[derive(Default)]
 struct Errors {
     list: Vec<VerifyError>,
+    /// How many there are, also those that the list has no room for.
+    count: usize,
     filter: Option<(usize, String)>,
 }
 
 impl Errors {
+    /// What follows is about this filter. Its name may be of any length.
+    fn enter(&mut self, index: usize, filter: &Filter) {
+        self.filter = Some((index, filter.name.chars().take(MAX_NAME).collect()));
+    }
+
     fn push(&mut self, place: Place, problem: Problem) {
+        self.count += 1;
         if self.list.len() < MAX_ERRORS {
             self.list.push(VerifyError { filter: self.filter.clone(), place, problem });
         }
