@@ -166,7 +166,7 @@ fn refusal(program: &Program, slot: usize, reason: Reason, path: &[usize]) -> Ve
         slot,
         insn: program.insns.get(slot).map(ToString::to_string).unwrap_or_default(),
         source_line: program.line_of(slot).cloned(),
+        path: path::relevant(program, path, &reason),
         reason,
-        path: path::relevant(program, path),
     }
 }

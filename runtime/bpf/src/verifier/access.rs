@@ -71,10 +71,10 @@ impl Explorer<'_> {
                 *used = (*used).max((-from) as u32).next_multiple_of(8);
                 Ok(Found::Stack { frame, from, to })
             }
-            Target::Packet { fixed, range, .. } => {
-                let at = fixed + off;
-                if from < 0 || at + i64::from(bytes) > i64::from(range) {
-                    return Err(Reason::PacketBounds { off: shown(), bytes, proven: i64::from(range) - at });
+            Target::Packet { id, fixed } => {
+                let left = i64::from(state.proofs.get(id)) - (fixed + off);
+                if from < 0 || i64::from(bytes) > left {
+                    return Err(Reason::PacketBounds { off: shown(), bytes, proven: left.max(0) });
                 }
                 if intent == Intent::Write { Err(Reason::PacketWrite) } else { Ok(Found::Packet) }
             }
@@ -116,7 +116,7 @@ impl Explorer<'_> {
 
     pub(crate) fn load(
         &mut self,
-        state: &mut State,
+        state: &State,
         pc: usize,
         size: Size,
         signed: bool,
@@ -130,7 +130,7 @@ impl Explorer<'_> {
             Found::Context(_) if signed => {
                 Err(Reason::ContextField { off: "(sign-extended)".to_owned(), bytes: 4 })
             }
-            Found::Context(field) => Ok(self.context_field(state, field)),
+            Found::Context(field) => Ok(self.context_field(field)),
             Found::Stack { frame, from, to } => {
                 self.aligned(state, base, off, size)?;
                 let stack = &state.frames[frame].stack;
@@ -145,13 +145,10 @@ impl Explorer<'_> {
         }
     }
 
-    fn context_field(&mut self, state: &mut State, field: CtxField) -> Value {
+    fn context_field(&mut self, field: CtxField) -> Value {
         match field {
             // Metadata before the packet does not exist here, so both point to the packet's start.
-            CtxField::Data | CtxField::DataMeta => {
-                let range = state.proven(Id::NONE);
-                Value::pointer(Target::Packet { id: Id::NONE, fixed: 0, range })
-            }
+            CtxField::Data | CtxField::DataMeta => Value::pointer(Target::Packet { id: Id::NONE, fixed: 0 }),
             CtxField::DataEnd => Value::pointer(Target::PacketEnd),
             CtxField::IngressIfindex | CtxField::RxQueueIndex => self.number(Scalar::of_size(Size::W, false)),
         }

@@ -116,7 +116,7 @@ pub enum Reason {
     FramePointerWritten,
     #[error("{reg} is {found}; {what} works on numbers only")]
     PointerArithmetic { reg: Reg, found: String, what: &'static str },
-    #[error("the result points {found} bytes from the start of its object, beyond -2^29..=2^33")]
+    #[error("the result's distance from the start of its object ({found}) may be beyond -2^29..=2^33")]
     PointerOffset { found: String },
     #[error("{left} is compared with {right}")]
     PointerComparison { left: String, right: String },

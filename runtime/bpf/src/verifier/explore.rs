@@ -18,7 +18,7 @@ use super::{
     cfg::Graph,
     error::Reason,
     state::{Frame, State},
-    value::{Id, Target, Value},
+    value::{Id, Proofs, Target, Value},
 };
 use crate::{
     isa::Reg,
@@ -99,7 +99,8 @@ impl<'p> Explorer<'p> {
     pub(crate) fn run(&mut self) -> Result<(), Failure> {
         let mut entry = Frame::new(0, 0);
         entry.regs[Reg::R1.index()] = Value::pointer(Target::Context);
-        let state = State { pc: 0, frames: vec![entry], held: None, trail: NO_STEP };
+        let state =
+            State { pc: 0, frames: vec![entry], held: None, proofs: Proofs::default(), trail: NO_STEP };
         self.enqueue(state);
         while let Some((_, states)) = self.queue.pop_first() {
             self.queued_bytes -= states.iter().map(State::footprint).sum::<usize>();
@@ -151,6 +152,7 @@ impl<'p> Explorer<'p> {
                 *value = Value::Unwritten;
             }
         }
+        state.forget_proofs();
         let calls = state.frames.iter().skip(1).map(|frame| self.graph.order[frame.call_site]);
         let key = calls.chain([self.graph.order[state.pc]]).collect();
         self.queued_bytes += state.footprint();

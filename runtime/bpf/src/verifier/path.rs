@@ -2,11 +2,11 @@
 //!
 //! From the registers that the failing instruction reads, the path is followed backwards; an instruction that wrote one
 //! of them matters, and so does what it read in turn. Loads from the stack lead to the store they read. Conditional jumps
-//! matter if they tested such a register. It does not follow map values or the packet.
+//! matter if they tested such a register, or all of them if the packet may be too short. It does not follow map values.
 
 use super::{
     cfg::{successors, uses},
-    error::PathStep,
+    error::{PathStep, Reason},
 };
 use crate::{
     isa::{Insn, Reg},
@@ -17,12 +17,14 @@ use crate::{
 const SHOWN: usize = 16;
 
 /// The relevant steps before the last slot of `path`.
-pub(crate) fn relevant(program: &Program, path: &[usize]) -> Vec<PathStep> {
+pub(crate) fn relevant(program: &Program, path: &[usize], reason: &Reason) -> Vec<PathStep> {
     let Some((&failing, before)) = path.split_last() else { return Vec::new() };
     let insns = &program.insns;
     let mut wanted = uses(&insns[failing]).0;
     let mut slots: Vec<i16> = load_slot(&insns[failing]).into_iter().collect();
     let mut steps = Vec::new();
+    // What is known of the packet's length comes from comparisons of other registers.
+    let all_branches = matches!(reason, Reason::PacketBounds { .. });
     // The registers of callers and callees are different ones; at a call the slice keeps to the arguments.
     let mut next = failing;
     for &pc in before.iter().rev() {
@@ -33,7 +35,7 @@ pub(crate) fn relevant(program: &Program, path: &[usize]) -> Vec<PathStep> {
             _ => None,
         };
         let branches = matches!(insn, Insn::Branch { .. });
-        if writes & wanted != 0 || stored.is_some() || branches && reads & wanted != 0 {
+        if writes & wanted != 0 || stored.is_some() || branches && (all_branches || reads & wanted != 0) {
             if let Some(off) = stored {
                 slots.retain(|slot| *slot != off);
             }

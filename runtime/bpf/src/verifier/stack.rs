@@ -193,7 +193,7 @@ impl Stack {
     }
 
     /// Whether everything that is safe with this frame is safe with `special`.
-    pub(crate) fn covers(&self, special: &Stack, renaming: &mut Renaming) -> bool {
+    pub(crate) fn covers(&self, special: &Stack, renaming: &mut Renaming<'_>) -> bool {
         self.slots.iter().enumerate().all(|(index, general)| {
             let special = special.slot(index);
             match (general, &special) {

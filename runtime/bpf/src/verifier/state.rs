@@ -6,7 +6,7 @@
 use super::{
     scalar::Scalar,
     stack::Stack,
-    value::{Id, Merging, Pointer, Renaming, Target, Value, covers, join},
+    value::{Id, Merging, Pointer, Proofs, Renaming, Target, Value, covers, join},
 };
 use crate::{isa::Reg, program::MapId};
 
@@ -42,6 +42,8 @@ pub(crate) struct State {
     /// The running function's frame is the last one; there is always one.
     pub(crate) frames: Vec<Frame>,
     pub(crate) held: Option<Held>,
+    /// What comparisons with `data_end` have shown.
+    pub(crate) proofs: Proofs,
     /// The last step that led here, in the explorer's trail.
     pub(crate) trail: u32,
 }
@@ -105,26 +107,25 @@ impl State {
         Some(())
     }
 
-    /// Records that `bytes` bytes from the variable part `id` are in the packet.
-    pub(crate) fn prove_packet(&mut self, id: Id, bytes: u32) {
+    /// Forgets proofs that nothing can refer to any more.
+    pub(crate) fn forget_proofs(&mut self) {
+        if self.proofs.is_empty() {
+            return;
+        }
+        let mut ids = Vec::new();
+        let mut packet = false;
         for value in self.values_mut() {
-            if let Value::Pointer(Pointer { target: Target::Packet { id: own, range, .. }, .. }) = value
-                && *own == id
-            {
-                *range = bytes.max(*range);
+            match value {
+                Value::Scalar { id, .. } => ids.push(*id),
+                Value::Pointer(Pointer { target: Target::Packet { id, .. }, .. }) => {
+                    ids.push(*id);
+                    packet = true;
+                }
+                Value::Pointer(Pointer { target: Target::Context, .. }) => packet = true,
+                _ => {}
             }
         }
-    }
-
-    /// The bytes from the variable part `id` that are known to be in the packet.
-    pub(crate) fn proven(&mut self, id: Id) -> u32 {
-        let proven = self.values_mut().map(|value| match value {
-            Value::Pointer(Pointer { target: Target::Packet { id: own, range, .. }, .. }) if *own == id => {
-                *range
-            }
-            _ => 0,
-        });
-        proven.max().unwrap_or(0)
+        self.proofs.retain(|id| packet && (id == Id::NONE || ids.contains(&id)));
     }
 
     /// Records whether the result of a lookup is null.
@@ -155,7 +156,7 @@ impl State {
         if !self.comparable(special) {
             return false;
         }
-        let mut renaming = Renaming::default();
+        let mut renaming = Renaming::new(&self.proofs, &special.proofs);
         let locks = match (self.held, special.held) {
             (Some(a), Some(b)) => {
                 (a.lookup == Id::NONE) == (b.lookup == Id::NONE) && renaming.ids(a.lookup, b.lookup)
@@ -163,6 +164,7 @@ impl State {
             _ => true,
         };
         locks
+            && self.proofs.get(Id::NONE) <= special.proofs.get(Id::NONE)
             && self.frames.iter().zip(&special.frames).all(|(a, b)| {
                 a.regs.iter().zip(&b.regs).all(|(a, b)| covers(a, b, &mut renaming))
                     && a.stack.covers(&b.stack, &mut renaming)
@@ -171,7 +173,7 @@ impl State {
 
     /// A state that covers both, which must be [`State::comparable`].
     pub(crate) fn join(&self, other: &State, counter: &mut u32) -> State {
-        let mut merging = Merging::new(counter);
+        let mut merging = Merging::new(counter, &self.proofs, &other.proofs);
         let held = match (self.held, other.held) {
             (Some(a), Some(b)) => {
                 let lookup = if a.lookup == b.lookup { a.lookup } else { merging.ids(a.lookup, b.lookup) };
@@ -185,12 +187,14 @@ impl State {
             regs: std::array::from_fn(|index| join(&a.regs[index], &b.regs[index], &mut merging)),
             stack: a.stack.join(&b.stack, &mut merging),
         });
-        State { pc: self.pc, held, frames: frames.collect(), trail: self.trail }
+        let frames = frames.collect();
+        State { pc: self.pc, held, frames, proofs: merging.proven, trail: self.trail }
     }
 
     /// What must agree for a merge to lose no kind of value.
     pub(crate) fn shape(&self) -> Vec<u32> {
-        let mut shape = Vec::new();
+        // The proven length counts too: merging would lose it.
+        let mut shape = vec![self.proofs.get(Id::NONE)];
         for frame in &self.frames {
             shape.extend(frame.regs.iter().map(kind));
             shape.extend(frame.stack.shape());
@@ -216,10 +220,8 @@ pub(crate) fn kind(value: &Value) -> u32 {
             Target::Context => 3,
             Target::PacketEnd => 4,
             Target::Frame(frame) => 0x1000 + frame as u32,
-            // The proven length and the distance count as part of the kind: merging would lose them.
-            Target::Packet { range, fixed, .. } => {
-                0x10_0000 + (range.wrapping_mul(31).wrapping_add(fixed as u32) & 0xf_ffff)
-            }
+            // The distance counts as part of the kind: merging would lose it.
+            Target::Packet { fixed, .. } => 0x10_0000 + (fixed as u32 & 0xf_ffff),
             Target::Map(map) => 0x1000_0000 + map.0,
             Target::MapValue { map, .. } => 0x2000_0000 + map.0,
             Target::MapValueOrNull { map, .. } => 0x3000_0000 + map.0,

@@ -124,7 +124,7 @@ impl Explorer<'_> {
         if (map as usize) < maps { Ok(MapId(map)) } else { Err(Reason::NoSuchMap { map, maps }) }
     }
 
-    fn alu(&mut self, state: &mut State, width: Width, op: AluOp, dst: Reg, src: Operand) -> Checked<Value> {
+    fn alu(&mut self, state: &State, width: Width, op: AluOp, dst: Reg, src: Operand) -> Checked<Value> {
         let right = operand(state, src)?;
         if op == AluOp::Mov {
             return match right {
@@ -144,12 +144,12 @@ impl Explorer<'_> {
             (Value::Pointer(pointer), Value::Scalar { range, id })
                 if width == Width::W64 && matches!(op, AluOp::Add | AluOp::Sub) =>
             {
-                self.moved(state, dst, pointer, op, range, id)
+                self.moved(dst, pointer, op, range, id)
             }
             (Value::Scalar { range, id }, Value::Pointer(pointer))
                 if width == Width::W64 && op == AluOp::Add =>
             {
-                self.moved(state, dst, pointer, op, range, id)
+                self.moved(dst, pointer, op, range, id)
             }
             (Value::Pointer(a), Value::Pointer(b)) if width == Width::W64 && op == AluOp::Sub => {
                 self.distance(dst, a, b)
@@ -160,27 +160,19 @@ impl Explorer<'_> {
     }
 
     /// `pointer ± number`.
-    fn moved(
-        &mut self,
-        state: &mut State,
-        reg: Reg,
-        pointer: Pointer,
-        op: AluOp,
-        by: Scalar,
-        id: Id,
-    ) -> Checked<Value> {
+    fn moved(&mut self, reg: Reg, pointer: Pointer, op: AluOp, by: Scalar, id: Id) -> Checked<Value> {
         let off = arithmetic::alu(Width::W64, op, &pointer.off, &by);
         let target = match pointer.target {
             Target::Context | Target::Frame(_) | Target::MapValue { .. } => pointer.target,
-            Target::Packet { id: variable, fixed, range } => match by.as_constant() {
+            Target::Packet { id: variable, fixed } => match by.as_constant() {
                 Some(by) => {
                     let fixed = semantics::alu(Width::W64, op, fixed.cast_unsigned(), by).cast_signed();
-                    Target::Packet { id: variable, fixed, range }
+                    Target::Packet { id: variable, fixed }
                 }
                 None => {
                     let named = variable == Id::NONE && op == AluOp::Add && id != Id::NONE;
                     let id = if named { id } else { self.mint() };
-                    Target::Packet { id, fixed, range: state.proven(id) }
+                    Target::Packet { id, fixed }
                 }
             },
             Target::PacketEnd | Target::Map(_) | Target::MapValueOrNull { .. } => {
@@ -277,10 +269,10 @@ fn assume(
         }
         (Value::Pointer(a), Value::Pointer(b)) if width == Width::W64 && cond != Cond::Set => {
             match (a.target, b.target) {
-                (Target::Packet { id, fixed, .. }, Target::PacketEnd) => {
+                (Target::Packet { id, fixed }, Target::PacketEnd) => {
                     prove(state, id, fixed, cond, taken);
                 }
-                (Target::PacketEnd, Target::Packet { id, fixed, .. }) => {
+                (Target::PacketEnd, Target::Packet { id, fixed }) => {
                     prove(state, id, fixed, mirrored(cond), taken);
                 }
                 (Target::Packet { .. }, Target::Packet { .. }) | (Target::PacketEnd, Target::PacketEnd) => {}
@@ -300,7 +292,7 @@ fn prove(state: &mut State, id: Id, fixed: i64, cond: Cond, taken: bool) {
         _ => return,
     };
     if bytes > 0 {
-        state.prove_packet(id, u32::try_from(bytes).unwrap_or(u32::MAX));
+        state.proofs.add(id, u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 }
 

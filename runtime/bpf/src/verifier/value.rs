@@ -6,8 +6,8 @@
 //!   constants need none, and a number without one is linked to no other.
 //! - A pointer's `off` is its distance in bytes from the start of its region (of a stack frame: from the frame pointer).
 //!   It stays within [`MIN_OFFSET`]`..=`[`MAX_OFFSET`], so addresses never wrap.
-//! - A packet pointer is `data + variable + fixed`, where `id` names the variable part (0: there is none). `range` bytes
-//!   from `data + variable` are proven to be in the packet; all pointers with this id share that proof.
+//! - A packet pointer is `data + variable + fixed`, where `id` names the variable part (0: there is none). How many bytes
+//!   from `data + variable` are proven to be in the packet is kept by that id ([`Proofs`]).
 
 use std::fmt;
 
@@ -36,7 +36,6 @@ pub(crate) enum Target {
     Packet {
         id: Id,
         fixed: i64,
-        range: u32,
     },
     PacketEnd,
     Map(MapId),
@@ -120,14 +119,48 @@ enum Counterpart {
     Number(u64),
 }
 
-/// A function from the ids of one state to what stands for them in another one: what is equal in the first is equal in
-/// the second.
-#[derive(Default)]
-pub(crate) struct Renaming {
-    pairs: Vec<(Id, Counterpart)>,
+/// For each variable part of packet pointers the bytes from `data + variable` that are known to be in the packet.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Proofs {
+    proven: Vec<(Id, u32)>,
 }
 
-impl Renaming {
+impl Proofs {
+    pub(crate) fn get(&self, id: Id) -> u32 {
+        self.proven.iter().find(|(known, _)| *known == id).map_or(0, |(_, bytes)| *bytes)
+    }
+
+    /// Raises the proven length.
+    pub(crate) fn add(&mut self, id: Id, bytes: u32) {
+        match self.proven.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, known)) => *known = bytes.max(*known),
+            None if bytes > 0 => self.proven.push((id, bytes)),
+            None => {}
+        }
+    }
+
+    /// Keeps only what is said of these ids.
+    pub(crate) fn retain(&mut self, keep: impl Fn(Id) -> bool) {
+        self.proven.retain(|(id, _)| keep(*id));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.proven.is_empty()
+    }
+}
+
+/// A function from the ids of one state to what stands for them in another one: what is equal in the first is equal in
+/// the second, and what is proven in the first is proven in the second.
+pub(crate) struct Renaming<'p> {
+    pairs: Vec<(Id, Counterpart)>,
+    proofs: (&'p Proofs, &'p Proofs),
+}
+
+impl<'p> Renaming<'p> {
+    pub(crate) fn new(general: &'p Proofs, special: &'p Proofs) -> Renaming<'p> {
+        Renaming { pairs: Vec::new(), proofs: (general, special) }
+    }
+
     fn bind(&mut self, from: Id, to: Counterpart) -> bool {
         if from == Id::NONE {
             return true;
@@ -147,18 +180,26 @@ impl Renaming {
     pub(crate) fn ids(&mut self, from: Id, to: Id) -> bool {
         self.bind(from, Counterpart::Id(to))
     }
+
+    /// A number in place of one: later it may be added to the packet pointer, and bring its proof along.
+    fn numbers(&mut self, from: Id, to: Id, range: &Scalar) -> bool {
+        if from == Id::NONE {
+            return true;
+        }
+        let (counterpart, proven) = match range.as_constant() {
+            Some(number) => (Counterpart::Number(number), 0),
+            None => (Counterpart::Id(to), self.proofs.1.get(to)),
+        };
+        self.proofs.0.get(from) <= proven && self.bind(from, counterpart)
+    }
 }
 
 /// Whether everything that is safe with `general` is safe with `special`.
-pub(crate) fn covers(general: &Value, special: &Value, renaming: &mut Renaming) -> bool {
+pub(crate) fn covers(general: &Value, special: &Value, renaming: &mut Renaming<'_>) -> bool {
     match (general, special) {
         (Value::Unwritten | Value::Conflict, _) => true,
         (Value::Scalar { range: a, id: from }, Value::Scalar { range: b, id: to }) => {
-            let to = match b.as_constant() {
-                Some(number) => Counterpart::Number(number),
-                None => Counterpart::Id(*to),
-            };
-            a.includes(b) && renaming.bind(*from, to)
+            a.includes(b) && renaming.numbers(*from, *to, b)
         }
         (Value::Pointer(a), Value::Pointer(b)) => {
             a.off.includes(&b.off) && target_covers(a.target, b.target, &b.off, renaming)
@@ -167,21 +208,14 @@ pub(crate) fn covers(general: &Value, special: &Value, renaming: &mut Renaming) 
     }
 }
 
-fn target_covers(a: Target, b: Target, off: &Scalar, renaming: &mut Renaming) -> bool {
+fn target_covers(a: Target, b: Target, off: &Scalar, renaming: &mut Renaming<'_>) -> bool {
     match (a, b) {
-        (
-            Target::Packet { id: from, fixed: a, range: proven },
-            Target::Packet { id: to, fixed: b, range: at_hand },
-        ) => {
-            // A constant offset stands for a constant variable part, as that of a number with the same id does.
-            let to = match (to, off.as_constant()) {
-                (Id::NONE, _) => Counterpart::Number(0),
-                (_, Some(off)) => Counterpart::Number(off.wrapping_sub(b.cast_unsigned())),
-                (to, None) => Counterpart::Id(to),
-            };
+        (Target::Packet { id: from, fixed: a }, Target::Packet { id: to, fixed: b }) => {
+            let proven = renaming.proofs.0.get(from) <= renaming.proofs.1.get(to);
+            let to = variable_part(to, b, off);
             let same_base =
                 if from == Id::NONE { to == Counterpart::Number(0) } else { renaming.bind(from, to) };
-            a == b && proven <= at_hand && same_base
+            a == b && proven && same_base
         }
         (Target::MapValue { map: a, lookup: from }, Target::MapValue { map: b, lookup: to })
         | (Target::MapValueOrNull { map: a, lookup: from }, Target::MapValueOrNull { map: b, lookup: to }) => {
@@ -191,23 +225,41 @@ fn target_covers(a: Target, b: Target, off: &Scalar, renaming: &mut Renaming) ->
     }
 }
 
+/// The variable part of a packet pointer; a constant one counts as a number with the same id does.
+fn variable_part(id: Id, fixed: i64, off: &Scalar) -> Counterpart {
+    match (id, off.as_constant()) {
+        (Id::NONE, _) => Counterpart::Number(0),
+        (_, Some(off)) => Counterpart::Number(off.wrapping_sub(fixed.cast_unsigned())),
+        (id, None) => Counterpart::Id(id),
+    }
+}
+
 /// Gives the ids of a merged state: the same pair of ids gets the same new one.
 pub(crate) struct Merging<'c> {
     pairs: Vec<((Counterpart, Counterpart), Id)>,
     counter: &'c mut u32,
+    proofs: (&'c Proofs, &'c Proofs),
+    /// What is proven of the new ids.
+    pub(crate) proven: Proofs,
 }
 
 impl<'c> Merging<'c> {
-    pub(crate) fn new(counter: &'c mut u32) -> Merging<'c> {
-        Merging { pairs: Vec::new(), counter }
+    pub(crate) fn new(counter: &'c mut u32, a: &'c Proofs, b: &'c Proofs) -> Merging<'c> {
+        let mut proven = Proofs::default();
+        proven.add(Id::NONE, a.get(Id::NONE).min(b.get(Id::NONE)));
+        Merging { pairs: Vec::new(), counter, proofs: (a, b), proven }
+    }
+
+    fn mint(&mut self) -> Id {
+        *self.counter += 1;
+        Id(*self.counter)
     }
 
     fn merge(&mut self, a: Counterpart, b: Counterpart) -> Id {
         if let Some((_, id)) = self.pairs.iter().find(|(pair, _)| *pair == (a, b)) {
             return *id;
         }
-        *self.counter += 1;
-        let id = Id(*self.counter);
+        let id = self.mint();
         self.pairs.push(((a, b), id));
         id
     }
@@ -241,21 +293,22 @@ pub(crate) fn join(a: &Value, b: &Value, merging: &mut Merging<'_>) -> Value {
 
 fn join_targets(a: &Pointer, b: &Pointer, merging: &mut Merging<'_>) -> Option<Target> {
     match (a.target, b.target) {
-        (Target::Packet { id: x, fixed: i, range: m }, Target::Packet { id: y, fixed: j, range: n }) => {
-            let variable = |pointer: &Pointer, id: Id, fixed: i64| match (id, pointer.off.as_constant()) {
-                (Id::NONE, _) => Counterpart::Number(0),
-                (_, Some(off)) => Counterpart::Number(off.wrapping_sub(fixed.cast_unsigned())),
-                (id, None) => Counterpart::Id(id),
-            };
+        (Target::Packet { id: x, fixed: i }, Target::Packet { id: y, fixed: j }) => {
+            let (m, n) = (merging.proofs.0.get(x), merging.proofs.1.get(y));
             if i == j {
-                let (x, y) = (variable(a, x, i), variable(b, y, j));
-                let id = if x == y && x == Counterpart::Number(0) { Id::NONE } else { merging.merge(x, y) };
-                return Some(Target::Packet { id, fixed: i, range: m.min(n) });
+                let (x, y) = (variable_part(x, i, &a.off), variable_part(y, j, &b.off));
+                let none = x == Counterpart::Number(0) && y == Counterpart::Number(0);
+                let id = if none { Id::NONE } else { merging.merge(x, y) };
+                if id != Id::NONE {
+                    merging.proven.add(id, m.min(n));
+                }
+                return Some(Target::Packet { id, fixed: i });
             }
             // The distances differ: the whole offset becomes the variable part, with what is proven behind it.
-            let left = |range: u32, fixed: i64| u32::try_from(i64::from(range) - fixed).unwrap_or(0);
-            *merging.counter += 1;
-            Some(Target::Packet { id: Id(*merging.counter), fixed: 0, range: left(m, i).min(left(n, j)) })
+            let left = |bytes: u32, fixed: i64| u32::try_from(i64::from(bytes) - fixed).unwrap_or(0);
+            let id = merging.mint();
+            merging.proven.add(id, left(m, i).min(left(n, j)));
+            Some(Target::Packet { id, fixed: 0 })
         }
         (Target::MapValue { map, lookup: x }, Target::MapValue { map: other, lookup: y }) if map == other => {
             let lookup = if x == y { x } else { merging.ids(x, y) };

@@ -1,0 +1,114 @@
+//! Maps for tests: plain hash tables whose values stay where they are for the life of the environment.
+
+use std::{collections::HashMap, ptr::NonNull};
+
+use oko_bpf::{
+    interp::{Env, MapMemory},
+    program::{MapDef, MapId, MapKind},
+};
+
+/// Maps by number, and a clock that stands still.
+pub(crate) struct TestMaps {
+    defs: Vec<MapDef>,
+    tables: Vec<HashMap<Vec<u8>, usize>>,
+    /// All values ever made; a deleted one stays readable, as in the switch until the burst ends.
+    values: Vec<(*mut u64, usize)>,
+    pub(crate) now: u64,
+}
+
+impl TestMaps {
+    pub(crate) fn new(defs: &[MapDef]) -> TestMaps {
+        let tables = vec![HashMap::new(); defs.len()];
+        TestMaps { defs: defs.to_vec(), tables, values: Vec::new(), now: 1_000_000_007 }
+    }
+
+    fn memory(&self, value: usize, map: MapId) -> MapMemory {
+        let (base, _) = self.values[value];
+        let base = NonNull::new(base.cast()).expect("a box is not null");
+        // SAFETY: `base` is a leaked box of at least `value_size` bytes, freed when the environment is dropped; it is
+        // only accessed through such handles.
+        unsafe { MapMemory::new(base, self.defs[map.index()].value_size as usize) }
+    }
+
+    fn insert(&mut self, map: MapId, key: &[u8], bytes: &[u8]) {
+        let words = bytes.len().div_ceil(8).max(1);
+        let value = match self.tables[map.index()].get(key) {
+            Some(value) => *value,
+            None => {
+                self.values.push((Box::leak(vec![0u64; words].into_boxed_slice()).as_mut_ptr(), words));
+                self.tables[map.index()].insert(key.to_vec(), self.values.len() - 1);
+                self.values.len() - 1
+            }
+        };
+        let memory = self.memory(value, map);
+        let lock = self.defs[map.index()].lock_offset.map(|lock| lock as usize);
+        for (index, byte) in bytes.iter().enumerate() {
+            if lock.is_none_or(|lock| !(lock..lock + 4).contains(&index)) {
+                memory.store(index, oko_bpf::isa::Size::B, u64::from(*byte)).expect("inside");
+            }
+        }
+    }
+
+    /// All entries in the order of their keys.
+    #[allow(dead_code, reason = "each test uses its part")]
+    pub(crate) fn contents(&self) -> Vec<(usize, Vec<u8>, Vec<u8>)> {
+        let mut all = Vec::new();
+        for (map, table) in self.tables.iter().enumerate() {
+            for (key, value) in table {
+                let memory = self.memory(*value, MapId(map as u32));
+                let byte = |index| memory.load(index, oko_bpf::isa::Size::B).expect("inside") as u8;
+                all.push((map, key.clone(), (0..memory.len()).map(byte).collect()));
+            }
+        }
+        all.sort();
+        all
+    }
+}
+
+impl Drop for TestMaps {
+    fn drop(&mut self) {
+        for (base, words) in self.values.drain(..) {
+            // SAFETY: leaked in `insert` with this length, and dropped only here.
+            drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(base, words)) });
+        }
+    }
+}
+
+impl Env for TestMaps {
+    fn map_lookup(&mut self, map: MapId, key: &[u8]) -> Option<MapMemory> {
+        let def = self.defs[map.index()].clone();
+        if def.kind == MapKind::Array {
+            let index = u32::from_le_bytes(key.try_into().expect("the key of an array has 4 bytes"));
+            if index >= def.max_entries {
+                return None;
+            }
+            if !self.tables[map.index()].contains_key(key) {
+                let init = def.data.map_or(vec![0; def.value_size as usize], |data| data.init);
+                self.insert(map, key, &init);
+            }
+        }
+        let value = *self.tables[map.index()].get(key)?;
+        Some(self.memory(value, map))
+    }
+
+    fn map_update(&mut self, map: MapId, key: &[u8], value: &[u8], _flags: u64) -> i64 {
+        let def = &self.defs[map.index()];
+        let full = self.tables[map.index()].len() >= def.max_entries as usize;
+        if full && !self.tables[map.index()].contains_key(key) {
+            return -7;
+        }
+        self.insert(map, key, value);
+        0
+    }
+
+    fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64 {
+        match self.tables[map.index()].remove(key) {
+            Some(_) => 0,
+            None => -2,
+        }
+    }
+
+    fn ktime_ns(&mut self) -> u64 {
+        self.now
+    }
+}

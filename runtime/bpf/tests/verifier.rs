@@ -1,0 +1,236 @@
+//! Programs that the verifier accepts or refuses: `tests/verifier/*.cases`, one file for each subject.
+//!
+//! A case is `### what it shows`, then lines `map …`, `accept` or `refuse SLOT: part of the message`, optionally
+//! `steps N` (longest path), `stack N` (bytes), `run HEX = RESULT`, then instructions. What is accepted also runs on the
+//! interpreter with packets of several lengths and must not fault.
+
+#![allow(clippy::unwrap_used, reason = "a broken case file fails the test")]
+
+mod env;
+
+use std::{fs, path::Path};
+
+use env::TestMaps;
+use oko_bpf::{
+    asm,
+    interp::{Interpreter, Options, PacketMeta},
+    program::{DataSection, MapDef, MapKind, Program},
+    verifier::verify,
+};
+
+struct Case {
+    file: String,
+    title: String,
+    maps: Vec<MapDef>,
+    refusal: Option<(usize, String)>,
+    steps: Option<u64>,
+    stack: Option<u32>,
+    runs: Vec<(Vec<u8>, u64)>,
+    program: String,
+}
+
+fn cases(folder: &Path) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        for part in text.split("### ").skip(1) {
+            cases.push(case(&file, part));
+        }
+    }
+    cases.sort_by(|a, b| (&a.file, &a.title).cmp(&(&b.file, &b.title)));
+    cases
+}
+
+fn case(file: &str, text: &str) -> Case {
+    let (title, body) = text.split_once('\n').unwrap();
+    let mut case = Case {
+        file: file.to_owned(),
+        title: title.trim().to_owned(),
+        maps: Vec::new(),
+        refusal: None,
+        steps: None,
+        stack: None,
+        runs: Vec::new(),
+        program: String::new(),
+    };
+    let mut verdict = false;
+    for line in body.lines() {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "map" => case.maps.push(map(case.maps.len(), rest)),
+            "accept" => verdict = true,
+            "refuse" => {
+                let (slot, message) = rest.split_once(": ").unwrap();
+                case.refusal = Some((slot.parse().unwrap(), message.trim().to_owned()));
+                verdict = true;
+            }
+            "steps" => case.steps = Some(rest.trim().parse().unwrap()),
+            "stack" => case.stack = Some(rest.trim().parse().unwrap()),
+            "run" => {
+                let (hex, result) = rest.split_once('=').unwrap();
+                let bytes = hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap());
+                case.runs.push((bytes.collect(), result.trim().parse().unwrap()));
+            }
+            _ => {
+                case.program.push_str(line);
+                case.program.push('\n');
+            }
+        }
+    }
+    assert!(verdict, "{file}: `{title}` neither accepts nor refuses");
+    case
+}
+
+fn map(index: usize, text: &str) -> MapDef {
+    let mut def = MapDef {
+        name: format!("m{index}"),
+        kind: MapKind::Hash,
+        key_size: 4,
+        value_size: 8,
+        max_entries: 16,
+        lock_offset: None,
+        data: None,
+    };
+    let mut data = None;
+    for word in text.split_whitespace() {
+        let number = |text: &str| text.parse::<u32>().unwrap();
+        match word.split_once('=') {
+            None if word == "hash" => def.kind = MapKind::Hash,
+            None if word == "lru" => def.kind = MapKind::LruHash,
+            None if word == "array" => def.kind = MapKind::Array,
+            None if word == "data" || word == "rodata" => {
+                def.kind = MapKind::Array;
+                def.max_entries = 1;
+                data = Some(word == "rodata");
+            }
+            Some(("key", size)) => def.key_size = number(size),
+            Some(("value", size)) => def.value_size = number(size),
+            Some(("max", count)) => def.max_entries = number(count),
+            Some(("lock", offset)) => def.lock_offset = Some(number(offset)),
+            _ => panic!("unknown word {word} in a map"),
+        }
+    }
+    def.data = data.map(|readonly| DataSection { readonly, init: vec![0; def.value_size as usize] });
+    def
+}
+
+impl Case {
+    /// What is wrong with the verifier's answer, if anything.
+    fn fault(&self) -> Option<String> {
+        let insns = match asm::assemble(&self.program) {
+            Ok(insns) => insns,
+            Err(error) => return Some(format!("does not assemble: {error}")),
+        };
+        let program = Program { name: "test".to_owned(), insns, maps: self.maps.clone(), lines: Vec::new() };
+        match (verify(program), &self.refusal) {
+            (Ok(_), Some((_, message))) => Some(format!("accepted; expected: {message}")),
+            (Err(error), None) => Some(format!("refused: {error}")),
+            (Err(error), Some((slot, message))) => {
+                let right = error.slot == *slot && error.to_string().contains(message);
+                (!right).then(|| format!("expected {slot}: {message}\n  found {error}"))
+            }
+            (Ok(verified), None) => {
+                if self.steps.is_some_and(|steps| steps != verified.max_steps()) {
+                    return Some(format!("has {} steps on its longest path", verified.max_steps()));
+                }
+                if self.stack.is_some_and(|stack| stack != verified.max_stack()) {
+                    return Some(format!("takes {} bytes of stack", verified.max_stack()));
+                }
+                let mut maps = TestMaps::new(verified.maps());
+                let lengths = [0usize, 1, 13, 14, 20, 34, 54, 64, 1500].map(|len| vec![0x45; len]);
+                let packets = self.runs.iter().map(|(packet, result)| (packet.clone(), Some(*result)));
+                for (packet, result) in packets.chain(lengths.map(|packet| (packet, None))) {
+                    let interpreter = Interpreter::new(verified.program(), Options::default());
+                    match interpreter.run(&packet, PacketMeta::default(), &mut maps) {
+                        Err(fault) => return Some(format!("accepted, but faults: {fault}")),
+                        Ok(outcome) if result.is_some_and(|result| result != outcome.ret) => {
+                            return Some(format!("gives {} for {packet:02x?}", outcome.ret));
+                        }
+                        Ok(outcome) if outcome.steps > verified.max_steps() => {
+                            return Some(format!("takes {} steps", outcome.steps));
+                        }
+                        Ok(_) => {}
+                    }
+                }
+                None
+            }
+        }
+    }
+}
+
+#[test]
+fn every_case_is_judged_as_it_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verifier");
+    let cases = cases(&folder);
+    assert!(cases.len() > 100, "only {} cases found", cases.len());
+    let faults: Vec<String> = cases
+        .iter()
+        .filter_map(|case| Some(format!("{}: {}: {}", case.file, case.title, case.fault()?)))
+        .collect();
+    assert!(faults.is_empty(), "{} of {} cases:\n\n{}", faults.len(), cases.len(), faults.join("\n\n"));
+}
+
+/// `count` places where the path forks and meets again, each with another outcome in `r0`.
+fn diamonds(count: usize) -> String {
+    let mut text = String::from("ldxw %r6, [%r1+12]\nmov %r0, 0\n");
+    for index in 0..count {
+        text.push_str(&format!("mov %r7, %r6\nrsh %r7, {}\nand %r7, 1\n", index % 32));
+        text.push_str(&format!("jeq %r7, 0, l{index}\nadd %r0, {}\nl{index}:\n", 1u64 << (index % 30)));
+    }
+    text + "exit\n"
+}
+
+#[test]
+fn diamonds_in_a_row_take_linear_effort() {
+    let effort = |count: usize| {
+        let insns = asm::assemble(&diamonds(count)).unwrap();
+        verify(Program { insns, ..Program::default() }).unwrap().effort()
+    };
+    let (few, many) = (effort(22), effort(64));
+    assert!(many.steps < few.steps * 64 / 22 * 2, "{few:?} {many:?}");
+    assert!(many.steps < 64 * 5 * 16, "{many:?}");
+    assert!(effort(2000).steps < 2000 * 5 * 16);
+}
+
+#[test]
+fn diamonds_before_a_fault_do_not_hide_it() {
+    let text = diamonds(64).replace("exit\n", "ldxb %r0, [%r0+0]\nexit\n");
+    let insns = asm::assemble(&text).unwrap();
+    let error = verify(Program { insns, ..Program::default() }).unwrap_err();
+    assert!(error.to_string().contains("cannot be dereferenced"), "{error}");
+}
+
+#[test]
+fn twenty_thousand_instructions_verify() {
+    let text = "mov %r0, 0\n".to_owned() + &"add %r0, 3\n".repeat(19_998) + "exit\n";
+    let insns = asm::assemble(&text).unwrap();
+    let verified = verify(Program { insns, ..Program::default() }).unwrap();
+    assert_eq!(verified.max_steps(), 20_000);
+    let outcome = Interpreter::new(verified.program(), Options::default());
+    let outcome = outcome.run(&[], PacketMeta::default(), &mut TestMaps::new(&[])).unwrap();
+    assert_eq!(outcome.ret, 3 * 19_998);
+}
+
+#[test]
+fn a_program_that_is_too_long_is_refused() {
+    let text = "mov %r0, 0\n".repeat(1 << 16) + "exit\n";
+    let error = verify(Program { insns: asm::assemble(&text).unwrap(), ..Program::default() }).unwrap_err();
+    assert!(error.to_string().contains("65537 slots, the limit is 65536"), "{error}");
+}
+
+/// A chain of functions that each call the next one `fan` times: the effort is `fan` to the power of the depth.
+#[test]
+fn effort_that_explodes_ends_in_the_budget() {
+    let fan = 64;
+    let mut text = String::new();
+    for depth in 0..7 {
+        text.push_str(&format!("f{depth}:\n"));
+        text.push_str(&format!("call local f{}\n", depth + 1).repeat(fan));
+        text.push_str("mov %r0, 0\nexit\n");
+    }
+    text.push_str("f7: mov %r0, 0\nexit\n");
+    let error = verify(Program { insns: asm::assemble(&text).unwrap(), ..Program::default() }).unwrap_err();
+    assert!(error.to_string().contains("steps, its limit"), "{error}");
+}
