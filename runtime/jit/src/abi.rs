@@ -89,5 +89,4 @@ pub(crate) const CTX_NOW: i32 = offset_of!(Context, now) as i32;
 pub(crate) const CTX_PARAMS: i32 = offset_of!(Context, params) as i32;
 pub(crate) const CTX_MAPS: i32 = offset_of!(Context, maps) as i32;
 pub(crate) const CTX_VALUES: i32 = offset_of!(Context, values) as i32;
-#[allow(dead_code, reason = "BPF comes next")]
 pub(crate) const CTX_WORKER: i32 = offset_of!(Context, worker) as i32;

@@ -16,8 +16,6 @@ pub(crate) enum Helper {
     Slot,
     /// `lock(word)`, when it was not free
     Lock,
-    /// `unlock(word)`
-    Unlock,
     /// `lookup(map, key bytes) -> value`
     Lookup,
     /// `update(map, key bytes, value bytes, flags, now) -> 0 or negative errno`
@@ -27,22 +25,14 @@ pub(crate) enum Helper {
 }
 
 impl Helper {
-    pub(crate) const ALL: [Helper; 7] = [
-        Helper::Find,
-        Helper::Slot,
-        Helper::Lock,
-        Helper::Unlock,
-        Helper::Lookup,
-        Helper::Update,
-        Helper::Delete,
-    ];
+    pub(crate) const ALL: [Helper; 6] =
+        [Helper::Find, Helper::Slot, Helper::Lock, Helper::Lookup, Helper::Update, Helper::Delete];
 
     pub(crate) fn address(self) -> usize {
         match self {
             Helper::Find => find as *const () as usize,
             Helper::Slot => slot as *const () as usize,
             Helper::Lock => lock as *const () as usize,
-            Helper::Unlock => unlock as *const () as usize,
             Helper::Lookup => lookup as *const () as usize,
             Helper::Update => update as *const () as usize,
             Helper::Delete => delete as *const () as usize,
@@ -53,7 +43,7 @@ impl Helper {
         let (params, returns) = match self {
             Helper::Find => (2, 2),
             Helper::Slot => (3, 2),
-            Helper::Lock | Helper::Unlock => (1, 0),
+            Helper::Lock => (1, 0),
             Helper::Lookup | Helper::Delete => (2, 1),
             Helper::Update => (5, 1),
         };
@@ -88,14 +78,6 @@ unsafe extern "C" fn slot(map: *const Map, key: *const u64, now: u64) -> Found {
 unsafe extern "C" fn lock(word: *mut u32) {
     // SAFETY: the caller's promise.
     unsafe { oko_state::lock(word) }
-}
-
-/// # Safety
-///
-/// As of [`lock`], and it is held.
-unsafe extern "C" fn unlock(word: *mut u32) {
-    // SAFETY: the caller's promise.
-    unsafe { oko_state::unlock(word) }
 }
 
 /// # Safety

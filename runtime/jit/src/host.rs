@@ -64,7 +64,6 @@ pub(crate) fn import_helper(
     import(builder, UserExternalName::new(HELPERS, index as u32), signature, false)
 }
 
-#[allow(dead_code, reason = "BPF comes next")]
 /// Declares a function that is compiled together with this one.
 pub(crate) fn import_function(
     builder: &mut FunctionBuilder<'_>,

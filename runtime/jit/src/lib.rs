@@ -6,14 +6,18 @@
 //! goes when the last [`Code`] that lies in it does.
 
 pub mod abi;
+mod bpf;
+mod burst;
 mod code;
 mod error;
 mod helpers;
 mod host;
+mod locks;
 pub mod map_calls;
 mod memory;
 mod native;
 
+pub use bpf::{compile_bpf, compile_bpf_over_memory};
 pub use code::Code;
 pub use error::CompileError;
 pub use native::{clif, compile_ir};

@@ -26,9 +26,9 @@ use oko_ir::{
 };
 
 use crate::abi::{
-    CTX_MAPS, CTX_NOW, CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_SIZE,
-    PACKET_WIRE_LEN,
+    CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN,
 };
+use crate::burst::{Burst, Row, constant_memory};
 use crate::code::Code;
 use crate::error::CompileError;
 use crate::helpers::Helper;
@@ -65,6 +65,8 @@ fn translate(isa: &dyn TargetIsa, module: &Module, filter: usize) -> Result<Func
     let mut context = FunctionBuilderContext::new();
     let mut builder = FunctionBuilder::new(&mut function, &mut context);
     let burst = Burst::open(&mut builder);
+    let data = builder.ins().load(I64, constant_memory(), burst.row.packet, PACKET_DATA);
+    let captured = builder.ins().uload32(constant_memory(), burst.row.packet, PACKET_CAPTURED);
     let blocks = source.blocks.iter().map(|_| builder.create_block()).collect();
     let mut translator = Translator {
         builder,
@@ -72,7 +74,10 @@ fn translate(isa: &dyn TargetIsa, module: &Module, filter: usize) -> Result<Func
         module,
         filter: source,
         ranges: Ranges::of_with(module, source, &cfg),
-        burst,
+        row: burst.row,
+        latch: burst.latch,
+        data,
+        captured,
         blocks,
         values: HashMap::new(),
         entries: HashMap::new(),
@@ -80,95 +85,11 @@ fn translate(isa: &dyn TargetIsa, module: &Module, filter: usize) -> Result<Func
         place: Block(0),
     };
     translator.run(&cfg);
-    let Translator { mut builder, burst, .. } = translator;
+    let mut builder = translator.builder;
     burst.close(&mut builder);
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
     Ok(function)
-}
-
-/// The loop around a filter.
-pub(crate) struct Burst {
-    pub(crate) context: ir::Value,
-    head: ir::Block,
-    /// Takes the verdict, an `i32`.
-    pub(crate) latch: ir::Block,
-    packet: ir::Value,
-    verdict: ir::Value,
-    /// Where the body begins; the builder is here after [`Burst::open`].
-    pub(crate) data: ir::Value,
-    /// How many bytes are there.
-    pub(crate) len: ir::Value,
-}
-
-impl Burst {
-    /// Opens the loop; code goes to its body afterwards.
-    pub(crate) fn open(builder: &mut FunctionBuilder<'_>) -> Burst {
-        let entry = builder.create_block();
-        let head = builder.create_block();
-        let body = builder.create_block();
-        let exit = builder.create_block();
-        let latch = builder.create_block();
-        builder.append_block_params_for_function_params(entry);
-        builder.switch_to_block(entry);
-        let &[context, packets, count, verdicts] = builder.block_params(entry) else {
-            unreachable!("the signature of an entry has four parameters");
-        };
-        let bytes = builder.ins().imul_imm_s(count, PACKET_SIZE);
-        let end = builder.ins().iadd(packets, bytes);
-        builder.ins().jump(head, &[packets.into(), verdicts.into()]);
-
-        let packet = builder.append_block_param(head, I64);
-        let verdict = builder.append_block_param(head, I64);
-        builder.switch_to_block(head);
-        let done = builder.ins().icmp(IntCC::Equal, packet, end);
-        builder.ins().brif(done, exit, &[], body, &[]);
-
-        builder.switch_to_block(exit);
-        builder.ins().return_(&[]);
-
-        builder.append_block_param(latch, I32);
-        builder.switch_to_block(body);
-        let data = builder.ins().load(I64, constant_memory(), packet, PACKET_DATA);
-        let len = builder.ins().uload32(constant_memory(), packet, PACKET_CAPTURED);
-        Burst { context, head, latch, packet, verdict, data, len }
-    }
-
-    /// The packet's length on the wire.
-    pub(crate) fn wire_len(&self, builder: &mut FunctionBuilder<'_>) -> ir::Value {
-        builder.ins().uload32(constant_memory(), self.packet, PACKET_WIRE_LEN)
-    }
-
-    /// The port it came in by.
-    pub(crate) fn in_port(&self, builder: &mut FunctionBuilder<'_>) -> ir::Value {
-        builder.ins().uload32(constant_memory(), self.packet, PACKET_IN_PORT)
-    }
-
-    /// Writes the step to the next packet.
-    pub(crate) fn close(&self, builder: &mut FunctionBuilder<'_>) {
-        builder.switch_to_block(self.latch);
-        let class = builder.block_params(self.latch)[0];
-        builder.ins().store(MemFlagsData::trusted(), class, self.verdict, 0);
-        let packet = builder.ins().iadd_imm_s(self.packet, PACKET_SIZE);
-        let verdict = builder.ins().iadd_imm_s(self.verdict, 4);
-        builder.ins().jump(self.head, &[packet.into(), verdict.into()]);
-    }
-
-    /// A row of one of the context's tables.
-    pub(crate) fn table(&self, builder: &mut FunctionBuilder<'_>, table: i32, row: usize) -> ir::Value {
-        let base = builder.ins().load(I64, constant_memory(), self.context, table);
-        builder.ins().load(I64, constant_memory(), base, row as i32 * 8)
-    }
-
-    /// The instant.
-    pub(crate) fn now(&self, builder: &mut FunctionBuilder<'_>) -> ir::Value {
-        builder.ins().load(I64, constant_memory(), self.context, CTX_NOW)
-    }
-}
-
-/// Memory that nobody changes during a burst: contexts, packet descriptions.
-pub(crate) fn constant_memory() -> MemFlagsData {
-    MemFlagsData::trusted().with_readonly().with_can_move()
 }
 
 /// Bytes of packets: readable at any alignment, and nobody changes them during a burst.
@@ -191,7 +112,13 @@ struct Translator<'a, 'b> {
     module: &'a Module,
     filter: &'a Filter,
     ranges: Ranges,
-    burst: Burst,
+    row: Row,
+    /// Where the verdict goes.
+    latch: ir::Block,
+    /// The packet's bytes.
+    data: ir::Value,
+    /// How many bytes are there.
+    captured: ir::Value,
     blocks: Vec<ir::Block>,
     /// Ints, bools and windows.
     values: HashMap<Value, ir::Value>,
@@ -286,11 +213,11 @@ impl Translator<'_, '_> {
                 self.builder.ins().uextend(I64, a)
             }
             Op::Load(width, window, offset) => self.load(width, window, offset),
-            Op::PacketLen => self.burst.wire_len(&mut self.builder),
-            Op::InPort => self.burst.in_port(&mut self.builder),
-            Op::Now => self.burst.now(&mut self.builder),
+            Op::PacketLen => self.builder.ins().uload32(constant_memory(), self.row.packet, PACKET_WIRE_LEN),
+            Op::InPort => self.builder.ins().uload32(constant_memory(), self.row.packet, PACKET_IN_PORT),
+            Op::Now => self.row.now(&mut self.builder),
             Op::Param(param) => {
-                let params = self.builder.ins().load(I64, constant_memory(), self.burst.context, CTX_PARAMS);
+                let params = self.builder.ins().load(I64, constant_memory(), self.row.context, CTX_PARAMS);
                 // The control plane may change it at any time, so this load stays where it is.
                 self.builder.ins().load(I64, MemFlagsData::trusted(), params, param.0 as i32 * 8)
             }
@@ -339,7 +266,7 @@ impl Translator<'_, '_> {
                     FilterResult::Bool => self.builder.ins().uextend(I32, value),
                     FilterResult::Classes(_) => self.builder.ins().ireduce(I32, value),
                 };
-                self.builder.ins().jump(self.burst.latch, &[class.into()]);
+                self.builder.ins().jump(self.latch, &[class.into()]);
             }
         }
     }
@@ -368,13 +295,13 @@ impl Translator<'_, '_> {
         let range = self.ranges.at(self.place, offset);
         let at = self.value(offset);
         let end = self.builder.ins().iadd_imm_s(at, i64::from(len));
-        let mut shown = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, self.burst.len);
+        let mut shown = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, self.captured);
         if range.max > u64::MAX - u64::from(len) {
             // The sum may wrap.
             let whole = self.builder.ins().icmp(IntCC::UnsignedLessThan, at, end);
             shown = self.builder.ins().band(shown, whole);
         }
-        let start = self.builder.ins().iadd(self.burst.data, at);
+        let start = self.builder.ins().iadd(self.data, at);
         (shown, start)
     }
 
@@ -390,10 +317,10 @@ impl Translator<'_, '_> {
 
     fn look_up_hash(&mut self, state: State, key: &[Value], make: bool) -> (ir::Value, ir::Value) {
         let slot = self.key(state, key);
-        let map = self.burst.table(&mut self.builder, CTX_MAPS, state.index());
+        let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
         let key = self.builder.ins().stack_addr(I64, slot, 0);
         let call = if make {
-            let now = self.burst.now(&mut self.builder);
+            let now = self.row.now(&mut self.builder);
             self.call(Helper::Slot, &[map, key, now])
         } else {
             self.call(Helper::Find, &[map, key])
@@ -438,7 +365,7 @@ impl Translator<'_, '_> {
         };
         let capacity = self.int(u64::from(capacity));
         let there = self.builder.ins().icmp(IntCC::UnsignedLessThan, index, capacity);
-        let first = self.burst.table(&mut self.builder, CTX_VALUES, state.index());
+        let first = self.row.table(&mut self.builder, CTX_VALUES, state.index());
         let offset = self.builder.ins().imul_imm_s(index, stride as i64);
         (there, self.builder.ins().iadd(first, offset))
     }

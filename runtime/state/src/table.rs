@@ -346,8 +346,9 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Dead entries go before live ones, older ones before younger.
-    fn rank(&self) -> (bool, u64) {
-        (self.live, self.age)
+    /// Dead entries go before live ones, older ones before younger; of those written at one instant, the one at the lower
+    /// place, so that what happens does not depend on the seed of the hash.
+    fn rank(&self) -> (bool, u64, u32) {
+        (self.live, self.age, self.used.record)
     }
 }

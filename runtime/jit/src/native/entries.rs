@@ -1,13 +1,13 @@
 //! Entries: locking, fields, unlocking. See `oko_state` for lock words and generations.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind};
 use oko_ir::layout::{EXPIRES_OFFSET, HEADER_SIZE, LOCK_OFFSET, WRITTEN_OFFSET};
 use oko_ir::{Field, StateDecl, Type as IrType, Unlock, Value, Width};
 
 use super::{Entry, Translator, type_of};
-use crate::helpers::Helper;
+use crate::locks;
 
 /// Where the generation of a place is, from its value.
 const GENERATION_OFFSET: i32 = -8;
@@ -30,16 +30,14 @@ impl Translator<'_, '_> {
     pub(super) fn lock(&mut self, entry: Value) -> ir::Value {
         let Entry { value: variable, generation } = self.entries[&entry];
         let pointer = self.builder.use_var(variable);
-        let taken = self.builder.create_block();
-        self.take_lock(pointer, taken);
-        self.builder.switch_to_block(taken);
+        locks::take(&mut self.builder, self.convention, pointer);
         if let Some(generation) = generation {
             self.check_generation(variable, pointer, generation);
         }
 
         let pointer = self.builder.use_var(variable);
         let expires = self.builder.ins().load(I64, entry_memory(), pointer, EXPIRES_OFFSET as i32);
-        let now = self.burst.now(&mut self.builder);
+        let now = self.row.now(&mut self.builder);
         let live = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, expires, now);
         let (dead, locked) = (self.builder.create_block(), self.builder.create_block());
         self.builder.ins().brif(live, locked, &[], dead, &[]);
@@ -51,21 +49,6 @@ impl Translator<'_, '_> {
         self.builder.ins().jump(locked, &[]);
         self.builder.switch_to_block(locked);
         live
-    }
-
-    /// Makes the lock word odd, waiting if it is so already, and goes on at `taken`.
-    fn take_lock(&mut self, pointer: ir::Value, taken: ir::Block) {
-        let wait = self.builder.create_block();
-        self.builder.set_cold_block(wait);
-        let seen = self.builder.ins().load(I32, entry_memory(), pointer, LOCK_OFFSET as i32);
-        let even = self.builder.ins().band_imm_s(seen, -2);
-        let odd = self.builder.ins().bor_imm_u(seen, 1);
-        let old = self.builder.ins().atomic_cas(entry_memory(), pointer, even, odd);
-        let free = self.builder.ins().icmp(IntCC::Equal, old, even);
-        self.builder.ins().brif(free, taken, &[], wait, &[]);
-        self.builder.switch_to_block(wait);
-        self.call(Helper::Lock, &[pointer]);
-        self.builder.ins().jump(taken, &[]);
     }
 
     /// If the locked place belongs to another key by now: gives the lock back and makes the ghost the entry, dead.
@@ -81,7 +64,7 @@ impl Translator<'_, '_> {
         let same = self.builder.ins().icmp(IntCC::Equal, present, generation);
         self.builder.ins().brif(same, here, &[], gone, &[]);
         self.builder.switch_to_block(gone);
-        self.release(pointer);
+        locks::release(&mut self.builder, pointer);
         let ghost = self.ghost();
         let ghost = self.builder.ins().stack_addr(I64, ghost, GHOST_HEADER as i32);
         let zero = self.int(0);
@@ -126,7 +109,7 @@ impl Translator<'_, '_> {
         match how {
             Unlock::Keep => {}
             Unlock::Touch(expires) => {
-                let (expires, now) = (self.value(expires), self.burst.now(&mut self.builder));
+                let (expires, now) = (self.value(expires), self.row.now(&mut self.builder));
                 self.builder.ins().store(entry_memory(), expires, pointer, EXPIRES_OFFSET as i32);
                 self.builder.ins().store(entry_memory(), now, pointer, WRITTEN_OFFSET as i32);
             }
@@ -135,19 +118,7 @@ impl Translator<'_, '_> {
                 self.builder.ins().store(entry_memory(), zero, pointer, EXPIRES_OFFSET as i32);
             }
         }
-        self.release(pointer);
-    }
-
-    /// Adds one to a lock word that is held.
-    fn release(&mut self, pointer: ir::Value) {
-        let held = self.builder.ins().load(I32, entry_memory(), pointer, LOCK_OFFSET as i32);
-        let free = self.builder.ins().iadd_imm_s(held, 1);
-        if cfg!(target_arch = "x86_64") {
-            // A plain store releases on this machine; Cranelift's atomic store is sequentially consistent and waits.
-            self.builder.ins().store(entry_memory(), free, pointer, LOCK_OFFSET as i32);
-        } else {
-            self.builder.ins().atomic_store(entry_memory(), free, pointer);
-        }
+        locks::release(&mut self.builder, pointer);
     }
 }
 

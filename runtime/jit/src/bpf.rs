@@ -1,0 +1,392 @@
+//! BPF to native code.
+//!
+//! Registers are variables, so they live in machine registers; each function of the program has its frame on the machine's
+//! stack, and calls between them are calls. The entry function is the body of a loop over the burst. What the code relies on is said by
+//! the verifier's notes: which instructions can be reached, what kind of memory each touches, which map a helper works on.
+//! The context is not laid out in memory: loads of its fields read the packet's description.
+//!
+//! Not done here: stack slots stay in memory; look-ups in hash tables are calls.
+
+mod alu;
+mod calls;
+mod memory;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{
+    self, AbiParam, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind,
+};
+use cranelift_codegen::isa::{CallConv, TargetIsa};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use oko_bpf::isa::{Cond, Imm64, Insn, Operand, Reg, Width};
+use oko_bpf::program::{MapDef, Program};
+use oko_bpf::verified::{Note, Verified};
+
+use crate::abi::{CTX_MAPS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA};
+use crate::burst::{Burst, Row, constant_memory};
+use crate::code::Code;
+use crate::error::CompileError;
+use crate::host;
+
+/// Bytes of a stack frame of a program that nobody verified.
+const FRAME_BYTES: u32 = 512;
+
+/// Compiles a verified program. A verdict is the program's return value, cut to 32 bits.
+///
+/// # Errors
+///
+/// Cranelift or the system fail.
+pub fn compile_bpf(program: &Verified) -> Result<Code, CompileError> {
+    let functions = program
+        .functions()
+        .iter()
+        .map(|function| FunctionPlan { slots: function.slots.clone(), frame: function.stack_bytes })
+        .collect();
+    compile(&Source {
+        insns: program.insns(),
+        maps: program.maps(),
+        notes: Some(program.notes()),
+        functions,
+        convention: Convention::Filter,
+    })
+}
+
+/// Compiles a program that nobody verified, for tests of single instructions: `r1` is the address of the packet's bytes, which
+/// may be written, `r2` their number. There must be one packet, and room for two verdicts: they take the 64 bits of the result.
+///
+/// # Safety
+///
+/// Running the code is as safe as the program is.
+///
+/// # Errors
+///
+/// An instruction that verified programs cannot have; or Cranelift or the system fail.
+pub unsafe fn compile_bpf_over_memory(program: &Program) -> Result<Code, CompileError> {
+    let insns = &program.insns;
+    let mut starts: Vec<usize> =
+        insns.iter().enumerate().filter_map(|(slot, insn)| insn.call_target(slot)).collect();
+    starts.push(0);
+    starts.sort_unstable();
+    starts.dedup();
+    let ends = starts.iter().skip(1).copied().chain([insns.len()]);
+    let functions =
+        starts.iter().zip(ends).map(|(&start, end)| FunctionPlan { slots: start..end, frame: FRAME_BYTES });
+    let functions = functions.collect();
+    compile(&Source { insns, maps: &program.maps, notes: None, functions, convention: Convention::Memory })
+}
+
+/// What is compiled.
+struct Source<'a> {
+    insns: &'a [Insn],
+    maps: &'a [MapDef],
+    /// The verifier's notes; none for tests of instructions.
+    notes: Option<&'a [Note]>,
+    /// The entry function first.
+    functions: Vec<FunctionPlan>,
+    convention: Convention,
+}
+
+/// A function of the program.
+struct FunctionPlan {
+    slots: Range<usize>,
+    /// Bytes of its frame.
+    frame: u32,
+}
+
+/// How the entry function is called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Convention {
+    Filter,
+    Memory,
+}
+
+impl Source<'_> {
+    fn note(&self, slot: usize) -> Option<Note> {
+        self.notes.map(|notes| notes.get(slot).copied().unwrap_or(Note::Dead))
+    }
+
+    fn is_dead(&self, slot: usize) -> bool {
+        self.note(slot) == Some(Note::Dead) || slot >= self.insns.len() || self.insns[slot] == Insn::HighHalf
+    }
+}
+
+fn compile(source: &Source<'_>) -> Result<Code, CompileError> {
+    let isa = host::isa()?;
+    let functions =
+        (0..source.functions.len()).map(|index| translate(&*isa, source, index)).collect::<Result<_, _>>()?;
+    host::finish(&*isa, functions)
+}
+
+/// The signature of functions but the entry: context, packet, `r1` to `r5`; gives `r0`.
+fn local_signature(convention: CallConv) -> Signature {
+    let mut signature = Signature::new(convention);
+    signature.params = vec![AbiParam::new(I64); 7];
+    signature.returns = vec![AbiParam::new(I64)];
+    signature
+}
+
+fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<ir::Function, CompileError> {
+    let convention = isa.default_call_conv();
+    let is_entry = index == 0;
+    let signature = if is_entry { host::entry_signature(convention) } else { local_signature(convention) };
+    let mut function = host::function(index, signature);
+    let mut context = FunctionBuilderContext::new();
+    let mut builder = FunctionBuilder::new(&mut function, &mut context);
+    let registers: Vec<Variable> = Reg::all().map(|_| builder.declare_var(I64)).collect();
+    let plan = &source.functions[index];
+    let frame = builder.create_sized_stack_slot(StackSlotData::new(
+        StackSlotKind::ExplicitSlot,
+        plan.frame.next_multiple_of(8).max(8),
+        3,
+    ));
+    let (row, burst, args) = if is_entry {
+        let burst = Burst::open(&mut builder);
+        let args = match source.convention {
+            Convention::Filter => vec![burst.row.packet],
+            Convention::Memory => {
+                let data = builder.ins().load(I64, constant_memory(), burst.row.packet, PACKET_DATA);
+                let len = builder.ins().uload32(constant_memory(), burst.row.packet, PACKET_CAPTURED);
+                vec![data, len]
+            }
+        };
+        (burst.row, Some(burst), args)
+    } else {
+        let block = builder.create_block();
+        builder.append_block_params_for_function_params(block);
+        builder.switch_to_block(block);
+        let params = builder.block_params(block).to_vec();
+        (Row { context: params[0], packet: params[1] }, None, params[2..].to_vec())
+    };
+    let zero = builder.ins().iconst(I64, 0);
+    for &register in &registers {
+        builder.def_var(register, zero);
+    }
+    for (&register, &value) in registers[1..].iter().zip(&args) {
+        builder.def_var(register, value);
+    }
+    let top = plan.frame.next_multiple_of(8).max(8);
+    let frame_pointer = builder.ins().stack_addr(I64, frame, top as i32);
+    builder.def_var(registers[Reg::R10.index()], frame_pointer);
+
+    let mut translator = Translator {
+        builder,
+        convention,
+        source,
+        slots: plan.slots.clone(),
+        registers,
+        row,
+        burst,
+        blocks: BTreeMap::new(),
+    };
+    translator.run()?;
+    let Translator { mut builder, burst, .. } = translator;
+    if let Some(burst) = burst {
+        burst.close(&mut builder);
+    }
+    builder.seal_all_blocks();
+    builder.finalize(isa.frontend_config());
+    Ok(function)
+}
+
+struct Translator<'a, 'b> {
+    builder: FunctionBuilder<'b>,
+    convention: CallConv,
+    source: &'a Source<'a>,
+    slots: Range<usize>,
+    registers: Vec<Variable>,
+    row: Row,
+    /// The loop around the entry function.
+    burst: Option<Burst>,
+    /// The blocks by the slots that they start at.
+    blocks: BTreeMap<usize, ir::Block>,
+}
+
+impl Translator<'_, '_> {
+    fn run(&mut self) -> Result<(), CompileError> {
+        self.make_blocks()?;
+        let start = self.slots.start;
+        let first = self.blocks[&start];
+        self.builder.ins().jump(first, &[]);
+        let mut open = false;
+        for slot in self.slots.clone() {
+            if let Some(&block) = self.blocks.get(&slot) {
+                if open {
+                    self.builder.ins().jump(block, &[]);
+                }
+                self.builder.switch_to_block(block);
+                open = true;
+            }
+            if !open || self.source.insns[slot] == Insn::HighHalf {
+                continue;
+            }
+            if self.source.is_dead(slot) {
+                // No path comes here; the block must end all the same.
+                self.leave();
+                open = false;
+                continue;
+            }
+            open = self.instruction(slot)?;
+        }
+        if open {
+            // The last instruction was not a jump: no path comes here either.
+            self.leave();
+        }
+        Ok(())
+    }
+
+    /// Makes a block for the first slot, every jump target, and whatever follows a conditional jump.
+    fn make_blocks(&mut self) -> Result<(), CompileError> {
+        let mut starts = vec![self.slots.start];
+        for slot in self.slots.clone() {
+            let insn = self.source.insns[slot];
+            if insn.jump_offset().is_none() || self.source.is_dead(slot) {
+                continue;
+            }
+            let target = insn.jump_target(slot).filter(|target| self.slots.contains(target));
+            starts
+                .push(target.ok_or(CompileError::Unsupported { slot, what: "a jump out of its function" })?);
+            if matches!(insn, Insn::Branch { .. }) {
+                if slot + 1 >= self.slots.end {
+                    return Err(CompileError::Unsupported {
+                        slot,
+                        what: "a branch at the end of its function",
+                    });
+                }
+                starts.push(slot + 1);
+            }
+        }
+        for start in starts {
+            let builder = &mut self.builder;
+            self.blocks.entry(start).or_insert_with(|| builder.create_block());
+        }
+        Ok(())
+    }
+
+    fn get(&mut self, reg: Reg) -> ir::Value {
+        self.builder.use_var(self.registers[reg.index()])
+    }
+
+    fn set(&mut self, reg: Reg, value: ir::Value) {
+        self.builder.def_var(self.registers[reg.index()], value);
+    }
+
+    fn constant(&mut self, value: i64) -> ir::Value {
+        self.builder.ins().iconst(I64, value)
+    }
+
+    fn operand(&mut self, operand: Operand) -> ir::Value {
+        match operand {
+            Operand::Reg(reg) => self.get(reg),
+            Operand::Imm(imm) => self.constant(i64::from(imm)),
+        }
+    }
+
+    /// Translates an instruction; gives whether the next one can come after it.
+    fn instruction(&mut self, slot: usize) -> Result<bool, CompileError> {
+        let insn = self.source.insns[slot];
+        match insn {
+            Insn::Alu { width, op, dst, src } => self.alu(width, op, dst, src),
+            Insn::Neg { width, dst } => self.negate(width, dst),
+            Insn::MovSx { width, from, dst, src } => self.move_extended(width, from, dst, src),
+            Insn::Swap { order, bits, dst } => self.swap(order, bits, dst),
+            Insn::LoadImm64 { dst, imm } => {
+                let value = self.imm64(slot, imm)?;
+                self.set(dst, value);
+            }
+            Insn::HighHalf => {}
+            Insn::Load { size, signed, dst, base, off } => {
+                let value = match self.source.note(slot) {
+                    Some(Note::CtxLoad(field)) => self.context_field(field),
+                    _ => self.load(size, signed, base, off),
+                };
+                self.set(dst, value);
+            }
+            Insn::Store { size, base, off, src } => self.store(size, base, off, src),
+            Insn::Atomic { width, op, base, off, src } => self.atomic(width, op, base, off, src),
+            Insn::Jump { .. } => {
+                let target = self.target(slot)?;
+                self.builder.ins().jump(target, &[]);
+                return Ok(false);
+            }
+            Insn::Branch { width, cond, dst, src, .. } => {
+                let holds = self.condition(width, cond, dst, src);
+                let target = self.target(slot)?;
+                let next = self.blocks[&(slot + 1)];
+                self.builder.ins().brif(holds, target, &[], next, &[]);
+                return Ok(false);
+            }
+            Insn::CallHelper { helper } => self.call_helper(slot, helper)?,
+            Insn::CallLocal { .. } => self.call_local(slot, insn)?,
+            Insn::CallBtf { .. } => return Err(CompileError::Unsupported { slot, what: "a call by BTF id" }),
+            Insn::CallReg { .. } => {
+                return Err(CompileError::Unsupported { slot, what: "a call by register" });
+            }
+            Insn::Exit => {
+                self.leave();
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn target(&self, slot: usize) -> Result<ir::Block, CompileError> {
+        let target = self.source.insns[slot].jump_target(slot).and_then(|target| self.blocks.get(&target));
+        target.copied().ok_or(CompileError::Unsupported { slot, what: "a jump out of its function" })
+    }
+
+    /// Ends the function with `r0`.
+    fn leave(&mut self) {
+        let result = self.get(Reg::R0);
+        match &self.burst {
+            None => {
+                self.builder.ins().return_(&[result]);
+            }
+            Some(burst) => {
+                if self.source.convention == Convention::Memory {
+                    self.builder.ins().store(MemFlagsData::trusted(), result, burst.verdict, 0);
+                }
+                let verdict = self.builder.ins().ireduce(I32, result);
+                self.builder.ins().jump(burst.latch, &[verdict.into()]);
+            }
+        }
+    }
+
+    fn imm64(&mut self, slot: usize, imm: Imm64) -> Result<ir::Value, CompileError> {
+        match imm {
+            Imm64::Value(value) => Ok(self.constant(value.cast_signed())),
+            Imm64::Map(map) if (map as usize) < self.source.maps.len() => {
+                Ok(self.row.table(&mut self.builder, CTX_MAPS, map as usize))
+            }
+            Imm64::MapValue { map, off } if (map as usize) < self.source.maps.len() => {
+                let first = self.row.table(&mut self.builder, CTX_VALUES, map as usize);
+                Ok(self.builder.ins().iadd_imm_s(first, i64::from(off)))
+            }
+            _ => Err(CompileError::Unsupported { slot, what: "a 64-bit immediate of this kind" }),
+        }
+    }
+
+    fn condition(&mut self, width: Width, cond: Cond, dst: Reg, src: Operand) -> ir::Value {
+        let (mut x, mut y) = (self.get(dst), self.operand(src));
+        if width == Width::W32 {
+            x = self.builder.ins().ireduce(I32, x);
+            y = self.builder.ins().ireduce(I32, y);
+        }
+        let code = match cond {
+            Cond::Set => return self.builder.ins().band(x, y),
+            Cond::Eq => IntCC::Equal,
+            Cond::Ne => IntCC::NotEqual,
+            Cond::Gt => IntCC::UnsignedGreaterThan,
+            Cond::Ge => IntCC::UnsignedGreaterThanOrEqual,
+            Cond::Lt => IntCC::UnsignedLessThan,
+            Cond::Le => IntCC::UnsignedLessThanOrEqual,
+            Cond::Sgt => IntCC::SignedGreaterThan,
+            Cond::Sge => IntCC::SignedGreaterThanOrEqual,
+            Cond::Slt => IntCC::SignedLessThan,
+            Cond::Sle => IntCC::SignedLessThanOrEqual,
+        };
+        self.builder.ins().icmp(code, x, y)
+    }
+}

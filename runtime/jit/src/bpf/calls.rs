@@ -1,0 +1,102 @@
+//! Calls of helpers and of the program's own functions.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
+use oko_bpf::helper::Helper as BpfHelper;
+use oko_bpf::isa::{Insn, Reg};
+use oko_bpf::program::{MapId, MapKind};
+use oko_bpf::verified::Note;
+
+use super::{Translator, local_signature};
+use crate::abi::{CTX_VALUES, CTX_WORKER};
+use crate::burst::constant_memory;
+use crate::error::CompileError;
+use crate::helpers::Helper;
+use crate::{host, locks};
+
+const ARGUMENTS: [Reg; 5] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
+
+impl Translator<'_, '_> {
+    pub(super) fn call_helper(&mut self, slot: usize, number: u32) -> Result<(), CompileError> {
+        let (helper, map) = match self.source.note(slot) {
+            Some(Note::Helper { helper, map }) => (Some(helper), map),
+            _ => (BpfHelper::from_number(number), None),
+        };
+        let helper = helper.ok_or(CompileError::Unsupported { slot, what: "a call of an unknown helper" })?;
+        let result = match helper {
+            BpfHelper::MapLookupElem => self.look_up(map),
+            BpfHelper::MapUpdateElem => {
+                let [map, key, value, flags] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4].map(|reg| self.get(reg));
+                let now = self.row.now(&mut self.builder);
+                self.call(Helper::Update, &[map, key, value, flags, now])
+            }
+            BpfHelper::MapDeleteElem => {
+                let [map, key] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
+                self.call(Helper::Delete, &[map, key])
+            }
+            BpfHelper::KtimeGetNs => self.row.now(&mut self.builder),
+            BpfHelper::GetSmpProcessorId => {
+                self.builder.ins().uload32(constant_memory(), self.row.context, CTX_WORKER)
+            }
+            BpfHelper::SpinLock => {
+                let word = self.get(Reg::R1);
+                locks::take(&mut self.builder, self.convention, word);
+                return Ok(());
+            }
+            BpfHelper::SpinUnlock => {
+                let word = self.get(Reg::R1);
+                locks::release(&mut self.builder, word);
+                return Ok(());
+            }
+        };
+        self.set(Reg::R0, result);
+        Ok(())
+    }
+
+    fn call(&mut self, helper: Helper, args: &[ir::Value]) -> ir::Value {
+        let function = host::import_helper(&mut self.builder, helper, self.convention);
+        let call = self.builder.ins().call(function, args);
+        self.builder.inst_results(call)[0]
+    }
+
+    fn look_up(&mut self, map: Option<MapId>) -> ir::Value {
+        let key = self.get(Reg::R2);
+        if let Some(map) = map
+            && let Some(def) = self.source.maps.get(map.index())
+            && def.kind == MapKind::Array
+            && def.key_size == 4
+        {
+            let index = self.builder.ins().uload32(MemFlagsData::new().with_notrap(), key, 0);
+            let there =
+                self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, index, i64::from(def.max_entries));
+            let first = self.row.table(&mut self.builder, CTX_VALUES, map.index());
+            let stride = oko_state::array_stride(def.value_size);
+            let offset = self.builder.ins().imul_imm_s(index, stride as i64);
+            let value = self.builder.ins().iadd(first, offset);
+            let null = self.builder.ins().iconst(I64, 0);
+            return self.builder.ins().select(there, value, null);
+        }
+        let map = self.get(Reg::R1);
+        self.call(Helper::Lookup, &[map, key])
+    }
+
+    pub(super) fn call_local(&mut self, slot: usize, insn: Insn) -> Result<(), CompileError> {
+        let index = match self.source.note(slot) {
+            Some(Note::LocalCall(index)) => Some(index),
+            _ => insn.call_target(slot).and_then(|target| {
+                self.source.functions.iter().position(|function| function.slots.start == target)
+            }),
+        };
+        let unknown = CompileError::Unsupported { slot, what: "a call of no function of the program" };
+        // The entry has another signature; verified programs do not call it, for that would be recursion.
+        let index = index.filter(|&index| index > 0 && index < self.source.functions.len()).ok_or(unknown)?;
+        let function = host::import_function(&mut self.builder, index, local_signature(self.convention));
+        let mut args = vec![self.row.context, self.row.packet];
+        args.extend(ARGUMENTS.map(|reg| self.get(reg)));
+        let call = self.builder.ins().call(function, &args);
+        let result = self.builder.inst_results(call)[0];
+        self.set(Reg::R0, result);
+        Ok(())
+    }
+}

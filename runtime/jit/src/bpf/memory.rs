@@ -1,0 +1,97 @@
+//! Loads, stores, atomics, and the fields of the context.
+
+use cranelift_codegen::ir::types::{I8, I16, I32, I64};
+use cranelift_codegen::ir::{self, AtomicRmwOp, InstBuilder, MemFlagsData, Type};
+use oko_bpf::isa::{AtomicOp, Operand, Reg, Size, Width};
+use oko_bpf::xdp::CtxField;
+
+use super::Translator;
+use crate::abi::{PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT};
+use crate::burst::constant_memory;
+
+/// Memory that the verifier has shown to be there, at any alignment.
+fn verified_memory() -> MemFlagsData {
+    MemFlagsData::new().with_notrap()
+}
+
+fn type_of(size: Size) -> Type {
+    match size {
+        Size::B => I8,
+        Size::H => I16,
+        Size::W => I32,
+        Size::Dw => I64,
+    }
+}
+
+impl Translator<'_, '_> {
+    /// A field of `struct xdp_md`.
+    pub(super) fn context_field(&mut self, field: CtxField) -> ir::Value {
+        let packet = self.row.packet;
+        let data = |builder: &mut cranelift_frontend::FunctionBuilder<'_>| {
+            builder.ins().load(I64, constant_memory(), packet, PACKET_DATA)
+        };
+        match field {
+            CtxField::Data | CtxField::DataMeta => data(&mut self.builder),
+            CtxField::DataEnd => {
+                let data = data(&mut self.builder);
+                let len = self.builder.ins().uload32(constant_memory(), packet, PACKET_CAPTURED);
+                self.builder.ins().iadd(data, len)
+            }
+            CtxField::IngressIfindex => self.builder.ins().uload32(constant_memory(), packet, PACKET_IN_PORT),
+            CtxField::RxQueueIndex => self.constant(0),
+        }
+    }
+
+    pub(super) fn load(&mut self, size: Size, signed: bool, base: Reg, off: i16) -> ir::Value {
+        let base = self.get(base);
+        let value = self.builder.ins().load(type_of(size), verified_memory(), base, i32::from(off));
+        match size {
+            Size::Dw => value,
+            _ if signed => self.builder.ins().sextend(I64, value),
+            _ => self.builder.ins().uextend(I64, value),
+        }
+    }
+
+    pub(super) fn store(&mut self, size: Size, base: Reg, off: i16, src: Operand) {
+        let (base, value) = (self.get(base), self.operand(src));
+        let value = if size == Size::Dw { value } else { self.builder.ins().ireduce(type_of(size), value) };
+        self.builder.ins().store(verified_memory(), value, base, i32::from(off));
+    }
+
+    pub(super) fn atomic(&mut self, width: Width, op: AtomicOp, base: Reg, off: i16, src: Reg) {
+        let ty = if width == Width::W64 { I64 } else { I32 };
+        let base = self.get(base);
+        let at = self.builder.ins().iadd_imm_s(base, i64::from(off));
+        let operand = self.get(src);
+        let operand = self.low(ty, operand);
+        let (operation, fetch) = match op {
+            AtomicOp::Add { fetch } => (AtomicRmwOp::Add, fetch),
+            AtomicOp::Or { fetch } => (AtomicRmwOp::Or, fetch),
+            AtomicOp::And { fetch } => (AtomicRmwOp::And, fetch),
+            AtomicOp::Xor { fetch } => (AtomicRmwOp::Xor, fetch),
+            AtomicOp::Xchg => (AtomicRmwOp::Xchg, true),
+            AtomicOp::Cmpxchg => {
+                let expected = self.get(Reg::R0);
+                let expected = self.low(ty, expected);
+                let old = self.builder.ins().atomic_cas(MemFlagsData::trusted(), at, expected, operand);
+                let old = self.extended(old);
+                self.set(Reg::R0, old);
+                return;
+            }
+        };
+        let old = self.builder.ins().atomic_rmw(ty, MemFlagsData::trusted(), operation, at, operand);
+        if fetch {
+            let old = self.extended(old);
+            self.set(src, old);
+        }
+    }
+
+    fn low(&mut self, ty: Type, value: ir::Value) -> ir::Value {
+        if ty == I64 { value } else { self.builder.ins().ireduce(ty, value) }
+    }
+
+    fn extended(&mut self, value: ir::Value) -> ir::Value {
+        let wide = self.builder.func.dfg.value_type(value) == I64;
+        if wide { value } else { self.builder.ins().uextend(I64, value) }
+    }
+}

@@ -1,0 +1,85 @@
+//! The loop over a burst that each entry function is, and access to the context and the packet's description.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value};
+use cranelift_frontend::FunctionBuilder;
+
+use crate::abi::{CTX_NOW, PACKET_SIZE};
+
+/// Memory that nobody changes during a burst: contexts, packet descriptions.
+pub(crate) fn constant_memory() -> MemFlagsData {
+    MemFlagsData::trusted().with_readonly().with_can_move()
+}
+
+/// The context and one packet's description.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) context: Value,
+    pub(crate) packet: Value,
+}
+
+impl Row {
+    /// A row of one of the context's tables.
+    pub(crate) fn table(&self, builder: &mut FunctionBuilder<'_>, table: i32, row: usize) -> Value {
+        let base = builder.ins().load(I64, constant_memory(), self.context, table);
+        builder.ins().load(I64, constant_memory(), base, row as i32 * 8)
+    }
+
+    /// The instant.
+    pub(crate) fn now(&self, builder: &mut FunctionBuilder<'_>) -> Value {
+        builder.ins().load(I64, constant_memory(), self.context, CTX_NOW)
+    }
+}
+
+/// The loop around a filter.
+pub(crate) struct Burst {
+    pub(crate) row: Row,
+    /// Where the verdict goes.
+    pub(crate) verdict: Value,
+    /// Takes the verdict, an `i32`.
+    pub(crate) latch: Block,
+    head: Block,
+}
+
+impl Burst {
+    /// Opens the loop; code goes to its body afterwards.
+    pub(crate) fn open(builder: &mut FunctionBuilder<'_>) -> Burst {
+        let entry = builder.create_block();
+        let head = builder.create_block();
+        let body = builder.create_block();
+        let exit = builder.create_block();
+        let latch = builder.create_block();
+        builder.append_block_params_for_function_params(entry);
+        builder.switch_to_block(entry);
+        let &[context, packets, count, verdicts] = builder.block_params(entry) else {
+            unreachable!("the signature of an entry has four parameters");
+        };
+        let bytes = builder.ins().imul_imm_s(count, PACKET_SIZE);
+        let end = builder.ins().iadd(packets, bytes);
+        builder.ins().jump(head, &[packets.into(), verdicts.into()]);
+
+        let packet = builder.append_block_param(head, I64);
+        let verdict = builder.append_block_param(head, I64);
+        builder.switch_to_block(head);
+        let done = builder.ins().icmp(IntCC::Equal, packet, end);
+        builder.ins().brif(done, exit, &[], body, &[]);
+
+        builder.switch_to_block(exit);
+        builder.ins().return_(&[]);
+
+        builder.append_block_param(latch, I32);
+        builder.switch_to_block(body);
+        Burst { row: Row { context, packet }, verdict, latch, head }
+    }
+
+    /// Writes the step to the next packet.
+    pub(crate) fn close(&self, builder: &mut FunctionBuilder<'_>) {
+        builder.switch_to_block(self.latch);
+        let class = builder.block_params(self.latch)[0];
+        builder.ins().store(MemFlagsData::trusted(), class, self.verdict, 0);
+        let packet = builder.ins().iadd_imm_s(self.row.packet, PACKET_SIZE);
+        let verdict = builder.ins().iadd_imm_s(self.verdict, 4);
+        builder.ins().jump(self.head, &[packet.into(), verdict.into()]);
+    }
+}
