@@ -5,6 +5,7 @@
 //! passes verifies the result and keeps the old filter if need be, as [`optimize`] does.
 
 mod fold_constants;
+mod forward_fields;
 mod merge_common;
 mod merge_windows;
 mod remove_dead;
@@ -13,6 +14,7 @@ mod replace_values;
 mod simplify_branches;
 
 pub use fold_constants::fold_constants;
+pub use forward_fields::forward_fields;
 pub use merge_common::merge_common;
 pub use merge_windows::merge_windows;
 pub use remove_dead::remove_dead;
@@ -30,6 +32,7 @@ pub const PASSES: &[(&str, Pass)] = &[
     ("fold_constants", fold_constants),
     ("merge_common", merge_common),
     ("merge_windows", merge_windows),
+    ("forward_fields", forward_fields),
     ("simplify_branches", simplify_branches),
     ("remove_dead", remove_dead),
     ("renumber", renumber),
