@@ -52,6 +52,9 @@ pub trait Env {
     fn spin_unlock(&mut self, lock: &AtomicU32) {
         lock.store(0, Ordering::Release);
     }
+    /// Told of each instruction that was executed and of the memory that it accessed (object and offset), for tests of
+    /// what the verifier says of it.
+    fn observe(&mut self, _slot: usize, _access: Option<(Place, i64)>) {}
     /// A helper that [`Helper`] does not have, with the values of `r1` to `r5`; `None` faults. For tests.
     fn unknown_helper(&mut self, _number: u32, _args: [u64; 5]) -> Option<u64> {
         None
@@ -237,6 +240,8 @@ struct Run<'r, 'e> {
     held: Option<u64>,
     pc: usize,
     steps: u64,
+    /// What the current instruction accesses.
+    accessed: Option<(Place, i64)>,
 }
 
 type Step<T = ()> = Result<T, FaultKind>;
@@ -252,7 +257,19 @@ impl<'r, 'e> Run<'r, 'e> {
         let memory = Memory::new(&program.maps, packet, options.strict, options.slide);
         let mut regs = [None; Reg::COUNT];
         regs[Reg::R10.index()] = Some(memory.address(Place::Frame(0)));
-        Run { program, options, memory, meta, env, regs, frames: Vec::new(), held: None, pc: 0, steps: 0 }
+        Run {
+            program,
+            options,
+            memory,
+            meta,
+            env,
+            regs,
+            frames: Vec::new(),
+            held: None,
+            pc: 0,
+            steps: 0,
+            accessed: None,
+        }
     }
 
     /// Ends the run; a spin lock that it holds is given back, so that others need not wait for ever.
@@ -271,7 +288,11 @@ impl<'r, 'e> Run<'r, 'e> {
                 return Err(FaultKind::Budget { max_steps: self.options.max_steps });
             }
             self.steps += 1;
-            if let Some(ret) = self.step()? {
+            let slot = self.pc;
+            self.accessed = None;
+            let ret = self.step()?;
+            self.env.observe(slot, self.accessed);
+            if let Some(ret) = ret {
                 return Ok(Outcome { ret, steps: self.steps });
             }
         }
@@ -300,12 +321,13 @@ impl<'r, 'e> Run<'r, 'e> {
             }
             Insn::HighHalf => return Err(FaultKind::Unsupported),
             Insn::Load { size, signed, dst, base, off } => {
-                let value = self.load(self.address(base, off)?, size)?;
+                let address = self.address(base, off)?;
+                let value = self.load(address, size)?;
                 self.set(dst, if signed { sign_extend(value, size) } else { value })?;
             }
             Insn::Store { size, base, off, src } => {
-                let value = self.operand(src)?;
-                self.memory.store(self.address(base, off)?, size, value)?;
+                let (address, value) = (self.address(base, off)?, self.operand(src)?);
+                self.memory.store(address, size, value)?;
             }
             Insn::Atomic { width, op, base, off, src } => self.atomic(width, op, base, off, src)?,
             Insn::Jump { .. } => next = self.target(insn.jump_target(self.pc))?,
@@ -364,8 +386,11 @@ impl<'r, 'e> Run<'r, 'e> {
         }
     }
 
-    fn address(&self, base: Reg, off: i16) -> Step<u64> {
-        Ok(self.get(base)?.wrapping_add_signed(i64::from(off)))
+    /// The address that an instruction is about to access.
+    fn address(&mut self, base: Reg, off: i16) -> Step<u64> {
+        let address = self.get(base)?.wrapping_add_signed(i64::from(off));
+        self.accessed = self.memory.resolve(address).ok().map(|spot| (spot.place, spot.off));
+        Ok(address)
     }
 
     fn imm64(&mut self, imm: Imm64) -> Step<u64> {

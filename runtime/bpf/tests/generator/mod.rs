@@ -1,0 +1,673 @@
+//! Random programs: mostly sensible, so that the verifier accepts a good share, with a few mistakes mixed in.
+//!
+//! A program is a sequence of blocks (arithmetic, packet access behind a comparison, stack access, map access behind a
+//! null test, locks, forward jumps, calls), each over whichever registers happen to hold what it needs. Then some
+//! instructions are changed at random.
+
+use oko_bpf::{
+    isa::{AluOp, AtomicOp, ByteOrder, Cond, ExtBits, Imm64, Insn, Operand, Reg, Size, SwapBits, Width},
+    program::{DataSection, MapDef, MapKind, Program},
+};
+
+/// A small fast generator of random numbers (splitmix64), so that a seed names a program for ever.
+pub(crate) struct Rng(pub(crate) u64);
+
+impl Rng {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}
+
+/// The maps of every generated program.
+pub(crate) fn maps() -> Vec<MapDef> {
+    let map = |name: &str, kind, key_size, value_size, max_entries| MapDef {
+        name: name.to_owned(),
+        kind,
+        key_size,
+        value_size,
+        max_entries,
+        lock_offset: None,
+        data: None,
+    };
+    let data = |name: &str, readonly, size: u32| MapDef {
+        data: Some(DataSection { readonly, init: (0..size).map(|byte| byte as u8).collect() }),
+        ..map(name, MapKind::Array, 4, size, 1)
+    };
+    vec![
+        MapDef { lock_offset: Some(0), ..map("locked", MapKind::Hash, 4, 32, 4) },
+        map("hash", MapKind::LruHash, 8, 24, 4),
+        map("array", MapKind::Array, 4, 16, 3),
+        data("variables", false, 16),
+        data("constants", true, 16),
+    ]
+}
+
+const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::Dw];
+
+struct Builder<'r> {
+    rng: &'r mut Rng,
+    insns: Vec<Insn>,
+    /// Registers that hold a number, as far as this generator knows.
+    numbers: Vec<Reg>,
+    /// Where the context pointer is; a function has none.
+    context: Option<Reg>,
+    /// Stack bytes that were stored.
+    stored: Vec<(i16, Size)>,
+    /// Slots that call one of the functions.
+    calls: Vec<usize>,
+}
+
+fn reg(number: u64) -> Reg {
+    Reg::new(number as u8).expect("generated below 11")
+}
+
+impl Builder<'_> {
+    fn number(&mut self) -> Reg {
+        if self.numbers.is_empty() || self.rng.chance(1) {
+            return reg(self.rng.below(10));
+        }
+        let numbers = self.numbers.clone();
+        self.rng.pick(&numbers)
+    }
+
+    /// A register to write a number to; not the context's.
+    fn target(&mut self) -> Reg {
+        loop {
+            let target = reg(self.rng.below(10));
+            if Some(target) != self.context || self.rng.chance(1) {
+                return target;
+            }
+        }
+    }
+
+    fn is_number(&mut self, reg: Reg) {
+        if !self.numbers.contains(&reg) {
+            self.numbers.push(reg);
+        }
+    }
+
+    fn is_other(&mut self, reg: Reg) {
+        self.numbers.retain(|other| *other != reg);
+    }
+
+    fn called(&mut self) {
+        for lost in 0..6 {
+            self.is_other(reg(lost));
+        }
+    }
+
+    fn imm(&mut self) -> i32 {
+        match self.rng.below(5) {
+            0 => self.rng.below(16) as i32,
+            1 => -(self.rng.below(16) as i32),
+            2 => 1 << self.rng.below(32),
+            3 => (1u32 << self.rng.below(32)).wrapping_sub(1).cast_signed(),
+            _ => self.rng.next() as i32,
+        }
+    }
+
+    fn width(&mut self) -> Width {
+        self.rng.pick(&[Width::W32, Width::W64])
+    }
+
+    fn operand(&mut self) -> Operand {
+        if self.rng.chance(50) { Operand::Imm(self.imm()) } else { Operand::Reg(self.number()) }
+    }
+
+    fn cond(&mut self) -> Cond {
+        self.rng.pick(&[
+            Cond::Eq,
+            Cond::Ne,
+            Cond::Gt,
+            Cond::Ge,
+            Cond::Lt,
+            Cond::Le,
+            Cond::Set,
+            Cond::Sgt,
+            Cond::Sge,
+            Cond::Slt,
+            Cond::Sle,
+        ])
+    }
+
+    fn push(&mut self, insn: Insn) {
+        self.insns.push(insn);
+    }
+
+    fn push_wide(&mut self, dst: Reg, imm: Imm64) {
+        self.insns.extend(Insn::load_imm64(dst, imm));
+    }
+
+    fn arithmetic(&mut self) {
+        let width = self.width();
+        match self.rng.below(8) {
+            0 => {
+                let (dst, imm) = (self.target(), self.imm());
+                self.push(Insn::Alu { width, op: AluOp::Mov, dst, src: Operand::Imm(imm) });
+                self.is_number(dst);
+            }
+            1 => {
+                let (dst, src) = (self.target(), self.number());
+                self.push(Insn::Alu { width, op: AluOp::Mov, dst, src: Operand::Reg(src) });
+                self.is_number(dst);
+            }
+            2 => {
+                let dst = self.number();
+                self.push(Insn::Neg { width, dst });
+            }
+            3 => {
+                let (dst, src) = (self.target(), self.number());
+                let from = match width {
+                    Width::W32 => self.rng.pick(&[ExtBits::B8, ExtBits::B16]),
+                    Width::W64 => self.rng.pick(&[ExtBits::B8, ExtBits::B16, ExtBits::B32]),
+                };
+                self.push(Insn::MovSx { width, from, dst, src });
+                self.is_number(dst);
+            }
+            4 => {
+                let order = self.rng.pick(&[ByteOrder::Le, ByteOrder::Be, ByteOrder::Swap]);
+                let bits = self.rng.pick(&[SwapBits::B16, SwapBits::B32, SwapBits::B64]);
+                let dst = self.number();
+                self.push(Insn::Swap { order, bits, dst });
+            }
+            _ => {
+                let op = self.rng.pick(&[
+                    AluOp::Add,
+                    AluOp::Sub,
+                    AluOp::Mul,
+                    AluOp::Div,
+                    AluOp::Sdiv,
+                    AluOp::Or,
+                    AluOp::And,
+                    AluOp::And,
+                    AluOp::Lsh,
+                    AluOp::Rsh,
+                    AluOp::Rsh,
+                    AluOp::Mod,
+                    AluOp::Smod,
+                    AluOp::Xor,
+                    AluOp::Arsh,
+                ]);
+                let (dst, src) = (self.number(), self.operand());
+                self.push(Insn::Alu { width, op, dst, src });
+            }
+        }
+    }
+
+    fn context_field(&mut self) {
+        let Some(base) = self.context else { return };
+        let dst = self.target();
+        let off = self.rng.pick(&[12, 16]);
+        self.push(Insn::load(Size::W, dst, base, off));
+        self.is_number(dst);
+    }
+
+    /// Narrows a number, so that it can serve as an offset.
+    fn bound(&mut self, limit: u64) -> Reg {
+        let index = self.number();
+        let bound = self.rng.below(limit + 1) as i32;
+        match self.rng.below(5) {
+            0 => self.push(Insn::alu64(AluOp::And, index, bound)),
+            1 => self.push(Insn::alu64(AluOp::Mod, index, bound + 1)),
+            2 => self.push(Insn::alu32(AluOp::And, index, bound)),
+            3 => {
+                let width = self.width();
+                let cond = self.rng.pick(&[Cond::Le, Cond::Lt, Cond::Sle]);
+                self.push(Insn::Branch { width, cond, dst: index, src: Operand::Imm(bound), off: 1 });
+                self.push(Insn::mov64(index, bound.min(1)));
+            }
+            _ => {
+                let by = 64 - self.rng.below(8) as i32;
+                self.push(Insn::alu64(AluOp::Rsh, index, by));
+            }
+        }
+        index
+    }
+
+    /// `limit` bytes are compared with the end, then something in them is loaded.
+    fn packet(&mut self) {
+        let Some(context) = self.context else { return };
+        let (data, end, edge) = (self.target(), self.target(), self.target());
+        if data == end || data == edge || end == edge || [data, end, edge].contains(&context) {
+            return;
+        }
+        self.push(Insn::load(Size::W, data, context, 0));
+        self.push(Insn::load(Size::W, end, context, 4));
+        for taken in [data, end, edge] {
+            self.is_other(taken);
+        }
+        let variable = self.rng.chance(40) && !self.numbers.is_empty();
+        if variable {
+            let index = self.bound(64);
+            self.push(Insn::alu64(AluOp::Add, data, index));
+        }
+        let limit = 1 + self.rng.below(40) as i32;
+        self.push(Insn::mov64(edge, data));
+        self.push(Insn::alu64(AluOp::Add, edge, limit));
+        let mut inside = Vec::new();
+        for _ in 0..1 + self.rng.below(3) {
+            let size = self.rng.pick(&SIZES);
+            let slip = if self.rng.chance(3) { 2 } else { 0 };
+            let room = (i64::from(limit) - i64::from(size.bytes()) + slip).max(0) as u64;
+            let off = self.rng.below(room + 1) as i16;
+            let signed = size != Size::Dw && self.rng.chance(20);
+            let dst = self.target();
+            if ![data, end, edge, context].contains(&dst) {
+                inside.push(Insn::Load { size, signed, dst, base: data, off });
+            }
+        }
+        let skip = inside.len() as i16;
+        match self.rng.below(4) {
+            0 => self.push(Insn::branch64(Cond::Lt, end, edge, skip)),
+            1 => {
+                self.push(Insn::branch64(Cond::Le, edge, end, 1));
+                self.push(Insn::jump(skip));
+            }
+            _ => self.push(Insn::branch64(Cond::Gt, edge, end, skip)),
+        }
+        // A register that was no number before is written on one path only, so it is none afterwards either.
+        self.insns.extend(inside);
+    }
+
+    fn stack(&mut self) {
+        let size = self.rng.pick(&SIZES);
+        let bytes = size.bytes() as i16;
+        let off = -bytes * (1 + self.rng.below(64 / u64::from(size.bytes())) as i16);
+        let off = if self.rng.chance(1) { off + 1 } else { off };
+        match self.rng.below(6) {
+            0 | 1 => {
+                let src = self.operand();
+                self.push(Insn::Store { size, base: Reg::R10, off, src });
+                self.stored.push((off, size));
+            }
+            2 | 3 if !self.stored.is_empty() => {
+                let stored = self.stored.clone();
+                let (off, size) = self.rng.pick(&stored);
+                let signed = size != Size::Dw && self.rng.chance(20);
+                let dst = self.target();
+                self.push(Insn::Load { size, signed, dst, base: Reg::R10, off });
+                self.is_number(dst);
+            }
+            4 => {
+                // A table of three slots at a variable index.
+                for slot in 0..3 {
+                    let src = self.operand();
+                    self.push(Insn::Store { size: Size::Dw, base: Reg::R10, off: -72 - 8 * slot, src });
+                }
+                if self.numbers.is_empty() {
+                    return;
+                }
+                let index = self.bound(2);
+                self.push(Insn::alu64(AluOp::Lsh, index, 3));
+                let base = self.target();
+                if base == index {
+                    return;
+                }
+                self.push(Insn::mov64(base, Reg::R10));
+                self.push(Insn::alu64(AluOp::Add, base, -88));
+                self.push(Insn::alu64(AluOp::Add, base, index));
+                self.is_other(base);
+                if self.rng.chance(50) {
+                    let src = self.operand();
+                    self.push(Insn::Store { size: Size::Dw, base, off: 0, src });
+                }
+                let dst = self.target();
+                self.push(Insn::load(Size::Dw, dst, base, 0));
+                self.is_number(dst);
+            }
+            _ => {
+                let Some((off, size)) = self.stored.last().copied() else { return };
+                if matches!(size, Size::W | Size::Dw) {
+                    let width = if size == Size::W { Width::W32 } else { Width::W64 };
+                    self.atomic(width, Reg::R10, off);
+                }
+            }
+        }
+    }
+
+    fn atomic(&mut self, width: Width, base: Reg, off: i16) {
+        let fetch = self.rng.chance(50);
+        let op = self.rng.pick(&[
+            AtomicOp::Add { fetch },
+            AtomicOp::Or { fetch },
+            AtomicOp::And { fetch },
+            AtomicOp::Xor { fetch },
+            AtomicOp::Xchg,
+            AtomicOp::Cmpxchg,
+        ]);
+        let src = self.number();
+        if op == AtomicOp::Cmpxchg && !self.numbers.contains(&Reg::R0) {
+            return;
+        }
+        self.push(Insn::Atomic { width, op, base, off, src });
+    }
+
+    fn spill(&mut self) {
+        let Some(context) = self.context else { return };
+        let off = -8 * (13 + self.rng.below(3) as i16);
+        self.push(Insn::store(Size::Dw, Reg::R10, off, context));
+        let dst = self.target();
+        if dst != context {
+            self.push(Insn::load(Size::Dw, dst, Reg::R10, off));
+            self.is_other(dst);
+            self.push(Insn::load(Size::W, dst, dst, 12));
+            self.is_number(dst);
+        }
+    }
+
+    /// Helpers on a map; the value is used behind a null test.
+    fn map(&mut self) {
+        let map = self.rng.below(5) as u32;
+        let key_size = if map == 1 { Size::Dw } else { Size::W };
+        let key = self.operand();
+        self.push(Insn::Store { size: key_size, base: Reg::R10, off: -128, src: key });
+        if map >= 2 && self.rng.chance(60) {
+            let key = self.rng.below(3) as i32;
+            self.push(Insn::store(key_size, Reg::R10, -128, key));
+        }
+        let kind = self.rng.below(10);
+        if kind < 3 {
+            for slot in 0..4 {
+                let src = self.operand();
+                self.push(Insn::Store { size: Size::Dw, base: Reg::R10, off: -160 + 8 * slot, src });
+            }
+        }
+        if self.context.is_some_and(|context| context.index() < 6) {
+            self.context = None;
+        }
+        self.push_wide(Reg::R1, Imm64::Map(map));
+        self.push(Insn::mov64(Reg::R2, Reg::R10));
+        self.push(Insn::alu64(AluOp::Add, Reg::R2, -128));
+        match kind {
+            0 | 1 => {
+                self.push(Insn::mov64(Reg::R3, Reg::R10));
+                self.push(Insn::alu64(AluOp::Add, Reg::R3, -160));
+                self.push(Insn::mov64(Reg::R4, 0));
+                self.push(Insn::call(2));
+                self.called();
+                self.is_number(Reg::R0);
+            }
+            2 => {
+                self.push(Insn::call(3));
+                self.called();
+                self.is_number(Reg::R0);
+            }
+            _ => {
+                self.push(Insn::call(1));
+                self.called();
+                self.value(map);
+            }
+        }
+    }
+
+    /// Uses the result of a lookup in `r0`.
+    fn value(&mut self, map: u32) {
+        let size = [32u64, 24, 16, 16, 16][map as usize];
+        let branch = self.insns.len();
+        self.push(Insn::branch64(Cond::Eq, Reg::R0, 0, 0));
+        let base = self.rng.pick(&[Reg::R0, Reg::R9]);
+        let before = self.numbers.clone();
+        if base != Reg::R0 {
+            self.push(Insn::mov64(base, Reg::R0));
+            self.is_other(base);
+            if self.context == Some(base) {
+                self.context = None;
+            }
+        }
+        let locked = map == 0 && self.rng.chance(80);
+        if locked {
+            self.push(Insn::mov64(Reg::R9, Reg::R0));
+            self.push(Insn::mov64(Reg::R1, Reg::R0));
+            self.push(Insn::call(93));
+            self.called();
+            self.is_other(Reg::R9);
+            if self.context == Some(Reg::R9) {
+                self.context = None;
+            }
+        }
+        let base = if locked { Reg::R9 } else { base };
+        let base = if self.rng.chance(30) && !self.numbers.is_empty() {
+            let index = self.bound(size / 2);
+            if index == base || index == Reg::R9 {
+                base
+            } else {
+                self.push(Insn::mov64(Reg::R8, base));
+                self.push(Insn::alu64(AluOp::Add, Reg::R8, index));
+                self.is_other(Reg::R8);
+                if self.context == Some(Reg::R8) {
+                    self.context = None;
+                }
+                Reg::R8
+            }
+        } else {
+            base
+        };
+        for _ in 0..1 + self.rng.below(3) {
+            let access = self.rng.pick(&SIZES);
+            let slip = if self.rng.chance(2) { 3 } else { 0 };
+            let room = size - u64::from(access.bytes()) + slip;
+            let mut off = self.rng.below(room + 1) as i16;
+            if map == 0 && self.rng.chance(98) {
+                off = off.max(4);
+            }
+            match self.rng.below(3) {
+                0 => {
+                    let src = self.operand();
+                    self.push(Insn::Store { size: access, base, off, src });
+                }
+                1 if matches!(access, Size::W | Size::Dw) => {
+                    let width = if access == Size::W { Width::W32 } else { Width::W64 };
+                    self.atomic(width, base, off / access.bytes() as i16 * access.bytes() as i16);
+                }
+                _ => {
+                    let dst = reg(self.rng.below(8));
+                    if dst != base && Some(dst) != self.context {
+                        self.push(Insn::load(access, dst, base, off));
+                        self.is_number(dst);
+                    }
+                }
+            }
+        }
+        if locked && self.rng.chance(97) {
+            self.push(Insn::mov64(Reg::R1, Reg::R9));
+            self.push(Insn::call(94));
+            self.called();
+        }
+        let skip = (self.insns.len() - branch - 1) as i16;
+        self.insns[branch] = Insn::branch64(Cond::Eq, Reg::R0, 0, skip);
+        self.is_other(Reg::R0);
+        self.numbers.retain(|number| before.contains(number));
+        self.push(Insn::mov64(Reg::R0, 0));
+        self.is_number(Reg::R0);
+    }
+
+    fn variable(&mut self) {
+        let (map, base) = (3 + self.rng.below(2) as u32, self.target());
+        let off = self.rng.below(16) as u32;
+        self.push_wide(base, Imm64::MapValue { map, off });
+        self.is_other(base);
+        if self.context == Some(base) {
+            self.context = None;
+        }
+        let size = self.rng.pick(&SIZES);
+        let room = 16 - i64::from(off) - i64::from(size.bytes());
+        if room < 0 {
+            return;
+        }
+        let at = self.rng.below(room as u64 + 1) as i16;
+        if map == 3 && self.rng.chance(40) {
+            let src = self.operand();
+            self.push(Insn::Store { size, base, off: at, src });
+        } else {
+            let dst = self.target();
+            self.push(Insn::load(size, dst, base, at));
+            self.is_number(dst);
+        }
+    }
+
+    fn call(&mut self, functions: bool) {
+        if self.context.is_some_and(|context| context.index() < 6) {
+            self.context = None;
+        }
+        if functions && self.rng.chance(60) {
+            for number in 1..4 {
+                let src = self.operand();
+                self.push(Insn::mov64(reg(number), src));
+            }
+            self.calls.push(self.insns.len());
+            self.push(Insn::CallLocal { off: 0 });
+        } else {
+            let helper = self.rng.pick(&[5, 8]);
+            self.push(Insn::call(helper));
+        }
+        self.called();
+        self.is_number(Reg::R0);
+    }
+
+    /// A conditional jump over the blocks that `inside` adds.
+    fn fork(&mut self, depth: u32, functions: bool) {
+        if self.numbers.is_empty() {
+            return;
+        }
+        let (width, cond, dst, src) = (self.width(), self.cond(), self.number(), self.operand());
+        let branch = self.insns.len();
+        self.push(Insn::Branch { width, cond, dst, src, off: 0 });
+        let before = (self.numbers.clone(), self.stored.clone(), self.context);
+        for _ in 0..1 + self.rng.below(3) {
+            self.block(depth + 1, functions);
+        }
+        let skip = (self.insns.len() - branch - 1) as i16;
+        self.insns[branch] = Insn::Branch { width, cond, dst, src, off: skip };
+        // What is a number on both paths.
+        let (numbers, stored, context) = before;
+        self.numbers.retain(|number| numbers.contains(number));
+        self.stored = stored;
+        if self.context != context {
+            self.context = None;
+        }
+    }
+
+    fn block(&mut self, depth: u32, functions: bool) {
+        match self.rng.below(20) {
+            0..=5 => self.arithmetic(),
+            6 => self.context_field(),
+            7..=9 => self.packet(),
+            10..=12 => self.stack(),
+            13..=14 => self.map(),
+            15 => self.variable(),
+            16 => self.call(functions),
+            17 => self.spill(),
+            _ if depth < 3 => self.fork(depth, functions),
+            _ => self.arithmetic(),
+        }
+    }
+
+    fn body(&mut self, blocks: u64, functions: bool) {
+        for _ in 0..blocks {
+            self.block(0, functions);
+        }
+        let result = if self.rng.chance(98) && !self.numbers.is_empty() {
+            Operand::Reg(self.number())
+        } else {
+            Operand::Imm(2)
+        };
+        self.push(Insn::mov64(Reg::R0, result));
+        self.push(Insn::Exit);
+    }
+}
+
+/// The program of a seed.
+pub(crate) fn program(seed: u64) -> Program {
+    let rng = &mut Rng(seed);
+    let functions = rng.chance(30);
+    let blocks = 2 + rng.below(14);
+    let mut builder = Builder {
+        rng,
+        insns: Vec::new(),
+        numbers: Vec::new(),
+        context: Some(Reg::R6),
+        stored: Vec::new(),
+        calls: Vec::new(),
+    };
+    builder.push(Insn::mov64(Reg::R6, Reg::R1));
+    builder.push(Insn::load(Size::W, Reg::R7, Reg::R1, 12));
+    builder.push(Insn::load(Size::W, Reg::R0, Reg::R1, 16));
+    builder.numbers.extend([Reg::R0, Reg::R7]);
+    builder.body(blocks, functions);
+    let (mut insns, calls) = (builder.insns, builder.calls);
+    if !calls.is_empty() {
+        let target = insns.len();
+        for call in calls {
+            insns[call] = Insn::CallLocal { off: (target - call - 1) as i32 };
+        }
+        let blocks = 1 + rng.below(4);
+        let mut function = Builder {
+            rng,
+            insns: Vec::new(),
+            numbers: vec![Reg::R1, Reg::R2, Reg::R3],
+            context: None,
+            stored: Vec::new(),
+            calls: Vec::new(),
+        };
+        function.body(blocks, false);
+        insns.extend(function.insns);
+    }
+    if rng.chance(25) {
+        for _ in 0..1 + rng.below(2) {
+            mutate(rng, &mut insns);
+        }
+    }
+    Program { name: format!("seed {seed}"), insns, maps: maps(), lines: Vec::new() }
+}
+
+/// Changes one field of one instruction.
+fn mutate(rng: &mut Rng, insns: &mut [Insn]) {
+    let slot = rng.below(insns.len() as u64) as usize;
+    let any = reg(rng.below(11));
+    let delta = rng.below(17) as i16 - 8;
+    match &mut insns[slot] {
+        Insn::Alu { op, dst, src, width } => match rng.below(4) {
+            0 => *dst = any,
+            1 => *src = Operand::Reg(any),
+            2 => *op = rng.pick(&[AluOp::Add, AluOp::Sub, AluOp::Mov, AluOp::And, AluOp::Rsh, AluOp::Arsh]),
+            _ => *width = Width::W32,
+        },
+        Insn::Load { dst, base, off, .. } => match rng.below(3) {
+            0 => *dst = any,
+            1 => *base = any,
+            _ => *off = off.wrapping_add(delta),
+        },
+        Insn::Store { base, off, src, .. } => match rng.below(3) {
+            0 => *src = Operand::Reg(any),
+            1 => *base = any,
+            _ => *off = off.wrapping_add(delta),
+        },
+        Insn::Branch { width, cond, dst, src, off } => match rng.below(5) {
+            0 => *dst = any,
+            1 => *src = Operand::Reg(any),
+            2 => *off = off.wrapping_add(delta.abs()),
+            3 => *width = Width::W32,
+            _ => *cond = rng.pick(&[Cond::Eq, Cond::Ne, Cond::Gt, Cond::Lt, Cond::Sle, Cond::Set]),
+        },
+        Insn::CallHelper { helper } => *helper = rng.pick(&[1, 2, 3, 5, 8, 93, 94]),
+        Insn::LoadImm64 { imm: Imm64::Map(map), .. } => *map = rng.below(5) as u32,
+        Insn::Neg { dst, .. } | Insn::Swap { dst, .. } | Insn::MovSx { dst, .. } => *dst = any,
+        _ => {}
+    }
+}

@@ -1,0 +1,131 @@
+//! Whatever the verifier accepts runs on the checking interpreter without a violation, and behaves as it says.
+//!
+//! Programs and packets are random, named by a seed. For each accepted program: no run faults, none takes more steps than
+//! the longest path, every executed instruction has a note that tells the truth about its memory, and neither
+//! the result nor the maps depend on where the objects are (no address leaks).
+
+mod env;
+mod generator;
+
+use env::TestMaps;
+use generator::Rng;
+use oko_bpf::{
+    disasm,
+    interp::{Env, Interpreter, MapMemory, Options, PacketMeta, Place},
+    program::MapId,
+    verified::{Note, Region, Verified},
+    verifier::verify,
+};
+
+/// Maps that compare what happens with the verifier's notes.
+struct Watch<'v> {
+    maps: TestMaps,
+    verified: &'v Verified,
+    lie: Option<String>,
+}
+
+impl Env for Watch<'_> {
+    fn map_lookup(&mut self, map: MapId, key: &[u8]) -> Option<MapMemory> {
+        self.maps.map_lookup(map, key)
+    }
+    fn map_update(&mut self, map: MapId, key: &[u8], value: &[u8], flags: u64) -> i64 {
+        self.maps.map_update(map, key, value, flags)
+    }
+    fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64 {
+        self.maps.map_delete(map, key)
+    }
+    fn ktime_ns(&mut self) -> u64 {
+        self.maps.ktime_ns()
+    }
+    fn observe(&mut self, slot: usize, access: Option<(Place, i64)>) {
+        let note = self.verified.notes()[slot];
+        let holds = match (note, access) {
+            (Note::Dead, _) => false,
+            (Note::CtxLoad(field), Some((Place::Context, off))) => i64::from(field.offset()) == off,
+            (Note::Access(region), Some((place, off))) => match (region, place) {
+                (Region::Frame { off: said }, Place::Frame(_)) => i64::from(said) == off,
+                (Region::Stack, Place::Frame(_)) | (Region::Packet, Place::Packet) => true,
+                (Region::MapValue(said), Place::Value { map, .. }) => said == map,
+                (Region::Mixed, Place::Context | Place::Map(_)) => false,
+                (Region::Mixed, _) => true,
+                _ => false,
+            },
+            (_, Some(_)) => false,
+            (_, None) => true,
+        };
+        if !holds {
+            self.lie = Some(format!("slot {slot}: {note:?}, but {access:?}"));
+        }
+    }
+}
+
+/// What went wrong with an accepted program, if anything.
+fn violation(verified: &Verified, rng: &mut Rng) -> Option<String> {
+    let mut worlds = [0u32, 0x1234_5678].map(|slide| {
+        let maps = TestMaps::new(verified.maps());
+        (slide, Watch { maps, verified, lie: None })
+    });
+    for _ in 0..4 {
+        let len = match rng.below(3) {
+            0 => rng.below(16),
+            1 => rng.below(80),
+            _ => rng.below(200),
+        };
+        let packet: Vec<u8> = (0..len).map(|_| rng.next() as u8 & rng.next() as u8).collect();
+        let meta = PacketMeta { ingress_ifindex: rng.next() as u32, rx_queue_index: rng.below(70) as u32 };
+        let mut results = Vec::new();
+        for (slide, watch) in &mut worlds {
+            let options = Options { slide: *slide, ..Options::default() };
+            watch.maps.now = watch.maps.now.wrapping_mul(3);
+            match Interpreter::new(verified.program(), options).run(&packet, meta, watch) {
+                Err(fault) => return Some(format!("{fault} (packet {packet:02x?}, {meta:?})")),
+                Ok(outcome) if outcome.steps > verified.max_steps() => {
+                    return Some(format!("{} steps, said at most {}", outcome.steps, verified.max_steps()));
+                }
+                Ok(outcome) => results.push((outcome, watch.maps.contents())),
+            }
+            if let Some(lie) = watch.lie.take() {
+                return Some(lie);
+            }
+        }
+        if results[0] != results[1] {
+            return Some(format!("depends on addresses: {results:x?}"));
+        }
+    }
+    None
+}
+
+/// Runs the programs of some seeds; gives how many were accepted.
+fn check(seeds: std::ops::Range<u64>) -> u64 {
+    let mut accepted = 0;
+    for seed in seeds {
+        let program = generator::program(seed);
+        let Ok(verified) = verify(program) else { continue };
+        accepted += 1;
+        if let Some(what) = violation(&verified, &mut Rng(seed ^ 0xabcd)) {
+            panic!("seed {seed}: {what}\n{}", disasm::listing(verified.insns()));
+        }
+    }
+    accepted
+}
+
+#[test]
+fn accepted_programs_keep_the_promises() {
+    let programs = 12_000;
+    let accepted = check(0..programs);
+    assert!(accepted * 5 > programs, "the generator makes too few acceptable programs: {accepted}");
+    assert!(accepted * 20 < programs * 19, "the generator makes too few mistakes: {accepted}");
+}
+
+/// `OKO_SOUNDNESS_PROGRAMS=10000000 cargo test --release -p oko-bpf --test soundness -- --ignored --nocapture`
+#[test]
+#[ignore = "takes as long as it is told to"]
+fn accepted_programs_keep_the_promises_for_long() {
+    let number = |name: &str, default| {
+        std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok()).unwrap_or(default)
+    };
+    let (start, programs) =
+        (number("OKO_SOUNDNESS_START", 1 << 32), number("OKO_SOUNDNESS_PROGRAMS", 1_000_000));
+    let accepted = check(start..start + programs);
+    println!("{programs} programs, {accepted} accepted");
+}
