@@ -1,43 +1,184 @@
 //! The code of an instance: what the engine made of the filters, and how it is run.
 
-use oko_bpf::program::Program;
+mod interpreted;
+
+use std::sync::atomic::AtomicU64;
+
+use oko_bpf::verified::Verified;
+use oko_bpf::xdp::XDP_PASS;
 use oko_ir::Checked;
-use oko_jit::abi::Packet;
+use oko_jit::abi::{Context, Packet};
+use oko_jit::{CompileError, compile_bpf, compile_ir};
 
 use crate::error::LoadError;
 use crate::instance::{Engine, FilterInfo, Verdict};
-use crate::params::Params;
+use crate::params::{Params, VariablePlace};
 use crate::state::States;
 
-/// Code for all filters of an instance.
+pub(crate) use interpreted::Oracle;
+
+/// Code for all filters of an instance, in their order.
 #[derive(Debug)]
-pub(crate) enum Code {}
+pub(crate) enum Code {
+    /// Native code from the IR: verdicts are classes.
+    Native(Vec<oko_jit::Code>),
+    /// Native code from BPF: verdicts are return values.
+    BpfJit(Vec<oko_jit::Code>, Returns),
+    /// The programs themselves.
+    BpfInterp(Vec<Verified>, Returns),
+    /// The module itself, with state of its own.
+    IrInterp(Box<Oracle>),
+}
+
+/// What the return values of BPF programs mean.
+#[derive(Clone, Debug)]
+pub(crate) struct Returns {
+    /// How many classes each filter has, if return values are classes plus 1; else `XDP_PASS` is a match and all others are none.
+    classes: Option<Vec<u32>>,
+    /// The variable that stands for the clock, in objects made for tests.
+    clock: Option<VariablePlace>,
+}
+
+impl Returns {
+    pub(crate) fn of_ours(filters: &[FilterInfo], clock: Option<VariablePlace>) -> Returns {
+        Returns { classes: Some(filters.iter().map(FilterInfo::class_count).collect()), clock }
+    }
+
+    pub(crate) fn of_xdp() -> Returns {
+        Returns { classes: None, clock: None }
+    }
+
+    fn verdict(&self, filter: usize, value: u32) -> Verdict {
+        match &self.classes {
+            // What a verified program returns may be any number, whoever made it; there is no class beyond the declared ones.
+            Some(classes) => Verdict(value.wrapping_sub(1)).filter(|class| class.0 < classes[filter]),
+            None => Verdict(u32::from(u64::from(value) == XDP_PASS)),
+        }
+    }
+}
+
+impl Verdict {
+    fn filter(self, holds: impl FnOnce(&Verdict) -> bool) -> Verdict {
+        if holds(&self) { self } else { Verdict::default() }
+    }
+}
 
 impl Code {
     pub(crate) fn compile(
         engine: Engine,
-        _filters: &[FilterInfo],
-        _ir: Option<Checked>,
-        _programs: Vec<Program>,
+        filters: &[FilterInfo],
+        ir: Option<Checked>,
+        programs: Vec<Verified>,
+        returns: Returns,
     ) -> Result<Code, LoadError> {
-        Err(LoadError::EngineUnavailable { engine, needs: "an engine of this build" })
+        let without_ir = LoadError::EngineUnavailable { engine, needs: "a section `.oko.ir`" };
+        let all = |one: &dyn Fn(usize) -> Result<oko_jit::Code, CompileError>| {
+            let named = filters.iter().enumerate();
+            let compiled = named.map(|(index, filter)| {
+                one(index).map_err(|error| LoadError::Compile {
+                    filter: filter.name.clone(),
+                    reason: error.to_string(),
+                })
+            });
+            compiled.collect::<Result<Vec<_>, _>>()
+        };
+        match engine {
+            Engine::Native => {
+                let ir = ir.ok_or(without_ir)?;
+                Ok(Code::Native(all(&|index| compile_ir(&ir, index))?))
+            }
+            Engine::BpfJit => Ok(Code::BpfJit(all(&|index| compile_bpf(&programs[index]))?, returns)),
+            Engine::BpfInterp => Ok(Code::BpfInterp(programs, returns)),
+            Engine::IrInterp => Ok(Code::IrInterp(Box::new(Oracle::new(ir.ok_or(without_ir)?)))),
+        }
     }
 
     /// Bytes of machine code.
     pub(crate) fn bytes(&self) -> usize {
-        match *self {}
+        match self {
+            Code::Native(codes) | Code::BpfJit(codes, _) => codes.iter().map(oko_jit::Code::bytes).sum(),
+            Code::BpfInterp(..) | Code::IrInterp(_) => 0,
+        }
     }
 
-    /// Asks a filter about a burst; gives how many runs ended in a fault.
+    /// The interpreter of the IR, which has state of its own.
+    pub(crate) fn oracle(&self) -> Option<&Oracle> {
+        match self {
+            Code::IrInterp(oracle) => Some(oracle),
+            _ => None,
+        }
+    }
+
+    /// Asks a filter about a burst, for each packet of which there is a verdict; gives how many runs ended in a fault.
     pub(crate) fn run(
         &self,
-        _filter: usize,
-        _packets: &[Packet<'_>],
-        _now: u64,
-        _params: &Params,
-        _states: &States,
-        _verdicts: &mut [Verdict],
+        filter: usize,
+        packets: &[Packet<'_>],
+        now: u64,
+        params: &Params,
+        states: &States,
+        verdicts: &mut [Verdict],
     ) -> u64 {
-        match *self {}
+        match self {
+            Code::Native(codes) => {
+                // SAFETY: params and states were made from the module that this code was compiled from.
+                unsafe { run_native(&codes[filter], packets, now, params, states, verdicts) };
+                0
+            }
+            Code::BpfJit(codes, returns) => {
+                returns.set_clock(states, now);
+                // SAFETY: the states were made from the maps of the program that this code was compiled from; it has no params.
+                unsafe { run_native(&codes[filter], packets, now, params, states, verdicts) };
+                for verdict in verdicts {
+                    *verdict = returns.verdict(filter, verdict.0);
+                }
+                0
+            }
+            Code::BpfInterp(programs, returns) => {
+                returns.set_clock(states, now);
+                let mut faults = 0;
+                for (packet, verdict) in packets.iter().zip(verdicts) {
+                    let value = interpreted::run_bpf(&programs[filter], packet, now, states);
+                    faults += u64::from(value.is_none());
+                    *verdict = value.map_or(Verdict::default(), |value| returns.verdict(filter, value));
+                }
+                faults
+            }
+            Code::IrInterp(oracle) => oracle.run(filter, packets, now, params, verdicts),
+        }
     }
+}
+
+impl Returns {
+    fn set_clock(&self, states: &States, now: u64) {
+        if let Some(place) = self.clock {
+            states.set_variable(place, now);
+        }
+    }
+}
+
+/// # Safety
+///
+/// `params` and `states` have a row for everything that the code's module or program declares, of the declared shape.
+unsafe fn run_native(
+    code: &oko_jit::Code,
+    packets: &[Packet<'_>],
+    now: u64,
+    params: &Params,
+    states: &States,
+    verdicts: &mut [Verdict],
+) {
+    let context = Context {
+        now,
+        params: params.values().as_ptr().cast::<u64>(),
+        maps: states.handles().as_ptr(),
+        values: states.values().as_ptr(),
+        worker: 0,
+    };
+    const { assert!(size_of::<AtomicU64>() == 8 && size_of::<Verdict>() == 4) };
+    // SAFETY: a verdict is a transparent `u32`.
+    let verdicts =
+        unsafe { std::slice::from_raw_parts_mut(verdicts.as_mut_ptr().cast::<u32>(), verdicts.len()) };
+    // SAFETY: the caller's promise.
+    unsafe { code.run(&context, packets, verdicts) }
 }

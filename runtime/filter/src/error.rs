@@ -221,4 +221,10 @@ pub enum StateError {
         /// What the state's have.
         expected: u32,
     },
+    /// The engine keeps state where it can be dumped as a whole only.
+    #[error("engine `{engine}` can only dump whole states")]
+    Engine {
+        /// The engine.
+        engine: Engine,
+    },
 }

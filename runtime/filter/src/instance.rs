@@ -3,14 +3,14 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use oko_artifact::{Cert, Schema};
+use oko_artifact::{Cert, Schema, StateSchema};
 use oko_jit::abi::Packet;
 
-use crate::code::Code;
+use crate::code::{Code, Oracle};
 use crate::error::{LoadError, ParamError, StateError};
 use crate::params::Params;
 use crate::plan::Plan;
-use crate::state::{StateEntry, StateInfo, StateSnapshot, States};
+use crate::state::{StateEntry, StateInfo, StateSnapshot, States, from_dump, known};
 use crate::stats::Counters;
 
 /// What runs the filters. All give the same verdicts.
@@ -185,7 +185,7 @@ impl Instance {
         let states = States::new(engine, &plan.states, options.max_state_bytes)?;
         report.state_bytes = states.bytes();
         let begin = Instant::now();
-        let code = Code::compile(engine, &plan.filters, plan.ir, plan.programs)?;
+        let code = Code::compile(engine, &plan.filters, plan.ir, plan.programs, plan.returns)?;
         report.compile = begin.elapsed();
         report.code_bytes = code.bytes();
         params.publish(&states);
@@ -293,7 +293,10 @@ impl Instance {
 
     /// Its states and how full they are.
     pub fn states(&self) -> Vec<StateInfo> {
-        self.states.infos()
+        match self.code.oracle() {
+            Some(oracle) => dumped(oracle, None, 0).map(|snapshot| snapshot.info).collect(),
+            None => self.states.infos(),
+        }
     }
 
     /// The entries of a state that are live at `now`.
@@ -302,35 +305,60 @@ impl Instance {
     ///
     /// There is none of this name.
     pub fn state_snapshot(&self, name: &str, now: u64) -> Result<StateSnapshot, StateError> {
-        let schema =
-            self.schema.as_ref().and_then(|schema| schema.states.iter().find(|state| state.name == name));
-        self.states.snapshot(name, schema, now)
+        let schema = self.schema.as_ref();
+        let schema = schema.and_then(|schema| schema.states.iter().find(|state| state.name == name));
+        let Some(oracle) = self.code.oracle() else {
+            return self.states.snapshot(name, schema, now);
+        };
+        let found = dumped(oracle, schema, now).find(|snapshot| snapshot.info.name == name);
+        found.ok_or_else(|| StateError::Unknown {
+            name: name.to_owned(),
+            known: known(oracle.module().module().states.iter().map(|state| state.name.as_str())),
+        })
     }
 
     /// The entry of a state under the bytes of a key, if it is live at `now`.
     ///
     /// # Errors
     ///
-    /// There is no state of this name, or its keys have another size.
+    /// There is no state of this name, or its keys have another size, or the engine is [`Engine::IrInterp`].
     pub fn state_read(&self, name: &str, raw_key: &[u8], now: u64) -> Result<Option<StateEntry>, StateError> {
-        self.states.read(name, raw_key, now)
+        self.maps()?.read(name, raw_key, now)
     }
 
     /// Deletes the entry of a state under the bytes of a key; says whether there was one.
     ///
     /// # Errors
     ///
-    /// There is no state of this name, or its keys have another size.
+    /// There is no state of this name, or its keys have another size, or the engine is [`Engine::IrInterp`].
     pub fn state_delete(&self, name: &str, raw_key: &[u8]) -> Result<bool, StateError> {
-        self.states.delete(name, raw_key)
+        self.maps()?.delete(name, raw_key)
     }
 
     /// Deletes all entries of a state.
     ///
     /// # Errors
     ///
-    /// There is none of this name.
+    /// There is none of this name, or the engine is [`Engine::IrInterp`].
     pub fn state_clear(&self, name: &str) -> Result<(), StateError> {
-        self.states.clear(name)
+        self.maps()?.clear(name)
     }
+
+    /// The states, where they are maps.
+    fn maps(&self) -> Result<&States, StateError> {
+        match self.engine {
+            Engine::IrInterp => Err(StateError::Engine { engine: self.engine }),
+            _ => Ok(&self.states),
+        }
+    }
+}
+
+/// What the interpreter of the IR holds.
+fn dumped<'a>(
+    oracle: &'a Oracle,
+    schema: Option<&'a StateSchema>,
+    now: u64,
+) -> impl Iterator<Item = StateSnapshot> + 'a {
+    let decls = &oracle.module().module().states;
+    oracle.dump().into_iter().zip(decls).map(move |(dump, decl)| from_dump(dump, decl, schema, now))
 }

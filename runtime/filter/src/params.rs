@@ -36,7 +36,6 @@ impl Params {
         Params { plans, values }
     }
 
-    #[expect(dead_code, reason = "the engines come next")]
     /// The values, in the module's order, as generated code reads them.
     pub(crate) fn values(&self) -> &[AtomicU64] {
         &self.values

@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 
 use oko_artifact::schema::FORMAT;
 use oko_artifact::{
-    CERT_SECTION, Cert, FilterSchema, IR_SECTION, LOCKS_MAP, ParamSchema, SCHEMA_SECTION, Schema, StateSchema,
+    CERT_SECTION, Cert, FilterSchema, IR_SECTION, LOCKS_MAP, NOW_VARIABLE, ParamSchema, SCHEMA_SECTION,
+    Schema, StateSchema,
 };
 use oko_bpf::object::{self, ObjectFile};
 use oko_bpf::program::{MapDef, MapKind, Program};
+use oko_bpf::verified::Verified;
 use oko_ir::{Checked, Filter, FilterResult, Module, ParamDecl, StateDecl, StateKind};
 use oko_state::{Header, Kind, Shape, WhenFull};
 use serde::de::DeserializeOwned;
 
+use crate::code::Returns;
 use crate::error::LoadError;
 use crate::instance::{Engine, FilterId, FilterInfo};
 use crate::params::{ParamPlan, VariablePlace};
@@ -28,7 +31,8 @@ pub(crate) struct Plan {
     pub(crate) params: Vec<ParamPlan>,
     pub(crate) states: Vec<StatePlan>,
     /// The programs of the filters, in their order.
-    pub(crate) programs: Vec<Program>,
+    pub(crate) programs: Vec<Verified>,
+    pub(crate) returns: Returns,
     /// The IR of the filters, in their order.
     pub(crate) ir: Option<Checked>,
     pub(crate) schema: Option<Schema>,
@@ -63,14 +67,20 @@ impl Plan {
             })?;
             programs.push(program.clone());
         }
-        let filters = module.filters.iter().zip(&schema.filters).enumerate().map(filter_info).collect();
+        let count = object.programs.len();
+        same(|| "number of filters".to_owned(), &module.filters.len(), &count)?;
+        let filters: Vec<_> =
+            module.filters.iter().zip(&schema.filters).enumerate().map(filter_info).collect();
+        let clock = variable_place(&object, NOW_VARIABLE)?;
         let read_time = begin.elapsed();
 
         let begin = Instant::now();
         let ir = oko_ir::verify(module).map_err(|errors| LoadError::IrRefused {
             reports: errors.iter().map(ToString::to_string).collect(),
         })?;
+        let programs = programs.into_iter().map(verify_program).collect::<Result<_, _>>()?;
         Ok(Plan {
+            returns: Returns::of_ours(&filters, clock),
             filters,
             params,
             states,
@@ -93,6 +103,12 @@ impl Plan {
             _ => Ok(engine),
         }
     }
+}
+
+fn verify_program(program: Program) -> Result<Verified, LoadError> {
+    let name = program.name.clone();
+    oko_bpf::verifier::verify(program)
+        .map_err(|error| LoadError::BpfRefused { program: name, report: error.to_string() })
 }
 
 /// The sections of ours, read.
@@ -153,7 +169,9 @@ fn foreign(object: ObjectFile<'_>, begin: Instant) -> Result<Plan, LoadError> {
     let states = object.maps.iter().enumerate().map(|(index, map)| plain_state(index, map)).collect();
     let read_time = begin.elapsed();
     let begin = Instant::now();
+    let programs = programs.into_iter().map(verify_program).collect::<Result<_, _>>()?;
     Ok(Plan {
+        returns: Returns::of_xdp(),
         filters,
         params: Vec::new(),
         states,
@@ -184,6 +202,7 @@ fn plain_state(index: usize, map: &MapDef) -> StatePlan {
         decl: None,
         bpf: Some(index),
         variables: map.data.as_ref().map(|data| data.init.clone()),
+        hidden: map.data.is_some() || map.name == LOCKS_MAP,
     }
 }
 
@@ -196,25 +215,23 @@ fn filter_info((index, (filter, schema)): (usize, (&Filter, &FilterSchema))) -> 
     }
 }
 
-/// Where a param is among the variables of the BPF programs. A param that these do not use may be missing.
 fn param_plan(param: &ParamDecl, object: &ObjectFile<'_>) -> Result<ParamPlan, LoadError> {
-    let variable = match object.variable(&param.name) {
-        None => None,
-        Some(variable) => {
-            let what = || format!("place of variable `{}`", param.name);
-            same(what, "a u64", if variable.size == 8 { "a u64" } else { "of another size" })?;
-            let map = variable.map as usize;
-            let section = object.maps.get(map).and_then(|map| map.data.as_ref());
-            let size = section.filter(|data| !data.readonly).map_or(0, |data| data.init.len() as u64);
-            let end = variable.offset.checked_add(8).filter(|_| variable.offset.is_multiple_of(8));
-            let fits = end.is_some_and(|end| end <= size);
-            const PLACE: &str = "at a multiple of 8 in a section that can be written";
-            same(what, PLACE, if fits { PLACE } else { "elsewhere" })?;
-            Some(VariablePlace { map, offset: variable.offset as usize })
-        }
-    };
     let ParamDecl { name, min, max, default } = param.clone();
+    let variable = variable_place(object, &name)?;
     Ok(ParamPlan { name, min, max, default, variable })
+}
+
+/// Where a `u64` variable of the BPF programs is, if they have it.
+fn variable_place(object: &ObjectFile<'_>, name: &str) -> Result<Option<VariablePlace>, LoadError> {
+    const PLACE: &str = "8 bytes at a multiple of 8 in a section that can be written";
+    let Some(variable) = object.variable(name) else { return Ok(None) };
+    let map = variable.map as usize;
+    let section = object.maps.get(map).and_then(|map| map.data.as_ref()).filter(|data| !data.readonly);
+    let size = section.map_or(0, |data| data.init.len() as u64);
+    let end = variable.offset.checked_add(8).filter(|_| variable.offset.is_multiple_of(8));
+    let fits = variable.size == 8 && end.is_some_and(|end| end <= size);
+    same(|| format!("place of variable `{name}`"), PLACE, if fits { PLACE } else { "elsewhere" })?;
+    Ok(Some(VariablePlace { map, offset: variable.offset as usize }))
 }
 
 /// The states of the IR with their BPF maps, then the sections of variables.
@@ -234,10 +251,13 @@ fn state_plans(module: &Module, maps: &[MapDef]) -> Result<Vec<StatePlan>, LoadE
             for (part, ir, bpf) in sizes {
                 same(|| format!("{part} of state `{name}`"), &ir, &bpf)?;
             }
+            let locked = match decl.kind {
+                // Linux allows no lock in these; their locks are in a map of their own.
+                StateKind::Hash(oko_ir::WhenFull::EvictOldest) => "none",
+                _ => "0",
+            };
             let lock = map.lock_offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
-            // Linux allows no lock in an LRU hash map: those of its entries are in the array LOCKS_MAP.
-            let expected = if map.kind == MapKind::LruHash { "none" } else { "0" };
-            same(|| format!("place of the lock of state `{name}`"), expected, lock.as_str())?;
+            same(|| format!("place of the lock of state `{name}`"), locked, lock.as_str())?;
         } else {
             return Err(LoadError::Mismatch {
                 what: format!("state `{}`", decl.name),
@@ -248,10 +268,17 @@ fn state_plans(module: &Module, maps: &[MapDef]) -> Result<Vec<StatePlan>, LoadE
             });
         }
         let decl = Some((index, decl.clone()));
-        plans.push(StatePlan { name: module.states[index].name.clone(), shape, decl, bpf, variables: None });
+        plans.push(StatePlan {
+            name: module.states[index].name.clone(),
+            shape,
+            decl,
+            bpf,
+            variables: None,
+            hidden: false,
+        });
     }
     for (index, map) in maps.iter().enumerate() {
-        if map.data.is_some() {
+        if map.data.is_some() || map.name == LOCKS_MAP {
             plans.push(plain_state(index, map));
         } else if map.name == LOCKS_MAP {
             // The code's own business, like variables.
@@ -279,7 +306,8 @@ pub(crate) fn state_shape(decl: &StateDecl) -> Shape {
             StateKind::Array => Kind::Array,
         },
         capacity: decl.capacity,
-        key_size: decl.key_layout().size,
+        // BPF indexes arrays by a `u32`, whatever the width in the IR.
+        key_size: if decl.kind == StateKind::Array { 4 } else { decl.key_layout().size },
         value_size: decl.entry_layout().size,
         header: Header::Oko,
     }

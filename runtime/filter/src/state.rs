@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oko_artifact::StateSchema;
+use oko_ir::interp::{EntryDump, StateDump};
 use oko_ir::layout::{EXPIRES_OFFSET, Layout, WRITTEN_OFFSET};
-use oko_ir::{StateDecl, Width};
+use oko_ir::{StateDecl, StateKind, Width};
 use oko_state::{EntryCopy, Header, Map, Shape, Update};
 
 use crate::error::{LoadError, StateError};
@@ -117,6 +118,8 @@ pub(crate) struct StatePlan {
     pub(crate) bpf: Option<usize>,
     /// Set if it is a section of variables: its initial content.
     pub(crate) variables: Option<Vec<u8>>,
+    /// Whether it is no state of the source: variables, locks.
+    pub(crate) hidden: bool,
 }
 
 /// The states of an instance.
@@ -137,7 +140,8 @@ struct Row {
     /// On the heap, so that its address stays.
     map: Box<Map>,
     decl: Option<StateDecl>,
-    variables: bool,
+    /// Whether it is no state of the source: variables, locks.
+    hidden: bool,
 }
 
 // SAFETY: the pointers lead to the maps that the rows own, which are shared between threads, and to values in these.
@@ -149,8 +153,10 @@ impl States {
     /// Makes the maps that an engine uses.
     pub(crate) fn new(engine: Engine, plans: &[StatePlan], limit: u64) -> Result<States, LoadError> {
         let number = |plan: &StatePlan| match engine {
-            Engine::Native | Engine::IrInterp => plan.decl.as_ref().map(|(index, _)| *index),
+            Engine::Native => plan.decl.as_ref().map(|(index, _)| *index),
             Engine::BpfJit | Engine::BpfInterp => plan.bpf,
+            // It has state of its own.
+            Engine::IrInterp => None,
         };
         let bytes = plans.iter().filter(|plan| number(plan).is_some()).map(|plan| plan.shape.footprint());
         let bytes = bytes.fold(0, u64::saturating_add);
@@ -169,7 +175,7 @@ impl States {
             }
             order.push((number, rows.len()));
             let decl = plan.decl.as_ref().map(|(_, decl)| decl.clone());
-            rows.push(Row { name: plan.name.clone(), map, decl, variables: plan.variables.is_some() });
+            rows.push(Row { name: plan.name.clone(), map, decl, hidden: plan.hidden });
         }
         order.sort_unstable();
         let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
@@ -181,13 +187,11 @@ impl States {
         Ok(States { rows, handles, values, order })
     }
 
-    #[expect(dead_code, reason = "the engines come next")]
     /// The maps by the engine's numbers.
     pub(crate) fn handles(&self) -> &[*const Map] {
         &self.handles
     }
 
-    #[expect(dead_code, reason = "the engines come next")]
     /// The first values of arrays by the engine's numbers.
     pub(crate) fn values(&self) -> &[*mut u8] {
         &self.values
@@ -218,7 +222,7 @@ impl States {
     }
 
     pub(crate) fn infos(&self) -> Vec<StateInfo> {
-        self.rows.iter().filter(|row| !row.variables).map(|row| info(&row.name, &row.map)).collect()
+        self.rows.iter().filter(|row| !row.hidden).map(|row| info(&row.name, &row.map)).collect()
     }
 
     pub(crate) fn snapshot(
@@ -252,10 +256,10 @@ impl States {
     }
 
     fn row(&self, name: &str) -> Result<&Row, StateError> {
-        let mut rows = self.rows.iter().filter(|row| !row.variables);
+        let mut rows = self.rows.iter().filter(|row| !row.hidden);
         rows.find(|row| row.name == name).ok_or_else(|| StateError::Unknown {
             name: name.to_owned(),
-            known: known(self.rows.iter().filter(|row| !row.variables).map(|row| row.name.as_str())),
+            known: known(self.rows.iter().filter(|row| !row.hidden).map(|row| row.name.as_str())),
         })
     }
 
@@ -267,6 +271,55 @@ impl States {
         }
         Ok(row)
     }
+}
+
+/// What the interpreter of the IR holds of a state, as if it were in a map.
+pub(crate) fn from_dump(
+    dump: StateDump,
+    decl: &StateDecl,
+    schema: Option<&StateSchema>,
+    now: u64,
+) -> StateSnapshot {
+    let info = StateInfo {
+        name: decl.name.clone(),
+        capacity: decl.capacity,
+        len: dump.entries.len() as u32,
+        refused: dump.refused,
+        evicted: dump.evicted,
+        bytes: decl.bytes(),
+    };
+    let entries = dump.live(now).entries.into_iter().map(|entry| dumped_entry(entry, decl)).collect();
+    StateSnapshot { info, schema: schema.cloned(), entries }
+}
+
+fn dumped_entry(entry: EntryDump, decl: &StateDecl) -> StateEntry {
+    let EntryDump { key, fields, expires, written } = entry;
+    let mut raw_value = packed(&fields, &decl.entry_layout(), decl.fields.iter().map(|field| field.width));
+    for (offset, word) in [(EXPIRES_OFFSET, expires), (WRITTEN_OFFSET, written)] {
+        raw_value[offset as usize..offset as usize + 8].copy_from_slice(&word.to_le_bytes());
+    }
+    let mut raw_key = packed(&key, &decl.key_layout(), decl.key.iter().map(|part| part.width));
+    if decl.kind == StateKind::Array {
+        raw_key.resize(4, 0);
+    }
+    StateEntry {
+        raw_key: raw_key.into_boxed_slice(),
+        raw_value: raw_value.into_boxed_slice(),
+        key,
+        fields,
+        expires_at: expires,
+        written_at: written,
+    }
+}
+
+/// Scalars at their places.
+fn packed(scalars: &[u64], layout: &Layout, widths: impl Iterator<Item = Width>) -> Vec<u8> {
+    let mut bytes = vec![0; layout.size as usize];
+    for ((&scalar, &offset), width) in scalars.iter().zip(&layout.offsets).zip(widths) {
+        let (start, size) = (offset as usize, width.bytes() as usize);
+        bytes[start..start + size].copy_from_slice(&scalar.to_le_bytes()[..size]);
+    }
+    bytes
 }
 
 /// Names for a message.

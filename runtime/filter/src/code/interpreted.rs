@@ -1,0 +1,128 @@
+//! The interpreters, which check every step and answer slowly.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use oko_bpf::interp::{Env, Interpreter, MapMemory, Options, PacketMeta};
+use oko_bpf::program::MapId;
+use oko_bpf::verified::Verified;
+use oko_ir::interp::{self, StateDump, Store};
+use oko_ir::{Checked, Param};
+use oko_jit::abi::Packet;
+use oko_jit::map_calls;
+use oko_state::Map;
+
+use crate::instance::Verdict;
+use crate::params::Params;
+use crate::state::States;
+
+/// Runs a verified program; `None` if it ends in a fault, which the verifier excludes.
+pub(super) fn run_bpf(program: &Verified, packet: &Packet<'_>, now: u64, states: &States) -> Option<u32> {
+    // Instructions are counted by the verifier too, so the budget is never what stops a program.
+    let options = Options { max_steps: program.max_steps().saturating_add(1), ..Options::default() };
+    let meta = PacketMeta { ingress_ifindex: packet.in_port(), rx_queue_index: 0 };
+    let mut env = InstanceEnv { states, now };
+    let outcome = Interpreter::new(program.program(), options).run(packet.data(), meta, &mut env);
+    outcome.ok().map(|outcome| outcome.ret as u32)
+}
+
+/// The maps of an instance, as programs reach them.
+struct InstanceEnv<'a> {
+    states: &'a States,
+    now: u64,
+}
+
+impl InstanceEnv<'_> {
+    fn map(&self, map: MapId) -> Option<&Map> {
+        self.states.map(map.index())
+    }
+}
+
+impl Env for InstanceEnv<'_> {
+    fn map_lookup(&mut self, map: MapId, key: &[u8]) -> Option<MapMemory> {
+        let map = self.map(map)?;
+        let value = map.find(key).get()?;
+        // SAFETY: the bytes of a value stay readable and writable as long as the map, which outlives the run, and are
+        // accessed through atomics and raw pointers only.
+        Some(unsafe { MapMemory::new(value, map.shape().value_size as usize) })
+    }
+
+    fn map_update(&mut self, map: MapId, key: &[u8], value: &[u8], flags: u64) -> i64 {
+        self.map(map).map_or(-22, |map| map_calls::update(map, key, value, flags, self.now))
+    }
+
+    fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64 {
+        self.map(map).map_or(-22, |map| map_calls::delete(map, key))
+    }
+
+    fn ktime_ns(&mut self) -> u64 {
+        self.now
+    }
+
+    fn spin_lock(&mut self, lock: &AtomicU32) {
+        // SAFETY: the word lies in a value of a map that outlives the run, where the map's definition has a lock.
+        unsafe { oko_state::lock(lock.as_ptr()) }
+    }
+
+    fn spin_unlock(&mut self, lock: &AtomicU32) {
+        // SAFETY: as above, and the program holds it.
+        unsafe { oko_state::unlock(lock.as_ptr()) }
+    }
+}
+
+/// The interpreter of the IR with the only state that it works on: its own.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    module: Checked,
+    store: Mutex<Store>,
+}
+
+impl Oracle {
+    pub(super) fn new(module: Checked) -> Oracle {
+        let store = Mutex::new(Store::new(&module));
+        Oracle { module, store }
+    }
+
+    /// One burst at a time.
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn run(
+        &self,
+        filter: usize,
+        packets: &[Packet<'_>],
+        now: u64,
+        params: &Params,
+        verdicts: &mut [Verdict],
+    ) -> u64 {
+        let mut store = self.store();
+        for (index, value) in params.values().iter().enumerate() {
+            // Params are in range whenever they are set.
+            let _ =
+                store.set_param(Param::from_index(index), value.load(std::sync::atomic::Ordering::Relaxed));
+        }
+        let mut faults = 0;
+        for (packet, verdict) in packets.iter().zip(verdicts) {
+            let asked = interp::Packet {
+                bytes: packet.data(),
+                wire_len: packet.wire_len(),
+                in_port: packet.in_port(),
+            };
+            let outcome = interp::run(&self.module, filter, &mut store, asked, now);
+            faults += u64::from(outcome.is_err());
+            *verdict = Verdict(outcome.map_or(0, |outcome| outcome.class));
+        }
+        faults
+    }
+
+    /// The module.
+    pub(crate) fn module(&self) -> &Checked {
+        &self.module
+    }
+
+    /// What each state holds.
+    pub(crate) fn dump(&self) -> Vec<StateDump> {
+        self.store().dump()
+    }
+}
