@@ -122,13 +122,15 @@ pub enum ScalarType {
     Counter,
     /// A sliding-window cell of this length in nanoseconds: three scalars, the number of the current bucket, the count in it, the count in the one before.
     Window(u64),
+    /// A token-bucket cell: two scalars, its level in billionths of a token and the time of the last take (0: never, so the bucket is full).
+    Tokens,
 }
 
 impl ScalarType {
     /// How many scalars of the IR a value of this type takes.
     pub fn scalars(&self) -> usize {
         match self {
-            ScalarType::Ip6 => 2,
+            ScalarType::Ip6 | ScalarType::Tokens => 2,
             ScalarType::Window(_) => 3,
             _ => 1,
         }

@@ -1,3 +1,70 @@
 //! E06xx: filters, results and events.
 
-codes! {}
+codes! {
+    BAD_RESULT = 601, "a filter with an impossible answer", "\
+A filter answers with `bool` or with an enum, its class.
+
+```oko
+filter f -> u32 {
+    1
+}
+```
+";
+    NO_ANSWER = 602, "a body that can end without a value", "\
+Every way through a filter or function ends with a value.
+
+```oko
+filter f -> bool {
+    if pkt.len > 100 {
+        return true;
+    }
+}
+```
+
+End the body with `false`.
+";
+    BAD_RETURN = 603, "a `return` where nothing can be returned", "\
+`return` ends a filter or a function with its answer. Constants and settings are expressions without one.
+
+```oko
+const a: u32 = { return 1; };
+```
+";
+    ONLY_IN_TESTS = 604, "something that only tests can do", "\
+`expect`, `advance` and `replay` are for tests.
+
+```oko
+filter f -> bool {
+    advance 10s;
+    true
+}
+```
+";
+    SPARSE_CLASSES = 605, "classes that are not numbered from 0", "\
+A filter's class is one of an enum's values, which are then numbered 0, 1, 2 and so on.
+
+```oko
+enum Kind { Web = 80, Mail = 25 }
+
+filter f -> Kind {
+    Web
+}
+```
+
+Leave the numbers away.
+";
+    TOO_LARGE = 606, "a filter that is too large", "\
+A filter may have some ten thousand steps, functions that it calls included as often as they are called.
+
+```oko
+fn a(n: u8) -> bool { n == 1 or n == 3 or n == 5 }
+
+// Imagine many more functions, each calling the one before twice.
+fn b(n: u8) -> bool { a(n) or a(n & 7) }
+
+filter f -> bool {
+    b(1)
+}
+```
+";
+}

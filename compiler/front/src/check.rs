@@ -1,0 +1,117 @@
+//! From the syntax tree to the typed program of [`crate::hir`].
+//!
+//! Declarations are checked before bodies, constants when somebody asks for them. Every error is reported once, where its
+//! cause is; what could not be understood gets the type [`Ty::Error`](crate::types::Ty::Error), which goes with everything.
+
+mod arith;
+mod body;
+mod call;
+mod coerce;
+mod compare;
+mod control;
+mod decl;
+mod exhaustive;
+mod expr;
+mod facts;
+mod header;
+mod name;
+mod packet;
+mod pattern;
+mod state;
+mod typename;
+mod update;
+
+pub(crate) use update::WINDOW_COUNT_MAX;
+
+use oko_diagnostics::Sink;
+use oko_diagnostics::codes::packets;
+use oko_diagnostics::{Diagnostic, Span};
+
+use crate::hir::{Expr, FnId, HeaderId, Program};
+use crate::resolve::{Declarations, Unit, resolve};
+
+/// Checks a program: the root file first, then the modules it uses.
+pub(crate) fn check(units: &[Unit<'_>], sink: &mut Sink) -> Program {
+    let decls = resolve(units, sink);
+    let consts = decls.consts.iter().map(|_| Constant::Unseen).collect();
+    let mut checker = Checker {
+        decls,
+        sink,
+        program: Program::default(),
+        consts,
+        structs: Vec::new(),
+        depth: 0,
+        calls: Vec::new(),
+    };
+    checker.named_numbers();
+    checker.structs();
+    checker.all_consts();
+    checker.params();
+    checker.header_fields();
+    checker.header_rules();
+    checker.root();
+    checker.fn_signatures();
+    checker.states();
+    checker.fn_bodies();
+    checker.fn_circles();
+    checker.filters();
+    checker.program
+}
+
+/// What is known of a constant.
+enum Constant {
+    /// Nobody has asked yet.
+    Unseen,
+    /// It is being computed: asking again is a circle.
+    Open,
+    /// Its value.
+    Known(Expr),
+}
+
+/// How far a struct is.
+enum Progress {
+    /// Nobody has asked yet.
+    Unseen,
+    /// Its fields are being read.
+    Open,
+    /// Its fields are known.
+    Known,
+}
+
+/// The state of checking that all bodies share.
+struct Checker<'a, 's> {
+    decls: Declarations<'a>,
+    sink: &'s mut Sink,
+    program: Program,
+    consts: Vec<Constant>,
+    structs: Vec<Progress>,
+    /// How many constants and structs are being read within one another.
+    depth: u32,
+    /// Who calls which function where.
+    calls: Vec<(body::Place, FnId, Span)>,
+}
+
+impl Checker<'_, '_> {
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.sink.push(diagnostic);
+    }
+
+    /// Finds the header that packets begin with.
+    fn root(&mut self) {
+        let roots: Vec<(usize, Span)> = (self.program.headers.iter().enumerate())
+            .filter(|(_, header)| header.is_root)
+            .map(|(id, header)| (id, header.span))
+            .collect();
+        self.program.root = roots.first().map(|&(id, _)| HeaderId::from_index(id));
+        if let [(_, first), others @ ..] = roots.as_slice() {
+            for (_, other) in others {
+                self.report(
+                    Diagnostic::error(packets::TWO_ROOTS, "a packet can begin with one header only")
+                        .label(*other, "marked `#[root]` as well")
+                        .label(*first, "the first header marked `#[root]`")
+                        .help("remove `#[root]` from one of them"),
+                );
+            }
+        }
+    }
+}

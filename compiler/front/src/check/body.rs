@@ -1,0 +1,264 @@
+//! One body: its names in scope, its facts, and what may stand in it.
+
+use oko_diagnostics::codes::{results, types};
+use oko_diagnostics::{Diagnostic, Span};
+use oko_grammar::ast;
+
+use super::Checker;
+use super::facts::Facts;
+use crate::hir::{Expr, ExprKind, FnId, HeaderId, LayerId, Local, LocalId, Stmt};
+use crate::types::Ty;
+
+/// What kind of body an expression stands in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// The value of a constant, the capacity of a state and their like.
+    Constant,
+    /// A setting of a state that may change with params.
+    Setting,
+    /// The rule of a header, over its fields so far.
+    Rule(HeaderId),
+    /// A function.
+    Function(FnId),
+    /// A filter.
+    Filter,
+}
+
+/// What a name in a body stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Binding {
+    /// A value.
+    Local(LocalId),
+    /// A header that an arm found.
+    Layer(LayerId),
+}
+
+/// The check of one body.
+pub(super) struct BodyChecker<'c, 'a, 's> {
+    pub(super) checker: &'c mut Checker<'a, 's>,
+    pub(super) module: usize,
+    pub(super) place: Place,
+    /// The answer's type and where it was declared; `None` where nothing can be returned.
+    pub(super) result: Option<(Ty, Span)>,
+    pub(super) locals: Vec<Local>,
+    pub(super) layers: Vec<HeaderId>,
+    /// The names in scope, the innermost last.
+    pub(super) names: Vec<(String, Binding)>,
+    pub(super) facts: Facts,
+    /// The `update` whose value is being computed, if any.
+    pub(super) locked: Option<Span>,
+}
+
+impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
+    pub(super) fn new(checker: &'c mut Checker<'a, 's>, module: usize, place: Place) -> Self {
+        BodyChecker {
+            checker,
+            module,
+            place,
+            result: None,
+            locals: Vec::new(),
+            layers: Vec::new(),
+            names: Vec::new(),
+            facts: Facts::default(),
+            locked: None,
+        }
+    }
+
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.checker.report(diagnostic);
+    }
+
+    /// How a type is called in messages.
+    pub(super) fn describe(&self, ty: &Ty) -> String {
+        ty.describe(&self.checker.program)
+    }
+
+    /// Brings a named value into scope.
+    pub(super) fn bind_local(&mut self, name: &ast::Ident, ty: Ty) -> LocalId {
+        let id = LocalId::from_index(self.locals.len());
+        self.locals.push(Local { name: name.name.clone(), span: name.span, ty });
+        self.names.push((name.name.clone(), Binding::Local(id)));
+        id
+    }
+
+    /// Runs a step in a scope of its own: its names and facts end with it.
+    pub(super) fn scoped<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> T {
+        let (names, facts) = (self.names.len(), self.facts.mark());
+        let result = step(self);
+        self.names.truncate(names);
+        self.facts.reset(facts);
+        result
+    }
+
+    /// The value of a whole body, which must have the type `ty`, declared at `because`.
+    pub(super) fn block_of(&mut self, block: &ast::Block, ty: &Ty, because: Span) -> Expr {
+        let value = self.block(block, Some(ty));
+        self.needs_value(&value, block, because);
+        self.coerce(value, ty, because)
+    }
+
+    fn needs_value(&mut self, value: &Expr, block: &ast::Block, because: Span) {
+        if value.ty == Ty::Unit {
+            let at = block
+                .value
+                .as_ref()
+                .map_or(Span { start: block.span.end.saturating_sub(1), ..block.span }, |v| v.span);
+            self.report(
+                Diagnostic::error(results::NO_ANSWER, "this body can end without a value")
+                    .label(at, "nothing is answered here")
+                    .label(because, "a value of this type is needed")
+                    .help("end the block with an expression without `;`, such as `false`"),
+            );
+        }
+    }
+
+    /// A block: its statements and value.
+    pub(super) fn block(&mut self, block: &ast::Block, expected: Option<&Ty>) -> Expr {
+        self.scoped(|body| body.open_block(block, expected))
+    }
+
+    fn open_block(&mut self, block: &ast::Block, expected: Option<&Ty>) -> Expr {
+        let mut stmts = Vec::new();
+        let mut ends = false;
+        for stmt in &block.stmts {
+            if let Some(checked) = self.stmt(stmt) {
+                ends |= checked.1;
+                stmts.push(checked.0);
+            }
+        }
+        let value = match &block.value {
+            Some(value) => self.expr(value, expected),
+            None => {
+                let ty = if ends { Ty::Never } else { Ty::Unit };
+                Expr::new(ExprKind::Nothing, ty, block.span)
+            }
+        };
+        let ty = if ends { Ty::Never } else { value.ty.clone() };
+        if stmts.is_empty() {
+            return Expr { ty, ..value };
+        }
+        Expr::new(ExprKind::Block(stmts, Box::new(value)), ty, block.span)
+    }
+
+    /// A statement, and whether control never goes on behind it.
+    fn stmt(&mut self, stmt: &ast::Stmt) -> Option<(Stmt, bool)> {
+        use oko_diagnostics::codes::unsupported;
+        let mut later = |code, what: &str| {
+            self.checker.report(crate::resolve::not_yet(code, what, stmt.span));
+            None
+        };
+        match &stmt.kind {
+            ast::StmtKind::Error => {
+                let error = Expr::error(stmt.span);
+                Some((Stmt::Expr(error), false))
+            }
+            ast::StmtKind::Let { name, ty, value } => Some(self.let_stmt(name, ty.as_ref(), value)),
+            ast::StmtKind::Return(value) => {
+                let value = self.return_stmt(value, stmt.span);
+                Some((Stmt::Expr(value), true))
+            }
+            ast::StmtKind::Expr(expr) => {
+                let value = self.expr(expr, None);
+                let ends = value.ty == Ty::Never;
+                self.learn_from_guard(&value);
+                Some((Stmt::Expr(value), ends))
+            }
+            ast::StmtKind::Emit { fields, .. } => {
+                // Events are reported where they are declared; the values are still worth a look.
+                for field in fields {
+                    if let Some(value) = &field.value {
+                        self.expr(value, None);
+                    }
+                }
+                later_emit(self, stmt)
+            }
+            ast::StmtKind::Break => later(unsupported::LOOP, "loops"),
+            ast::StmtKind::For { .. } => later(unsupported::LOOP, "loops"),
+            ast::StmtKind::Expect(_) | ast::StmtKind::ExpectEmitted { .. } | ast::StmtKind::Advance(_) => {
+                self.report(
+                    Diagnostic::error(results::ONLY_IN_TESTS, "this can only stand in a test")
+                        .label(stmt.span, "not in a filter or function"),
+                );
+                None
+            }
+        }
+    }
+
+    fn let_stmt(&mut self, name: &ast::Ident, ty: Option<&ast::Type>, value: &ast::Expr) -> (Stmt, bool) {
+        let value = match ty {
+            Some(ty) => {
+                let (span, ty) = (ty.span, self.checker.value_type(self.module, ty));
+                let value = self.expect(value, &ty, span);
+                // The declared type counts from here on, so that it can be relied on; the range stays known.
+                match (&ty, &value.ty) {
+                    (Ty::Num(declared), Ty::Num(found)) => {
+                        let ty = Ty::Num(crate::types::Num { range: found.range, ..*declared });
+                        Expr { ty, ..value }
+                    }
+                    _ => Expr { ty: if value.ty == Ty::Never { Ty::Never } else { ty }, ..value },
+                }
+            }
+            None => self.expr(value, None),
+        };
+        if value.ty == Ty::Unit {
+            self.report(
+                Diagnostic::error(types::NO_VALUE, format!("there is no value to call `{}`", name.name))
+                    .label(value.span, "this has no value")
+                    .label(name.span, "a value is named here"),
+            );
+        }
+        if self.checker.too_wide(&value.ty) {
+            self.report(Diagnostic::error(types::TOO_WIDE, "this value has too many parts").label(
+                value.span,
+                format!("more than {} numbers and truth values", super::typename::MAX_SCALARS),
+            ));
+            let id = self.bind_local(name, Ty::Error);
+            return (Stmt::Let(id, Expr::error(value.span)), false);
+        }
+        let ends = value.ty == Ty::Never;
+        let ty = if matches!(value.ty, Ty::Unit | Ty::Never) { Ty::Error } else { value.ty.clone() };
+        let id = self.bind_local(name, ty);
+        (Stmt::Let(id, value), ends)
+    }
+
+    fn return_stmt(&mut self, value: &ast::Expr, span: Span) -> Expr {
+        if let Some(update) = self.locked {
+            self.report(
+                Diagnostic::error(
+                    oko_diagnostics::codes::state::IN_UPDATE,
+                    "a value cannot be returned from within an `update`",
+                )
+                .label(span, "returns while the entry is being replaced")
+                .label(update, "this `update` computes the entry's new value")
+                .help("give the update's value a name with `let` and return behind it"),
+            );
+            return Expr::error(span);
+        }
+        let Some((ty, because)) = self.result.clone() else {
+            self.expr(value, None);
+            self.report(
+                Diagnostic::error(results::BAD_RETURN, "there is nothing to return from here")
+                    .label(span, "`return` stands in filters and functions only"),
+            );
+            return Expr::error(span);
+        };
+        let value = self.expect(value, &ty, because);
+        Expr::new(ExprKind::Return(Box::new(value)), Ty::Never, span)
+    }
+
+    /// Behind `if a { return … }`, `a` is false.
+    fn learn_from_guard(&mut self, value: &Expr) {
+        if let ExprKind::If(condition, then, otherwise) = &value.kind {
+            if then.ty == Ty::Never {
+                self.facts.learn(condition, false);
+            } else if otherwise.ty == Ty::Never {
+                self.facts.learn(condition, true);
+            }
+        }
+    }
+}
+
+fn later_emit(body: &mut BodyChecker<'_, '_, '_>, stmt: &ast::Stmt) -> Option<(Stmt, bool)> {
+    body.report(crate::resolve::not_yet(oko_diagnostics::codes::unsupported::EVENT, "events", stmt.span));
+    None
+}

@@ -1,0 +1,301 @@
+//! Calls of functions, values of structs, and the search for calls in circles.
+
+use oko_diagnostics::codes::{names, types, unsupported};
+use oko_diagnostics::{Diagnostic, Span};
+use oko_grammar::ast;
+
+use super::Checker;
+use super::body::BodyChecker;
+use crate::hir::{Expr, ExprKind, FieldKind, FnId, StructId};
+use crate::resolve::Def;
+use crate::suggest::nearest;
+use crate::types::Ty;
+
+/// The longest chain of functions that call one another.
+const MAX_CALLS: usize = 32;
+
+impl BodyChecker<'_, '_, '_> {
+    /// `callee(args)`
+    pub(super) fn call(
+        &mut self,
+        callee: &ast::Expr,
+        args: &[ast::Arg],
+        expected: Option<&Ty>,
+        span: Span,
+    ) -> Expr {
+        match &callee.kind {
+            ast::ExprKind::Name(name) if self.binding(&name.name).is_none() => match self.def(&name.name) {
+                Some((Def::Fn(id), _)) => self.call_fn(id, args, span),
+                Some((Def::Struct(id), _)) => self.make_struct(id, args, span),
+                Some((Def::Error, _)) => {
+                    self.look_at(args);
+                    Expr::error(span)
+                }
+                Some((other, declared)) => {
+                    self.look_at(args);
+                    self.report(
+                        Diagnostic::error(types::NOT_A_FUNCTION, format!("`{}` cannot be called", name.name))
+                            .label(name.span, format!("this is {}", other.describe()))
+                            .label(declared, "named here"),
+                    );
+                    Expr::error(span)
+                }
+                None => self.unknown_function(name, args, span),
+            },
+            ast::ExprKind::Field { base, name } => {
+                if self.state_root(base).is_some() {
+                    return self.method(base, name, args, span);
+                }
+                let value = self.expr(base, None);
+                self.look_at(args);
+                if !value.ty.is_error() {
+                    let found = self.describe(&value.ty);
+                    self.report(
+                        Diagnostic::error(
+                            names::UNKNOWN_METHOD,
+                            format!("a `{found}` has no operation `{}`", name.name),
+                        )
+                        .label(name.span, "not known here"),
+                    );
+                }
+                Expr::error(span)
+            }
+            _ => {
+                let value = self.expr(callee, expected);
+                self.look_at(args);
+                if !value.ty.is_error() {
+                    self.report(
+                        Diagnostic::error(types::NOT_A_FUNCTION, "only functions can be called")
+                            .label(callee.span, "this is no function"),
+                    );
+                }
+                Expr::error(span)
+            }
+        }
+    }
+
+    /// Checks arguments that nobody takes, for their own errors.
+    pub(super) fn look_at(&mut self, args: &[ast::Arg]) {
+        for arg in args {
+            self.expr(&arg.value, None);
+        }
+    }
+
+    fn unknown_function(&mut self, name: &ast::Ident, args: &[ast::Arg], span: Span) -> Expr {
+        self.look_at(args);
+        let scope = &self.checker.decls.scopes[self.module];
+        let known =
+            scope.names().filter(|(_, def)| matches!(def, Def::Fn(_) | Def::Struct(_))).map(|(name, _)| name);
+        let near = nearest(&name.name, known).map(str::to_owned);
+        let diagnostic =
+            Diagnostic::error(names::UNKNOWN, format!("there is no function `{}` here", name.name))
+                .label(name.span, "not known here");
+        self.report(match near {
+            Some(near) => diagnostic.suggest(name.span, near.clone(), format!("did you mean `{near}`?")),
+            None => diagnostic,
+        });
+        Expr::error(span)
+    }
+
+    fn call_fn(&mut self, id: FnId, args: &[ast::Arg], span: Span) -> Expr {
+        let def = &self.checker.program.fns.get(id.index());
+        let Some(def) = def else {
+            // Constants and settings are computed before there are functions.
+            self.look_at(args);
+            self.report(
+                Diagnostic::error(types::NOT_CONSTANT, "a function cannot be called here")
+                    .label(span, "a value that is known beforehand is needed here"),
+            );
+            return Expr::error(span);
+        };
+        let (params, result, declared, name) =
+            (def.params.clone(), def.result.clone(), def.span, def.name.clone());
+        if args.len() != params.len() {
+            self.look_at(args);
+            self.report(
+                Diagnostic::error(
+                    types::ARGUMENTS,
+                    format!("`{name}` takes {} and is given {}", params.len(), args.len()),
+                )
+                .label(span, "called here")
+                .label(declared, "declared here"),
+            );
+            return Expr::error(span);
+        }
+        let mut values = Vec::new();
+        for (arg, (param, ty)) in args.iter().zip(&params) {
+            if let Some(given) = &arg.name
+                && given.name != *param
+            {
+                self.report(
+                    Diagnostic::error(types::ARGUMENTS, format!("the argument here is `{param}`"))
+                        .label(given.span, "another name")
+                        .label(declared, "declared here")
+                        .help("give the arguments in the declared order"),
+                );
+            }
+            values.push(self.expect(&arg.value, ty, declared));
+        }
+        self.checker.calls.push((self.place, id, span));
+        if values.iter().any(|value| value.ty.is_error()) || result.is_error() {
+            return Expr::error(span);
+        }
+        if !matches!(self.place, super::body::Place::Filter | super::body::Place::Function(_)) {
+            return self.later(unsupported::CONST_CALL, "calls of functions in settings and rules", span);
+        }
+        Expr::new(ExprKind::Call(id, values), result, span)
+    }
+
+    /// `Knock(step: 1, since: now)`
+    fn make_struct(&mut self, id: StructId, args: &[ast::Arg], span: Span) -> Expr {
+        let def = &self.checker.program.structs[id.index()];
+        let (name, declared) = (def.name.clone(), def.span);
+        let mut fields: Vec<(String, Ty)> = Vec::new();
+        for field in &def.fields {
+            match &field.kind {
+                FieldKind::Value(ty) => fields.push((field.name.clone(), ty.clone())),
+                FieldKind::Cell(_) => {
+                    self.look_at(args);
+                    self.report(
+                        Diagnostic::error(
+                            oko_diagnostics::codes::state::CELLS_ARE_NO_VALUE,
+                            "a struct of cells is no value",
+                        )
+                        .label(span, "cells exist in states only")
+                        .label(declared, "declared here"),
+                    );
+                    return Expr::error(span);
+                }
+            }
+        }
+        let mut values: Vec<Option<Expr>> = fields.iter().map(|_| None).collect();
+        let mut failed = fields.is_empty();
+        for arg in args {
+            let Some(given) = &arg.name else {
+                self.expr(&arg.value, None);
+                self.report(
+                    Diagnostic::error(types::ARGUMENTS, format!("the fields of `{name}` are given by name"))
+                        .label(arg.span, "which field is this?")
+                        .help(format!(
+                            "write `{name}({}: …)`",
+                            fields.first().map_or("", |(name, _)| name.as_str())
+                        )),
+                );
+                failed = true;
+                continue;
+            };
+            match fields.iter().position(|(field, _)| *field == given.name) {
+                Some(at) => {
+                    let value = self.expect(&arg.value, &fields[at].1.clone(), declared);
+                    failed |= value.ty.is_error();
+                    if values[at].replace(value).is_some() {
+                        self.report(
+                            Diagnostic::error(names::DUPLICATE, format!("`{}` is given twice", given.name))
+                                .label(given.span, "given again here"),
+                        );
+                    }
+                }
+                None => {
+                    self.expr(&arg.value, None);
+                    let known: Vec<String> = fields.iter().map(|(name, _)| name.clone()).collect();
+                    self.no_field(&format!("`{name}`"), declared, given, &known);
+                    failed = true;
+                }
+            }
+        }
+        let absent: Vec<String> = fields
+            .iter()
+            .zip(&values)
+            .filter(|(_, value)| value.is_none())
+            .map(|((name, _), _)| format!("`{name}`"))
+            .collect();
+        if !absent.is_empty() {
+            if !failed {
+                self.report(
+                    Diagnostic::error(
+                        types::ARGUMENTS,
+                        format!("{} of `{name}` is missing", absent.join(", ")),
+                    )
+                    .label(span, "every field needs a value")
+                    .label(declared, "declared here"),
+                );
+            }
+            return Expr::error(span);
+        }
+        if failed {
+            return Expr::error(span);
+        }
+        let values = values.into_iter().flatten().collect();
+        Expr::new(ExprKind::Tuple(values), Ty::Struct(id), span)
+    }
+
+    /// `base[index]`
+    pub(super) fn index(&mut self, base: &ast::Expr, index: &ast::Expr, span: Span) -> Expr {
+        if self.state_root(base).is_some() {
+            return self.read_entry(base, index, span);
+        }
+        let value = self.expr(base, None);
+        self.expr(index, None);
+        if !value.ty.is_error() {
+            let found = self.describe(&value.ty);
+            self.report(
+                Diagnostic::error(types::BAD_OPERAND, format!("a `{found}` has no entries"))
+                    .label(base.span, format!("this is `{found}`"))
+                    .help("square brackets behind a state read one of its entries"),
+            );
+        }
+        Expr::error(span)
+    }
+}
+
+impl Checker<'_, '_> {
+    /// Reports functions that call themselves, over whatever detour, and chains of calls that are too long.
+    pub(super) fn fn_circles(&mut self) {
+        let count = self.program.fns.len();
+        let mut callees: Vec<Vec<(usize, Span)>> = vec![Vec::new(); count];
+        for (place, callee, span) in &self.calls {
+            if let super::body::Place::Function(caller) = place {
+                callees[caller.index()].push((callee.index(), *span));
+            }
+        }
+        // Depth-first search without recursion: the height of a function is the longest chain of calls from it.
+        let mut heights: Vec<Option<usize>> = vec![None; count];
+        let mut open = vec![false; count];
+        for start in 0..count {
+            let mut stack = vec![(start, 0usize)];
+            while let Some((function, next)) = stack.pop() {
+                open[function] = true;
+                if let Some(&(callee, span)) = callees[function].get(next) {
+                    stack.push((function, next + 1));
+                    if open[callee] {
+                        let (name, declared) =
+                            (self.program.fns[callee].name.clone(), self.program.fns[callee].span);
+                        self.report(
+                            Diagnostic::error(types::CIRCLE, format!("the function `{name}` calls itself"))
+                                .label(span, "calls it again")
+                                .label(declared, "this function would never end")
+                                .help("every filter must end: write what it does without repetition"),
+                        );
+                    } else if heights[callee].is_none() {
+                        stack.push((callee, 0));
+                    }
+                    continue;
+                }
+                open[function] = false;
+                let height = callees[function]
+                    .iter()
+                    .filter_map(|(callee, _)| heights[*callee])
+                    .max()
+                    .map_or(0, |h| h + 1);
+                heights[function] = Some(height);
+                if height == MAX_CALLS {
+                    let declared = self.program.fns[function].span;
+                    self.report(
+                        Diagnostic::error(types::CIRCLE, "functions call one another in too long a chain")
+                            .label(declared, format!("more than {MAX_CALLS} calls lie below this function")),
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Whether a value can stand where a type is needed, and what makes it fit.
+
+use oko_diagnostics::codes::types;
+use oko_diagnostics::{Diagnostic, Span};
+use oko_grammar::ast;
+
+use super::body::BodyChecker;
+use crate::hir::{Expr, ExprKind};
+use crate::types::{NumKind, Ty};
+
+impl BodyChecker<'_, '_, '_> {
+    /// A value of a given type, which was declared at `because`.
+    pub(super) fn expect(&mut self, ast: &ast::Expr, ty: &Ty, because: Span) -> Expr {
+        let value = self.expr(ast, Some(ty));
+        self.coerce(value, ty, because)
+    }
+
+    /// A truth value.
+    pub(super) fn condition(&mut self, ast: &ast::Expr) -> Expr {
+        let value = self.expr(ast, Some(&Ty::Bool));
+        match value.ty {
+            Ty::Bool | Ty::Error | Ty::Never => value,
+            _ => {
+                let found = self.describe(&value.ty);
+                let mut diagnostic =
+                    Diagnostic::error(types::NOT_A_CONDITION, "a condition must be true or false")
+                        .label(value.span, format!("this is `{found}`"));
+                diagnostic = match &value.ty {
+                    Ty::Num(_) => diagnostic.help("compare it: `… != 0`"),
+                    Ty::Option(_) => diagnostic.help("compare it: `… != none`"),
+                    Ty::Bits(_) => diagnostic.help("ask for bits with `has`"),
+                    _ => diagnostic,
+                };
+                self.report(diagnostic);
+                Expr::error(value.span)
+            }
+        }
+    }
+
+    /// The value as one of type `ty`, which was declared at `because`; reports where it is none.
+    pub(super) fn coerce(&mut self, value: Expr, ty: &Ty, because: Span) -> Expr {
+        match self.fit(value, ty) {
+            Ok(value) => value,
+            Err(value) => {
+                let diagnostic = self.misfit(&value, ty, because);
+                self.report(diagnostic);
+                Expr::error(value.span)
+            }
+        }
+    }
+
+    /// The value as one of type `ty`, or as it was.
+    pub(super) fn fit(&mut self, value: Expr, ty: &Ty) -> Result<Expr, Expr> {
+        if fits(&value.ty, ty) {
+            return Ok(self.shape(value, ty));
+        }
+        Err(value)
+    }
+
+    /// Makes the value optional where the type is, also in tuples.
+    fn shape(&mut self, value: Expr, ty: &Ty) -> Expr {
+        let span = value.span;
+        match (ty, &value.ty) {
+            (_, Ty::Error | Ty::Never) | (Ty::Error, _) => value,
+            (Ty::Option(inner), Ty::Option(found)) => match &value.kind {
+                ExprKind::None => Expr { ty: ty.clone(), ..value },
+                ExprKind::Some(_) if found != inner => match value.kind {
+                    ExprKind::Some(part) => {
+                        let part = self.shape(*part, inner);
+                        Expr::new(ExprKind::Some(Box::new(part)), ty.clone(), span)
+                    }
+                    kind => Expr::new(kind, ty.clone(), span),
+                },
+                _ => Expr { ty: ty.clone(), ..value },
+            },
+            (Ty::Option(inner), _) => {
+                let value = self.shape(value, inner);
+                Expr::new(ExprKind::Some(Box::new(value)), ty.clone(), span)
+            }
+            (Ty::Tuple(types), Ty::Tuple(_)) => match value.kind {
+                ExprKind::Tuple(parts) => {
+                    let parts = parts.into_iter().zip(types).map(|(part, ty)| self.shape(part, ty)).collect();
+                    Expr::new(ExprKind::Tuple(parts), ty.clone(), span)
+                }
+                kind => Expr::new(kind, value.ty, span),
+            },
+            _ => value,
+        }
+    }
+
+    /// What to say about a value that does not fit.
+    fn misfit(&self, value: &Expr, ty: &Ty, because: Span) -> Diagnostic {
+        let (found, wanted) = (self.describe(&value.ty), self.describe(ty));
+        let plain = if let Ty::Option(inner) = ty { inner } else { ty };
+        if let (Ty::Num(found), Ty::Num(wanted)) = (&value.ty, plain)
+            && found.kind == wanted.kind
+        {
+            let (has, allowed) = (found.range, wanted.range);
+            let what =
+                if has.single().is_some() { format!("this is {has}") } else { format!("this can be {has}") };
+            let diagnostic =
+                Diagnostic::error(types::DOES_NOT_FIT, format!("a value may not fit in {allowed}"))
+                    .label(value.span, what)
+                    .label(because, format!("only {allowed} fits here"));
+            return match &value.kind {
+                ExprKind::Arith(crate::hir::Arith::Add, ..) => {
+                    diagnostic.help("`+|` stays at the greatest value, `+%` starts again at 0")
+                }
+                ExprKind::Arith(crate::hir::Arith::Sub, ..) => {
+                    diagnostic.help("`-|` stays at 0, `-%` goes on from the greatest value")
+                }
+                ExprKind::Const(_) => diagnostic,
+                _ if found.kind == NumKind::Int => {
+                    let mask = crate::types::Range::of_bits(wanted.bits).max;
+                    diagnostic.help(format!("keep the low bits with `& {mask:#x}`, or compare it first"))
+                }
+                _ => diagnostic.help("compare it first: behind a condition its range is known"),
+            };
+        }
+        let diagnostic =
+            Diagnostic::error(types::MISMATCH, format!("`{wanted}` is needed, `{found}` is found"))
+                .label(value.span, format!("this is `{found}`"))
+                .label(because, format!("because of this, `{wanted}` is needed"));
+        match (&value.ty, ty) {
+            (Ty::Option(_), _) if !matches!(ty, Ty::Option(_)) => {
+                diagnostic.help("it can be `none`: say with `??` what counts then, or use `match`")
+            }
+            (Ty::Num(num), Ty::Num(wanted))
+                if num.kind == NumKind::Int && wanted.kind == NumKind::Duration =>
+            {
+                diagnostic.help("write a unit: `10s`, `500ms`")
+            }
+            (Ty::Num(num), Ty::Num(wanted)) if num.kind == NumKind::Int && wanted.kind == NumKind::Rate => {
+                diagnostic.help("write a unit: `1_000pps`")
+            }
+            (Ty::Num(_), Ty::Bool) => diagnostic.help("compare it: `… != 0`"),
+            (Ty::Unit, _) => diagnostic.help("a block's value is its last expression, without `;`"),
+            _ => diagnostic,
+        }
+    }
+}
+
+/// Whether every value of type `found` is one of type `wanted`, given that it is made optional where need be.
+pub(super) fn fits(found: &Ty, wanted: &Ty) -> bool {
+    match (found, wanted) {
+        (Ty::Error | Ty::Never, _) | (_, Ty::Error) => true,
+        (Ty::Num(a), Ty::Num(b)) => a.kind == b.kind && a.range.within(b.range),
+        (Ty::Option(a), Ty::Option(b)) => fits(a, b),
+        (a, Ty::Option(b)) => fits(a, b),
+        (Ty::Tuple(a), Ty::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fits_inside(a, b)),
+        (a, b) => a == b,
+    }
+}
+
+/// Inside of a tuple that is not written out as one, nothing can be made optional.
+fn fits_inside(found: &Ty, wanted: &Ty) -> bool {
+    matches!(found, Ty::Option(_)) == matches!(wanted, Ty::Option(_)) && fits(found, wanted)
+        || found.is_error()
+}

@@ -1,0 +1,368 @@
+//! Comparisons and membership.
+
+use oko_diagnostics::codes::types;
+use oko_diagnostics::{Diagnostic, Span};
+use oko_grammar::ast::{self, BinaryOp};
+
+use super::arith::negate;
+use super::body::BodyChecker;
+use crate::hir::{Compare, Expr, ExprKind, Op, Order, StateOp};
+use crate::types::{Num, Range, Ty};
+
+impl BodyChecker<'_, '_, '_> {
+    /// `==`, `<`, `has` and their like.
+    pub(super) fn comparison(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        span: Span,
+    ) -> Expr {
+        let a = self.expr(left, None);
+        let hint = a.ty.clone();
+        let b = self.expr(right, Some(&hint));
+        let (a, b) = (self.must_have_value(a), self.must_have_value(b));
+        if a.ty.is_error() || b.ty.is_error() {
+            return Expr::error(span);
+        }
+        match op {
+            BinaryOp::Has => match (&a.ty, &b.ty) {
+                (Ty::Bits(x), Ty::Bits(y)) if x == y => compared(Compare::Has, a, b, span),
+                _ => self.bad_operand("has", op_span, &a, &b),
+            },
+            BinaryOp::Eq | BinaryOp::Ne => {
+                let equal = if op == BinaryOp::Eq { Compare::Eq } else { Compare::Ne };
+                self.equality(equal, op, op_span, a, b, span)
+            }
+            _ => {
+                let Some(order) = order(&a.ty, &b.ty) else {
+                    return self.no_order(op, op_span, &a, &b);
+                };
+                match op {
+                    BinaryOp::Lt => compared(Compare::Lt(order), a, b, span),
+                    BinaryOp::Le => compared(Compare::Le(order), a, b, span),
+                    BinaryOp::Gt => compared(Compare::Lt(order), b, a, span),
+                    _ => compared(Compare::Le(order), b, a, span),
+                }
+            }
+        }
+    }
+
+    fn equality(
+        &mut self,
+        compare: Compare,
+        op: BinaryOp,
+        op_span: Span,
+        a: Expr,
+        b: Expr,
+        span: Span,
+    ) -> Expr {
+        if !comparable(&a.ty, &b.ty) {
+            return self.bad_operand(op.symbol(), op_span, &a, &b);
+        }
+        let Some(ty) = a.ty.join(&b.ty) else {
+            // Two numbers with no word for both: they can still be compared if one of them has no negative numbers.
+            return self.no_order(op, op_span, &a, &b);
+        };
+        if matches!(ty, Ty::Prefix) || ty == Ty::none() {
+            return self.bad_operand(op.symbol(), op_span, &a, &b);
+        }
+        match (self.fit(a, &ty), self.fit(b, &ty)) {
+            (Ok(a), Ok(b)) => compared(compare, a, b, span),
+            _ => Expr::error(span),
+        }
+    }
+
+    fn no_order(&mut self, op: BinaryOp, op_span: Span, a: &Expr, b: &Expr) -> Expr {
+        if let (Ty::Num(x), Ty::Num(y)) = (&a.ty, &b.ty)
+            && x.kind == y.kind
+        {
+            let (x, y) = (x.range, y.range);
+            self.report(
+                Diagnostic::error(
+                    types::NEGATIVE,
+                    "one of these can be negative and the other need all 64 bits",
+                )
+                .label(op_span, "cannot be compared without loss")
+                .label(a.span, format!("can be {x}"))
+                .label(b.span, format!("can be {y}"))
+                .help("turn the comparison round so that nothing is subtracted, or use `-|`"),
+            );
+            return Expr::error(a.span.to(b.span));
+        }
+        self.bad_operand(op.symbol(), op_span, a, b)
+    }
+
+    /// `a in …`
+    pub(super) fn membership(
+        &mut self,
+        value: &ast::Expr,
+        negated: bool,
+        within: &ast::RangeOr,
+        span: Span,
+    ) -> Expr {
+        let found = match within {
+            ast::RangeOr::Range(range) => {
+                let value = self.expr(value, None);
+                self.in_range(value, range, span)
+            }
+            ast::RangeOr::Expr(of) => match &of.kind {
+                ast::ExprKind::List(parts) => {
+                    let value = self.expr(value, None);
+                    self.in_list(value, parts, span)
+                }
+                _ => match self.state_root(of) {
+                    Some(_) => self.in_state(value, of, span),
+                    None => self.in_value(value, of, span),
+                },
+            },
+        };
+        if negated { negate(found, span) } else { found }
+    }
+
+    fn in_range(&mut self, value: Expr, range: &ast::Range, span: Span) -> Expr {
+        let start = self.expr(&range.start, Some(&value.ty.clone()));
+        let end = self.expr(&range.end, Some(&value.ty.clone()));
+        let value = self.must_have_value(value);
+        if value.ty.is_error() || start.ty.is_error() || end.ty.is_error() {
+            return Expr::error(span);
+        }
+        let ordered = match (&value.ty, &start.ty, &end.ty) {
+            (Ty::Num(a), Ty::Num(b), Ty::Num(c)) => a.kind == b.kind && b.kind == c.kind,
+            (Ty::Ip4, Ty::Ip4, Ty::Ip4) | (Ty::Mac, Ty::Mac, Ty::Mac) => true,
+            _ => false,
+        };
+        if !ordered {
+            let (a, b) = (self.describe(&value.ty), self.describe(&start.ty));
+            self.report(
+                Diagnostic::error(types::BAD_OPERAND, "this range is not one of such values")
+                    .label(range.span, format!("a range of `{b}`"))
+                    .label(value.span, format!("this is `{a}`")),
+            );
+            return Expr::error(span);
+        }
+        let natural = value.range().is_none_or(|range| range.min >= 0);
+        if let (Some(low), Some(high), true) = (start.constant(), end.constant(), natural) {
+            let high = if range.inclusive { Some(high) } else { high.checked_sub(1) };
+            let Some(high) = high.filter(|high| low <= *high) else {
+                self.report(
+                    Diagnostic::error(types::EMPTY, "this range is empty")
+                        .label(range.span, "no value lies in it")
+                        .help("write the smaller bound first; `..=` includes the upper bound, `..` does not"),
+                );
+                return Expr::error(span);
+            };
+            return member(value, vec![vec![(low, high)]], span);
+        }
+        if !repeatable(&value) {
+            self.report(
+                Diagnostic::error(
+                    types::NAME_IT,
+                    "a value that is compared with changing bounds needs a name",
+                )
+                .label(value.span, "would be computed twice")
+                .help("write `let value = …;` before and compare `value`"),
+            );
+            return Expr::error(span);
+        }
+        let order = |a: &Ty, b: &Ty| order(a, b).unwrap_or(Order::Unsigned);
+        let low = compared(Compare::Le(order(&start.ty, &value.ty)), start, value.clone(), span);
+        let order = order(&value.ty, &end.ty);
+        let high = if range.inclusive { Compare::Le(order) } else { Compare::Lt(order) };
+        let high = compared(high, value, end, span);
+        Expr::new(ExprKind::And(Box::new(low), Box::new(high)), Ty::Bool, span)
+    }
+
+    fn in_list(&mut self, value: Expr, parts: &[ast::Expr], span: Span) -> Expr {
+        let value = self.must_have_value(value);
+        let mut lists: Vec<Vec<(u64, u64)>> = Vec::new();
+        let mut others: Option<Expr> = None;
+        let mut failed = value.ty.is_error();
+        for part in parts {
+            let element = self.expr(part, Some(&value.ty.clone()));
+            if element.ty.is_error() || value.ty.is_error() {
+                failed = true;
+                continue;
+            }
+            if let Some(ranges) = prefix_ranges(&element, &value.ty) {
+                lists.push(ranges);
+                continue;
+            }
+            if !comparable(&value.ty, &element.ty) || matches!(value.ty, Ty::Option(_)) {
+                self.bad_operand("in", element.span, &value, &element);
+                failed = true;
+                continue;
+            }
+            let natural = value.range().is_none_or(|range| range.min >= 0);
+            match &element.kind {
+                ExprKind::Const(words) if natural && element.range().is_none_or(|range| range.min >= 0) => {
+                    lists.push(words.iter().map(|word| (*word, *word)).collect());
+                }
+                _ if !repeatable(&value) => {
+                    self.report(
+                        Diagnostic::error(
+                            types::NAME_IT,
+                            "a value that is compared with changing values needs a name",
+                        )
+                        .label(value.span, "would be computed twice")
+                        .help("write `let value = …;` before and compare `value`"),
+                    );
+                    failed = true;
+                }
+                _ => {
+                    let equal = self.equality(Compare::Eq, BinaryOp::Eq, span, value.clone(), element, span);
+                    failed |= equal.ty.is_error();
+                    others = Some(match others {
+                        Some(before) => {
+                            Expr::new(ExprKind::Or(Box::new(before), Box::new(equal)), Ty::Bool, span)
+                        }
+                        None => equal,
+                    });
+                }
+            }
+        }
+        if failed {
+            return Expr::error(span);
+        }
+        if parts.is_empty() {
+            self.report(
+                Diagnostic::error(types::EMPTY, "nothing is in an empty list")
+                    .label(span, "this is always false"),
+            );
+            return Expr::error(span);
+        }
+        match (lists.is_empty(), others) {
+            (true, Some(others)) => others,
+            (_, None) => member(value, lists, span),
+            (false, Some(others)) => {
+                let constant = member(value, lists, span);
+                Expr::new(ExprKind::Or(Box::new(constant), Box::new(others)), Ty::Bool, span)
+            }
+        }
+    }
+
+    /// `addr in 10.0.0.0/8`, also by the name of a constant.
+    fn in_value(&mut self, value: &ast::Expr, of: &ast::Expr, span: Span) -> Expr {
+        let value = self.expr(value, None);
+        let of = self.expr(of, None);
+        if value.ty.is_error() || of.ty.is_error() {
+            return Expr::error(span);
+        }
+        if let Some(ranges) = prefix_ranges(&of, &value.ty) {
+            return member(value, vec![ranges], span);
+        }
+        let (a, b) = (self.describe(&value.ty), self.describe(&of.ty));
+        self.report(
+            Diagnostic::error(types::BAD_OPERAND, format!("a `{a}` cannot be in a `{b}`"))
+                .label(of.span, format!("this is `{b}`"))
+                .label(value.span, format!("this is `{a}`"))
+                .help("behind `in` stands a range `1..=5`, a list `[1, 2]`, a prefix `10.0.0.0/8`, a map or a set"),
+        );
+        Expr::error(span)
+    }
+
+    /// `key in conns`
+    fn in_state(&mut self, key: &ast::Expr, of: &ast::Expr, span: Span) -> Expr {
+        let Some((state, key)) = self.keyed_by(of, key) else { return Expr::error(span) };
+        self.state_op(StateOp { state, key: Some(key), op: Op::Contains }, Ty::Bool, span)
+    }
+}
+
+/// A comparison, computed here where both operands are constants.
+fn compared(compare: Compare, a: Expr, b: Expr, span: Span) -> Expr {
+    if let (ExprKind::Const(x), ExprKind::Const(y)) = (&a.kind, &b.kind) {
+        let first = |words: &[u64]| words.first().copied().unwrap_or(0);
+        let (left, right) = (first(x), first(y));
+        let truth = match compare {
+            Compare::Eq => x == y,
+            Compare::Ne => x != y,
+            Compare::Has => left & right == right,
+            Compare::Lt(order) => less(order, left, right),
+            Compare::Le(order) => !less(order, right, left),
+        };
+        return Expr::new(ExprKind::Const(vec![u64::from(truth)]), Ty::Bool, span);
+    }
+    Expr::new(ExprKind::Compare(compare, Box::new(a), Box::new(b)), Ty::Bool, span)
+}
+
+fn less(order: Order, a: u64, b: u64) -> bool {
+    match order {
+        Order::Unsigned => a < b,
+        Order::Signed => (a as i64) < (b as i64),
+        Order::Serial => (a.wrapping_sub(b) as u32) >= 1 << 31,
+    }
+}
+
+fn member(value: Expr, lists: Vec<Vec<(u64, u64)>>, span: Span) -> Expr {
+    if let ExprKind::Const(words) = &value.kind {
+        let found = lists
+            .iter()
+            .any(|list| list.iter().zip(words).all(|((low, high), word)| low <= word && word <= high));
+        return Expr::new(ExprKind::Const(vec![u64::from(found)]), Ty::Bool, span);
+    }
+    Expr::new(ExprKind::InRanges(Box::new(value), lists), Ty::Bool, span)
+}
+
+/// The ranges of the scalars of the addresses in a prefix; `None` where the types do not go together.
+pub(super) fn prefix_ranges(prefix: &Expr, ty: &Ty) -> Option<Vec<(u64, u64)>> {
+    let ExprKind::Const(words) = &prefix.kind else { return None };
+    let ([family, high, low, len], Ty::Prefix) = (words.as_slice(), &prefix.ty) else { return None };
+    match (family, ty) {
+        (4, Ty::Ip4) => {
+            let hosts = u64::from(u32::MAX.checked_shr(u32::try_from(*len).ok()?).unwrap_or(0));
+            Some(vec![(*low & !hosts, *low | hosts)])
+        }
+        (6, Ty::Ip6) => {
+            let len = u32::try_from(*len).ok()?;
+            let high_hosts = u64::MAX.checked_shr(len).unwrap_or(0);
+            let low_hosts = u64::MAX.checked_shr(len.saturating_sub(64)).unwrap_or(0);
+            Some(vec![(high & !high_hosts, high | high_hosts), (low & !low_hosts, low | low_hosts)])
+        }
+        _ => None,
+    }
+}
+
+/// How values of two types are ordered, if they are.
+fn order(a: &Ty, b: &Ty) -> Option<Order> {
+    match (a, b) {
+        (Ty::Num(Num { kind: x, range: a, .. }), Ty::Num(Num { kind: y, range: b, .. })) if x == y => {
+            if a.min >= 0 && b.min >= 0 {
+                Some(Order::Unsigned)
+            } else if a.within(Range::I64) && b.within(Range::I64) {
+                Some(Order::Signed)
+            } else {
+                None
+            }
+        }
+        (Ty::Seq, Ty::Seq) => Some(Order::Serial),
+        _ => None,
+    }
+}
+
+/// Whether two types have values that can be equal.
+fn comparable(a: &Ty, b: &Ty) -> bool {
+    match (a, b) {
+        (Ty::Num(a), Ty::Num(b)) => a.kind == b.kind,
+        (Ty::Option(a), Ty::Option(b)) => **a == Ty::Never || **b == Ty::Never || comparable(a, b),
+        (Ty::Option(a), b) | (b, Ty::Option(a)) => comparable(a, b),
+        (Ty::Tuple(a), Ty::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| comparable(a, b)),
+        (a, b) => a == b,
+    }
+}
+
+/// Whether a value can be computed twice without anybody seeing it.
+fn repeatable(value: &Expr) -> bool {
+    match &value.kind {
+        ExprKind::Const(_)
+        | ExprKind::Local(_)
+        | ExprKind::Field(..)
+        | ExprKind::Param(_)
+        | ExprKind::PacketLen
+        | ExprKind::InPort
+        | ExprKind::Now => true,
+        ExprKind::Part(inner, _) => repeatable(inner),
+        ExprKind::Arith(_, a, b) => repeatable(a) && repeatable(b),
+        _ => false,
+    }
+}

@@ -1,0 +1,178 @@
+//! `if` and `match` on values.
+
+use oko_diagnostics::codes::types;
+use oko_diagnostics::{Diagnostic, Span};
+use oko_grammar::ast;
+
+use super::body::BodyChecker;
+use super::exhaustive;
+use crate::hir::{Arm, Expr, ExprKind, Pattern};
+use crate::types::Ty;
+
+impl BodyChecker<'_, '_, '_> {
+    /// `if condition { then } else { otherwise }`
+    pub(super) fn if_expr(
+        &mut self,
+        condition: &ast::Expr,
+        then: &ast::Block,
+        otherwise: Option<&ast::Expr>,
+        expected: Option<&Ty>,
+        span: Span,
+    ) -> Expr {
+        let condition = self.condition(condition);
+        let yes = self.scoped(|body| {
+            body.facts.learn(&condition, true);
+            body.block(then, expected)
+        });
+        let no = match otherwise {
+            Some(otherwise) => self.scoped(|body| {
+                body.facts.learn(&condition, false);
+                body.expr(otherwise, expected)
+            }),
+            None => Expr::new(ExprKind::Nothing, Ty::Unit, span),
+        };
+        if condition.ty.is_error() || yes.ty == Ty::Error || no.ty == Ty::Error {
+            return Expr::error(span);
+        }
+        let ty = if otherwise.is_none() {
+            // The value of the block, if it has one, is not used.
+            Ty::Unit
+        } else {
+            match self.joined("both branches", &yes, &no) {
+                Some(ty) => ty,
+                None => return Expr::error(span),
+            }
+        };
+        let (yes, no) =
+            if otherwise.is_none() { (yes, no) } else { (self.as_type(yes, &ty), self.as_type(no, &ty)) };
+        Expr::new(ExprKind::If(Box::new(condition), Box::new(yes), Box::new(no)), ty, span)
+    }
+
+    /// The type of two branches together; reports where there is none.
+    pub(super) fn joined(&mut self, what: &str, a: &Expr, b: &Expr) -> Option<Ty> {
+        let ty = match (&a.ty, &b.ty) {
+            (Ty::Unit, Ty::Unit | Ty::Never) | (Ty::Never, Ty::Unit) => Some(Ty::Unit),
+            (a, b) => a.join(b),
+        };
+        if ty.is_none() {
+            let diagnostic = self.differing(what, &a.ty, last_value(a), &b.ty, last_value(b));
+            self.report(diagnostic);
+        }
+        ty
+    }
+
+    /// The value as one of the type that was joined from its own.
+    pub(super) fn as_type(&mut self, value: Expr, ty: &Ty) -> Expr {
+        if matches!(ty, Ty::Unit | Ty::Never) {
+            return value;
+        }
+        self.fit(value, ty).unwrap_or_else(|value| value)
+    }
+
+    /// `match subject { arms }`
+    pub(super) fn match_expr(
+        &mut self,
+        subject: &ast::Expr,
+        arms: &[ast::Arm],
+        expected: Option<&Ty>,
+        span: Span,
+    ) -> Expr {
+        if let ast::ExprKind::Name(name) = &subject.kind
+            && name.name == "pkt"
+            && self.binding("pkt").is_none()
+        {
+            return self.match_packet(arms, expected, span);
+        }
+        let subject = self.expr(subject, None);
+        let subject = self.must_have_value(subject);
+        let mut checked: Vec<Arm> = Vec::new();
+        let mut spans = Vec::new();
+        let mut failed = subject.ty.is_error();
+        for arm in arms {
+            let (names, facts) = (self.names.len(), self.facts.mark());
+            let pattern = self.pattern(&arm.pattern, &subject.ty);
+            let guard = arm.guard.as_ref().map(|guard| self.condition(guard));
+            if let Some(guard) = &guard {
+                self.facts.learn(guard, true);
+            }
+            let value = self.expr(&arm.value, expected);
+            self.names.truncate(names);
+            self.facts.reset(facts);
+            let bad_guard = guard.as_ref().is_some_and(|guard| guard.ty.is_error());
+            match pattern {
+                Some(pattern) if !bad_guard && value.ty != Ty::Error => {
+                    spans.push(arm.pattern.span);
+                    checked.push(Arm { pattern, guard, value });
+                }
+                _ => failed = true,
+            }
+        }
+        if failed {
+            return Expr::error(span);
+        }
+        if !self.complete(&subject, &checked, &spans, span) {
+            return Expr::error(span);
+        }
+        let Some(ty) = self.arms_type(checked.iter().map(|arm| &arm.value)) else { return Expr::error(span) };
+        for arm in &mut checked {
+            let value = std::mem::replace(&mut arm.value, Expr::error(span));
+            arm.value = self.as_type(value, &ty);
+        }
+        Expr::new(ExprKind::Match(Box::new(subject), checked), ty, span)
+    }
+
+    /// The type of all arms together; reports the first that does not go with those before.
+    pub(super) fn arms_type<'e>(&mut self, values: impl Iterator<Item = &'e Expr>) -> Option<Ty> {
+        let mut all: Option<Expr> = None;
+        for value in values {
+            let ty = match &all {
+                None => value.ty.clone(),
+                Some(before) => self.joined("all arms", before, value)?,
+            };
+            let span = last_value(value);
+            all = Some(Expr { kind: ExprKind::Nothing, ty, span });
+        }
+        Some(all.map_or(Ty::Never, |all| all.ty))
+    }
+
+    /// Whether the arms take every value; reports one that they do not, and arms that never get their turn.
+    fn complete(&mut self, subject: &Expr, arms: &[Arm], spans: &[Span], span: Span) -> bool {
+        for (at, arm) in arms.iter().enumerate() {
+            let before: Vec<&Pattern> =
+                arms[..at].iter().filter(|arm| arm.guard.is_none()).map(|arm| &arm.pattern).collect();
+            if !before.is_empty()
+                && exhaustive::covered(&arm.pattern, &before, &subject.ty, &self.checker.program)
+            {
+                self.report(
+                    Diagnostic::warning(types::UNREACHABLE_ARM, "this arm never gets its turn")
+                        .label(spans[at], "the arms above take all these values")
+                        .help("remove it, or move it up"),
+                );
+            }
+        }
+        let rows: Vec<&Pattern> =
+            arms.iter().filter(|arm| arm.guard.is_none()).map(|arm| &arm.pattern).collect();
+        let Some(missing) = exhaustive::missing(&rows, &subject.ty, &self.checker.program) else {
+            return true;
+        };
+        let guarded = arms.len() > rows.len();
+        let diagnostic = Diagnostic::error(types::NOT_EXHAUSTIVE, format!("`{missing}` is not matched"))
+            .label(subject.span, format!("can be `{missing}`"))
+            .label(span, "no arm takes it")
+            .help(format!("add an arm `{missing} => …` or `_ => …`"));
+        self.report(if guarded {
+            diagnostic.note("an arm with `if` does not count: its condition can be false")
+        } else {
+            diagnostic
+        });
+        false
+    }
+}
+
+/// Where the value of an expression stands: for a block, at its end.
+fn last_value(value: &Expr) -> Span {
+    match &value.kind {
+        ExprKind::Block(_, last) if last.ty != Ty::Never => last_value(last),
+        _ => value.span,
+    }
+}

@@ -1,0 +1,481 @@
+//! Enums, bits, structs, constants, params and the signatures of functions.
+
+use std::collections::HashMap;
+
+use oko_diagnostics::codes::{names, state, types, unsupported};
+use oko_diagnostics::{Diagnostic, Span};
+use oko_grammar::ast;
+
+use super::body::{BodyChecker, Place};
+use super::typename::MAX_SCALARS;
+use super::{Checker, Constant, Progress};
+use crate::hir::{
+    BitsDef, Body, CellKind, EnumDef, Expr, ExprKind, FieldKind, FilterDef, FnDef, FnId, ParamDef, StructDef,
+    StructField,
+};
+use crate::resolve::not_yet;
+use crate::types::{Num, NumKind, Range, Ty};
+
+/// The longest chain of constants or structs that need one another.
+const MAX_CHAIN: u32 = 32;
+
+impl Checker<'_, '_> {
+    /// The `enum`s and `bits` types.
+    pub(super) fn named_numbers(&mut self) {
+        for at in 0..self.decls.enums.len() {
+            let (item, ast) = (self.decls.enums[at].item, self.decls.enums[at].ast);
+            self.no_attributes(item, &[]);
+            let declared =
+                ast.ty.as_ref().and_then(|ty| self.plain_bits(at_module(&self.decls.enums[at]), ty));
+            let variants = self.variants(&ast.variants, declared.map(|bits| Range::of_bits(bits).max as u64));
+            let greatest = variants.iter().map(|(_, value)| *value).max().unwrap_or(0);
+            let needed = Range::one(i128::from(greatest)).bits();
+            let bits =
+                declared.unwrap_or_else(|| [8, 16, 32, 64].into_iter().find(|b| *b >= needed).unwrap_or(64));
+            if variants.is_empty() {
+                self.report(
+                    Diagnostic::error(types::EMPTY, format!("`{}` has no values", ast.name.name))
+                        .label(ast.name.span, "at least one is needed"),
+                );
+            }
+            self.program.enums.push(EnumDef {
+                name: ast.name.name.clone(),
+                span: ast.name.span,
+                bits,
+                variants,
+            });
+        }
+        for at in 0..self.decls.bits.len() {
+            let (item, ast) = (self.decls.bits[at].item, self.decls.bits[at].ast);
+            self.no_attributes(item, &[]);
+            let bits = self.plain_bits(at_module(&self.decls.bits[at]), &ast.ty).unwrap_or(64);
+            let positions = self.variants(&ast.variants, Some(u64::from(bits) - 1));
+            let variants = positions.into_iter().map(|(name, bit)| (name, 1 << bit.min(63))).collect();
+            self.program.bits.push(BitsDef {
+                name: ast.name.name.clone(),
+                span: ast.name.span,
+                bits,
+                variants,
+            });
+        }
+    }
+
+    /// The names and numbers of variants; each is one above the one before unless it is given.
+    fn variants(&mut self, variants: &[ast::Variant], limit: Option<u64>) -> Vec<(String, u64)> {
+        let limit = limit.unwrap_or(u64::MAX);
+        let mut seen_names: HashMap<&str, Span> = HashMap::new();
+        let mut seen_numbers: HashMap<u64, Span> = HashMap::new();
+        let mut found = Vec::new();
+        let mut next: u128 = 0;
+        for variant in variants {
+            let value = variant.value.map_or(next, |literal| literal.value);
+            next = value.saturating_add(1);
+            if let Some(first) = seen_names.insert(&variant.name.name, variant.name.span) {
+                self.report(
+                    Diagnostic::error(
+                        names::DUPLICATE,
+                        format!("the name `{}` is declared twice", variant.name.name),
+                    )
+                    .label(variant.name.span, "declared again here")
+                    .label(first, "first declared here"),
+                );
+                continue;
+            }
+            let Some(value) = u64::try_from(value).ok().filter(|value| *value <= limit) else {
+                self.report(
+                    Diagnostic::error(
+                        types::DOES_NOT_FIT,
+                        format!("`{}` has a number that is too large", variant.name.name),
+                    )
+                    .label(variant.span, format!("{value} is more than {limit}"))
+                    .help("declare a wider type behind the name"),
+                );
+                continue;
+            };
+            if let Some(first) = seen_numbers.insert(value, variant.span) {
+                self.report(
+                    Diagnostic::error(types::SAME_NUMBER, format!("two values have the number {value}"))
+                        .label(variant.span, "this one")
+                        .label(first, "and this one"),
+                );
+            }
+            found.push((variant.name.name.clone(), value));
+        }
+        found
+    }
+
+    /// The width of a type that must be an unsigned integer.
+    fn plain_bits(&mut self, module: usize, ty: &ast::Type) -> Option<u8> {
+        match self.value_type(module, ty) {
+            Ty::Num(num) if num.kind == NumKind::Int => Some(num.bits),
+            Ty::Error => None,
+            other => {
+                let found = other.describe(&self.program);
+                self.report(
+                    Diagnostic::error(types::MISMATCH, "an integer type is expected here")
+                        .label(ty.span, format!("this is `{found}`")),
+                );
+                None
+            }
+        }
+    }
+
+    /// The `struct`s, each when it is needed first.
+    pub(super) fn structs(&mut self) {
+        for source in &self.decls.structs {
+            let (name, span) = (source.ast.name.name.clone(), source.ast.name.span);
+            self.program.structs.push(StructDef { name, span, fields: Vec::new() });
+            self.structs.push(Progress::Unseen);
+        }
+        for at in 0..self.decls.structs.len() {
+            self.no_attributes(self.decls.structs[at].item, &[]);
+            self.struct_fields(at);
+        }
+    }
+
+    /// Sees to it that the fields of a struct are known; `false` where it would hold itself.
+    pub(super) fn struct_fields(&mut self, at: usize) -> bool {
+        match self.structs.get(at) {
+            Some(Progress::Unseen) => {}
+            Some(Progress::Known) => return true,
+            Some(Progress::Open) | None => return false,
+        }
+        if self.depth >= MAX_CHAIN {
+            return false;
+        }
+        self.depth += 1;
+        self.structs[at] = Progress::Open;
+        let fields = self.read_struct(at);
+        self.program.structs[at].fields = fields;
+        self.structs[at] = Progress::Known;
+        self.depth -= 1;
+        true
+    }
+
+    fn read_struct(&mut self, at: usize) -> Vec<StructField> {
+        let (module, ast) = (self.decls.structs[at].module, self.decls.structs[at].ast);
+        if ast.params.is_some() {
+            self.report(not_yet(
+                unsupported::COMPUTED_STRUCT,
+                "structs that are computed from others",
+                ast.name.span,
+            ));
+            return Vec::new();
+        }
+        let mut fields: Vec<StructField> = Vec::new();
+        for field in &ast.fields {
+            if let Some(first) = fields.iter().find(|other| other.name == field.name.name) {
+                let first = first.span;
+                self.report(
+                    Diagnostic::error(
+                        names::DUPLICATE,
+                        format!("the field `{}` is declared twice", field.name.name),
+                    )
+                    .label(field.name.span, "declared again here")
+                    .label(first, "first declared here"),
+                );
+                continue;
+            }
+            if field.value.is_some() {
+                self.report(not_yet(unsupported::COMPUTED_STRUCT, "fields with computed values", field.span));
+            }
+            let kind = match cell_kind(&field.ty) {
+                Some(cell) => FieldKind::Cell(cell),
+                None => FieldKind::Value(self.value_type(module, &field.ty)),
+            };
+            fields.push(StructField { name: field.name.name.clone(), span: field.span, kind });
+        }
+        let cells = fields.iter().filter(|field| matches!(field.kind, FieldKind::Cell(_))).count();
+        if cells > 0 && cells < fields.len() {
+            self.report(
+                Diagnostic::error(
+                    state::MIXED_STRUCT,
+                    format!("`{}` mixes cells and plain values", ast.name.name),
+                )
+                .label(ast.name.span, "either all fields are cells or none is")
+                .help("keep the plain values in a state of their own"),
+            );
+            fields.retain(|field| matches!(field.kind, FieldKind::Cell(_)));
+        }
+        if ast.fields.is_empty() {
+            self.report(
+                Diagnostic::error(types::EMPTY, format!("`{}` has no fields", ast.name.name))
+                    .label(ast.name.span, "at least one is needed"),
+            );
+        }
+        if fields.len() > MAX_SCALARS {
+            self.report(
+                Diagnostic::error(types::TOO_WIDE, format!("`{}` has too many fields", ast.name.name))
+                    .label(ast.name.span, format!("more than {MAX_SCALARS}")),
+            );
+            fields.truncate(MAX_SCALARS);
+        }
+        fields
+    }
+
+    /// The value of every constant, so that errors in unused ones are reported too.
+    pub(super) fn all_consts(&mut self) {
+        for at in 0..self.consts.len() {
+            let item = self.decls.consts[at].item;
+            self.no_attributes(item, &[]);
+            self.const_value(at, self.decls.consts[at].ast.name.span);
+        }
+    }
+
+    /// The value of a constant, asked for at `span`.
+    pub(super) fn const_value(&mut self, at: usize, span: Span) -> Expr {
+        match &self.consts[at] {
+            Constant::Known(value) => return Expr { span, ..value.clone() },
+            Constant::Open => {
+                let ast = self.decls.consts[at].ast;
+                self.report(
+                    Diagnostic::error(
+                        types::CIRCLE,
+                        format!("the constant `{}` is defined by itself", ast.name.name),
+                    )
+                    .label(span, "its value is needed here")
+                    .label(ast.name.span, "to compute this constant"),
+                );
+                return Expr::error(span);
+            }
+            Constant::Unseen => {}
+        }
+        let (module, ast) = (self.decls.consts[at].module, self.decls.consts[at].ast);
+        if self.depth >= MAX_CHAIN {
+            self.report(
+                Diagnostic::error(types::CIRCLE, "a long chain of constants needs one another")
+                    .label(span, format!("the chain is longer than {MAX_CHAIN} here"))
+                    .help("declare the constants in the order in which they are needed"),
+            );
+            return Expr::error(span);
+        }
+        self.depth += 1;
+        self.consts[at] = Constant::Open;
+        let ty = self.value_type(module, &ast.ty);
+        let value =
+            self.constant(module, &ast.value, &ty, &format!("the constant `{}`", ast.name.name), ast.ty.span);
+        self.depth -= 1;
+        let value = value.unwrap_or_else(|| Expr::error(ast.value.span));
+        self.consts[at] = Constant::Known(value.clone());
+        Expr { span, ..value }
+    }
+
+    /// A constant value of a given type. `what` needs it, its type was declared at `because`.
+    pub(super) fn constant(
+        &mut self,
+        module: usize,
+        ast: &ast::Expr,
+        ty: &Ty,
+        what: &str,
+        because: Span,
+    ) -> Option<Expr> {
+        let mut body = BodyChecker::new(self, module, Place::Constant);
+        let value = body.expect(ast, ty, because);
+        if value.ty.is_error() || ty.is_error() {
+            return None;
+        }
+        if !matches!(value.kind, ExprKind::Const(_)) {
+            self.report(
+                Diagnostic::error(
+                    types::NOT_CONSTANT,
+                    format!("{what} needs a value that is known beforehand"),
+                )
+                .label(ast.span, "not known before packets come")
+                .help("write a number, or an expression of numbers and constants"),
+            );
+            return None;
+        }
+        Some(value)
+    }
+
+    /// The `param`s.
+    pub(super) fn params(&mut self) {
+        for at in 0..self.decls.params.len() {
+            let source = &self.decls.params[at];
+            let (module, item, ast) = (source.module, source.item, source.ast);
+            self.no_attributes(item, &[]);
+            let mut ty = self.value_type(module, &ast.ty);
+            if !matches!(
+                ty,
+                Ty::Num(Num { kind: NumKind::Int | NumKind::Duration | NumKind::Rate, .. }) | Ty::Error
+            ) {
+                let found = ty.describe(&self.program);
+                self.report(
+                    Diagnostic::error(state::BAD_PARAM, format!("a param cannot be a `{found}`"))
+                        .label(ast.ty.span, "an integer, a `duration` or a `rate` is expected here"),
+                );
+                ty = Ty::Error;
+            }
+            if let (Some(range), Ty::Num(num)) = (&ast.range, &ty)
+                && let Some(range) = self.constant_range(module, range, &ty, ast.ty.span)
+            {
+                ty = Ty::Num(Num { range, ..*num });
+            }
+            let because = ast.range.as_ref().map_or(ast.ty.span, |range| range.span);
+            let what = format!("the param `{}`", ast.name.name);
+            let default = self.constant(module, &ast.value, &ty, &what, because);
+            self.program.params.push(ParamDef {
+                name: ast.name.name.clone(),
+                span: ast.name.span,
+                doc: doc_text(item),
+                default: default.and_then(|value| value.constant()).unwrap_or(0),
+                ty,
+            });
+        }
+    }
+
+    /// A range of constants of the given type.
+    pub(super) fn constant_range(
+        &mut self,
+        module: usize,
+        range: &ast::Range,
+        ty: &Ty,
+        because: Span,
+    ) -> Option<Range> {
+        let start = self.constant(module, &range.start, ty, "a range", because);
+        let end = self.constant(module, &range.end, ty, "a range", because);
+        let (min, max) = (i128::from(start?.constant()?), i128::from(end?.constant()?));
+        let max = if range.inclusive { max } else { max - 1 };
+        if min > max {
+            self.report(
+                Diagnostic::error(types::EMPTY, "this range is empty")
+                    .label(range.span, "no value lies in it")
+                    .help("write the smaller bound first; `..=` includes the upper bound, `..` does not"),
+            );
+            return None;
+        }
+        Some(Range { min, max })
+    }
+
+    /// The names, parameters and result types of functions.
+    pub(super) fn fn_signatures(&mut self) {
+        for at in 0..self.decls.fns.len() {
+            let source = &self.decls.fns[at];
+            let (module, item, ast) = (source.module, source.item, source.ast);
+            self.no_attributes(item, &[]);
+            let params = (ast.params.iter())
+                .map(|param| (param.name.name.clone(), self.value_type(module, &param.ty)))
+                .collect();
+            let result = self.value_type(module, &ast.result);
+            let body = Body { locals: Vec::new(), layers: Vec::new(), value: Expr::error(ast.body.span) };
+            let (name, span) = (ast.name.name.clone(), ast.name.span);
+            self.program.fns.push(FnDef { name, span, params, result, body });
+        }
+    }
+
+    /// The bodies of functions.
+    pub(super) fn fn_bodies(&mut self) {
+        for at in 0..self.decls.fns.len() {
+            let (module, ast) = (self.decls.fns[at].module, self.decls.fns[at].ast);
+            let result = self.program.fns[at].result.clone();
+            let mut body = BodyChecker::new(self, module, Place::Function(FnId::from_index(at)));
+            body.result = Some((result.clone(), ast.result.span));
+            for param in &ast.params {
+                let ty = body.checker.program.fns[at].params[body.locals.len()].1.clone();
+                body.bind_local(&param.name, ty);
+            }
+            let value = body.block_of(&ast.body, &result, ast.result.span);
+            let (locals, layers) = (body.locals, body.layers);
+            self.program.fns[at].body = Body { locals, layers, value };
+        }
+    }
+
+    /// The filters of the root file.
+    pub(super) fn filters(&mut self) {
+        for at in 0..self.decls.filters.len() {
+            let source = &self.decls.filters[at];
+            let (module, item, ast) = (source.module, source.item, source.ast);
+            self.no_attributes(item, &["budget"]);
+            if ast.params.is_some() {
+                self.report(not_yet(unsupported::FILTER_PARAMS, "filters with parameters", ast.name.span));
+            }
+            let (result, because) = match &ast.result {
+                None => (Ty::Bool, ast.name.span),
+                Some(ty) => (self.filter_result(module, ty), ty.span),
+            };
+            let mut body = BodyChecker::new(self, module, Place::Filter);
+            body.result = Some((result.clone(), because));
+            let value = body.block_of(&ast.body, &result, because);
+            let body = Body { locals: body.locals, layers: body.layers, value };
+            if module == 0 {
+                let (name, span) = (ast.name.name.clone(), ast.name.span);
+                self.program.filters.push(FilterDef { name, span, doc: doc_text(item), result, body });
+            }
+        }
+    }
+
+    fn filter_result(&mut self, module: usize, ty: &ast::Type) -> Ty {
+        match self.value_type(module, ty) {
+            Ty::Enum(id) => {
+                let def = &self.program.enums[id.index()];
+                let dense = def.variants.iter().enumerate().all(|(at, (_, value))| *value == at as u64);
+                if dense {
+                    return Ty::Enum(id);
+                }
+                let (name, span) = (def.name.clone(), def.span);
+                self.report(
+                    Diagnostic::error(
+                        oko_diagnostics::codes::results::SPARSE_CLASSES,
+                        format!(
+                            "the classes of a filter are numbered from 0, and `{name}` has other numbers"
+                        ),
+                    )
+                    .label(ty.span, "used as the answer of a filter here")
+                    .label(span, "declared with numbers of its own here"),
+                );
+                Ty::Error
+            }
+            found @ (Ty::Bool | Ty::Error) => found,
+            other => {
+                let found = other.describe(&self.program);
+                self.report(
+                    Diagnostic::error(
+                        oko_diagnostics::codes::results::BAD_RESULT,
+                        format!("a filter cannot answer with a `{found}`"),
+                    )
+                    .label(ty.span, "`bool` or an enum is expected here"),
+                );
+                Ty::Error
+            }
+        }
+    }
+
+    /// Reports attributes that mean nothing here. `later` are those that this compiler does not have yet.
+    pub(super) fn no_attributes(&mut self, item: &ast::Item, later: &[&str]) {
+        for attribute in &item.attributes {
+            let name = &attribute.name.name;
+            self.report(if later.contains(&name.as_str()) {
+                not_yet(unsupported::ATTRIBUTE, &format!("the attribute `{name}`"), attribute.span)
+            } else {
+                Diagnostic::error(
+                    names::UNKNOWN_ATTRIBUTE,
+                    format!("there is no attribute `{name}` for this"),
+                )
+                .label(attribute.span, "means nothing here")
+            });
+        }
+    }
+}
+
+/// The kind of cell that a type names.
+pub(super) fn cell_kind(ty: &ast::Type) -> Option<CellKind> {
+    let ast::TypeKind::Named { path, args } = &ty.kind else { return None };
+    match (path.parts.as_slice(), args.as_slice()) {
+        ([name], []) => match name.name.as_str() {
+            "counter" => Some(CellKind::Counter),
+            "window" => Some(CellKind::Window),
+            "tokens" => Some(CellKind::Tokens),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The text of an item's documentation.
+pub(super) fn doc_text(item: &ast::Item) -> String {
+    item.docs.as_ref().map(|doc| doc.text.clone()).unwrap_or_default()
+}
+
+fn at_module<T>(source: &crate::resolve::Source<'_, T>) -> usize {
+    source.module
+}

@@ -1,0 +1,200 @@
+//! Expressions: which rule is for which.
+
+use oko_diagnostics::codes::{results, types, unsupported};
+use oko_diagnostics::{Diagnostic, Span};
+use oko_grammar::ast;
+
+use super::body::BodyChecker;
+use crate::hir::{Expr, ExprKind};
+use crate::resolve::not_yet;
+use crate::types::{Num, NumKind, Range, Ty};
+
+impl BodyChecker<'_, '_, '_> {
+    /// An expression. `expected` is the type that the surroundings would like; it only helps to find the meaning of names,
+    /// and the caller still checks the type.
+    pub(super) fn expr(&mut self, ast: &ast::Expr, expected: Option<&Ty>) -> Expr {
+        use ast::ExprKind as Ast;
+        let span = ast.span;
+        match &ast.kind {
+            Ast::Error => Expr::error(span),
+            Ast::Name(name) => self.name(name, expected),
+            Ast::Literal(literal) => self.literal(literal),
+            Ast::Bool(value) => Expr::new(ExprKind::Const(vec![u64::from(*value)]), Ty::Bool, span),
+            Ast::None => Expr::new(ExprKind::None, Ty::none(), span),
+            Ast::Paren(inner) => self.expr(inner, expected),
+            Ast::Tuple(parts) => self.tuple(parts, expected, span),
+            Ast::List(parts) => self.stray_list(parts, span),
+            Ast::Unary { op, operand, .. } => self.unary(*op, operand, expected, span),
+            Ast::Binary { op, op_span, left, right } => {
+                self.binary(*op, *op_span, left, right, expected, span)
+            }
+            Ast::In { value, negated, within } => self.membership(value, *negated, within, span),
+            Ast::Field { base, name } => self.field(base, name, span),
+            Ast::Call { callee, args } => self.call(callee, args, expected, span),
+            Ast::Index { base, index } => self.index(base, index, span),
+            Ast::Slice { .. } => self.later(unsupported::SLICE, "slices of bits", span),
+            Ast::Update { place, old, value } => self.update(place, old, value, span),
+            Ast::If { condition, then, otherwise } => {
+                self.if_expr(condition, then, otherwise.as_deref(), expected, span)
+            }
+            Ast::Match { subject, arms } => self.match_expr(subject, arms, expected, span),
+            Ast::Block(block) => self.block(block, expected),
+            Ast::Replay(_) => {
+                self.report(
+                    Diagnostic::error(results::ONLY_IN_TESTS, "this can only stand in a test")
+                        .label(span, "not in a filter or function"),
+                );
+                Expr::error(span)
+            }
+        }
+    }
+
+    /// Reports what this compiler lacks.
+    pub(super) fn later(&mut self, code: oko_diagnostics::Code, what: &str, span: Span) -> Expr {
+        self.report(not_yet(code, what, span));
+        Expr::error(span)
+    }
+
+    fn tuple(&mut self, parts: &[ast::Expr], expected: Option<&Ty>, span: Span) -> Expr {
+        let expected = match expected {
+            Some(Ty::Tuple(types)) if types.len() == parts.len() => Some(types.clone()),
+            Some(Ty::Option(inner)) => match &**inner {
+                Ty::Tuple(types) if types.len() == parts.len() => Some(types.clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let mut values = Vec::new();
+        for (at, part) in parts.iter().enumerate() {
+            let wanted = expected.as_ref().map(|types| &types[at]);
+            let value = self.expr(part, wanted);
+            let value = match wanted {
+                Some(ty) => self.fit(value, ty).unwrap_or_else(|value| value),
+                None => value,
+            };
+            values.push(self.must_have_value(value));
+        }
+        if values.iter().any(|value| value.ty.is_error()) {
+            return Expr::error(span);
+        }
+        let ty = Ty::Tuple(values.iter().map(|value| value.ty.clone()).collect());
+        if self.checker.too_wide(&ty) {
+            self.report(
+                Diagnostic::error(types::TOO_WIDE, "this value has too many parts").label(
+                    span,
+                    format!("more than {} numbers and truth values", super::typename::MAX_SCALARS),
+                ),
+            );
+            return Expr::error(span);
+        }
+        let constant: Option<Vec<u64>> =
+            values.iter().try_fold(Vec::new(), |mut words, value| match &value.kind {
+                ExprKind::Const(more) => {
+                    words.extend(more);
+                    Some(words)
+                }
+                _ => None,
+            });
+        let kind = constant.map_or_else(|| ExprKind::Tuple(values), ExprKind::Const);
+        Expr::new(kind, ty, span)
+    }
+
+    /// A value that is to be a part of something: a block without value is none.
+    pub(super) fn must_have_value(&mut self, value: Expr) -> Expr {
+        match value.ty {
+            Ty::Unit => {
+                self.report(
+                    Diagnostic::error(types::NO_VALUE, "a value is needed here")
+                        .label(value.span, "this has no value")
+                        .help("a block's value is its last expression, without `;`"),
+                );
+                Expr::error(value.span)
+            }
+            Ty::Never => {
+                self.report(
+                    Diagnostic::error(types::NO_VALUE, "a value is needed here")
+                        .label(value.span, "this always returns and never has a value"),
+                );
+                Expr::error(value.span)
+            }
+            _ => value,
+        }
+    }
+
+    fn stray_list(&mut self, parts: &[ast::Expr], span: Span) -> Expr {
+        for part in parts {
+            self.expr(part, None);
+        }
+        self.report(
+            Diagnostic::error(types::NOT_A_VALUE_TYPE, "a list is no value")
+                .label(span, "a list can only stand behind `in`")
+                .help("several values together are a tuple: `(a, b)`"),
+        );
+        Expr::error(span)
+    }
+
+    /// A literal.
+    pub(super) fn literal(&mut self, literal: &ast::Literal) -> Expr {
+        let span = literal.span;
+        let number = |kind, value: u64| {
+            let num = Num::computed(kind, Range::one(i128::from(value)));
+            Expr::new(ExprKind::Const(vec![value]), Ty::Num(num), span)
+        };
+        match &literal.kind {
+            ast::LiteralKind::Int(value) => match u64::try_from(*value) {
+                Ok(value) => number(NumKind::Int, value),
+                Err(_) => {
+                    self.report(
+                        Diagnostic::error(types::OVERFLOW, "this number needs more than 64 bits")
+                            .label(span, format!("the greatest number is {}", u64::MAX)),
+                    );
+                    Expr::error(span)
+                }
+            },
+            ast::LiteralKind::Duration(ns) if *ns > crate::types::DURATION_MAX => {
+                self.report(
+                    Diagnostic::error(types::OVERFLOW, "this duration is too long")
+                        .label(span, "the longest duration is 2^62 - 1 nanoseconds, 146 years")
+                        .help("an entry that stays for ever has `expire: never`"),
+                );
+                Expr::error(span)
+            }
+            ast::LiteralKind::Duration(ns) => {
+                let Ty::Num(num) = Ty::duration() else { return Expr::error(span) };
+                let range = Range::one(i128::from(*ns));
+                Expr::new(ExprKind::Const(vec![*ns]), Ty::Num(Num { range, ..num }), span)
+            }
+            ast::LiteralKind::Rate { per_second, .. } => {
+                let Ty::Num(num) = Ty::rate() else { return Expr::error(span) };
+                let range = Range::one(i128::from(*per_second));
+                Expr::new(ExprKind::Const(vec![*per_second]), Ty::Num(Num { range, ..num }), span)
+            }
+            ast::LiteralKind::Ip4 { addr, prefix: None } => {
+                Expr::new(ExprKind::Const(vec![u64::from(*addr)]), Ty::Ip4, span)
+            }
+            ast::LiteralKind::Ip4 { addr, prefix: Some(len) } => {
+                Expr::new(ExprKind::Const(vec![4, 0, u64::from(*addr), u64::from(*len)]), Ty::Prefix, span)
+            }
+            ast::LiteralKind::Ip6 { addr, prefix: None } => {
+                Expr::new(ExprKind::Const(vec![(*addr >> 64) as u64, *addr as u64]), Ty::Ip6, span)
+            }
+            ast::LiteralKind::Ip6 { addr, prefix: Some(len) } => {
+                let words = vec![6, (*addr >> 64) as u64, *addr as u64, u64::from(*len)];
+                Expr::new(ExprKind::Const(words), Ty::Prefix, span)
+            }
+            ast::LiteralKind::Mac(bytes) => {
+                let value = bytes.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+                Expr::new(ExprKind::Const(vec![value]), Ty::Mac, span)
+            }
+            ast::LiteralKind::Str(_) | ast::LiteralKind::Percent(_) => {
+                let what =
+                    if matches!(literal.kind, ast::LiteralKind::Str(_)) { "a text" } else { "a percentage" };
+                self.report(
+                    Diagnostic::error(types::NOT_A_VALUE_TYPE, format!("{what} is no value of a filter"))
+                        .label(span, "cannot be computed with"),
+                );
+                Expr::error(span)
+            }
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! Headers: where fields lie, what a packet must have to have the header, and what follows.
+
+use oko_diagnostics::codes::{names, packets, types};
+use oko_diagnostics::{Diagnostic, Span};
+use oko_grammar::ast::{self, PatternKind};
+
+use super::Checker;
+use super::body::{BodyChecker, Place};
+use super::facts::Facts;
+use crate::hir::{
+    Compare, Expr, ExprKind, HeaderDef, HeaderField, HeaderId, KeyPattern, LayerId, Next, NextArm, Region,
+    Rule,
+};
+use crate::resolve::Def;
+use crate::suggest::nearest;
+use crate::types::{Num, NumKind, Range, Ty};
+
+/// The longest header without its region, in bytes.
+const MAX_SIZE: u32 = 1024;
+
+/// The longest region, in bytes.
+const MAX_REGION: i128 = 65_535;
+
+impl Checker<'_, '_> {
+    /// The fields of all headers, without what their rules say about them.
+    pub(super) fn header_fields(&mut self) {
+        for at in 0..self.decls.headers.len() {
+            let source = &self.decls.headers[at];
+            let (module, item, ast) = (source.module, source.item, source.ast);
+            let is_root = self.root_attribute(item);
+            let mut header = HeaderDef {
+                name: ast.name.name.clone(),
+                span: ast.name.span,
+                is_root,
+                fields: Vec::new(),
+                size: 1,
+                rules: Vec::new(),
+                region: None,
+                next: None,
+            };
+            let ast::HeaderBody::Fields(fields) = &ast.body else {
+                self.program.headers.push(header);
+                continue;
+            };
+            let mut bit: u32 = 0;
+            let mut seen: Vec<&ast::Ident> = Vec::new();
+            let mut region: Option<Span> = None;
+            for field in fields {
+                if let Some(first) = seen.iter().find(|other| other.name == field.name.name) {
+                    let first = first.span;
+                    self.report(
+                        Diagnostic::error(
+                            names::DUPLICATE,
+                            format!("the field `{}` is declared twice", field.name.name),
+                        )
+                        .label(field.name.span, "declared again here")
+                        .label(first, "first declared here"),
+                    );
+                    continue;
+                }
+                seen.push(&field.name);
+                if let Some(region) = region {
+                    self.report(
+                        Diagnostic::error(packets::BAD_REGION, "a region ends its header")
+                            .label(field.span, "a field behind the region")
+                            .label(region, "the region")
+                            .help("declare what is behind the region as a header of its own"),
+                    );
+                    break;
+                }
+                if matches!(field.ty.kind, ast::TypeKind::Region { .. }) {
+                    region = Some(field.span);
+                    continue;
+                }
+                let ty = self.value_type(module, &field.ty);
+                let Some(bits) = self.wire_bits(&ty, field) else { continue };
+                let (name, span) = (field.name.name.clone(), field.span);
+                header.fields.push(HeaderField { name, span, ty, bit, bits });
+                bit = bit.saturating_add(bits);
+            }
+            header.size = self.header_size(ast, bit);
+            self.program.headers.push(header);
+        }
+    }
+
+    fn root_attribute(&mut self, item: &ast::Item) -> bool {
+        let mut found = false;
+        for attribute in &item.attributes {
+            if attribute.name.name == "root" && attribute.args.is_empty() {
+                found = true;
+            } else {
+                let name = &attribute.name.name;
+                self.report(
+                    Diagnostic::error(
+                        names::UNKNOWN_ATTRIBUTE,
+                        format!("there is no attribute `{name}` for this"),
+                    )
+                    .label(attribute.span, "means nothing here")
+                    .help("`#[root]` says that packets begin with a header"),
+                );
+            }
+        }
+        found
+    }
+
+    /// The whole bytes that so many bits of fields take.
+    fn header_size(&mut self, ast: &ast::Header, bits: u32) -> u32 {
+        if bits == 0 {
+            return 1;
+        }
+        if !bits.is_multiple_of(8) {
+            self.report(
+                Diagnostic::error(
+                    packets::NOT_WHOLE_BYTES,
+                    format!("the header `{}` ends within a byte", ast.name.name),
+                )
+                .label(
+                    ast.name.span,
+                    format!("its fields have {bits} bits, {} too many for whole bytes", bits % 8),
+                )
+                .help(format!(
+                    "declare the missing {} bits as a field, such as `reserved: u{0}`",
+                    8 - bits % 8
+                )),
+            );
+        }
+        let size = bits.div_ceil(8);
+        if size > MAX_SIZE {
+            self.report(
+                Diagnostic::error(packets::TOO_LONG, format!("the header `{}` is too long", ast.name.name))
+                    .label(ast.name.span, format!("{size} bytes, and at most {MAX_SIZE} are allowed"))
+                    .help("declare bytes that are only skipped as a region: `rest: [u8 in 2000]`"),
+            );
+        }
+        size.min(MAX_SIZE)
+    }
+
+    /// How many bits values of the type take on the wire.
+    fn wire_bits(&mut self, ty: &Ty, field: &ast::HeaderField) -> Option<u32> {
+        let bits = match ty {
+            Ty::Error => return None,
+            Ty::Bool => 1,
+            Ty::Num(Num { kind: NumKind::Int, bits, .. }) => u32::from(*bits),
+            Ty::Seq | Ty::Ip4 => 32,
+            Ty::Ip6 => 128,
+            Ty::Mac => 48,
+            Ty::Bits(id) => u32::from(self.program.bits[id.index()].bits),
+            other => {
+                let found = other.describe(self.program_ref());
+                let diagnostic = Diagnostic::error(
+                    packets::BAD_FIELD,
+                    format!("a field of a header cannot be a `{found}`"),
+                )
+                .label(field.ty.span, "no type of what is on the wire");
+                self.report(match other {
+                    Ty::Enum(_) => diagnostic.help(
+                        "a packet can bring any number: declare an integer such as `u8` and compare it with constants",
+                    ),
+                    _ => diagnostic.help("use `u1` to `u64`, `ip4`, `ip6`, `mac`, `seq` or a `bits` type"),
+                });
+                return None;
+            }
+        };
+        Some(bits)
+    }
+
+    fn program_ref(&self) -> &crate::hir::Program {
+        &self.program
+    }
+
+    /// The rules, regions and followers of all headers.
+    pub(super) fn header_rules(&mut self) {
+        for at in 0..self.decls.headers.len() {
+            let source = &self.decls.headers[at];
+            let (module, ast) = (source.module, source.ast);
+            let id = HeaderId::from_index(at);
+            if let ast::HeaderBody::Fields(fields) = &ast.body {
+                for field in fields {
+                    self.field_rule(module, id, field);
+                }
+                for field in fields {
+                    if let ast::TypeKind::Region { element, bytes } = &field.ty.kind {
+                        self.region(module, id, field, element, bytes);
+                    }
+                }
+            }
+            if let Some(next) = &ast.next {
+                let next = self.next(module, id, next);
+                self.program.headers[at].next = next;
+            }
+        }
+    }
+
+    fn field_rule(&mut self, module: usize, id: HeaderId, field: &ast::HeaderField) {
+        let Some(rule) = &field.rule else { return };
+        let header = &self.program.headers[id.index()];
+        let index = header.fields.iter().position(|known| known.span == field.span);
+        let condition = match rule {
+            ast::FieldRule::Where(condition) => {
+                let mut body = BodyChecker::new(self, module, Place::Rule(id));
+                body.condition(condition)
+            }
+            ast::FieldRule::Fixed(value) => {
+                let Some(index) = index else {
+                    if matches!(field.ty.kind, ast::TypeKind::Region { .. }) {
+                        self.report(
+                            Diagnostic::error(packets::BAD_REGION, "a region has no fixed value")
+                                .label(value.span, "only fields have"),
+                        );
+                    }
+                    return;
+                };
+                let ty = header.fields[index].ty.clone();
+                let Some(value) = self.constant(module, value, &ty, "a fixed value", field.ty.span) else {
+                    return;
+                };
+                let span = value.span;
+                let read = Expr::new(ExprKind::Field(LayerId(0), index), ty, field.name.span);
+                Expr::new(ExprKind::Compare(Compare::Eq, Box::new(read), Box::new(value)), Ty::Bool, span)
+            }
+        };
+        if condition.ty != Ty::Bool {
+            return;
+        }
+        // What the rule says about the fields is known wherever the header was found.
+        let mut facts = Facts::default();
+        facts.learn(&condition, true);
+        for (at, field) in self.program.headers[id.index()].fields.iter_mut().enumerate() {
+            if let Ty::Num(num) = &mut field.ty {
+                num.range = facts.narrow(super::facts::Subject::Field(LayerId(0), at), num.range);
+            }
+        }
+        self.program.headers[id.index()].rules.push(Rule { condition });
+    }
+
+    fn region(
+        &mut self,
+        module: usize,
+        id: HeaderId,
+        field: &ast::HeaderField,
+        element: &ast::Type,
+        bytes: &ast::Expr,
+    ) {
+        self.region_element(module, element);
+        let mut body = BodyChecker::new(self, module, Place::Rule(id));
+        let bytes = body.expr(bytes, None);
+        let allowed = Range::new(0, MAX_REGION);
+        match &bytes.ty {
+            Ty::Error => return,
+            Ty::Num(num) if num.kind == NumKind::Int && num.range.within(allowed) => {}
+            Ty::Num(num) if num.kind == NumKind::Int => {
+                let range = num.range;
+                let diagnostic =
+                    Diagnostic::error(packets::BAD_REGION, "the length of a region may be impossible")
+                        .label(bytes.span, format!("this can be {range} bytes"))
+                        .label(field.name.span, format!("a region has 0 to {MAX_REGION} bytes"));
+                self.report(if range.min < 0 {
+                    diagnostic
+                        .help("say with `where` which headers are valid, such as `ihl: u4 where ihl >= 5`")
+                } else {
+                    diagnostic
+                });
+                return;
+            }
+            other => {
+                let found = other.describe(&self.program);
+                self.report(
+                    Diagnostic::error(types::MISMATCH, "a number of bytes is expected here")
+                        .label(bytes.span, format!("this is `{found}`")),
+                );
+                return;
+            }
+        }
+        self.program.headers[id.index()].region = Some(Region { name: field.name.name.clone(), bytes });
+    }
+
+    /// The element of a region is a header, or bytes.
+    fn region_element(&mut self, module: usize, element: &ast::Type) {
+        if let ast::TypeKind::Named { path, args } = &element.kind
+            && let ([name], []) = (path.parts.as_slice(), args.as_slice())
+        {
+            if name.name == "u8" {
+                return;
+            }
+            if let Some((Def::Header(_) | Def::Error, _)) = self.decls.scopes[module].get(&name.name) {
+                return;
+            }
+        }
+        self.report(
+            Diagnostic::error(packets::BAD_REGION, "a region consists of headers, or of bytes")
+                .label(element.span, "the name of a header, or `u8`, is expected here"),
+        );
+    }
+
+    fn next(&mut self, module: usize, id: HeaderId, next: &ast::Next) -> Option<Next> {
+        let fields: Vec<&ast::Expr> = match &next.by.kind {
+            ast::ExprKind::Tuple(parts) => parts.iter().collect(),
+            ast::ExprKind::Paren(inner) => vec![inner],
+            _ => vec![&next.by],
+        };
+        let mut by = Vec::new();
+        let mut failed = false;
+        for field in fields {
+            match self.next_field(id, field) {
+                Some(index) => by.push(index),
+                None => failed = true,
+            }
+        }
+        let mut arms = Vec::new();
+        for arm in &next.arms {
+            let Some(header) = self.next_header(module, &arm.header) else { continue };
+            if failed {
+                continue;
+            }
+            if let Some(keys) = self.next_keys(module, id, &by, &arm.pattern) {
+                arms.push(NextArm { keys, header, span: arm.header.span });
+            }
+        }
+        (!failed).then_some(Next { by, arms })
+    }
+
+    fn next_field(&mut self, id: HeaderId, field: &ast::Expr) -> Option<usize> {
+        let header = &self.program.headers[id.index()];
+        let diagnostic = match &field.kind {
+            ast::ExprKind::Error => return None,
+            ast::ExprKind::Name(name) => {
+                let found = header.fields.iter().position(|known| known.name == name.name);
+                match found.map(|at| (at, &header.fields[at].ty)) {
+                    Some((at, Ty::Num(_) | Ty::Bool)) => return Some(at),
+                    Some((at, _)) => {
+                        Diagnostic::error(packets::BAD_NEXT, "what follows is decided by integers")
+                            .label(field.span, "this is no integer")
+                            .label(header.fields[at].span, "declared here")
+                    }
+                    None => {
+                        let known = header.fields.iter().map(|field| field.name.as_str());
+                        let diagnostic = Diagnostic::error(
+                            names::UNKNOWN_FIELD,
+                            format!("the header `{}` has no `{}`", header.name, name.name),
+                        )
+                        .label(name.span, "no field of this header");
+                        match nearest(&name.name, known) {
+                            Some(near) => {
+                                diagnostic.suggest(name.span, near, format!("did you mean `{near}`?"))
+                            }
+                            None => diagnostic,
+                        }
+                    }
+                }
+            }
+            _ => Diagnostic::error(packets::BAD_NEXT, "what follows is decided by fields")
+                .label(field.span, "the name of a field of this header is expected here"),
+        };
+        self.report(diagnostic);
+        None
+    }
+
+    fn next_header(&mut self, module: usize, path: &ast::Path) -> Option<HeaderId> {
+        let spelled = path.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(".");
+        let diagnostic = match self.decls.scopes[module].get(&spelled) {
+            Some((Def::Header(id), _)) => return Some(id),
+            Some((Def::Error, _)) => return None,
+            Some((other, declared)) => {
+                Diagnostic::error(packets::BAD_LAYER, format!("`{spelled}` is no header"))
+                    .label(path.span, format!("this is {}", other.describe()))
+                    .label(declared, "named here")
+            }
+            None => {
+                let scope = &self.decls.scopes[module];
+                let known =
+                    scope.names().filter(|(_, def)| matches!(def, Def::Header(_))).map(|(name, _)| name);
+                let diagnostic =
+                    Diagnostic::error(packets::BAD_LAYER, format!("there is no header `{spelled}` here"))
+                        .label(path.span, "not known here");
+                match nearest(&spelled, known) {
+                    Some(near) => diagnostic.suggest(path.span, near, format!("did you mean `{near}`?")),
+                    None => diagnostic,
+                }
+            }
+        };
+        self.report(diagnostic);
+        None
+    }
+
+    fn next_keys(
+        &mut self,
+        module: usize,
+        id: HeaderId,
+        by: &[usize],
+        pattern: &ast::Pattern,
+    ) -> Option<Vec<KeyPattern>> {
+        let parts: Vec<&ast::Pattern> = match &pattern.kind {
+            PatternKind::Tuple(parts) => parts.iter().collect(),
+            PatternKind::Any => return Some(vec![KeyPattern::Any; by.len()]),
+            _ => vec![pattern],
+        };
+        if parts.len() != by.len() {
+            self.report(
+                Diagnostic::error(packets::BAD_NEXT, "a pattern needs one value for each field")
+                    .label(pattern.span, format!("{} given, {} needed", parts.len(), by.len())),
+            );
+            return None;
+        }
+        let mut keys = Vec::new();
+        for (part, field) in parts.into_iter().zip(by) {
+            keys.push(self.next_key(module, id, *field, part)?);
+        }
+        Some(keys)
+    }
+
+    fn next_key(
+        &mut self,
+        module: usize,
+        id: HeaderId,
+        field: usize,
+        pattern: &ast::Pattern,
+    ) -> Option<KeyPattern> {
+        let ty = self.program.headers[id.index()].fields[field].ty.clone();
+        let mut body = BodyChecker::new(self, module, Place::Rule(id));
+        let checked = body.pattern(pattern, &ty)?;
+        let declared = self.program.headers[id.index()].fields[field].span;
+        let mut ranges = Vec::new();
+        if !key_ranges(&checked, &mut ranges) {
+            return match checked {
+                crate::hir::Pattern::Any => Some(KeyPattern::Any),
+                _ => {
+                    self.report(
+                        Diagnostic::error(packets::BAD_NEXT, "only numbers decide what follows")
+                            .label(pattern.span, "a number, a range or `_` is expected here"),
+                    );
+                    None
+                }
+            };
+        }
+        if let Ty::Num(num) = &ty
+            && let Some((low, _)) = ranges
+                .iter()
+                .find(|(low, high)| num.range.meet(Range::new(i128::from(*low), i128::from(*high))).is_none())
+        {
+            let range = num.range;
+            self.report(
+                Diagnostic::error(packets::BAD_NEXT, format!("the field can never be {low}"))
+                    .label(pattern.span, "never matches")
+                    .label(declared, format!("this is in {range}")),
+            );
+            return None;
+        }
+        Some(KeyPattern::OneOf(ranges))
+    }
+}
+
+/// The ranges of a pattern for one number; `false` if it is not one.
+fn key_ranges(pattern: &crate::hir::Pattern, ranges: &mut Vec<(u64, u64)>) -> bool {
+    match pattern {
+        crate::hir::Pattern::Ranges(words) if words.len() == 1 => {
+            ranges.push(words[0]);
+            true
+        }
+        crate::hir::Pattern::Or(parts) => parts.iter().all(|part| key_ranges(part, ranges)),
+        _ => false,
+    }
+}

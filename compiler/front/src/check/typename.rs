@@ -1,0 +1,189 @@
+//! The types that sources name.
+
+use oko_diagnostics::Diagnostic;
+use oko_diagnostics::codes::{names, state, types, unsupported};
+use oko_grammar::ast;
+
+use super::Checker;
+use crate::hir::FieldKind;
+use crate::resolve::{Def, not_yet};
+use crate::suggest::nearest;
+use crate::types::Ty;
+
+/// The most scalars that a value, key or entry may consist of.
+pub(super) const MAX_SCALARS: usize = 64;
+
+/// The types that are no declarations.
+const BUILT_IN: &[&str] = &[
+    "bool", "u8", "u16", "u32", "u64", "duration", "instant", "rate", "seq", "ip4", "ip6", "mac", "prefix",
+    "map", "set", "counter", "window", "tokens",
+];
+
+/// The kinds of state and cells that this compiler lacks.
+const LATER: &[&str] = &["array", "sketch", "bloom", "distinct", "ewma"];
+
+impl Checker<'_, '_> {
+    /// The type of values that a name stands for; cells and containers are none.
+    pub(super) fn value_type(&mut self, module: usize, ty: &ast::Type) -> Ty {
+        let resolved = match &ty.kind {
+            ast::TypeKind::Named { path, args } => self.named_type(module, ty, path, args),
+            ast::TypeKind::Optional(inner) => self.value_type(module, inner).optional(),
+            ast::TypeKind::Tuple(parts) => {
+                Ty::Tuple(parts.iter().map(|part| self.value_type(module, part)).collect())
+            }
+            ast::TypeKind::Array { .. } => {
+                self.report(not_yet(unsupported::ARRAY, "arrays", ty.span));
+                Ty::Error
+            }
+            ast::TypeKind::Region { .. } => {
+                self.report(
+                    Diagnostic::error(types::NOT_A_VALUE_TYPE, "a region is no value")
+                        .label(ty.span, "only the last field of a header can be a region"),
+                );
+                Ty::Error
+            }
+        };
+        if self.too_wide(&resolved) {
+            self.report(
+                Diagnostic::error(types::TOO_WIDE, "this type has too many parts")
+                    .label(ty.span, format!("more than {MAX_SCALARS} numbers and truth values")),
+            );
+            return Ty::Error;
+        }
+        resolved
+    }
+
+    /// Whether values of the type have more scalars than allowed.
+    pub(super) fn too_wide(&self, ty: &Ty) -> bool {
+        crate::hir::scalars(ty, &self.program) > MAX_SCALARS
+    }
+
+    fn named_type(&mut self, module: usize, ty: &ast::Type, path: &ast::Path, args: &[ast::Type]) -> Ty {
+        let Some(first) = path.parts.first() else { return Ty::Error };
+        if let [name] = path.parts.as_slice() {
+            if let Some(found) = built_in(&name.name) {
+                if !args.is_empty() {
+                    self.report(
+                        Diagnostic::error(types::TYPE_ARGUMENTS, format!("`{}` takes no types", name.name))
+                            .label(ty.span, "nothing may stand in square brackets here"),
+                    );
+                }
+                return found;
+            }
+            if matches!(name.name.as_str(), "map" | "set" | "counter" | "window" | "tokens") {
+                self.report(
+                    Diagnostic::error(
+                        types::NOT_A_VALUE_TYPE,
+                        format!("`{}` is something that states hold", name.name),
+                    )
+                    .label(ty.span, "a type of plain values is expected here")
+                    .help("declare a `state` and use its operations"),
+                );
+                return Ty::Error;
+            }
+            if LATER.contains(&name.name.as_str()) {
+                self.report(not_yet(unsupported::STATE_KIND, &format!("`{}`", name.name), ty.span));
+                return Ty::Error;
+            }
+            if let Some(bits) = bits_of(&name.name) {
+                self.report(bad_width(bits, ty));
+                return Ty::Error;
+            }
+        }
+        match (self.decls.scopes[module].get(&first.name).map(|(def, _)| def), path.parts.len()) {
+            (Some(Def::Error), _) => Ty::Error,
+            (Some(Def::Enum(id)), 1) => Ty::Enum(id),
+            (Some(Def::Bits(id)), 1) => Ty::Bits(id),
+            (Some(Def::Struct(id)), 1) => {
+                if !self.struct_fields(id.index()) {
+                    self.report(
+                        Diagnostic::error(
+                            types::CIRCLE,
+                            format!("the struct `{}` would hold itself", first.name),
+                        )
+                        .label(ty.span, "which holds the one that is declared here")
+                        .help("refer to another entry by its key"),
+                    );
+                    return Ty::Error;
+                }
+                let cells = self.program.structs.get(id.index()).is_some_and(|def| {
+                    def.fields.iter().any(|field| matches!(field.kind, FieldKind::Cell(_)))
+                });
+                if cells {
+                    self.report(
+                        Diagnostic::error(state::CELLS_ARE_NO_VALUE, "a struct of cells is no value")
+                            .label(ty.span, "can only be what a state holds"),
+                    );
+                    return Ty::Error;
+                }
+                Ty::Struct(id)
+            }
+            (Some(def), 1) => {
+                self.report(
+                    Diagnostic::error(names::NOT_A_TYPE, format!("`{}` is no type", first.name))
+                        .label(ty.span, format!("this is {}", def.describe())),
+                );
+                Ty::Error
+            }
+            _ => {
+                self.report(self.unknown_type(module, ty, path));
+                Ty::Error
+            }
+        }
+    }
+
+    fn unknown_type(&self, module: usize, ty: &ast::Type, path: &ast::Path) -> Diagnostic {
+        let name = path.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(".");
+        let diagnostic = Diagnostic::error(names::UNKNOWN_TYPE, format!("there is no type `{name}`"))
+            .label(ty.span, "not known here");
+        if name == "int" || name == "uint" {
+            return diagnostic
+                .help("numbers have a width: `u8`, `u16`, `u32`, `u64` or any other up to 64 bits");
+        }
+        let declared = self.decls.scopes[module]
+            .names()
+            .filter(|(_, def)| matches!(def, Def::Enum(_) | Def::Bits(_) | Def::Struct(_)));
+        let known = BUILT_IN.iter().copied().chain(declared.map(|(name, _)| name));
+        match nearest(&name, known) {
+            Some(near) => diagnostic.suggest(path.span, near, format!("did you mean `{near}`?")),
+            None => diagnostic,
+        }
+    }
+}
+
+/// The type of a word that no declaration can give another meaning.
+fn built_in(name: &str) -> Option<Ty> {
+    Some(match name {
+        "bool" => Ty::Bool,
+        "duration" => Ty::duration(),
+        "instant" => Ty::instant(),
+        "rate" => Ty::rate(),
+        "seq" => Ty::Seq,
+        "ip4" => Ty::Ip4,
+        "ip6" => Ty::Ip6,
+        "mac" => Ty::Mac,
+        "prefix" => Ty::Prefix,
+        _ => match bits_of(name)? {
+            bits @ 1..=64 => Ty::uint(bits as u8),
+            _ => return None,
+        },
+    })
+}
+
+/// The number behind the `u` of an integer type.
+fn bits_of(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix('u')?;
+    if digits.is_empty() || digits.len() > 6 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+fn bad_width(bits: u32, ty: &ast::Type) -> Diagnostic {
+    if (65..=128).contains(&bits) {
+        return not_yet(unsupported::WIDE_INTEGER, "integers of more than 64 bits", ty.span)
+            .help("an IPv6 address has the type `ip6`");
+    }
+    Diagnostic::error(types::BAD_WIDTH, format!("there is no integer of {bits} bits"))
+        .label(ty.span, "an integer has 1 to 64 bits")
+}

@@ -1,0 +1,654 @@
+//! The typed program: names are resolved, every expression has its type and range, every coercion is written out.
+//!
+//! What holds in a program that was checked without errors (and is all that [`crate::lower`] is ever given):
+//! - No [`Ty::Error`], no [`ExprKind::Error`], no [`ExprKind::Nothing`] where a value is needed.
+//! - Both operands of a comparison have the same shape; the branches of `if` and `match` have the type of the whole.
+//! - A number of any expression fits in a 64-bit word: unsigned, or signed where its range has negative numbers.
+//! - A divisor is never zero, and neither it nor the dividend negative; a shift is by less than 64.
+//! - In the value of an `update`, and in a `fn`, there is no operation on state and no `match pkt`.
+//! - Calls of functions are acyclic.
+
+use oko_diagnostics::Span;
+
+use crate::types::{NumKind, Range, Ty};
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// The index into the table of its kind.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+
+            /// The id for an index. Sources are shorter than 2^32 bytes, so their tables are, too.
+            pub fn from_index(index: usize) -> Self {
+                Self(u32::try_from(index).expect("no source has 2^32 declarations"))
+            }
+        }
+    )*};
+}
+
+id! {
+    /// An `enum`.
+    EnumId;
+    /// A `bits` type.
+    BitsId;
+    /// A `struct`.
+    StructId;
+    /// A `header`.
+    HeaderId;
+    /// A `param`.
+    ParamId;
+    /// A `state`.
+    StateId;
+    /// A `fn`.
+    FnId;
+    /// A name for a value in one body.
+    LocalId;
+    /// A header that an arm of a `match pkt` found, in one body. In the rules of a header itself, 0 is that header.
+    LayerId;
+}
+
+/// A whole program: everything declared in the root file and the modules it uses.
+#[derive(Debug, Default)]
+pub struct Program {
+    /// All `enum`s.
+    pub enums: Vec<EnumDef>,
+    /// All `bits` types.
+    pub bits: Vec<BitsDef>,
+    /// All `struct`s.
+    pub structs: Vec<StructDef>,
+    /// All `header`s.
+    pub headers: Vec<HeaderDef>,
+    /// All `param`s.
+    pub params: Vec<ParamDef>,
+    /// All `state`s.
+    pub states: Vec<StateDef>,
+    /// All `fn`s.
+    pub fns: Vec<FnDef>,
+    /// The `filter`s of the root file.
+    pub filters: Vec<FilterDef>,
+    /// The header that every packet begins with.
+    pub root: Option<HeaderId>,
+}
+
+/// An `enum`.
+#[derive(Debug)]
+pub struct EnumDef {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// How many bits its numbers take: 8, 16, 32 or 64 unless declared otherwise.
+    pub bits: u8,
+    /// The names and numbers, in source order.
+    pub variants: Vec<(String, u64)>,
+}
+
+/// A `bits` type.
+#[derive(Debug)]
+pub struct BitsDef {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// How wide it is.
+    pub bits: u8,
+    /// The names and masks, in source order.
+    pub variants: Vec<(String, u64)>,
+}
+
+/// A `struct`.
+#[derive(Debug)]
+pub struct StructDef {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// Its fields.
+    pub fields: Vec<StructField>,
+}
+
+/// A field of a `struct`.
+#[derive(Debug)]
+pub struct StructField {
+    /// Its name.
+    pub name: String,
+    /// Where its declaration stands.
+    pub span: Span,
+    /// What it holds.
+    pub kind: FieldKind,
+}
+
+/// What a field of a struct, or a state, holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FieldKind {
+    /// Plain values.
+    Value(Ty),
+    /// A cell.
+    Cell(CellKind),
+}
+
+/// The cells.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CellKind {
+    /// Counts for ever.
+    Counter,
+    /// Counts in a sliding window.
+    Window,
+    /// A token bucket.
+    Tokens,
+}
+
+impl CellKind {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            CellKind::Counter => "counter",
+            CellKind::Window => "window",
+            CellKind::Tokens => "tokens",
+        }
+    }
+}
+
+/// A `header`: what it looks like on the wire.
+#[derive(Debug)]
+pub struct HeaderDef {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// Whether it is marked `#[root]`.
+    pub is_root: bool,
+    /// The fields in wire order, the region not among them.
+    pub fields: Vec<HeaderField>,
+    /// How many bytes the fields take, at least 1.
+    pub size: u32,
+    /// What must hold for the packet to have this header, in order.
+    pub rules: Vec<Rule>,
+    /// What lies between the fields and the next header.
+    pub region: Option<Region>,
+    /// What may follow.
+    pub next: Option<Next>,
+}
+
+/// A field of a header.
+#[derive(Debug)]
+pub struct HeaderField {
+    /// Its name.
+    pub name: String,
+    /// Where its declaration stands.
+    pub span: Span,
+    /// Its type; the range is what the header's own rules leave.
+    pub ty: Ty,
+    /// Where it begins, in bits from the header's start.
+    pub bit: u32,
+    /// How many bits it has.
+    pub bits: u32,
+}
+
+/// What a header requires.
+#[derive(Debug)]
+pub struct Rule {
+    /// A bool over the header's fields, which are those of layer 0.
+    pub condition: Expr,
+}
+
+/// The bytes of variable number behind the fields.
+#[derive(Debug)]
+pub struct Region {
+    /// Its name.
+    pub name: String,
+    /// How many bytes: a number over the header's fields, never negative, at most 65,535.
+    pub bytes: Expr,
+}
+
+/// What follows a header.
+#[derive(Debug)]
+pub struct Next {
+    /// The fields that decide, by index.
+    pub by: Vec<usize>,
+    /// The values and what they say; the first that fits counts.
+    pub arms: Vec<NextArm>,
+}
+
+/// One line of a `next by`.
+#[derive(Debug)]
+pub struct NextArm {
+    /// For each deciding field, the values.
+    pub keys: Vec<KeyPattern>,
+    /// The header that follows.
+    pub header: HeaderId,
+    /// Where the header is named.
+    pub span: Span,
+}
+
+/// The values of one deciding field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyPattern {
+    /// All.
+    Any,
+    /// Those in these ranges, bounds included.
+    OneOf(Vec<(u64, u64)>),
+}
+
+/// A `param`.
+#[derive(Debug)]
+pub struct ParamDef {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// Its documentation.
+    pub doc: String,
+    /// Its type, with the declared range.
+    pub ty: Ty,
+    /// The value it has at first.
+    pub default: u64,
+}
+
+/// A `state`.
+#[derive(Debug)]
+pub struct StateDef {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// Its documentation.
+    pub doc: String,
+    /// How entries are found.
+    pub shape: Shape,
+    /// What an entry holds.
+    pub content: Content,
+    /// When an entry that is not written any more goes.
+    pub expire: Expire,
+    /// The length of windows, in nanoseconds; 1 where there is none.
+    pub window: u64,
+    /// What new token buckets are.
+    pub tokens: Option<TokensInit>,
+}
+
+/// How entries are found.
+#[derive(Debug)]
+pub enum Shape {
+    /// By key.
+    Keyed {
+        /// The type of the key.
+        key: Ty,
+        /// How many entries there can be.
+        capacity: u32,
+        /// Whether the oldest entry makes room; else a new key is refused.
+        evict: bool,
+    },
+    /// There is exactly one.
+    Single,
+}
+
+/// What an entry holds.
+#[derive(Debug)]
+pub enum Content {
+    /// Nothing: the key is all.
+    Nothing,
+    /// A value.
+    Value(Ty),
+    /// A cell.
+    Cell(CellKind),
+    /// The cells of a struct, in its order.
+    Cells(StructId),
+}
+
+/// When an entry goes.
+#[derive(Debug)]
+pub enum Expire {
+    /// It stays.
+    Never,
+    /// So long after its last write; a constant or param.
+    After(Expr),
+    /// As long after its last write as this function of its value says.
+    Of(FnId),
+}
+
+/// What a new token bucket is: `tokens(rate: limit, burst: burst)`.
+#[derive(Debug)]
+pub struct TokensInit {
+    /// How many tokens come in a second: at least 1.
+    pub rate: Expr,
+    /// How many fit.
+    pub burst: Expr,
+}
+
+/// A `fn`.
+#[derive(Debug)]
+pub struct FnDef {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// Its parameters' types; they are the first locals of the body.
+    pub params: Vec<(String, Ty)>,
+    /// Its result's type.
+    pub result: Ty,
+    /// Its body.
+    pub body: Body,
+}
+
+/// A `filter`.
+#[derive(Debug)]
+pub struct FilterDef {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// Its documentation.
+    pub doc: String,
+    /// `bool` or an enum.
+    pub result: Ty,
+    /// Its body.
+    pub body: Body,
+}
+
+/// A body: an expression and the names in it.
+#[derive(Debug)]
+pub struct Body {
+    /// The names for values.
+    pub locals: Vec<Local>,
+    /// The header of each layer.
+    pub layers: Vec<HeaderId>,
+    /// What it computes.
+    pub value: Expr,
+}
+
+/// A name for a value.
+#[derive(Debug)]
+pub struct Local {
+    /// The name.
+    pub name: String,
+    /// Where it is given.
+    pub span: Span,
+    /// Its type.
+    pub ty: Ty,
+}
+
+/// An expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// What it is.
+    pub kind: ExprKind,
+    /// The type of its value.
+    pub ty: Ty,
+    /// Its place.
+    pub span: Span,
+}
+
+/// The kinds of expressions.
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// Something that was reported.
+    Error,
+    /// No value, of type `Unit`.
+    Nothing,
+    /// A constant: its scalars. Numbers are words, in two's complement; a `bool` is 0 or 1.
+    Const(Vec<u64>),
+    /// A named value.
+    Local(LocalId),
+    /// A field of a header.
+    Field(LayerId, usize),
+    /// A param.
+    Param(ParamId),
+    /// `pkt.len`
+    PacketLen,
+    /// `pkt.in_port`
+    InPort,
+    /// `now`
+    Now,
+    /// `none`, of an optional type.
+    None,
+    /// A value as an optional one.
+    Some(Box<Expr>),
+    /// Several values, or those of a struct.
+    Tuple(Vec<Expr>),
+    /// A part of a tuple or struct.
+    Part(Box<Expr>, usize),
+    /// `not a`
+    Not(Box<Expr>),
+    /// `a and b`; `b` is only looked at where `a` is true.
+    And(Box<Expr>, Box<Expr>),
+    /// `a or b`
+    Or(Box<Expr>, Box<Expr>),
+    /// Arithmetic; the result has the type of the whole.
+    Arith(Arith, Box<Expr>, Box<Expr>),
+    /// A comparison.
+    Compare(Compare, Box<Expr>, Box<Expr>),
+    /// `a in …` with all the ranges of each scalar of `a`: any of the lists fits if all its scalars do.
+    InRanges(Box<Expr>, Vec<Vec<(u64, u64)>>),
+    /// `a ?? b`
+    Coalesce(Box<Expr>, Box<Expr>),
+    /// `if a { b } else { c }`
+    If(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// `match a { … }`, complete.
+    Match(Box<Expr>, Vec<Arm>),
+    /// `match pkt { … }`, complete.
+    MatchPacket(Vec<PacketArm>),
+    /// Statements and a value.
+    Block(Vec<Stmt>, Box<Expr>),
+    /// `return a`
+    Return(Box<Expr>),
+    /// A call of a function.
+    Call(FnId, Vec<Expr>),
+    /// An operation on state.
+    State(Box<StateOp>),
+}
+
+/// A statement.
+#[derive(Clone, Debug)]
+pub enum Stmt {
+    /// `let a = …;`
+    Let(LocalId, Expr),
+    /// An expression whose value is not used.
+    Expr(Expr),
+}
+
+/// Arithmetic operators, of words. The checker has proved that the exact ones are exact.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arith {
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`
+    Div,
+    /// `mod`
+    Mod,
+    /// `<<`
+    Shl,
+    /// `>>`
+    Shr,
+    /// `&`
+    And,
+    /// `|`
+    Or,
+    /// `^`
+    Xor,
+    /// `+|` at so many bits
+    AddSat(u8),
+    /// `-|`: not below 0
+    SubSat,
+    /// `+%` at so many bits
+    AddWrap(u8),
+    /// `-%` at so many bits
+    SubWrap(u8),
+}
+
+/// Comparisons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compare {
+    /// `==` of all scalars
+    Eq,
+    /// `!=`
+    Ne,
+    /// `<` of numbers
+    Lt(Order),
+    /// `<=` of numbers
+    Le(Order),
+    /// `has`: all bits of the right are set in the left
+    Has,
+}
+
+/// How words are ordered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// As numbers from 0 to 2^64 - 1.
+    Unsigned,
+    /// As numbers in two's complement.
+    Signed,
+    /// As 32-bit serial numbers: `a < b` if `b` lies less than 2^31 ahead of `a` (RFC 1982).
+    Serial,
+}
+
+/// An arm of a `match`.
+#[derive(Clone, Debug)]
+pub struct Arm {
+    /// What it matches.
+    pub pattern: Pattern,
+    /// The condition behind `if`.
+    pub guard: Option<Expr>,
+    /// What it answers.
+    pub value: Expr,
+}
+
+/// A pattern for values.
+#[derive(Clone, Debug)]
+pub enum Pattern {
+    /// Everything.
+    Any,
+    /// Everything, and gives it a name.
+    Bind(LocalId),
+    /// `none`
+    None,
+    /// A value of an optional type.
+    Some(Box<Pattern>),
+    /// Values whose scalars are in these ranges, one for each.
+    Ranges(Vec<(u64, u64)>),
+    /// Several.
+    Tuple(Vec<Pattern>),
+    /// Any of these, which name nothing.
+    Or(Vec<Pattern>),
+}
+
+/// An arm of a `match pkt`.
+#[derive(Clone, Debug)]
+pub struct PacketArm {
+    /// The headers, which follow one another; none for `_`.
+    pub layers: Vec<(HeaderId, LayerId)>,
+    /// The condition behind `if`.
+    pub guard: Option<Expr>,
+    /// What it answers.
+    pub value: Expr,
+}
+
+/// An operation on one entry of a state.
+#[derive(Clone, Debug)]
+pub struct StateOp {
+    /// The state.
+    pub state: StateId,
+    /// The key, of the key's type; a single state has none.
+    pub key: Option<Expr>,
+    /// What is done.
+    pub op: Op,
+}
+
+/// What is done to an entry.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// The value, or `none`: `T?`.
+    Read,
+    /// Whether there is an entry: `bool`.
+    Contains,
+    /// Makes the entry of a set; whether it was not there before: `bool`, with `refuse` `bool?`.
+    Insert,
+    /// Takes the entry away; whether there was one: `bool`.
+    Remove,
+    /// `update`: gives the entry the value of an expression over its old value. `T?`.
+    Update {
+        /// The name of the old value, a `T?`.
+        old: LocalId,
+        /// The new value, a `T?`.
+        value: Expr,
+    },
+    /// An operation of a cell; the number of the cell in a struct of cells, else 0.
+    Cell {
+        /// Which one.
+        cell: usize,
+        /// Its kind.
+        kind: CellKind,
+        /// What is done.
+        op: CellOp,
+    },
+}
+
+/// What is done to a cell.
+#[derive(Clone, Debug)]
+pub enum CellOp {
+    /// Adds to a counter or window: the new total; with `refuse` `T?`.
+    Add(Expr),
+    /// The total of a counter or window; 0 without an entry.
+    Total,
+    /// Takes tokens: whether they were there; with `refuse` `bool?`.
+    Take(Expr),
+}
+
+impl Expr {
+    /// An expression.
+    pub fn new(kind: ExprKind, ty: Ty, span: Span) -> Expr {
+        Expr { kind, ty, span }
+    }
+
+    /// Something that was reported.
+    pub fn error(span: Span) -> Expr {
+        Expr { kind: ExprKind::Error, ty: Ty::Error, span }
+    }
+
+    /// The value of a number or other single scalar that is constant.
+    pub fn constant(&self) -> Option<u64> {
+        match &self.kind {
+            ExprKind::Const(words) if words.len() == 1 => Some(words[0]),
+            _ => None,
+        }
+    }
+
+    /// The range of a number.
+    pub fn range(&self) -> Option<Range> {
+        self.ty.num().map(|num| num.range)
+    }
+
+    /// What a number counts.
+    pub fn num_kind(&self) -> Option<NumKind> {
+        self.ty.num().map(|num| num.kind)
+    }
+}
+
+/// How many scalars of the IR the values of a type consist of.
+pub fn scalars(ty: &Ty, program: &Program) -> usize {
+    match ty {
+        Ty::Error | Ty::Never | Ty::Unit => 0,
+        Ty::Bool | Ty::Num(_) | Ty::Seq | Ty::Ip4 | Ty::Mac | Ty::Enum(_) | Ty::Bits(_) => 1,
+        Ty::Ip6 => 2,
+        Ty::Prefix => 4,
+        Ty::Struct(id) => program.structs[id.index()]
+            .fields
+            .iter()
+            .map(|field| match &field.kind {
+                FieldKind::Value(ty) => scalars(ty, program),
+                FieldKind::Cell(_) => 0,
+            })
+            .sum(),
+        Ty::Tuple(parts) => parts.iter().map(|part| scalars(part, program)).sum(),
+        Ty::Option(inner) => 1 + scalars(inner, program),
+    }
+}

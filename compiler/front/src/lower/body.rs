@@ -1,0 +1,523 @@
+//! The lowering of one filter: its frame of names, and expressions.
+//!
+//! A value of a type is the list of its scalars; an optional one begins with a bool that says whether it is there, and
+//! its scalars are zero if not. Functions are written into the filter where they are called. A method that returns `None` has
+//! ended the current block: control does not come back.
+
+use std::collections::BTreeSet;
+
+use oko_diagnostics::Span;
+use oko_ir::build::FilterBuilder;
+use oko_ir::{
+    BinaryOp, Block, BlockCall, BoolOp, CompareOp, Filter, FilterResult, Loc, Op, TerminatorKind, Type, Value,
+};
+
+use super::layout::scalar_types;
+use crate::hir::{
+    Arith, Compare, Expr, ExprKind, FieldKind, FilterDef, FnId, HeaderId, LayerId, LocalId, Order, Program,
+    Stmt,
+};
+use crate::types::{Range, Ty};
+
+/// The most instructions and blocks of a filter; the IR allows 65,536 values.
+const MAX_SIZE: usize = 50_000;
+
+/// The deepest nesting of expressions, called functions included.
+const MAX_DEPTH: usize = 600;
+
+/// Lowers a filter; `None` where it is too large. With it come the packet fields that it reads.
+pub(super) fn filter(
+    program: &Program,
+    def: &FilterDef,
+    place: &dyn Fn(Span) -> Option<Loc>,
+) -> Option<(Filter, BTreeSet<String>)> {
+    let result = match &def.result {
+        Ty::Enum(id) => FilterResult::Classes(u32::try_from(program.enums[id.index()].variants.len()).ok()?),
+        _ => FilterResult::Bool,
+    };
+    let mut lowering = Lowering {
+        program,
+        builder: FilterBuilder::new(def.name.clone(), result),
+        result,
+        place,
+        frames: vec![Frame::new(def.body.locals.len(), &def.body.layers, None)],
+        fields_read: BTreeSet::new(),
+        size: 0,
+        depth: 0,
+        overflow: false,
+    };
+    if let Some(value) = lowering.expr(&def.body.value) {
+        lowering.answer(&value);
+    }
+    if lowering.overflow {
+        return None;
+    }
+    let filter = lowering.builder.finish().ok()?;
+    Some((filter, lowering.fields_read))
+}
+
+/// The names of one body.
+pub(super) struct Frame {
+    locals: Vec<Option<Vec<Value>>>,
+    layers: Vec<(HeaderId, Option<Value>)>,
+    /// Where `return` goes; `None` in the filter itself.
+    ret: Option<Block>,
+}
+
+impl Frame {
+    pub(super) fn new(locals: usize, layers: &[HeaderId], ret: Option<Block>) -> Frame {
+        Frame {
+            locals: vec![None; locals],
+            layers: layers.iter().map(|header| (*header, None)).collect(),
+            ret,
+        }
+    }
+
+    /// Says where the bytes of a layer are.
+    pub(super) fn set_layer(&mut self, id: LayerId, window: Value) {
+        if let Some(slot) = self.layers.get_mut(id.index()) {
+            slot.1 = Some(window);
+        }
+    }
+}
+
+/// The lowering of one filter.
+pub(super) struct Lowering<'p> {
+    pub(super) program: &'p Program,
+    pub(super) builder: FilterBuilder,
+    result: FilterResult,
+    place: &'p dyn Fn(Span) -> Option<Loc>,
+    frames: Vec<Frame>,
+    pub(super) fields_read: BTreeSet<String>,
+    size: usize,
+    depth: usize,
+    pub(super) overflow: bool,
+}
+
+impl Lowering<'_> {
+    pub(super) fn ins(&mut self, op: Op) -> Value {
+        self.count();
+        self.builder.ins(op)
+    }
+
+    pub(super) fn effect(&mut self, op: Op) {
+        self.count();
+        self.builder.effect(op);
+    }
+
+    pub(super) fn block(&mut self) -> Block {
+        self.count();
+        self.builder.block()
+    }
+
+    /// A block that is given values of these types.
+    pub(super) fn block_of(&mut self, types: &[Type]) -> (Block, Vec<Value>) {
+        let block = self.block();
+        let params = types.iter().map(|ty| self.builder.block_param(block, *ty)).collect();
+        (block, params)
+    }
+
+    fn count(&mut self) {
+        self.size += 1;
+        self.overflow |= self.size > MAX_SIZE;
+    }
+
+    pub(super) fn int(&mut self, value: u64) -> Value {
+        self.ins(Op::Const(value))
+    }
+
+    pub(super) fn bool(&mut self, value: bool) -> Value {
+        self.ins(Op::ConstBool(value))
+    }
+
+    pub(super) fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> Value {
+        self.ins(Op::Binary(op, a, b))
+    }
+
+    pub(super) fn compare(&mut self, op: CompareOp, a: Value, b: Value) -> Value {
+        self.ins(Op::Compare(op, a, b))
+    }
+
+    pub(super) fn select(&mut self, c: Value, a: Value, b: Value) -> Value {
+        self.ins(Op::Select(c, a, b))
+    }
+
+    /// Ends the block with a branch to two blocks that are given nothing.
+    pub(super) fn branch(&mut self, cond: Value, then: Block, other: Block) {
+        let call = |block| BlockCall { block, args: Vec::new() };
+        self.builder.end(TerminatorKind::Branch { cond, then: call(then), other: call(other) });
+    }
+
+    pub(super) fn at(&mut self, span: Span) {
+        self.builder.set_loc((self.place)(span));
+    }
+
+    pub(super) fn frame(&mut self) -> &mut Frame {
+        self.frames.last_mut().expect("the filter's own frame is never left")
+    }
+
+    pub(super) fn set_local(&mut self, id: LocalId, value: Vec<Value>) {
+        if let Some(slot) = self.frame().locals.get_mut(id.index()) {
+            *slot = Some(value);
+        }
+    }
+
+    pub(super) fn set_layer(&mut self, id: LayerId, window: Value) {
+        self.frame().set_layer(id, window);
+    }
+
+    pub(super) fn layer(&mut self, id: LayerId) -> Option<(HeaderId, Value)> {
+        let (header, window) = self.frame().layers.get(id.index()).copied()?;
+        Some((header, window?))
+    }
+
+    /// Runs a step with the names of another body.
+    pub(super) fn in_frame<T>(&mut self, frame: Frame, step: impl FnOnce(&mut Self) -> T) -> T {
+        self.frames.push(frame);
+        let result = step(self);
+        self.frames.pop();
+        result
+    }
+
+    pub(super) fn types(&self, ty: &Ty) -> Vec<Type> {
+        scalar_types(ty, self.program)
+    }
+
+    /// Zeros for the scalars of a type.
+    pub(super) fn zeros(&mut self, ty: &Ty) -> Vec<Value> {
+        let types = self.types(ty);
+        types.into_iter().map(|ty| if ty == Type::Bool { self.bool(false) } else { self.int(0) }).collect()
+    }
+
+    /// Ends the filter with its answer.
+    fn answer(&mut self, value: &[Value]) {
+        let Some(&value) = value.first() else { return self.dead_end() };
+        let value = match self.result {
+            FilterResult::Bool => value,
+            FilterResult::Classes(count) => {
+                // A value of the enum that comes out of memory is one of its numbers, but the IR's verifier does not know that.
+                let last = self.int(u64::from(count) - 1);
+                self.binary(BinaryOp::UMin, value, last)
+            }
+        };
+        self.builder.end(TerminatorKind::Return(value));
+    }
+
+    /// Ends a block that no packet reaches, or that belongs to a filter that is given up.
+    pub(super) fn dead_end(&mut self) {
+        let value = match self.result {
+            FilterResult::Bool => self.builder.ins(Op::ConstBool(false)),
+            FilterResult::Classes(_) => self.builder.ins(Op::Const(0)),
+        };
+        self.builder.end(TerminatorKind::Return(value));
+    }
+
+    /// The scalars of an expression.
+    pub(super) fn expr(&mut self, expr: &Expr) -> Option<Vec<Value>> {
+        if self.overflow || self.depth >= MAX_DEPTH {
+            self.overflow = true;
+            self.dead_end();
+            return None;
+        }
+        self.depth += 1;
+        self.at(expr.span);
+        let value = self.kind(expr);
+        self.depth -= 1;
+        value
+    }
+
+    fn kind(&mut self, expr: &Expr) -> Option<Vec<Value>> {
+        match &expr.kind {
+            ExprKind::Error => {
+                self.dead_end();
+                None
+            }
+            ExprKind::Nothing => Some(Vec::new()),
+            ExprKind::Const(words) => Some(self.constant(words, &expr.ty)),
+            ExprKind::Local(id) => self.frame().locals.get(id.index()).cloned().flatten(),
+            ExprKind::Field(layer, index) => self.field(*layer, *index),
+            ExprKind::Param(id) => Some(vec![self.ins(Op::Param(oko_ir::Param(id.0)))]),
+            ExprKind::PacketLen => Some(vec![self.ins(Op::PacketLen)]),
+            ExprKind::InPort => Some(vec![self.ins(Op::InPort)]),
+            ExprKind::Now => Some(vec![self.ins(Op::Now)]),
+            ExprKind::None => Some(self.zeros(&expr.ty)),
+            ExprKind::Some(inner) => {
+                let mut scalars = self.expr(inner)?;
+                scalars.insert(0, self.bool(true));
+                Some(scalars)
+            }
+            ExprKind::Tuple(parts) => {
+                let mut scalars = Vec::new();
+                for part in parts {
+                    scalars.extend(self.expr(part)?);
+                }
+                Some(scalars)
+            }
+            ExprKind::Part(whole, at) => self.part(whole, *at),
+            ExprKind::Not(inner) => {
+                let value = self.one(inner)?;
+                Some(vec![self.ins(Op::Not(value))])
+            }
+            ExprKind::And(a, b) => self.logical(expr, a, b, BoolOp::And),
+            ExprKind::Or(a, b) => self.logical(expr, a, b, BoolOp::Or),
+            ExprKind::Arith(op, a, b) => {
+                let (a, b) = (self.one(a)?, self.one(b)?);
+                self.at(expr.span);
+                Some(vec![self.arith(*op, a, b)])
+            }
+            ExprKind::Compare(op, a, b) => {
+                let (a, b) = (self.expr(a)?, self.expr(b)?);
+                self.at(expr.span);
+                Some(vec![self.comparison(*op, &a, &b)])
+            }
+            ExprKind::InRanges(value, lists) => {
+                let scalars = self.expr(value)?;
+                self.at(expr.span);
+                Some(vec![self.in_ranges(&scalars, lists)])
+            }
+            ExprKind::Coalesce(value, other) => self.coalesce(value, other, &expr.ty),
+            ExprKind::If(condition, then, otherwise) => self.if_expr(condition, then, otherwise, &expr.ty),
+            ExprKind::Match(subject, arms) => self.match_expr(subject, arms, &expr.ty),
+            ExprKind::MatchPacket(arms) => self.match_packet(arms, &expr.ty),
+            ExprKind::Block(stmts, value) => {
+                for stmt in stmts {
+                    match stmt {
+                        Stmt::Let(id, value) => {
+                            let value = self.expr(value)?;
+                            self.set_local(*id, value);
+                        }
+                        Stmt::Expr(value) => {
+                            self.expr(value)?;
+                        }
+                    }
+                }
+                self.expr(value)
+            }
+            ExprKind::Return(value) => {
+                let value = self.expr(value)?;
+                match self.frame().ret {
+                    Some(block) => self.builder.jump(block, value),
+                    None => self.answer(&value),
+                }
+                None
+            }
+            ExprKind::Call(id, args) => {
+                let mut values = Vec::new();
+                for arg in args {
+                    values.push(self.expr(arg)?);
+                }
+                self.call(*id, values)
+            }
+            ExprKind::State(op) => self.state_op(op, &expr.ty),
+        }
+    }
+
+    /// The only scalar of an expression.
+    pub(super) fn one(&mut self, expr: &Expr) -> Option<Value> {
+        let scalars = self.expr(expr)?;
+        match scalars.first() {
+            Some(value) => Some(*value),
+            None => {
+                self.dead_end();
+                None
+            }
+        }
+    }
+
+    fn constant(&mut self, words: &[u64], ty: &Ty) -> Vec<Value> {
+        let types = self.types(ty);
+        let pairs = types.into_iter().zip(words);
+        pairs
+            .map(|(ty, word)| if ty == Type::Bool { self.bool(*word != 0) } else { self.int(*word) })
+            .collect()
+    }
+
+    fn part(&mut self, whole: &Expr, at: usize) -> Option<Vec<Value>> {
+        let scalars = self.expr(whole)?;
+        let types: Vec<Ty> = match &whole.ty {
+            Ty::Tuple(parts) => parts.clone(),
+            Ty::Struct(id) => (self.program.structs[id.index()].fields.iter())
+                .map(|field| match &field.kind {
+                    FieldKind::Value(ty) => ty.clone(),
+                    FieldKind::Cell(_) => Ty::Unit,
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let start: usize = types.iter().take(at).map(|ty| self.types(ty).len()).sum();
+        let count = types.get(at).map_or(0, |ty| self.types(ty).len());
+        Some(scalars.into_iter().skip(start).take(count).collect())
+    }
+
+    /// A function, written out.
+    pub(super) fn call(&mut self, id: FnId, args: Vec<Vec<Value>>) -> Option<Vec<Value>> {
+        let program = self.program;
+        let def = &program.fns[id.index()];
+        let types = self.types(&def.result);
+        let (join, results) = self.block_of(&types);
+        let mut frame = Frame::new(def.body.locals.len(), &def.body.layers, Some(join));
+        for (slot, value) in frame.locals.iter_mut().zip(args) {
+            *slot = Some(value);
+        }
+        let value = self.in_frame(frame, |lowering| lowering.expr(&def.body.value));
+        if let Some(value) = value {
+            self.builder.jump(join, value);
+        }
+        self.builder.switch_to(join);
+        Some(results)
+    }
+
+    fn arith(&mut self, op: Arith, a: Value, b: Value) -> Value {
+        let max = |bits: u8| Range::of_bits(bits).max as u64;
+        match op {
+            Arith::Add => self.binary(BinaryOp::Add, a, b),
+            Arith::Sub => self.binary(BinaryOp::Sub, a, b),
+            Arith::Mul => self.binary(BinaryOp::Mul, a, b),
+            Arith::Div => self.binary(BinaryOp::UDiv, a, b),
+            Arith::Mod => self.binary(BinaryOp::URem, a, b),
+            Arith::Shl => self.binary(BinaryOp::Shl, a, b),
+            Arith::Shr => self.binary(BinaryOp::UShr, a, b),
+            Arith::And => self.binary(BinaryOp::And, a, b),
+            Arith::Or => self.binary(BinaryOp::Or, a, b),
+            Arith::Xor => self.binary(BinaryOp::Xor, a, b),
+            Arith::AddSat(64..) => self.add_saturating(a, b),
+            Arith::AddSat(bits) => {
+                // Neither operand has more bits, so the sum does not wrap.
+                let sum = self.binary(BinaryOp::Add, a, b);
+                let most = self.int(max(bits));
+                self.binary(BinaryOp::UMin, sum, most)
+            }
+            Arith::SubSat => self.sub_saturating(a, b),
+            Arith::AddWrap(bits) => {
+                let sum = self.binary(BinaryOp::Add, a, b);
+                self.masked(sum, u32::from(bits))
+            }
+            Arith::SubWrap(bits) => {
+                let difference = self.binary(BinaryOp::Sub, a, b);
+                self.masked(difference, u32::from(bits))
+            }
+        }
+    }
+
+    /// `a + b`, or 2^64 - 1 where that is too much.
+    pub(super) fn add_saturating(&mut self, a: Value, b: Value) -> Value {
+        let sum = self.binary(BinaryOp::Add, a, b);
+        let wrapped = self.compare(CompareOp::ULt, sum, a);
+        let most = self.int(u64::MAX);
+        self.select(wrapped, most, sum)
+    }
+
+    /// `a - b`, or 0 where `b` is greater.
+    pub(super) fn sub_saturating(&mut self, a: Value, b: Value) -> Value {
+        let most = self.binary(BinaryOp::UMax, a, b);
+        self.binary(BinaryOp::Sub, most, b)
+    }
+
+    fn comparison(&mut self, op: Compare, a: &[Value], b: &[Value]) -> Value {
+        match op {
+            Compare::Eq => self.equal(a, b),
+            Compare::Ne => {
+                let equal = self.equal(a, b);
+                self.ins(Op::Not(equal))
+            }
+            Compare::Lt(order) => self.less(order, a, b, false),
+            Compare::Le(order) => self.less(order, a, b, true),
+            Compare::Has => match (a, b) {
+                ([a, ..], [b, ..]) => {
+                    let both = self.binary(BinaryOp::And, *a, *b);
+                    self.compare(CompareOp::Eq, both, *b)
+                }
+                _ => self.bool(false),
+            },
+        }
+    }
+
+    fn equal(&mut self, a: &[Value], b: &[Value]) -> Value {
+        let mut all: Option<Value> = None;
+        for (a, b) in a.iter().zip(b) {
+            let one = if self.builder.type_of(*a) == Type::Bool {
+                let differ = self.ins(Op::Bool(BoolOp::Xor, *a, *b));
+                self.ins(Op::Not(differ))
+            } else {
+                self.compare(CompareOp::Eq, *a, *b)
+            };
+            all = Some(match all {
+                Some(before) => self.ins(Op::Bool(BoolOp::And, before, one)),
+                None => one,
+            });
+        }
+        all.unwrap_or_else(|| self.bool(true))
+    }
+
+    fn less(&mut self, order: Order, a: &[Value], b: &[Value], or_equal: bool) -> Value {
+        let ([a, ..], [b, ..]) = (a, b) else { return self.bool(false) };
+        match (order, or_equal) {
+            (Order::Unsigned, false) => self.compare(CompareOp::ULt, *a, *b),
+            (Order::Unsigned, true) => self.compare(CompareOp::ULe, *a, *b),
+            (Order::Signed, false) => self.compare(CompareOp::SLt, *a, *b),
+            (Order::Signed, true) => self.compare(CompareOp::SLe, *a, *b),
+            (Order::Serial, _) => {
+                // a < b if a - b, modulo 2^32, is at least 2^31; a <= b if not b < a.
+                let (x, y) = if or_equal { (*b, *a) } else { (*a, *b) };
+                let difference = self.binary(BinaryOp::Sub, x, y);
+                let low = self.masked(difference, 32);
+                let half = self.int(1 << 31);
+                let less = self.compare(CompareOp::ULe, half, low);
+                if or_equal { self.ins(Op::Not(less)) } else { less }
+            }
+        }
+    }
+
+    /// Whether the scalars are in all ranges of one of the lists.
+    pub(super) fn in_ranges(&mut self, scalars: &[Value], lists: &[Vec<(u64, u64)>]) -> Value {
+        let mut any: Option<Value> = None;
+        for list in lists {
+            let mut all: Option<Value> = None;
+            for (scalar, (low, high)) in scalars.iter().zip(list) {
+                let Some(one) = self.in_range(*scalar, *low, *high) else { continue };
+                all = Some(match all {
+                    Some(before) => self.ins(Op::Bool(BoolOp::And, before, one)),
+                    None => one,
+                });
+            }
+            let all = all.unwrap_or_else(|| self.bool(true));
+            any = Some(match any {
+                Some(before) => self.ins(Op::Bool(BoolOp::Or, before, all)),
+                None => all,
+            });
+        }
+        any.unwrap_or_else(|| self.bool(false))
+    }
+
+    /// Whether a scalar is in a range; `None` if it always is.
+    pub(super) fn in_range(&mut self, scalar: Value, low: u64, high: u64) -> Option<Value> {
+        if self.builder.type_of(scalar) == Type::Bool {
+            return match (low, high) {
+                (0, 0) => Some(self.ins(Op::Not(scalar))),
+                (0, _) => None,
+                _ => Some(scalar),
+            };
+        }
+        Some(match (low, high) {
+            (0, u64::MAX) => return None,
+            _ if low == high => {
+                let value = self.int(low);
+                self.compare(CompareOp::Eq, scalar, value)
+            }
+            (0, _) => {
+                let high = self.int(high);
+                self.compare(CompareOp::ULe, scalar, high)
+            }
+            (_, u64::MAX) => {
+                let low = self.int(low);
+                self.compare(CompareOp::ULe, low, scalar)
+            }
+            _ => {
+                // Numbers below `low` wrap round and become large.
+                let (base, length) = (self.int(low), self.int(high - low));
+                let offset = self.binary(BinaryOp::Sub, scalar, base);
+                self.compare(CompareOp::ULe, offset, length)
+            }
+        })
+    }
+}

@@ -1,0 +1,154 @@
+//! Which scalars params, keys and entries consist of.
+
+use oko_ir::{FieldDecl, KeyPart, ParamDecl, StateDecl, StateKind, WhenFull, Width};
+
+use crate::hir::{CellKind, Content, FieldKind, ParamDef, Program, Shape, StateDef};
+use crate::types::Ty;
+
+/// A param as the IR has it.
+pub(crate) fn param(def: &ParamDef) -> ParamDecl {
+    let (min, max) = def.ty.num().map_or((0, u64::MAX), |num| (num.range.min as u64, num.range.max as u64));
+    ParamDecl { name: def.name.clone(), min, max, default: def.default }
+}
+
+/// A state as the IR has it. A single value is an array with one entry.
+pub(crate) fn state(def: &StateDef, program: &Program) -> StateDecl {
+    let fields =
+        entry_fields(def, program).into_iter().map(|(name, width)| FieldDecl { name, width }).collect();
+    let (kind, key, capacity) = match &def.shape {
+        Shape::Keyed { key, capacity, evict } => {
+            let policy = if *evict { WhenFull::EvictOldest } else { WhenFull::Refuse };
+            let parts = key_parts(key, program);
+            let parts = parts.into_iter().map(|(name, width)| KeyPart { name, width }).collect();
+            (StateKind::Hash(policy), parts, *capacity)
+        }
+        Shape::Single => (StateKind::Array, vec![KeyPart { name: "index".into(), width: Width::W32 }], 1),
+    };
+    StateDecl { name: def.name.clone(), kind, key, capacity, fields }
+}
+
+/// The names and widths of the scalars of a key.
+pub(crate) fn key_parts(ty: &Ty, program: &Program) -> Vec<(String, Width)> {
+    let mut parts = Vec::new();
+    plain(ty, program, "", &mut parts);
+    if let [(name, _)] = parts.as_mut_slice()
+        && name.is_empty()
+    {
+        *name = "key".into();
+    }
+    parts
+}
+
+/// The names and widths of the scalars of an entry.
+pub(crate) fn entry_fields(def: &StateDef, program: &Program) -> Vec<(String, Width)> {
+    let mut fields = Vec::new();
+    match &def.content {
+        Content::Nothing => {}
+        Content::Value(ty) => plain(ty, program, "", &mut fields),
+        Content::Cell(kind) => cell(*kind, "", &mut fields),
+        Content::Cells(id) => {
+            for field in &program.structs[id.index()].fields {
+                if let FieldKind::Cell(kind) = field.kind {
+                    cell(kind, &field.name, &mut fields);
+                }
+            }
+        }
+    }
+    if let [(name, _)] = fields.as_mut_slice()
+        && name.is_empty()
+    {
+        *name = "value".into();
+    }
+    fields
+}
+
+/// The number of the first scalar of a cell in its entry.
+pub(crate) fn cell_start(def: &StateDef, program: &Program, cell: usize) -> usize {
+    let Content::Cells(id) = &def.content else { return 0 };
+    let before = program.structs[id.index()].fields.iter().take(cell);
+    before
+        .map(|field| match field.kind {
+            FieldKind::Cell(CellKind::Counter) => 1,
+            FieldKind::Cell(CellKind::Tokens) => 2,
+            FieldKind::Cell(CellKind::Window) => 3,
+            FieldKind::Value(_) => 0,
+        })
+        .sum()
+}
+
+fn cell(kind: CellKind, name: &str, fields: &mut Vec<(String, Width)>) {
+    let scalars: &[&str] = match kind {
+        CellKind::Counter => &["count"],
+        CellKind::Window => &["number", "current", "previous"],
+        CellKind::Tokens => &["level", "at"],
+    };
+    fields.extend(scalars.iter().map(|scalar| (join(name, scalar), Width::W64)));
+}
+
+/// The scalars of a plain value.
+fn plain(ty: &Ty, program: &Program, name: &str, scalars: &mut Vec<(String, Width)>) {
+    let mut one = |bits: u8| scalars.push((name.to_owned(), width(bits)));
+    match ty {
+        Ty::Bool => one(8),
+        Ty::Num(num) => one(num.bits),
+        Ty::Seq | Ty::Ip4 => one(32),
+        Ty::Mac => one(48),
+        Ty::Enum(id) => one(program.enums[id.index()].bits),
+        Ty::Bits(id) => one(program.bits[id.index()].bits),
+        Ty::Ip6 => {
+            scalars.push((join(name, "high"), Width::W64));
+            scalars.push((join(name, "low"), Width::W64));
+        }
+        Ty::Tuple(parts) => {
+            for (at, part) in parts.iter().enumerate() {
+                plain(part, program, &join(name, &at.to_string()), scalars);
+            }
+        }
+        Ty::Struct(id) => {
+            for field in &program.structs[id.index()].fields {
+                if let FieldKind::Value(ty) = &field.kind {
+                    plain(ty, program, &join(name, &field.name), scalars);
+                }
+            }
+        }
+        Ty::Option(inner) => {
+            scalars.push((join(name, "present"), Width::W8));
+            plain(inner, program, &join(name, "value"), scalars);
+        }
+        Ty::Prefix | Ty::Error | Ty::Never | Ty::Unit => {}
+    }
+}
+
+fn join(name: &str, part: &str) -> String {
+    if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") }
+}
+
+/// The smallest width in memory that holds so many bits.
+fn width(bits: u8) -> Width {
+    match bits {
+        0..=8 => Width::W8,
+        9..=16 => Width::W16,
+        17..=32 => Width::W32,
+        _ => Width::W64,
+    }
+}
+
+/// The types of the scalars of a value.
+pub(crate) fn scalar_types(ty: &Ty, program: &Program) -> Vec<oko_ir::Type> {
+    use oko_ir::Type::{Bool, Int};
+    match ty {
+        Ty::Error | Ty::Never | Ty::Unit => Vec::new(),
+        Ty::Bool => vec![Bool],
+        Ty::Num(_) | Ty::Seq | Ty::Ip4 | Ty::Mac | Ty::Enum(_) | Ty::Bits(_) => vec![Int],
+        Ty::Ip6 => vec![Int; 2],
+        Ty::Prefix => vec![Int; 4],
+        Ty::Tuple(parts) => parts.iter().flat_map(|part| scalar_types(part, program)).collect(),
+        Ty::Struct(id) => (program.structs[id.index()].fields.iter())
+            .flat_map(|field| match &field.kind {
+                FieldKind::Value(ty) => scalar_types(ty, program),
+                FieldKind::Cell(_) => Vec::new(),
+            })
+            .collect(),
+        Ty::Option(inner) => std::iter::once(Bool).chain(scalar_types(inner, program)).collect(),
+    }
+}

@@ -1,0 +1,247 @@
+//! Operations on state: lookups, locks, and when an entry goes.
+//!
+//! Keys and amounts are computed first. Then there is one lookup and one lock; between `lock` and `unlock` only the new value is
+//! computed, which the checker has proved to touch neither other state nor the packet's length.
+//!
+//! `update` makes no entry for a packet that leaves none: it looks the entry up, and only where there is none and the new value,
+//! computed from `none`, is not `none` either, it makes one. By then another core may have made it, so the value is
+//! computed again from what is there under the lock.
+
+use oko_ir::{BlockCall, Op as IrOp, TerminatorKind, Type, Unlock, Value};
+
+use super::body::{Frame, Lowering};
+use crate::hir::{Content, Expire, Expr, LocalId, Op, StateDef, StateId, StateOp};
+use crate::types::Ty;
+
+impl Lowering<'_> {
+    /// An operation on state; `ty` is the type of its result.
+    pub(super) fn state_op(&mut self, op: &StateOp, ty: &Ty) -> Option<Vec<Value>> {
+        let key = self.key(op)?;
+        let program = self.program;
+        let def = &program.states[op.state.index()];
+        match &op.op {
+            Op::Read => self.read(op.state, def, key, ty),
+            Op::Contains => self.if_found(op.state, key, |lowering, _, live, entry| {
+                lowering.effect(IrOp::Unlock(entry, Unlock::Keep));
+                vec![live]
+            }),
+            Op::Remove => self.if_found(op.state, key, |lowering, _, live, entry| {
+                lowering.effect(IrOp::Unlock(entry, Unlock::Clear));
+                vec![live]
+            }),
+            Op::Insert => self.insert(op.state, def, key, ty),
+            Op::Update { old, value } => self.update(op.state, def, key, *old, value, ty),
+            Op::Cell { cell, kind, op: cell_op } => {
+                let start = super::layout::cell_start(def, program, *cell);
+                self.cell(op.state, def, key, (start, *kind), cell_op, ty)
+            }
+        }
+    }
+
+    /// The scalars of the key, as ints.
+    fn key(&mut self, op: &StateOp) -> Option<Vec<Value>> {
+        let Some(key) = &op.key else { return Some(vec![self.int(0)]) };
+        let scalars = self.expr(key)?;
+        Some(scalars.into_iter().map(|scalar| self.as_int(scalar)).collect())
+    }
+
+    /// A scalar as it is kept in memory.
+    fn as_int(&mut self, scalar: Value) -> Value {
+        if self.builder.type_of(scalar) == Type::Bool { self.ins(IrOp::IntOfBool(scalar)) } else { scalar }
+    }
+
+    /// Looks an entry up and runs a step with it under the lock, which must unlock it; without an entry the result is all false.
+    fn if_found(
+        &mut self,
+        state: StateId,
+        key: Vec<Value>,
+        step: impl FnOnce(&mut Self, StateId, Value, Value) -> Vec<Value>,
+    ) -> Option<Vec<Value>> {
+        let (join, results) = self.block_of(&[Type::Bool]);
+        let (found, given) = self.block_of(&[Type::Entry(oko_ir::State(state.0))]);
+        let absent = self.block();
+        self.find(state, key, found, absent);
+        self.builder.switch_to(absent);
+        let no = self.bool(false);
+        self.builder.jump(join, vec![no]);
+        self.builder.switch_to(found);
+        let entry = *given.first()?;
+        let live = self.ins(IrOp::Lock(entry));
+        let result = step(self, state, live, entry);
+        self.builder.jump(join, result);
+        self.builder.switch_to(join);
+        Some(results)
+    }
+
+    /// Ends the block with a lookup.
+    pub(super) fn find(
+        &mut self,
+        state: StateId,
+        key: Vec<Value>,
+        found: oko_ir::Block,
+        absent: oko_ir::Block,
+    ) {
+        let call = |block| BlockCall { block, args: Vec::new() };
+        let state = oko_ir::State(state.0);
+        self.builder.end(TerminatorKind::Find { state, key, found: call(found), absent: call(absent) });
+    }
+
+    /// Ends the block with a lookup that makes the entry if need be.
+    pub(super) fn slot(
+        &mut self,
+        state: StateId,
+        key: Vec<Value>,
+        found: oko_ir::Block,
+        full: oko_ir::Block,
+    ) {
+        let call = |block| BlockCall { block, args: Vec::new() };
+        let state = oko_ir::State(state.0);
+        self.builder.end(TerminatorKind::Slot { state, key, found: call(found), full: call(full) });
+    }
+
+    pub(super) fn get(&mut self, entry: Value, field: usize) -> Value {
+        self.ins(IrOp::Get(entry, oko_ir::Field::from_index(field)))
+    }
+
+    pub(super) fn set(&mut self, entry: Value, field: usize, value: Value) {
+        self.effect(IrOp::Set(entry, oko_ir::Field::from_index(field), value));
+    }
+
+    /// The scalars of the plain value of a locked entry.
+    fn get_value(&mut self, entry: Value, ty: &Ty) -> Vec<Value> {
+        let types = self.types(ty);
+        let mut scalars = Vec::new();
+        for (field, ty) in types.into_iter().enumerate() {
+            let word = self.get(entry, field);
+            scalars.push(if ty == Type::Bool {
+                let zero = self.int(0);
+                self.compare(oko_ir::CompareOp::Ne, word, zero)
+            } else {
+                word
+            });
+        }
+        scalars
+    }
+
+    fn read(&mut self, state: StateId, def: &StateDef, key: Vec<Value>, ty: &Ty) -> Option<Vec<Value>> {
+        let Content::Value(value_type) = &def.content else { return None };
+        let types = self.types(ty);
+        let (join, results) = self.block_of(&types);
+        let (found, given) = self.block_of(&[Type::Entry(oko_ir::State(state.0))]);
+        let absent = self.block();
+        self.find(state, key, found, absent);
+        self.builder.switch_to(absent);
+        let none = self.zeros(ty);
+        self.builder.jump(join, none);
+        self.builder.switch_to(found);
+        let entry = *given.first()?;
+        // The fields of a dead entry are zero, as the parts of `none` are.
+        let mut scalars = vec![self.ins(IrOp::Lock(entry))];
+        scalars.extend(self.get_value(entry, value_type));
+        self.effect(IrOp::Unlock(entry, Unlock::Keep));
+        self.builder.jump(join, scalars);
+        self.builder.switch_to(join);
+        Some(results)
+    }
+
+    fn insert(&mut self, state: StateId, def: &StateDef, key: Vec<Value>, ty: &Ty) -> Option<Vec<Value>> {
+        let types = self.types(ty);
+        let optional = matches!(ty, Ty::Option(_));
+        let (join, results) = self.block_of(&types);
+        let (found, given) = self.block_of(&[Type::Entry(oko_ir::State(state.0))]);
+        let full = self.block();
+        self.slot(state, key, found, full);
+        self.builder.switch_to(full);
+        let refused = if optional { self.zeros(ty) } else { vec![self.bool(true)] };
+        self.builder.jump(join, refused);
+        self.builder.switch_to(found);
+        let entry = *given.first()?;
+        let live = self.ins(IrOp::Lock(entry));
+        self.touch(def, entry, &[]);
+        let mut result = vec![self.ins(IrOp::Not(live))];
+        if optional {
+            result.insert(0, self.bool(true));
+        }
+        self.builder.jump(join, result);
+        self.builder.switch_to(join);
+        Some(results)
+    }
+
+    fn update(
+        &mut self,
+        state: StateId,
+        def: &StateDef,
+        key: Vec<Value>,
+        old: LocalId,
+        value: &Expr,
+        ty: &Ty,
+    ) -> Option<Vec<Value>> {
+        let Content::Value(value_type) = &def.content else { return None };
+        let types = self.types(ty);
+        let (join, results) = self.block_of(&types);
+        let (locked, given) = self.block_of(&[Type::Entry(oko_ir::State(state.0))]);
+        let (absent, nothing) = (self.block(), self.block());
+        self.find(state, key.clone(), locked, absent);
+
+        // No entry: is one wanted?
+        self.builder.switch_to(absent);
+        let none = self.zeros(ty);
+        self.set_local(old, none);
+        let wanted = *self.expr(value)?.first()?;
+        let make = self.block();
+        self.branch(wanted, make, nothing);
+        self.builder.switch_to(make);
+        self.slot(state, key, locked, nothing);
+
+        self.builder.switch_to(nothing);
+        let none = self.zeros(ty);
+        self.builder.jump(join, none);
+
+        // An entry, found or made.
+        self.builder.switch_to(locked);
+        let entry = *given.first()?;
+        let mut before = vec![self.ins(IrOp::Lock(entry))];
+        before.extend(self.get_value(entry, value_type));
+        self.set_local(old, before);
+        let after = self.expr(value)?;
+        let (present, scalars) = after.split_first()?;
+        let (keep, clear) = (self.block(), self.block());
+        self.branch(*present, keep, clear);
+        self.builder.switch_to(clear);
+        self.effect(IrOp::Unlock(entry, Unlock::Clear));
+        let none = self.zeros(ty);
+        self.builder.jump(join, none);
+        self.builder.switch_to(keep);
+        for (field, scalar) in scalars.iter().enumerate() {
+            let word = self.as_int(*scalar);
+            self.set(entry, field, word);
+        }
+        self.touch(def, entry, scalars);
+        let mut result = vec![self.bool(true)];
+        result.extend(scalars);
+        self.builder.jump(join, result);
+        self.builder.switch_to(join);
+        Some(results)
+    }
+
+    /// Unlocks an entry that was written; `value` is its plain value, if it has one.
+    pub(super) fn touch(&mut self, def: &StateDef, entry: Value, value: &[Value]) {
+        let at = match &def.expire {
+            Expire::Never => None,
+            Expire::After(duration) => {
+                let frame = Frame::new(0, &[], None);
+                self.in_frame(frame, |lowering| lowering.one(duration))
+            }
+            Expire::Of(id) => self.call(*id, vec![value.to_vec()]).and_then(|value| value.first().copied()),
+        };
+        let at = match at {
+            // An instant and a duration add up to less than 2^63.
+            Some(duration) => {
+                let now = self.ins(IrOp::Now);
+                self.binary(oko_ir::BinaryOp::Add, now, duration)
+            }
+            None => self.int(oko_ir::NEVER),
+        };
+        self.effect(IrOp::Unlock(entry, Unlock::Touch(at)));
+    }
+}

@@ -1,0 +1,268 @@
+//! Modules and their names: what is declared where, and what a `use` brings in.
+//!
+//! Every declaration of a kind gets an id, its index among all of its kind, over the modules in order; the tables of
+//! [`crate::hir::Program`] are filled in the same order. Modules may use each other in circles.
+
+use std::collections::HashMap;
+
+use oko_diagnostics::codes::{names, unsupported};
+use oko_diagnostics::{Code, Diagnostic, Sink, Span};
+use oko_grammar::ast;
+
+use crate::hir::{BitsId, EnumId, FnId, HeaderId, ParamId, StateId, StructId};
+use crate::suggest::nearest;
+
+/// A parsed file and the path by which others `use` it. The root file's path is empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Unit<'a> {
+    /// `std.net`
+    pub path: &'a str,
+    /// What it declares.
+    pub file: &'a ast::File,
+}
+
+/// What a name of a module stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Def {
+    Const(usize),
+    Param(ParamId),
+    Enum(EnumId),
+    Bits(BitsId),
+    Struct(StructId),
+    Header(HeaderId),
+    State(StateId),
+    Fn(FnId),
+    Filter,
+    /// Something that was reported: unsupported, or not found where it was to be imported from.
+    Error,
+}
+
+impl Def {
+    /// What it is, for messages.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Def::Const(_) => "a constant",
+            Def::Param(_) => "a param",
+            Def::Enum(_) => "an enum",
+            Def::Bits(_) => "a bits type",
+            Def::Struct(_) => "a struct",
+            Def::Header(_) => "a header",
+            Def::State(_) => "a state",
+            Def::Fn(_) => "a function",
+            Def::Filter => "a filter",
+            Def::Error => "?",
+        }
+    }
+}
+
+/// A declaration in the syntax tree and the module it stands in.
+pub(crate) struct Source<'a, T> {
+    pub(crate) module: usize,
+    pub(crate) item: &'a ast::Item,
+    pub(crate) ast: &'a T,
+}
+
+/// A module's names.
+#[derive(Default)]
+pub(crate) struct Scope {
+    names: HashMap<String, (Def, Span)>,
+    /// The names declared in the module itself, not used from others.
+    own: Vec<String>,
+}
+
+impl Scope {
+    pub(crate) fn get(&self, name: &str) -> Option<(Def, Span)> {
+        self.names.get(name).copied()
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, Def)> {
+        self.names.iter().map(|(name, (def, _))| (name.as_str(), *def))
+    }
+}
+
+/// All declarations of a program.
+#[derive(Default)]
+pub(crate) struct Declarations<'a> {
+    /// One for each module.
+    pub(crate) scopes: Vec<Scope>,
+    pub(crate) consts: Vec<Source<'a, ast::Const>>,
+    pub(crate) params: Vec<Source<'a, ast::Param>>,
+    pub(crate) enums: Vec<Source<'a, ast::Enum>>,
+    pub(crate) bits: Vec<Source<'a, ast::Bits>>,
+    pub(crate) structs: Vec<Source<'a, ast::Struct>>,
+    pub(crate) headers: Vec<Source<'a, ast::Header>>,
+    pub(crate) states: Vec<Source<'a, ast::State>>,
+    pub(crate) fns: Vec<Source<'a, ast::Function>>,
+    pub(crate) filters: Vec<Source<'a, ast::Filter>>,
+}
+
+/// Finds all declarations and gives every module its names.
+pub(crate) fn resolve<'a>(units: &[Unit<'a>], sink: &mut Sink) -> Declarations<'a> {
+    let mut found = Declarations::default();
+    for (module, unit) in units.iter().enumerate() {
+        let mut scope = Scope::default();
+        for item in &unit.file.items {
+            if let Some((name, def)) = found.declare(module, item, sink) {
+                declare_name(&mut scope, name, def, sink);
+            }
+        }
+        found.scopes.push(scope);
+    }
+    for (module, unit) in units.iter().enumerate() {
+        for item in &unit.file.items {
+            if let ast::ItemKind::Use(import) = &item.kind {
+                found.import(module, import, units, sink);
+            }
+        }
+    }
+    found
+}
+
+/// The module and the names that a `use` asks for.
+pub(crate) fn use_parts(import: &ast::Use) -> (String, Vec<&ast::Ident>) {
+    let parts = &import.path.parts;
+    let (module, names): (&[ast::Ident], Vec<&ast::Ident>) = match &import.names {
+        Some(names) => (parts, names.iter().collect()),
+        None => (&parts[..parts.len().saturating_sub(1)], parts.last().into_iter().collect()),
+    };
+    (module.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join("."), names)
+}
+
+fn declare_name(scope: &mut Scope, name: &ast::Ident, def: Def, sink: &mut Sink) {
+    if let Some((_, first)) = scope.names.get(&name.name) {
+        sink.push(
+            Diagnostic::error(names::DUPLICATE, format!("the name `{}` is declared twice", name.name))
+                .label(name.span, "declared again here")
+                .label(*first, "first declared here")
+                .help("give one of them another name"),
+        );
+        return;
+    }
+    scope.names.insert(name.name.clone(), (def, name.span));
+    scope.own.push(name.name.clone());
+}
+
+impl<'a> Declarations<'a> {
+    /// Enters an item into the table of its kind; what it is called and stands for.
+    fn declare(
+        &mut self,
+        module: usize,
+        item: &'a ast::Item,
+        sink: &mut Sink,
+    ) -> Option<(&'a ast::Ident, Def)> {
+        macro_rules! add {
+            ($table:ident, $ast:expr, $def:expr) => {{
+                let id = self.$table.len();
+                self.$table.push(Source { module, item, ast: $ast });
+                Some((&$ast.name, $def(id)))
+            }};
+        }
+        let mut later = |code: Code, what: &str, name: &'a ast::Ident| {
+            sink.push(not_yet(code, what, name.span));
+            Some((name, Def::Error))
+        };
+        use ast::ItemKind;
+        match &item.kind {
+            ItemKind::Use(_) => None,
+            ItemKind::Const(ast) => add!(consts, ast, Def::Const),
+            ItemKind::Param(ast) => add!(params, ast, |id| Def::Param(ParamId::from_index(id))),
+            ItemKind::Enum(ast) => add!(enums, ast, |id| Def::Enum(EnumId::from_index(id))),
+            ItemKind::Bits(ast) => add!(bits, ast, |id| Def::Bits(BitsId::from_index(id))),
+            ItemKind::Struct(ast) => add!(structs, ast, |id| Def::Struct(StructId::from_index(id))),
+            ItemKind::Header(ast) if matches!(ast.body, ast::HeaderBody::Tagged { .. }) => {
+                later(unsupported::TAGGED_HEADER, "headers with a tag", &ast.name)
+            }
+            ItemKind::Header(ast) => add!(headers, ast, |id| Def::Header(HeaderId::from_index(id))),
+            ItemKind::State(ast) => add!(states, ast, |id| Def::State(StateId::from_index(id))),
+            ItemKind::Fn(ast) => add!(fns, ast, |id| Def::Fn(FnId::from_index(id))),
+            ItemKind::Filter(ast) => add!(filters, ast, |_| Def::Filter),
+            ItemKind::Union(ast) => later(unsupported::UNION, "unions of headers", &ast.name),
+            ItemKind::Table(ast) => later(unsupported::TABLE, "tables", &ast.name),
+            ItemKind::Event(ast) => later(unsupported::EVENT, "events", &ast.name),
+            ItemKind::TypeAlias(ast) => {
+                sink.push(not_yet(unsupported::TYPE_ALIAS, "other names for types", ast.name.span));
+                match ast.name.parts.as_slice() {
+                    [name] => Some((name, Def::Error)),
+                    _ => None,
+                }
+            }
+            ItemKind::Test(ast) => {
+                sink.push(not_yet(unsupported::TEST, "tests in the source", ast.name.span));
+                None
+            }
+        }
+    }
+
+    /// Brings the names of a `use` into a module.
+    fn import(&mut self, module: usize, import: &ast::Use, units: &[Unit<'a>], sink: &mut Sink) {
+        let (path, names) = use_parts(import);
+        let Some(from) = units.iter().position(|unit| unit.path == path && !path.is_empty()) else {
+            sink.push(unknown_module(&path, import, units));
+            for name in names {
+                self.scopes[module].names.entry(name.name.clone()).or_insert((Def::Error, name.span));
+            }
+            return;
+        };
+        for name in names {
+            let exported = self.scopes[from].own.contains(&name.name);
+            let def = if exported { self.scopes[from].get(&name.name).map(|(def, _)| def) } else { None };
+            let def = def.unwrap_or_else(|| {
+                sink.push(self.not_in_module(&path, from, name));
+                Def::Error
+            });
+            let scope = &mut self.scopes[module];
+            match scope.names.get(&name.name) {
+                Some((old, _)) if *old == def => {}
+                Some((_, first)) => sink.push(
+                    Diagnostic::error(
+                        names::DUPLICATE,
+                        format!("the name `{}` is declared twice", name.name),
+                    )
+                    .label(name.span, format!("used from `{path}` here"))
+                    .label(*first, "declared here"),
+                ),
+                None => {
+                    scope.names.insert(name.name.clone(), (def, name.span));
+                }
+            }
+        }
+    }
+
+    fn not_in_module(&self, path: &str, from: usize, name: &ast::Ident) -> Diagnostic {
+        let diagnostic =
+            Diagnostic::error(names::NOT_IN_MODULE, format!("the module `{path}` has no `{}`", name.name))
+                .label(name.span, format!("not declared in `{path}`"));
+        let own = &self.scopes[from].own;
+        match nearest(&name.name, own.iter().map(String::as_str)) {
+            Some(near) => diagnostic.suggest(name.span, near, format!("did you mean `{near}`?")),
+            None => {
+                let mut own: Vec<String> = own.iter().map(|name| format!("`{name}`")).collect();
+                own.sort();
+                diagnostic.note(format!("`{path}` declares {}", own.join(", ")))
+            }
+        }
+    }
+}
+
+fn unknown_module(path: &str, import: &ast::Use, units: &[Unit<'_>]) -> Diagnostic {
+    let span = import.path.span;
+    if path.is_empty() {
+        let name = import.path.parts.first().map_or("", |part| part.name.as_str());
+        return Diagnostic::error(names::UNKNOWN_MODULE, format!("`use {name};` names no module"))
+            .label(span, "a module, a dot and a name are expected here")
+            .help("write the module in front, such as `use std.net.{ipv4, tcp};`");
+    }
+    let diagnostic = Diagnostic::error(names::UNKNOWN_MODULE, format!("there is no module `{path}`"))
+        .label(span, "no such module");
+    let known = units.iter().map(|unit| unit.path).filter(|path| !path.is_empty()).chain(["std.net"]);
+    match nearest(path, known) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+        None => diagnostic.help("the headers of the standard library are in `std.net`"),
+    }
+}
+
+/// The message for what this compiler lacks.
+pub(crate) fn not_yet(code: Code, what: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(code, format!("this compiler does not have {what} yet"))
+        .label(span, "part of the language, but not of this compiler")
+}

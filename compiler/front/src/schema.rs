@@ -1,0 +1,131 @@
+//! What an artifact says about itself, as far as the source knows it.
+
+use oko_artifact::schema::FORMAT;
+use oko_artifact::{FilterSchema, NamedType, ParamSchema, ScalarType, Schema, StateSchema};
+use oko_ir::Module;
+
+use crate::hir::{CellKind, Content, Expire, FieldKind, Program, Shape, StateDef};
+use crate::types::{NumKind, Ty};
+
+/// The schema of a lowered program. Compiler and source hash are left empty: they are the driver's to fill in.
+pub(crate) fn schema(program: &Program, module: &Module) -> Schema {
+    Schema {
+        format: FORMAT,
+        compiler: String::new(),
+        source_hash: String::new(),
+        filters: (program.filters.iter())
+            .map(|def| {
+                let classes = match &def.result {
+                    Ty::Enum(id) => {
+                        program.enums[id.index()].variants.iter().map(|(name, _)| name.clone()).collect()
+                    }
+                    _ => Vec::new(),
+                };
+                FilterSchema { name: def.name.clone(), classes, doc: def.doc.clone() }
+            })
+            .collect(),
+        params: (program.params.iter().zip(&module.params))
+            .map(|(def, decl)| ParamSchema {
+                name: def.name.clone(),
+                ty: scalar(&def.ty, program),
+                min: decl.min,
+                max: decl.max,
+                default: decl.default,
+                doc: def.doc.clone(),
+            })
+            .collect(),
+        states: (program.states.iter().zip(&module.states))
+            .map(|(def, decl)| {
+                let entry = u64::from(decl.key_layout().size) + u64::from(decl.entry_layout().size);
+                state(def, program, entry * u64::from(decl.capacity))
+            })
+            .collect(),
+    }
+}
+
+fn state(def: &StateDef, program: &Program, bytes: u64) -> StateSchema {
+    let (key, capacity, when_full) = match &def.shape {
+        Shape::Keyed { key, capacity, evict } => {
+            (parts(key, program), *capacity, if *evict { "evict_oldest" } else { "refuse" })
+        }
+        Shape::Single => (vec![NamedType { name: "index".into(), ty: ScalarType::Uint }], 1, "refuse"),
+    };
+    let cell = |kind: CellKind| match kind {
+        CellKind::Counter => ScalarType::Counter,
+        CellKind::Window => ScalarType::Window(def.window),
+        CellKind::Tokens => ScalarType::Tokens,
+    };
+    let value = match &def.content {
+        Content::Nothing => Vec::new(),
+        Content::Value(ty) => parts(ty, program),
+        Content::Cell(kind) => vec![NamedType { name: String::new(), ty: cell(*kind) }],
+        Content::Cells(id) => (program.structs[id.index()].fields.iter())
+            .filter_map(|field| match &field.kind {
+                FieldKind::Cell(kind) => Some(NamedType { name: field.name.clone(), ty: cell(*kind) }),
+                FieldKind::Value(_) => None,
+            })
+            .collect(),
+    };
+    let expire = match &def.expire {
+        Expire::After(duration) => duration.constant(),
+        Expire::Never | Expire::Of(_) => None,
+    };
+    StateSchema {
+        name: def.name.clone(),
+        key,
+        value,
+        capacity,
+        when_full: when_full.into(),
+        expire,
+        bytes,
+        doc: def.doc.clone(),
+    }
+}
+
+/// The parts of a plain value.
+fn parts(ty: &Ty, program: &Program) -> Vec<NamedType> {
+    let mut found = Vec::new();
+    collect(ty, program, String::new(), &mut found);
+    found
+}
+
+fn collect(ty: &Ty, program: &Program, name: String, found: &mut Vec<NamedType>) {
+    let join = |part: &str| if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") };
+    match ty {
+        Ty::Tuple(types) => {
+            for (at, ty) in types.iter().enumerate() {
+                collect(ty, program, join(&at.to_string()), found);
+            }
+        }
+        Ty::Struct(id) => {
+            for field in &program.structs[id.index()].fields {
+                if let FieldKind::Value(ty) = &field.kind {
+                    collect(ty, program, join(&field.name), found);
+                }
+            }
+        }
+        Ty::Option(inner) => {
+            found.push(NamedType { name: join("present"), ty: ScalarType::Bool });
+            collect(inner, program, join("value"), found);
+        }
+        _ => found.push(NamedType { ty: scalar(ty, program), name }),
+    }
+}
+
+fn scalar(ty: &Ty, program: &Program) -> ScalarType {
+    match ty {
+        Ty::Bool => ScalarType::Bool,
+        Ty::Num(num) => match num.kind {
+            NumKind::Int => ScalarType::Uint,
+            NumKind::Duration => ScalarType::Duration,
+            NumKind::Instant => ScalarType::Instant,
+            NumKind::Rate => ScalarType::Rate,
+        },
+        Ty::Ip4 => ScalarType::Ip4,
+        Ty::Ip6 => ScalarType::Ip6,
+        Ty::Mac => ScalarType::Mac,
+        Ty::Enum(id) => ScalarType::Enum(program.enums[id.index()].variants.clone()),
+        Ty::Bits(id) => ScalarType::Bits(program.bits[id.index()].variants.clone()),
+        _ => ScalarType::Uint,
+    }
+}

@@ -1,0 +1,208 @@
+//! The types of Oko as the checker knows them.
+//!
+//! Numbers carry their range: two expressions of "the same type" differ in what they can be. The type [`Ty::Error`]
+//! stands for whatever was already reported; it goes with every other type, so one mistake is one message.
+
+pub mod range;
+
+pub use range::Range;
+
+use crate::hir::{BitsId, EnumId, Program, StructId};
+
+/// A type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ty {
+    /// Something that was reported already.
+    Error,
+    /// Of an expression that never has a value, such as `return`.
+    Never,
+    /// Of a block without a value.
+    Unit,
+    /// `bool`
+    Bool,
+    /// Numbers of a kind.
+    Num(Num),
+    /// A TCP sequence number: 32 bits in serial-number order (RFC 1982).
+    Seq,
+    /// An IPv4 address.
+    Ip4,
+    /// An IPv6 address: two scalars.
+    Ip6,
+    /// A MAC address.
+    Mac,
+    /// An address prefix; only constants have this type, as four words: 4 or 6, the address (high and low half), the length.
+    Prefix,
+    /// An `enum`.
+    Enum(EnumId),
+    /// A `bits` type.
+    Bits(BitsId),
+    /// A `struct` of values.
+    Struct(StructId),
+    /// Several values.
+    Tuple(Vec<Ty>),
+    /// A value or `none`; never directly optional again.
+    Option(Box<Ty>),
+}
+
+/// What a number counts, how wide it was declared and what it can be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Num {
+    /// What it counts.
+    pub kind: NumKind,
+    /// Its width in bits, 1 to 64: as declared, or what its greatest value needs. `+|` and its like work at this width.
+    pub bits: u8,
+    /// What it can be.
+    pub range: Range,
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NumKind {
+    /// Anything.
+    Int,
+    /// Nanoseconds.
+    Duration,
+    /// Nanoseconds on the switch's monotonic clock.
+    Instant,
+    /// Something a second.
+    Rate,
+}
+
+/// The longest `duration`: 2^62 - 1 nanoseconds, 146 years, so that an instant and a duration add up without loss.
+pub const DURATION_MAX: u64 = (1 << 62) - 1;
+/// The latest `instant`: 2^63 - 1 nanoseconds after the switch's clock began.
+pub const INSTANT_MAX: u64 = (1 << 63) - 1;
+/// The latest value of `now`: 2^62 - 1 nanoseconds.
+pub const NOW_MAX: u64 = (1 << 62) - 1;
+
+impl Num {
+    /// An unsigned integer of so many bits.
+    pub fn uint(bits: u8) -> Num {
+        Num { kind: NumKind::Int, bits, range: Range::of_bits(bits) }
+    }
+
+    /// A number that was computed: as wide as it needs to be.
+    pub fn computed(kind: NumKind, range: Range) -> Num {
+        Num { kind, bits: range.bits().max(1), range }
+    }
+}
+
+impl Ty {
+    /// An unsigned integer of so many bits.
+    pub fn uint(bits: u8) -> Ty {
+        Ty::Num(Num::uint(bits))
+    }
+
+    /// `duration`
+    pub fn duration() -> Ty {
+        Ty::Num(Num { kind: NumKind::Duration, bits: 62, range: Range::new(0, i128::from(DURATION_MAX)) })
+    }
+
+    /// `instant`
+    pub fn instant() -> Ty {
+        Ty::Num(Num { kind: NumKind::Instant, bits: 63, range: Range::new(0, i128::from(INSTANT_MAX)) })
+    }
+
+    /// `rate`
+    pub fn rate() -> Ty {
+        Ty::Num(Num { kind: NumKind::Rate, bits: 64, range: Range::U64 })
+    }
+
+    /// The type of `none` before it is known what else it could be.
+    pub fn none() -> Ty {
+        Ty::Option(Box::new(Ty::Never))
+    }
+
+    /// This or `none`.
+    #[must_use]
+    pub fn optional(self) -> Ty {
+        match self {
+            Ty::Option(_) | Ty::Error => self,
+            other => Ty::Option(Box::new(other)),
+        }
+    }
+
+    /// True for the type of what was reported already, also inside of others.
+    pub fn is_error(&self) -> bool {
+        match self {
+            Ty::Error => true,
+            Ty::Tuple(parts) => parts.iter().any(Ty::is_error),
+            Ty::Option(inner) => inner.is_error(),
+            _ => false,
+        }
+    }
+
+    /// The number it is, if it is one.
+    pub fn num(&self) -> Option<Num> {
+        match self {
+            Ty::Num(num) => Some(*num),
+            _ => None,
+        }
+    }
+
+    /// The smallest type that holds the values of both, if there is one: ranges are joined, `none` makes optional.
+    pub fn join(&self, other: &Ty) -> Option<Ty> {
+        match (self, other) {
+            (Ty::Error, _) | (_, Ty::Error) => Some(Ty::Error),
+            (Ty::Never, ty) | (ty, Ty::Never) => Some(ty.clone()),
+            (Ty::Num(a), Ty::Num(b)) if a.kind == b.kind => {
+                let range = a.range.join(b.range);
+                range.fits_word().then_some(Ty::Num(Num { kind: a.kind, bits: a.bits.max(b.bits), range }))
+            }
+            (Ty::Option(a), Ty::Option(b)) => Some(a.join(b)?.optional()),
+            (Ty::Option(a), b) | (b, Ty::Option(a)) => Some(a.join(b)?.optional()),
+            (Ty::Tuple(a), Ty::Tuple(b)) if a.len() == b.len() => {
+                Some(Ty::Tuple(a.iter().zip(b).map(|(a, b)| a.join(b)).collect::<Option<_>>()?))
+            }
+            (a, b) => (a == b).then(|| a.clone()),
+        }
+    }
+
+    /// The type without what is only known here: numbers get the whole range of their declared width.
+    pub fn is_scalar(&self) -> bool {
+        matches!(
+            self,
+            Ty::Bool | Ty::Num(_) | Ty::Seq | Ty::Ip4 | Ty::Ip6 | Ty::Mac | Ty::Enum(_) | Ty::Bits(_)
+        )
+    }
+
+    /// How the type is called in messages: `u32`, `duration`, `Conn?`, `a number 0..=15`.
+    pub fn describe(&self, program: &Program) -> String {
+        match self {
+            Ty::Error => "?".into(),
+            Ty::Never | Ty::Unit => "no value".into(),
+            Ty::Bool => "bool".into(),
+            Ty::Num(num) => num.describe(),
+            Ty::Seq => "seq".into(),
+            Ty::Ip4 => "ip4".into(),
+            Ty::Ip6 => "ip6".into(),
+            Ty::Mac => "mac".into(),
+            Ty::Prefix => "prefix".into(),
+            Ty::Enum(id) => program.enums[id.index()].name.clone(),
+            Ty::Bits(id) => program.bits[id.index()].name.clone(),
+            Ty::Struct(id) => program.structs[id.index()].name.clone(),
+            Ty::Tuple(parts) => {
+                let parts: Vec<_> = parts.iter().map(|part| part.describe(program)).collect();
+                format!("({})", parts.join(", "))
+            }
+            Ty::Option(inner) if **inner == Ty::Never => "none".into(),
+            Ty::Option(inner) => format!("{}?", inner.describe(program)),
+        }
+    }
+}
+
+impl Num {
+    /// How the number is called in messages.
+    pub fn describe(self) -> String {
+        match self.kind {
+            NumKind::Duration => "duration".into(),
+            NumKind::Instant => "instant".into(),
+            NumKind::Rate => "rate".into(),
+            NumKind::Int if self.range == Range::of_bits(self.bits) => format!("u{}", self.bits),
+            NumKind::Int => match self.range.single() {
+                Some(value) => format!("the number {value}"),
+                None => format!("a number in {}", self.range),
+            },
+        }
+    }
+}
