@@ -7,7 +7,9 @@
 # Random source addresses are routed back to the client, which does not own them and so never answers: as in a real flood.
 set -euo pipefail
 cd "$(dirname "$0")"
-out=${1:-$PWD}
+out=$PWD
+# `make.sh NAME ...` makes only these.
+wanted=" ${*:-syn_flood rate_limit firewall scan mixed} "
 client=oko-cap-client server=oko-cap-server
 work=$(mktemp -d)
 
@@ -76,6 +78,7 @@ done_recording() {
 fetch() { c curl -s -o /dev/null --max-time 10 "$@" || true; }
 
 # A SYN flood from random addresses on a web server that serves real clients before, during and after it.
+if [[ $wanted == *' syn_flood '* ]]; then
 record syn_flood
 for _ in 1 2 3 4 5; do fetch http://192.0.2.10/; done
 c hping3 -q -S -p 80 --rand-source -i u400 -c 2500 192.0.2.10 >/dev/null 2>&1 &
@@ -84,33 +87,43 @@ for _ in 1 2 3 4 5 6; do fetch http://192.0.2.10/; fetch --interface 198.51.100.
 wait $flood || true
 for _ in 1 2 3; do fetch http://192.0.2.10/; done
 done_recording
+fi
 
 # One source far above its rate, another below, both over UDP and ICMP.
+if [[ $wanted == *' rate_limit '* ]]; then
 record rate_limit 128
 c iperf3 -c 192.0.2.10 -B 198.51.100.2 -u -b 4M -l 160 -t 1 >/dev/null
 c ping -q -i 0.05 -c 20 -I 198.51.100.3 192.0.2.10 >/dev/null
 done_recording
+fi
 
-# Connections from the inside (the client) to the outside, and probes from the outside that belong to no connection.
+# Connections from the inside (the client as 10.1.0.2) to the outside, and probes from the outside that belong to no connection.
+inside=10.1.0.2
+if [[ $wanted == *' firewall '* ]]; then
+c ip addr add $inside/24 dev veth0
 record firewall
-for _ in 1 2 3; do fetch http://192.0.2.10/; done
-s hping3 -q -S -p 22 -c 5 -i u20000 198.51.100.2 >/dev/null 2>&1 || true
-s hping3 -q -A -p 4000 -c 5 -i u20000 198.51.100.2 >/dev/null 2>&1 || true
-s hping3 -q -SA -s 80 -p 4001 -c 5 -i u20000 198.51.100.2 >/dev/null 2>&1 || true
-c curl -s -o /dev/null --max-time 3 http://192.0.2.10:81/ || true
-c iperf3 -c 192.0.2.10 -n 64K >/dev/null
-fetch http://192.0.2.10/
+for _ in 1 2 3; do fetch --interface $inside http://192.0.2.10/; done
+s hping3 -q -S -p 22 -c 5 -i u20000 $inside >/dev/null 2>&1 || true
+s hping3 -q -A -p 4000 -c 5 -i u20000 $inside >/dev/null 2>&1 || true
+s hping3 -q -SA -s 80 -p 4001 -c 5 -i u20000 $inside >/dev/null 2>&1 || true
+c curl -s -o /dev/null --max-time 3 --interface $inside http://192.0.2.10:81/ || true
+c iperf3 -c 192.0.2.10 -B $inside -n 64K >/dev/null
+fetch --interface $inside http://192.0.2.10/
 done_recording
+fi
 
 # A port scan, half of it SYN scan, half connect scan, and UDP.
+if [[ $wanted == *' scan '* ]]; then
 record scan
 c nmap -n -Pn -sS -p 1-400 --max-retries 0 192.0.2.10 >/dev/null
 c nmap -n -Pn -sT -p 1-200 --max-retries 0 192.0.2.10 >/dev/null
 c nmap -n -Pn -sU -p 50-60 --max-retries 0 192.0.2.10 >/dev/null
 fetch http://192.0.2.10/
 done_recording
+fi
 
 # A bit of everything: IPv4, IPv6, ARP, ICMP, fragments, IP options.
+if [[ $wanted == *' mixed '* ]]; then
 record mixed
 c ip neigh del 192.0.2.10 dev veth0
 c ip neigh del 198.51.100.1 dev veth0
@@ -127,3 +140,4 @@ c hping3 -q -2 -p 53 -d 32 -c 10 -i u10000 192.0.2.10 >/dev/null 2>&1 || true
 c nmap -n -Pn -sN -p 1-20 192.0.2.10 >/dev/null || true
 c nmap -n -Pn -sX -p 1-20 192.0.2.10 >/dev/null || true
 done_recording
+fi
