@@ -52,9 +52,10 @@ pub trait Env {
     fn spin_unlock(&mut self, lock: &AtomicU32) {
         lock.store(0, Ordering::Release);
     }
-    /// Told of each instruction that was executed and of the memory that it accessed (object and offset), for tests of
-    /// what the verifier says of it.
-    fn observe(&mut self, _slot: usize, _access: Option<(Place, i64)>) {}
+    /// Told of each instruction before it is executed, for tests of what the verifier says of it.
+    fn before(&mut self, _step: &Snapshot<'_>) {}
+    /// Told of each memory access (not those of helpers): the instruction, the object and the offset in it.
+    fn access(&mut self, _slot: usize, _place: Place, _off: i64) {}
     /// A helper that [`Helper`] does not have, with the values of `r1` to `r5`; `None` faults. For tests.
     fn unknown_helper(&mut self, _number: u32, _args: [u64; 5]) -> Option<u64> {
         None
@@ -125,6 +126,42 @@ impl fmt::Display for Place {
             Place::Map(map) => write!(f, "the handle of {map}"),
             Place::Value { map, .. } => write!(f, "a value of {map}"),
         }
+    }
+}
+
+/// The registers before an instruction.
+pub struct Snapshot<'r> {
+    slot: usize,
+    regs: &'r [Option<u64>; Reg::COUNT],
+    memory: &'r Memory<'r>,
+    depth: usize,
+}
+
+impl Snapshot<'_> {
+    /// The instruction's slot.
+    pub fn slot(&self) -> usize {
+        self.slot
+    }
+
+    /// Calls in progress; 0 in the entry function.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The content of a register, if it was written.
+    pub fn register(&self, reg: Reg) -> Option<u64> {
+        self.regs[reg.index()]
+    }
+
+    /// What a register's content means if it is an address: the object and the distance from its start (from the end
+    /// of a frame).
+    pub fn pointee(&self, address: u64) -> Option<(Place, i64)> {
+        self.memory.resolve(address).ok().map(|spot| (spot.place, spot.off))
+    }
+
+    /// Bytes of the packet.
+    pub fn packet_len(&self) -> usize {
+        self.memory.packet_len()
     }
 }
 
@@ -240,8 +277,6 @@ struct Run<'r, 'e> {
     held: Option<u64>,
     pc: usize,
     steps: u64,
-    /// What the current instruction accesses.
-    accessed: Option<(Place, i64)>,
 }
 
 type Step<T = ()> = Result<T, FaultKind>;
@@ -257,19 +292,7 @@ impl<'r, 'e> Run<'r, 'e> {
         let memory = Memory::new(&program.maps, packet, options.strict, options.slide);
         let mut regs = [None; Reg::COUNT];
         regs[Reg::R10.index()] = Some(memory.address(Place::Frame(0)));
-        Run {
-            program,
-            options,
-            memory,
-            meta,
-            env,
-            regs,
-            frames: Vec::new(),
-            held: None,
-            pc: 0,
-            steps: 0,
-            accessed: None,
-        }
+        Run { program, options, memory, meta, env, regs, frames: Vec::new(), held: None, pc: 0, steps: 0 }
     }
 
     /// Ends the run; a spin lock that it holds is given back, so that others need not wait for ever.
@@ -288,11 +311,13 @@ impl<'r, 'e> Run<'r, 'e> {
                 return Err(FaultKind::Budget { max_steps: self.options.max_steps });
             }
             self.steps += 1;
-            let slot = self.pc;
-            self.accessed = None;
-            let ret = self.step()?;
-            self.env.observe(slot, self.accessed);
-            if let Some(ret) = ret {
+            self.env.before(&Snapshot {
+                slot: self.pc,
+                regs: &self.regs,
+                memory: &self.memory,
+                depth: self.frames.len(),
+            });
+            if let Some(ret) = self.step()? {
                 return Ok(Outcome { ret, steps: self.steps });
             }
         }
@@ -389,7 +414,8 @@ impl<'r, 'e> Run<'r, 'e> {
     /// The address that an instruction is about to access.
     fn address(&mut self, base: Reg, off: i16) -> Step<u64> {
         let address = self.get(base)?.wrapping_add_signed(i64::from(off));
-        self.accessed = self.memory.resolve(address).ok().map(|spot| (spot.place, spot.off));
+        let spot = self.memory.resolve(address)?;
+        self.env.access(self.pc, spot.place, spot.off);
         Ok(address)
     }
 

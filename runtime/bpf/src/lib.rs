@@ -11,3 +11,7 @@ pub mod semantics;
 pub mod verified;
 pub mod verifier;
 pub mod xdp;
+
+// The generator of random programs serves unit tests and integration tests, and names this crate by its name.
+#[cfg(test)]
+extern crate self as oko_bpf;

@@ -11,7 +11,7 @@ use env::TestMaps;
 use generator::Rng;
 use oko_bpf::{
     disasm,
-    interp::{Env, Interpreter, MapMemory, Options, PacketMeta, Place},
+    interp::{Env, Interpreter, MapMemory, Options, PacketMeta, Place, Snapshot},
     program::MapId,
     verified::{Note, Region, Verified},
     verifier::verify,
@@ -37,24 +37,24 @@ impl Env for Watch<'_> {
     fn ktime_ns(&mut self) -> u64 {
         self.maps.ktime_ns()
     }
-    fn observe(&mut self, slot: usize, access: Option<(Place, i64)>) {
+    fn before(&mut self, step: &Snapshot<'_>) {
+        if self.verified.notes()[step.slot()] == Note::Dead {
+            self.lie = Some(format!("slot {} is said to be dead", step.slot()));
+        }
+    }
+    fn access(&mut self, slot: usize, place: Place, off: i64) {
         let note = self.verified.notes()[slot];
-        let holds = match (note, access) {
-            (Note::Dead, _) => false,
-            (Note::CtxLoad(field), Some((Place::Context, off))) => i64::from(field.offset()) == off,
-            (Note::Access(region), Some((place, off))) => match (region, place) {
-                (Region::Frame { off: said }, Place::Frame(_)) => i64::from(said) == off,
-                (Region::Stack, Place::Frame(_)) | (Region::Packet, Place::Packet) => true,
-                (Region::MapValue(said), Place::Value { map, .. }) => said == map,
-                (Region::Mixed, Place::Context | Place::Map(_)) => false,
-                (Region::Mixed, _) => true,
-                _ => false,
-            },
-            (_, Some(_)) => false,
-            (_, None) => true,
+        let holds = match (note, place) {
+            (Note::CtxLoad(field), Place::Context) => i64::from(field.offset()) == off,
+            (Note::Access(Region::Frame { off: said }), Place::Frame(_)) => i64::from(said) == off,
+            (Note::Access(Region::Stack), Place::Frame(_)) => true,
+            (Note::Access(Region::Packet), Place::Packet) => true,
+            (Note::Access(Region::MapValue(said)), Place::Value { map, .. }) => said == map,
+            (Note::Access(Region::Mixed), place) => !matches!(place, Place::Context | Place::Map(_)),
+            _ => false,
         };
         if !holds {
-            self.lie = Some(format!("slot {slot}: {note:?}, but {access:?}"));
+            self.lie = Some(format!("slot {slot}: {note:?}, but it accesses {place} at {off}"));
         }
     }
 }

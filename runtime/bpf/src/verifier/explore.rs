@@ -61,6 +61,9 @@ pub(crate) struct Explorer<'p> {
     pub(crate) steps: u64,
     pub(crate) states: usize,
     pub(crate) pruned: u64,
+    /// All states before each slot, if a test asks for them.
+    #[cfg(test)]
+    pub(crate) seen: Option<Vec<Vec<State>>>,
 }
 
 /// What follows an instruction.
@@ -92,6 +95,8 @@ impl<'p> Explorer<'p> {
             steps: 0,
             states: 0,
             pruned: 0,
+            #[cfg(test)]
+            seen: None,
         }
     }
 
@@ -116,6 +121,10 @@ impl<'p> Explorer<'p> {
     fn follow(&mut self, mut state: State) -> Result<(), Failure> {
         loop {
             let slot = state.pc;
+            #[cfg(test)]
+            if let Some(seen) = &mut self.seen {
+                seen[slot].push(state.clone());
+            }
             let before = state.trail;
             state.trail = self.trail.len() as u32;
             self.trail.push(Step { slot: slot as u32, before });

@@ -1,5 +1,7 @@
 //! Soundness of the sets of numbers: whatever concrete numbers go in, the concrete result is in the abstract one.
 
+mod containment;
+
 use proptest::prelude::*;
 
 use super::{arithmetic, condition, scalar::Scalar, tnum::Tnum};

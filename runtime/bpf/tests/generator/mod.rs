@@ -222,8 +222,26 @@ impl Builder<'_> {
     fn bound(&mut self, limit: u64) -> Reg {
         let index = self.number();
         let bound = self.rng.below(limit + 1) as i32;
-        match self.rng.below(5) {
+        match self.rng.below(7) {
             0 => self.push(Insn::alu64(AluOp::And, index, bound)),
+            // Sometimes without its other half: then the index may be negative.
+            4 | 5 => {
+                let width = self.width();
+                self.push(Insn::Branch {
+                    width,
+                    cond: Cond::Sle,
+                    dst: index,
+                    src: Operand::Imm(bound),
+                    off: 1,
+                });
+                self.push(Insn::mov64(index, 1.min(bound)));
+                if self.rng.chance(70) {
+                    let least = -(self.rng.below(3) as i32);
+                    let cond = self.rng.pick(&[Cond::Sge, Cond::Sgt]);
+                    self.push(Insn::Branch { width, cond, dst: index, src: Operand::Imm(least), off: 1 });
+                    self.push(Insn::mov64(index, 0));
+                }
+            }
             1 => self.push(Insn::alu64(AluOp::Mod, index, bound + 1)),
             2 => self.push(Insn::alu32(AluOp::And, index, bound)),
             3 => {
@@ -448,7 +466,12 @@ impl Builder<'_> {
                 base
             } else {
                 self.push(Insn::mov64(Reg::R8, base));
-                self.push(Insn::alu64(AluOp::Add, Reg::R8, index));
+                let back = self.rng.chance(20);
+                if back {
+                    self.push(Insn::alu64(AluOp::Add, Reg::R8, size as i32 / 2));
+                }
+                let op = if back { AluOp::Sub } else { AluOp::Add };
+                self.push(Insn::Alu { width: Width::W64, op, dst: Reg::R8, src: Operand::Reg(index) });
                 self.is_other(Reg::R8);
                 if self.context == Some(Reg::R8) {
                     self.context = None;

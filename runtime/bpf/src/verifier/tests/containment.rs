@@ -1,0 +1,183 @@
+//! The strongest check of soundness: at every instruction of a run, the registers are in one of the states that the
+//! verifier has considered there. A hole shows even if no access happens to fall through it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::{
+    interp::{Env, Interpreter, MapMemory, Options, PacketMeta, Place, Snapshot},
+    isa::Reg,
+    program::{MapId, Program},
+    verifier::{
+        Limits,
+        cfg::Graph,
+        explore::Explorer,
+        state::State,
+        value::{Target, Value},
+    },
+};
+
+#[allow(clippy::duplicate_mod, reason = "integration tests use it too")]
+#[path = "../../../tests/env/mod.rs"]
+mod env;
+#[allow(clippy::duplicate_mod, reason = "integration tests use it too")]
+#[path = "../../../tests/generator/mod.rs"]
+mod generator;
+
+use env::TestMaps;
+use generator::Rng;
+
+/// Whether a register's content is one that the verifier considered.
+fn is_in(value: &Value, content: Option<u64>, step: &Snapshot<'_>, state: &State) -> bool {
+    let content = match (value, content) {
+        (Value::Unwritten | Value::Conflict, _) => return true,
+        (_, None) => return false,
+        (_, Some(content)) => content,
+    };
+    let pointer = match value {
+        Value::Scalar { range, .. } => return range.contains(content),
+        Value::Pointer(pointer) => pointer,
+        Value::Unwritten | Value::Conflict => return true,
+    };
+    let null = matches!(pointer.target, Target::MapValueOrNull { .. }) && content == 0;
+    let Some((place, off)) = step.pointee(content) else { return null };
+    let inside = pointer.off.contains(off.cast_unsigned());
+    match (pointer.target, place) {
+        (Target::Context, Place::Context) => inside,
+        (Target::Frame(frame), Place::Frame(other)) => inside && frame == other,
+        (Target::Packet { id, fixed }, Place::Packet) => {
+            let proven = i64::from(state.proofs.get(id));
+            inside && (proven == 0 || off - fixed + proven <= step.packet_len() as i64)
+        }
+        (Target::PacketEnd, Place::Packet) => off == step.packet_len() as i64,
+        (Target::Map(map), Place::Map(other)) => map == other && off == 0,
+        (Target::MapValue { map, .. }, Place::Value { map: other, .. }) => inside && map == other,
+        (Target::MapValueOrNull { map, .. }, Place::Value { map: other, .. }) => inside && map == other,
+        _ => false,
+    }
+}
+
+/// Values with the same id are equal.
+fn ids_agree(state: &State, step: &Snapshot<'_>) -> bool {
+    let mut known: Vec<(super::super::value::Id, u64)> = Vec::new();
+    for reg in Reg::all().take(10) {
+        let (Value::Scalar { id, .. }, Some(content)) = (state.get(reg), step.register(reg)) else {
+            continue;
+        };
+        if id.0 == 0 {
+            continue;
+        }
+        match known.iter().find(|(other, _)| *other == id) {
+            Some((_, other)) if *other != content => return false,
+            Some(_) => {}
+            None => known.push((id, content)),
+        }
+    }
+    true
+}
+
+struct Watch {
+    maps: TestMaps,
+    seen: Vec<Vec<State>>,
+    hole: Option<String>,
+    checked: u64,
+}
+
+impl Env for Watch {
+    fn map_lookup(&mut self, map: MapId, key: &[u8]) -> Option<MapMemory> {
+        self.maps.map_lookup(map, key)
+    }
+    fn map_update(&mut self, map: MapId, key: &[u8], value: &[u8], flags: u64) -> i64 {
+        self.maps.map_update(map, key, value, flags)
+    }
+    fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64 {
+        self.maps.map_delete(map, key)
+    }
+    fn ktime_ns(&mut self) -> u64 {
+        self.maps.ktime_ns()
+    }
+    fn before(&mut self, step: &Snapshot<'_>) {
+        self.checked += 1;
+        let considered = self.seen[step.slot()].iter().any(|state| {
+            state.depth() == step.depth()
+                && ids_agree(state, step)
+                && Reg::all().all(|reg| is_in(&state.get(reg), step.register(reg), step, state))
+        });
+        if !considered && self.hole.is_none() {
+            let registers: Vec<_> = Reg::all().map(|reg| step.register(reg)).collect();
+            let states: Vec<String> = self.seen[step.slot()]
+                .iter()
+                .map(|state| Reg::all().map(|reg| format!("    {reg} = {}\n", state.get(reg))).collect())
+                .collect();
+            self.hole = Some(format!(
+                "slot {}: {registers:x?} is in none of\n{}",
+                step.slot(),
+                states.join("  or\n")
+            ));
+        }
+    }
+}
+
+/// Explores with the given width and runs; `None` if the program is refused.
+fn check(program: &Program, width: usize, rng: &mut Rng) -> Option<(u64, Result<(), String>)> {
+    let graph = Graph::new(&program.insns).ok()?;
+    let limits = Limits::default();
+    let mut explorer = Explorer::new(program, &graph, &limits, width);
+    explorer.seen = Some(vec![Vec::new(); program.insns.len()]);
+    explorer.run().ok()?;
+    let seen = explorer.seen.unwrap_or_default();
+    let mut watch = Watch { maps: TestMaps::new(&program.maps), seen, hole: None, checked: 0 };
+    for _ in 0..3 {
+        let len = rng.below(120);
+        let packet: Vec<u8> = (0..len).map(|_| rng.next() as u8 & rng.next() as u8).collect();
+        let meta = PacketMeta { ingress_ifindex: rng.next() as u32, rx_queue_index: rng.below(70) as u32 };
+        let outcome = Interpreter::new(program, Options::default()).run(&packet, meta, &mut watch);
+        if let Err(fault) = outcome {
+            return Some((watch.checked, Err(fault.to_string())));
+        }
+        if let Some(hole) = watch.hole.take() {
+            return Some((watch.checked, Err(hole)));
+        }
+    }
+    Some((watch.checked, Ok(())))
+}
+
+fn check_all(seeds: std::ops::Range<u64>) -> (u64, u64) {
+    let (mut accepted, mut steps) = (0, 0);
+    for seed in seeds {
+        let program = generator::program(seed);
+        // Small widths merge a lot: that is where holes would be.
+        for width in [1, 2, 4] {
+            let result = catch_unwind(AssertUnwindSafe(|| check(&program, width, &mut Rng(seed))));
+            match result.unwrap_or_else(|_| panic!("seed {seed}, width {width} panics")) {
+                None => {}
+                Some((checked, Ok(()))) => {
+                    accepted += 1;
+                    steps += checked;
+                }
+                Some((_, Err(hole))) => {
+                    panic!("seed {seed}, width {width}: {hole}\n{}", crate::disasm::listing(&program.insns));
+                }
+            }
+        }
+    }
+    (accepted, steps)
+}
+
+#[test]
+fn every_concrete_state_was_considered() {
+    let (accepted, steps) = check_all(1_000_000..1_003_000);
+    assert!(accepted > 1500 && steps > 100_000, "{accepted} accepted, {steps} steps checked");
+}
+
+/// `OKO_SOUNDNESS_PROGRAMS=1000000 cargo test --release -p oko-bpf --lib -- --ignored considered --nocapture`
+#[test]
+#[ignore = "takes as long as it is told to"]
+fn every_concrete_state_was_considered_for_long() {
+    let number = |name: &str, default| {
+        std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok()).unwrap_or(default)
+    };
+    let (start, programs) =
+        (number("OKO_SOUNDNESS_START", 1 << 33), number("OKO_SOUNDNESS_PROGRAMS", 100_000));
+    let (accepted, steps) = check_all(start..start + programs);
+    println!("{programs} programs at three widths, {accepted} accepted, {steps} steps checked");
+}
