@@ -1,0 +1,135 @@
+//! `okoctl port`.
+
+use clap::Subcommand;
+use oko_openflow::port::{PortConfig, PortFeatures, PortMod, PortState};
+use oko_openflow::{Port, PortStats};
+use okoctl::{Address, Client};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::output::{Output, table};
+use crate::typed::bytes;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the ports and their counters.
+    List,
+    /// Let a port carry packets.
+    Up {
+        /// Its name or number.
+        port: String,
+    },
+    /// Let a port carry no packets.
+    Down {
+        /// Its name or number.
+        port: String,
+    },
+}
+
+pub(crate) fn run(command: Command, address: &Address) -> Result<Output, Failure> {
+    let mut client = Client::connect(address)?;
+    match command {
+        Command::List => {
+            let ports = client.ports()?;
+            let stats = client.port_stats()?;
+            let of = |port: &Port| stats.iter().find(|stats| stats.number == port.number);
+            let rows: Vec<Vec<String>> = ports.iter().map(|port| row(port, of(port))).collect();
+            let text = if rows.is_empty() {
+                "the switch has no ports".to_owned()
+            } else {
+                let header = [
+                    "port",
+                    "name",
+                    "address",
+                    "state",
+                    "received",
+                    "",
+                    "sent",
+                    "",
+                    "rx dropped",
+                    "tx dropped",
+                ];
+                table(&header, &[0, 4, 5, 6, 7, 8, 9], &rows)
+            };
+            Ok(Output { text, json: ports.iter().map(|port| one_json(port, of(port))).collect() })
+        }
+        Command::Up { port } => change(&mut client, &port, PortConfig::empty(), "up"),
+        Command::Down { port } => change(&mut client, &port, PortConfig::PORT_DOWN, "down"),
+    }
+}
+
+fn change(client: &mut Client, wanted: &str, config: PortConfig, word: &str) -> Result<Output, Failure> {
+    let ports = client.ports()?;
+    let found = ports.iter().find(|port| port.name == wanted || port.number.to_string() == wanted);
+    let Some(port) = found else {
+        let known = ports.iter().map(|port| format!("{} ({})", port.name, port.number)).collect();
+        return Err(Failure::NoPort { found: wanted.to_owned(), known });
+    };
+    client.change_port(PortMod {
+        number: port.number,
+        hw_addr: port.hw_addr,
+        config,
+        mask: PortConfig::PORT_DOWN,
+        advertise: PortFeatures::empty(),
+    })?;
+    let json = json!({ "port": port.number.0, "name": port.name, "state": word });
+    Ok(Output { text: format!("port {} is {word}", port.name), json })
+}
+
+fn state(port: &Port) -> &'static str {
+    if port.config.contains(PortConfig::PORT_DOWN) {
+        "down (by configuration)"
+    } else if port.state.contains(PortState::LINK_DOWN) {
+        "no link"
+    } else {
+        "up"
+    }
+}
+
+fn mac(address: [u8; 6]) -> String {
+    address.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// A counter, or nothing where the port does not count it.
+fn counted(counter: u64) -> Option<u64> {
+    (counter != PortStats::UNSUPPORTED).then_some(counter)
+}
+
+fn row(port: &Port, stats: Option<&PortStats>) -> Vec<String> {
+    let number = |get: fn(&PortStats) -> u64| {
+        stats.and_then(|s| counted(get(s))).map_or_else(|| "?".to_owned(), |n| n.to_string())
+    };
+    let size =
+        |get: fn(&PortStats) -> u64| stats.and_then(|s| counted(get(s))).map_or_else(String::new, bytes);
+    vec![
+        port.number.to_string(),
+        port.name.clone(),
+        mac(port.hw_addr),
+        state(port).to_owned(),
+        number(|s| s.rx_packets),
+        size(|s| s.rx_bytes),
+        number(|s| s.tx_packets),
+        size(|s| s.tx_bytes),
+        number(|s| s.rx_dropped),
+        number(|s| s.tx_dropped),
+    ]
+}
+
+fn one_json(port: &Port, stats: Option<&PortStats>) -> Value {
+    let number = |get: fn(&PortStats) -> u64| stats.and_then(|s| counted(get(s)));
+    json!({
+        "port": port.number.0,
+        "name": port.name,
+        "address": mac(port.hw_addr),
+        "up": state(port) == "up",
+        "configured_down": port.config.contains(PortConfig::PORT_DOWN),
+        "rx_packets": number(|s| s.rx_packets),
+        "rx_bytes": number(|s| s.rx_bytes),
+        "rx_dropped": number(|s| s.rx_dropped),
+        "rx_errors": number(|s| s.rx_errors),
+        "tx_packets": number(|s| s.tx_packets),
+        "tx_bytes": number(|s| s.tx_bytes),
+        "tx_dropped": number(|s| s.tx_dropped),
+        "tx_errors": number(|s| s.tx_errors),
+    })
+}
