@@ -319,8 +319,11 @@ impl Device {
         let failed = |errno| PortError::Open { device: device.to_owned(), errno, log: log::since(mark) };
         // SAFETY: the EAL is initialised; the string is copied.
         let status = unsafe { dpdk_sys::rte_dev_probe(c_device.as_ptr()) };
-        if status != 0 {
-            return Err(failed(Errno::from_return(status)));
+        match status {
+            0 => {}
+            // What most virtual devices return for any reason: no EPERM.
+            -1 => return Err(failed(Errno::from_return(libc::ENODEV))),
+            status => return Err(failed(Errno::from_return(status))),
         }
         let id = port_by_name(&c_name).ok_or_else(|| failed(Errno::from_return(libc::ENODEV)))?;
         Ok(Self {

@@ -1,0 +1,256 @@
+//! One OpenFlow connection: framing, negotiation, and the order of requests and replies.
+//!
+//! Requests are served one at a time, and the next is read when the last one's replies are written: a peer that does
+//! not read its replies stops itself and nobody else. What a connection holds is bounded: one unfinished message (64
+//! KiB), one part of a reply, and a queue of asynchronous messages that drops what does not fit. Half a message
+//! changes nothing, whatever becomes of the other half.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use oko_openflow::message::HEADER_LEN;
+use oko_openflow::{ErrorCode, ErrorMsg, Frame, Header, Hello, Message, Version, frame};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{debug, info};
+
+use super::control::{Answer, Control};
+use super::peers::{PEER_QUEUE, PeerId};
+use super::reply::Replies;
+
+/// What we speak.
+const VERSIONS: [Version; 1] = [Version::V1_3];
+/// How long a peer may take for its hello.
+const HELLO_TIME: Duration = Duration::from_secs(10);
+/// After this long without a message the peer is asked for an echo; after twice as long it is gone.
+const PROBE_INTERVAL: Duration = Duration::from_secs(60);
+/// How long one message may take to be written.
+const WRITE_TIME: Duration = Duration::from_secs(30);
+/// Bytes read at once.
+const READ_CHUNK: usize = 16 * 1024;
+/// Transaction id of the echo requests that we send.
+const PROBE_XID: u32 = 0;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the peer closed it")]
+    Closed,
+    #[error("the peer closed it in the middle of a message, of which {0} bytes had come")]
+    InMessage(usize),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("no hello within {} s", HELLO_TIME.as_secs())]
+    NoHello,
+    #[error("the first message is no hello")]
+    NotHello,
+    #[error("no common version: the peer speaks {0}")]
+    Version(Version),
+    #[error("a message of impossible length {0}")]
+    BrokenFraming(u16),
+    #[error("the peer does not read what is sent")]
+    NotReading,
+    #[error("the peer does not answer")]
+    Dead,
+    #[error("the switch is shutting down")]
+    Shutdown,
+}
+
+/// Serves a connection until its end. `name` stands for it in the log.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    name: String,
+    control: Rc<RefCell<Control>>,
+) {
+    let (sender, events) = mpsc::channel(PEER_QUEUE);
+    let mut connection =
+        Connection { stream, received: Vec::new(), consumed: 0, control: Rc::clone(&control), events };
+    let end = match connection.negotiate().await {
+        Ok(()) => {
+            let peer = control.borrow_mut().peers.add(sender);
+            debug!(%name, "OpenFlow connection");
+            let end = connection.run(peer).await;
+            control.borrow_mut().forget(peer);
+            end
+        }
+        Err(end) => end,
+    };
+    match end {
+        End::Closed | End::Shutdown => debug!(%name, reason = %end, "OpenFlow connection ended"),
+        end => info!(%name, reason = %end, "OpenFlow connection ended"),
+    }
+}
+
+struct Connection<S> {
+    stream: S,
+    /// Bytes received; those before `consumed` have been dealt with.
+    received: Vec<u8>,
+    consumed: usize,
+    control: Rc<RefCell<Control>>,
+    events: mpsc::Receiver<Vec<u8>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    async fn negotiate(&mut self) -> Result<(), End> {
+        self.send(&Message::Hello(Hello::of(&VERSIONS)), 0).await?;
+        let deadline = Instant::now() + HELLO_TIME;
+        loop {
+            match frame(self.unread()) {
+                Frame::Whole(len) => {
+                    let bytes = self.take(len);
+                    let Ok(Message::Hello(hello)) = Message::decode(&bytes) else {
+                        return Err(End::NotHello);
+                    };
+                    if hello.negotiate(&VERSIONS).is_some() {
+                        return Ok(());
+                    }
+                    let xid = Header::read(&bytes).map_or(0, |header| header.xid);
+                    let text = format!("this switch speaks {}, the peer {}", Version::V1_3, hello.version);
+                    self.send(&Message::Error(ErrorMsg::incompatible(&text)), xid).await?;
+                    return Err(End::Version(hello.version));
+                }
+                Frame::Needs(_) => match timeout_at(deadline, self.receive()).await {
+                    Ok(result) => result?,
+                    Err(_) => return Err(End::NoHello),
+                },
+                Frame::Broken(header) => return self.broken(header).await,
+            }
+        }
+    }
+
+    /// Serves requests and passes events on. Returns at the end of the connection.
+    async fn run(&mut self, peer: PeerId) -> End {
+        let mut probed = false;
+        loop {
+            match self.serve_received(peer).await {
+                Ok(served) if served > 0 => probed = false,
+                Ok(_) => {}
+                Err(end) => return end,
+            }
+            // Changes are published together when what has arrived is dealt with.
+            self.control.borrow_mut().publish();
+            tokio::select! {
+                event = self.events.recv() => {
+                    let Some(event) = event else { return End::Shutdown };
+                    if let Err(end) = self.write(&event).await {
+                        return end;
+                    }
+                }
+                read = timeout(PROBE_INTERVAL, receive(&mut self.stream, &mut self.received)) => match read {
+                    Ok(Ok(())) => {}
+                    Ok(Err(end)) => return end,
+                    Err(_) if probed => return End::Dead,
+                    Err(_) => {
+                        probed = true;
+                        if let Err(end) = self.send(&Message::EchoRequest(Vec::new()), PROBE_XID).await {
+                            return end;
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// Serves all whole messages that have been received, and says how many.
+    async fn serve_received(&mut self, peer: PeerId) -> Result<usize, End> {
+        let mut served = 0;
+        loop {
+            match frame(self.unread()) {
+                Frame::Whole(len) => {
+                    let bytes = self.take(len);
+                    self.serve_one(peer, &bytes).await?;
+                    served += 1;
+                }
+                Frame::Needs(_) => {
+                    // Make room: what is left is less than a message.
+                    self.received.drain(..self.consumed);
+                    self.consumed = 0;
+                    return Ok(served);
+                }
+                Frame::Broken(header) => self.broken(header).await?,
+            }
+        }
+    }
+
+    async fn serve_one(&mut self, peer: PeerId, bytes: &[u8]) -> Result<(), End> {
+        let xid = Header::read(bytes).map_or(0, |header| header.xid);
+        let message = match Message::decode(bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                debug!(%error, "malformed message");
+                return self.send(&Message::Error(error.reply(bytes)), xid).await;
+            }
+        };
+        let answer = self.control.borrow_mut().handle(peer, xid, message);
+        match answer {
+            Answer::Nothing => Ok(()),
+            Answer::Message(message) => self.send(&message, xid).await,
+            Answer::Error(code) => self.send(&Message::Error(ErrorMsg::new(code, bytes)), xid).await,
+            Answer::Replies(replies) => self.send_all(replies, xid).await,
+            Answer::Wait(wait) => {
+                let replies = wait.finish(&self.control).await;
+                self.send_all(replies, xid).await
+            }
+        }
+    }
+
+    /// Tells the peer that its byte stream cannot be followed any more.
+    async fn broken(&mut self, header: Header) -> Result<(), End> {
+        let unread = self.unread();
+        let error = ErrorMsg::new(ErrorCode::RequestBadLen, &unread[..unread.len().min(HEADER_LEN)]);
+        self.send(&Message::Error(error), header.xid).await?;
+        Err(End::BrokenFraming(header.length))
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.received[self.consumed..]
+    }
+
+    fn take(&mut self, len: usize) -> Vec<u8> {
+        let message = self.unread()[..len].to_vec();
+        self.consumed += len;
+        message
+    }
+
+    async fn receive(&mut self) -> Result<(), End> {
+        receive(&mut self.stream, &mut self.received).await
+    }
+
+    async fn send(&mut self, message: &Message, xid: u32) -> Result<(), End> {
+        match message.encode(xid) {
+            Ok(bytes) => self.write(&bytes).await,
+            Err(error) => {
+                // Replies that may be long are cut before; what remains is an error with a long text of ours.
+                debug!(%error, message = message.name(), "a message was not sent");
+                Ok(())
+            }
+        }
+    }
+
+    async fn send_all(&mut self, replies: Replies, xid: u32) -> Result<(), End> {
+        for bytes in replies.encode(xid) {
+            self.write(&bytes).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
+        match timeout(WRITE_TIME, self.stream.write_all(bytes)).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(End::NotReading),
+        }
+    }
+}
+
+/// Reads what there is, at least one byte. Cancelling loses nothing.
+async fn receive<S: AsyncRead + Unpin>(stream: &mut S, received: &mut Vec<u8>) -> Result<(), End> {
+    received.reserve(READ_CHUNK);
+    match stream.read_buf(received).await? {
+        0 if received.is_empty() => Err(End::Closed),
+        0 => Err(End::InMessage(received.len())),
+        _ => Ok(()),
+    }
+}

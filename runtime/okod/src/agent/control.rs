@@ -1,0 +1,310 @@
+//! The switch as controllers see it: one message in, one answer out.
+//!
+//! Everything here belongs to the control thread. A request is checked as a whole before anything changes; what it
+//! changes reaches the worker with the next [`publish`](Control::publish), which happens before any later reply.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oko_dpdk::Pool;
+use oko_flow_table::{FlowTables, Limits};
+use oko_openflow::message::Message;
+use oko_openflow::multipart::{MultipartReply, MultipartRequest};
+use oko_openflow::oko::{Assembler, OkoError};
+use oko_openflow::switch::{Capabilities, Desc, Features};
+use oko_openflow::{ErrorCode, PortNo, TableId};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::peers::{PeerId, Peers};
+use super::reply::Replies;
+use super::table_features::table_features;
+use crate::clock::{Clock, Nanos};
+use crate::config::OpenFlowConfig;
+use crate::filters::{Filters, Prepared};
+use crate::ports::Ports;
+use crate::shared::Shared;
+use crate::snapshot::{Generation, Snapshot};
+
+/// Tables 0 to 253.
+pub(super) const TABLES: u8 = 254;
+/// The largest request of ours: an artifact.
+pub(super) const REQUEST_LIMIT: usize = 8 << 20;
+/// How long a barrier waits for the worker, which needs microseconds unless something is badly wrong.
+const BARRIER_TIME: Duration = Duration::from_secs(2);
+
+/// What becomes of a request.
+pub(super) enum Answer {
+    /// There is no reply.
+    Nothing,
+    /// One message.
+    Message(Message),
+    /// An error about the request.
+    Error(ErrorCode),
+    /// Any number of messages.
+    Replies(Replies),
+    /// Replies that take time; other connections go on meanwhile.
+    Wait(Wait),
+}
+
+impl From<Result<Answer, ErrorCode>> for Answer {
+    fn from(result: Result<Answer, ErrorCode>) -> Self {
+        result.unwrap_or_else(Answer::Error)
+    }
+}
+
+impl From<Result<Answer, OkoError>> for Answer {
+    fn from(result: Result<Answer, OkoError>) -> Self {
+        result.unwrap_or_else(|error| Answer::Replies(Replies::oko_error(&error)))
+    }
+}
+
+/// What a reply waits for.
+pub(super) enum Wait {
+    /// The worker takes up what was published before a barrier request.
+    Barrier(Generation),
+    /// Another thread verifies and compiles an artifact.
+    Load(JoinHandle<Result<Prepared, OkoError>>),
+}
+
+impl Wait {
+    pub(super) async fn finish(self, control: &Rc<RefCell<Control>>) -> Replies {
+        match self {
+            Wait::Barrier(generation) => {
+                let shared = Arc::clone(&control.borrow().shared);
+                let taken_up = async {
+                    while !shared.is_taken_up(generation) {
+                        sleep(Duration::from_micros(100)).await;
+                    }
+                };
+                if timeout(BARRIER_TIME, taken_up).await.is_err() {
+                    tracing::error!("the worker does not take up changes");
+                }
+                Replies::message(Message::BarrierReply)
+            }
+            Wait::Load(task) => {
+                let prepared = task.await;
+                control.borrow_mut().finish_load(prepared)
+            }
+        }
+    }
+}
+
+pub(super) struct Control {
+    pub(super) peers: Peers,
+    pub(super) ports: Ports,
+    pub(super) tables: FlowTables,
+    pub(super) filters: Filters,
+    pub(super) pool: Pool,
+    pub(super) shared: Arc<Shared>,
+    clock: Clock,
+    datapath_id: u64,
+    table_capacity: usize,
+    generation: Generation,
+    changed: bool,
+    assemblers: std::collections::BTreeMap<PeerId, Assembler>,
+}
+
+impl Control {
+    pub(super) fn new(
+        config: &OpenFlowConfig,
+        ports: Ports,
+        pool: Pool,
+        shared: Arc<Shared>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            peers: Peers::default(),
+            ports,
+            tables: FlowTables::new(Limits { entries_per_table: config.table_capacity }),
+            filters: Filters::default(),
+            pool,
+            shared,
+            clock,
+            datapath_id: config.datapath_id,
+            table_capacity: config.table_capacity,
+            generation: Generation(0),
+            changed: false,
+            assemblers: std::collections::BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    /// Notes that tables or filters differ from what the worker has.
+    pub(super) fn mark_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Hands the worker what has changed since the last time.
+    pub(super) fn publish(&mut self) {
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        self.generation = Generation(self.generation.0 + 1);
+        let snapshot = Snapshot {
+            generation: self.generation,
+            tables: self.tables.snapshot(),
+            filters: self.filters.set(),
+        };
+        self.shared.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Serves a request of a peer.
+    pub(super) fn handle(&mut self, peer: PeerId, xid: u32, message: Message) -> Answer {
+        if !matches!(message, Message::FlowMod(_)) {
+            // A reply must not speak of changes that packets do not see yet. Flow-mods in a row are published at once.
+            self.publish();
+        }
+        match message {
+            Message::Hello(_) | Message::Error(_) | Message::EchoReply(_) => Answer::Nothing,
+            Message::EchoRequest(data) => Answer::Message(Message::EchoReply(data)),
+            Message::FeaturesRequest => Answer::Message(Message::FeaturesReply(self.features())),
+            Message::GetConfigRequest => match self.peers.get(peer) {
+                Some(peer) => Answer::Message(Message::GetConfigReply(peer.config)),
+                None => Answer::Nothing,
+            },
+            Message::SetConfig(config) => {
+                // Only normal handling of IP fragments: each is matched as it is.
+                if config.flags != 0 {
+                    return Answer::Error(ErrorCode::SwitchConfigBadFlags);
+                }
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.config = config;
+                }
+                Answer::Nothing
+            }
+            Message::BarrierRequest => Answer::Wait(Wait::Barrier(self.generation)),
+            Message::RoleRequest(request) => self
+                .peers
+                .set_role(peer, request)
+                .map(|role| Answer::Message(Message::RoleReply(role)))
+                .into(),
+            Message::GetAsyncRequest => match self.peers.get(peer) {
+                Some(peer) => Answer::Message(Message::GetAsyncReply(peer.wants)),
+                None => Answer::Nothing,
+            },
+            Message::SetAsync(wants) => {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.wants = wants;
+                }
+                Answer::Nothing
+            }
+            Message::MultipartRequest { more, request } => self.multipart(more, request),
+            Message::QueueGetConfigRequest(port) => {
+                if port != PortNo::ANY && self.ports.get(port).is_none() {
+                    return Answer::Error(ErrorCode::QueueBadPort);
+                }
+                Answer::Message(Message::QueueGetConfigReply { port, queues: Vec::new() })
+            }
+            Message::Experimenter { .. } => Answer::Error(ErrorCode::RequestBadExperimenter),
+            Message::Oko(part) => {
+                let assembler = self.assemblers.entry(peer).or_insert_with(|| Assembler::new(REQUEST_LIMIT));
+                match assembler.push(xid, &part) {
+                    Ok(Some(request)) => self.oko(peer, request),
+                    Ok(None) => Answer::Nothing,
+                    Err(error) => Answer::Replies(Replies::oko_error(&error)),
+                }
+            }
+            change => {
+                if !self.peers.may_write(peer) {
+                    return Answer::Error(ErrorCode::RequestIsSlave);
+                }
+                self.change(change)
+            }
+        }
+    }
+
+    /// Requests that a slave may not make.
+    fn change(&mut self, message: Message) -> Answer {
+        match message {
+            Message::FlowMod(flow_mod) => self.flow_mod(&flow_mod),
+            Message::PacketOut(packet_out) => self.packet_out(packet_out).into(),
+            Message::PortMod(port_mod) => self.port_mod(&port_mod).into(),
+            Message::TableMod(table_mod) => {
+                // The configuration bits are all deprecated (section 7.3.3).
+                if table_mod.table.0 < TABLES || table_mod.table == TableId::ALL {
+                    Answer::Nothing
+                } else {
+                    Answer::Error(ErrorCode::TableModBadTable)
+                }
+            }
+            Message::GroupMod(_) | Message::MeterMod(_) => Answer::Error(ErrorCode::RequestBadType),
+            // Replies and asynchronous messages, which no controller sends.
+            _ => Answer::Error(ErrorCode::RequestBadType),
+        }
+    }
+
+    fn multipart(&mut self, more: bool, request: MultipartRequest) -> Answer {
+        if more {
+            // Of the requests that we serve, none is longer than a message.
+            return Answer::Error(ErrorCode::RequestMultipartOverflow);
+        }
+        let reply = match request {
+            MultipartRequest::Desc => MultipartReply::Desc(self.describe()),
+            MultipartRequest::Flow(request) => return self.flow_stats(&request).into(),
+            MultipartRequest::Aggregate(request) => match self.aggregate_stats(&request) {
+                Ok(reply) => reply,
+                Err(error) => return Answer::Error(error),
+            },
+            MultipartRequest::Table => MultipartReply::Table(self.table_stats()),
+            MultipartRequest::TableFeatures(features) if features.is_empty() => {
+                MultipartReply::TableFeatures(table_features(self.table_capacity))
+            }
+            MultipartRequest::TableFeatures(_) => return Answer::Error(ErrorCode::TableFeaturesPermission),
+            MultipartRequest::PortStats(port) => match self.port_stats(port) {
+                Ok(stats) => MultipartReply::PortStats(stats),
+                Err(error) => return Answer::Error(error),
+            },
+            MultipartRequest::PortDesc => {
+                MultipartReply::PortDesc(self.ports.iter().map(crate::ports::SwitchPort::describe).collect())
+            }
+            MultipartRequest::Queue { port, .. } if port == PortNo::ANY || self.ports.get(port).is_some() => {
+                MultipartReply::Queue(Vec::new())
+            }
+            MultipartRequest::Queue { .. } => return Answer::Error(ErrorCode::QueueBadPort),
+            MultipartRequest::GroupDesc => MultipartReply::GroupDesc(Vec::new()),
+            MultipartRequest::Group(_)
+            | MultipartRequest::GroupFeatures
+            | MultipartRequest::Meter(_)
+            | MultipartRequest::MeterConfig(_)
+            | MultipartRequest::MeterFeatures => return Answer::Error(ErrorCode::RequestBadMultipart),
+            MultipartRequest::Experimenter { .. } => return Answer::Error(ErrorCode::RequestBadExperimenter),
+        };
+        Answer::Replies(Replies::multipart(reply))
+    }
+
+    fn features(&self) -> Features {
+        Features {
+            datapath_id: self.datapath_id,
+            n_buffers: 0,
+            n_tables: TABLES,
+            auxiliary_id: 0,
+            capabilities: Capabilities::FLOW_STATS | Capabilities::TABLE_STATS | Capabilities::PORT_STATS,
+        }
+    }
+
+    fn describe(&self) -> Desc {
+        Desc {
+            manufacturer: String::from("Oko"),
+            hardware: String::from("DPDK"),
+            software: format!("okod {}", env!("CARGO_PKG_VERSION")),
+            serial: String::from("None"),
+            datapath: format!("{:016x}", self.datapath_id),
+        }
+    }
+
+    pub(super) fn into_ports(self) -> Ports {
+        self.ports
+    }
+
+    /// Clears up what a peer leaves behind.
+    pub(super) fn forget(&mut self, peer: PeerId) {
+        self.peers.remove(peer);
+        self.assemblers.remove(&peer);
+    }
+}

@@ -1,0 +1,172 @@
+//! Filter operations: load, unload, list, schema, state and params.
+
+use oko_filter::{ParamError, ParamInfo};
+use oko_openflow::oko::{OkoError, OkoErrorCode, Operation, ParamValue, Reply, Request, StateEntry};
+use tokio::task::{JoinError, spawn_blocking};
+
+use super::control::{Answer, Control, Wait};
+use super::peers::PeerId;
+use super::reply::Replies;
+use crate::filters::{LoadedFilter, Prepared, prepare};
+
+impl Control {
+    /// Serves an operation.
+    pub(super) fn oko(&mut self, peer: PeerId, request: Request) -> Answer {
+        let changes =
+            matches!(request, Request::Load { .. } | Request::Unload { .. } | Request::ParamSet { .. });
+        if changes && !self.peers.may_write(peer) {
+            return Answer::Error(oko_openflow::ErrorCode::RequestIsSlave);
+        }
+        match request {
+            Request::Load { name, artifact } => self.load(name, artifact),
+            Request::Unload { name } => self.unload(&name),
+            Request::List => {
+                let filters = self.filters.iter().map(|filter| self.describe_filter(filter)).collect();
+                Ok(reply(&Reply::Filters { operation: Operation::FilterList, filters }))
+            }
+            Request::Schema { name } => self.schema(&name),
+            Request::StateRead { filter, state } => self.read_state(&filter, &state),
+            Request::ParamGet { filter } => {
+                self.filters.named(&filter).map(|filter| reply(&params(filter, Operation::ParamGet)))
+            }
+            Request::ParamSet { filter, values } => self.set_params(&filter, &values),
+        }
+        .into()
+    }
+
+    /// Checks what is quickly checked; verification and compilation go to another thread.
+    fn load(&mut self, name: String, artifact: Vec<u8>) -> Result<Answer, OkoError> {
+        if !name.is_empty() {
+            self.filters.check_free([name.as_str()])?;
+        }
+        Ok(Answer::Wait(Wait::Load(spawn_blocking(move || prepare(&name, &artifact)))))
+    }
+
+    /// Takes up what the other thread made.
+    pub(super) fn finish_load(&mut self, prepared: Result<Result<Prepared, OkoError>, JoinError>) -> Replies {
+        let loaded = match prepared {
+            Ok(prepared) => prepared.and_then(|prepared| self.filters.insert(prepared, self.now())),
+            Err(error) => {
+                tracing::error!(%error, "loading a filter failed");
+                Err(OkoError::new(
+                    OkoErrorCode::Internal,
+                    "the switch failed to load the filter; see its log",
+                ))
+            }
+        };
+        match loaded {
+            Ok(ids) => {
+                self.mark_changed();
+                self.publish();
+                let filters = ids
+                    .into_iter()
+                    .filter_map(|id| self.filters.get(id))
+                    .inspect(|filter| tracing::info!(filter = filter.name, id = %filter.id, "filter loaded"))
+                    .map(|filter| self.describe_filter(filter))
+                    .collect();
+                Replies::oko(&Reply::Filters { operation: Operation::FilterLoad, filters })
+            }
+            Err(error) => Replies::oko_error(&error),
+        }
+    }
+
+    fn unload(&mut self, name: &str) -> Result<Answer, OkoError> {
+        let filter = self.filters.named(name)?;
+        let users = self.tables.users_of(filter.id);
+        if users > 0 {
+            let entries = if users == 1 { "entry names" } else { "entries name" };
+            let text = format!("{users} flow {entries} the filter `{name}`; delete them first");
+            return Err(OkoError::new(OkoErrorCode::FilterInUse, text));
+        }
+        self.filters.remove(name);
+        self.mark_changed();
+        self.publish();
+        tracing::info!(filter = name, "filter unloaded");
+        Ok(reply(&Reply::Done { operation: Operation::FilterUnload }))
+    }
+
+    fn schema(&self, name: &str) -> Result<Answer, OkoError> {
+        let filter = self.filters.named(name)?;
+        let Some(schema) = filter.instance.schema() else {
+            let text = format!("the artifact of `{name}` has no schema: okoc did not make it");
+            return Err(OkoError::new(OkoErrorCode::Unsupported, text));
+        };
+        let json = serde_json::to_vec(schema)
+            .map_err(|error| OkoError::new(OkoErrorCode::Internal, error.to_string()))?;
+        Ok(reply(&Reply::Schema(json)))
+    }
+
+    fn read_state(&self, filter: &str, state: &str) -> Result<Answer, OkoError> {
+        let filter = self.filters.named(filter)?;
+        let now = self.now();
+        let snapshot = filter
+            .instance
+            .state_snapshot(state, now.0)
+            .map_err(|error| OkoError::new(OkoErrorCode::NoSuchState, error.to_string()))?;
+        let entries = snapshot
+            .entries
+            .into_iter()
+            .map(|entry| StateEntry {
+                age: now.0.saturating_sub(entry.written_at),
+                expires_in: (entry.expires_at != u64::MAX).then(|| entry.expires_at.saturating_sub(now.0)),
+                key: entry.key,
+                value: entry.fields,
+            })
+            .collect();
+        Ok(Answer::Replies(Replies::state(now.0, entries)))
+    }
+
+    /// Sets all or none.
+    fn set_params(&mut self, filter: &str, values: &[(String, u64)]) -> Result<Answer, OkoError> {
+        let filter = self.filters.named(filter)?;
+        let known = filter.instance.params();
+        for (name, value) in values {
+            check_param(&known, name, *value).map_err(|error| param_error(&error))?;
+        }
+        for (name, value) in values {
+            filter.instance.set_param(name, *value).map_err(|error| param_error(&error))?;
+        }
+        Ok(reply(&params(filter, Operation::ParamSet)))
+    }
+
+    fn describe_filter(&self, filter: &LoadedFilter) -> oko_openflow::oko::FilterInfo {
+        filter.describe(self.tables.users_of(filter.id), self.now())
+    }
+}
+
+fn reply(reply: &Reply) -> Answer {
+    Answer::Replies(Replies::oko(reply))
+}
+
+fn params(filter: &LoadedFilter, operation: Operation) -> Reply {
+    let params = filter
+        .instance
+        .params()
+        .into_iter()
+        .map(|param| ParamValue { name: param.name, value: param.value })
+        .collect();
+    Reply::Params { operation, params }
+}
+
+/// Whether a param can be set to a value.
+fn check_param(known: &[ParamInfo], name: &str, value: u64) -> Result<(), ParamError> {
+    let Some(param) = known.iter().find(|param| param.name == name) else {
+        let names: Vec<&str> = known.iter().map(|param| param.name.as_str()).collect();
+        let known = if names.is_empty() { String::from("none") } else { names.join(", ") };
+        return Err(ParamError::Unknown { name: name.to_owned(), known });
+    };
+    let (min, max) = (param.min, param.max);
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(ParamError::OutOfRange { name: name.to_owned(), found: value, min, max })
+    }
+}
+
+fn param_error(error: &ParamError) -> OkoError {
+    let code = match error {
+        ParamError::Unknown { .. } => OkoErrorCode::NoSuchParam,
+        ParamError::OutOfRange { .. } => OkoErrorCode::BadValue,
+    };
+    OkoError::new(code, error.to_string())
+}

@@ -1,0 +1,189 @@
+//! Flow entries: flow-mods, statistics, timeouts and flow-removed messages.
+
+use std::time::Duration;
+
+use oko_flow_table::{Changes, FlowEntry};
+use oko_openflow::flow::{AggregateStats, FlowRemoved, FlowStats, FlowStatsRequest};
+use oko_openflow::message::Message;
+use oko_openflow::multipart::MultipartReply;
+use oko_openflow::oko::{OkoError, OkoErrorCode};
+use oko_openflow::table::TableStats;
+use oko_openflow::{Action, ErrorCode, FlowMod, FlowModCommand, FlowModFlags, Match, PortNo, TableId};
+
+use super::control::{Answer, Control};
+use super::peers::Topic;
+use super::reply::Replies;
+use crate::clock::Nanos;
+
+impl Control {
+    /// Changes flow entries, or refuses to and changes nothing.
+    pub(super) fn flow_mod(&mut self, flow_mod: &FlowMod) -> Answer {
+        let writes = !matches!(flow_mod.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
+        if let Err(error) = self.check_filter(&flow_mod.matching) {
+            return Answer::Replies(Replies::oko_error(&error));
+        }
+        if writes && let Err(code) = self.check_instructions(flow_mod) {
+            return Answer::Error(code);
+        }
+        if flow_mod.buffer.is_some() && writes {
+            // We never give out buffer ids.
+            return Answer::Error(ErrorCode::RequestBufferUnknown);
+        }
+        match self.tables.apply(flow_mod, self.now().0) {
+            Ok(changes) => {
+                self.take_effect(&changes);
+                Answer::Nothing
+            }
+            Err(error) => {
+                tracing::debug!(%error, "flow-mod refused");
+                Answer::Error(error.code())
+            }
+        }
+    }
+
+    /// Removes the entries whose time is over.
+    pub(super) fn expire_flows(&mut self) {
+        let changes = self.tables.expire(self.now().0);
+        self.take_effect(&changes);
+    }
+
+    fn take_effect(&mut self, changes: &Changes) {
+        if changes.written > 0 || !changes.removed.is_empty() {
+            self.mark_changed();
+        }
+        let reported: Vec<_> = changes
+            .removed
+            .iter()
+            .filter(|(entry, _)| entry.flags.contains(FlowModFlags::SEND_FLOW_REM))
+            .collect();
+        if reported.is_empty() {
+            return;
+        }
+        // No packet may be counted to an entry any more when its end is reported.
+        self.publish();
+        let now = self.now();
+        for (entry, reason) in reported {
+            let message = Message::FlowRemoved(FlowRemoved {
+                cookie: entry.cookie,
+                priority: entry.priority,
+                reason: *reason,
+                table: entry.table,
+                duration: age(entry, now),
+                idle_timeout: entry.idle_timeout,
+                hard_timeout: entry.hard_timeout,
+                packets: entry.counters.packets(),
+                bytes: entry.counters.bytes(),
+                matching: entry.matching.clone(),
+            });
+            self.peers.tell(Topic::FlowRemoved(*reason), &message);
+        }
+    }
+
+    /// A filter condition must name a loaded filter and one of its answers.
+    fn check_filter(&self, matching: &Match) -> Result<(), OkoError> {
+        let Some(condition) = matching.filter else { return Ok(()) };
+        let Some(filter) = self.filters.get(condition.filter) else {
+            let text = format!("no filter with the id {} is loaded", condition.filter);
+            return Err(OkoError::new(OkoErrorCode::NoSuchFilter, text));
+        };
+        if condition.class >= filter.class_count() {
+            let text = format!(
+                "the filter `{}` has the classes 0 to {}, not {}",
+                filter.name,
+                filter.class_count() - 1,
+                condition.class
+            );
+            return Err(OkoError::new(OkoErrorCode::NoSuchClass, text));
+        }
+        Ok(())
+    }
+
+    fn check_instructions(&self, flow_mod: &FlowMod) -> Result<(), ErrorCode> {
+        if flow_mod.instructions.meter.is_some() {
+            return Err(ErrorCode::InstructionUnsupported);
+        }
+        let actions = flow_mod.instructions.apply.iter().chain(&flow_mod.instructions.write);
+        self.check_actions(actions, false)
+    }
+
+    /// Whether all actions can be done; `TABLE` only in packet-outs.
+    pub(super) fn check_actions<'a>(
+        &self,
+        actions: impl IntoIterator<Item = &'a Action>,
+        in_packet_out: bool,
+    ) -> Result<(), ErrorCode> {
+        for action in actions {
+            match action {
+                Action::Output { port, .. } => match *port {
+                    PortNo::IN_PORT | PortNo::ALL | PortNo::FLOOD | PortNo::CONTROLLER => {}
+                    PortNo::TABLE if in_packet_out => {}
+                    port if self.ports.get(port).is_some() => {}
+                    _ => return Err(ErrorCode::ActionBadOutPort),
+                },
+                Action::Group(_) => return Err(ErrorCode::ActionBadOutGroup),
+                Action::SetQueue(_) => return Err(ErrorCode::ActionBadQueue),
+                Action::Experimenter { .. } => return Err(ErrorCode::ActionBadExperimenter),
+                _ => return Err(ErrorCode::ActionBadType),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn flow_stats(&self, request: &FlowStatsRequest) -> Result<Answer, ErrorCode> {
+        let entries = self.select(request)?;
+        let now = self.now();
+        Ok(Answer::Replies(Replies::flows(entries.into_iter().map(move |entry| FlowStats {
+            table: entry.table,
+            duration: age(&entry, now),
+            priority: entry.priority,
+            idle_timeout: entry.idle_timeout,
+            hard_timeout: entry.hard_timeout,
+            flags: entry.flags,
+            cookie: entry.cookie,
+            packets: entry.counters.packets(),
+            bytes: entry.counters.bytes(),
+            matching: entry.matching.clone(),
+            instructions: entry.instructions.clone(),
+        }))))
+    }
+
+    pub(super) fn aggregate_stats(&self, request: &FlowStatsRequest) -> Result<MultipartReply, ErrorCode> {
+        let mut sums = AggregateStats::default();
+        for entry in self.select(request)? {
+            sums.packets += entry.counters.packets();
+            sums.bytes += entry.counters.bytes();
+            sums.flows = sums.flows.saturating_add(1);
+        }
+        Ok(MultipartReply::Aggregate(sums))
+    }
+
+    fn select(&self, request: &FlowStatsRequest) -> Result<Vec<std::sync::Arc<FlowEntry>>, ErrorCode> {
+        if request.table == TableId::MAX {
+            return Err(ErrorCode::RequestBadTableId);
+        }
+        Ok(self.tables.select(request))
+    }
+
+    /// The tables that were ever written to, and table 0.
+    pub(super) fn table_stats(&self) -> Vec<TableStats> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let mut stats: Vec<TableStats> = self
+            .tables
+            .tables()
+            .map(|(table, entries, counters)| TableStats {
+                table,
+                active: u32::try_from(entries).unwrap_or(u32::MAX),
+                lookups: counters.lookups.load(Relaxed),
+                matched: counters.matched.load(Relaxed),
+            })
+            .collect();
+        if stats.first().is_none_or(|first| first.table != TableId(0)) {
+            stats.insert(0, TableStats { table: TableId(0), active: 0, lookups: 0, matched: 0 });
+        }
+        stats
+    }
+}
+
+fn age(entry: &FlowEntry, now: Nanos) -> Duration {
+    Duration::from_nanos(now.0.saturating_sub(entry.created))
+}

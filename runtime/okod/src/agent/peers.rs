@@ -1,0 +1,208 @@
+//! The connected controllers: roles, what each wants to be told, and telling them.
+//!
+//! OpenFlow 1.3.5, sections 6.3.5 (multiple controllers) and 6.3.6. A new controller is an equal and gets all
+//! asynchronous messages. They go through a bounded queue per controller; what does not fit is dropped and counted, so
+//! that a controller that does not read costs a fixed amount of memory.
+
+use std::collections::BTreeMap;
+
+use oko_openflow::message::Message;
+use oko_openflow::switch::{AsyncConfig, Role, RoleMsg, SwitchConfig};
+use oko_openflow::{ErrorCode, FlowRemovedReason, PacketInReason};
+use tokio::sync::mpsc::Sender;
+
+/// Asynchronous messages that wait for one controller.
+pub(super) const PEER_QUEUE: usize = 256;
+
+/// A connected controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PeerId(u64);
+
+/// What an asynchronous message is about, for the filter of [`AsyncConfig`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Topic {
+    PacketIn(PacketInReason),
+    FlowRemoved(FlowRemovedReason),
+    PortStatus(oko_openflow::port::PortReason),
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    sender: Sender<Vec<u8>>,
+    role: Role,
+    pub(super) wants: AsyncConfig,
+    pub(super) config: SwitchConfig,
+    dropped: u64,
+}
+
+/// All connected controllers.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    peers: BTreeMap<PeerId, Peer>,
+    next: u64,
+    /// The newest master election, once there was one.
+    generation: Option<u64>,
+}
+
+/// `OFP_DEFAULT_MISS_SEND_LEN`.
+const DEFAULT_MISS_SEND_LEN: u16 = 128;
+
+impl Peers {
+    pub(super) fn add(&mut self, sender: Sender<Vec<u8>>) -> PeerId {
+        let id = PeerId(self.next);
+        self.next += 1;
+        let config = SwitchConfig { flags: 0, miss_send_len: DEFAULT_MISS_SEND_LEN };
+        let peer = Peer { sender, role: Role::Equal, wants: AsyncConfig::default(), config, dropped: 0 };
+        self.peers.insert(id, peer);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.remove(&id)
+            && peer.dropped > 0
+        {
+            tracing::info!(
+                dropped = peer.dropped,
+                "asynchronous messages were dropped for a slow controller"
+            );
+        }
+    }
+
+    /// Ends all connections.
+    pub(super) fn clear(&mut self) {
+        self.peers.clear();
+    }
+
+    pub(super) fn get(&self, id: PeerId) -> Option<&Peer> {
+        self.peers.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
+        self.peers.get_mut(&id)
+    }
+
+    /// Whether the controller may change the switch.
+    pub(super) fn may_write(&self, id: PeerId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| peer.role != Role::Slave)
+    }
+
+    /// Changes a role; at most one controller is master, others become slaves.
+    pub(super) fn set_role(&mut self, id: PeerId, request: RoleMsg) -> Result<RoleMsg, ErrorCode> {
+        if matches!(request.role, Role::Master | Role::Slave) {
+            // Serial-number order: the difference as a signed number (section 6.3.5).
+            if self
+                .generation
+                .is_some_and(|newest| request.generation_id.wrapping_sub(newest).cast_signed() < 0)
+            {
+                return Err(ErrorCode::RoleStale);
+            }
+            self.generation = Some(request.generation_id);
+        }
+        if request.role == Role::Master {
+            for peer in self.peers.values_mut().filter(|peer| peer.role == Role::Master) {
+                peer.role = Role::Slave;
+            }
+        }
+        let Some(peer) = self.peers.get_mut(&id) else { return Err(ErrorCode::RoleUnsupported) };
+        if request.role != Role::NoChange {
+            peer.role = request.role;
+        }
+        Ok(RoleMsg { role: peer.role, generation_id: self.generation.unwrap_or(u64::MAX) })
+    }
+
+    /// Whether any controller wants messages about a topic.
+    pub(super) fn any_wants(&self, topic: Topic) -> bool {
+        self.peers.values().any(|peer| peer.accepts(topic))
+    }
+
+    /// Sends an asynchronous message to all that want it.
+    pub(super) fn tell(&mut self, topic: Topic, message: &Message) {
+        if !self.any_wants(topic) {
+            return;
+        }
+        let Ok(bytes) = message.encode(0) else { return };
+        for peer in self.peers.values_mut().filter(|peer| peer.accepts(topic)) {
+            if peer.sender.try_send(bytes.clone()).is_err() {
+                peer.dropped += 1;
+            }
+        }
+    }
+}
+
+impl Peer {
+    fn accepts(&self, topic: Topic) -> bool {
+        let column = usize::from(self.role == Role::Slave);
+        let (masks, reason) = match topic {
+            Topic::PacketIn(reason) => (self.wants.packet_in, reason as u32),
+            Topic::FlowRemoved(reason) => (self.wants.flow_removed, reason as u32),
+            Topic::PortStatus(reason) => (self.wants.port_status, reason as u32),
+        };
+        masks[column] & (1 << reason) != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oko_openflow::port::PortReason;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    fn role(role: Role, generation_id: u64) -> RoleMsg {
+        RoleMsg { role, generation_id }
+    }
+
+    #[test]
+    fn a_new_master_makes_the_old_one_a_slave() {
+        let mut peers = Peers::default();
+        let (sender, _receiver) = mpsc::channel(1);
+        let (a, b) = (peers.add(sender.clone()), peers.add(sender));
+        assert!(peers.may_write(a) && peers.may_write(b));
+        peers.set_role(a, role(Role::Master, 5)).unwrap();
+        assert_eq!(peers.set_role(b, role(Role::Master, 6)).unwrap(), role(Role::Master, 6));
+        assert!(!peers.may_write(a) && peers.may_write(b));
+        assert_eq!(peers.set_role(a, role(Role::Master, 5)), Err(ErrorCode::RoleStale));
+        assert_eq!(peers.set_role(a, role(Role::NoChange, 0)).unwrap(), role(Role::Slave, 6));
+        assert_eq!(peers.set_role(a, role(Role::Equal, 0)).unwrap(), role(Role::Equal, 6));
+    }
+
+    #[test]
+    fn generation_ids_wrap_around() {
+        let mut peers = Peers::default();
+        let (sender, _receiver) = mpsc::channel(1);
+        let a = peers.add(sender);
+        peers.set_role(a, role(Role::Master, u64::MAX)).unwrap();
+        peers.set_role(a, role(Role::Master, 1)).unwrap();
+        assert_eq!(peers.set_role(a, role(Role::Slave, u64::MAX)), Err(ErrorCode::RoleStale));
+    }
+
+    #[test]
+    fn a_controller_that_does_not_read_loses_messages_and_nothing_else() {
+        let mut peers = Peers::default();
+        let (slow, _slow_receiver) = mpsc::channel(2);
+        let (quick, mut quick_receiver) = mpsc::channel(20);
+        let (slow, _quick) = (peers.add(slow), peers.add(quick));
+        for _ in 0..10 {
+            peers.tell(Topic::PortStatus(PortReason::Modify), &Message::EchoRequest(Vec::new()));
+        }
+        assert_eq!(peers.get(slow).unwrap().dropped, 8);
+        let mut received = 0;
+        while quick_receiver.try_recv().is_ok() {
+            received += 1;
+        }
+        assert_eq!(received, 10);
+    }
+
+    #[test]
+    fn a_slave_hears_of_ports_only() {
+        let mut peers = Peers::default();
+        let (sender, _receiver) = mpsc::channel(1);
+        let a = peers.add(sender);
+        assert!(peers.any_wants(Topic::PacketIn(PacketInReason::Action)));
+        assert!(!peers.any_wants(Topic::PacketIn(PacketInReason::InvalidTtl)));
+        peers.set_role(a, role(Role::Slave, 1)).unwrap();
+        assert!(!peers.any_wants(Topic::PacketIn(PacketInReason::Action)));
+        assert!(!peers.any_wants(Topic::FlowRemoved(FlowRemovedReason::Delete)));
+        assert!(peers.any_wants(Topic::PortStatus(PortReason::Modify)));
+    }
+}

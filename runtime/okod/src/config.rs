@@ -1,0 +1,355 @@
+//! The configuration file: TOML, checked as a whole before anything starts.
+//!
+//! ```toml
+//! log = "info"                    # off, error, warn, info, debug, trace
+//!
+//! [dpdk]
+//! huge_pages = false              # ordinary memory: no privileges needed
+//! memory = 256                    # MiB
+//!
+//! [worker]
+//! cpu = 1                         # the CPU the worker is bound to; left out: any
+//!
+//! [openflow]
+//! datapath_id = "00:00:00:00:00:00:00:01"
+//! socket = "/run/okod.sock"
+//! listen = "127.0.0.1:6653"       # loopback only
+//!
+//! [[port]]
+//! number = 1
+//! name = "p1"
+//! device = "net_af_packet0,iface=veth1"
+//! ```
+//!
+//! Every key has a default but those of a port. What is wrong is reported with its place in the file
+//! ([`ConfigError`]); all wrong values are reported at once, after the first wrong key or type.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use oko_dpdk::{EalConfig, Memory, PoolConfig};
+use oko_openflow::PortNo;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::config_error::{ConfigError, Finding};
+
+/// A configuration that can be started.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How much is logged.
+    pub log: LogLevel,
+    /// How DPDK starts.
+    pub eal: EalConfig,
+    /// The pool of packet buffers.
+    pub pool: PoolConfig,
+    /// The packet thread.
+    pub worker: WorkerConfig,
+    /// The control side.
+    pub openflow: OpenFlowConfig,
+    /// The ports, with distinct numbers, names and devices.
+    pub ports: Vec<PortConfig>,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// The level's name, as in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// The packet thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerConfig {
+    /// The CPU it is bound to; none: wherever the system puts it.
+    pub cpu: Option<usize>,
+    /// Whether it polls without pause, for the lowest latency at the price of a whole CPU. Otherwise it sleeps for
+    /// fractions of a millisecond while there are no packets.
+    pub busy_poll: bool,
+}
+
+/// The control side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFlowConfig {
+    /// Identifies the switch to its controllers.
+    pub datapath_id: u64,
+    /// Path of the unix socket that serves `okoctl` and `ovs-ofctl`.
+    pub socket: Option<PathBuf>,
+    /// Loopback address that serves OpenFlow over TCP.
+    pub listen: Option<SocketAddr>,
+    /// The most entries that each flow table takes.
+    pub table_capacity: usize,
+}
+
+/// A port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortConfig {
+    /// Its OpenFlow number.
+    pub number: PortNo,
+    /// Its name, 1 to 15 bytes.
+    pub name: String,
+    /// The DPDK device.
+    pub device: String,
+    /// Whether it carries packets from the start. A port that does not is brought up by a port-mod message; a capture
+    /// file as device can so be held back until flows and filters are in place.
+    pub up: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    log: LogLevel,
+    #[serde(default)]
+    dpdk: Dpdk,
+    #[serde(default)]
+    worker: WorkerConfig,
+    #[serde(default)]
+    openflow: OpenFlow,
+    #[serde(default, rename = "port")]
+    ports: Vec<Port>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Dpdk {
+    huge_pages: bool,
+    memory: Spanned<u32>,
+    packet_buffers: Spanned<u32>,
+    pci: Vec<String>,
+    telemetry: bool,
+    extra: Vec<String>,
+}
+
+impl Default for Dpdk {
+    fn default() -> Self {
+        Self {
+            huge_pages: false,
+            memory: unplaced(256),
+            packet_buffers: unplaced(16_383),
+            pci: Vec::new(),
+            telemetry: false,
+            extra: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OpenFlow {
+    datapath_id: Spanned<String>,
+    socket: Option<PathBuf>,
+    listen: Option<Spanned<String>>,
+    table_capacity: usize,
+}
+
+impl Default for OpenFlow {
+    fn default() -> Self {
+        Self {
+            datapath_id: unplaced(String::from("00:00:00:00:00:00:00:01")),
+            socket: None,
+            listen: None,
+            table_capacity: 1_000_000,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Port {
+    number: Spanned<u32>,
+    name: Spanned<String>,
+    device: Spanned<String>,
+    #[serde(default = "yes")]
+    up: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A default, which has no place in the file.
+fn unplaced<T>(value: T) -> Spanned<T> {
+    Spanned::new(0..0, value)
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] when there is no such file, else whatever is wrong in it.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Parses the text of a configuration; `name` stands for the file in messages.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`].
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(text)
+            .map_err(|error| ConfigError::invalid(name, text, vec![Finding::from_toml(text, &error)]))?;
+        let mut findings = Vec::new();
+        let config = Self {
+            log: file.log,
+            eal: eal(&file.dpdk, &mut findings),
+            pool: pool(&file.dpdk, &mut findings),
+            worker: file.worker,
+            openflow: openflow(file.openflow, &mut findings),
+            ports: ports(file.ports, &mut findings),
+        };
+        if findings.is_empty() { Ok(config) } else { Err(ConfigError::invalid(name, text, findings)) }
+    }
+}
+
+fn eal(dpdk: &Dpdk, findings: &mut Vec<Finding>) -> EalConfig {
+    let mebibytes = *dpdk.memory.get_ref();
+    if mebibytes < 64 {
+        let help = "DPDK needs at least 64; `memory` is in MiB";
+        findings.push(Finding::new(
+            dpdk.memory.span(),
+            format!("{mebibytes} MiB is too little memory"),
+            help,
+        ));
+    }
+    let memory = if dpdk.huge_pages { Memory::HugePages { mebibytes } } else { Memory::NoHuge { mebibytes } };
+    EalConfig {
+        memory,
+        pci_devices: dpdk.pci.clone(),
+        telemetry: dpdk.telemetry,
+        file_prefix: String::from("okod"),
+        extra: dpdk.extra.clone(),
+    }
+}
+
+fn pool(dpdk: &Dpdk, findings: &mut Vec<Finding>) -> PoolConfig {
+    let mbufs = *dpdk.packet_buffers.get_ref();
+    if !(1024..=8_388_607).contains(&mbufs) {
+        let help =
+            "1024 to 8388607; each takes 2.4 KiB of `memory`, one less than a power of two wastes least";
+        findings.push(Finding::new(dpdk.packet_buffers.span(), format!("{mbufs} packet buffers"), help));
+    }
+    PoolConfig { mbufs, ..PoolConfig::default() }
+}
+
+fn openflow(openflow: OpenFlow, findings: &mut Vec<Finding>) -> OpenFlowConfig {
+    let datapath_id = parse_datapath_id(openflow.datapath_id.get_ref()).unwrap_or_else(|| {
+        findings.push(Finding::new(
+            openflow.datapath_id.span(),
+            format!("\"{}\" is no datapath id", openflow.datapath_id.get_ref()),
+            "1 to 16 hexadecimal digits, with or without colons, not all 0: \"00:00:00:00:00:00:00:01\"",
+        ));
+        1
+    });
+    let listen = openflow.listen.and_then(|text| match text.get_ref().parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Some(address),
+        Ok(address) => {
+            let what = format!("{} is not a loopback address", address.ip());
+            let help = "OpenFlow is not encrypted here: listen on 127.0.0.1 or [::1]";
+            findings.push(Finding::new(text.span(), what, help));
+            None
+        }
+        Err(_) => {
+            let what = format!("\"{}\" is no address to listen on", text.get_ref());
+            findings.push(Finding::new(text.span(), what, "address and port: \"127.0.0.1:6653\""));
+            None
+        }
+    });
+    OpenFlowConfig { datapath_id, socket: openflow.socket, listen, table_capacity: openflow.table_capacity }
+}
+
+fn parse_datapath_id(text: &str) -> Option<u64> {
+    let digits: String = text.trim_start_matches("0x").chars().filter(|&c| c != ':').collect();
+    if digits.is_empty() || digits.len() > 16 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    u64::from_str_radix(&digits, 16).ok().filter(|&id| id != 0)
+}
+
+fn ports(ports: Vec<Port>, findings: &mut Vec<Finding>) -> Vec<PortConfig> {
+    for (i, port) in ports.iter().enumerate() {
+        let (number, name, device) = (&port.number, &port.name, &port.device);
+        if !PortNo(*number.get_ref()).is_physical() {
+            let help = format!("1 to {}; the numbers above are reserved by OpenFlow", PortNo::MAX.0);
+            findings.push(Finding::new(
+                number.span(),
+                format!("{} is no port number", number.get_ref()),
+                help,
+            ));
+        }
+        if !(1..=15).contains(&name.get_ref().len()) {
+            let what = format!("\"{}\" is no port name", name.get_ref());
+            findings.push(Finding::new(name.span(), what, "1 to 15 bytes: OpenFlow has no room for more"));
+        }
+        if instance(device.get_ref()).is_empty() {
+            let what = format!("\"{}\" is no device", device.get_ref());
+            let help =
+                "a DPDK driver with an instance number and its arguments: \"net_pcap0,rx_pcap=in.pcap\"";
+            findings.push(Finding::new(device.span(), what, help));
+        }
+        for earlier in &ports[..i] {
+            let mut same = |what: String, here: Range<usize>, there: Range<usize>, help: &str| {
+                findings.push(Finding::new(here, what, help).beside(there, "first used here"));
+            };
+            if earlier.number.get_ref() == number.get_ref() {
+                let what = format!("port number {} is used twice", number.get_ref());
+                same(what, number.span(), earlier.number.span(), "every port needs a number of its own");
+            }
+            if earlier.name.get_ref() == name.get_ref() {
+                let what = format!("port name \"{}\" is used twice", name.get_ref());
+                same(what, name.span(), earlier.name.span(), "every port needs a name of its own");
+            }
+            let (a, b) = (instance(earlier.device.get_ref()), instance(device.get_ref()));
+            if a == b && !a.is_empty() {
+                let what = format!("device {a} is used twice");
+                let help = "instances of a driver are told apart by the number behind its name: net_pcap0, net_pcap1";
+                same(what, device.span(), earlier.device.span(), help);
+            }
+        }
+    }
+    ports
+        .into_iter()
+        .map(|port| PortConfig {
+            number: PortNo(port.number.into_inner()),
+            name: port.name.into_inner(),
+            device: port.device.into_inner(),
+            up: port.up,
+        })
+        .collect()
+}
+
+/// The part of a device string that names the device.
+fn instance(device: &str) -> &str {
+    device.split(',').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

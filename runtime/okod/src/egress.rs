@@ -1,0 +1,123 @@
+//! The way out: packets gathered per port over a burst, and sent in bursts.
+
+use std::sync::Arc;
+
+use oko_dpdk::{BURST, Burst, Mbuf, Pool, TxQueue};
+use oko_openflow::PortNo;
+use oko_openflow::port::PortConfig as ConfigBits;
+
+use crate::ports::PortState;
+
+/// The index of a port, as the worker counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PortIndex(pub(crate) u16);
+
+/// All ports' ways out.
+pub(crate) struct Egress {
+    outlets: Vec<Outlet>,
+    /// Port number to index for small numbers, which are nearly all there are; `NO_PORT` for none.
+    small: Vec<u16>,
+    /// Where copies for a second port come from.
+    pool: Pool,
+}
+
+const NO_PORT: u16 = u16::MAX;
+const SMALL: usize = 4096;
+
+struct Outlet {
+    number: PortNo,
+    /// None if the device does not run.
+    queue: Option<TxQueue>,
+    state: Arc<PortState>,
+    waiting: Burst,
+}
+
+impl Egress {
+    pub(crate) fn new(pool: Pool, ports: Vec<(PortNo, Option<TxQueue>, Arc<PortState>)>) -> Self {
+        let mut small = Vec::new();
+        for (i, (number, ..)) in ports.iter().enumerate() {
+            let number = number.0 as usize;
+            if number < SMALL {
+                if small.len() <= number {
+                    small.resize(number + 1, NO_PORT);
+                }
+                small[number] = i as u16;
+            }
+        }
+        let outlets = ports
+            .into_iter()
+            .map(|(number, queue, state)| Outlet { number, queue, state, waiting: Burst::new() })
+            .collect();
+        Self { outlets, small, pool }
+    }
+
+    /// The port with an OpenFlow number.
+    #[inline]
+    pub(crate) fn index(&self, number: PortNo) -> Option<PortIndex> {
+        let i = match self.small.get(number.0 as usize) {
+            Some(&i) if i != NO_PORT => usize::from(i),
+            Some(_) => return None,
+            None => self.outlets.iter().position(|outlet| outlet.number == number)?,
+        };
+        Some(PortIndex(i as u16))
+    }
+
+    pub(crate) fn len(&self) -> u16 {
+        self.outlets.len() as u16
+    }
+
+    /// Puts a packet in the port's queue; sent with the next flush or when a burst is full.
+    #[inline]
+    pub(crate) fn push(&mut self, port: PortIndex, mbuf: Mbuf) {
+        let outlet = &mut self.outlets[usize::from(port.0)];
+        if outlet.waiting.is_full() {
+            outlet.flush();
+        }
+        if outlet.waiting.push(mbuf).is_err() {
+            unreachable!("a flushed burst has room");
+        }
+    }
+
+    /// Puts a copy of a packet in the port's queue. Without memory for a copy it is a drop of that port.
+    pub(crate) fn push_copy(&mut self, port: PortIndex, mbuf: &Mbuf) {
+        match mbuf.duplicate(&self.pool) {
+            Ok(copy) => self.push(port, copy),
+            Err(_) => self.outlets[usize::from(port.0)].state.count_tx_dropped(1),
+        }
+    }
+
+    /// Sends everything that waits.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        for outlet in &mut self.outlets {
+            if !outlet.waiting.is_empty() {
+                outlet.flush();
+            }
+        }
+    }
+
+    /// Gives the queues back, by index.
+    pub(crate) fn into_queues(mut self) -> Vec<Option<TxQueue>> {
+        self.flush();
+        self.outlets.into_iter().map(|outlet| outlet.queue).collect()
+    }
+}
+
+impl Outlet {
+    /// Empties `waiting`: what the device has no room for is dropped and counted.
+    fn flush(&mut self) {
+        let closed = self.state.config().intersects(ConfigBits::PORT_DOWN | ConfigBits::NO_FWD);
+        if let (Some(queue), false) = (&mut self.queue, closed) {
+            // A device may take part of a burst only because its ring wraps around there: asked once more.
+            if queue.send(&mut self.waiting) > 0 && !self.waiting.is_empty() {
+                queue.send(&mut self.waiting);
+            }
+        }
+        let lost = self.waiting.len();
+        debug_assert!(lost <= BURST);
+        if lost > 0 {
+            self.state.count_tx_dropped(lost as u64);
+            self.waiting.clear();
+        }
+    }
+}

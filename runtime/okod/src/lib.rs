@@ -1,0 +1,31 @@
+//! The Oko switch.
+//!
+//! ```text
+//!              control thread                          worker thread
+//!   sockets ─▶ agent ─▶ tables, filters ── snapshot ─▶ rx ─▶ pipeline ─▶ tx
+//!                 ◀──────── packet-in ─────────────────┘ ◀── packet-out
+//! ```
+//!
+//! [`Switch`] starts ports, worker and agent and stops them in order. The control thread (`agent`) serves OpenFlow and filter
+//! operations and owns the tables; the worker takes packets through an immutable snapshot of them. Neither waits for
+//! the other. [`Config`] is what the file says, checked.
+
+mod agent;
+mod clock;
+mod config;
+mod config_error;
+mod egress;
+mod filters;
+mod memo;
+mod pipeline;
+mod ports;
+mod shared;
+mod snapshot;
+mod switch;
+mod worker;
+
+pub use agent::ListenError;
+pub use clock::{Clock, Nanos};
+pub use config::{Config, LogLevel, OpenFlowConfig, PortConfig, WorkerConfig};
+pub use config_error::{ConfigError, Finding};
+pub use switch::{Switch, SwitchError};
