@@ -37,7 +37,7 @@ impl Client {
     /// Connects and agrees on OpenFlow 1.3.
     pub fn connect(address: &Address) -> Result<Client, ClientError> {
         let stream =
-            open(address).map_err(|source| ClientError::Connect { address: address.clone(), source })?;
+            open(address).map_err(|reason| ClientError::Connect { address: address.clone(), reason })?;
         let mut client = Client { stream, received: Vec::new(), xid: 0 };
         client.send(&Message::Hello(Hello::of(&VERSIONS)), 0)?;
         match client.receive()? {

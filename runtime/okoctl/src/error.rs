@@ -11,24 +11,22 @@ use oko_openflow::{DecodeError, ErrorCode, ErrorMsg, TooLong, Version};
 use crate::address::Address;
 use crate::explain::explain;
 
+// The causes are part of the messages, not sources of their own: a report would say them twice.
+
 /// Why the switch did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers at the address.
-    #[error("cannot connect to the switch at {address}: {source}")]
+    #[error("cannot connect to the switch at {address}: {reason}")]
     Connect {
         /// Where it was looked for.
         address: Address,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The connection broke.
-    #[error("the connection to the switch broke: {source}")]
-    Io {
-        /// The system's reason.
-        #[from]
-        source: io::Error,
-    },
+    #[error("the connection to the switch broke: {0}")]
+    Io(io::Error),
     /// The switch closed the connection.
     #[error("the switch closed the connection")]
     Closed,
@@ -43,7 +41,7 @@ pub enum ClientError {
     },
     /// What the switch sent makes no sense.
     #[error("the switch sent a malformed message: {0}")]
-    Malformed(#[from] DecodeError),
+    Malformed(DecodeError),
     /// The switch sent something else than an answer.
     #[error("the switch answered {request} with {found}")]
     Unexpected {
@@ -54,7 +52,7 @@ pub enum ClientError {
     },
     /// The request does not fit into a message.
     #[error("{0}")]
-    TooLong(#[from] TooLong),
+    TooLong(TooLong),
     /// The switch refused a filter operation, and says why.
     #[error("{0}")]
     Refused(OkoError),
@@ -80,7 +78,7 @@ impl ClientError {
     pub fn kind(&self) -> String {
         match self {
             ClientError::Connect { .. } => "cannot_connect".to_owned(),
-            ClientError::Io { .. } | ClientError::Closed => "connection_broken".to_owned(),
+            ClientError::Io(_) | ClientError::Closed => "connection_broken".to_owned(),
             ClientError::NoAnswer(_) => "no_answer".to_owned(),
             ClientError::Version { .. } => "version".to_owned(),
             ClientError::Malformed(_) | ClientError::Unexpected { .. } => "bad_answer".to_owned(),
@@ -92,7 +90,7 @@ impl ClientError {
 
     fn advice(&self) -> Option<String> {
         match self {
-            ClientError::Connect { address, source } => Some(match (source.kind(), address) {
+            ClientError::Connect { address, reason } => Some(match (reason.kind(), address) {
                 (io::ErrorKind::PermissionDenied, _) => {
                     "the switch's socket belongs to another user; run okoctl as that user".to_owned()
                 }
@@ -113,7 +111,6 @@ impl ClientError {
                 OkoErrorCode::NameInUse => {
                     Some("unload the other one first, or load this one with --name".to_owned())
                 }
-                OkoErrorCode::BadArtifact => Some("artifacts are made by `okoc build`".to_owned()),
                 _ => None,
             },
             ClientError::OpenFlow { error: ErrorMsg::Standard { ty, code, .. }, .. } => {
@@ -132,5 +129,23 @@ impl ClientError {
 impl Diagnostic for ClientError {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.advice().map(|advice| Box::new(advice) as Box<dyn fmt::Display>)
+    }
+}
+
+impl From<io::Error> for ClientError {
+    fn from(reason: io::Error) -> Self {
+        ClientError::Io(reason)
+    }
+}
+
+impl From<DecodeError> for ClientError {
+    fn from(reason: DecodeError) -> Self {
+        ClientError::Malformed(reason)
+    }
+}
+
+impl From<TooLong> for ClientError {
+    fn from(reason: TooLong) -> Self {
+        ClientError::TooLong(reason)
     }
 }

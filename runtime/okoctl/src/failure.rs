@@ -19,30 +19,30 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Flow(#[from] FlowError),
     /// The switch refused one of several flows.
-    #[error("{source}\n  in: {flow}")]
+    #[error("{reason}\n  in: {flow}")]
     FlowRefused {
         /// The flow's text.
         flow: String,
         /// How many flows were in effect before it.
         done: usize,
         /// The switch's reason.
-        source: Box<ClientError>,
+        reason: Box<ClientError>,
     },
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", .path.display())]
+    #[error("cannot read {}: {reason}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The schema that the switch sent cannot be read.
-    #[error("the schema of filter {filter} cannot be read: {source}")]
+    #[error("the schema of filter {filter} cannot be read: {reason}")]
     Schema {
         /// The filter.
         filter: String,
         /// The reason.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// The filter has no such state.
     #[error("filter {filter} has no state `{state}`")]
@@ -98,7 +98,7 @@ impl Failure {
     pub(crate) fn kind(&self) -> String {
         match self {
             Failure::Client(e) => e.kind(),
-            Failure::FlowRefused { source, .. } => source.kind(),
+            Failure::FlowRefused { reason, .. } => reason.kind(),
             Failure::Flow(_) => "bad_flow".to_owned(),
             Failure::Read { .. } => "cannot_read".to_owned(),
             Failure::Schema { .. } => "bad_answer".to_owned(),
@@ -110,10 +110,12 @@ impl Failure {
         }
     }
 
-    /// The verifier's report if that is what refused a filter. It is laid out already.
-    pub(crate) fn verifier_report(&self) -> Option<&str> {
+    /// The switch's report on a filter that it refused. It is laid out already.
+    pub(crate) fn report_on_filter(&self) -> Option<&str> {
         match self {
-            Failure::Client(ClientError::Refused(e)) if e.code == OkoErrorCode::VerifierRefused => {
+            Failure::Client(ClientError::Refused(e))
+                if matches!(e.code, OkoErrorCode::VerifierRefused | OkoErrorCode::BadArtifact) =>
+            {
                 Some(&e.text)
             }
             _ => None,
@@ -123,7 +125,7 @@ impl Failure {
     fn diagnostic(&self) -> Option<&dyn Diagnostic> {
         match self {
             Failure::Client(e) => Some(e),
-            Failure::FlowRefused { source, .. } => Some(source.as_ref()),
+            Failure::FlowRefused { reason, .. } => Some(reason.as_ref()),
             Failure::Flow(e) => Some(e),
             _ => None,
         }

@@ -38,8 +38,8 @@ pub(crate) fn print_failure(failure: Failure, as_json: bool) {
             error["help"] = Value::String(help.to_string());
         }
         eprintln!("{:#}", json!({ "error": error }));
-    } else if let Some(report) = failure.verifier_report() {
-        eprintln!("the switch's verifier refused the filter:\n{report}");
+    } else if let Some(report) = failure.report_on_filter() {
+        eprintln!("the switch refused the filter:\n{report}");
     } else {
         // Lines are broken where they were meant to be; a terminal wraps the rest, and a pipe needs no wrapping.
         let handler = |_: &_| -> Box<dyn ReportHandler> {

@@ -35,7 +35,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command, address: &Address) -> Result<Output, Failure> {
     match command {
         Command::Load { file, name } => {
-            let artifact = fs::read(&file).map_err(|source| Failure::Read { path: file, source })?;
+            let artifact = fs::read(&file).map_err(|reason| Failure::Read { path: file, reason })?;
             let filters = Client::connect(address)?.load_filter(&name.unwrap_or_default(), artifact)?;
             let lines = filters.iter().map(|filter| {
                 format!("loaded {} (id {}, {} of state)", filter.name, filter.id, bytes(filter.state_bytes))

@@ -87,10 +87,10 @@ fn change(
     let names = names(&mut client)?;
     let flows =
         texts.iter().map(|text| parse_flow_mod(text, command, &names)).collect::<Result<Vec<_>, _>>()?;
-    client.change_flows(&flows).map_err(|(index, source)| Failure::FlowRefused {
+    client.change_flows(&flows).map_err(|(index, reason)| Failure::FlowRefused {
         flow: texts.get(index).cloned().unwrap_or_default(),
         done: index,
-        source: Box::new(source),
+        reason: Box::new(reason),
     })?;
     // How many flows a change or deletion reached, OpenFlow does not say.
     let (text, json) = match command {

@@ -73,7 +73,7 @@ fn names(client: &mut Client) -> Result<Names, Failure> {
 /// The schema of a filter.
 fn schema(client: &mut Client, filter: &str) -> Result<Schema, Failure> {
     let json = client.schema(filter)?;
-    serde_json::from_slice(&json).map_err(|source| Failure::Schema { filter: filter.to_owned(), source })
+    serde_json::from_slice(&json).map_err(|reason| Failure::Schema { filter: filter.to_owned(), reason })
 }
 
 /// `1 flow`, `2 flows`.
