@@ -112,10 +112,9 @@ pub fn verify_within(program: Program, limits: &Limits) -> Result<Verified, Box<
                     .collect();
                 return Ok(Verified { program, notes, functions, max_stack, effort });
             }
-            // A limit that is reached only when more states are kept apart says less than the fault before.
-            Err(Failure { reason: Reason::StepBudget { .. } | Reason::MemoryBudget { .. }, .. })
-                if failure.is_some() =>
-            {
+            // With more states kept apart it would only be reached sooner; and it says less than a fault found before.
+            Err(found @ Failure { reason: Reason::StepBudget { .. } | Reason::MemoryBudget { .. }, .. }) => {
+                failure.get_or_insert(found);
                 break;
             }
             Err(found) => failure = Some(found),

@@ -14,8 +14,8 @@ use env::TestMaps;
 use oko_bpf::{
     asm,
     interp::{Interpreter, Options, PacketMeta},
-    program::{DataSection, MapDef, MapKind, Program},
-    verifier::verify,
+    program::{DataSection, LineInfo, MapDef, MapKind, Program},
+    verifier::{Limits, verify, verify_within},
 };
 
 struct Case {
@@ -233,4 +233,48 @@ fn effort_that_explodes_ends_in_the_budget() {
     text.push_str("f7: mov %r0, 0\nexit\n");
     let error = verify(Program { insns: asm::assemble(&text).unwrap(), ..Program::default() }).unwrap_err();
     assert!(error.to_string().contains("steps, its limit"), "{error}");
+}
+
+/// The whole text of an error: what, where in the source, how it came to it, what to change.
+#[test]
+fn an_error_tells_reason_place_path_and_fix() {
+    let text = "
+        ldxw %r2, [%r1+0]
+        ldxw %r3, [%r1+4]
+        mov %r6, 7
+        mov %r4, %r2
+        add %r4, 14
+        jgt %r4, %r3, out
+        ldxb %r5, [%r2+14]
+    out: mov %r0, 0
+        exit";
+    let line =
+        |slot, line, text: &str| LineInfo { slot, file: "f.c".to_owned(), line, text: text.to_owned() };
+    let lines = vec![
+        line(0, 3, "void *data = ctx->data;"),
+        line(3, 5, "if (data + 14 > end)"),
+        line(6, 7, "proto = data[14];"),
+        line(7, 9, "return 0;"),
+    ];
+    let insns = asm::assemble(text).unwrap();
+    let error = verify(Program { name: "f".to_owned(), insns, lines, maps: Vec::new() }).unwrap_err();
+    let expected = "\
+program `f`, instruction 6 (`ldxb %r5, [%r2+14]`): 1 bytes at packet offset 14 are accessed, but only 0 bytes there are known to exist
+  source: f.c:7: proto = data[14];
+  steps that led here:
+      0: ldxw %r2, [%r1]  ; f.c:3
+      1: ldxw %r3, [%r1+4]  ; f.c:3
+      3: mov %r4, %r2  ; f.c:5
+      4: add %r4, 14  ; f.c:5
+      5: jgt %r4, %r3, +1  (not taken)  ; f.c:5
+  help: compare this very pointer, plus the bytes that are accessed, with data_end before";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_memory_limit_is_kept() {
+    let insns = asm::assemble(&diamonds(64)).unwrap();
+    let limits = Limits { bytes: 2000, ..Limits::default() };
+    let error = verify_within(Program { insns, ..Program::default() }, &limits).unwrap_err();
+    assert!(error.to_string().contains("verification needs more than 2000 bytes, its limit"), "{error}");
 }
