@@ -105,9 +105,6 @@ impl ClientError {
                 ),
             }),
             ClientError::Refused(error) => match error.code {
-                OkoErrorCode::NoSuchFilter => {
-                    Some("`okoctl filter list` shows the loaded filters".to_owned())
-                }
                 OkoErrorCode::NameInUse => {
                     Some("unload the other one first, or load this one with --name".to_owned())
                 }

@@ -115,7 +115,10 @@ fn usual(xid: u32, message: &Message) -> Vec<Vec<u8>> {
             }
             Operation::FilterUnload => oko(Reply::Done { operation: part.operation }),
             Operation::FilterSchema => oko(Reply::Schema(SCHEMA.into())),
-            Operation::StateRead => oko(state()),
+            Operation::StateRead => match Request::decode(part.operation, &part.body) {
+                Ok(Request::StateRead { state, .. }) if state == "servers" => oko(servers()),
+                _ => oko(pairs()),
+            },
             Operation::ParamGet | Operation::ParamSet => oko(Reply::Params {
                 operation: part.operation,
                 params: vec![
@@ -140,6 +143,10 @@ const SCHEMA: &str = r#"{
         "name": "servers", "capacity": 65536, "when_full": "evict_oldest", "expire": 60000000000, "bytes": 4194304,
         "key": [{"name": "", "type": "ip4"}],
         "value": [{"name": "opened", "type": "counter"}, {"name": "busy", "type": "bool"}]
+    }, {
+        "name": "pairs", "capacity": 4, "when_full": "refuse", "bytes": 1024,
+        "key": [{"name": "0", "type": "ip4"}, {"name": "1", "type": "uint"}],
+        "value": [{"name": "", "type": {"enum": [["New", 0], ["Open", 1]]}}]
     }]
 }"#;
 
@@ -159,7 +166,13 @@ fn filter() -> FilterInfo {
     }
 }
 
-fn state() -> Reply {
+fn pairs() -> Reply {
+    let entry =
+        StateEntry { age: 0, expires_in: Some(1_000_000), key: vec![0x0a00_0001, 80], value: vec![1] };
+    Reply::State { now: 500_000_000_000, entries: vec![entry] }
+}
+
+fn servers() -> Reply {
     let entry = |address, opened, age, expires_in| StateEntry {
         age,
         expires_in,
@@ -423,20 +436,27 @@ fn state_is_printed_by_its_types_newest_first() {
             vec!["KEY", "OPENED", "BUSY", "AGE", "EXPIRES", "IN"],
             vec!["10.0.0.1", "70000", "true", "500ms", "59.5s"],
             vec!["192.0.2.7", "5", "true", "2s", "never"],
+            vec![],
+            vec!["pairs:", "1", "entry", "of", "at", "most", "4"],
+            vec!["KEY.0", "KEY.1", "VALUE", "AGE", "EXPIRES", "IN"],
+            vec!["10.0.0.1", "80", "Open", "0ns", "1ms"],
         ]
     );
     let json = switch.run(&["--json", "state", "dump", "syn_flood", "servers"]).json();
     assert_eq!(
         json["servers"][1],
         serde_json::json!({
-            "key": { "key": "192.0.2.7" },
+            "key": "192.0.2.7",
             "value": { "opened": 5, "busy": true },
             "age_ns": 2_000_000_000_u64,
             "expires_in_ns": null,
         })
     );
+    let json = switch.run(&["--json", "state", "dump", "syn_flood", "pairs"]).json();
+    assert_eq!(json["pairs"][0]["key"], serde_json::json!({ "0": "10.0.0.1", "1": 80 }));
+    assert_eq!(json["pairs"][0]["value"], "Open");
     let err = switch.run(&["state", "dump", "syn_flood", "clients"]).failed();
-    assert_has(&err, &["filter syn_flood has no state `clients`", "it has servers"]);
+    assert_has(&err, &["filter syn_flood has no state `clients`", "it has servers, pairs"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `okoctl state`.
 
 use clap::Subcommand;
-use oko_artifact::StateSchema;
+use oko_artifact::{NamedType, StateSchema};
 use oko_openflow::oko::StateEntry;
 use okoctl::{Address, Client};
 use serde_json::{Map, Value, json};
@@ -71,20 +71,32 @@ fn text(state: &StateSchema, entries: &[StateEntry], now: u64) -> String {
     format!("{title}\n{}", table(&header, &right, &rows))
 }
 
-/// The parts of the key, then those of the value.
+/// The parts of the key, then those of the value. Parts of a tuple, which have only numbers, are `key.0` and so on.
 fn shown(state: &StateSchema, entry: &StateEntry, now: u64) -> Vec<(String, Shown)> {
-    let mut out = show_parts(&state.key, "key", &entry.key, now);
-    out.extend(show_parts(&state.value, "value", &entry.value, now));
+    let named = |alone: &str, parts: Vec<(String, Shown)>| -> Vec<(String, Shown)> {
+        let name = |name: String| {
+            if name.starts_with(|c: char| c.is_ascii_digit()) { format!("{alone}.{name}") } else { name }
+        };
+        parts.into_iter().map(|(part, value)| (name(part), value)).collect()
+    };
+    let mut out = named("key", show_parts(&state.key, "key", &entry.key, now));
+    out.extend(named("value", show_parts(&state.value, "value", &entry.value, now)));
     out
 }
 
+/// A key or value: an object by the names of its parts, or the value itself where there is one part without a name.
+fn parts_json(types: &[NamedType], scalars: &[u64], now: u64) -> Value {
+    let mut parts = show_parts(types, "value", scalars, now);
+    match (types, parts.len()) {
+        ([only], 1) if only.name.is_empty() => parts.remove(0).1.json,
+        _ => Value::Object(parts.into_iter().map(|(name, value)| (name, value.json)).collect()),
+    }
+}
+
 fn entry_json(state: &StateSchema, entry: &StateEntry, now: u64) -> Value {
-    let object = |parts: Vec<(String, Shown)>| -> Value {
-        Value::Object(parts.into_iter().map(|(name, value)| (name, value.json)).collect())
-    };
     json!({
-        "key": object(show_parts(&state.key, "key", &entry.key, now)),
-        "value": object(show_parts(&state.value, "value", &entry.value, now)),
+        "key": parts_json(&state.key, &entry.key, now),
+        "value": parts_json(&state.value, &entry.value, now),
         "age_ns": entry.age,
         "expires_in_ns": entry.expires_in,
     })
