@@ -23,19 +23,19 @@ mod update;
 
 pub(crate) use update::WINDOW_COUNT_MAX;
 
-use oko_diagnostics::Sink;
 use oko_diagnostics::codes::packets;
-use oko_diagnostics::{Diagnostic, Span};
+use oko_diagnostics::{Diagnostic, Sink, SourceMap, Span};
 
 use crate::hir::{Expr, FnId, HeaderId, Program};
 use crate::resolve::{Declarations, Unit, resolve};
 
 /// Checks a program: the root file first, then the modules it uses.
-pub(crate) fn check(units: &[Unit<'_>], sink: &mut Sink) -> Program {
-    let decls = resolve(units, sink);
+pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) -> Program {
+    let decls = resolve(units, sources, sink);
     let consts = decls.consts.iter().map(|_| Constant::Unseen).collect();
     let mut checker = Checker {
         decls,
+        sources,
         sink,
         program: Program::default(),
         consts,
@@ -81,6 +81,7 @@ enum Progress {
 /// The state of checking that all bodies share.
 struct Checker<'a, 's> {
     decls: Declarations<'a>,
+    sources: &'s SourceMap,
     sink: &'s mut Sink,
     program: Program,
     consts: Vec<Constant>,

@@ -62,7 +62,7 @@ pub struct Analysis {
 /// callers look at the parser's errors first.
 pub fn analyze(units: &[Unit<'_>], sources: &SourceMap) -> Analysis {
     let mut sink = Sink::new();
-    let program = check::check(units, &mut sink);
+    let program = check::check(units, sources, &mut sink);
     if sink.has_errors() {
         return Analysis { output: None, diagnostics: sink.finish() };
     }

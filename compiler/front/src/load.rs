@@ -10,7 +10,8 @@ use crate::resolve::{Unit, use_parts};
 /// The parsed files of a program, the root file first.
 #[derive(Debug)]
 pub struct Files {
-    files: Vec<(String, ast::File)>,
+    /// The path of each, its tree, and whether it could be read without errors.
+    files: Vec<(String, ast::File, bool)>,
     /// What the parser had to say, file by file.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -18,12 +19,12 @@ pub struct Files {
 impl Files {
     /// The files as [`analyze`](crate::analyze) takes them.
     pub fn units(&self) -> Vec<Unit<'_>> {
-        self.files.iter().map(|(path, file)| Unit { path, file }).collect()
+        self.files.iter().map(|(path, file, whole)| Unit { path, file, whole: *whole }).collect()
     }
 
     /// The tree of the root file.
     pub fn root(&self) -> Option<&ast::File> {
-        self.files.first().map(|(_, file)| file)
+        self.files.first().map(|(_, file, _)| file)
     }
 }
 
@@ -42,6 +43,7 @@ pub fn load(
     while let Some((path, id)) = waiting.pop() {
         let Some(source) = sources.get(id) else { continue };
         let (file, diagnostics) = oko_grammar::parse(id, source.text());
+        let whole = !diagnostics.iter().any(Diagnostic::is_error);
         loaded.diagnostics.extend(diagnostics);
         for item in &file.items {
             let ast::ItemKind::Use(import) = &item.kind else { continue };
@@ -55,7 +57,7 @@ pub fn load(
                 waiting.push((module, id));
             }
         }
-        loaded.files.push((path, file));
+        loaded.files.push((path, file, whole));
     }
     loaded
 }

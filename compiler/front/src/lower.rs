@@ -14,9 +14,9 @@ mod state;
 
 use std::collections::BTreeSet;
 
-use oko_diagnostics::codes::results;
+use oko_diagnostics::codes::{self, results};
 use oko_diagnostics::{Diagnostic, Sink, SourceMap};
-use oko_ir::{Loc, Module};
+use oko_ir::{Filter, FilterResult, Loc, Module, limits};
 
 use crate::hir::Program;
 
@@ -29,20 +29,26 @@ pub(crate) struct Lowered {
 /// Lowers a program that was checked without errors. Reports filters that are too large.
 pub(crate) fn lower(program: &Program, sources: &SourceMap, sink: &mut Sink) -> Lowered {
     let mut module = Module {
-        files: sources.files().map(|(_, file)| file.name().to_owned()).collect(),
+        files: sources.files().map(|(_, file)| plain_name(file.name())).collect(),
         params: program.params.iter().map(layout::param).collect(),
         states: program.states.iter().map(|state| layout::state(state, program)).collect(),
         filters: Vec::new(),
     };
+    if !fits_memory(program, &module, sink) {
+        return Lowered { module, fields_read: Vec::new() };
+    }
     let mut fields_read = Vec::new();
     for def in &program.filters {
         let place = |span: oko_diagnostics::Span| {
             let location = sources.get(span.file)?.location(span.start);
             Some(Loc { file: span.file.0, line: location.line })
         };
-        match body::filter(program, def, &place) {
-            Some((mut filter, fields)) => {
-                oko_ir::passes::renumber(&module, &mut filter);
+        let lowered = body::filter(program, def, &place).map(|(mut filter, fields)| {
+            oko_ir::passes::renumber(&module, &mut filter);
+            (filter, fields)
+        });
+        match lowered.filter(|(filter, _)| is_small(filter)) {
+            Some((filter, fields)) => {
                 module.filters.push(filter);
                 fields_read.push(fields);
             }
@@ -54,4 +60,59 @@ pub(crate) fn lower(program: &Program, sources: &SourceMap, sink: &mut Sink) -> 
         }
     }
     Lowered { module, fields_read }
+}
+
+/// The name of a file as a module may carry it.
+fn plain_name(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(limits::MAX_FILE_NAME / 4).collect()
+}
+
+/// Whether the declarations are not more than an artifact may have.
+fn fits_memory(program: &Program, module: &Module, sink: &mut Sink) -> bool {
+    let mut fits = true;
+    let mut bytes = 0u64;
+    for (decl, def) in module.states.iter().zip(&program.states) {
+        let own = decl.bytes();
+        bytes = bytes.saturating_add(own);
+        if bytes > limits::MAX_STATE_BYTES && fits {
+            fits = false;
+            sink.push(
+                Diagnostic::error(codes::state::TOO_LARGE, "the states take too much memory")
+                    .label(
+                        def.span,
+                        format!("takes {own} bytes when full, and all states up to here {bytes}"),
+                    )
+                    .note(format!("at most {} bytes (1 GiB) are allowed", limits::MAX_STATE_BYTES))
+                    .help("lower the `capacity`"),
+            );
+        }
+    }
+    let counts = [
+        ("params", module.params.len(), limits::MAX_PARAMS, program.params.last().map(|def| def.span)),
+        ("states", module.states.len(), limits::MAX_STATES, program.states.last().map(|def| def.span)),
+        ("filters", program.filters.len(), limits::MAX_FILTERS, program.filters.last().map(|def| def.span)),
+    ];
+    for (what, found, limit, span) in counts {
+        if let (true, Some(span)) = (found > limit, span) {
+            fits = false;
+            sink.push(
+                Diagnostic::error(results::TOO_MANY, format!("a program has at most {limit} {what}"))
+                    .label(span, format!("there are {found}")),
+            );
+        }
+    }
+    fits
+}
+
+/// Whether a filter is not larger than an artifact may have.
+fn is_small(filter: &Filter) -> bool {
+    let classes = match filter.result {
+        FilterResult::Bool => 2,
+        FilterResult::Classes(count) => count,
+    };
+    classes <= limits::MAX_CLASSES
+        && filter.blocks.len() <= limits::MAX_BLOCKS
+        && filter.values.len() <= limits::MAX_VALUES
+        && filter.blocks.iter().map(|block| block.insts.len()).sum::<usize>() <= limits::MAX_INSTS
+        && filter.blocks.iter().all(|block| block.params.len() <= limits::MAX_BLOCK_PARAMS)
 }

@@ -6,11 +6,14 @@
 use std::collections::HashMap;
 
 use oko_diagnostics::codes::{names, unsupported};
-use oko_diagnostics::{Code, Diagnostic, Sink, Span};
+use oko_diagnostics::{Code, Diagnostic, Sink, SourceMap, Span};
 use oko_grammar::ast;
 
 use crate::hir::{BitsId, EnumId, FnId, HeaderId, ParamId, StateId, StructId};
 use crate::suggest::nearest;
+
+/// The longest name of a declaration.
+const MAX_NAME: usize = 64;
 
 /// A parsed file and the path by which others `use` it. The root file's path is empty.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +22,9 @@ pub struct Unit<'a> {
     pub path: &'a str,
     /// What it declares.
     pub file: &'a ast::File,
+    /// Whether all of it could be read. In a file with syntax errors, names that only unreadable declarations can have given are
+    /// not reported.
+    pub whole: bool,
 }
 
 /// What a name of a module stands for.
@@ -85,6 +91,8 @@ impl Scope {
 pub(crate) struct Declarations<'a> {
     /// One for each module.
     pub(crate) scopes: Vec<Scope>,
+    /// The path of each module; empty for the root file.
+    pub(crate) paths: Vec<String>,
     pub(crate) consts: Vec<Source<'a, ast::Const>>,
     pub(crate) params: Vec<Source<'a, ast::Param>>,
     pub(crate) enums: Vec<Source<'a, ast::Enum>>,
@@ -97,13 +105,23 @@ pub(crate) struct Declarations<'a> {
 }
 
 /// Finds all declarations and gives every module its names.
-pub(crate) fn resolve<'a>(units: &[Unit<'a>], sink: &mut Sink) -> Declarations<'a> {
+pub(crate) fn resolve<'a>(units: &[Unit<'a>], sources: &SourceMap, sink: &mut Sink) -> Declarations<'a> {
     let mut found = Declarations::default();
+    found.paths = units.iter().map(|unit| unit.path.to_owned()).collect();
     for (module, unit) in units.iter().enumerate() {
         let mut scope = Scope::default();
         for item in &unit.file.items {
             if let Some((name, def)) = found.declare(module, item, sink) {
                 declare_name(&mut scope, name, def, sink);
+            }
+        }
+        if !unit.whole {
+            let text = sources.snippet(unit.file.span).unwrap_or_default();
+            for name in names_behind(text, DECLARING) {
+                if !scope.names.contains_key(name) {
+                    scope.names.insert(name.to_owned(), (Def::Error, unit.file.span.at_start()));
+                    scope.own.push(name.to_owned());
+                }
             }
         }
         found.scopes.push(scope);
@@ -114,6 +132,26 @@ pub(crate) fn resolve<'a>(units: &[Unit<'a>], sink: &mut Sink) -> Declarations<'
                 found.import(module, import, units, sink);
             }
         }
+    }
+    found
+}
+
+/// The words that a declaration begins with.
+const DECLARING: &[&str] = &[
+    "const", "param", "type", "enum", "bits", "struct", "header", "union", "state", "table", "event", "fn",
+    "filter",
+];
+
+/// The words of a text that stand behind one of these words: what a text that could not be read probably declares.
+pub(crate) fn names_behind<'t>(text: &'t str, words: &[&str]) -> Vec<&'t str> {
+    let mut found = Vec::new();
+    let mut declares = false;
+    for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
+    {
+        if declares {
+            found.push(word);
+        }
+        declares = words.contains(&word);
     }
     found
 }
@@ -129,6 +167,12 @@ pub(crate) fn use_parts(import: &ast::Use) -> (String, Vec<&ast::Ident>) {
 }
 
 fn declare_name(scope: &mut Scope, name: &ast::Ident, def: Def, sink: &mut Sink) {
+    if name.name.len() > MAX_NAME {
+        sink.push(
+            Diagnostic::error(names::TOO_LONG, "this name is too long")
+                .label(name.span, format!("{} letters, and at most {MAX_NAME} are allowed", name.name.len())),
+        );
+    }
     if let Some((_, first)) = scope.names.get(&name.name) {
         sink.push(
             Diagnostic::error(names::DUPLICATE, format!("the name `{}` is declared twice", name.name))
@@ -143,6 +187,14 @@ fn declare_name(scope: &mut Scope, name: &ast::Ident, def: Def, sink: &mut Sink)
 }
 
 impl<'a> Declarations<'a> {
+    /// The name by which the control plane knows a declaration.
+    pub(crate) fn public_name(&self, module: usize, name: &str) -> String {
+        match self.paths.get(module).map_or("", String::as_str) {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        }
+    }
+
     /// Enters an item into the table of its kind; what it is called and stands for.
     fn declare(
         &mut self,

@@ -35,10 +35,7 @@ pub(crate) fn schema(program: &Program, module: &Module) -> Schema {
             })
             .collect(),
         states: (program.states.iter().zip(&module.states))
-            .map(|(def, decl)| {
-                let entry = u64::from(decl.key_layout().size) + u64::from(decl.entry_layout().size);
-                state(def, program, entry * u64::from(decl.capacity))
-            })
+            .map(|(def, decl)| state(def, program, decl.bytes()))
             .collect(),
     }
 }

@@ -106,7 +106,7 @@ What stands before the dot has no operation of this name. A `counter` and a `win
 have `.take(n)`, a set has `.insert(key)`, `.remove(key)` and `.contains(key)`.
 
 ```oko
-state seen: counter;
+state seen: counter {};
 
 filter f -> bool {
     seen.increment(1) > 10
@@ -119,7 +119,7 @@ Write `seen.add(1)`.
 A state has the settings `capacity`, `when_full` and `expire`, with windows also `window`, with tokens also `init`.
 
 ```oko
-state seen: set[ip4] { size: 10, when_full: refuse, expire: 1s };
+state seen: set[ip4] { capcity: 10, when_full: refuse, expire: 1s };
 ```
 
 Write `capacity: 10`.
@@ -130,6 +130,13 @@ An attribute in front of a declaration that has no such attribute. `#[root]` mar
 ```oko
 #[inline]
 const size: u32 = 10;
+```
+";
+    TOO_LONG = 213, "a name that is too long", "\
+The names of declarations have at most 64 letters.
+
+```oko
+const this_name_goes_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on: u32 = 1;
 ```
 ";
 }

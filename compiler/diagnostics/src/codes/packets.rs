@@ -133,9 +133,11 @@ Add `_ => false`.
 The fields of a header have at most 1,024 bytes.
 
 ```oko
-struct none_of_this { a: u8 }
-
-header long { data: [u64; 200] }
+header long {
+    first: u64,
+    second: u64,
+    // … and 198 more
+}
 ```
 
 Bytes that are only skipped are a region: `rest: [u8 in 1600]`.

@@ -67,4 +67,15 @@ filter f -> bool {
 }
 ```
 ";
+    TOO_MANY = 607, "a program with too many declarations of a kind", "\
+A program has at most 1,024 params, 256 states and 256 filters, the modules it uses included.
+
+```oko
+filter one -> bool { true }
+filter two -> bool { true }
+// … and so on.
+```
+
+Split it into several programs.
+";
 }

@@ -97,7 +97,7 @@ Write `let other = b[1];` before the `update`, and use `other`.
 Functions depend on their arguments only, so that they can be used anywhere, also to say when an entry goes.
 
 ```oko
-state seen: counter;
+state seen: counter {};
 
 fn f() -> u64 {
     seen.total

@@ -97,7 +97,7 @@ Declare the bytes as a region, which is skipped: `options: [u8 in len]`.
 This is a part of the language that this version of the compiler does not have yet: state for each core.
 
 ```oko
-state hits: counter per core;
+state hits: counter per core {};
 ```
 
 Leave `per core` away: state is shared by all cores.

@@ -19,7 +19,17 @@ impl BodyChecker<'_, '_, '_> {
     ) -> Expr {
         match op {
             UnaryOp::Not => {
-                let value = self.condition(operand);
+                let value = self.expr(operand, Some(&Ty::Bool));
+                if matches!(value.ty, Ty::Bits(_) | Ty::Num(_) | Ty::Option(_) | Ty::Seq) {
+                    let found = self.describe(&value.ty);
+                    self.report(
+                        Diagnostic::error(types::NOT_A_CONDITION, "`not` turns a condition round")
+                            .label(value.span, format!("this is `{found}`"))
+                            .help("`not` binds more tightly than comparisons: write brackets, as in `not (a == b)`"),
+                    );
+                    return Expr::error(span);
+                }
+                let value = self.as_condition(value);
                 negate(value, span)
             }
             UnaryOp::Neg => {

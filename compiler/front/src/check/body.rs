@@ -93,23 +93,22 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
     /// The value of a whole body, which must have the type `ty`, declared at `because`.
     pub(super) fn block_of(&mut self, block: &ast::Block, ty: &Ty, because: Span) -> Expr {
         let value = self.block(block, Some(ty));
-        self.needs_value(&value, block, because);
+        if value.ty == Ty::Unit {
+            self.no_answer(block, because);
+            return Expr::error(value.span);
+        }
         self.coerce(value, ty, because)
     }
 
-    fn needs_value(&mut self, value: &Expr, block: &ast::Block, because: Span) {
-        if value.ty == Ty::Unit {
-            let at = block
-                .value
-                .as_ref()
-                .map_or(Span { start: block.span.end.saturating_sub(1), ..block.span }, |v| v.span);
-            self.report(
-                Diagnostic::error(results::NO_ANSWER, "this body can end without a value")
-                    .label(at, "nothing is answered here")
-                    .label(because, "a value of this type is needed")
-                    .help("end the block with an expression without `;`, such as `false`"),
-            );
-        }
+    fn no_answer(&mut self, block: &ast::Block, because: Span) {
+        let end = Span { start: block.span.end.saturating_sub(1), ..block.span };
+        let at = block.value.as_ref().map_or(end, |value| value.span);
+        self.report(
+            Diagnostic::error(results::NO_ANSWER, "this body can end without a value")
+                .label(at, "nothing is answered here")
+                .label(because, "a value of this type is needed")
+                .help("end the block with an expression without `;`, such as `false`"),
+        );
     }
 
     /// A block: its statements and value.
@@ -149,8 +148,8 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         };
         match &stmt.kind {
             ast::StmtKind::Error => {
-                let error = Expr::error(stmt.span);
-                Some((Stmt::Expr(error), false))
+                self.name_of_unreadable(stmt);
+                Some((Stmt::Expr(Expr::error(stmt.span)), false))
             }
             ast::StmtKind::Let { name, ty, value } => Some(self.let_stmt(name, ty.as_ref(), value)),
             ast::StmtKind::Return(value) => {
@@ -181,6 +180,14 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
                 );
                 None
             }
+        }
+    }
+
+    /// Brings the name of a `let` that could not be read into scope, so that its uses are not reported, too.
+    fn name_of_unreadable(&mut self, stmt: &ast::Stmt) {
+        let text = self.checker.sources.snippet(stmt.span).unwrap_or_default();
+        for name in crate::resolve::names_behind(text, &["let"]) {
+            self.bind_local(&ast::Ident { name: name.to_owned(), span: stmt.span }, Ty::Error);
         }
     }
 

@@ -18,6 +18,11 @@ impl BodyChecker<'_, '_, '_> {
     /// A truth value.
     pub(super) fn condition(&mut self, ast: &ast::Expr) -> Expr {
         let value = self.expr(ast, Some(&Ty::Bool));
+        self.as_condition(value)
+    }
+
+    /// The value, which must be a truth value.
+    pub(super) fn as_condition(&mut self, value: Expr) -> Expr {
         match value.ty {
             Ty::Bool | Ty::Error | Ty::Never => value,
             _ => {

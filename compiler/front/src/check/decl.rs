@@ -271,7 +271,7 @@ impl Checker<'_, '_> {
     ) -> Option<Expr> {
         let mut body = BodyChecker::new(self, module, Place::Constant);
         let value = body.expect(ast, ty, because);
-        if value.ty.is_error() || ty.is_error() {
+        if value.ty.is_error() || ty.is_error() || value.ty == Ty::Never {
             return None;
         }
         if !matches!(value.kind, ExprKind::Const(_)) {
@@ -315,7 +315,7 @@ impl Checker<'_, '_> {
             let what = format!("the param `{}`", ast.name.name);
             let default = self.constant(module, &ast.value, &ty, &what, because);
             self.program.params.push(ParamDef {
-                name: ast.name.name.clone(),
+                name: self.decls.public_name(module, &ast.name.name),
                 span: ast.name.span,
                 doc: doc_text(item),
                 default: default.and_then(|value| value.constant()).unwrap_or(0),

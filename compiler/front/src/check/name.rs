@@ -66,6 +66,8 @@ impl BodyChecker<'_, '_, '_> {
             Some((def, declared)) => self.declared(name, def, declared, expected),
             None => match self.variant(&name.name, expected, span) {
                 Some(value) => value,
+                // Compared with something that was reported: the name may be a variant of its type.
+                None if expected == Some(&Ty::Error) => Expr::error(span),
                 None => self.unknown_name(name),
             },
         }

@@ -4,7 +4,7 @@ use oko_diagnostics::Diagnostic;
 use oko_diagnostics::codes::{names, types, unsupported};
 use oko_grammar::ast::{self, PatternKind};
 
-use super::body::BodyChecker;
+use super::body::{BodyChecker, Place};
 use super::compare::prefix_ranges;
 use crate::hir::{Expr, ExprKind, Pattern};
 use crate::resolve::{Def, not_yet};
@@ -146,6 +146,7 @@ impl BodyChecker<'_, '_, '_> {
         }
         if let (Ty::Num(found), Ty::Num(wanted)) = (&value.ty, ty)
             && found.range.meet(wanted.range).is_none()
+            && !matches!(self.place, Place::Rule(_))
         {
             let wanted = wanted.range;
             self.report(

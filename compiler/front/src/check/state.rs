@@ -8,6 +8,7 @@ use super::Checker;
 use super::body::{BodyChecker, Place};
 use super::coerce::fits;
 use super::decl::{cell_kind, doc_text};
+use super::typename::LATER;
 use crate::hir::{CellKind, Content, Expire, Expr, FieldKind, Shape, StateDef, TokensInit, scalars};
 use crate::resolve::{Def, not_yet};
 use crate::suggest::nearest;
@@ -41,6 +42,11 @@ impl Checker<'_, '_> {
             if let Some(per) = &ast.per {
                 self.report(not_yet(unsupported::PER_CORE, "state for each core", per.span));
             }
+            if let Some(kind) = later_kind(&ast.ty) {
+                self.report(not_yet(unsupported::STATE_KIND, &format!("`{kind}`"), ast.ty.span));
+                self.program.states.push(unknown_state(ast));
+                continue;
+            }
             self.setting_names(ast);
             let (key, content) = self.state_type(module, &ast.ty);
             let shape = match key {
@@ -49,7 +55,7 @@ impl Checker<'_, '_> {
             };
             let cells = self.cells_of(&content);
             let def = StateDef {
-                name: ast.name.name.clone(),
+                name: self.decls.public_name(module, &ast.name.name),
                 span: ast.name.span,
                 doc: doc_text(item),
                 expire: self.expire(module, ast, &shape, &content),
@@ -199,7 +205,10 @@ impl Checker<'_, '_> {
     /// A setting that a state must have.
     fn required<'t>(&mut self, ast: &'t ast::State, name: &str, help: &str) -> Option<&'t ast::Expr> {
         let found = setting(ast, name);
-        if found.is_none() {
+        let misspelt = |other: &str| {
+            !SETTINGS.contains(&other) && nearest(other, SETTINGS.iter().copied()) == Some(name)
+        };
+        if found.is_none() && !ast.settings.iter().any(|setting| misspelt(&setting.name.name)) {
             self.report(
                 Diagnostic::error(
                     state::MISSING_SETTING,
@@ -388,6 +397,28 @@ impl Checker<'_, '_> {
 
 fn setting<'t>(ast: &'t ast::State, name: &str) -> Option<&'t ast::Expr> {
     ast.settings.iter().find(|setting| setting.name.name == name).map(|setting| &setting.value)
+}
+
+/// The kind of a state that this compiler lacks.
+fn later_kind(ty: &ast::Type) -> Option<&str> {
+    let ast::TypeKind::Named { path, args } = &ty.kind else { return None };
+    let [name] = path.parts.as_slice() else { return None };
+    let inner = args.last().and_then(later_kind);
+    if LATER.contains(&name.name.as_str()) { Some(&name.name) } else { inner }
+}
+
+/// A state that was reported.
+fn unknown_state(ast: &ast::State) -> StateDef {
+    StateDef {
+        name: ast.name.name.clone(),
+        span: ast.name.span,
+        doc: String::new(),
+        shape: Shape::Keyed { key: Ty::Error, capacity: 1, evict: true },
+        content: Content::Value(Ty::Error),
+        expire: Expire::Never,
+        window: 1,
+        tokens: None,
+    }
 }
 
 /// The type with the range from 1 to `max`.

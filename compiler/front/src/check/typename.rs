@@ -20,7 +20,7 @@ const BUILT_IN: &[&str] = &[
 ];
 
 /// The kinds of state and cells that this compiler lacks.
-const LATER: &[&str] = &["array", "sketch", "bloom", "distinct", "ewma"];
+pub(super) const LATER: &[&str] = &["array", "sketch", "bloom", "distinct", "ewma"];
 
 impl Checker<'_, '_> {
     /// The type of values that a name stands for; cells and containers are none.

@@ -120,7 +120,10 @@ fn plain(ty: &Ty, program: &Program, name: &str, scalars: &mut Vec<(String, Widt
 }
 
 fn join(name: &str, part: &str) -> String {
-    if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") }
+    let mut joined = if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") };
+    // It is for people only; deep nesting must not make it longer than the IR allows. Names are ASCII.
+    joined.truncate(oko_ir::limits::MAX_NAME);
+    joined
 }
 
 /// The smallest width in memory that holds so many bits.
