@@ -159,6 +159,12 @@ impl Snapshot<'_> {
         self.memory.resolve(address).ok().map(|spot| (spot.place, spot.off))
     }
 
+    /// A number in a live stack frame, if its bytes were written; `off` is from the frame's end, so negative.
+    pub fn stack(&self, frame: usize, off: i64, size: Size) -> Option<u64> {
+        let address = self.memory.address(Place::Frame(frame)).wrapping_add_signed(off);
+        self.memory.load(address, size).ok()
+    }
+
     /// Bytes of the packet.
     pub fn packet_len(&self) -> usize {
         self.memory.packet_len()
@@ -372,6 +378,7 @@ impl<'r, 'e> Run<'r, 'e> {
                 Some(frame) => {
                     self.regs[1..6].fill(None);
                     self.regs[6..10].copy_from_slice(&frame.saved);
+                    self.memory.set_frames(self.frames.len() + 1);
                     self.regs[Reg::R10.index()] = Some(self.memory.address(Place::Frame(self.frames.len())));
                     next = frame.return_to;
                 }
@@ -477,7 +484,7 @@ impl<'r, 'e> Run<'r, 'e> {
         self.frames.push(Frame { return_to: self.pc + 1, saved });
         self.regs[6..10].fill(None);
         self.regs[0] = None;
-        self.memory.clear_frame(self.frames.len());
+        self.memory.set_frames(self.frames.len() + 1);
         self.regs[Reg::R10.index()] = Some(self.memory.address(Place::Frame(self.frames.len())));
         Ok(target)
     }

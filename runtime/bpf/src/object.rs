@@ -1,12 +1,12 @@
 //! Object files: ELF64, little-endian, machine BPF, as clang and `okoc` write them and libbpf loads them.
 //!
-//! [`read`] turns the bytes of a file into [`Program`](crate::program::Program)s for the verifier; [`write`] is the other
+//! [`read`] turns the bytes of a file into [`Program`](crate::program::Program)s for the verifier; [`write()`] is the other
 //! direction. What holds here:
 //! - Any bytes may come in. Whatever is wrong is an [`ObjectError`] that says where, and what was expected and found; the memory
 //!   taken is bounded by the constants below and a small multiple of the file's size.
 //! - All programs of one object have the same list of maps, in this order: `.maps` by position, or the `maps` section of
 //!   objects from before BTF; then `.data`, `.rodata` and their likes in section order.
-//! - What [`write`] was given, [`read`] gives back: instructions, maps, variables, lines.
+//! - What [`write()`] was given, [`read`] gives back: instructions, maps, variables, lines.
 
 pub mod btf;
 mod btf_ext;

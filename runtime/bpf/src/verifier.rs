@@ -13,8 +13,8 @@
 //! 7. No address leaves the program: not by return, not into a map, not by comparisons that depend on where objects are.
 //! 8. It returns a number.
 //!
-//! How: the states of all paths are followed in order ([`explore`]); a value is a set of numbers ([`scalar`]) or a
-//! pointer with its region and a set of offsets ([`value`]). Where many paths meet, states that others cover are
+//! How: the states of all paths are followed in order (`explore`); a value is a set of numbers (`scalar`) or a
+//! pointer with its region and a set of offsets (`value`). Where many paths meet, states that others cover are
 //! dropped and the rest merged, so effort grows with the program and not with its paths.
 //!
 //! The promises are checked by running accepted programs on [`crate::interp`], which relies on none of this.
@@ -65,7 +65,7 @@ impl Default for Limits {
 }
 
 /// How many states are kept apart where paths meet, in one attempt after the other.
-const WIDTHS: [usize; 3] = [4, 32, 256];
+const WIDTHS: [usize; 3] = [4, 32, 128];
 
 /// The stack that the frames of nested calls may take together.
 const STACK_TOTAL: u32 = 512;

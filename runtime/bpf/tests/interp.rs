@@ -100,6 +100,10 @@ fn every_forbidden_step_is_a_fault() {
             "mov %r1, %r10\ncall 93\nexit",
             "instruction 1: r1 is not the address of the spin lock of a map value",
         ),
+        (
+            "call local f\nldxb %r0, [%r0-8]\nexit\nf: stdw [%r10-8], 1\nmov %r0, %r10\nexit",
+            "instruction 1: address 0x27ffffffff8 belongs to no object",
+        ),
         ("call 5\nmov %r0, %r1\nexit", "instruction 1: r1 is read before it is written"),
     ];
     for (text, expected) in cases {

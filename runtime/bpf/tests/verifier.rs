@@ -231,8 +231,10 @@ fn effort_that_explodes_ends_in_the_budget() {
         text.push_str("mov %r0, 0\nexit\n");
     }
     text.push_str("f7: mov %r0, 0\nexit\n");
-    let error = verify(Program { insns: asm::assemble(&text).unwrap(), ..Program::default() }).unwrap_err();
-    assert!(error.to_string().contains("steps, its limit"), "{error}");
+    let program = Program { insns: asm::assemble(&text).unwrap(), ..Program::default() };
+    let limits = Limits { steps: 100_000, ..Limits::default() };
+    let error = verify_within(program, &limits).unwrap_err();
+    assert!(error.to_string().contains("verification took 100000 steps, its limit"), "{error}");
 }
 
 /// The whole text of an error: what, where in the source, how it came to it, what to change.

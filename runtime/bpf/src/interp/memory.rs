@@ -44,6 +44,7 @@ struct Value {
 pub(super) struct Memory<'a> {
     maps: &'a [MapDef],
     packet: Packet<'a>,
+    /// The live frames, the entry function's first.
     stack: Vec<u8>,
     initialised: Vec<bool>,
     strict: bool,
@@ -63,8 +64,8 @@ impl<'a> Memory<'a> {
         Memory {
             maps,
             packet,
-            stack: vec![0; FRAME_BYTES * MAX_FRAMES],
-            initialised: vec![false; FRAME_BYTES * MAX_FRAMES],
+            stack: vec![0; FRAME_BYTES],
+            initialised: vec![false; FRAME_BYTES],
             strict,
             values: Vec::new(),
             value_at: HashMap::new(),
@@ -76,9 +77,10 @@ impl<'a> Memory<'a> {
         self.packet.len()
     }
 
-    /// Forgets the content of a frame before its next use.
-    pub(super) fn clear_frame(&mut self, frame: usize) {
-        self.initialised[frame * FRAME_BYTES..][..FRAME_BYTES].fill(false);
+    /// Makes `frames` frames live; those that are new have no content, those beyond no longer exist.
+    pub(super) fn set_frames(&mut self, frames: usize) {
+        self.stack.resize(frames * FRAME_BYTES, 0);
+        self.initialised.resize(frames * FRAME_BYTES, false);
     }
 
     /// The address of an object's start; of a frame, of one past its end.
@@ -98,7 +100,8 @@ impl<'a> Memory<'a> {
         let window = (address >> WINDOW_BITS) as usize;
         let off = (address & ((1 << WINDOW_BITS) - 1)).cast_signed() - (START + self.slide).cast_signed();
         let place = match window.checked_sub(1) {
-            Some(frame) if frame < MAX_FRAMES => Place::Frame(frame),
+            Some(frame) if frame < self.stack.len() / FRAME_BYTES => Place::Frame(frame),
+            Some(frame) if frame < MAX_FRAMES => return Err(FaultKind::Address { address }),
             Some(MAX_FRAMES) => Place::Packet,
             Some(other) if other == MAX_FRAMES + 1 => Place::Context,
             Some(other) => {

@@ -192,6 +192,26 @@ impl Stack {
         })
     }
 
+    /// What is claimed of the content: offset, size and value of what was stored at once, and single written bytes.
+    #[cfg(test)]
+    pub(crate) fn claims(&self) -> Vec<(i64, Size, Value)> {
+        let mut claims = Vec::new();
+        for (index, slot) in self.slots.iter().enumerate() {
+            let off = -8 * (index as i64 + 1);
+            match slot {
+                Slot::Whole(value) => claims.push((off, Size::Dw, *value)),
+                Slot::Halves(halves) => {
+                    for (half, off) in halves.iter().zip([off, off + 4]) {
+                        claims.push((off, Size::W, half.value));
+                        let bytes = (0..4).filter(|byte| half.written & (1 << byte) != 0);
+                        claims.extend(bytes.map(|byte| (off + byte, Size::B, unknown(Size::B))));
+                    }
+                }
+            }
+        }
+        claims
+    }
+
     /// Whether everything that is safe with this frame is safe with `special`.
     pub(crate) fn covers(&self, special: &Stack, renaming: &mut Renaming<'_>) -> bool {
         self.slots.iter().enumerate().all(|(index, general)| {

@@ -72,7 +72,7 @@ fn op() -> impl Strategy<Value = AluOp> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 20_000 } else { 2_000_000 }))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 4_000 } else { 1_000_000 }))]
 
     #[test]
     fn a_set_built_around_a_number_contains_it((a, x) in member()) {

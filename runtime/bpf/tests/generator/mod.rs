@@ -376,7 +376,23 @@ impl Builder<'_> {
         self.push(Insn::Atomic { width, op, base, off, src });
     }
 
+    /// A number, or the context pointer, goes through the stack.
     fn spill(&mut self) {
+        if self.rng.chance(50) && !self.numbers.is_empty() {
+            let (src, dst) = (self.number(), self.target());
+            let (store, load) = (self.rng.pick(&[Size::W, Size::Dw]), self.rng.pick(&SIZES));
+            let load = load.min(store);
+            self.push(Insn::store(store, Reg::R10, -120, src));
+            self.stored.push((-120, store));
+            if self.rng.chance(50) {
+                let bound = self.rng.below(20) as i32;
+                self.push(Insn::branch64(Cond::Le, src, bound, 1));
+                self.push(Insn::mov64(src, 1));
+            }
+            self.push(Insn::load(load, dst, Reg::R10, -120));
+            self.is_number(dst);
+            return;
+        }
         let Some(context) = self.context else { return };
         let off = -8 * (13 + self.rng.below(3) as i16);
         self.push(Insn::store(Size::Dw, Reg::R10, off, context));
