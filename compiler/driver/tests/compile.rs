@@ -1,0 +1,141 @@
+//! Facts about whole compilations: what the examples give, what is said of bad programs, and what keeps the same.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::collections::HashMap;
+
+use oko_bpf_backend::Clock;
+use oko_compiler::{Artifact, Failed, Failure, Loader, NoFiles, Options, Source, parse};
+
+fn build(name: &str, text: &str, loader: &dyn Loader) -> Result<Artifact, Box<Failed>> {
+    parse(Source::new(name, text), loader).check()?.optimize().assemble(&Options::default())
+}
+
+fn examples() -> Vec<(String, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    let mut found: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "oko"))
+        .map(|path| {
+            (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    found.sort();
+    assert!(found.len() >= 3, "the examples are gone");
+    found
+}
+
+/// Modules in memory.
+struct Modules(HashMap<&'static str, &'static str>);
+
+impl Loader for Modules {
+    fn load(&self, module: &str) -> Option<Source> {
+        self.0.get(module).map(|text| Source::new(format!("{module}.oko"), *text))
+    }
+}
+
+#[test]
+fn every_example_becomes_an_artifact_that_verifies() {
+    for (name, text) in examples() {
+        let artifact = build(&name, &text, &NoFiles).unwrap_or_else(|failed| {
+            let text = oko_diagnostics::render_all(
+                &failed.diagnostics,
+                &failed.sources,
+                oko_diagnostics::Colour::None,
+            );
+            panic!("{name}: {failed}\n{text}")
+        });
+        let object = oko_bpf::object::read(&artifact.bytes).unwrap();
+        assert_eq!(object.programs.len(), artifact.ir.module().filters.len(), "{name}");
+        for program in object.programs.clone() {
+            let verified =
+                oko_bpf::verifier::verify(program).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let cert =
+                artifact.cert.filters.iter().find(|filter| filter.name == verified.program().name).unwrap();
+            assert!(cert.steps > 0 && !cert.fields_read.is_empty(), "{name}: {cert:?}");
+            assert!(
+                verified.max_stack() <= cert.stack_bytes,
+                "{name}: {} bytes of stack",
+                verified.max_stack()
+            );
+            assert!(program_has_source(&verified, &text), "{name}: no line of the source");
+        }
+        let ir = std::str::from_utf8(object.section(".oko.ir").unwrap()).unwrap();
+        assert_eq!(&oko_ir::text::read(ir).unwrap(), artifact.ir.module(), "{name}");
+        assert_eq!(artifact.schema.source_hash.len(), 64);
+    }
+}
+
+fn program_has_source(program: &oko_bpf::verified::Verified, text: &str) -> bool {
+    let lines = &program.program().lines;
+    !lines.is_empty() && lines.iter().any(|line| !line.text.is_empty() && text.contains(&line.text))
+}
+
+#[test]
+fn the_same_sources_give_the_same_bytes() {
+    for (name, text) in examples() {
+        let [one, two] = [(); 2].map(|()| build(&name, &text, &NoFiles).unwrap());
+        assert_eq!(one.bytes, two.bytes, "{name}");
+    }
+    let (name, text) = &examples()[0];
+    let elsewhere = build(&format!("somewhere/{name}"), text, &NoFiles).unwrap();
+    assert_eq!(elsewhere.schema.source_hash, build(name, text, &NoFiles).unwrap().schema.source_hash);
+    assert_ne!(
+        elsewhere.schema.source_hash,
+        build(name, &format!("{text}\n// more"), &NoFiles).unwrap().schema.source_hash
+    );
+}
+
+#[test]
+fn the_clock_of_tests_is_a_variable() {
+    let (name, text) = examples().into_iter().find(|(_, text)| text.contains("expire")).unwrap();
+    let options = Options { clock: Clock::Injected, ..Options::default() };
+    let artifact =
+        parse(Source::new(name, text), &NoFiles).check().unwrap().optimize().assemble(&options).unwrap();
+    let object = oko_bpf::object::read(&artifact.bytes).unwrap();
+    assert!(object.variable("oko_now").is_some());
+    assert!(!artifact.listing.contains("call 5\n"), "{}", artifact.listing);
+}
+
+#[test]
+fn a_program_without_filter_cannot_be_built() {
+    let failed = build("limits.oko", "const limit: u32 = 5;", &NoFiles).unwrap_err();
+    assert_eq!(failed.failure, Failure::NoFilter { file: "limits.oko".into() });
+}
+
+#[test]
+fn errors_of_all_files_are_told_at_once() {
+    let modules =
+        Modules(HashMap::from([("limits", "const shortest: u32 = ;\nconst longest: u32 = 1500;\n")]));
+    let text = "use limits.{shortest, longest};\nfilter odd -> bool { pkt.len < nothing }\nfilter even -> bool { 5 }\n";
+    let failed = build("odd.oko", text, &modules).unwrap_err();
+    let files: Vec<_> = failed
+        .diagnostics
+        .iter()
+        .map(|diagnostic| failed.sources.get(diagnostic.span().unwrap().file).unwrap().name())
+        .collect();
+    assert!(files.contains(&"odd.oko") && files.contains(&"limits.oko"), "{files:?}");
+    assert_eq!(failed.failure, Failure::Source { count: failed.diagnostics.len() });
+}
+
+#[test]
+fn modules_come_from_the_loader() {
+    let modules = Modules(HashMap::from([("limits", "const longest: u32 = 1500;\n")]));
+    let text = "use limits.{longest};\nfilter long -> bool { pkt.len > longest }\n";
+    let artifact = build("long.oko", text, &modules).unwrap();
+    assert_eq!(artifact.schema.filters[0].name, "long");
+    let failed = build("long.oko", text, &NoFiles).unwrap_err();
+    assert!(failed.diagnostics[0].headline.contains("limits"), "{}", failed.diagnostics[0].headline);
+}
+
+#[test]
+fn no_text_makes_the_compiler_panic() {
+    let (_, text) = examples().swap_remove(0);
+    // Cut anywhere, and with any word doubled: the parser's own tests do more.
+    let cuts: Vec<_> = text.char_indices().map(|(at, _)| at).step_by(37).collect();
+    for at in cuts {
+        let _ = build("cut.oko", &text[..at], &NoFiles);
+        let _ = build("twice.oko", &format!("{}{}", &text[..at], &text[at / 2..]), &NoFiles);
+    }
+}

@@ -1,0 +1,141 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// The Oko compiler.
+#[derive(Debug, Parser)]
+#[command(
+    name = "okoc",
+    version,
+    about = "The Oko compiler: packet filters with memory, proved safe",
+    after_help = "Exit codes:\n  0  all is well\n  1  a program, object or capture was refused\n  2  the command line is wrong\n  3  a file could not be read or written",
+    disable_help_subcommand = true
+)]
+pub(crate) struct Args {
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On terminals, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check programs and say what is wrong with them
+    Check(CheckArgs),
+    /// Compile a program to an object file
+    Build(BuildArgs),
+    /// Run a filter on the packets of a capture
+    Run(RunArgs),
+    /// Explain an error code such as E0101; without one, list all
+    Explain(ExplainArgs),
+    /// Prove that an object file is safe to load
+    Verify(VerifyArgs),
+}
+
+/// `okoc check`
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// The programs
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print what a phase of the compiler makes of them
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) emit: Option<Emit>,
+}
+
+/// `okoc build`
+#[derive(Debug, clap::Args)]
+pub(crate) struct BuildArgs {
+    /// The program
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where to write the object [default: the program's name with `.o`, in the current directory]
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print what a phase of the compiler makes of it
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) emit: Option<Emit>,
+}
+
+/// What to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Emit {
+    /// The syntax tree
+    Ast,
+    /// The intermediate representation, optimised
+    Ir,
+    /// The BPF code with IR and source lines
+    Bpf,
+    /// The Cranelift IR of the native code
+    Clif,
+}
+
+/// `okoc run`
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The program, or an object file made of it
+    #[arg(value_name = "FILTER")]
+    pub(crate) file: PathBuf,
+    /// Which of its filters to run, if it has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) filter: Option<String>,
+    /// The capture with the packets
+    #[arg(long, value_name = "IN")]
+    pub(crate) pcap: PathBuf,
+    /// Write the packets that match to this capture
+    #[arg(long, value_name = "OUT")]
+    pub(crate) matched: Option<PathBuf>,
+    /// What runs the filter
+    #[arg(long, value_enum, default_value_t = EngineName::Native)]
+    pub(crate) engine: EngineName,
+    /// The number of the port that the packets come in by
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) in_port: u32,
+    /// Set a param, as often as needed
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    pub(crate) params: Vec<String>,
+}
+
+/// What runs a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineName {
+    /// Native code from the IR
+    Native,
+    /// Native code from the BPF
+    BpfJit,
+    /// The BPF interpreter
+    Bpf,
+    /// The IR interpreter
+    Ir,
+}
+
+/// `okoc explain`
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// The code, such as E0101
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+}
+
+/// `okoc verify`
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// The object file
+    #[arg(value_name = "OBJ")]
+    pub(crate) object: PathBuf,
+}

@@ -1,0 +1,66 @@
+//! `okoc build`.
+
+use std::path::{Path, PathBuf};
+
+use oko_compiler::Artifact;
+
+use crate::args::{BuildArgs, Emit};
+use crate::check::{assemble, compile, print_tree};
+use crate::emit;
+use crate::error::Error;
+use crate::files;
+use crate::terminal::Terminal;
+
+/// Compiles a program and writes the object.
+pub(crate) fn build(args: &BuildArgs, terminal: &Terminal) -> Result<(), Error> {
+    let source = files::source(&args.file)?;
+    if args.emit == Some(Emit::Ast) {
+        print_tree(&args.file, source.clone(), terminal)?;
+    }
+    let artifact = assemble(&args.file, compile(&args.file, source, terminal)?, terminal)?;
+    let output = args.output.clone().unwrap_or_else(|| default_output(&args.file));
+    files::write(&output, &artifact.bytes)?;
+    match args.emit {
+        Some(what) => emit::emit(&args.file, &artifact, what, terminal),
+        None => terminal.print(&summary(&output, &artifact)),
+    }
+}
+
+/// `examples/flood.oko` becomes `flood.o`.
+fn default_output(file: &Path) -> PathBuf {
+    Path::new(file.file_stem().unwrap_or(file.as_os_str())).with_extension("o")
+}
+
+fn summary(output: &Path, artifact: &Artifact) -> String {
+    let mut text = format!(
+        "{}: {} bytes, {} of state\n",
+        output.display(),
+        artifact.bytes.len(),
+        bytes(artifact.cert.state_bytes)
+    );
+    for filter in &artifact.cert.filters {
+        text += &format!(
+            "  filter {}: at most {} steps and {} state operations a packet; {} BPF instructions, {} bytes of stack\n",
+            filter.name, filter.steps, filter.state_ops, filter.bpf_insns, filter.stack_bytes
+        );
+        if !filter.fields_read.is_empty() {
+            text += &format!("    reads {}\n", filter.fields_read.join(", "));
+        }
+    }
+    text
+}
+
+/// A number of bytes for people.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if count < 1024 {
+        return format!("{count} bytes");
+    }
+    let mut value = count as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}

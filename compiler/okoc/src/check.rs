@@ -1,0 +1,97 @@
+//! `okoc check`, and what all commands that compile share.
+
+use std::path::Path;
+
+use oko_compiler::{Artifact, Failed, Failure, Optimized, Options, Source, parse};
+
+use crate::args::{CheckArgs, Emit};
+use crate::emit;
+use crate::error::Error;
+use crate::files::{self, Siblings};
+use crate::terminal::Terminal;
+
+/// Checks each file, and reports on all of them before it fails.
+pub(crate) fn check(args: &CheckArgs, terminal: &Terminal) -> Result<(), Error> {
+    let mut first = None;
+    let mut refused = 0;
+    for path in &args.files {
+        match check_one(path, args.emit, terminal) {
+            Ok(()) => {}
+            Err(error @ Error::Output { .. }) => return Err(error),
+            Err(error) => {
+                refused += 1;
+                if args.files.len() > 1 {
+                    terminal.report(error);
+                } else {
+                    first = Some(error);
+                }
+            }
+        }
+    }
+    match (first, refused) {
+        (Some(error), _) => Err(error),
+        (None, 0) => Ok(()),
+        (None, count) => {
+            Err(Error::Refused { summary: format!("{count} of {} programs were refused", args.files.len()) })
+        }
+    }
+}
+
+fn check_one(path: &Path, emit: Option<Emit>, terminal: &Terminal) -> Result<(), Error> {
+    if emit == Some(Emit::Ast) {
+        return print_tree(path, files::source(path)?, terminal);
+    }
+    let optimized = compile(path, files::source(path)?, terminal)?;
+    // A program that is right may have a filter that does not fit, or only modules for others and no filter at all.
+    let has_filters = !optimized.ir().module().filters.is_empty();
+    let artifact = if has_filters { Some(assemble(path, optimized, terminal)?) } else { None };
+    match (artifact, emit) {
+        (Some(artifact), Some(emit)) => emit::emit(path, &artifact, emit, terminal),
+        _ => Ok(()),
+    }
+}
+
+/// Prints the syntax tree, and what is wrong with the program as far as the parser sees it.
+pub(crate) fn print_tree(path: &Path, source: Source, terminal: &Terminal) -> Result<(), Error> {
+    let siblings = Siblings::of(path);
+    let parsed = parse(source, &siblings);
+    terminal.print(&parsed.dump())?;
+    let checked = parsed.check();
+    match (siblings.failure(), checked) {
+        (Some(error), _) => Err(error),
+        (None, Ok(_)) => Ok(()),
+        (None, Err(failed)) => Err(failure(path, *failed, terminal)),
+    }
+}
+
+/// Compiles a program to IR. Warnings are printed when it is assembled.
+pub(crate) fn compile(path: &Path, source: Source, terminal: &Terminal) -> Result<Optimized, Error> {
+    let siblings = Siblings::of(path);
+    let checked = parse(source, &siblings).check();
+    match (siblings.failure(), checked) {
+        (Some(error), _) => Err(error),
+        (None, Ok(checked)) => Ok(checked.optimize()),
+        (None, Err(failed)) => Err(failure(path, *failed, terminal)),
+    }
+}
+
+/// Makes the artifact and prints the warnings.
+pub(crate) fn assemble(path: &Path, optimized: Optimized, terminal: &Terminal) -> Result<Artifact, Error> {
+    let compiler = concat!("okoc ", env!("CARGO_PKG_VERSION")).to_owned();
+    let options = Options { compiler, ..Options::default() };
+    let artifact = optimized.assemble(&options).map_err(|failed| failure(path, *failed, terminal))?;
+    terminal.diagnostics(&artifact.warnings, &artifact.sources);
+    Ok(artifact)
+}
+
+/// Prints the diagnostics of a failed compilation and gives the error that is left to tell.
+fn failure(path: &Path, failed: Failed, terminal: &Terminal) -> Error {
+    terminal.diagnostics(&failed.diagnostics, &failed.sources);
+    match failed.failure {
+        Failure::Source { count } => {
+            let errors = if count == 1 { "error" } else { "errors" };
+            Error::Refused { summary: format!("`{}` was refused: {count} {errors}", path.display()) }
+        }
+        other => Error::Compile { path: path.to_owned(), reason: other.to_string() },
+    }
+}

@@ -1,0 +1,58 @@
+//! What goes to the terminal, with colours where it is one.
+
+use std::io::{IsTerminal, Write};
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use oko_diagnostics::{Colour, Diagnostic, SourceMap, render_all};
+
+use crate::args::Color;
+use crate::error::Error;
+
+/// How to print.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    color_on_stderr: bool,
+}
+
+impl Terminal {
+    pub(crate) fn new(color: Color) -> Terminal {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let color_on_stderr = match color {
+            Color::Auto => wanted && std::io::stderr().is_terminal(),
+            Color::Always => true,
+            Color::Never => false,
+        };
+        Terminal { color_on_stderr }
+    }
+
+    /// Prints diagnostics with their source places to stderr.
+    pub(crate) fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &SourceMap) {
+        let colour = if self.color_on_stderr { Colour::Ansi } else { Colour::None };
+        // Nobody is left to be told of a closed stderr.
+        let _ = std::io::stderr().write_all(render_all(diagnostics, sources, colour).as_bytes());
+    }
+
+    /// Prints an error to stderr.
+    pub(crate) fn report(&self, error: Error) {
+        let theme =
+            if self.color_on_stderr { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let mut text = String::new();
+        let report = miette::Report::new(error);
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
+        if handler.render_report(&mut text, report.as_ref()).is_err() {
+            text = format!("{report}\n");
+        }
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    /// Prints to stdout.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Error> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Error::Output { error })
+    }
+
+    /// Prints a note for people to stderr.
+    pub(crate) fn note(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
