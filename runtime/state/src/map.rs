@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use crate::array::Array;
 use crate::control::{Cursor, EntryCopy};
 use crate::entry::Found;
-use crate::key::KeyWords;
+use crate::key::with_words;
 use crate::shape::{Kind, Shape, ShapeError};
 use crate::table::Table;
 
@@ -118,7 +118,7 @@ impl Map {
         if key.len() != self.shape.key_size as usize {
             return Found::NONE;
         }
-        self.find_words(KeyWords::new(key).words())
+        with_words(key, |key| self.find_words(key))
     }
 
     /// As [`find`](Self::find), for a key of zero-padded words in host order.
@@ -141,7 +141,7 @@ impl Map {
         if key.len() != self.shape.key_size as usize {
             return Found::NONE;
         }
-        self.slot_words(KeyWords::new(key).words(), now)
+        with_words(key, |key| self.slot_words(key, now))
     }
 
     /// As [`slot`](Self::slot), for a key of zero-padded words in host order.
@@ -176,25 +176,24 @@ impl Map {
                 return Err(UpdateError::Size { what, found, expected });
             }
         }
-        let key = KeyWords::new(key);
-        match &self.store {
-            Store::Table(table) => table.update(key.words(), value, update, now),
+        with_words(key, |key| match &self.store {
+            Store::Table(table) => table.update(key, value, update, now),
             Store::Array(array) => {
-                let record = array.record(key.words()).ok_or(UpdateError::Absent)?;
+                let record = array.record(key).ok_or(UpdateError::Absent)?;
                 if update == Update::Insert {
                     return Err(UpdateError::Exists);
                 }
                 array.records.write(record, value, now);
                 Ok(())
             }
-        }
+        })
     }
 
     /// Deletes an entry; says whether there was one. The entries of an array stay.
     pub fn delete(&self, key: &[u8]) -> bool {
         match &self.store {
             Store::Table(table) if key.len() == self.shape.key_size as usize => {
-                table.delete(KeyWords::new(key).words())
+                with_words(key, |key| table.delete(key))
             }
             _ => false,
         }
@@ -213,21 +212,18 @@ impl Map {
         if key.len() != self.shape.key_size as usize {
             return None;
         }
-        let words = KeyWords::new(key);
-        match &self.store {
+        with_words(key, |words| match &self.store {
             Store::Table(table) => loop {
                 // The place may change hands between look-up and copy.
-                let record = table.record_of(words.words())?;
+                let record = table.record_of(words)?;
                 if let Some(copy) = table.records.copy(record, true)
                     && *copy.key == *key
                 {
                     return Some(copy.value);
                 }
             },
-            Store::Array(array) => {
-                array.records.copy(array.record(words.words())?, false).map(|copy| copy.value)
-            }
-        }
+            Store::Array(array) => array.records.copy(array.record(words)?, false).map(|copy| copy.value),
+        })
     }
 
     /// Copies all entries, each at one moment, dead ones too. Those that come or go meanwhile may be missed.
