@@ -111,6 +111,8 @@ pub struct StructDef {
     pub span: Span,
     /// Its fields.
     pub fields: Vec<StructField>,
+    /// How many scalars its values consist of.
+    pub scalars: usize,
 }
 
 /// A field of a `struct`.
@@ -640,14 +642,7 @@ pub fn scalars(ty: &Ty, program: &Program) -> usize {
         Ty::Bool | Ty::Num(_) | Ty::Seq | Ty::Ip4 | Ty::Mac | Ty::Enum(_) | Ty::Bits(_) => 1,
         Ty::Ip6 => 2,
         Ty::Prefix => 4,
-        Ty::Struct(id) => program.structs[id.index()]
-            .fields
-            .iter()
-            .map(|field| match &field.kind {
-                FieldKind::Value(ty) => scalars(ty, program),
-                FieldKind::Cell(_) => 0,
-            })
-            .sum(),
+        Ty::Struct(id) => program.structs[id.index()].scalars,
         Ty::Tuple(parts) => parts.iter().map(|part| scalars(part, program)).sum(),
         Ty::Option(inner) => 1 + scalars(inner, program),
     }

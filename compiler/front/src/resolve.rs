@@ -106,8 +106,8 @@ pub(crate) struct Declarations<'a> {
 
 /// Finds all declarations and gives every module its names.
 pub(crate) fn resolve<'a>(units: &[Unit<'a>], sources: &SourceMap, sink: &mut Sink) -> Declarations<'a> {
-    let mut found = Declarations::default();
-    found.paths = units.iter().map(|unit| unit.path.to_owned()).collect();
+    let paths = units.iter().map(|unit| unit.path.to_owned()).collect();
+    let mut found = Declarations { paths, ..Declarations::default() };
     for (module, unit) in units.iter().enumerate() {
         let mut scope = Scope::default();
         for item in &unit.file.items {

@@ -9,6 +9,7 @@ use oko_grammar::ast;
 use super::body::{BodyChecker, Place};
 use super::typename::MAX_SCALARS;
 use super::{Checker, Constant, Progress};
+use crate::hir::scalars;
 use crate::hir::{
     BitsDef, Body, CellKind, EnumDef, Expr, ExprKind, FieldKind, FilterDef, FnDef, FnId, ParamDef, StructDef,
     StructField,
@@ -124,7 +125,7 @@ impl Checker<'_, '_> {
     pub(super) fn structs(&mut self) {
         for source in &self.decls.structs {
             let (name, span) = (source.ast.name.name.clone(), source.ast.name.span);
-            self.program.structs.push(StructDef { name, span, fields: Vec::new() });
+            self.program.structs.push(StructDef { name, span, fields: Vec::new(), scalars: 0 });
             self.structs.push(Progress::Unseen);
         }
         for at in 0..self.decls.structs.len() {
@@ -146,6 +147,11 @@ impl Checker<'_, '_> {
         self.depth += 1;
         self.structs[at] = Progress::Open;
         let fields = self.read_struct(at);
+        let of_field = |field: &StructField| match &field.kind {
+            FieldKind::Value(ty) => scalars(ty, &self.program),
+            FieldKind::Cell(_) => 0,
+        };
+        self.program.structs[at].scalars = fields.iter().map(of_field).sum();
         self.program.structs[at].fields = fields;
         self.structs[at] = Progress::Known;
         self.depth -= 1;

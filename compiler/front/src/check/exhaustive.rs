@@ -4,7 +4,7 @@
 //! its values into segments that no pattern tells apart; every segment is followed into the columns behind it with
 //! the patterns that take it. This is Maranget's algorithm ("Warnings for pattern matching", 2007) over intervals.
 
-use crate::hir::{FieldKind, Pattern, Program};
+use crate::hir::{Pattern, Program};
 use crate::types::{Range, Ty};
 
 /// How many segments are followed before the search gives up: only absurdly wide tuples need more.
@@ -83,8 +83,13 @@ impl Search<'_> {
                 let columns: Vec<Column> = parts.into_iter().chain(rest.iter().cloned()).collect();
                 let mut values = self.missing(rows, &columns)?;
                 let rest = values.split_off(width);
-                let first =
-                    if width == 1 { values.swap_remove(0) } else { format!("({})", values.join(", ")) };
+                let first = if width == 1 {
+                    values.swap_remove(0)
+                } else if width == 0 {
+                    "_".to_owned()
+                } else {
+                    format!("({})", values.join(", "))
+                };
                 Some(std::iter::once(first).chain(rest).collect())
             }
             Split::Option(inner) => {
@@ -190,16 +195,8 @@ impl Search<'_> {
         match ty {
             Ty::Option(inner) => Split::Option(Column::of(inner)),
             Ty::Tuple(parts) => Split::Columns(parts.iter().map(Column::of).collect()),
-            Ty::Struct(id) => Split::Columns(
-                self.program.structs[id.index()]
-                    .fields
-                    .iter()
-                    .filter_map(|field| match &field.kind {
-                        FieldKind::Value(ty) => Some(Column::of(ty)),
-                        FieldKind::Cell(_) => None,
-                    })
-                    .collect(),
-            ),
+            // No pattern looks into a struct.
+            Ty::Struct(_) => Split::Columns(Vec::new()),
             Ty::Ip6 => Split::Columns(vec![Column::Words(0, u64::MAX), Column::Words(0, u64::MAX)]),
             Ty::Prefix => Split::Columns(vec![Column::Words(0, u64::MAX); 4]),
             Ty::Bool => Split::Words(0, 1, vec![("false".into(), 0), ("true".into(), 1)]),
