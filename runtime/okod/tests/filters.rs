@@ -1,0 +1,296 @@
+//! Filters in a running switch: loaded, named by flow entries, judged, looked into, unloaded.
+
+#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
+mod testbed;
+
+use oko_compiler::{NoFiles, Options, Source};
+use oko_openflow::message::Message;
+use oko_openflow::oko::{FilterInfo, OkoError, OkoErrorCode, OkoPart, Operation, Reply, Request, StateEntry};
+use oko_openflow::{ErrorMsg, Field, FilterMatch, FlowModCommand, Match, TableId};
+use testbed::{Controller, TestSwitch, assert_same, flow, output, udp};
+
+/// True for the datagrams to a port beyond the first few, by a count that it keeps.
+const COUNTING: &str = r"
+use std.net.{ipv4, udp};
+
+/// Datagrams of a destination port that do not match.
+param spared: u32 in 0..=1_000 = 2;
+
+state seen: map[u16, counter] {
+    capacity: 1_024,
+    when_full: evict_oldest,
+    expire: 60s,
+};
+
+filter excess -> bool {
+    match pkt {
+        ipv4 / udp => seen[udp.dst_port].add(1) > spared,
+        _ => false,
+    }
+}
+";
+
+fn compile(text: &str) -> Vec<u8> {
+    let parsed = oko_compiler::parse(Source::new(String::from("test.oko"), text.to_owned()), &NoFiles);
+    match parsed.check().map(|checked| checked.optimize().assemble(&Options::default())) {
+        Ok(Ok(artifact)) => artifact.bytes,
+        Ok(Err(failed)) | Err(failed) => panic!("{failed}"),
+    }
+}
+
+/// The reply to an operation, its parts put together, or its error.
+fn operate(controller: &mut Controller, request: &Request) -> Result<Vec<Reply>, OkoError> {
+    let sent = controller.send_parts(&request.to_messages());
+    let mut replies = Vec::new();
+    loop {
+        match controller.receive() {
+            (xid, Message::Oko(part)) if xid == sent => {
+                assert!(part.reply);
+                replies.push(Reply::decode(&part).unwrap());
+                if !part.more {
+                    return Ok(replies);
+                }
+            }
+            (xid, Message::Error(error)) if xid == sent => {
+                return Err(OkoError::from_message(&error).unwrap());
+            }
+            (_, other) => panic!("unexpected {other:?}"),
+        }
+    }
+}
+
+fn load(controller: &mut Controller, name: &str, artifact: Vec<u8>) -> Result<Vec<FilterInfo>, OkoError> {
+    match operate(controller, &Request::Load { name: name.to_owned(), artifact })?.remove(0) {
+        Reply::Filters { operation: Operation::FilterLoad, filters } => Ok(filters),
+        other => panic!("unexpected {other:?}"),
+    }
+}
+
+fn list(controller: &mut Controller) -> Vec<FilterInfo> {
+    match operate(controller, &Request::List).unwrap().remove(0) {
+        Reply::Filters { operation: Operation::FilterList, filters } => filters,
+        other => panic!("unexpected {other:?}"),
+    }
+}
+
+fn state(controller: &mut Controller, filter: &str, state: &str) -> Vec<StateEntry> {
+    let request = Request::StateRead { filter: filter.to_owned(), state: state.to_owned() };
+    let replies = operate(controller, &request).unwrap();
+    replies
+        .into_iter()
+        .flat_map(|reply| match reply {
+            Reply::State { entries, .. } => entries,
+            other => panic!("unexpected {other:?}"),
+        })
+        .collect()
+}
+
+fn matching(filter: &FilterInfo, class: u32) -> Match {
+    let mut matching = Match::any();
+    matching.filter = Some(FilterMatch { filter: filter.id, class });
+    matching
+}
+
+#[test]
+fn a_filter_decides_which_packets_an_entry_drops() {
+    let frames: Vec<_> = (0..40).map(|i| udp(i, [53, 80][usize::from(i) % 2])).collect();
+    let mut switch = TestSwitch::start(&[&frames, &[]]);
+    let mut controller = switch.connect();
+    let loaded = load(&mut controller, "", compile(COUNTING)).unwrap();
+    assert_eq!(loaded.len(), 1);
+    assert_eq!((loaded[0].name.as_str(), loaded[0].boolean), ("excess", true));
+    controller.add_flow(20, matching(&loaded[0], 1), vec![]);
+    controller.add_flow(10, Match::any(), output(2));
+    controller.up(2);
+    controller.up(1);
+    controller.wait_for(1, 40);
+
+    // The first two of each destination port go on.
+    let expected: Vec<_> = frames[..4].to_vec();
+    let flows = controller.flows();
+    assert_eq!((flows[0].packets, flows[1].packets), (36, 4));
+    let filter = list(&mut controller).remove(0);
+    assert_eq!((filter.packets, filter.flows), (40, 1));
+    assert_eq!(filter.classes.iter().map(|class| class.packets).collect::<Vec<_>>(), [4, 36]);
+    let mut entries = state(&mut controller, "excess", "seen");
+    entries.sort_by_key(|entry| entry.key.clone());
+    let counts: Vec<_> = entries.iter().map(|entry| (entry.key.clone(), entry.value.clone())).collect();
+    assert_eq!(counts, [(vec![53], vec![20]), (vec![80], vec![20])]);
+    assert!(entries.iter().all(|entry| entry.expires_in == Some(60_000_000_000)), "{entries:?}");
+    switch.stop();
+    assert_same(&switch.sent(2), &expected);
+}
+
+#[test]
+fn a_filter_runs_once_for_a_packet_however_many_entries_and_tables_ask() {
+    let frames: Vec<_> = (0..10).map(|i| udp(i, 53)).collect();
+    let mut switch = TestSwitch::start(&[&frames, &[]]);
+    let mut controller = switch.connect();
+    let filter = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
+    // Asked in table 0 for both answers and in table 1 for both; all must agree.
+    controller.add_flow(30, matching(&filter, 1), vec![]);
+    let mut on = flow(20, matching(&filter, 0), vec![]);
+    on.instructions.goto_table = Some(TableId(1));
+    assert!(controller.tell(&Message::FlowMod(on)).is_empty());
+    let mut wrong = flow(30, matching(&filter, 1), vec![]);
+    wrong.table = TableId(1);
+    let mut right = flow(20, matching(&filter, 0), output(2));
+    right.table = TableId(1);
+    for flow in [wrong, right] {
+        assert!(controller.tell(&Message::FlowMod(flow)).is_empty());
+    }
+    controller.up(2);
+    controller.up(1);
+    controller.wait_for(1, 10);
+    assert_eq!(state(&mut controller, "excess", "seen")[0].value, [10], "each packet counts once");
+    let packets: Vec<u64> = controller.flows().iter().map(|flow| flow.packets).collect();
+    assert_eq!(packets, [8, 2, 0, 2]);
+    switch.stop();
+    assert_same(&switch.sent(2), &frames[..2]);
+}
+
+#[test]
+fn the_same_match_with_another_answer_is_another_entry() {
+    let switch = TestSwitch::start(&[&[]]);
+    let mut controller = switch.connect();
+    let filter = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
+    for matching in [Match::any(), matching(&filter, 0), matching(&filter, 1)] {
+        controller.add_flow(5, matching, vec![]);
+    }
+    assert_eq!(controller.flows().len(), 3);
+    let mut delete = flow(5, matching(&filter, 0), vec![]);
+    delete.command = FlowModCommand::DeleteStrict;
+    assert!(controller.tell(&Message::FlowMod(delete)).is_empty());
+    let left: Vec<_> =
+        controller.flows().into_iter().map(|flow| flow.matching.filter.map(|f| f.class)).collect();
+    assert_eq!(left, [Some(1), None]);
+}
+
+#[test]
+fn a_duplicate_load_is_refused_and_changes_nothing() {
+    let switch = TestSwitch::start(&[&[]]);
+    let mut controller = switch.connect();
+    let first = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
+    let error = load(&mut controller, "", compile(COUNTING)).unwrap_err();
+    assert_eq!(error.code, OkoErrorCode::NameInUse);
+    assert!(error.text.contains("`excess`"), "{error}");
+    assert_eq!(list(&mut controller).iter().map(|filter| filter.id).collect::<Vec<_>>(), [first.id]);
+    let second = load(&mut controller, "other", compile(COUNTING)).unwrap().remove(0);
+    assert_eq!(second.name, "other");
+    assert_ne!(second.id, first.id);
+}
+
+#[test]
+fn a_filter_in_use_stays() {
+    let switch = TestSwitch::start(&[&[]]);
+    let mut controller = switch.connect();
+    let filter = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
+    controller.add_flow(5, matching(&filter, 1), vec![]);
+    let unload = Request::Unload { name: String::from("excess") };
+    let error = operate(&mut controller, &unload).unwrap_err();
+    assert_eq!(error.code, OkoErrorCode::FilterInUse);
+    let mut delete = flow(0, Match::any(), vec![]);
+    delete.command = FlowModCommand::Delete;
+    assert!(controller.tell(&Message::FlowMod(delete)).is_empty());
+    assert!(matches!(operate(&mut controller, &unload).unwrap()[..], [Reply::Done { .. }]));
+    assert!(list(&mut controller).is_empty());
+    let again = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
+    assert!(again.id > filter.id, "ids are not given again");
+}
+
+#[test]
+fn a_class_that_the_filter_does_not_have_is_refused() {
+    let switch = TestSwitch::start(&[&[]]);
+    let mut controller = switch.connect();
+    let filter = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
+    let errors = controller.tell(&Message::FlowMod(flow(1, matching(&filter, 2), vec![])));
+    let [error @ ErrorMsg::Experimenter { .. }] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(OkoError::from_message(error).unwrap().code, OkoErrorCode::NoSuchClass);
+    assert!(controller.flows().is_empty());
+}
+
+#[test]
+fn params_are_read_and_set_all_or_none() {
+    let switch = TestSwitch::start(&[&[]]);
+    let mut controller = switch.connect();
+    load(&mut controller, "", compile(COUNTING)).unwrap();
+    let values = |replies: Vec<Reply>| match replies.into_iter().next() {
+        Some(Reply::Params { params, .. }) => {
+            params.into_iter().map(|param| (param.name, param.value)).collect::<Vec<_>>()
+        }
+        other => panic!("unexpected {other:?}"),
+    };
+    let filter = || String::from("excess");
+    let get = Request::ParamGet { filter: filter() };
+    assert_eq!(values(operate(&mut controller, &get).unwrap()), [(String::from("spared"), 2)]);
+    let set = |name: &str, value| Request::ParamSet {
+        filter: filter(),
+        values: vec![(String::from("spared"), 7), (String::from(name), value)],
+    };
+    for (name, value, code) in
+        [("spared", 1_001, OkoErrorCode::BadValue), ("spaced", 1, OkoErrorCode::NoSuchParam)]
+    {
+        let error = operate(&mut controller, &set(name, value)).unwrap_err();
+        assert_eq!(error.code, code);
+        assert!(error.text.contains(name), "{error}");
+    }
+    assert_eq!(values(operate(&mut controller, &get).unwrap()), [(String::from("spared"), 2)]);
+    let changed = operate(&mut controller, &set("spared", 9)).unwrap();
+    assert_eq!(values(changed), [(String::from("spared"), 9)]);
+}
+
+#[test]
+fn the_schema_is_that_of_the_artifact() {
+    let switch = TestSwitch::start(&[&[]]);
+    let mut controller = switch.connect();
+    load(&mut controller, "renamed", compile(COUNTING)).unwrap();
+    let replies = operate(&mut controller, &Request::Schema { name: String::from("renamed") }).unwrap();
+    let json: Vec<u8> = replies
+        .into_iter()
+        .flat_map(|reply| match reply {
+            Reply::Schema(part) => part,
+            other => panic!("unexpected {other:?}"),
+        })
+        .collect();
+    let schema: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(schema["states"][0]["name"], "seen");
+    assert_eq!(schema["filters"][0]["name"], "excess");
+}
+
+#[test]
+fn state_of_any_size_is_read_whole() {
+    // More entries than fit into one message.
+    let frames: Vec<_> = (0..1000).map(|i| udp(1, i)).collect();
+    let mut switch = TestSwitch::start(&[&frames]);
+    let mut controller = switch.connect();
+    let filter = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
+    controller.add_flow(5, matching(&filter, 1).with(Field::InPort, 1), vec![]);
+    controller.up(1);
+    controller.wait_for(1, 1000);
+    let mut keys: Vec<u64> =
+        state(&mut controller, "excess", "seen").iter().map(|entry| entry.key[0]).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, (0..1000).collect::<Vec<_>>());
+    let missing = Request::StateRead { filter: String::from("excess"), state: String::from("sean") };
+    let error = operate(&mut controller, &missing).unwrap_err();
+    assert_eq!(error.code, OkoErrorCode::NoSuchState);
+    assert!(error.text.contains("seen"), "{error}");
+    switch.stop();
+}
+
+#[test]
+fn a_request_in_parts_that_stops_half_way_changes_nothing() {
+    let switch = TestSwitch::start(&[&[]]);
+    let mut controller = switch.connect();
+    let mut half = switch.connect();
+    half.send(&Message::Oko(OkoPart {
+        operation: Operation::FilterLoad,
+        reply: false,
+        more: true,
+        body: vec![0; 1000],
+    }));
+    assert!(list(&mut controller).is_empty());
+    drop(half);
+    assert!(list(&mut controller).is_empty());
+}
