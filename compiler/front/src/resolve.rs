@@ -93,6 +93,8 @@ pub(crate) struct Declarations<'a> {
     pub(crate) scopes: Vec<Scope>,
     /// The path of each module; empty for the root file.
     pub(crate) paths: Vec<String>,
+    /// Whether all of each module could be read.
+    pub(crate) whole: Vec<bool>,
     pub(crate) consts: Vec<Source<'a, ast::Const>>,
     pub(crate) params: Vec<Source<'a, ast::Param>>,
     pub(crate) enums: Vec<Source<'a, ast::Enum>>,
@@ -107,7 +109,8 @@ pub(crate) struct Declarations<'a> {
 /// Finds all declarations and gives every module its names.
 pub(crate) fn resolve<'a>(units: &[Unit<'a>], sources: &SourceMap, sink: &mut Sink) -> Declarations<'a> {
     let paths = units.iter().map(|unit| unit.path.to_owned()).collect();
-    let mut found = Declarations { paths, ..Declarations::default() };
+    let whole = units.iter().map(|unit| unit.whole).collect();
+    let mut found = Declarations { paths, whole, ..Declarations::default() };
     for (module, unit) in units.iter().enumerate() {
         let mut scope = Scope::default();
         for item in &unit.file.items {

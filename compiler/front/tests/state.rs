@@ -350,3 +350,86 @@ fn telnet_is_found() {
     assert!(machine.matches(&segment6(1, 2, 23, SYN), SECOND));
     assert!(machine.matches(&Ipv4::tcp(A, B, tcp(1, 23, SYN)).frame(2), SECOND));
 }
+
+#[test]
+fn who_knocks_is_let_in() {
+    let mut machine = Machine::new(&example("port_knock"));
+    let syn = |port| segment(A, 4000, B, port, SYN);
+    let run = |machine: &mut Machine, steps: &[(u16, u64)]| {
+        steps.iter().map(|(port, now)| machine.matches(&syn(*port), now * SECOND)).collect::<Vec<bool>>()
+    };
+    let closed = run(&mut machine, &[(22, 1), (7000, 1), (22, 1), (9000, 2), (8000, 2), (9000, 3), (22, 3)]);
+    assert!(closed.iter().all(|matched| !matched), "a wrong order");
+    let slow = run(&mut machine, &[(7000, 10), (8000, 11), (9000, 16), (22, 16)]);
+    assert!(slow.iter().all(|matched| !matched), "too slow");
+    let opened = run(&mut machine, &[(7000, 20), (8000, 21), (9000, 22), (22, 22), (22, 81), (22, 82)]);
+    assert_eq!(opened, [false, false, false, true, true, false]);
+}
+
+#[test]
+fn pings_beyond_the_limit_match() {
+    let mut machine = Machine::new(&example("icmp_flood"));
+    machine.set_param(0, 3);
+    let ping = |kind| Ipv4 { protocol: 1, ..Ipv4::tcp(A, B, vec![kind, 0, 0, 0, 0, 1, 0, 1]) }.frame(0);
+    let answers: Vec<bool> = (0..5).map(|_| machine.matches(&ping(8), SECOND)).collect();
+    assert_eq!(answers, [false, false, false, true, true]);
+    assert!(!machine.matches(&ping(0), SECOND), "replies are not counted");
+    assert!(!machine.matches(&ping(8), 3 * SECOND));
+}
+
+#[test]
+fn forged_sources_match() {
+    let mut machine = Machine::new(&example("blocklist"));
+    let cases = [
+        ([10, 255, 255, 255], true),
+        ([11, 0, 0, 0], false),
+        ([100, 63, 255, 255], false),
+        ([100, 64, 0, 0], true),
+        ([172, 31, 255, 255], true),
+        ([172, 32, 0, 0], false),
+        ([255, 255, 255, 255], true),
+        ([8, 8, 8, 8], false),
+        ([0, 0, 0, 0], true),
+    ];
+    for (src, forged) in cases {
+        assert_eq!(machine.matches(&segment(src, 1, B, 2, SYN), SECOND), forged, "{src:?}");
+    }
+    for (src, forged) in [
+        (0x2001_0db8_ffff_0000_0000_0000_0000_0001, true),
+        (0x2001_0db9_0000_0000_0000_0000_0000_0001, false),
+        (0x0100_0000_0000_0000_ffff_ffff_ffff_ffff, true),
+        (0x0100_0000_0000_0001_0000_0000_0000_0000, false),
+        (0xfdff_0000_0000_0000_0000_0000_0000_0000, true),
+        (1, true),
+    ] {
+        assert_eq!(machine.matches(&segment6(src, 2, 80, SYN), SECOND), forged, "{src:x}");
+    }
+}
+
+#[test]
+fn the_first_owner_of_an_address_keeps_it() {
+    let mut machine = Machine::new(&example("arp_guard"));
+    let claim = |station: u8, frame_station: u8| {
+        let mut bytes = support::packets::ethernet(0x0806);
+        bytes[11] = frame_station;
+        bytes.extend([0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, station, 10, 0, 0, 5]);
+        bytes.extend([0; 10]);
+        bytes
+    };
+    assert!(!machine.matches(&claim(1, 1), SECOND));
+    assert!(machine.matches(&claim(2, 2), SECOND), "another station");
+    assert!(machine.matches(&claim(1, 2), SECOND), "a forged sender");
+    assert!(!machine.matches(&claim(1, 1), 1700 * SECOND));
+    assert!(machine.matches(&claim(2, 2), 1900 * SECOND), "renewed by its owner");
+}
+
+#[test]
+fn packets_are_sorted_into_classes() {
+    let mut machine = Machine::new(&example("traffic_class"));
+    machine.set_param(0, 1_000);
+    let packet = |port| segment(A, 4000, B, port, ACK);
+    assert_eq!(machine.class(&packet(22), SECOND), 1);
+    assert_eq!(machine.class(&packet(80), SECOND), 0);
+    let classes: Vec<u32> = (0..18).map(|_| machine.class(&packet(80), SECOND)).collect();
+    assert_eq!(classes.iter().filter(|class| **class == 2).count(), 1, "54 bytes each");
+}

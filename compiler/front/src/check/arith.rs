@@ -215,8 +215,13 @@ impl BodyChecker<'_, '_, '_> {
         if a.span != b.span {
             diagnostic = diagnostic.label(b.span, format!("this is `{right}`"));
         }
+        let kinds = (a.num_kind(), b.num_kind());
         self.report(if matches!(a.ty, Ty::Option(_)) || matches!(b.ty, Ty::Option(_)) {
             diagnostic.help("a value can be `none`: say with `??` what counts then, or use `match`")
+        } else if let (Some(NumKind::Duration | NumKind::Instant), Some(NumKind::Int))
+        | (Some(NumKind::Int), Some(NumKind::Duration | NumKind::Instant)) = kinds
+        {
+            diagnostic.help("a time has a unit: `5s`, `500ms`")
         } else {
             diagnostic
         });

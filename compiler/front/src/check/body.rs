@@ -101,6 +101,10 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
     }
 
     fn no_answer(&mut self, block: &ast::Block, because: Span) {
+        if !self.checker.decls.whole[self.module] {
+            // The answer may be what could not be read.
+            return;
+        }
         let end = Span { start: block.span.end.saturating_sub(1), ..block.span };
         let at = block.value.as_ref().map_or(end, |value| value.span);
         self.report(

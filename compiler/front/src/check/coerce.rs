@@ -103,10 +103,12 @@ impl BodyChecker<'_, '_, '_> {
             let (has, allowed) = (found.range, wanted.range);
             let what =
                 if has.single().is_some() { format!("this is {has}") } else { format!("this can be {has}") };
-            let diagnostic =
-                Diagnostic::error(types::DOES_NOT_FIT, format!("a value may not fit in {allowed}"))
-                    .label(value.span, what)
-                    .label(because, format!("only {allowed} fits here"));
+            let headline = match has.single() {
+                Some(value) => format!("{value} does not fit in {allowed}"),
+                None => format!("a value may not fit in {allowed}"),
+            };
+            let diagnostic = Diagnostic::error(types::DOES_NOT_FIT, headline).label(value.span, what);
+            let diagnostic = elsewhere(diagnostic, value.span, because, format!("only {allowed} fits here"));
             return match &value.kind {
                 ExprKind::Arith(crate::hir::Arith::Add, ..) => {
                     diagnostic.help("`+|` stays at the greatest value, `+%` starts again at 0")
@@ -124,8 +126,9 @@ impl BodyChecker<'_, '_, '_> {
         }
         let diagnostic =
             Diagnostic::error(types::MISMATCH, format!("`{wanted}` is needed, `{found}` is found"))
-                .label(value.span, format!("this is `{found}`"))
-                .label(because, format!("because of this, `{wanted}` is needed"));
+                .label(value.span, format!("this is `{found}`"));
+        let because_text = format!("because of this, `{wanted}` is needed");
+        let diagnostic = elsewhere(diagnostic, value.span, because, because_text);
         match (&value.ty, ty) {
             (Ty::Option(_), _) if !matches!(ty, Ty::Option(_)) => {
                 diagnostic.help("it can be `none`: say with `??` what counts then, or use `match`")
@@ -143,6 +146,11 @@ impl BodyChecker<'_, '_, '_> {
             _ => diagnostic,
         }
     }
+}
+
+/// Adds the place of a reason, unless it is the place of the finding itself.
+fn elsewhere(diagnostic: Diagnostic, place: Span, because: Span, text: String) -> Diagnostic {
+    if place == because { diagnostic } else { diagnostic.label(because, text) }
 }
 
 /// Whether every value of type `found` is one of type `wanted`, given that it is made optional where need be.
