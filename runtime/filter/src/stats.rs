@@ -1,35 +1,75 @@
-//! Counters of a filter's answers, bumped once a burst and class.
+//! Counters of a filter's answers.
+//!
+//! They are bumped for every burst, so workers must not fight over their cache lines, and even an atomic addition to a line of one's own costs
+//! more than a small filter. Threads are numbered as they first run a filter; each of the first ones has counters that only it
+//! writes, by plain loads and stores, and all later ones share the last set, by atomic additions.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::instance::{FilterStats, Verdict};
 
+/// How many sets of counters there are.
+const SETS: usize = 16;
+/// Filters with more classes have one set, to bound what they take.
+const MOST_CLASSES_IN_SETS: usize = 64;
+/// Counters in 128 bytes: sets are so far apart that no two share a line, or a pair of lines that is fetched together.
+const LINE: usize = 16;
+
+static THREADS: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static THREAD: Cell<u32> = const { Cell::new(u32::MAX) };
+}
+
+/// The number of this thread among those that run filters.
+fn thread() -> usize {
+    THREAD.with(|number| {
+        if number.get() == u32::MAX {
+            // It stops short of wrapping: numbers that are shared are all treated alike.
+            let next = THREADS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+                (next < SETS as u32).then_some(next + 1)
+            });
+            number.set(next.unwrap_or(SETS as u32 - 1));
+        }
+        number.get() as usize
+    })
+}
+
 #[derive(Debug)]
 pub(crate) struct Counters {
-    classes: Box<[AtomicU64]>,
+    counters: Box<[AtomicU64]>,
+    classes: usize,
+    sets: usize,
     faults: AtomicU64,
 }
 
 impl Counters {
     pub(crate) fn new(classes: u32) -> Counters {
-        let classes = (0..classes).map(|_| AtomicU64::new(0)).collect();
-        Counters { classes, faults: AtomicU64::new(0) }
+        let classes = classes as usize;
+        let sets = if classes > MOST_CLASSES_IN_SETS { 1 } else { SETS };
+        let counters = (0..sets * Self::stride(classes)).map(|_| AtomicU64::new(0)).collect();
+        Counters { counters, classes, sets, faults: AtomicU64::new(0) }
     }
 
-    /// Counts the verdicts of a burst. Runs of equal ones, which are common, cost one addition.
+    fn stride(classes: usize) -> usize {
+        classes.next_multiple_of(LINE) + LINE
+    }
+
+    /// Counts the verdicts of a burst.
     pub(crate) fn count(&self, verdicts: &[Verdict], faults: u64) {
-        if let [none, some] = &*self.classes {
+        let set = thread().min(self.sets - 1);
+        let shared = set == self.sets - 1;
+        let start = set * Self::stride(self.classes);
+        let counters = &self.counters[start..start + self.classes];
+        if let [none, some] = counters {
             let matches = verdicts.iter().map(|verdict| u64::from(verdict.is_match())).sum::<u64>();
-            let others = verdicts.len() as u64 - matches;
-            for (counter, count) in [(none, others), (some, matches)] {
-                if count != 0 {
-                    counter.fetch_add(count, Ordering::Relaxed);
-                }
-            }
+            add(none, verdicts.len() as u64 - matches, shared);
+            add(some, matches, shared);
         } else {
             for run in verdicts.chunk_by(|a, b| a == b) {
-                if let Some(counter) = self.classes.get(run[0].0 as usize) {
-                    counter.fetch_add(run.len() as u64, Ordering::Relaxed);
+                if let Some(counter) = counters.get(run[0].0 as usize) {
+                    add(counter, run.len() as u64, shared);
                 }
             }
         }
@@ -39,7 +79,48 @@ impl Counters {
     }
 
     pub(crate) fn read(&self) -> FilterStats {
-        let classes: Vec<u64> = self.classes.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let sets = self.counters.chunks(Self::stride(self.classes));
+        let mut classes = vec![0_u64; self.classes];
+        for set in sets {
+            for (sum, counter) in classes.iter_mut().zip(set) {
+                *sum = sum.wrapping_add(counter.load(Ordering::Relaxed));
+            }
+        }
         FilterStats { runs: classes.iter().sum(), classes, faults: self.faults.load(Ordering::Relaxed) }
+    }
+}
+
+#[inline]
+fn add(counter: &AtomicU64, count: u64, shared: bool) {
+    if count == 0 {
+        return;
+    }
+    if shared {
+        counter.fetch_add(count, Ordering::Relaxed);
+    } else {
+        // Only this thread writes it.
+        counter.store(counter.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost_between_threads() {
+        for classes in [2, 3, 1_000] {
+            let counters = Counters::new(classes);
+            std::thread::scope(|scope| {
+                for _ in 0..3 * SETS {
+                    scope.spawn(|| {
+                        (0..100).for_each(|_| counters.count(&[Verdict(1), Verdict(0), Verdict(1)], 0))
+                    });
+                }
+            });
+            let bursts = 3 * SETS as u64 * 100;
+            let stats = counters.read();
+            assert_eq!((stats.classes[0], stats.classes[1], stats.runs), (bursts, 2 * bursts, 3 * bursts));
+        }
     }
 }

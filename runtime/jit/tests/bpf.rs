@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+/// The random programs of the verifier's own tests.
+#[path = "../../bpf/tests/generator/mod.rs"]
+mod generator;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -12,7 +16,7 @@ use oko_bpf::verified::Verified;
 use oko_bpf::{asm, isa, verifier};
 use oko_jit::abi::{Context, Packet};
 use oko_jit::{Code, compile_bpf, compile_bpf_over_memory, map_calls};
-use oko_state::{Header, Kind, Map, Shape, WhenFull};
+use oko_state::{Header, Kind, Map, Shape, Update, WhenFull};
 use proptest::prelude::*;
 
 /// Maps of a program, for both engines.
@@ -28,7 +32,11 @@ impl Maps {
             };
             let header = Header::Plain { lock_offset: def.lock_offset };
             let (capacity, key_size, value_size) = (def.max_entries, def.key_size, def.value_size);
-            Map::new(Shape { kind, capacity, key_size, value_size, header }).unwrap()
+            let map = Map::new(Shape { kind, capacity, key_size, value_size, header }).unwrap();
+            if let Some(data) = &def.data {
+                map.update(&[0; 4], &data.init, Update::Any, 1).unwrap();
+            }
+            map
         };
         Maps(defs.iter().map(map).collect())
     }
@@ -314,6 +322,21 @@ fn a_program_of_20_000_instructions_compiles() {
     let program = verified(&text, Vec::new());
     assert!(program.insns().len() > 19_000);
     same_answers(&program, &[vec![0; 20]]);
+}
+
+#[test]
+fn random_programs_with_maps_and_packets_run_as_interpreted() {
+    let (mut accepted, programs) = (0, 1_500);
+    for seed in 0..programs {
+        let Ok(program) = verifier::verify(generator::program(seed)) else { continue };
+        accepted += 1;
+        let mut rng = generator::Rng(seed ^ 0x5eed);
+        let packets: Vec<Vec<u8>> = [0, 13, 60, 200]
+            .map(|most| (0..rng.below(most + 1)).map(|_| rng.next() as u8 & rng.next() as u8).collect())
+            .to_vec();
+        same_answers(&program, &packets);
+    }
+    assert!(accepted * 5 > programs, "{accepted} of {programs} were accepted");
 }
 
 proptest! {

@@ -1,0 +1,75 @@
+//! One instance, several workers, and a control thread beside them.
+
+#![allow(clippy::unwrap_used)]
+
+mod rig;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use oko_filter::{Engine, Packet, Verdict};
+use oko_ir::{text, verify};
+use rig::{artifact, load};
+
+const COUNT: &str = "
+oko.ir 1
+state m0 seen: hash refuse, capacity 64, key(port: u32), fields(n: u64, same: u64)
+filter count -> bool {
+block0:
+    v0 = pkt.in_port
+    slot m0(v0), block1, block2
+block1(v1: entry m0):
+    v2 = lock v1
+    v3 = get v1, f0
+    v4 = const 1
+    v5 = add v3, v4
+    set v1, f0, v5
+    set v1, f1, v5
+    v6 = const 0xffffffffffffffff
+    unlock.touch v1, v6
+    return v2
+block2:
+    v7 = false
+    return v7
+}
+";
+
+#[test]
+fn no_update_is_lost_and_no_snapshot_torn() {
+    const ROUNDS: u64 = 2_000;
+    let object = artifact(&verify(text::read(COUNT).unwrap()).unwrap());
+    for engine in [Engine::Native, Engine::BpfJit] {
+        let instance = load(&object, engine);
+        let filter = instance.filter("count").unwrap();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let packets: Vec<Packet<'_>> = (0..32).map(|port| Packet::new(&[], port)).collect();
+                        let mut verdicts = [Verdict::default(); 32];
+                        for now in 1..=ROUNDS {
+                            instance.run_burst(filter, &packets, now, &mut verdicts);
+                        }
+                    })
+                })
+                .collect();
+            scope.spawn(|| {
+                let mut looked = 0;
+                while !done.load(Ordering::Relaxed) || looked == 0 {
+                    for entry in instance.state_snapshot("seen", 1).unwrap().entries {
+                        assert_eq!(entry.fields[0], entry.fields[1], "{engine}: half an update");
+                    }
+                    looked += 1;
+                }
+            });
+            workers.into_iter().for_each(|worker| worker.join().unwrap());
+            done.store(true, Ordering::Relaxed);
+        });
+        let snapshot = instance.state_snapshot("seen", 1).unwrap();
+        assert_eq!(snapshot.entries.len(), 32);
+        assert!(snapshot.entries.iter().all(|entry| entry.fields[0] == 3 * ROUNDS), "{engine}");
+        let stats = instance.stats(filter);
+        assert_eq!((stats.runs, stats.classes[0]), (3 * 32 * ROUNDS, 32));
+    }
+}
