@@ -114,7 +114,9 @@ mod tests {
             std::thread::scope(|scope| {
                 for _ in 0..3 * SETS {
                     scope.spawn(|| {
-                        (0..100).for_each(|_| counters.count(&[Verdict(1), Verdict(0), Verdict(1)], 0))
+                        for _ in 0..100 {
+                            counters.count(&[Verdict(1), Verdict(0), Verdict(1)], 0);
+                        }
                     });
                 }
             });

@@ -133,8 +133,11 @@ pub(crate) fn load(object: &[u8], engine: Engine) -> Instance {
     Instance::load(object, &options).unwrap_or_else(|error| panic!("{engine}: {}", error.report()))
 }
 
+/// Key, fields and expiry of an entry.
+pub(crate) type Entry = (Vec<u64>, Vec<u64>, u64);
+
 /// The entries of all states, in the order of their keys.
-pub(crate) fn all_states(instance: &Instance, now: u64) -> Vec<(String, Vec<(Vec<u64>, Vec<u64>, u64)>)> {
+pub(crate) fn all_states(instance: &Instance, now: u64) -> Vec<(String, Vec<Entry>)> {
     let states = instance.states().into_iter().map(|state| {
         let snapshot = instance.state_snapshot(&state.name, now).unwrap();
         let entries = snapshot.entries.into_iter();
