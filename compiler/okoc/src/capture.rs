@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use pcap_file::pcap::PcapParser;
-use pcap_file::{DataLink, PcapError, TsResolution};
+use pcap_file::{DataLink, Endianness, PcapError, TsResolution};
 
 use crate::error::Error;
 use crate::files;
@@ -100,6 +100,12 @@ fn frames(path: &Path, content: &[u8]) -> Result<Vec<Frame>, Error> {
     while !rest.is_empty() {
         let number = frames.len() + 1;
         let start = content.len() - rest.len();
+        if let Some(claimed) = captured_len(rest, header.endianness).filter(|len| *len > MAX_CAPTURED) {
+            let reason = format!(
+                "packet {number}, at byte {start}, claims {claimed} bytes; the limit is {MAX_CAPTURED}"
+            );
+            return Err(wrong(reason, None));
+        }
         let (after, packet) = parser.next_raw_packet(rest).map_err(|error| {
             let reason = match error {
                 PcapError::IncompleteBuffer => {
@@ -111,13 +117,6 @@ fn frames(path: &Path, content: &[u8]) -> Result<Vec<Frame>, Error> {
                 "the writer was interrupted, or the copy is incomplete; `editcap` can cut off what is broken";
             wrong(reason, Some(help))
         })?;
-        if packet.incl_len > MAX_CAPTURED {
-            let reason = format!(
-                "packet {number}, at byte {start}, claims {} bytes; the limit is {MAX_CAPTURED}",
-                packet.incl_len
-            );
-            return Err(wrong(reason, None));
-        }
         let time = u64::from(packet.ts_sec).saturating_mul(1_000_000_000) + u64::from(packet.ts_frac) * tick;
         now = time.max(now);
         let wire_len = packet.orig_len.max(packet.incl_len);
@@ -125,4 +124,13 @@ fn frames(path: &Path, content: &[u8]) -> Result<Vec<Frame>, Error> {
         rest = after;
     }
     Ok(frames)
+}
+
+/// How many bytes of a packet its record claims to hold.
+fn captured_len(record: &[u8], endianness: Endianness) -> Option<u32> {
+    let bytes = record.get(8..12)?.try_into().ok()?;
+    Some(match endianness {
+        Endianness::Big => u32::from_be_bytes(bytes),
+        Endianness::Little => u32::from_le_bytes(bytes),
+    })
 }
