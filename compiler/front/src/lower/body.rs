@@ -265,6 +265,11 @@ impl Lowering<'_> {
                 self.at(expr.span);
                 Some(vec![self.arith(*op, a, b)])
             }
+            ExprKind::Compare(op @ (Compare::Eq | Compare::Ne), a, b)
+                if matches!(b.kind, ExprKind::None | ExprKind::Some(_)) =>
+            {
+                self.compare_optional(*op, a, b)
+            }
             ExprKind::Compare(op, a, b) => {
                 let (a, b) = (self.expr(a)?, self.expr(b)?);
                 self.at(expr.span);
@@ -430,6 +435,21 @@ impl Lowering<'_> {
                 _ => self.bool(false),
             },
         }
+    }
+
+    /// `a == none`, `a == value`: whether there is a value needs no comparison.
+    fn compare_optional(&mut self, op: Compare, a: &Expr, b: &Expr) -> Option<Vec<Value>> {
+        let a = self.expr(a)?;
+        let (present, rest) = a.split_first()?;
+        let equal = match &b.kind {
+            ExprKind::Some(value) => {
+                let value = self.expr(value)?;
+                let same = self.equal(rest, &value);
+                self.ins(Op::Bool(BoolOp::And, *present, same))
+            }
+            _ => self.ins(Op::Not(*present)),
+        };
+        Some(vec![if op == Compare::Eq { equal } else { self.ins(Op::Not(equal)) }])
     }
 
     fn equal(&mut self, a: &[Value], b: &[Value]) -> Value {
