@@ -27,6 +27,10 @@ const FUNCTION_ALIGN: usize = 64;
 /// The machine that this runs on.
 pub(crate) fn isa() -> Result<OwnedTargetIsa, CompileError> {
     let wrong = |reason: String| CompileError::Host { reason };
+    if cfg!(target_endian = "big") {
+        // Keys are put together in registers, first part lowest.
+        return Err(wrong("it is big-endian".to_owned()));
+    }
     let mut flags = settings::builder();
     let options = [
         ("opt_level", "speed"),
@@ -79,8 +83,11 @@ fn import(
     signature: Signature,
     colocated: bool,
 ) -> FuncRef {
-    let signature = builder.import_signature(signature);
     let name = ExternalName::user(builder.func.declare_imported_user_function(name));
+    if let Some((declared, _)) = builder.func.dfg.ext_funcs.iter().find(|(_, data)| data.name == name) {
+        return declared;
+    }
+    let signature = builder.import_signature(signature);
     builder.import_function(ExtFuncData { name, signature, colocated, patchable: false })
 }
 

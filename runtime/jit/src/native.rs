@@ -331,23 +331,33 @@ impl Translator<'_, '_> {
         (value, generation)
     }
 
-    /// Puts the parts of a key on the stack, zero-padded to whole words.
+    /// Puts a key on the stack. It is put together in registers and written by whole words, as it will be read: a load that spans
+    /// several stores would have to wait for these.
     fn key(&mut self, state: State, key: &[Value]) -> ir::StackSlot {
         let decl = &self.module.states[state.index()];
         let layout = decl.key_layout();
-        let size = layout.size.next_multiple_of(8);
-        let slot =
-            self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3));
-        let covered: u32 = decl.key.iter().map(|part| part.width.bytes()).sum();
-        if covered != size {
-            let zero = self.int(0);
-            for word in 0..size / 8 {
-                self.builder.ins().stack_store(I64, zero, slot, word as i32 * 8);
-            }
-        }
+        let count = layout.size.div_ceil(8);
+        let mut words: Vec<Option<ir::Value>> = vec![None; count as usize];
         for ((&value, part), &offset) in key.iter().zip(&decl.key).zip(&layout.offsets) {
-            let value = self.narrow(value, part.width);
-            self.builder.ins().stack_store(I64, value, slot, offset as i32);
+            let mut bits = self.value(value);
+            if self.ranges.at(self.place, value).max > part.width.max() {
+                bits = self.builder.ins().band_imm_u(bits, part.width.max().cast_signed());
+            }
+            // Parts lie at their natural alignment, so none spans two words.
+            let (word, shift) = (offset as usize / 8, i64::from(offset % 8 * 8));
+            if shift != 0 {
+                bits = self.builder.ins().ishl_imm_u(bits, shift);
+            }
+            words[word] = Some(match words[word] {
+                Some(others) => self.builder.ins().bor(others, bits),
+                None => bits,
+            });
+        }
+        let data = StackSlotData::new(StackSlotKind::ExplicitSlot, count * 8, 3);
+        let slot = self.builder.create_sized_stack_slot(data);
+        for (index, word) in words.into_iter().enumerate() {
+            let word = word.unwrap_or_else(|| self.int(0));
+            self.builder.ins().stack_store(I64, word, slot, index as i32 * 8);
         }
         slot
     }

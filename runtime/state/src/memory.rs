@@ -1,16 +1,36 @@
-//! Zeroed memory at a fixed place.
+//! Zeroed memory at a fixed place, all of it there from the start.
+//!
+//! Large blocks are mapped apart, in huge pages if the system has them: a look-up in a large table touches two places that nothing has
+//! touched lately, and with small pages would miss the TLB at both. Pages are taken when the block is made, so no packet waits for
+//! the kernel to zero one.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::io;
 use std::ptr::NonNull;
 
 /// Where records and index lines start: a cache line.
 const ALIGN: usize = 64;
+/// The size of a huge page.
+const HUGE: usize = 2 << 20;
+/// Blocks from this size on are mapped.
+const LARGE: usize = 2 * HUGE;
 
 /// A zeroed block of memory, accessed through raw pointers and atomics only.
 #[derive(Debug)]
 pub(crate) struct Memory {
     base: NonNull<u8>,
-    layout: Layout,
+    size: usize,
+    origin: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Allocated(Layout),
+    /// The whole mapping, which is larger than the block.
+    Mapped {
+        start: NonNull<u8>,
+        len: usize,
+    },
 }
 
 // SAFETY: the block is owned by this value and does not move; it hands out raw pointers only, and those who use them answer for
@@ -23,15 +43,59 @@ impl Memory {
     /// Takes `bytes` of zeroed memory, or `None` if there is not so much.
     pub(crate) fn zeroed(bytes: u64) -> Option<Memory> {
         let size = usize::try_from(bytes.max(1)).ok()?;
+        if size >= LARGE { Memory::mapped(size) } else { Memory::allocated(size) }
+    }
+
+    fn allocated(size: usize) -> Option<Memory> {
         let layout = Layout::from_size_align(size, ALIGN).ok()?;
-        // SAFETY: the size is at least 1.
+        // SAFETY: the size is at least 1. With this alignment the allocator writes the zeroes, so the pages are there.
         let base = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Memory { base, layout })
+        Some(Memory { base, size, origin: Origin::Allocated(layout) })
+    }
+
+    fn mapped(size: usize) -> Option<Memory> {
+        let size = size.checked_next_multiple_of(HUGE)?;
+        // Mappings start at small pages; one huge page more has a huge page's boundary in it.
+        let len = size.checked_add(HUGE)?;
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new anonymous mapping touches no memory that is in use.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        let start = NonNull::new(start.cast::<u8>())?;
+        let skipped = (start.as_ptr() as usize).next_multiple_of(HUGE) - start.as_ptr() as usize;
+        // SAFETY: less than a huge page is skipped, so this is in the mapping.
+        let base = unsafe { start.add(skipped) };
+        let memory = Memory { base, size, origin: Origin::Mapped { start, len } };
+        // SAFETY: advice on the mapping that was just made. That the system has no huge pages is no failure.
+        unsafe { libc::madvise(base.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
+        memory.populate().then_some(memory)
+    }
+
+    /// Takes all pages; gives whether there are so many.
+    fn populate(&self) -> bool {
+        // SAFETY: advice on a mapping of our own.
+        let done = unsafe { libc::madvise(self.base.as_ptr().cast(), self.size, libc::MADV_POPULATE_WRITE) };
+        if done == 0 {
+            return true;
+        }
+        if io::Error::last_os_error().raw_os_error() != Some(libc::EINVAL) {
+            return false;
+        }
+        // Kernels before 5.14 do not know this advice.
+        for offset in (0..self.size).step_by(4096) {
+            // SAFETY: the byte lies in the mapping, which nobody else knows yet.
+            unsafe { self.base.as_ptr().add(offset).write_volatile(0) };
+        }
+        true
     }
 
     /// The address `offset` bytes from the start, a multiple of 64.
+    #[inline]
     pub(crate) fn at(&self, offset: usize) -> NonNull<u8> {
-        debug_assert!(offset < self.layout.size());
+        debug_assert!(offset < self.size);
         // SAFETY: callers stay within the block, whose size fits in an `isize`.
         unsafe { self.base.add(offset) }
     }
@@ -39,7 +103,39 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: the block was allocated with this layout and nobody uses it any more.
-        unsafe { dealloc(self.base.as_ptr(), self.layout) }
+        match self.origin {
+            // SAFETY: the block was allocated with this layout and nobody uses it any more.
+            Origin::Allocated(layout) => unsafe { dealloc(self.base.as_ptr(), layout) },
+            // SAFETY: the mapping is ours and nobody uses it any more.
+            Origin::Mapped { start, len } => unsafe {
+                libc::munmap(start.as_ptr().cast(), len);
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_zeroed_aligned_and_as_large_as_asked_for() {
+        for bytes in [1, 63, 4096, LARGE as u64 - 1, LARGE as u64, LARGE as u64 + 1, 3 * HUGE as u64 + 17] {
+            let memory = Memory::zeroed(bytes).expect("there is so much");
+            let (first, last) = (memory.at(0), memory.at(bytes as usize - 1));
+            assert!((first.as_ptr() as usize).is_multiple_of(ALIGN));
+            // SAFETY: both lie in the block, which nobody else knows.
+            unsafe {
+                assert_eq!((first.read_volatile(), last.read_volatile()), (0, 0));
+                first.write_volatile(1);
+                last.write_volatile(1);
+            }
+        }
+    }
+
+    #[test]
+    fn what_there_is_not_is_refused() {
+        assert!(Memory::zeroed(u64::MAX).is_none());
+        assert!(Memory::zeroed(1 << 55).is_none());
     }
 }
