@@ -20,6 +20,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_thread_(un)?register",
     "rte_dev_(probe|remove)",
     "rte_pktmbuf_(pool_create|free_bulk|copy)",
+    "rte_mbuf_dyn(field|flag)_lookup",
     "rte_mempool_(free|avail_count)",
     "rte_eth_dev_get_port_by_name",
     "rte_eth_dev_(info_get|configure|start|stop|close|socket_id|get_mtu|adjust_nb_rx_tx_desc)",

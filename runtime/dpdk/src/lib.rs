@@ -26,6 +26,7 @@ mod mbuf;
 mod pool;
 mod port;
 mod queue;
+mod recorded;
 mod thread;
 
 pub use burst::{BURST, Burst};
@@ -36,4 +37,5 @@ pub use mbuf::{Mbuf, MbufError};
 pub use pool::{Pool, PoolConfig, PoolError};
 pub use port::{Configured, Link, MacAddress, Port, PortConfig, PortError, PortStats, Started};
 pub use queue::{Queues, RxQueue, TxQueue};
+pub use recorded::RecordedTime;
 pub use thread::{RegisteredThread, ThreadError, pin_current_thread};

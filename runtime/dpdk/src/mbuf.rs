@@ -53,7 +53,7 @@ impl Mbuf {
         Self { raw }
     }
 
-    fn header(&self) -> &rte_mbuf {
+    pub(crate) fn header(&self) -> &rte_mbuf {
         // SAFETY: owned and valid; changed only through `&mut self`.
         unsafe { self.raw.as_ref() }
     }

@@ -104,7 +104,7 @@ struct Table {
 /// All flow tables.
 #[derive(Debug)]
 pub struct FlowTables {
-    /// Only tables that were ever written to.
+    /// Table 0 and those that were ever written to.
     tables: BTreeMap<TableId, Table>,
     limits: Limits,
     next_serial: u64,
@@ -128,7 +128,9 @@ const LAST_TABLE: u8 = 253;
 impl FlowTables {
     /// Empty tables.
     pub fn new(limits: Limits) -> FlowTables {
-        FlowTables { tables: BTreeMap::new(), limits, next_serial: 0 }
+        // Table 0 counts the packets that come in even when nothing was ever put there.
+        let tables = BTreeMap::from([(TableId(0), Table::default())]);
+        FlowTables { tables, limits, next_serial: 0 }
     }
 
     /// Does a flow-mod at an instant in nanoseconds.
@@ -280,7 +282,7 @@ impl FlowTables {
         self.tables.values().flat_map(|table| table.entries.values()).filter(uses).count()
     }
 
-    /// The tables that were ever written to: number, entries, counters.
+    /// Table 0 and the tables that were ever written to: number, entries, counters.
     pub fn tables(&self) -> impl Iterator<Item = (TableId, usize, &TableCounters)> {
         self.tables.iter().map(|(id, table)| (*id, table.entries.len(), &*table.counters))
     }

@@ -9,6 +9,7 @@
 //!
 //! [worker]
 //! cpu = 1                         # the CPU the worker is bound to; left out: any
+//! clock = "system"                # what time filters are told; "capture": when a packet was recorded
 //!
 //! [openflow]
 //! datapath_id = "00:00:00:00:00:00:00:01"
@@ -91,6 +92,19 @@ pub struct WorkerConfig {
     /// Whether it polls without pause, for the lowest latency at the price of a whole CPU. Otherwise it sleeps for
     /// fractions of a millisecond while there are no packets.
     pub busy_poll: bool,
+    /// What time filters are told.
+    pub clock: FilterClock,
+}
+
+/// What time filters are told. Timeouts of flow entries always follow the system's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FilterClock {
+    /// The system's monotonic clock, read once per burst.
+    #[default]
+    System,
+    /// When the packet was recorded, for packets of `net_pcap` ports; a replay has then the same verdicts at any speed.
+    Capture,
 }
 
 /// The control side.

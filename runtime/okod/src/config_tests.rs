@@ -39,6 +39,7 @@ fn every_key_has_its_effect() {
         [worker]
         cpu = 1
         busy_poll = true
+        clock = "capture"
         [openflow]
         datapath_id = "00:00:00:00:00:00:00:2a"
         socket = "okod.sock"
@@ -57,7 +58,7 @@ fn every_key_has_its_effect() {
     assert_eq!(config.eal.extra, ["--legacy-mem"]);
     assert!(config.eal.telemetry);
     assert_eq!(config.pool.mbufs, 65535);
-    assert_eq!(config.worker, WorkerConfig { cpu: Some(1), busy_poll: true });
+    assert_eq!(config.worker, WorkerConfig { cpu: Some(1), busy_poll: true, clock: FilterClock::Capture });
     assert_eq!(config.openflow.datapath_id, 42);
     assert_eq!(config.openflow.socket, Some(PathBuf::from("okod.sock")));
     assert_eq!(config.openflow.listen, Some("[::1]:6653".parse().unwrap()));

@@ -26,6 +26,6 @@ mod worker;
 
 pub use agent::ListenError;
 pub use clock::{Clock, Nanos};
-pub use config::{Config, LogLevel, OpenFlowConfig, PortConfig, WorkerConfig};
+pub use config::{Config, FilterClock, LogLevel, OpenFlowConfig, PortConfig, WorkerConfig};
 pub use config_error::{ConfigError, Finding};
 pub use switch::{Switch, SwitchError};

@@ -50,6 +50,17 @@ pub(crate) fn output(port: PortNo, max_len: u16, origin: Origin, effects: &mut V
     }
 }
 
+/// A packet as it came in.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'f> {
+    /// All its bytes.
+    pub(crate) frame: &'f [u8],
+    /// The port it came in by.
+    pub(crate) in_port: PortNo,
+    /// When, as filters are told.
+    pub(crate) now: Nanos,
+}
+
 /// A worker's state of processing, reused from packet to packet.
 #[derive(Debug, Default)]
 pub(crate) struct Pipeline {
@@ -103,23 +114,22 @@ impl Pipeline {
     pub(crate) fn process<'s>(
         &mut self,
         snapshot: &'s Snapshot,
-        frame: &[u8],
+        arrival: Arrival<'_>,
         mut key: FlowKey,
-        in_port: PortNo,
         hits: &mut Hits<'s>,
         effects: &mut Vec<Effect>,
     ) {
         self.memo.next_packet();
-        let now = hits.now;
         let mut table = TableId(0);
         // The action set. Of what we support it can hold one thing: an output.
         let mut at_the_end: Option<(PortNo, u16, Origin)> = None;
         loop {
-            let entry = self.lookup(snapshot, table, &key, frame, in_port, now);
+            let entry = self.lookup(snapshot, table, &key, arrival);
             let Some(entry) = entry else { break };
-            hits.add(entry, frame.len() as u64);
+            hits.add(entry, arrival.frame.len() as u64);
             let instructions = &entry.instructions;
-            let origin = Origin { in_port, table, cookie: entry.cookie, reason: reason(entry) };
+            let origin =
+                Origin { in_port: arrival.in_port, table, cookie: entry.cookie, reason: reason(entry) };
             for action in &instructions.apply {
                 if let Action::Output { port, max_len } = action {
                     output(*port, *max_len, origin, effects);
@@ -154,9 +164,7 @@ impl Pipeline {
         snapshot: &'s Snapshot,
         table: TableId,
         key: &FlowKey,
-        frame: &[u8],
-        in_port: PortNo,
-        now: Nanos,
+        Arrival { frame, in_port, now }: Arrival<'_>,
     ) -> Option<&'s FlowEntry> {
         let found = snapshot.tables.table(table)?.lookup(key, |condition| {
             // An entry's filter is loaded as long as the entry is there.

@@ -41,7 +41,13 @@ impl Bench {
         let mut effects = Vec::new();
         let mut hits = Hits::new(NOW);
         let key = extract(frame, in_port).key;
-        self.pipeline.process(&snapshot, frame, key, PortNo(in_port), &mut hits, &mut effects);
+        self.pipeline.process(
+            &snapshot,
+            Arrival { frame, in_port: PortNo(in_port), now: NOW },
+            key,
+            &mut hits,
+            &mut effects,
+        );
         hits.write();
         self.pipeline.count_tables(&snapshot);
         effects
@@ -186,7 +192,13 @@ fn hits_of_a_burst_are_counted_exactly() {
     for in_port in [1, 1, 2, 1, 2, 2, 2, 1] {
         let key = extract(&udp(), in_port).key;
         let (frame, mut effects) = (udp(), Vec::new());
-        bench.pipeline.process(&snapshot, &frame, key, PortNo(in_port), &mut hits, &mut effects);
+        bench.pipeline.process(
+            &snapshot,
+            Arrival { frame: &frame, in_port: PortNo(in_port), now: NOW },
+            key,
+            &mut hits,
+            &mut effects,
+        );
     }
     hits.write();
     assert_eq!(bench.counts(), [(6, 4, 240), (5, 4, 240)]);

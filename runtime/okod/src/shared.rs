@@ -7,6 +7,7 @@ use crossbeam_queue::ArrayQueue;
 use oko_dpdk::Mbuf;
 use oko_openflow::{Action, PacketInReason, PortNo, TableId};
 
+use crate::clock::Nanos;
 use crate::snapshot::{Generation, Snapshot};
 
 /// Packets on their way to the controllers, or from them.
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) stop: AtomicBool,
     /// Set when the worker has ended.
     ended: AtomicBool,
+    /// The time of the newest packet, in nanoseconds, where filters go by the time of recording; otherwise 0.
+    pub(crate) recorded_now: AtomicU64,
     /// Packets for the controllers.
     pub(crate) packet_ins: ArrayQueue<PacketForController>,
     /// Packets for the controllers that found the queue full.
@@ -56,10 +59,16 @@ impl Shared {
             taken_up: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            recorded_now: AtomicU64::new(0),
             packet_ins: ArrayQueue::new(PACKETS),
             packet_ins_lost: AtomicU64::new(0),
             packet_outs: ArrayQueue::new(PACKETS),
         }
+    }
+
+    /// The time as filters see it, if that is not the system's.
+    pub(crate) fn recorded_now(&self) -> Option<Nanos> {
+        Some(Nanos(self.recorded_now.load(Ordering::Relaxed))).filter(|now| now.0 != 0)
     }
 
     /// For the worker: it has finished all packets that it judged by earlier generations.

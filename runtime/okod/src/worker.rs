@@ -12,16 +12,16 @@ use std::time::Duration;
 use std::{hint, io};
 
 use arc_swap::Cache;
-use oko_dpdk::{BURST, Burst, Eal, Mbuf, Pool, Queues, RxQueue, TxQueue, pin_current_thread};
+use oko_dpdk::{BURST, Burst, Eal, Mbuf, Pool, Queues, RecordedTime, RxQueue, TxQueue, pin_current_thread};
 use oko_openflow::port::PortConfig as ConfigBits;
 use oko_openflow::{Action, PacketInReason, PortNo, TableId};
 use oko_packet::extract;
 use tracing::warn;
 
-use crate::clock::Clock;
-use crate::config::WorkerConfig;
+use crate::clock::{Clock, Nanos};
+use crate::config::{FilterClock, WorkerConfig};
 use crate::egress::{Egress, PortIndex};
-use crate::pipeline::{self, Effect, Hits, Origin, Pipeline};
+use crate::pipeline::{self, Arrival, Effect, Hits, Origin, Pipeline};
 use crate::ports::{PortState, WorkerPort};
 use crate::shared::{PacketForController, PacketFromController, Shared};
 use crate::snapshot::Snapshot;
@@ -117,6 +117,8 @@ struct Bench {
     /// Where frames of several segments are put together.
     scratch: Box<[u8]>,
     effects: Vec<Effect>,
+    /// Where filters find the time of recording; none if they go by the system's clock.
+    recorded: Option<RecordedTime>,
 }
 
 impl Worker {
@@ -144,6 +146,8 @@ impl Worker {
             dropped: Burst::new(),
             scratch: vec![0; LONGEST_FRAME].into_boxed_slice(),
             effects: Vec::with_capacity(64),
+            // The devices are configured by now.
+            recorded: (config.clock == FilterClock::Capture).then(RecordedTime::lookup).flatten(),
         };
         Self { intakes, bench, clock, busy_poll: config.busy_poll }
     }
@@ -224,7 +228,8 @@ impl Worker {
 impl Bench {
     /// Judges the received burst of a port.
     fn burst(&mut self, snapshot: &Snapshot, intake: &Intake, clock: &Clock) {
-        let mut hits = Hits::new(clock.now());
+        let now = clock.now();
+        let mut hits = Hits::new(now);
         let mut received = std::mem::take(&mut self.received);
         for packet in received.drain() {
             if packet.len() > LONGEST_FRAME {
@@ -234,7 +239,15 @@ impl Bench {
             let frame = packet.frame(&mut self.scratch);
             let key = extract(frame, intake.number.0).key;
             self.effects.clear();
-            self.pipeline.process(snapshot, frame, key, intake.number, &mut hits, &mut self.effects);
+            let judged_at = match self.recorded.and_then(|time| time.of(&packet)) {
+                Some(recorded) => {
+                    self.shared.recorded_now.store(recorded, Ordering::Relaxed);
+                    Nanos(recorded)
+                }
+                None => now,
+            };
+            let arrival = Arrival { frame, in_port: intake.number, now: judged_at };
+            self.pipeline.process(snapshot, arrival, key, &mut hits, &mut self.effects);
             self.carry_out(packet, intake.number);
         }
         hits.write();
@@ -255,11 +268,12 @@ impl Bench {
         if let Some(at) = self.effects.iter().position(|effect| *effect == Effect::Tables) {
             // The pipeline's effects take the place of the action. It is done once, however often it is asked for.
             self.effects.retain(|effect| *effect != Effect::Tables);
-            let mut hits = Hits::new(clock.now());
+            let now = clock.now();
+            let mut hits = Hits::new(now);
             let frame = packet.frame(&mut self.scratch);
             let key = extract(frame, in_port.0).key;
             let mut effects = Vec::new();
-            self.pipeline.process(snapshot, frame, key, in_port, &mut hits, &mut effects);
+            self.pipeline.process(snapshot, Arrival { frame, in_port, now }, key, &mut hits, &mut effects);
             hits.write();
             self.pipeline.count_tables(snapshot);
             self.effects.splice(at..at, effects.into_iter().filter(|effect| *effect != Effect::Tables));

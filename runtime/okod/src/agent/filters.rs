@@ -98,7 +98,7 @@ impl Control {
 
     fn read_state(&self, filter: &str, state: &str) -> Result<Answer, OkoError> {
         let filter = self.filters.named(filter)?;
-        let now = self.now();
+        let now = self.shared.recorded_now().unwrap_or(self.now());
         let snapshot = filter
             .instance
             .state_snapshot(state, now.0)
