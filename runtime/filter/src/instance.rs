@@ -14,6 +14,11 @@ use crate::state::{StateEntry, StateInfo, StateSnapshot, States, from_dump, know
 use crate::stats::Counters;
 
 /// What runs the filters. All give the same verdicts.
+///
+/// On what happens between several workers they differ in one point: the BPF of artifacts locks entries of `evict_oldest` states by a map
+/// of locks of its own (Linux wants it so), of which evictions and snapshots know nothing. With a BPF engine, a snapshot may show such
+/// an entry in the middle of an update, and an update may go to an entry that was given to another key a moment before. The engines of the
+/// IR do neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Engine {
     /// Native code from the IR. The default where there is IR.

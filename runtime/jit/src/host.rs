@@ -21,6 +21,9 @@ use crate::memory::ExecutableMemory;
 const HELPERS: u32 = 0;
 /// The name space of the functions that are compiled together.
 const FUNCTIONS: u32 = 1;
+/// The most stack that a function may take: a part of what threads have by default. Deeper frames touch each page on the way down, so
+/// that none reaches over a guard page.
+const MOST_FRAME_BYTES: u32 = 768 << 10;
 /// Where functions start.
 const FUNCTION_ALIGN: usize = 64;
 
@@ -35,7 +38,8 @@ pub(crate) fn isa() -> Result<OwnedTargetIsa, CompileError> {
     let options = [
         ("opt_level", "speed"),
         ("is_pic", "false"),
-        ("enable_probestack", "false"),
+        ("enable_probestack", "true"),
+        ("probestack_strategy", "inline"),
         ("unwind_info", "false"),
     ];
     for (name, value) in options {
@@ -174,6 +178,10 @@ fn compile(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Vec<Blob>, C
         let compiled = context
             .compile(isa, &mut ControlPlane::default())
             .map_err(|error| failed(format!("{:?}", error.inner)))?;
+        let frame = compiled.buffer.frame_layout().map_or(0, |layout| layout.frame_to_fp_offset);
+        if frame > MOST_FRAME_BYTES {
+            return Err(failed(format!("it takes {frame} bytes of stack, the limit is {MOST_FRAME_BYTES}")));
+        }
         let bytes = compiled.code_buffer().to_vec();
         let relocs: Vec<_> = compiled
             .buffer

@@ -81,6 +81,7 @@ fn translate(isa: &dyn TargetIsa, module: &Module, filter: usize) -> Result<Func
         blocks,
         values: HashMap::new(),
         entries: HashMap::new(),
+        key: None,
         ghost: None,
         place: Block(0),
     };
@@ -123,6 +124,8 @@ struct Translator<'a, 'b> {
     /// Ints, bools and windows.
     values: HashMap<Value, ir::Value>,
     entries: HashMap<Value, Entry>,
+    /// Where keys are put together for look-ups.
+    key: Option<ir::StackSlot>,
     /// Where updates of entries go that are gone: memory on the stack.
     ghost: Option<ir::StackSlot>,
     /// The block that is being translated.
@@ -353,13 +356,22 @@ impl Translator<'_, '_> {
                 None => bits,
             });
         }
-        let data = StackSlotData::new(StackSlotKind::ExplicitSlot, count * 8, 3);
-        let slot = self.builder.create_sized_stack_slot(data);
+        let slot = self.key_slot();
         for (index, word) in words.into_iter().enumerate() {
             let word = word.unwrap_or_else(|| self.int(0));
             self.builder.ins().stack_store(I64, word, slot, index as i32 * 8);
         }
         slot
+    }
+
+    /// Room for a key of any state. All look-ups share it, for a stranger's filter may have thousands.
+    fn key_slot(&mut self) -> ir::StackSlot {
+        let sizes = self.module.states.iter().map(|state| state.key_layout().size);
+        let size = sizes.max().unwrap_or(0).next_multiple_of(8);
+        let builder = &mut self.builder;
+        *self.key.get_or_insert_with(|| {
+            builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3))
+        })
     }
 
     fn look_up_array(&mut self, state: State, key: Value) -> (ir::Value, ir::Value) {

@@ -89,3 +89,35 @@ proptest! {
         }
     }
 }
+
+/// A module at the limits of the verifier: thousands of look-ups under the largest keys, each entry locked and written.
+fn large_module(blocks: usize) -> String {
+    use std::fmt::Write;
+    let parts: Vec<String> = (0..32).map(|part| format!("k{part}: u64")).collect();
+    let mut text = format!(
+        "oko.ir 1\nstate m0 s: hash evict_oldest, capacity 4, key({}), fields(n: u64)\nfilter f -> bool {{\nblock0:\n    v0 = pkt.len\n    v1 = now\n",
+        parts.join(", ")
+    );
+    let key = vec!["v0"; 32].join(", ");
+    let mut value = 2;
+    for block in (0..blocks).map(|index| index * 2) {
+        writeln!(text, "    slot m0({key}), block{}(), block{}()", block + 1, block + 2).unwrap();
+        let (entry, live, old, new) = (value, value + 1, value + 2, value + 3);
+        value += 4;
+        writeln!(text, "block{}(v{entry}: entry m0):", block + 1).unwrap();
+        writeln!(text, "    v{live} = lock v{entry}\n    v{old} = get v{entry}, f0").unwrap();
+        writeln!(text, "    v{new} = add v{old}, v1\n    set v{entry}, f0, v{new}").unwrap();
+        writeln!(text, "    unlock.touch v{entry}, v{new}\n    jump block{}()", block + 2).unwrap();
+        writeln!(text, "block{}:", block + 2).unwrap();
+    }
+    writeln!(text, "    v{value} = true\n    return v{value}\n}}").unwrap();
+    text.replace("()", "")
+}
+
+#[test]
+fn a_module_at_the_limits_compiles_and_runs_on_an_ordinary_stack() {
+    let checked = verify(text::read(&large_module(1_000)).unwrap()).unwrap();
+    let rig = Rig::new(&checked);
+    assert_eq!(rig.run(0, &[Packet::new(&[0; 20], 0), Packet::new(&[0; 21], 0)], 5), [1, 1]);
+    assert_eq!(rig.map("s").len(), 2);
+}

@@ -68,6 +68,8 @@ impl Translator<'_, '_> {
         let ghost = self.ghost();
         let ghost = self.builder.ins().stack_addr(I64, ghost, GHOST_HEADER as i32);
         let zero = self.int(0);
+        // No look-up gives an even generation, so who locks the ghost again comes here again.
+        self.builder.ins().store(entry_memory(), zero, ghost, GENERATION_OFFSET);
         self.builder.ins().store(entry_memory(), zero, ghost, LOCK_OFFSET as i32);
         self.builder.ins().store(entry_memory(), zero, ghost, EXPIRES_OFFSET as i32);
         self.builder.def_var(variable, ghost);
