@@ -1,0 +1,175 @@
+//! Arithmetic, comparisons and choices.
+
+use oko_bpf::isa::{AluOp, Cond, Operand, Reg};
+use oko_ir::{BinaryOp, CompareOp, Value};
+
+use super::{Emitter, Spot, immediate};
+use crate::asm::Label;
+
+impl Emitter<'_> {
+    /// Gives the register with the result: `dst`, or `r0` where `dst` holds the second operand.
+    pub(super) fn binary(&mut self, op: BinaryOp, a: Value, b: Value, dst: Reg) -> Reg {
+        let commutes = !matches!(
+            op,
+            BinaryOp::Sub | BinaryOp::UDiv | BinaryOp::URem | BinaryOp::Shl | BinaryOp::UShr | BinaryOp::SShr
+        );
+        let swap = commutes && (matches!(self.at(a), Spot::Const(_)) || self.at(b) == Spot::Reg(dst));
+        let (a, b) = if swap { (b, a) } else { (a, b) };
+        let (a, b) = (self.at(a), self.at(b));
+        let dst = if b == Spot::Reg(dst) && a != b { Reg::R0 } else { dst };
+        let simple = match op {
+            BinaryOp::Add => AluOp::Add,
+            BinaryOp::Sub => AluOp::Sub,
+            BinaryOp::Mul => AluOp::Mul,
+            BinaryOp::And => AluOp::And,
+            BinaryOp::Or => AluOp::Or,
+            BinaryOp::Xor => AluOp::Xor,
+            BinaryOp::UDiv => AluOp::Div,
+            BinaryOp::URem => AluOp::Mod,
+            BinaryOp::Shl => AluOp::Lsh,
+            BinaryOp::UShr => AluOp::Rsh,
+            BinaryOp::SShr => AluOp::Arsh,
+            BinaryOp::UMin | BinaryOp::UMax => {
+                let b = self.second(b, false);
+                self.put(Spot::Reg(dst), a);
+                let done = self.asm.label();
+                let cond = if op == BinaryOp::UMin { Cond::Le } else { Cond::Ge };
+                self.asm.branch(cond, dst, b, done);
+                self.alu(AluOp::Mov, dst, b);
+                self.asm.bind(done);
+                return dst;
+            }
+        };
+        // The encoding allows neither of these as immediates; what they mean is known.
+        let b = match (op, b) {
+            (BinaryOp::UDiv, Spot::Const(0)) => {
+                self.constant(dst, 0);
+                return dst;
+            }
+            (BinaryOp::URem, Spot::Const(0)) => {
+                self.put(Spot::Reg(dst), a);
+                return dst;
+            }
+            (BinaryOp::Shl | BinaryOp::UShr | BinaryOp::SShr, Spot::Const(amount)) => {
+                Spot::Const(amount & 63)
+            }
+            (_, b) => b,
+        };
+        let b = self.second(b, matches!(op, BinaryOp::UDiv | BinaryOp::URem));
+        self.put(Spot::Reg(dst), a);
+        self.alu(simple, dst, b);
+        dst
+    }
+
+    /// A second operand, in `r1` if need be. Divisors are not left to sign extension.
+    fn second(&mut self, from: Spot, divisor: bool) -> Operand {
+        match from {
+            Spot::Reg(reg) => reg.into(),
+            Spot::Const(value) if let Some(imm) = immediate(value).filter(|imm| !divisor || *imm > 0) => {
+                imm.into()
+            }
+            from => {
+                self.put(Spot::Reg(Reg::R1), from);
+                Reg::R1.into()
+            }
+        }
+    }
+
+    /// Jumps to `to` if the condition is as `wanted`, else goes on. Takes `r0` and `r1`.
+    pub(super) fn jump_if(&mut self, cond: Value, wanted: bool, to: Label) {
+        let Some((op, a, b)) = self.plan.fused(cond) else {
+            let reg = self.reg(cond, Reg::R0);
+            let cond = if wanted { Cond::Ne } else { Cond::Eq };
+            return self.asm.branch(cond, reg, 0.into(), to);
+        };
+        self.compare(op, a, b, wanted, to);
+    }
+
+    fn compare(&mut self, op: CompareOp, a: Value, b: Value, wanted: bool, to: Label) {
+        let straight = match op {
+            CompareOp::Eq => Cond::Eq,
+            CompareOp::Ne => Cond::Ne,
+            CompareOp::ULt => Cond::Lt,
+            CompareOp::ULe => Cond::Le,
+            CompareOp::SLt => Cond::Slt,
+            CompareOp::SLe => Cond::Sle,
+        };
+        // A constant can only be the second operand.
+        let swap = matches!(self.at(a), Spot::Const(_)) && !matches!(self.at(b), Spot::Const(_));
+        let (a, b, cond) = if swap { (b, a, swapped(straight)) } else { (a, b, straight) };
+        let cond = if wanted { cond } else { inverted(cond) };
+        let a = self.reg(a, Reg::R0);
+        let b = self.operand(b, Reg::R1);
+        self.asm.branch(cond, a, b, to);
+    }
+
+    /// A comparison as 0 or 1.
+    pub(super) fn boolean(&mut self, op: CompareOp, a: Value, b: Value, dst: Reg) {
+        let done = self.asm.label();
+        let free = dst != Reg::R0 && [self.at(a), self.at(b)].iter().all(|at| *at != Spot::Reg(dst));
+        if free {
+            self.constant(dst, 1);
+            self.compare(op, a, b, true, done);
+            self.constant(dst, 0);
+        } else {
+            let yes = self.asm.label();
+            self.compare(op, a, b, true, yes);
+            self.constant(dst, 0);
+            self.asm.jump(done);
+            self.asm.bind(yes);
+            self.constant(dst, 1);
+        }
+        self.asm.bind(done);
+    }
+
+    pub(super) fn select(&mut self, cond: Value, a: Value, b: Value, dst: Reg) {
+        let done = self.asm.label();
+        let (a, b) = (self.at(a), self.at(b));
+        if a == Spot::Reg(dst) {
+            self.jump_if(cond, true, done);
+            self.put(Spot::Reg(dst), b);
+        } else if b == Spot::Reg(dst) {
+            self.jump_if(cond, false, done);
+            self.put(Spot::Reg(dst), a);
+        } else {
+            let yes = self.asm.label();
+            self.jump_if(cond, true, yes);
+            self.put(Spot::Reg(dst), b);
+            self.asm.jump(done);
+            self.asm.bind(yes);
+            self.put(Spot::Reg(dst), a);
+        }
+        self.asm.bind(done);
+    }
+}
+
+fn inverted(cond: Cond) -> Cond {
+    match cond {
+        Cond::Eq => Cond::Ne,
+        Cond::Ne => Cond::Eq,
+        Cond::Gt => Cond::Le,
+        Cond::Ge => Cond::Lt,
+        Cond::Lt => Cond::Ge,
+        Cond::Le => Cond::Gt,
+        Cond::Sgt => Cond::Sle,
+        Cond::Sge => Cond::Slt,
+        Cond::Slt => Cond::Sge,
+        Cond::Sle => Cond::Sgt,
+        Cond::Set => unreachable!("not used here"),
+    }
+}
+
+fn swapped(cond: Cond) -> Cond {
+    match cond {
+        Cond::Eq | Cond::Ne => cond,
+        Cond::Gt => Cond::Lt,
+        Cond::Ge => Cond::Le,
+        Cond::Lt => Cond::Gt,
+        Cond::Le => Cond::Ge,
+        Cond::Sgt => Cond::Slt,
+        Cond::Sge => Cond::Sle,
+        Cond::Slt => Cond::Sgt,
+        Cond::Sle => Cond::Sge,
+        Cond::Set => unreachable!("not used here"),
+    }
+}

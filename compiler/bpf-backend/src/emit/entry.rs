@@ -1,0 +1,201 @@
+//! Finding, making, locking and leaving entries.
+
+use oko_bpf::helper::Helper;
+use oko_bpf::isa::{AluOp, Cond, Imm64, Reg, Size};
+use oko_ir::layout::{EXPIRES_OFFSET, HEADER_SIZE, WRITTEN_OFFSET};
+use oko_ir::{BlockCall, State, StateDecl, StateKind, Type, Unlock, Value, Width};
+
+use super::{Emitter, Spot};
+use crate::alloc::Slot;
+use crate::asm::Label;
+use crate::maps::{self, Frame, LOCK_BITS};
+use crate::plan::has_lock_apart;
+
+/// `BPF_NOEXIST`.
+const NOEXIST: i32 = 1;
+
+impl Emitter<'_> {
+    fn state_of(&self, entry: Value) -> State {
+        match self.filter.type_of(entry) {
+            Some(Type::Entry(state)) => state,
+            other => unreachable!("{entry} is an entry, not {other:?}"),
+        }
+    }
+
+    /// Offset in the entry and size of a field.
+    pub(super) fn field(&self, entry: Value, field: oko_ir::Field) -> (i16, Size) {
+        let state = &self.module.states[self.state_of(entry).index()];
+        let offset = state.entry_layout().offsets[field.index()];
+        // Entries are of at most oko_ir::limits::MAX_ENTRY_SIZE bytes.
+        (offset as i16, maps::size(state.fields[field.index()].width))
+    }
+
+    /// Calls a function of the spin lock of an entry.
+    fn call_on_lock(&mut self, entry: Value, helper: Helper) {
+        let from = match self.plan.lock_of(entry) {
+            Some(lock) => self.slot(lock).into(),
+            None => self.at(entry),
+        };
+        self.put(Spot::Reg(Reg::R1), from);
+        self.call(helper);
+    }
+
+    /// Locks, tells whether the entry is live, and zeroes the fields of one that is not.
+    pub(super) fn lock(&mut self, entry: Value, live: Option<Slot>) {
+        self.call_on_lock(entry, Helper::SpinLock);
+        let state = &self.module.states[self.state_of(entry).index()];
+        let size = state.entry_layout().size;
+        let base = self.reg(entry, Reg::R1);
+        let (alive, done) = (self.asm.label(), self.asm.label());
+        self.load(Size::Dw, Reg::R0, base, EXPIRES_OFFSET as i16);
+        let now = self.reg_of(self.plan.now(), Reg::R1);
+        self.asm.branch(Cond::Gt, Reg::R0, now.into(), alive);
+        // Both may be on the stack, and there is one register for them.
+        let base = if base == now { self.reg(entry, Reg::R1) } else { base };
+        for offset in (HEADER_SIZE..size).step_by(8) {
+            self.store(Size::Dw, base, offset as i16, 0);
+        }
+        match live {
+            Some(slot) => {
+                self.put(slot.into(), Spot::Const(0));
+                self.asm.jump(done);
+                self.asm.bind(alive);
+                self.put(slot.into(), Spot::Const(1));
+            }
+            None => self.asm.bind(alive),
+        }
+        self.asm.bind(done);
+    }
+
+    pub(super) fn unlock(&mut self, entry: Value, how: Unlock) {
+        match how {
+            Unlock::Keep => {}
+            Unlock::Touch(expires) => {
+                let base = self.reg(entry, Reg::R0);
+                let expires = self.operand(expires, Reg::R1);
+                self.store(Size::Dw, base, EXPIRES_OFFSET as i16, expires);
+                let now = self.reg_of(self.plan.now(), Reg::R1);
+                self.store(Size::Dw, base, WRITTEN_OFFSET as i16, now);
+            }
+            Unlock::Clear => {
+                let base = self.reg(entry, Reg::R0);
+                self.store(Size::Dw, base, EXPIRES_OFFSET as i16, 0);
+            }
+        }
+        self.call_on_lock(entry, Helper::SpinUnlock);
+    }
+
+    pub(super) fn lookup(
+        &mut self,
+        state: State,
+        key: &[Value],
+        make: bool,
+        found: &BlockCall,
+        absent: &BlockCall,
+    ) {
+        let decl = &self.module.states[state.index()];
+        let way = self.second_edge(absent);
+        let key_at = self.frame.key(decl);
+        match decl.kind {
+            StateKind::Array => self.index(decl, key[0], key_at, way.0),
+            StateKind::Hash(_) => self.key(decl, key, key_at),
+        }
+        let apart = has_lock_apart(self.module, state);
+        if apart {
+            self.find_lock(decl, key_at, way.0);
+        }
+        self.find(self.maps.state(state), key_at);
+        if make && decl.kind != StateKind::Array {
+            let there = self.asm.label();
+            self.asm.branch(Cond::Ne, Reg::R0, 0.into(), there);
+            self.asm.load_imm64(Reg::R1, self.maps.state(state));
+            self.frame_address(Reg::R2, key_at);
+            self.asm.load_imm64(Reg::R3, self.maps.zero());
+            self.alu(AluOp::Mov, Reg::R4, NOEXIST);
+            // Whether it worked is seen by looking again: somebody else may have inserted in between.
+            self.call(Helper::MapUpdateElem);
+            self.find(self.maps.state(state), key_at);
+            self.asm.branch(Cond::Eq, Reg::R0, 0.into(), way.0);
+            self.asm.bind(there);
+        } else {
+            self.asm.branch(Cond::Eq, Reg::R0, 0.into(), way.0);
+        }
+        let given = [Spot::Reg(Reg::R0), Spot::Stack(Frame::LOCK)];
+        self.edges(found, &given[..1 + usize::from(apart)], absent, way);
+    }
+
+    fn frame_address(&mut self, dst: Reg, offset: i16) {
+        self.alu(AluOp::Mov, dst, Reg::R10);
+        self.alu(AluOp::Add, dst, i32::from(offset));
+    }
+
+    /// Looks up the key at `key_at` of the frame.
+    fn find(&mut self, map: Imm64, key_at: i16) {
+        self.asm.load_imm64(Reg::R1, map);
+        self.frame_address(Reg::R2, key_at);
+        self.call(Helper::MapLookupElem);
+    }
+
+    /// Builds the index of an array.
+    fn index(&mut self, state: &StateDecl, value: Value, key_at: i16, absent: Label) {
+        let from = self.at(value);
+        self.put(Spot::Reg(Reg::R0), from);
+        match state.key[0].width {
+            Width::W8 => self.alu(AluOp::And, Reg::R0, 0xff),
+            Width::W16 => self.alu(AluOp::And, Reg::R0, 0xffff),
+            Width::W32 => {}
+            // What is cut off must not make it another index.
+            Width::W64 => {
+                self.alu(AluOp::Mov, Reg::R1, Reg::R0);
+                self.alu(AluOp::Rsh, Reg::R1, 32);
+                self.asm.branch(Cond::Ne, Reg::R1, 0.into(), absent);
+            }
+        }
+        self.store(Size::W, Reg::R10, key_at, Reg::R0);
+    }
+
+    /// Builds a key, gaps zeroed.
+    fn key(&mut self, state: &StateDecl, values: &[Value], key_at: i16) {
+        let layout = state.key_layout();
+        let mut end = 0;
+        for ((part, &offset), &value) in state.key.iter().zip(&layout.offsets).zip(values) {
+            self.zero_gap(key_at, end, offset);
+            let value = self.operand(value, Reg::R0);
+            self.store(maps::size(part.width), Reg::R10, key_at + offset as i16, value);
+            end = offset + part.width.bytes();
+        }
+        self.zero_gap(key_at, end, layout.size);
+    }
+
+    /// Zeroes `from..to` of the key, in pieces that are aligned.
+    fn zero_gap(&mut self, key_at: i16, mut from: u32, to: u32) {
+        while from < to {
+            let fits = |size: &Size| from.is_multiple_of(size.bytes()) && from + size.bytes() <= to;
+            let size = [Size::Dw, Size::W, Size::H].into_iter().find(fits).unwrap_or(Size::B);
+            self.store(size, Reg::R10, key_at + from as i16, 0);
+            from += size.bytes();
+        }
+    }
+
+    /// Puts the address of the lock for the key at `key_at` into its place in the frame.
+    fn find_lock(&mut self, state: &StateDecl, key_at: i16, absent: Label) {
+        let (mut from, to) = (0, state.key_layout().size);
+        self.constant(Reg::R0, 0);
+        while from < to {
+            let fits = |size: &Size| from + size.bytes() <= to;
+            let size = [Size::Dw, Size::W, Size::H].into_iter().find(fits).unwrap_or(Size::B);
+            self.load(size, Reg::R1, Reg::R10, key_at + from as i16);
+            self.alu(AluOp::Xor, Reg::R0, Reg::R1);
+            // 2^64 divided by the golden ratio: the upper bits of the product depend on all bits.
+            self.asm.load_imm64(Reg::R1, Imm64::Value(0x9e37_79b9_7f4a_7c15));
+            self.alu(AluOp::Mul, Reg::R0, Reg::R1);
+            from += size.bytes();
+        }
+        self.alu(AluOp::Rsh, Reg::R0, (64 - LOCK_BITS) as i32);
+        self.store(Size::W, Reg::R10, Frame::LOCK_INDEX, Reg::R0);
+        self.find(self.maps.locks(), Frame::LOCK_INDEX);
+        // The index is always below the size, which the verifiers need not know.
+        self.asm.branch(Cond::Eq, Reg::R0, 0.into(), absent);
+        self.store(Size::Dw, Reg::R10, Frame::LOCK, Reg::R0);
+    }
+}
