@@ -68,7 +68,7 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { engine: None, max_state_bytes: 4 << 30 }
+        LoadOptions { engine: None, max_state_bytes: 2 << 30 }
     }
 }
 

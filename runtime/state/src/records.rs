@@ -150,7 +150,9 @@ impl Records {
 
     /// Takes a record from its key. Its lock word, if it has one, is held.
     pub(crate) fn retire(&self, record: u32) {
-        self.generation(record).fetch_add(1, Ordering::AcqRel);
+        self.generation(record).fetch_add(1, Ordering::Relaxed);
+        // Whoever reads a word of the next key must see that the generation has moved.
+        fence(Ordering::Release);
         if self.header == Header::Oko {
             self.expires(record).store(0, Ordering::Relaxed);
         }
@@ -187,8 +189,10 @@ impl Records {
 
     /// Notes that a plain value was used.
     pub(crate) fn used_at(&self, record: u32, tick: u64) {
-        if self.header != Header::Oko {
-            self.stamp(record).store(tick, Ordering::Relaxed);
+        let stamp = self.stamp(record);
+        // Between two insertions nothing is written, so that look-ups do not take the line from each other.
+        if self.header != Header::Oko && stamp.load(Ordering::Relaxed) != tick {
+            stamp.store(tick, Ordering::Relaxed);
         }
     }
 
