@@ -219,14 +219,18 @@ impl Table {
         let evicts = self.when_full == WhenFull::EvictOldest;
         let mut looked = own().count();
         if has_room && !(evicts && looked >= CANDIDATES) {
-            for _ in 0..SWEEP.min(self.index.buckets()) {
+            for step in 0..self.index.buckets() {
+                // An eviction goes on until it has something to evict.
+                if step >= SWEEP && (!evicts || best.is_some()) {
+                    break;
+                }
                 let bucket = self.sweep.fetch_add(1, Ordering::Relaxed) & (self.index.buckets() - 1);
                 let Some(_beside) = self.index.try_lock_beside(guard, bucket) else { continue };
                 if let Some(record) = self.sweep_bucket(bucket, now) {
                     return Some((record, false));
                 }
                 looked += self.index.used(bucket).count();
-                if !evicts || looked < CANDIDATES {
+                if !evicts || looked < CANDIDATES && step < SWEEP {
                     continue;
                 }
                 // This bucket is locked now only, so its oldest entry is taken now or not at all.
