@@ -243,3 +243,22 @@ fn what_would_grow_without_bound_is_refused() {
         "{headers} filter f -> bool {{ match pkt {{ h11 / h10 => true, _ => false }} }}"
     )));
 }
+
+#[test]
+fn large_programs_are_answered_in_time() {
+    let begin = std::time::Instant::now();
+    let arms: String = (0..4_000).map(|at| format!("{at} => {}, ", at % 7)).collect();
+    assert!(check(&format!("filter f -> bool {{ (match pkt.len {{ {arms} _ => 1 }}) == 1 }}")));
+    let arms: String = (0..5_000).map(|at| format!("ipv4 if ipv4.ttl == {} => true, ", at % 250)).collect();
+    assert!(!check(&format!("use std.net.ipv4; filter f -> bool {{ match pkt {{ {arms} _ => false }} }}")));
+    let arms: String = (0..250).map(|at| format!("ipv4 / tcp if tcp.dst_port == {at} => true, ")).collect();
+    assert!(check(&format!(
+        "use std.net.{{ipv4, tcp}}; filter f -> bool {{ match pkt {{ {arms} _ => false }} }}"
+    )));
+    let lines: String = (0..20_000).map(|at| format!("const c{at}: u32 = {at};\n")).collect();
+    assert!(check(&lines));
+    let lets: String = (0..5_000).map(|at| format!("let v{at} = pkt.len +| {at};\n")).collect();
+    assert!(check(&format!("filter f -> bool {{ {lets} v4999 > 1 }}")));
+    // Debug builds on a busy machine are slow; quadratic work would take minutes.
+    assert!(begin.elapsed().as_secs() < 100, "{:?}", begin.elapsed());
+}

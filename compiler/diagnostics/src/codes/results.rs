@@ -68,7 +68,8 @@ filter f -> bool {
 ```
 ";
     TOO_MANY = 607, "a program with too many declarations of a kind", "\
-A program has at most 1,024 params, 256 states and 256 filters, the modules it uses included.
+A program has at most 1,024 params, 256 states, 256 filters and 256 headers, the modules it uses included; a `match pkt` has at most
+256 arms, another `match` 4,096.
 
 ```oko
 filter one -> bool { true }

@@ -1,6 +1,6 @@
 //! `if` and `match` on values.
 
-use oko_diagnostics::codes::types;
+use oko_diagnostics::codes::{results, types};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
@@ -8,6 +8,12 @@ use super::body::BodyChecker;
 use super::exhaustive;
 use crate::hir::{Arm, Expr, ExprKind, Pattern};
 use crate::types::Ty;
+
+/// The most arms of a `match`.
+const MAX_ARMS: usize = 4_096;
+
+/// How many arms of a `match` are looked at for whether they get their turn.
+const MAX_COMPARED: usize = 256;
 
 impl BodyChecker<'_, '_, '_> {
     /// `if condition { then } else { otherwise }`
@@ -83,6 +89,9 @@ impl BodyChecker<'_, '_, '_> {
         {
             return self.match_packet(arms, expected, span);
         }
+        if arms.len() > MAX_ARMS {
+            return self.too_many_arms(MAX_ARMS, arms.len(), span);
+        }
         let subject = self.expr(subject, None);
         let subject = self.must_have_value(subject);
         let mut checked: Vec<Arm> = Vec::new();
@@ -121,6 +130,16 @@ impl BodyChecker<'_, '_, '_> {
         Expr::new(ExprKind::Match(Box::new(subject), checked), ty, span)
     }
 
+    /// Reports a `match` with so many arms that comparing them would take too long.
+    pub(super) fn too_many_arms(&mut self, limit: usize, found: usize, span: Span) -> Expr {
+        self.report(
+            Diagnostic::error(results::TOO_MANY, format!("this `match` has more than {limit} arms"))
+                .label(span, format!("there are {found}"))
+                .help("use ranges, lists behind `in`, or a state"),
+        );
+        Expr::error(span)
+    }
+
     /// The type of all arms together; reports the first that does not go with those before.
     pub(super) fn arms_type<'e>(&mut self, values: impl Iterator<Item = &'e Expr>) -> Option<Ty> {
         let mut all: Option<Expr> = None;
@@ -137,7 +156,8 @@ impl BodyChecker<'_, '_, '_> {
 
     /// Whether the arms take every value; reports one that they do not, and arms that never get their turn.
     fn complete(&mut self, subject: &Expr, arms: &[Arm], spans: &[Span], span: Span) -> bool {
-        for (at, arm) in arms.iter().enumerate() {
+        // Every arm is compared with all above it.
+        for (at, arm) in arms.iter().enumerate().take(MAX_COMPARED) {
             let before: Vec<&Pattern> =
                 arms[..at].iter().filter(|arm| arm.guard.is_none()).map(|arm| &arm.pattern).collect();
             if !before.is_empty()

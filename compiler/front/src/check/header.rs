@@ -1,6 +1,6 @@
 //! Headers: where fields lie, what a packet must have to have the header, and what follows.
 
-use oko_diagnostics::codes::{names, packets, types};
+use oko_diagnostics::codes::{names, packets, results, types};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast::{self, PatternKind};
 
@@ -18,12 +18,22 @@ use crate::types::{Num, NumKind, Range, Ty};
 /// The longest header without its region, in bytes.
 const MAX_SIZE: u32 = 1024;
 
+/// The most headers of a program: the way through a packet is looked for among all of them.
+const MAX_HEADERS: usize = 256;
+
 /// The longest region, in bytes.
 const MAX_REGION: i128 = 65_535;
 
 impl Checker<'_, '_> {
     /// The fields of all headers, without what their rules say about them.
     pub(super) fn header_fields(&mut self) {
+        if let Some(first) = self.decls.headers.get(MAX_HEADERS) {
+            let span = first.ast.name.span;
+            self.report(
+                Diagnostic::error(results::TOO_MANY, format!("a program has at most {MAX_HEADERS} headers"))
+                    .label(span, format!("there are {}", self.decls.headers.len())),
+            );
+        }
         for at in 0..self.decls.headers.len() {
             let source = &self.decls.headers[at];
             let (module, item, ast) = (source.module, source.item, source.ast);

@@ -11,9 +11,15 @@ use crate::resolve::{Def, not_yet};
 use crate::suggest::nearest;
 use crate::types::Ty;
 
+/// The most arms of a `match pkt`, which are all looked for at once.
+const MAX_ARMS: usize = 256;
+
 impl BodyChecker<'_, '_, '_> {
     /// `match pkt { arms }`
     pub(super) fn match_packet(&mut self, arms: &[ast::Arm], expected: Option<&Ty>, span: Span) -> Expr {
+        if arms.len() > MAX_ARMS {
+            return self.too_many_arms(MAX_ARMS, arms.len(), span);
+        }
         let allowed = self.packet_allowed(span);
         let mut checked: Vec<PacketArm> = Vec::new();
         let mut failed = !allowed;
