@@ -1,6 +1,6 @@
 //! The typed program: names are resolved, every expression has its type and range, every coercion is written out.
 //!
-//! What holds in a program that was checked without errors (and is all that [`crate::lower`] is ever given):
+//! What holds in a program that was checked without errors (and is all that is ever lowered):
 //! - No [`Ty::Error`], no [`ExprKind::Error`], no [`ExprKind::Nothing`] where a value is needed.
 //! - Both operands of a comparison have the same shape; the branches of `if` and `match` have the type of the whole.
 //! - A number of any expression fits in a 64-bit word: unsigned, or signed where its range has negative numbers.

@@ -1,6 +1,6 @@
 //! The front end of the Oko compiler: from parsed files to a typed program and to IR.
 //!
-//! [`load`] parses a root file and the modules that it uses; [`analyze`] checks them and, where nothing is wrong, lowers the
+//! [`load()`] parses a root file and the modules that it uses; [`analyze`] checks them and, where nothing is wrong, lowers the
 //! filters of the root file. The phases, each in its own files:
 //!
 //! | phase | does |
