@@ -334,7 +334,12 @@ fn foreign_and_broken_objects_are_refused() {
     let mut machine = good.clone();
     machine[18] = 62;
     folder.write("x86.o", &machine);
-    for file in ["text.o", "half.o", "x86.o"] {
+    let half = folder.shows(&["verify", "half.o"]);
+    assert!(
+        half.starts_with("exit 1\n") && half.contains("`half.o` was refused: object file: truncated"),
+        "{half}"
+    );
+    for file in ["text.o", "x86.o"] {
         let name = file.trim_end_matches(".o");
         insta::assert_snapshot!(format!("verify_{name}"), folder.shows(&["verify", file]));
     }

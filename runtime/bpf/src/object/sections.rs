@@ -186,6 +186,13 @@ fn check_header(bytes: &[u8]) -> Result<(), ObjectError> {
     if half(16) != elf::ET_REL.0 {
         return header("type", "relocatable (1)", half(16).to_string());
     }
+    // Writers put the table of sections at the end, so a file that was cut off ends before it does.
+    let table = u64::from_le_bytes(bytes[40..48].try_into().expect("eight bytes"));
+    let expected = table.saturating_add(u64::from(half(58)) * u64::from(half(60)));
+    let found = bytes.len() as u64;
+    if found < expected {
+        return refuse(ObjectErrorKind::Truncated { what: "the file", expected, found });
+    }
     Ok(())
 }
 

@@ -217,7 +217,8 @@ fn what_is_wrong_is_named() {
         assert_eq!(read(&bytes).unwrap_err().to_string(), expected, "{name}");
     }
     let half = read(&SAMPLE[..SAMPLE.len() / 2]).unwrap_err();
-    assert!(matches!(half.kind, ObjectErrorKind::Elf { .. }), "{half}");
+    let (what, expected, found) = ("the file", SAMPLE.len() as u64, SAMPLE.len() as u64 / 2);
+    assert_eq!(half.kind, ObjectErrorKind::Truncated { what, expected, found });
 }
 
 #[test]

@@ -1,5 +1,5 @@
 // What clang makes of the things that BPF objects have: maps with and without a lock, variables in .data, .bss and .rodata,
-// a function in .text, a static one beside its caller. sample.o: clang-16 -O2 -g -target bpf -mcpu=v3 -c sample.c, then
+// a function in .text, a static one beside its caller. sample.o: clang-16 -O2 -g -target bpf -mcpu=v3 -fdebug-compilation-dir=. -c sample.c, then
 // llvm-strip-16 -g sample.o.
 #include <linux/bpf.h>
 #define SEC(name) __attribute__((section(name), used))
