@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use oko_bpf::isa::{Imm64, Insn, encode};
 use oko_bpf::object::{self, ObjectFile};
@@ -49,13 +50,20 @@ pub enum KernelError {
 ///
 /// The error of the attempt.
 pub fn available() -> Result<(), KernelError> {
-    // `r0 = 2; exit`
-    let program = Program {
-        name: "probe".into(),
-        insns: vec![Insn::mov64(oko_bpf::isa::Reg::R0, 2), Insn::Exit],
-        ..Program::default()
-    };
-    load_program(&program, &[], None).map(drop)
+    load_return("probe", 2).map(drop)
+}
+
+/// Loads one program, of this name, that does nothing but return a value.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn load_return(name: &str, value: i32) -> Result<Loaded, KernelError> {
+    let insns = vec![Insn::mov64(oko_bpf::isa::Reg::R0, value), Insn::Exit];
+    let program = Program { name: name.into(), insns, ..Program::default() };
+    let begin = Instant::now();
+    let programs = vec![(name.to_owned(), load_program(&program, &[], None)?)];
+    Ok(Loaded { maps: Vec::new(), programs, variables: Vec::new(), program_load_time: begin.elapsed() })
 }
 
 /// The bytes of a key and of its value.
@@ -67,6 +75,16 @@ pub struct Loaded {
     maps: Vec<(MapDef, OwnedFd)>,
     programs: Vec<(String, OwnedFd)>,
     variables: Vec<object::Variable>,
+    program_load_time: Duration,
+}
+
+/// What came of a test run.
+#[derive(Clone, Copy, Debug)]
+pub struct TestRun {
+    /// What the program returned, the last time.
+    pub value: u32,
+    /// How long one run took, on average and in whole nanoseconds. The kernel's own work around the program is in it.
+    pub duration: Duration,
 }
 
 /// Loads an object with all its maps and programs.
@@ -82,12 +100,15 @@ pub fn load(bytes: &[u8]) -> Result<Loaded, KernelError> {
         maps.push((def.clone(), create_map(&file, index, btf.as_ref())?));
     }
     let mut programs = Vec::new();
+    let mut program_load_time = Duration::ZERO;
     for program in &file.programs {
         let fds: Vec<_> = maps.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
         let info = btf.as_ref().and_then(|btf| Some((btf, program_info(&file, program)?)));
+        let begin = Instant::now();
         programs.push((program.name.clone(), load_program(program, &fds, info.as_ref())?));
+        program_load_time += begin.elapsed();
     }
-    Ok(Loaded { maps, programs, variables: file.variables })
+    Ok(Loaded { maps, programs, variables: file.variables, program_load_time })
 }
 
 impl Loaded {
@@ -97,15 +118,30 @@ impl Loaded {
     ///
     /// No such program, or a packet that the kernel does not take.
     pub fn run(&self, program: &str, packet: &[u8]) -> Result<u32, KernelError> {
+        Ok(self.run_repeated(program, packet, 1)?.value)
+    }
+
+    /// As [`run`](Self::run), as often in a row as said, at least once.
+    ///
+    /// # Errors
+    ///
+    /// As of [`run`](Self::run).
+    pub fn run_repeated(&self, program: &str, packet: &[u8], times: u32) -> Result<TestRun, KernelError> {
         let fd = self.programs.iter().find(|(name, _)| name == program).map(|(_, fd)| fd);
         let fd = fd.ok_or_else(|| KernelError::NoSuch { what: "program", name: program.into() })?;
         let mut attr = Attr::default();
         attr.u32(0, fd.as_raw_fd().cast_unsigned());
         attr.u32(8, packet.len() as u32);
         attr.pointer(16, packet.as_ptr());
-        attr.u32(32, 1);
+        attr.u32(32, times);
         attr.call(PROG_TEST_RUN).map_err(|error| fail(format!("run of {program}"), error))?;
-        Ok(attr.get_u32(4))
+        let duration = Duration::from_nanos(u64::from(attr.get_u32(36)));
+        Ok(TestRun { value: attr.get_u32(4), duration })
+    }
+
+    /// How long the kernel took to verify and compile the programs.
+    pub fn program_load_time(&self) -> Duration {
+        self.program_load_time
     }
 
     /// Sets an 8-byte variable.

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the chores of this repository. Each does its own set-up, so that a new machine needs only Rust.
 
+mod bench;
 mod ci;
 mod run;
 mod setup;
@@ -21,6 +22,8 @@ enum Chore {
     Setup(setup::Args),
     /// Build everything and run all tests
     Test(test::Args),
+    /// Measure what Oko costs, beside peers: compilation, engines, the switch
+    Bench(bench::Args),
     /// What CI checks beside the tests: format, lints, documentation, the book
     Ci,
 }
@@ -29,6 +32,7 @@ fn main() -> Result<()> {
     match Args::parse().chore {
         Chore::Setup(args) => setup::run(&args),
         Chore::Test(args) => test::run(&args),
+        Chore::Bench(args) => bench::run(&args),
         Chore::Ci => ci::run(),
     }
 }

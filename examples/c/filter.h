@@ -1,0 +1,27 @@
+/* The interface of a filter in C: what a shared object exports. */
+#ifndef FILTER_H
+#define FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A packet. The layout is that of the packets that compiled filters of Oko take. */
+struct packet {
+    const uint8_t *data;
+    uint32_t captured; /* bytes at `data` */
+    uint32_t wire_len; /* bytes on the wire, at least as many */
+    uint32_t in_port;
+};
+
+/* A filter with empty state, or NULL if there is no memory. */
+struct filter *filter_new(void);
+
+/* Asks it about the packets of a burst at the instant `now` (nanoseconds, not 0): 1 is a match, 0 none. */
+void filter_run(struct filter *filter, const struct packet *packets, uint64_t count, uint64_t now, uint32_t *verdicts);
+
+void filter_free(struct filter *filter);
+
+#define SECOND 1000000000ull
+
+#endif

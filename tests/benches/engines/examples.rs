@@ -1,0 +1,73 @@
+//! The example filters: as artifacts, as C, and with the captures that exercise them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use oko_compiler::{Clock, NoFiles, Options, Source};
+
+use crate::peer::Peer;
+use crate::traffic::Traffic;
+
+/// An example and what is needed to run it.
+pub(crate) struct Example {
+    pub(crate) name: &'static str,
+    /// What `okoc build` makes.
+    pub(crate) object: Vec<u8>,
+    /// The same with the clock in a variable, so that the kernel can be run with the clock of a capture.
+    pub(crate) object_with_clock: Vec<u8>,
+    /// The name of its filter.
+    pub(crate) filter: String,
+    /// The same in C, for one core.
+    pub(crate) peer: Peer,
+    /// The same in C, with locked entries.
+    pub(crate) locked_peer: Peer,
+    pub(crate) captures: Vec<(&'static str, Traffic)>,
+}
+
+/// Which captures exercise which example: first the one that was recorded for it, then a mixture or another attack.
+const EXAMPLES: [(&str, &[&str]); 4] = [
+    ("telnet", &["scan", "mixed"]),
+    ("syn_flood", &["syn_flood", "scan"]),
+    ("rate_limit", &["rate_limit", "mixed"]),
+    ("firewall", &["firewall", "scan"]),
+];
+
+/// All examples, compiled; what clang makes goes to a folder.
+pub(crate) fn all(out: &Path) -> Result<Vec<Example>> {
+    EXAMPLES.iter().map(|(name, captures)| example(name, captures, out)).collect()
+}
+
+fn example(name: &'static str, captures: &[&'static str], out: &Path) -> Result<Example> {
+    let artifact = |clock| {
+        let file = folder().join(format!("{name}.oko"));
+        let text = std::fs::read_to_string(&file)?;
+        let checked = oko_compiler::parse(Source::new(format!("{name}.oko"), text), &NoFiles).check();
+        let options = Options { clock, ..Options::default() };
+        match checked.and_then(|checked| checked.optimize().assemble(&options)) {
+            Ok(artifact) => Ok(artifact),
+            Err(failed) => bail!("{}: {failed}", file.display()),
+        }
+    };
+    let built = artifact(Clock::default())?;
+    let [filter] = built.schema.filters.as_slice() else {
+        bail!("{name}.oko has {} filters: expected one", built.schema.filters.len());
+    };
+    let source = folder().join("c").join(format!("{name}.c"));
+    let captures = captures.iter().map(|capture| {
+        let file = folder().join("captures").join(format!("{capture}.pcap"));
+        Ok((*capture, Traffic::read(&file)?))
+    });
+    Ok(Example {
+        name,
+        filter: filter.name.clone(),
+        object_with_clock: artifact(Clock::Injected)?.bytes,
+        peer: Peer::compile(&source, &[], &out.join(format!("{name}.so")))?,
+        locked_peer: Peer::compile(&source, &["-DLOCKED"], &out.join(format!("{name}-locked.so")))?,
+        captures: captures.collect::<Result<_>>()?,
+        object: built.bytes,
+    })
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}

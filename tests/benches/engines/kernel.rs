@@ -1,0 +1,57 @@
+//! Filters in the Linux kernel: verified and compiled by it, run by `BPF_PROG_TEST_RUN`.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use oko_artifact::NOW_VARIABLE;
+use oko_bpf::xdp::XDP_PASS;
+use oko_filter::{Packet, Verdict};
+use oko_tests::kernel::{self, Loaded};
+
+use crate::measure::median;
+
+/// A filter that returns at once, and what running it in the kernel costs: the price of a test run itself.
+const EMPTY: &str = "empty";
+/// Packets that the price of a test run is measured on, in each pass.
+const SAMPLE: usize = 64;
+
+/// An artifact in the kernel.
+pub(crate) struct KernelInstance {
+    loaded: Loaded,
+    empty: Loaded,
+    filter: String,
+}
+
+impl KernelInstance {
+    /// Loads an object with the clock in a variable.
+    pub(crate) fn load(object: &[u8], filter: &str) -> Result<KernelInstance> {
+        let empty = kernel::load_return(EMPTY, XDP_PASS as i32)?;
+        Ok(KernelInstance { loaded: kernel::load(object)?, empty, filter: filter.to_owned() })
+    }
+
+    /// Runs all packets `repeats` times each; gives nanoseconds a run, less those of the empty program.
+    pub(crate) fn run_all(
+        &mut self,
+        packets: &[(Packet<'_>, u64)],
+        shift: u64,
+        repeats: u32,
+        verdicts: &mut [Verdict],
+    ) -> Result<f64> {
+        let mut total = Duration::ZERO;
+        for ((packet, time), verdict) in packets.iter().zip(verdicts) {
+            self.loaded.set_variable(NOW_VARIABLE, time + shift)?;
+            let run = self.loaded.run_repeated(&self.filter, packet.data(), repeats)?;
+            // Classes are return values less 1.
+            ensure!(run.value != 0, "the kernel aborted {}", self.filter);
+            *verdict = Verdict(run.value - 1);
+            total += run.duration;
+        }
+        let mut empty = Vec::new();
+        for (packet, _) in packets.iter().cycle().take(SAMPLE) {
+            let run = self.empty.run_repeated(EMPTY, packet.data(), repeats)?;
+            empty.push(run.duration.as_nanos() as f64);
+        }
+        let mean = total.as_nanos() as f64 / packets.len() as f64;
+        Ok(mean - median(&mut empty))
+    }
+}

@@ -1,0 +1,129 @@
+//! Whatever runs a filter, driven over captures by one and the same loop.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use oko_filter::{Engine, FilterId, Instance, LoadOptions, Packet, Verdict};
+
+use crate::kernel::KernelInstance;
+use crate::peer::PeerInstance;
+
+/// Packets of a burst: what a worker takes from a port at once.
+pub(crate) const BURST: usize = 32;
+
+/// How often each packet is run in a row in [`Mode::Repeated`].
+pub(crate) const REPEATS: u32 = 64;
+
+/// How packets are given to a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// One a call, each at its own instant.
+    Single,
+    /// [`BURST`] a call, all at the instant of the first one.
+    Burst,
+    /// Each one [`REPEATS`] times in a row at its instant, one a call: as the kernel does in test runs. The last verdict counts.
+    Repeated,
+}
+
+/// Something that runs a filter.
+pub(crate) trait Subject {
+    /// Runs it over all packets, each `shift` nanoseconds later; gives nanoseconds a packet.
+    fn pass(
+        &mut self,
+        mode: Mode,
+        packets: &[(Packet<'_>, u64)],
+        shift: u64,
+        verdicts: &mut [Verdict],
+    ) -> Result<f64>;
+}
+
+/// Something that runs a filter and is called like a function.
+pub(crate) trait Callable {
+    fn call(&mut self, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]);
+}
+
+// The loop is compiled once for each kind, so that none is called through more pointers than another.
+impl<C: Callable> Subject for C {
+    fn pass(
+        &mut self,
+        mode: Mode,
+        packets: &[(Packet<'_>, u64)],
+        shift: u64,
+        verdicts: &mut [Verdict],
+    ) -> Result<f64> {
+        match mode {
+            Mode::Single => {
+                let begin = Instant::now();
+                for ((packet, time), verdict) in packets.iter().zip(verdicts.chunks_exact_mut(1)) {
+                    self.call(black_box(std::slice::from_ref(packet)), time + shift, verdict);
+                }
+                Ok(begin.elapsed().as_nanos() as f64 / packets.len() as f64)
+            }
+            Mode::Burst => {
+                // What a receive function leaves in an array.
+                let bursts: Vec<(Vec<Packet<'_>>, u64)> = packets
+                    .chunks(BURST)
+                    .map(|chunk| (chunk.iter().map(|(packet, _)| *packet).collect(), chunk[0].1 + shift))
+                    .collect();
+                let begin = Instant::now();
+                for ((burst, time), verdicts) in bursts.iter().zip(verdicts.chunks_mut(BURST)) {
+                    self.call(black_box(burst), *time, verdicts);
+                }
+                Ok(begin.elapsed().as_nanos() as f64 / packets.len() as f64)
+            }
+            Mode::Repeated => {
+                let begin = Instant::now();
+                for ((packet, time), verdict) in packets.iter().zip(verdicts.chunks_exact_mut(1)) {
+                    for _ in 0..REPEATS {
+                        self.call(black_box(std::slice::from_ref(packet)), time + shift, verdict);
+                    }
+                }
+                Ok(begin.elapsed().as_nanos() as f64 / packets.len() as f64 / f64::from(REPEATS))
+            }
+        }
+    }
+}
+
+impl Callable for PeerInstance<'_> {
+    #[inline]
+    fn call(&mut self, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]) {
+        self.run(packets, now, verdicts);
+    }
+}
+
+/// An artifact on one of our engines.
+pub(crate) struct OkoInstance {
+    instance: Instance,
+    filter: FilterId,
+}
+
+impl OkoInstance {
+    pub(crate) fn load(object: &[u8], filter: &str, engine: Engine) -> Result<OkoInstance> {
+        let options = LoadOptions { engine: Some(engine), ..LoadOptions::default() };
+        let instance =
+            Instance::load(object, &options).with_context(|| format!("{engine} does not load {filter}"))?;
+        let filter = instance.filter(filter).with_context(|| format!("there is no filter {filter}"))?;
+        Ok(OkoInstance { instance, filter })
+    }
+}
+
+impl Callable for OkoInstance {
+    #[inline]
+    fn call(&mut self, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]) {
+        self.instance.run_burst(self.filter, packets, now, verdicts);
+    }
+}
+
+impl Subject for KernelInstance {
+    fn pass(
+        &mut self,
+        mode: Mode,
+        packets: &[(Packet<'_>, u64)],
+        shift: u64,
+        verdicts: &mut [Verdict],
+    ) -> Result<f64> {
+        anyhow::ensure!(mode == Mode::Repeated, "the kernel runs one packet repeatedly, nothing else");
+        self.run_all(packets, shift, REPEATS, verdicts)
+    }
+}
