@@ -1,4 +1,9 @@
-//! Tests across the parts of Oko.
+//! Tests across the parts of Oko: what they share.
 
+pub mod captures;
+pub mod examples;
 #[cfg(target_os = "linux")]
 pub mod kernel;
+pub mod programs;
+#[cfg(target_os = "linux")]
+pub mod switch;

@@ -1,0 +1,59 @@
+//! The examples of this repository, found and compiled.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use oko_compiler::{Artifact, Clock, NoFiles, Options, Source, parse};
+
+/// The folder of the examples.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
+
+/// All programs, by name.
+///
+/// # Panics
+///
+/// If there are none.
+pub fn programs() -> Vec<PathBuf> {
+    files(&folder(), "oko")
+}
+
+/// All captures, by name.
+///
+/// # Panics
+///
+/// If there are none.
+pub fn captures() -> Vec<PathBuf> {
+    files(&folder().join("captures"), "pcap")
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("the folder can be listed").path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    found.sort();
+    assert!(!found.is_empty(), "no .{extension} in {}", folder.display());
+    found
+}
+
+/// The name of a file without folder and extension.
+pub fn name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Compiles a program.
+///
+/// # Panics
+///
+/// If there is no such file, or the compiler refuses it.
+pub fn compile(path: &Path, clock: Clock) -> Artifact {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let options = Options { clock, ..Options::default() };
+    parse(Source::new(name(path) + ".oko", text), &NoFiles)
+        .check()
+        .and_then(|checked| checked.optimize().assemble(&options))
+        .unwrap_or_else(|failed| panic!("{}: {failed}", path.display()))
+}

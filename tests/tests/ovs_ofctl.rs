@@ -1,0 +1,363 @@
+//! Unmodified `ovs-ofctl -O OpenFlow13` operates a running `okod`, over the unix socket and over TCP, and sees what `okoctl` sees.
+//!
+//! Skipped, with a note, where `ovs-ofctl` is not installed (`openvswitch-common`).
+
+#![cfg(target_os = "linux")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::process::Command;
+
+use oko_tests::programs::{self, Ran};
+use oko_tests::switch::{Folder, Switch, sink_port, source_port};
+use oko_tests::{captures, examples};
+
+fn is_missing() -> bool {
+    let found = Command::new("ovs-ofctl").arg("--version").output();
+    found.inspect_err(|error| eprintln!("SKIPPED: ovs-ofctl cannot be run: {error}")).is_err()
+}
+
+/// A switch with two ports, reached by both of its addresses.
+struct Rig {
+    switch: Switch,
+    addresses: [String; 2],
+    packets: usize,
+}
+
+impl Rig {
+    /// Port 1 receives a capture once it is brought up.
+    fn start(capture: &str) -> Rig {
+        let folder = Folder::new();
+        let packets = captures::read(&examples::folder().join("captures").join(capture));
+        captures::write(&folder.file("in1.pcap"), &packets);
+        // A port that is free now; nobody else here takes ports at random.
+        let free = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("there is a free port");
+        let config = source_port(&folder, 1, "in") + &sink_port(&folder, 2, "out");
+        let addresses = [format!("unix:{}", folder.text("okod.sock")), format!("tcp:{free}")];
+        let switch = Switch::start(folder, &format!("listen = \"{free}\""), &config);
+        Rig { switch, addresses, packets: packets.len() }
+    }
+
+    fn at(address: &str, command: &str, arguments: &[&str]) -> Ran {
+        let mut ofctl = Command::new("ovs-ofctl");
+        ofctl
+            .args(["-O", "OpenFlow13", "--timeout=30"])
+            .args(command.split(' '))
+            .arg(address)
+            .args(arguments);
+        programs::run(&mut ofctl)
+    }
+
+    fn ofctl(&self, command: &str, arguments: &[&str]) -> Ran {
+        Rig::at(&self.addresses[0], command, arguments)
+    }
+
+    /// What a command prints, which must succeed and be the same over both connections, but for times.
+    #[track_caller]
+    fn says(&self, command: &str, arguments: &[&str]) -> String {
+        let [unix, tcp] =
+            self.addresses.each_ref().map(|address| Rig::at(address, command, arguments).succeeded());
+        assert_eq!(timeless(&unix), timeless(&tcp), "{command} {arguments:?}");
+        unix
+    }
+
+    #[track_caller]
+    fn tell(&self, command: &str, arguments: &[&str]) {
+        let out = self.ofctl(command, arguments).succeeded();
+        assert_eq!(out, "", "{command} {arguments:?}");
+    }
+
+    /// The flows as both tools list them, which must be the same.
+    #[track_caller]
+    fn flows(&self) -> BTreeSet<Flow> {
+        let ours = flows(&self.switch.okoctl(&["flow", "list"]).succeeded());
+        let theirs = flows(&self.ofctl("--names dump-flows", &[]).succeeded());
+        assert_eq!(ours, theirs, "okoctl, ovs-ofctl");
+        ours
+    }
+
+    fn wait_for_traffic(&mut self) {
+        self.switch.tell(&["port", "up", "in"]);
+        let packets = self.packets as u64;
+        self.switch.wait_for("traffic", |switch| switch.port("in", "rx_packets") == packets);
+    }
+}
+
+/// A line without what changes from one second to the next.
+fn timeless(text: &str) -> String {
+    let line = |line: &str| {
+        let words =
+            line.split([' ', ',']).filter(|word| !word.starts_with("duration=") && !word.contains("xid="));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A flow of a listing: what it says in front of its actions in no order, and its actions.
+type Flow = (BTreeSet<String>, String);
+
+/// The flows of a listing of either tool.
+fn flows(listing: &str) -> BTreeSet<Flow> {
+    let flow = |line: &str| {
+        let (front, actions) = line.trim().split_once(" actions=")?;
+        // ovs-ofctl takes the switch's names of tables for names.
+        let plain =
+            |word: &str| word.replace("table=table", "table=").replace("goto_table:table", "goto_table:");
+        let words = front.split(',').map(|word| plain(word.trim()));
+        let mut words: BTreeSet<String> =
+            words.filter(|word| !word.is_empty() && !word.starts_with("duration=")).collect();
+        // ovs-ofctl does not print the default priority.
+        if !words.iter().any(|word| word.starts_with("priority=")) {
+            words.insert("priority=32768".to_owned());
+        }
+        if !words.iter().any(|word| word.starts_with("table=")) {
+            words.insert("table=0".to_owned());
+        }
+        Some((words, plain(actions)))
+    };
+    listing.lines().filter_map(flow).collect()
+}
+
+fn has(flows: &BTreeSet<Flow>, words: &[&str], actions: &str) -> bool {
+    flows.iter().any(|(front, found)| found == actions && words.iter().all(|word| front.contains(*word)))
+}
+
+#[test]
+fn it_shows_probes_and_describes() {
+    if is_missing() {
+        return;
+    }
+    let rig = Rig::start("mixed.pcap");
+    let shown = rig.says("show", &[]);
+    for expected in ["OFPT_FEATURES_REPLY (OF1.3)", "dpid:0000000000000001", "1(in)", "2(out)", "PORT_DOWN"] {
+        assert!(shown.contains(expected), "no {expected}: {shown}");
+    }
+    rig.says("probe", &[]);
+    assert!(rig.says("dump-desc", &[]).contains("Oko"));
+    assert!(rig.says("dump-tables", &[]).contains("active=0"));
+    let ports = rig.says("dump-ports", &[]);
+    assert!(ports.contains("2 ports") && ports.contains("rx pkts=0"), "{ports}");
+    assert!(rig.says("dump-ports-desc", &[]).contains("2(out)"));
+    assert!(rig.says("dump-table-features", &[]).contains("instructions"));
+    assert!(flows(&rig.says("dump-flows", &[])).is_empty());
+}
+
+#[test]
+fn flows_of_every_syntax_are_listed_alike_by_both_tools() {
+    if is_missing() {
+        return;
+    }
+    const FLOWS: [&str; 16] = [
+        "actions=drop",
+        "priority=0,actions=CONTROLLER:128",
+        "in_port=1,actions=output:2",
+        "in_port=2,actions=in_port",
+        "priority=7,cookie=0x2a,idle_timeout=60,hard_timeout=600,tcp,nw_src=10.0.0.0/8,tp_dst=80,actions=2",
+        "priority=7,udp,nw_dst=192.0.2.0/24,tp_src=53,actions=goto_table:5",
+        "table=5,priority=9,icmp,icmp_type=8,icmp_code=0,actions=output:out",
+        "ipv6,ipv6_src=2001:db8::/32,actions=drop",
+        "tcp6,ipv6_dst=2001:db8::1,tp_dst=443,actions=output:1",
+        "udp6,tp_src=53,actions=drop",
+        "icmp6,icmp_type=135,actions=drop",
+        "arp,arp_tpa=192.0.2.10,arp_op=1,actions=output:2",
+        "dl_vlan=5,dl_vlan_pcp=3,actions=drop",
+        "dl_type=0x88cc,actions=CONTROLLER:65535",
+        "dl_src=02:00:00:00:00:01,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00,actions=drop",
+        "ip,nw_proto=47,nw_tos=32,actions=output:1,output:2",
+    ];
+    // Once by each tool into the same switch, and then from a file over TCP.
+    let rig = Rig::start("mixed.pcap");
+    for flow in FLOWS {
+        rig.tell("add-flow", &[flow]);
+    }
+    let by_ofctl = rig.flows();
+    assert_eq!(by_ofctl.len(), FLOWS.len(), "{by_ofctl:?}");
+    assert!(has(
+        &by_ofctl,
+        &["cookie=0x2a", "idle_timeout=60", "hard_timeout=600", "tcp", "tp_dst=80"],
+        "output:out"
+    ));
+
+    rig.tell("del-flows", &[]);
+    assert!(rig.flows().is_empty());
+    rig.switch.tell(&[&["flow", "add"], &FLOWS[..]].concat());
+    assert_eq!(rig.flows(), by_ofctl, "okoctl reads what ovs-ofctl reads");
+
+    rig.tell("del-flows", &[]);
+    let file = rig.switch.folder().write("flows.txt", FLOWS.join("\n"));
+    Rig::at(&rig.addresses[1], "add-flows", &[&file.display().to_string()]).succeeded();
+    assert_eq!(rig.flows(), by_ofctl);
+
+    // What is printed can be read.
+    let printed: String = (rig.ofctl("--no-stats --no-names dump-flows", &[]).succeeded().lines())
+        .filter(|line| line.contains("actions="))
+        .map(|line| format!("{}\n", line.trim()))
+        .collect();
+    rig.tell("del-flows", &[]);
+    let file = rig.switch.folder().write("printed.txt", printed);
+    rig.tell("add-flows", &[&file.display().to_string()]);
+    assert_eq!(rig.flows(), by_ofctl);
+}
+
+#[test]
+fn flows_are_changed_and_deleted_loosely_and_strictly() {
+    if is_missing() {
+        return;
+    }
+    let rig = Rig::start("mixed.pcap");
+    for flow in [
+        "priority=5,tcp,actions=drop",
+        "priority=6,tcp,tp_dst=80,actions=drop",
+        "priority=5,udp,actions=drop",
+    ] {
+        rig.tell("add-flow", &[flow]);
+    }
+    rig.tell("mod-flows", &["tcp,actions=output:2"]);
+    let flows = rig.flows();
+    assert!(has(&flows, &["tcp", "priority=5"], "output:out") && has(&flows, &["tp_dst=80"], "output:out"));
+    assert!(has(&flows, &["udp"], "drop"));
+
+    rig.tell("--strict mod-flows", &["priority=5,tcp,actions=in_port"]);
+    let flows = rig.flows();
+    assert!(has(&flows, &["tcp", "priority=5"], "IN_PORT") && has(&flows, &["tp_dst=80"], "output:out"));
+
+    rig.tell("--strict del-flows", &["priority=6,tcp"]);
+    assert_eq!(rig.flows().len(), 3, "there is none of just this match and priority");
+    rig.tell("--strict del-flows", &["priority=5,tcp"]);
+    assert_eq!(rig.flows().len(), 2);
+    rig.tell("del-flows", &["ip"]);
+    assert!(rig.flows().is_empty());
+
+    // The same match and priority again takes the place of the first.
+    rig.tell("add-flow", &["priority=5,tcp,actions=drop"]);
+    rig.tell("add-flow", &["priority=5,tcp,actions=output:1"]);
+    assert!(has(&rig.flows(), &["tcp"], "output:in") && rig.flows().len() == 1);
+
+    for (flow, error) in [
+        ("actions=output:99", "OFPBAC_BAD_OUT_PORT"),
+        ("table=3,actions=goto_table:2", "OFPBIC_BAD_TABLE_ID"),
+        ("actions=group:1", "OFPBAC_BAD_OUT_GROUP"),
+    ] {
+        let refused = rig.ofctl("add-flow", &[flow]);
+        let said = refused.out + &refused.err;
+        assert!(refused.code != Some(0) && said.contains(error), "{flow}: {:?}: {said}", refused.code);
+    }
+    assert_eq!(rig.flows().len(), 1, "what was refused changed nothing");
+}
+
+#[test]
+fn counters_move_with_traffic() {
+    if is_missing() {
+        return;
+    }
+    let mut rig = Rig::start("mixed.pcap");
+    for flow in [
+        "priority=9,arp,actions=drop",
+        "priority=9,ipv6,actions=drop",
+        "priority=9,udp,actions=goto_table:1",
+        "table=1,actions=output:2",
+        "priority=9,tcp,actions=output:2",
+        "priority=1,actions=drop",
+    ] {
+        rig.tell("add-flow", &[flow]);
+    }
+    rig.wait_for_traffic();
+    let packets = rig.packets as u64;
+    let table_0 = |rig: &Rig| -> u64 {
+        let flows = flows(&rig.ofctl("dump-flows", &["table=0"]).succeeded());
+        flows
+            .iter()
+            .flat_map(|(words, _)| {
+                words.iter().filter_map(|word| word.strip_prefix("n_packets=")?.parse::<u64>().ok())
+            })
+            .sum()
+    };
+    let addresses = rig.addresses.clone();
+    rig.switch.wait_for("sign of all packets", |_| {
+        let tables = Rig::at(&addresses[0], "dump-tables", &[]).succeeded();
+        tables.contains(&format!("lookup={packets}, matched={packets}"))
+    });
+    assert_eq!(table_0(&rig), packets, "each packet is counted by one flow of table 0");
+    let listed = rig.flows();
+    let count = |words: &[&str]| -> u64 {
+        let found = listed.iter().find(|(front, _)| words.iter().all(|word| front.contains(*word)));
+        let (front, _) = found.unwrap_or_else(|| panic!("no {words:?} in {listed:?}"));
+        front
+            .iter()
+            .find_map(|word| word.strip_prefix("n_packets=")?.parse().ok())
+            .expect("flows count packets")
+    };
+    // By EtherType and protocol at their fixed places: there are no VLAN tags in this capture, and fragments count as their protocol.
+    let folder = rig.switch.folder();
+    let mut expected: BTreeMap<&str, u64> = BTreeMap::new();
+    for packet in captures::read(&folder.file("in1.pcap")) {
+        let kind = match (&packet.bytes[12..14], packet.bytes[23]) {
+            ([0x08, 0x06], _) => "arp",
+            ([0x86, 0xdd], _) => "ipv6",
+            ([0x08, 0x00], 17) => "udp",
+            ([0x08, 0x00], 6) => "tcp",
+            _ => "other",
+        };
+        *expected.entry(kind).or_default() += 1;
+    }
+    for kind in ["arp", "ipv6", "udp", "tcp"] {
+        assert!(expected[kind] > 0, "the capture has {kind}");
+        assert_eq!(count(&[kind, "priority=9"]), expected[kind], "{kind}");
+    }
+    assert_eq!(count(&["table=1"]), expected["udp"]);
+    let sent = expected["udp"] + expected["tcp"];
+    assert!(rig.says("dump-ports", &["out"]).contains(&format!("tx pkts={sent},")));
+    assert!(rig.says("dump-ports", &["in"]).contains(&format!("rx pkts={packets},")));
+    let aggregate = rig.says("dump-aggregate", &["table=0"]);
+    assert!(
+        aggregate.contains(&format!("packet_count={packets}")) && aggregate.contains("flow_count=5"),
+        "{aggregate}"
+    );
+}
+
+#[test]
+fn flows_with_filters_are_there_for_it_too() {
+    if is_missing() {
+        return;
+    }
+    let rig = Rig::start("syn_flood.pcap");
+    let object = rig.switch.folder().build(&examples::folder().join("syn_flood.oko")).display().to_string();
+    rig.switch.tell(&["filter", "load", &object]);
+    rig.tell("add-flow", &["priority=10,in_port=1,actions=output:2"]);
+    rig.switch.tell(&[
+        "flow",
+        "add",
+        "priority=100,cookie=0x51,tcp,filter=syn_flood,actions=drop",
+        "priority=100,tcp,actions=output:1",
+    ]);
+    rig.tell("add-flow", &["priority=20,arp,actions=drop"]);
+
+    // It does not know the condition: it shows this flow by its bytes, with our experimenter id in them, and all others as ever.
+    for address in &rig.addresses {
+        let listing = Rig::at(address, "dump-flows", &[]).succeeded();
+        let shown = flows(&listing);
+        assert!(has(&shown, &["priority=10", "in_port=1"], "output:2"), "{listing}");
+        assert!(has(&shown, &["priority=20", "arp"], "drop"), "{listing}");
+        assert!(has(&shown, &["priority=100", "tcp"], "output:1"), "{listing}");
+        assert_eq!(shown.len(), 3, "a filter's flow must not look as if it had no condition: {listing}");
+        assert!(listing.contains("OKO"), "{listing}");
+    }
+    assert!(rig.says("dump-aggregate", &[]).contains("flow_count=4"));
+
+    // It changes and deletes such a flow by its other conditions.
+    rig.tell("mod-flows", &["tcp,actions=output:2"]);
+    let ours = rig.switch.okoctl(&["flow", "list", "tcp"]).succeeded();
+    assert!(has(&flows(&ours), &["filter=syn_flood", "cookie=0x51", "tcp"], "output:out"), "{ours}");
+    rig.tell("--strict del-flows", &["priority=100,tcp"]);
+    let ours = flows(&rig.switch.okoctl(&["flow", "list"]).succeeded());
+    assert!(
+        ours.iter().any(|(words, _)| words.contains("filter=syn_flood")),
+        "without the filter it is another flow: {ours:?}"
+    );
+    assert_eq!(ours.len(), 3);
+    rig.tell("del-flows", &["tcp"]);
+    assert_eq!(rig.flows().len(), 2);
+    rig.switch.tell(&["filter", "unload", "syn_flood"]);
+}
