@@ -78,6 +78,10 @@ fn print_condition(condition: &MatchField, matching: &Match, names: &Names) -> S
     if condition.field() == Field::VlanVid {
         return print_vlan(condition, matching);
     }
+    if condition.field() == Field::IpDscp && condition.is_exact() {
+        // The whole byte, as ovs-ofctl has it.
+        return format!("nw_tos={}", condition.value() << 2);
+    }
     let name = match condition.field() {
         Field::TcpSrc | Field::UdpSrc | Field::SctpSrc => "tp_src",
         Field::TcpDst | Field::UdpDst | Field::SctpDst => "tp_dst",
