@@ -1,0 +1,544 @@
+//! The book says what is true: its programs compile, or fail with the message that is printed beside them; its
+//! configurations are accepted; its tables and indexes list everything there is; its links lead somewhere.
+//!
+//! What is derived from the sources stands in the book as text. `OKO_WRITE_BOOK=1 cargo test -p oko-tests --test book`
+//! writes it anew; without the variable, text that is not up to date fails the test.
+//!
+//! Blocks by the word behind the fence: `oko` compiles without a warning, `oko,fails(E0302)` fails with just that code and with the
+//! message in the `text` block behind it; `ir` and `bpf` blocks behind a program are what becomes of it. `oko,shows(E0308)` gives an error or warning with that code, `oko,hint` is no whole program. `toml` blocks of the chapter on `okod`
+//! are whole configurations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use miette::Diagnostic as _;
+use oko_compiler::{NoFiles, Options, Source, parse};
+use oko_diagnostics::{Colour, Diagnostic, FileId, SourceMap, Span, codes, render_all};
+use oko_filter::{Instance, LoadOptions, Packet};
+use oko_grammar::ast::{FieldRule, Header, HeaderBody, ItemKind};
+use oko_openflow::oko::{OkoErrorCode, Operation, Request};
+use oko_openflow::{FilterId as OpenFlowFilterId, FilterMatch, FlowMod, FlowModCommand, Message};
+use oko_tests::captures::{self, Recorded};
+use oko_tests::examples;
+use okod::Config;
+
+/// The name that programs of the book have in messages.
+const FILE: &str = "filter.oko";
+
+fn source_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../book/src")
+}
+
+fn writes() -> bool {
+    env::var_os("OKO_WRITE_BOOK").is_some()
+}
+
+/// The chapters of the summary: path below `src` and text.
+fn chapters() -> BTreeMap<String, String> {
+    let summary = fs::read_to_string(source_dir().join("SUMMARY.md")).expect("there is a summary");
+    links(&summary)
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(source_dir().join(&path));
+            let text = text.unwrap_or_else(|error| panic!("{path} of the summary: {error}"));
+            (path, text)
+        })
+        .collect()
+}
+
+/// Compares a chapter with what it should be, or writes it.
+fn settle(path: &str, is: &str, should: &str) {
+    if is == should {
+        return;
+    }
+    if writes() {
+        fs::write(source_dir().join(path), should).expect("the book can be written");
+        return;
+    }
+    let line = is
+        .lines()
+        .zip(should.lines())
+        .position(|(a, b)| a != b)
+        .unwrap_or(is.lines().count().min(should.lines().count()));
+    let shown = should.lines().skip(line).take(12).collect::<Vec<_>>().join("\n");
+    panic!(
+        "{path} is not up to date from line {} on (OKO_WRITE_BOOK=1 writes it anew); it should go on with:\n{shown}",
+        line + 1
+    );
+}
+
+/// A fenced block.
+#[derive(Clone, Debug)]
+struct Block {
+    /// What stands behind the opening fence.
+    info: String,
+    /// Its first line in the chapter, counted from 1.
+    line: usize,
+    /// Where its text is in the chapter.
+    range: std::ops::Range<usize>,
+    text: String,
+}
+
+fn blocks(chapter: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(String, usize, usize)> = None;
+    let mut at = 0;
+    for (number, line) in chapter.split_inclusive('\n').enumerate() {
+        let end = at + line.len();
+        if let Some(info) = line.trim_end().strip_prefix("```") {
+            match open.take() {
+                None => open = Some((info.to_owned(), number + 2, end)),
+                Some((info, line, start)) => {
+                    blocks.push(Block { info, line, range: start..at, text: chapter[start..at].to_owned() });
+                }
+            }
+        }
+        at = end;
+    }
+    assert!(open.is_none(), "a block has no end: {open:?}");
+    blocks
+}
+
+/// The chapter with its blocks blanked.
+fn prose(chapter: &str) -> String {
+    let mut inside = false;
+    let keep = |line: &&str| {
+        let fence = line.starts_with("```");
+        inside ^= fence;
+        !inside && !fence
+    };
+    chapter.lines().filter(keep).collect::<Vec<_>>().join("\n")
+}
+
+/// The targets of all links in a text, in order.
+fn links(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for part in text.split("](").skip(1) {
+        if let Some((target, _)) = part.split_once(')') {
+            found.push(target.to_owned());
+        }
+    }
+    found
+}
+
+/// The anchors that mdBook makes of a chapter's headings.
+fn anchors(chapter: &str) -> BTreeSet<String> {
+    let headings = prose(chapter);
+    let headings =
+        headings.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    headings
+        .map(|heading| {
+            let kept = heading.chars().filter_map(|c| match c {
+                c if c.is_alphanumeric() || c == '_' || c == '-' => Some(c.to_ascii_lowercase()),
+                c if c.is_whitespace() => Some('-'),
+                _ => None,
+            });
+            kept.collect()
+        })
+        .collect()
+}
+
+/// What the compiler makes of a program.
+#[derive(Default)]
+struct Compiled {
+    /// Errors and warnings.
+    found: Vec<Diagnostic>,
+    sources: SourceMap,
+    /// The IR and the BPF code, if there are filters.
+    ir: String,
+    bpf: String,
+}
+
+fn compile(text: &str) -> Compiled {
+    let checked = match parse(Source::new(FILE, text), &NoFiles).check() {
+        Ok(checked) => checked.optimize(),
+        Err(failed) => {
+            assert!(!failed.diagnostics.is_empty(), "fails without a word: {failed}\n{text}");
+            return Compiled { found: failed.diagnostics, sources: failed.sources, ..Compiled::default() };
+        }
+    };
+    let (found, sources) = (checked.warnings(), checked.sources().clone());
+    if checked.ir().module().filters.is_empty() {
+        return Compiled { found, sources, ..Compiled::default() };
+    }
+    let artifact = checked.assemble(&Options::default()).unwrap_or_else(|failed| panic!("{failed}\n{text}"));
+    Compiled { found, sources, ir: artifact.ir.module().to_string(), bpf: artifact.listing }
+}
+
+/// The code in `fails(E0302)` or `shows(E0308)`.
+fn code_of<'i>(info: &'i str, word: &str) -> Option<&'i str> {
+    info.strip_prefix("oko,")?.strip_prefix(word)?.strip_prefix('(')?.strip_suffix(')')
+}
+
+#[test]
+fn programs_compile_or_fail_as_printed() {
+    let mut wrong = Vec::new();
+    for (path, chapter) in chapters() {
+        let blocks = blocks(&chapter);
+        // What blocks should say, from the back, so that places in front stay right.
+        let mut should = chapter.clone();
+        for (at, block) in blocks.iter().enumerate().rev() {
+            let mut made = BTreeMap::new();
+            if let Err(what) = check_program(block, &mut made) {
+                wrong.push(format!("{path}:{} ({}) {what}", block.line, block.info));
+            }
+            for printed in blocks[at + 1..]
+                .iter()
+                .take_while(|next| made.contains_key(next.info.as_str()))
+                .collect::<Vec<_>>()
+                .iter()
+                .rev()
+            {
+                should.replace_range(printed.range.clone(), &made[printed.info.as_str()]);
+            }
+        }
+        if wrong.is_empty() || writes() {
+            settle(&path, &chapter, &should);
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Checks a program and says what the blocks of other kinds behind it have to be.
+fn check_program(block: &Block, made: &mut BTreeMap<&'static str, String>) -> Result<(), String> {
+    if !block.info.starts_with("oko") || block.info == "oko,hint" {
+        return Ok(());
+    }
+    let Compiled { found, sources, ir, bpf } = compile(&block.text);
+    let message = render_all(&found, &sources, Colour::None);
+    let only = |code: &str| found.iter().all(|one| one.code.to_string() == code);
+    if block.info == "oko" {
+        made.extend([("ir", trimmed(&ir)), ("bpf", trimmed(&bpf))]);
+        return if found.is_empty() { Ok(()) } else { Err(format!("should compile:\n{message}")) };
+    }
+    if let Some(code) = code_of(&block.info, "shows") {
+        let shown = found.iter().any(|one| one.code.to_string() == code);
+        return if shown { Ok(()) } else { Err(format!("does not show {code}:\n{message}")) };
+    }
+    let code = code_of(&block.info, "fails").ok_or("has unknown words behind the fence")?;
+    made.insert("text", trimmed(&message));
+    if found.iter().any(Diagnostic::is_error) && only(code) {
+        Ok(())
+    } else {
+        Err(format!("does not fail with just {code}:\n{message}"))
+    }
+}
+
+/// Without spaces at the ends of lines.
+fn trimmed(message: &str) -> String {
+    message.trim_end().lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let chapters = chapters();
+    let mut wrong = Vec::new();
+    for (path, chapter) in &chapters {
+        for target in links(&prose(chapter)) {
+            if target.contains("://") {
+                continue;
+            }
+            let (file, anchor) =
+                target.split_once('#').map_or((target.as_str(), None), |(file, anchor)| (file, Some(anchor)));
+            let file = if file.is_empty() { path.clone() } else { joined(path, file) };
+            match (chapters.get(&file), anchor) {
+                (None, _) => wrong.push(format!("{path}: no chapter {target}")),
+                (Some(chapter), Some(anchor)) if !anchors(chapter).contains(anchor) => {
+                    wrong.push(format!("{path}: no heading {target}"));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A relative path as seen from a chapter.
+fn joined(from: &str, to: &str) -> String {
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    for part in to.split('/') {
+        match part {
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[test]
+fn every_file_is_in_the_summary() {
+    let chapters = chapters();
+    let mut open = vec![source_dir()];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).expect("the book's folders can be read") {
+            let path = entry.expect("the book's folders can be read").path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let below = path
+                    .strip_prefix(source_dir())
+                    .expect("it was found there")
+                    .to_string_lossy()
+                    .into_owned();
+                assert!(
+                    below == "SUMMARY.md" || chapters.contains_key(&below),
+                    "{below} is in no chapter list"
+                );
+            }
+        }
+    }
+}
+
+/// The text between `<!-- NAME -->` and `<!-- end -->` replaced.
+fn with_part(chapter: &str, name: &str, part: &str) -> String {
+    let begin = format!("<!-- {name} -->\n");
+    let (before, rest) = chapter.split_once(&begin).unwrap_or_else(|| panic!("no part `{name}`"));
+    let (_, after) =
+        rest.split_once("<!-- end -->").unwrap_or_else(|| panic!("the part `{name}` has no end"));
+    format!("{before}{begin}\n{part}\n<!-- end -->{after}")
+}
+
+fn chapter(path: &str) -> String {
+    fs::read_to_string(source_dir().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What the ranges of codes are about.
+const RANGES: &[(u16, &str)] = &[
+    (0, "Characters and literals"),
+    (1, "The shape of the program"),
+    (2, "Names and modules"),
+    (3, "Types and ranges of numbers"),
+    (4, "Headers and packets"),
+    (5, "State and params"),
+    (6, "Filters and results"),
+    (9, "Not there yet"),
+];
+
+/// Codes whose examples only hint at what is too large to be shown.
+const HINTED: &[u16] = &[411, 606, 607];
+
+#[test]
+fn the_error_index_is_up_to_date() {
+    let mut index = String::new();
+    let mut range = None;
+    for code in codes::all() {
+        let about =
+            RANGES.iter().find(|(range, _)| *range == code.number() / 100).expect("every range has a title");
+        if range.replace(about.0) != Some(about.0) {
+            let _ = writeln!(index, "## {}\n", about.1);
+        }
+        let fence = if HINTED.contains(&code.number()) {
+            "```oko,hint\n".to_owned()
+        } else {
+            format!("```oko,shows({code})\n")
+        };
+        let text = code.explanation().replace("```oko\n", &fence);
+        let _ = writeln!(index, "### {code}\n\n*{}*\n\n{}", code.title(), text);
+    }
+    let is = chapter("errors.md");
+    settle("errors.md", &is, &with_part(&is, "codes", index.trim_end()));
+}
+
+#[test]
+fn the_list_of_what_is_missing_is_up_to_date() {
+    let mut list = String::from("| code | |\n|---|---|\n");
+    for code in codes::unsupported::ALL {
+        let _ = writeln!(
+            list,
+            "| [{code}](../errors.md#{}) | {} |",
+            code.to_string().to_lowercase(),
+            code.title()
+        );
+    }
+    let is = chapter("language/later.md");
+    settle("language/later.md", &is, &with_part(&is, "codes", &list));
+}
+
+#[test]
+fn the_library_chapter_is_up_to_date() {
+    let mut text = String::new();
+    for module in oko_stdlib::modules() {
+        let _ = writeln!(text, "## `{module}`\n");
+        let source = oko_stdlib::source(module).expect("a listed module has a text");
+        library_module(source, &mut text);
+    }
+    let is = chapter("language/stdlib.md");
+    settle("language/stdlib.md", &is, &with_part(&is, "library", text.trim_end()));
+}
+
+/// What a module declares, as the book shows it.
+fn library_module(source: &str, out: &mut String) {
+    let (file, errors) = oko_grammar::parse(FileId(0), source);
+    assert!(errors.is_empty(), "{errors:?}");
+    let written = |span: Span| source.get(span.range()).unwrap_or_default();
+    for item in &file.items {
+        let about = item.docs.as_ref().map(|doc| doc.text.trim()).unwrap_or_default();
+        match &item.kind {
+            ItemKind::Header(header) => {
+                let _ = writeln!(out, "### `{}`\n\n{about}\n", header.name.name);
+                library_header(header, &written, out);
+            }
+            ItemKind::Bits(bits) => {
+                let names: Vec<String> =
+                    bits.variants.iter().map(|variant| format!("`{}`", variant.name.name)).collect();
+                let _ = writeln!(
+                    out,
+                    "### `{}`\n\n{about}\n\nA `bits` type of {}: {}.\n",
+                    bits.name.name,
+                    written(bits.ty.span),
+                    names.join(", ")
+                );
+            }
+            ItemKind::Const(constant) => {
+                let _ =
+                    writeln!(out, "### `{}`\n\n{about}\n\n`{}`\n", constant.name.name, written(item.span));
+            }
+            _ => panic!("the book does not show this kind of declaration yet: {}", written(item.span)),
+        }
+    }
+}
+
+fn library_header<'s>(header: &Header, written: &dyn Fn(Span) -> &'s str, out: &mut String) {
+    let HeaderBody::Fields(fields) = &header.body else { panic!("`{}` has forms", header.name.name) };
+    *out += "| field | type | |\n|---|---|---|\n";
+    for field in fields {
+        let rule = match &field.rule {
+            Some(FieldRule::Fixed(value)) => format!(" Always `{}`.", written(value.span)),
+            Some(FieldRule::Where(rule)) => format!(" Valid if `{}`.", written(rule.span)),
+            None => String::new(),
+        };
+        let about = field.docs.as_ref().map(|doc| doc.text.trim().replace('\n', " ")).unwrap_or_default();
+        let cell = |text: &str| text.replace('|', "\\|");
+        let (ty, about) = (cell(written(field.ty.span)), cell(&format!("{about}{rule}")));
+        let _ = writeln!(out, "| `{}` | `{ty}` | {} |", field.name.name, about.trim());
+    }
+    let Some(next) = &header.next else {
+        *out += "\nNothing follows.\n\n";
+        return;
+    };
+    let _ = writeln!(out, "\nWhat follows, by `{}`:\n", written(next.by.span));
+    for arm in &next.arms {
+        let _ = writeln!(out, "- `{}`: `{}`", written(arm.pattern.span), written(arm.header.span));
+    }
+    out.push('\n');
+}
+
+#[test]
+fn the_filter_condition_has_the_bytes_shown() {
+    let chapter = chapter("openflow.md");
+    let shown =
+        blocks(&chapter).into_iter().find(|block| block.info == "hex").expect("the condition is shown");
+    let shown: Vec<u8> = shown
+        .text
+        .split_whitespace()
+        .map(|byte| u8::from_str_radix(byte, 16).expect("bytes in hexadecimal"))
+        .collect();
+    let mut flow = FlowMod::new(FlowModCommand::Add);
+    flow.matching.filter = Some(FilterMatch { filter: OpenFlowFilterId(7), class: 1 });
+    let message = Message::FlowMod(flow).encode(1).expect("a flow-mod is short");
+    assert!(
+        message.windows(shown.len()).any(|bytes| bytes == shown),
+        "{shown:02x?} is not in {message:02x?}"
+    );
+}
+
+#[test]
+fn every_operation_and_error_of_ours_is_listed() {
+    let chapter = chapter("openflow.md");
+    let rows = |number: &str, name: &str| {
+        let listed = chapter.lines().any(|line| line.starts_with(&format!("| {number} | {name} |")));
+        assert!(listed, "the chapter on OpenFlow has no row for {number} {name}");
+    };
+    for operation in Operation::ALL {
+        rows(&format!("`{:#04x}`", *operation as u32), &operation.to_string());
+    }
+    for code in OkoErrorCode::ALL {
+        rows(&(*code as u16).to_string(), &format!("`{code}`"));
+    }
+    let reserved = chapter.lines().filter(|line| line.contains("| reserved |")).count();
+    let refused = Operation::ALL
+        .iter()
+        .filter(|operation| matches!(Request::decode(**operation, &[]), Err(error) if error.code == OkoErrorCode::Unsupported));
+    assert_eq!(reserved, refused.count(), "as many operations are said to be reserved as the codec refuses");
+}
+
+#[test]
+fn configurations_are_accepted() {
+    for path in ["okod.md", "getting-started.md"] {
+        let chapter = chapter(path);
+        let files = blocks(&chapter).into_iter().filter(|block| block.info == "toml");
+        let mut count = 0;
+        for block in files {
+            count += 1;
+            let place = format!("{path}:{}", block.line);
+            if let Err(error) = Config::parse(&place, &block.text) {
+                panic!("{error}: {:?}", error.findings());
+            }
+        }
+        assert!(count > 0, "{path} shows no configuration");
+    }
+}
+
+/// The sections of a configuration: what starts one, and what stands in front of its table of keys.
+const SECTIONS: &[(&str, &str)] = &[
+    ("", "At the top:"),
+    ("[dpdk]\n", "`[dpdk]`,"),
+    ("[worker]\n", "`[worker]`,"),
+    ("[openflow]\n", "`[openflow]`,"),
+    ("[[port]]\n", "`[[port]]`,"),
+];
+
+#[test]
+fn the_configuration_reference_lists_all_keys() {
+    let chapter = chapter("okod.md");
+    for (section, before) in SECTIONS {
+        let (_, table) =
+            chapter.split_once(&format!("\n{before}")).unwrap_or_else(|| panic!("no table after {before}"));
+        let rows =
+            table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+        let listed: BTreeSet<&str> =
+            rows.filter_map(|row| row.strip_prefix("| `")?.split_once('`')).map(|(key, _)| key).collect();
+        // The reader's own list of what it knows.
+        let error = Config::parse("keys.toml", &format!("{section}no_such_key_at_all = 1"))
+            .expect_err("there is no such key");
+        let help =
+            error.findings()[0].help().expect("an unknown key is answered with the known ones").to_string();
+        let known = help.strip_prefix("known here: ").unwrap_or_else(|| panic!("{section}: {help}"));
+        // At the top, sections are keys too.
+        let sections = ["dpdk", "worker", "openflow", "port"];
+        let known: BTreeSet<&str> =
+            known.split(", ").filter(|key| !section.is_empty() || !sections.contains(key)).collect();
+        assert_eq!(listed, known, "the keys of {section:?} in the chapter, and those that okod takes");
+    }
+}
+
+#[test]
+fn the_walk_through_counts_what_it_says() {
+    let chapter = chapter("getting-started.md");
+    let program =
+        blocks(&chapter).into_iter().find(|block| block.info == "oko").expect("it begins with a program");
+    let artifact = parse(Source::new(FILE, program.text), &NoFiles)
+        .check()
+        .and_then(|checked| checked.optimize().assemble(&Options::default()))
+        .unwrap_or_else(|failed| panic!("{failed}"));
+    let instance =
+        Instance::load(&artifact.bytes, &LoadOptions::default()).expect("what was compiled can be loaded");
+    let filter = instance.filters()[0].id;
+    let packets = captures::read(&examples::folder().join("captures/scan.pcap"));
+    let matches =
+        |packet: &&Recorded| instance.run(filter, Packet::new(&packet.bytes, 1), packet.now).is_match();
+    let (matched, all) = (packets.iter().filter(matches).count(), packets.len());
+    for said in [
+        format!("filter scanning on {all} packets"),
+        format!("  no match  {:>10}", all - matched),
+        format!("  match     {matched:>10}"),
+        format!("{matched} packets are dropped and {} forwarded", all - matched),
+    ] {
+        assert!(chapter.contains(&said), "the chapter does not say `{said}`");
+    }
+}
