@@ -2,9 +2,12 @@
 
 mod bench;
 mod ci;
+mod demo;
 mod run;
 mod setup;
 mod test;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -20,6 +23,8 @@ struct Args {
 enum Chore {
     /// Install the system packages that Oko builds and tests with (asks apt-get; says first what it will do)
     Setup(setup::Args),
+    /// Compile, deploy and watch: a SYN flood dropped by a filter in a running switch
+    Demo(demo::Args),
     /// Build everything and run all tests
     Test(test::Args),
     /// Measure what Oko costs, beside peers: compilation, engines, the switch
@@ -28,9 +33,20 @@ enum Chore {
     Ci,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match chore() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore() -> Result<()> {
     match Args::parse().chore {
         Chore::Setup(args) => setup::run(&args),
+        Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Ci => ci::run(),
