@@ -78,20 +78,18 @@ fn start_logging(level: LogLevel) {
 
 /// An error at run time, with what may help.
 #[derive(Debug, thiserror::Error)]
-#[error("{source}")]
-struct Failure {
-    source: Box<dyn std::error::Error + Send + Sync>,
-}
+#[error(transparent)]
+struct Failure(Box<dyn std::error::Error + Send + Sync>);
 
 impl Failure {
     fn new(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { source: Box::new(source) }
+        Self(Box::new(source))
     }
 }
 
 impl Diagnostic for Failure {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        let text = self.source.to_string();
+        let text = self.0.to_string();
         let help = if text.contains("hugepage") {
             "reserve huge pages (`echo 512 > /proc/sys/vm/nr_hugepages` as root), or set `huge_pages = false`"
         } else if text.contains("Permission denied") {
