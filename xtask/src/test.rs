@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return run::run(cargo().args(["test", "--locked"]));
     }
     run_setup(Need::Everything, false)?;
-    // The binaries first: the end-to-end tests run them.
-    run::run(cargo().args(["build", "--workspace", "--locked"]))?;
+    // The binaries first: the end-to-end tests run them. With all targets, so that what tests depend on is built once.
+    run::run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]))?;
     run::run(cargo().args(["test", "--workspace", "--locked"]))
 }
