@@ -17,7 +17,8 @@ struct packet {
 /* A filter with empty state, or NULL if there is no memory. */
 struct filter *filter_new(void);
 
-/* Asks it about the packets of a burst at the instant `now` (nanoseconds, not 0): 1 is a match, 0 none. */
+/* Asks it about the packets of a burst at the instant `now` (nanoseconds, not 0): 1 is a match, 0 none; or the
+ * number of the class. */
 void filter_run(struct filter *filter, const struct packet *packets, uint64_t count, uint64_t now, uint32_t *verdicts);
 
 void filter_free(struct filter *filter);

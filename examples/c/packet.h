@@ -1,4 +1,4 @@
-/* The way through a packet's headers: Ethernet II, up to two VLAN tags, IPv4 or IPv6, TCP. */
+/* The way through a packet's headers: Ethernet II, up to two VLAN tags, ARP, IPv4 or IPv6, TCP, UDP or ICMP. */
 #ifndef PACKET_H
 #define PACKET_H
 
@@ -12,8 +12,11 @@
 #define ACK 0x10
 
 #define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_ARP 0x0806
 #define ETHERTYPE_IPV6 0x86dd
+#define PROTOCOL_ICMP 1
 #define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
 
 static inline uint16_t be16(const uint8_t *at) {
     uint16_t value;
@@ -35,9 +38,14 @@ static inline uint64_t be64(const uint8_t *at) {
 
 /* The headers that a packet has; those that it lacks, or whose rules it breaks, are NULL. */
 struct headers {
+    const uint8_t *ethernet;
+    const uint8_t *arp;
     const uint8_t *ipv4;
     const uint8_t *ipv6;
     const uint8_t *tcp;
+    const uint8_t *udp;
+    const uint8_t *icmp;
+    int tags; /* of VLANs */
 };
 
 static inline const uint8_t *tcp_at(const uint8_t *at, const uint8_t *end) {
@@ -46,16 +54,24 @@ static inline const uint8_t *tcp_at(const uint8_t *at, const uint8_t *end) {
     return at;
 }
 
+static inline void transport(struct headers *found, uint8_t protocol, const uint8_t *at, const uint8_t *end) {
+    if (protocol == PROTOCOL_TCP)
+        found->tcp = tcp_at(at, end);
+    else if (protocol == PROTOCOL_UDP && end - at >= 8)
+        found->udp = at;
+}
+
 static inline struct headers headers_of(const struct packet *packet) {
-    struct headers found = {NULL, NULL, NULL};
+    struct headers found = {0};
     const uint8_t *at = packet->data;
     const uint8_t *end = at + packet->captured;
     if (end - at < 14)
         return found;
+    found.ethernet = at;
     uint16_t type = be16(at + 12);
     at += 14;
-    for (int tags = 0; type == 0x8100 || type == 0x88a8; tags++) {
-        if (tags == 2 || end - at < 4)
+    for (; type == 0x8100 || type == 0x88a8; found.tags++) {
+        if (found.tags == 2 || end - at < 4)
             return found;
         type = be16(at + 2);
         at += 4;
@@ -67,14 +83,20 @@ static inline struct headers headers_of(const struct packet *packet) {
         if (header_len < 20 || be16(at + 2) < header_len)
             return found;
         found.ipv4 = at;
-        if (at[9] == PROTOCOL_TCP && (be16(at + 6) & 0x1fff) == 0 && (size_t)(end - at) >= header_len)
-            found.tcp = tcp_at(at + header_len, end);
+        if ((be16(at + 6) & 0x1fff) == 0 && (size_t)(end - at) >= header_len) {
+            transport(&found, at[9], at + header_len, end);
+            if (at[9] == PROTOCOL_ICMP && (size_t)(end - at) >= header_len + 4)
+                found.icmp = at + header_len;
+        }
     } else if (type == ETHERTYPE_IPV6) {
         if (end - at < 40 || at[0] >> 4 != 6)
             return found;
         found.ipv6 = at;
-        if (at[6] == PROTOCOL_TCP)
-            found.tcp = tcp_at(at + 40, end);
+        transport(&found, at[6], at + 40, end);
+    } else if (type == ETHERTYPE_ARP) {
+        /* Of IPv4 over Ethernet. */
+        if (end - at >= 28 && be64(at) >> 16 == 0x000108000604)
+            found.arp = at;
     }
     return found;
 }
@@ -83,6 +105,8 @@ static inline uint32_t ipv4_src(const uint8_t *ipv4) { return be32(ipv4 + 12); }
 static inline uint32_t ipv4_dst(const uint8_t *ipv4) { return be32(ipv4 + 16); }
 static inline uint16_t tcp_src_port(const uint8_t *tcp) { return be16(tcp); }
 static inline uint16_t tcp_dst_port(const uint8_t *tcp) { return be16(tcp + 2); }
+static inline uint16_t udp_src_port(const uint8_t *udp) { return be16(udp); }
+static inline uint16_t udp_dst_port(const uint8_t *udp) { return be16(udp + 2); }
 static inline uint8_t tcp_flags(const uint8_t *tcp) { return tcp[13]; }
 
 #endif

@@ -25,11 +25,16 @@ pub(crate) struct Example {
 }
 
 /// Which captures exercise which example: first the one that was recorded for it, then a mixture or another attack.
-const EXAMPLES: [(&str, &[&str]); 4] = [
+const EXAMPLES: [(&str, &[&str]); 9] = [
     ("telnet", &["scan", "mixed"]),
+    ("blocklist", &["mixed"]),
     ("syn_flood", &["syn_flood", "scan"]),
     ("rate_limit", &["rate_limit", "mixed"]),
     ("firewall", &["firewall", "scan"]),
+    ("arp_guard", &["mixed"]),
+    ("icmp_flood", &["rate_limit"]),
+    ("port_knock", &["scan"]),
+    ("traffic_class", &["firewall"]),
 ];
 
 /// All examples, compiled; what clang makes goes to a folder.

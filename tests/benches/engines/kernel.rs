@@ -13,7 +13,7 @@ use crate::measure::median;
 /// A filter that returns at once, and what running it in the kernel costs: the price of a test run itself.
 const EMPTY: &str = "empty";
 /// Packets that the price of a test run is measured on, in each pass.
-const SAMPLE: usize = 64;
+const EMPTY_RUNS: usize = 5;
 
 /// An artifact in the kernel.
 pub(crate) struct KernelInstance {
@@ -47,7 +47,7 @@ impl KernelInstance {
             total += run.duration;
         }
         let mut empty = Vec::new();
-        for (packet, _) in packets.iter().cycle().take(SAMPLE) {
+        for (packet, _) in packets.iter().cycle().take(EMPTY_RUNS) {
             let run = self.empty.run_repeated(EMPTY, packet.data(), repeats)?;
             empty.push(run.duration.as_nanos() as f64);
         }

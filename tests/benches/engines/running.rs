@@ -9,13 +9,19 @@ use serde_json::{Map, Value, json};
 use crate::examples::Example;
 use crate::kernel::KernelInstance;
 use crate::measure::{Samples, ratio};
-use crate::subject::{BURST, Mode, OkoInstance, REPEATS, Subject};
+use crate::subject::{BURST, Mode, OkoInstance, REPEATS, SAMPLE, Subject};
 use crate::traffic::Traffic;
 
 /// Passes of a turn that are not counted: they bring the subject's state back to the caches.
 const WARM: usize = 1;
+
 /// Passes of a turn that are counted.
-const TIMED: usize = 3;
+fn timed(mode: Mode) -> usize {
+    match mode {
+        Mode::Single | Mode::Burst => 3,
+        Mode::Repeated => 1,
+    }
+}
 
 /// The peer of all.
 const C: &str = "C";
@@ -61,14 +67,14 @@ pub(crate) fn measure(examples: &[Example], turns: usize) -> Result<Value> {
                         .push(Box::new(KernelInstance::load(&example.object_with_clock, &example.filter)?));
                 }
                 eprintln!("running {} on {capture}.pcap, {}", example.name, name(mode));
-                let turns = if mode == Mode::Repeated { turns.div_ceil(3) } else { turns };
+                let turns = if mode == Mode::Repeated { turns.div_ceil(4) } else { turns };
                 let found = take_turns(&mut subjects, &names, mode, traffic, turns)
                     .map_err(|error| error.context(format!("{} on {capture}.pcap", example.name)))?;
                 let peer = found.samples[0].median();
                 let mut row = vec![
                     example.name.to_owned(),
                     (*capture).to_owned(),
-                    traffic.len().to_string(),
+                    found.packets.to_string(),
                     found.matches.to_string(),
                     format!("{peer:.1}"),
                 ];
@@ -83,7 +89,7 @@ pub(crate) fn measure(examples: &[Example], turns: usize) -> Result<Value> {
                 figures.insert(
                     key,
                     json!({
-                        "packets": traffic.len(),
+                        "packets": found.packets,
                         "matches_of_first_pass": found.matches,
                         "matches_of_all_passes": found.all_matches,
                         "passes": found.passes,
@@ -115,7 +121,9 @@ fn title(mode: Mode) -> String {
     match mode {
         Mode::Single => "#### One packet a call".to_owned(),
         Mode::Burst => format!("#### Bursts of {BURST}, one instant a burst"),
-        Mode::Repeated => format!("#### Each packet {REPEATS} times in a row, as in test runs of the kernel"),
+        Mode::Repeated => {
+            format!("#### {SAMPLE} packets, each {REPEATS} times in a row, as in test runs of the kernel")
+        }
     }
 }
 
@@ -130,6 +138,7 @@ fn subjects<'e>(example: &'e Example, mode: Mode) -> Result<Vec<Box<dyn Subject 
 
 /// What the subjects took and answered.
 struct Turns {
+    packets: usize,
     samples: Vec<Samples>,
     passes: u64,
     /// Matches in the first pass, with empty state.
@@ -146,16 +155,23 @@ fn take_turns(
     traffic: &Traffic,
     turns: usize,
 ) -> Result<Turns> {
-    let packets = traffic.packets();
-    let mut found =
-        Turns { samples: vec![Samples::default(); subjects.len()], passes: 0, matches: 0, all_matches: 0 };
+    let all = traffic.packets();
+    let step = if mode == Mode::Repeated { all.len().div_ceil(SAMPLE) } else { 1 };
+    let packets: Vec<_> = all.into_iter().step_by(step).collect();
+    let mut found = Turns {
+        packets: packets.len(),
+        samples: vec![Samples::default(); subjects.len()],
+        passes: 0,
+        matches: 0,
+        all_matches: 0,
+    };
     let mut verdicts = vec![Verdict::default(); packets.len()];
     for turn in 0..turns {
         let mut expected: Vec<Vec<Verdict>> = Vec::new();
         // Who comes first changes, so that nobody always has the same neighbours.
         for step in 0..subjects.len() {
             let index = (turn + step) % subjects.len();
-            for pass in 0..WARM + TIMED {
+            for pass in 0..WARM + timed(mode) {
                 verdicts.fill(Verdict(u32::MAX));
                 let shift = traffic.shift(found.passes + pass as u64);
                 let time = subjects[index].pass(mode, &packets, shift, &mut verdicts)?;
@@ -183,7 +199,7 @@ fn take_turns(
             found.matches = expected.first().map_or(0, matches);
         }
         found.all_matches += expected.iter().map(matches).sum::<usize>();
-        found.passes += (WARM + TIMED) as u64;
+        found.passes += (WARM + timed(mode)) as u64;
     }
     Ok(found)
 }

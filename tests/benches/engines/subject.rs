@@ -13,7 +13,9 @@ use crate::peer::PeerInstance;
 pub(crate) const BURST: usize = 32;
 
 /// How often each packet is run in a row in [`Mode::Repeated`].
-pub(crate) const REPEATS: u32 = 64;
+pub(crate) const REPEATS: u32 = 1_000;
+/// How many packets there are in [`Mode::Repeated`]: a call for repeated runs costs the kernel two grace periods of RCU.
+pub(crate) const SAMPLE: usize = 32;
 
 /// How packets are given to a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,8 @@ pub(crate) enum Mode {
     Single,
     /// [`BURST`] a call, all at the instant of the first one.
     Burst,
-    /// Each one [`REPEATS`] times in a row at its instant, one a call: as the kernel does in test runs. The last verdict counts.
+    /// [`SAMPLE`] packets of the capture, each [`REPEATS`] times in a row at its instant, one a call: as the kernel does in test
+    /// runs. The last verdict counts.
     Repeated,
 }
 

@@ -44,10 +44,6 @@ impl Traffic {
         Ok(Traffic { packets, period })
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.packets.len()
-    }
-
     /// The packets and their instants in the first replay.
     pub(crate) fn packets(&self) -> Vec<(Packet<'_>, u64)> {
         self.packets.iter().map(|(time, bytes)| (Packet::new(bytes, 1), *time)).collect()

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value, json};
 
-use super::pages::Pages;
+use super::pages::{Pages, runtime_folder};
 use super::process::Process;
 use super::stats::Samples;
 use super::telemetry::Telemetry;
@@ -67,6 +67,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
             for _ in 0..turns {
                 rates.add(running.rate(turn).with_context(|| (*name).to_owned())?);
             }
+            running.end();
         }
     }
     Ok(section(&setup.pages, &rates, tsc, rounds, turns))
@@ -118,6 +119,11 @@ fn tsc_frequency(log: &str) -> Option<f64> {
     Some(kilohertz * 1e3)
 }
 
+/// Names testpmd's run-time folder.
+fn prefix() -> String {
+    format!("oko-bench-{}", std::process::id())
+}
+
 /// What all subjects run on.
 struct Setup<'b> {
     bench: &'b Bench,
@@ -131,9 +137,18 @@ struct Running {
     process: Process,
     telemetry: Telemetry,
     sink: u64,
+    /// Its run-time folder, which DPDK does not remove.
+    leftover: PathBuf,
 }
 
 impl Running {
+    /// Ends it, and removes what such programs leave behind.
+    fn end(self) {
+        let Running { process, telemetry, leftover, .. } = self;
+        drop((telemetry, process));
+        let _ = std::fs::remove_dir_all(leftover);
+    }
+
     /// Packets a second over a while.
     fn rate(&self, turn: Duration) -> Result<f64> {
         let (before, begin) = (self.telemetry.sent(self.sink)?, Instant::now());
@@ -151,10 +166,14 @@ impl Setup<'_> {
             Subject::Okod(filter) => self.okod(filter)?,
         };
         let id = process.id();
+        let leftover = runtime_folder().join(match subject {
+            Subject::Testpmd => prefix(),
+            Subject::Okod(_) => format!("okod-{id}"),
+        });
         let telemetry = process.wait_for("telemetry socket", START, || Telemetry::of(id))?;
         let sink = process.wait_for("port", START, || telemetry.port(SINK).ok())?;
         process.wait_for("packets", START, || telemetry.sent(sink).ok().filter(|&sent| sent > 0))?;
-        Ok(Running { process, telemetry, sink })
+        Ok(Running { process, telemetry, sink, leftover })
     }
 
     fn source_device() -> String {
@@ -171,12 +190,7 @@ impl Setup<'_> {
         command.args(["-l", &format!("0,{CPU}"), "--no-pci", "-m", &MEMORY.to_string()]);
         // As okod does.
         command.arg(if self.pages.are_huge() { "--in-memory" } else { "--no-huge" });
-        command.args([
-            "--log-level",
-            "lib.eal:debug",
-            "--file-prefix",
-            &format!("oko-bench-{}", std::process::id()),
-        ]);
+        command.args(["--log-level", "lib.eal:debug", "--file-prefix", &prefix()]);
         command.args(["--vdev", &Self::source_device(), "--vdev", &Self::sink_device(), "--"]);
         command.args(["--forward-mode=io", "--nb-cores=1", "--auto-start", "--stats-period=100"]);
         command.arg(format!("--total-num-mbufs={PACKET_BUFFERS}"));
