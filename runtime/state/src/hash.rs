@@ -27,6 +27,7 @@ impl Seed {
         for &word in key {
             state = fold(state ^ word, self.factor).wrapping_add(self.start.rotate_left(23));
         }
+        // One multiplication does not do: of keys that count up, with some factors, both halves of it count up too.
         fold(state, self.factor ^ 0x9e37_79b9_7f4a_7c15)
     }
 }

@@ -1,12 +1,13 @@
 //! The index of a hash table: where in the records the key with a given hash is.
 //!
-//! A key has two buckets, both from its hash. A bucket is one cache line of eight words; a word is empty (0) or holds 32
-//! bits of the hash and the number of a record. There are at least two words for each record, so two buckets are
+//! A key has two buckets, both from its hash. A bucket is one cache line of eight places; a place is empty (tag 0) or holds 16
+//! bits of the hash (the tag) and the number of a record. There are at least two places for each record, so two buckets are
 //! practically never both full: with `s_k` the share of buckets that hold `k` or more, two choices square the share at each step, and eight
 //! of a mean of four come out below 10^-8, a ninth below 10^-16. Up to 16 entries there are just two buckets, which every
 //! key has, so that there is always room.
 //!
-//! Words are read without locks. They are written under the locks of both buckets of the key concerned, which are striped.
+//! Places are read without locks, four tags at a time; what a tag promises is to be checked with the record. They are written under
+//! the locks of both buckets of the key concerned, which are striped.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -14,7 +15,20 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::memory::Memory;
 
 const WAYS: usize = 8;
-const LINE: usize = WAYS * 8;
+const LINE: usize = 64;
+/// Tags in a word.
+const LANES: usize = 4;
+/// The lowest bit of each tag in a word.
+const LOW_BITS: u64 = 0x0001_0001_0001_0001;
+
+/// A bucket.
+#[repr(C, align(64))]
+struct Bucket {
+    /// Four tags each, the first one lowest.
+    tags: [AtomicU64; WAYS / LANES],
+    records: [AtomicU32; WAYS],
+}
+
 /// The mean number of records of a bucket when the map is full is at most this.
 const MEAN: u32 = 4;
 /// Below this number of words in use, the first bucket of a key is preferred: look-ups then end there.
@@ -34,15 +48,15 @@ pub(crate) fn bytes(capacity: u32) -> u64 {
     u64::from(buckets(capacity)) * LINE as u64
 }
 
-/// Where the two buckets of a key are, and what its words look like.
+/// Where the two buckets of a key are, and its tag.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) first: u32,
     pub(crate) second: u32,
-    tag: u32,
+    tag: u16,
 }
 
-/// A word of the index that is in use.
+/// A place that is in use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
     bucket: u32,
@@ -73,31 +87,36 @@ impl Index {
     /// The place of a key with this hash.
     #[inline]
     pub(crate) fn place(&self, hash: u64) -> Place {
-        let tag = (hash >> 32) as u32;
         let first = hash as u32 & self.mask;
         // Another bucket than the first: XOR with a number that is not 0 under the mask.
-        let step = (tag.wrapping_mul(0x9e37_79b1) >> 7) & self.mask;
-        Place { first, second: first ^ step.max(1), tag }
+        let step = (hash >> 32) as u32 & self.mask;
+        let tag = (hash >> 48) as u16;
+        Place { first, second: first ^ step.max(1), tag: tag.max(1) }
     }
 
     #[inline]
-    fn bucket(&self, bucket: u32) -> &[AtomicU64; WAYS] {
-        // SAFETY: `bucket` is at most `mask`, and the memory holds a line of eight words for each; words are only accessed
-        // atomically.
-        unsafe { self.memory.at(bucket as usize * LINE).cast::<[AtomicU64; WAYS]>().as_ref() }
+    fn bucket(&self, bucket: u32) -> &Bucket {
+        const { assert!(size_of::<Bucket>() == LINE) };
+        // SAFETY: `bucket` is at most `mask`, and the memory holds a line for each, zeroed at first; it is only accessed atomically.
+        unsafe { self.memory.at(bucket as usize * LINE).cast::<Bucket>().as_ref() }
     }
 
-    /// The first record among those with this tag that `matches` takes.
+    /// The first record that `matches` takes among those with this tag, and perhaps a few others.
     #[inline]
     pub(crate) fn find<T>(&self, place: Place, mut matches: impl FnMut(u32) -> Option<T>) -> Option<T> {
+        let wanted = u64::from(place.tag) * LOW_BITS;
         for bucket in [place.first, place.second] {
-            for word in self.bucket(bucket) {
-                let word = word.load(Ordering::Acquire);
-                if (word >> 32) as u32 == place.tag
-                    && let Some(record) = record_of(word)
-                    && let Some(found) = matches(record)
-                {
-                    return Some(found);
+            let bucket = self.bucket(bucket);
+            for (word, tags) in bucket.tags.iter().enumerate() {
+                let differing = tags.load(Ordering::Acquire) ^ wanted;
+                // The high bit of each tag that is equal; and by the borrow sometimes of one above such a tag.
+                let mut equal = differing.wrapping_sub(LOW_BITS) & !differing & (LOW_BITS << 15);
+                while equal != 0 {
+                    let way = word * LANES + equal.trailing_zeros() as usize / 16;
+                    if let Some(found) = matches(bucket.records[way].load(Ordering::Relaxed)) {
+                        return Some(found);
+                    }
+                    equal &= equal - 1;
                 }
             }
         }
@@ -121,10 +140,9 @@ impl Index {
         if stripe == held.low || stripe == held.high {
             return Some(None);
         }
-        self.stripes[stripe]
-            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-            .then_some(Some(Guard { index: self, low: stripe, high: stripe }))
+        let taken = self.stripes[stripe].compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        // A guard that is made is a lock that is given back, so there must be none without a lock.
+        taken.is_ok().then(|| Some(Guard { index: self, low: stripe, high: stripe }))
     }
 
     fn stripe(&self, bucket: u32) -> usize {
@@ -138,30 +156,32 @@ impl Index {
         }
     }
 
-    /// The words in use of a bucket, whose lock is held.
+    /// The places in use of a bucket, whose lock is held.
     pub(crate) fn used(&self, bucket: u32) -> impl Iterator<Item = Used> + '_ {
-        self.bucket(bucket).iter().enumerate().filter_map(move |(way, word)| {
-            let record = record_of(word.load(Ordering::Relaxed))?;
-            Some(Used { bucket, way, record })
+        let line = self.bucket(bucket);
+        (0..WAYS).filter(move |&way| line.tag(way) != 0).map(move |way| Used {
+            bucket,
+            way,
+            record: line.records[way].load(Ordering::Relaxed),
         })
     }
 
-    /// The word of a record at a place whose locks are held.
-    pub(crate) fn word_of(&self, place: Place, record: u32) -> Option<Used> {
+    /// The place of a record among those of a key whose locks are held.
+    pub(crate) fn place_of(&self, place: Place, record: u32) -> Option<Used> {
         self.used(place.first).chain(self.used(place.second)).find(|used| used.record == record)
     }
 
-    /// Empties a word whose bucket's lock is held.
+    /// Empties a place whose bucket's lock is held.
     pub(crate) fn remove(&self, used: Used) {
-        self.bucket(used.bucket)[used.way].store(0, Ordering::Release);
+        self.bucket(used.bucket).set_tag(used.way, 0);
     }
 
-    /// Whether a place whose locks are held has an empty word.
+    /// Whether a key whose locks are held has an empty place.
     pub(crate) fn has_room(&self, place: Place) -> bool {
         [place.first, place.second].into_iter().any(|bucket| self.used(bucket).count() < WAYS)
     }
 
-    /// Publishes a record at a place whose locks are held and that has room.
+    /// Publishes a record for a key whose locks are held and that has an empty place.
     pub(crate) fn insert(&self, place: Place, record: u32) {
         let first = self.used(place.first).count();
         let bucket = if first < PREFER_FIRST_BELOW || first <= self.used(place.second).count() {
@@ -169,14 +189,25 @@ impl Index {
         } else {
             place.second
         };
-        let word = u64::from(place.tag) << 32 | u64::from(record + 1);
-        let free = self.bucket(bucket).iter().find(|word| word.load(Ordering::Relaxed) == 0);
-        free.expect("the place has room, and the less full bucket is taken").store(word, Ordering::Release);
+        let bucket = self.bucket(bucket);
+        let way = (0..WAYS).find(|&way| bucket.tag(way) == 0);
+        let way = way.expect("the key has room, and the less full bucket is taken");
+        bucket.records[way].store(record, Ordering::Relaxed);
+        bucket.set_tag(way, place.tag);
     }
 }
 
-fn record_of(word: u64) -> Option<u32> {
-    (word as u32).checked_sub(1)
+impl Bucket {
+    fn tag(&self, way: usize) -> u16 {
+        (self.tags[way / LANES].load(Ordering::Relaxed) >> (way % LANES * 16)) as u16
+    }
+
+    /// Writes a tag; the bucket's lock is held, so nobody else writes its neighbours.
+    fn set_tag(&self, way: usize, tag: u16) {
+        let (word, shift) = (&self.tags[way / LANES], way % LANES * 16);
+        let others = word.load(Ordering::Relaxed) & !(0xffff << shift);
+        word.store(others | u64::from(tag) << shift, Ordering::Release);
+    }
 }
 
 /// The locks of one or two stripes.

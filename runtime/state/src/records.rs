@@ -145,12 +145,14 @@ impl Records {
             Header::Plain { .. } => tick,
         };
         self.stamp(record).store(stamp, Ordering::Relaxed);
-        self.generation(record).fetch_add(1, Ordering::Release);
+        let was = self.generation(record).fetch_add(1, Ordering::Release);
+        debug_assert!(was & 1 == 0, "record {record} has a key already");
     }
 
     /// Takes a record from its key. Its lock word, if it has one, is held.
     pub(crate) fn retire(&self, record: u32) {
-        self.generation(record).fetch_add(1, Ordering::Relaxed);
+        let was = self.generation(record).fetch_add(1, Ordering::Relaxed);
+        debug_assert!(was & 1 == 1, "record {record} had no key");
         // Whoever reads a word of the next key must see that the generation has moved.
         fence(Ordering::Release);
         if self.header == Header::Oko {

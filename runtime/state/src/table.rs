@@ -161,7 +161,7 @@ impl Table {
         let Some((record, _)) = self.lookup(place, key) else {
             return false;
         };
-        if let Some(used) = self.index.word_of(place, record) {
+        if let Some(used) = self.index.place_of(place, record) {
             self.unlink(used);
         }
         true
@@ -192,7 +192,7 @@ impl Table {
         self.push_free(used.record);
     }
 
-    /// A record without key for a place with room for its word, both buckets of which are locked.
+    /// A record without key for a key both buckets of which are locked.
     fn vacancy(&self, place: Place, guard: &Guard<'_>, now: u64) -> Option<u32> {
         let has_room = self.index.has_room(place);
         if has_room && let Some(record) = self.pop_free().or_else(|| self.take_fresh()) {
@@ -215,7 +215,7 @@ impl Table {
         {
             return Some((candidate.used.record, false));
         }
-        // If the key's buckets have room for its word, the record may come from anywhere.
+        // If the key's buckets have an empty place, the record may come from anywhere.
         let evicts = self.when_full == WhenFull::EvictOldest;
         let mut looked = own().count();
         if has_room && !(evicts && looked >= CANDIDATES) {

@@ -54,39 +54,57 @@ fn no_update_is_lost_while_there_is_room() {
     assert_eq!(map.len(), 64);
 }
 
+/// Says that the workers are done, however they end.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn copies_are_never_torn_while_workers_write_and_evict() {
-    let map = map(WhenFull::EvictOldest, 100);
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..3_u64)
-            .map(|worker| {
-                let map = &map;
-                scope.spawn(move || {
-                    for round in 0..30_000_u64 {
-                        count(map, (round * 7 + worker) % 300, 1 + round);
-                    }
+    // From tables where every key meets every other to ones whose buckets are so empty that evictions look elsewhere.
+    for capacity in [12, 100, 257] {
+        let map = map(WhenFull::EvictOldest, capacity);
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let _done = Done(&done);
+            let workers: Vec<_> = (0..4_u64)
+                .map(|worker| {
+                    let map = &map;
+                    scope.spawn(move || {
+                        for round in 0..15_000_u64 {
+                            count(map, (round * 7 + worker) % (3 * u64::from(capacity)), 1 + round);
+                        }
+                    })
                 })
-            })
-            .collect();
-        scope.spawn(|| {
-            let mut seen = 0_u64;
-            while !done.load(Ordering::Relaxed) || seen == 0 {
-                for entry in map.snapshot() {
-                    if field(&entry.value, 8) == 0 {
-                        continue; // made, and not written yet
+                .collect();
+            scope.spawn(|| {
+                let mut seen = 0_u64;
+                while !done.load(Ordering::Relaxed) {
+                    for entry in map.snapshot() {
+                        if field(&entry.value, 8) == 0 {
+                            continue; // made, and not written yet
+                        }
+                        let key = u64::from_ne_bytes((*entry.key).try_into().unwrap());
+                        let (n, same) = (field(&entry.value, 24), field(&entry.value, 32));
+                        assert_eq!(n ^ key, same, "torn entry of {key}");
+                        seen += 1;
                     }
-                    let key = u64::from_ne_bytes((*entry.key).try_into().unwrap());
-                    assert_eq!(field(&entry.value, 24) ^ key, field(&entry.value, 32), "torn entry of {key}");
-                    seen += 1;
+                    map.delete(&(seen % (3 * u64::from(capacity))).to_ne_bytes());
                 }
-                map.delete(&(seen % 300).to_ne_bytes());
-            }
+            });
+            workers.into_iter().for_each(|worker| worker.join().unwrap());
         });
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
-        done.store(true, Ordering::Relaxed);
-    });
-    assert!(map.len() <= 100);
+        let mut keys: Vec<_> = map.snapshot().into_iter().map(|entry| entry.key).collect();
+        assert_eq!(keys.len() as u32, map.len());
+        assert!(map.len() <= capacity);
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len() as u32, map.len(), "a key has two entries");
+    }
 }
 
 #[test]
