@@ -250,6 +250,40 @@ pub enum Cond {
     Sle,
 }
 
+impl Cond {
+    /// The condition that holds when this one does not; none for [`Cond::Set`], whose opposite no jump has.
+    pub fn negated(self) -> Option<Cond> {
+        Some(match self {
+            Cond::Eq => Cond::Ne,
+            Cond::Ne => Cond::Eq,
+            Cond::Gt => Cond::Le,
+            Cond::Ge => Cond::Lt,
+            Cond::Lt => Cond::Ge,
+            Cond::Le => Cond::Gt,
+            Cond::Sgt => Cond::Sle,
+            Cond::Sge => Cond::Slt,
+            Cond::Slt => Cond::Sge,
+            Cond::Sle => Cond::Sgt,
+            Cond::Set => return None,
+        })
+    }
+
+    /// The condition with its sides exchanged.
+    pub fn mirrored(self) -> Cond {
+        match self {
+            Cond::Gt => Cond::Lt,
+            Cond::Ge => Cond::Le,
+            Cond::Lt => Cond::Gt,
+            Cond::Le => Cond::Ge,
+            Cond::Sgt => Cond::Slt,
+            Cond::Sge => Cond::Sle,
+            Cond::Slt => Cond::Sgt,
+            Cond::Sle => Cond::Sge,
+            Cond::Eq | Cond::Ne | Cond::Set => self,
+        }
+    }
+}
+
 /// Read-modify-write of memory, sequentially consistent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AtomicOp {

@@ -96,8 +96,8 @@ impl Emitter<'_> {
         };
         // A constant can only be the second operand.
         let swap = matches!(self.at(a), Spot::Const(_)) && !matches!(self.at(b), Spot::Const(_));
-        let (a, b, cond) = if swap { (b, a, swapped(straight)) } else { (a, b, straight) };
-        let cond = if wanted { cond } else { inverted(cond) };
+        let (a, b, cond) = if swap { (b, a, straight.mirrored()) } else { (a, b, straight) };
+        let cond = if wanted { cond } else { cond.negated().expect("comparisons of the IR have opposites") };
         let a = self.reg(a, Reg::R0);
         let b = self.operand(b, Reg::R1);
         self.asm.branch(cond, a, b, to);
@@ -140,36 +140,5 @@ impl Emitter<'_> {
             self.put(Spot::Reg(dst), a);
         }
         self.asm.bind(done);
-    }
-}
-
-fn inverted(cond: Cond) -> Cond {
-    match cond {
-        Cond::Eq => Cond::Ne,
-        Cond::Ne => Cond::Eq,
-        Cond::Gt => Cond::Le,
-        Cond::Ge => Cond::Lt,
-        Cond::Lt => Cond::Ge,
-        Cond::Le => Cond::Gt,
-        Cond::Sgt => Cond::Sle,
-        Cond::Sge => Cond::Slt,
-        Cond::Slt => Cond::Sge,
-        Cond::Sle => Cond::Sgt,
-        Cond::Set => unreachable!("not used here"),
-    }
-}
-
-fn swapped(cond: Cond) -> Cond {
-    match cond {
-        Cond::Eq | Cond::Ne => cond,
-        Cond::Gt => Cond::Lt,
-        Cond::Ge => Cond::Le,
-        Cond::Lt => Cond::Gt,
-        Cond::Le => Cond::Ge,
-        Cond::Sgt => Cond::Slt,
-        Cond::Sge => Cond::Sle,
-        Cond::Slt => Cond::Sgt,
-        Cond::Sle => Cond::Sge,
-        Cond::Set => unreachable!("not used here"),
     }
 }

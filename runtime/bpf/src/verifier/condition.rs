@@ -23,18 +23,9 @@ pub(crate) fn assume(
     let cond = if taken {
         cond
     } else {
-        match cond {
-            Cond::Eq => Cond::Ne,
-            Cond::Ne => Cond::Eq,
-            Cond::Gt => Cond::Le,
-            Cond::Ge => Cond::Lt,
-            Cond::Lt => Cond::Ge,
-            Cond::Le => Cond::Gt,
-            Cond::Sgt => Cond::Sle,
-            Cond::Sge => Cond::Slt,
-            Cond::Slt => Cond::Sge,
-            Cond::Sle => Cond::Sgt,
-            Cond::Set => return assume_clear(width, a, b),
+        match cond.negated() {
+            Some(negated) => negated,
+            None => return assume_clear(width, a, b),
         }
     };
     let (mut a, mut b) = (*a, *b);

@@ -273,7 +273,7 @@ fn assume(
                     prove(state, id, fixed, cond, taken);
                 }
                 (Target::PacketEnd, Target::Packet { id, fixed }) => {
-                    prove(state, id, fixed, mirrored(cond), taken);
+                    prove(state, id, fixed, cond.mirrored(), taken);
                 }
                 (Target::Packet { .. }, Target::Packet { .. }) | (Target::PacketEnd, Target::PacketEnd) => {}
                 _ => return Err(refused()),
@@ -293,21 +293,6 @@ fn prove(state: &mut State, id: Id, fixed: i64, cond: Cond, taken: bool) {
     };
     if bytes > 0 {
         state.proofs.add(id, u32::try_from(bytes).unwrap_or(u32::MAX));
-    }
-}
-
-/// The condition with its sides exchanged.
-fn mirrored(cond: Cond) -> Cond {
-    match cond {
-        Cond::Gt => Cond::Lt,
-        Cond::Ge => Cond::Le,
-        Cond::Lt => Cond::Gt,
-        Cond::Le => Cond::Ge,
-        Cond::Sgt => Cond::Slt,
-        Cond::Sge => Cond::Sle,
-        Cond::Slt => Cond::Sgt,
-        Cond::Sle => Cond::Sge,
-        Cond::Eq | Cond::Ne | Cond::Set => cond,
     }
 }
 
