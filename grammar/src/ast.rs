@@ -523,6 +523,13 @@ pub enum StmtKind {
         /// Its value.
         value: Expr,
     },
+    /// `let (clients, _) = …;`: names for the parts of a tuple.
+    LetParts {
+        /// The names; `None` for `_`.
+        names: Vec<Option<Ident>>,
+        /// The tuple.
+        value: Expr,
+    },
     /// `return false;`
     Return(Expr),
     /// `emit scan { source: ip.src, services };`
@@ -532,17 +539,8 @@ pub enum StmtKind {
         /// Its fields.
         fields: Vec<FieldInit>,
     },
-    /// `break;`
-    Break,
-    /// `for opt in tcp.options { … }`
-    For {
-        /// The name of the element.
-        name: Ident,
-        /// What it goes over.
-        over: RangeOr,
-        /// What is done.
-        body: Block,
-    },
+    /// `break;`, or `break n;` with the value of the loop.
+    Break(Option<Expr>),
     /// In a test: `expect tracked(p) == true;`
     Expect(Expr),
     /// In a test: `expect emitted scan { source: 10.0.0.1 };`
@@ -709,10 +707,34 @@ pub enum ExprKind {
         /// The arms.
         arms: Vec<Arm>,
     },
+    /// `for opt in tcp.options { … }`, `for i in 0..4 with sum = 0 { sum + i }`
+    For {
+        /// The name of the element.
+        name: Ident,
+        /// What it goes over.
+        over: RangeOr,
+        /// The values that go from each turn to the next; with them the loop has a value.
+        carried: Vec<Carried>,
+        /// What is done: its value is that of the carried values in the next turn.
+        body: Block,
+    },
     /// `{ … }`
     Block(Block),
     /// In a test: `replay "syn.pcap"`
     Replay(StrLiteral),
+}
+
+/// `sum: u32 = 0`: a value that a loop carries from each turn to the next.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Carried {
+    /// Its name in the body.
+    pub name: Ident,
+    /// Its type.
+    pub ty: Option<Type>,
+    /// Its value in the first turn.
+    pub value: Expr,
+    /// All of it.
+    pub span: Span,
 }
 
 /// An argument of a call.
@@ -774,17 +796,28 @@ pub enum PatternKind {
     Layers(Vec<Layer>),
     /// `let x`: any value, and names it.
     Bind(Ident),
-    /// `Some(x, _)`
-    Variant {
-        /// `Some`
+    /// `Last(pause: 0s)`
+    Parts {
+        /// `Last`
         path: Path,
-        /// The patterns of its parts.
-        args: Vec<Pattern>,
+        /// What its parts must be.
+        parts: Vec<PatternPart>,
     },
     /// `(6, 0)`
     Tuple(Vec<Pattern>),
     /// `SynSent | SynAcked`
     Or(Vec<Pattern>),
+}
+
+/// `pause: 0s`
+#[derive(Clone, PartialEq, Debug)]
+pub struct PatternPart {
+    /// The field.
+    pub name: Option<Ident>,
+    /// What it must be.
+    pub pattern: Pattern,
+    /// Both.
+    pub span: Span,
 }
 
 /// `ipv4 as outer`

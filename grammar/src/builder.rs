@@ -140,7 +140,10 @@ impl<'t> Builder<'t> {
 }
 
 fn is_block_like(expr: &Expr) -> bool {
-    matches!(expr.kind, ExprKind::If { .. } | ExprKind::Match { .. } | ExprKind::Block(_))
+    matches!(
+        expr.kind,
+        ExprKind::If { .. } | ExprKind::Match { .. } | ExprKind::For { .. } | ExprKind::Block(_)
+    )
 }
 
 /// 1 more than the deepest part. Looks only at the parts themselves, which carry their own depth.
@@ -173,6 +176,11 @@ fn depth(kind: &ExprKind) -> u16 {
             let arm = |arm: &Arm| arm.value.depth.max(arm.guard.as_ref().map_or(0, |guard| guard.depth));
             arms.iter().map(arm).max().unwrap_or(0).max(subject.depth)
         }
+        ExprKind::For { over, carried, body, .. } => {
+            let first = |one: &Carried| one.value.depth.max(one.ty.as_ref().map_or(0, type_depth));
+            let carried = carried.iter().map(first).max().unwrap_or(0);
+            range_depth(over).max(carried).max(block_depth(body))
+        }
         ExprKind::Block(block) => block_depth(block),
     };
     parts.saturating_add(1)
@@ -185,15 +193,17 @@ fn block_depth(block: &Block) -> u16 {
 
 fn stmt_depth(stmt: &Stmt) -> u16 {
     match &stmt.kind {
-        StmtKind::Error | StmtKind::Break => 0,
+        StmtKind::Error | StmtKind::Break(None) => 0,
         StmtKind::Let { ty, value, .. } => ty.as_ref().map_or(0, type_depth).max(value.depth),
         StmtKind::Emit { fields, .. } | StmtKind::ExpectEmitted { fields, .. } => {
             fields.iter().filter_map(|field| field.value.as_ref()).map(|value| value.depth).max().unwrap_or(0)
         }
-        StmtKind::For { over, body, .. } => range_depth(over).max(block_depth(body)).saturating_add(1),
-        StmtKind::Return(expr) | StmtKind::Expect(expr) | StmtKind::Advance(expr) | StmtKind::Expr(expr) => {
-            expr.depth
-        }
+        StmtKind::LetParts { value: expr, .. }
+        | StmtKind::Break(Some(expr))
+        | StmtKind::Return(expr)
+        | StmtKind::Expect(expr)
+        | StmtKind::Advance(expr)
+        | StmtKind::Expr(expr) => expr.depth,
     }
 }
 

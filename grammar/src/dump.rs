@@ -256,10 +256,17 @@ impl Dump {
             StmtKind::Emit { event, fields } => {
                 self.node(&format!("emit {event}"), span, |out| out.inits(fields));
             }
-            StmtKind::Break => self.line(format_args!("break"), span),
-            StmtKind::For { name, over, body } => self.named("for", name, span, |out| {
-                out.range_or(over);
-                out.block(body);
+            StmtKind::LetParts { names, value } => self.node("let ()", span, |out| {
+                for name in names {
+                    match name {
+                        Some(name) => out.ident("name", name),
+                        None => out.line(format_args!("unnamed"), span),
+                    }
+                }
+                out.expr(value);
+            }),
+            StmtKind::Break(value) => self.node("break", span, |out| {
+                value.iter().for_each(|value| out.expr(value));
             }),
             StmtKind::Expect(expr) => self.node("expect", span, |out| out.expr(expr)),
             StmtKind::ExpectEmitted { event, fields } => {
@@ -332,6 +339,16 @@ impl Dump {
                     });
                 }
             }),
+            ExprKind::For { name, over, carried, body } => self.named("for", name, span, |out| {
+                out.range_or(over);
+                for carried in carried {
+                    out.named("with", &carried.name, carried.span, |out| {
+                        carried.ty.iter().for_each(|ty| out.ty(ty));
+                        out.expr(&carried.value);
+                    });
+                }
+                out.block(body);
+            }),
             ExprKind::Block(block) => self.block(block),
             ExprKind::Replay(file) => self.line(format_args!("replay {:?}", file.text), span),
         }
@@ -362,9 +379,14 @@ impl Dump {
                 }
             }),
             PatternKind::Bind(name) => self.line(format_args!("pattern let {}", name.name), span),
-            PatternKind::Variant { path, args } => {
-                self.node(&format!("pattern {path} ()"), span, |out| patterns(out, args));
-            }
+            PatternKind::Parts { path, parts } => self.node(&format!("pattern {path} ()"), span, |out| {
+                for part in parts {
+                    match &part.name {
+                        Some(name) => out.named("part", name, part.span, |out| out.pattern(&part.pattern)),
+                        None => out.pattern(&part.pattern),
+                    }
+                }
+            }),
             PatternKind::Tuple(parts) => self.node("pattern ()", span, |out| patterns(out, parts)),
             PatternKind::Or(parts) => self.node("pattern |", span, |out| patterns(out, parts)),
         }

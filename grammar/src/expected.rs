@@ -59,6 +59,7 @@ const EXPRESSION: &[&str] = &[
     "emitted",
     "if",
     "match",
+    "for",
     "{",
     "update",
 ];
@@ -117,8 +118,8 @@ const OPERATOR: &[&str] = &[
 ];
 /// Words that are names almost everywhere; saying "a name" is enough.
 const NAMES: &[&str] = &[
-    "limit", "each", "per", "next", "by", "bits", "table", "event", "state", "header", "type", "union",
-    "test", "emitted", "replay",
+    "limit", "each", "per", "next", "by", "with", "bits", "table", "event", "state", "header", "type",
+    "union", "test", "emitted", "replay",
 ];
 /// What is named first in a list.
 const FIRST: &[&str] = &["name", ";", ",", ")", "]", "}", "=>", "->", "=", ":", "{", "in"];
@@ -159,9 +160,9 @@ impl Expected {
         self.0.is_empty()
     }
 
-    /// True where a name could have stood, but no expression, statement or pattern.
+    /// True where a name could have stood, but no expression, statement, pattern or type.
     pub(crate) fn is_name(&self) -> bool {
-        self.has("name") && !self.has("(") && !self.has("none")
+        self.has("name") && !self.has("[") && !self.has("none")
     }
 
     /// The list in words, such as "`;` or an operator".

@@ -100,6 +100,8 @@ pub(crate) enum Token {
     Each,
     #[token("per")]
     Per,
+    #[token("with")]
+    With,
     #[token("emitted")]
     Emitted,
     #[token("replay")]
@@ -304,7 +306,7 @@ impl Token {
         )
     }
 
-    /// True for the words that begin a statement and nothing else.
+    /// True for the words that begin a statement; `for` can begin a value, too, but hardly at the start of a line.
     pub(crate) fn begins_statement(self) -> bool {
         use Token::*;
         matches!(self, Let | Return | Emit | Expect | Advance | Break | For)

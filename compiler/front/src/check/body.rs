@@ -175,8 +175,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
                 }
                 later_emit(self, stmt)
             }
-            ast::StmtKind::Break => later(unsupported::LOOP, "loops"),
-            ast::StmtKind::For { .. } => later(unsupported::LOOP, "loops"),
+            ast::StmtKind::LetParts { .. } | ast::StmtKind::Break(_) => later(unsupported::LOOP, "loops"),
             ast::StmtKind::Expect(_) | ast::StmtKind::ExpectEmitted { .. } | ast::StmtKind::Advance(_) => {
                 self.report(
                     Diagnostic::error(results::ONLY_IN_TESTS, "this can only stand in a test")

@@ -38,6 +38,7 @@ impl BodyChecker<'_, '_, '_> {
                 self.if_expr(condition, then, otherwise.as_deref(), expected, span)
             }
             Ast::Match { subject, arms } => self.match_expr(subject, arms, expected, span),
+            Ast::For { .. } => self.later(unsupported::LOOP, "loops", span),
             Ast::Block(block) => self.block(block, expected),
             Ast::Replay(_) => {
                 self.report(

@@ -76,7 +76,7 @@ impl BodyChecker<'_, '_, '_> {
                     parts.iter().zip(types).map(|(part, ty)| self.pattern_in(part, ty, may_bind)).collect();
                 Some(Pattern::Tuple(parts.into_iter().collect::<Option<_>>()?))
             }
-            (PatternKind::Variant { .. }, _) => {
+            (PatternKind::Parts { .. }, _) => {
                 self.report(not_yet(
                     unsupported::VARIANT_PATTERN,
                     "patterns with parts in round brackets",
@@ -114,9 +114,14 @@ impl BodyChecker<'_, '_, '_> {
             PatternKind::Bind(name) => {
                 self.bind_local(name, Ty::Error);
             }
-            PatternKind::Tuple(parts) | PatternKind::Or(parts) | PatternKind::Variant { args: parts, .. } => {
+            PatternKind::Tuple(parts) | PatternKind::Or(parts) => {
                 for part in parts {
                     self.bind_all(part);
+                }
+            }
+            PatternKind::Parts { parts, .. } => {
+                for part in parts {
+                    self.bind_all(&part.pattern);
                 }
             }
             _ => {}
