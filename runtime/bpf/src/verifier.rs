@@ -2,7 +2,8 @@
 //!
 //! It is the trust boundary: it assumes nothing about who made the program. A program that it accepts, run on any packet
 //! and any content of its maps, keeps these promises:
-//! 1. It ends, after at most [`Verified::max_steps`] instructions: there are no loops (yet) and no recursion.
+//! 1. It ends, after at most [`Verified::max_steps`] instructions: every loop has been followed to its end, and there is no
+//!    recursion.
 //! 2. Every access is inside of a live object: a stack frame of at most 512 bytes, the packet (only read, and only
 //!    bytes that a comparison with `data_end` has shown to exist), a map value, a variable, a field of the context.
 //! 3. No register and no stack byte is read before it is written.
@@ -26,7 +27,9 @@ mod cfg;
 mod condition;
 mod error;
 mod explore;
+mod loops;
 mod path;
+mod rounds;
 mod scalar;
 mod stack;
 mod state;
@@ -102,7 +105,8 @@ pub fn verify_within(program: Program, limits: &Limits) -> Result<Verified, Box<
                 if max_stack > STACK_TOTAL {
                     return Err(refuse(0, Reason::StackTotal { bytes: max_stack }, &[]));
                 }
-                let functions = graph.functions.iter().zip(&frames).zip(&graph.max_steps);
+                let longest = if graph.loops.is_empty() { &graph.max_steps } else { &explorer.longest };
+                let functions = graph.functions.iter().zip(&frames).zip(longest);
                 let functions = functions
                     .map(|((slots, &stack_bytes), &max_steps)| Function {
                         slots: slots.clone(),
@@ -113,7 +117,13 @@ pub fn verify_within(program: Program, limits: &Limits) -> Result<Verified, Box<
                 return Ok(Verified { program, notes, functions, max_stack, effort });
             }
             // With more states kept apart it would only be reached sooner; and it says less than a fault found before.
-            Err(found @ Failure { reason: Reason::StepBudget { .. } | Reason::MemoryBudget { .. }, .. }) => {
+            Err(
+                found @ Failure {
+                    reason:
+                        Reason::StepBudget { .. } | Reason::LoopUnbounded { .. } | Reason::MemoryBudget { .. },
+                    ..
+                },
+            ) => {
                 failure.get_or_insert(found);
                 break;
             }

@@ -126,7 +126,7 @@ impl Explorer<'_> {
         }
         let function = self.graph.function_at(target).ok_or(Reason::JumpBetweenFunctions { target })?;
         self.note(pc, Note::LocalCall(function))?;
-        let mut frame = Frame::new(function, pc);
+        let mut frame = Frame::new(function, pc, state.steps);
         frame.regs[1..6].copy_from_slice(&state.frame().regs[1..6]);
         self.clobber(state);
         state.frames.push(frame);
@@ -139,6 +139,9 @@ impl Explorer<'_> {
             return Err(Reason::LockHeld { what: "the function returns" });
         }
         let result = read(state, Reg::R0);
+        let frame = state.frame();
+        let longest = &mut self.longest[frame.function];
+        *longest = (*longest).max(state.steps - frame.entered);
         if state.depth() == 0 {
             return match result? {
                 Value::Scalar { .. } => Ok(Next::Done),

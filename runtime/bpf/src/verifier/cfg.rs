@@ -4,13 +4,16 @@
 //! - Every jump and call lands on the first slot of an instruction, jumps inside of their function.
 //! - No path runs off a function's end, every slot is reachable from its function's entry (ignoring conditions), and
 //!   every function but the entry is called.
-//! - There is no loop and no recursion; calls are at most [`MAX_FRAMES`] deep.
+//! - Every loop has one header ([`super::loops`]); there is no recursion, and calls are at most [`MAX_FRAMES`] deep.
 //!
 //! It does not look at values: a branch that is never taken counts as one that is.
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::error::Reason;
+use super::{
+    error::Reason,
+    loops::{self, Loop},
+};
 use crate::{
     helper::Helper,
     interp::MAX_FRAMES,
@@ -23,13 +26,17 @@ pub(crate) type At<T> = Result<T, (usize, Reason)>;
 pub(crate) struct Graph {
     /// The slots of each function, by entry; the program's entry first.
     pub(crate) functions: Vec<Range<usize>>,
-    /// For each slot its position in a topological order of its function.
+    /// For each slot its position in an order of its function in which all edges but those of loops lead forward.
     pub(crate) order: Vec<u32>,
+    /// For each header of a loop the position at which the loop begins anew.
+    pub(crate) again: Vec<u32>,
+    /// The loops of all functions.
+    pub(crate) loops: Vec<Loop>,
     /// For each slot whether several edges lead to it.
     pub(crate) is_join: Vec<bool>,
     /// For each slot a bit for each register that may be read before it is written, from there on.
     pub(crate) live: Vec<u16>,
-    /// For each function the longest path through it, callees included.
+    /// For each function the longest path through it, callees included; without meaning if there are loops.
     pub(crate) max_steps: Vec<u64>,
     /// The functions in an order in which callees come before callers.
     pub(crate) callees_first: Vec<usize>,
@@ -52,6 +59,8 @@ impl Graph {
         let functions = functions(insns)?;
         let mut graph = Graph {
             order: vec![0; insns.len()],
+            again: vec![0; insns.len()],
+            loops: Vec::new(),
             is_join: vec![false; insns.len()],
             live: vec![0; insns.len()],
             max_steps: vec![0; functions.len()],
@@ -59,8 +68,8 @@ impl Graph {
             functions,
         };
         for function in graph.functions.clone() {
-            let topological = graph.sort(insns, function)?;
-            graph.liveness(insns, &topological);
+            let ordered = graph.sort(insns, function)?;
+            graph.liveness(insns, &ordered);
         }
         graph.callees_first = graph.call_order(insns)?;
         for function in graph.callees_first.clone() {
@@ -83,14 +92,13 @@ impl Graph {
             Done,
         }
         let mut marks = vec![Mark::New; function.len()];
-        let mut finished = Vec::with_capacity(function.len());
+        let mut back = Vec::new();
         let mut stack = vec![(function.start, 0)];
         marks[0] = Mark::Open;
         let mut edges = vec![0u32; function.len()];
         while let Some((pc, branch)) = stack.pop() {
             let Some(next) = successors(insns, pc).get(branch).copied() else {
                 marks[pc - function.start] = Mark::Done;
-                finished.push(pc);
                 continue;
             };
             stack.push((pc, branch + 1));
@@ -110,7 +118,7 @@ impl Graph {
                     marks[next - function.start] = Mark::Open;
                     stack.push((next, 0));
                 }
-                Mark::Open => return Err((pc, Reason::Loop { target: next })),
+                Mark::Open => back.push((pc, next)),
                 Mark::Done => {}
             }
         }
@@ -120,20 +128,42 @@ impl Graph {
         if let Some(slot) = unreached {
             return Err((slot, Reason::Unreachable));
         }
-        finished.reverse();
-        for (position, &pc) in finished.iter().enumerate() {
-            self.order[pc] = position as u32;
+        back.sort_unstable();
+        back.dedup();
+        let found = loops::find(insns, &function, &back)?;
+        let loops::Order { slots, position, again } = loops::order(insns, &function, &found, &back);
+        self.order[function.clone()].copy_from_slice(&position);
+        self.again[function.clone()].copy_from_slice(&again);
+        for &pc in &slots {
             self.is_join[pc] = edges[pc - function.start] > 1;
         }
-        Ok(finished)
+        for found in &found {
+            // The function's entry has one edge less than it looks.
+            self.is_join[found.header] = true;
+        }
+        self.loops.extend(found);
+        Ok(slots)
     }
 
-    fn liveness(&mut self, insns: &[Insn], topological: &[usize]) {
-        for &pc in topological.iter().rev() {
-            let after =
-                successors(insns, pc).into_iter().flatten().fold(0, |live, next| live | self.live[next]);
-            let (reads, writes) = uses(&insns[pc]);
-            self.live[pc] = after & !writes | reads;
+    /// Whether the edge, inside of a function, begins a loop anew.
+    pub(crate) fn leads_back(&self, from: usize, to: usize) -> bool {
+        self.again[to] != 0 && self.order[from] >= self.order[to]
+    }
+
+    fn liveness(&mut self, insns: &[Insn], ordered: &[usize]) {
+        // Without loops once is enough; what a loop adds has to go round.
+        loop {
+            let mut changed = false;
+            for &pc in ordered.iter().rev() {
+                let after =
+                    successors(insns, pc).into_iter().flatten().fold(0, |live, next| live | self.live[next]);
+                let (reads, writes) = uses(&insns[pc]);
+                let live = after & !writes | reads;
+                changed |= std::mem::replace(&mut self.live[pc], live) != live;
+            }
+            if !changed || self.loops.is_empty() {
+                return;
+            }
         }
     }
 
@@ -185,6 +215,7 @@ impl Graph {
         total.first().copied().unwrap_or(0)
     }
 
+    /// The longest path, not counting jumps that lead back.
     fn longest_path(&self, insns: &[Insn], function: usize) -> u64 {
         let mut slots: Vec<usize> =
             self.functions[function].clone().filter(|&pc| insns[pc] != Insn::HighHalf).collect();

@@ -92,8 +92,18 @@ pub enum Reason {
     FallsOff,
     #[error("no path leads to this instruction")]
     Unreachable,
-    #[error("the jump goes back to slot {target}: a loop")]
-    Loop { target: usize },
+    #[error(
+        "the jump goes back to slot {target}, but there is a way into that loop past its first instruction"
+    )]
+    LoopEntry { target: usize },
+    #[error("a function has more than 1024 loops, or they are nested too deeply")]
+    TooManyLoops,
+    #[error(
+        "the loop that begins here has not come to an end after {rounds} rounds, {steps} steps of verification"
+    )]
+    LoopUnbounded { rounds: u64, steps: u64 },
+    #[error("the loop that begins here can go round without anything having changed: it need not end")]
+    LoopEndless,
     #[error("the call makes the functions recursive")]
     Recursion,
     #[error("calls are {depth} deep, the limit is {MAX_FRAMES}")]
@@ -200,7 +210,14 @@ impl Reason {
             | Reason::TornWideLoad => "the object is damaged or was changed by hand: compile it again",
             Reason::FallsOff => "end every path with `exit`",
             Reason::Unreachable => "remove the instruction, or jump to it",
-            Reason::Loop { .. } => "unroll the loop (in C: `#pragma unroll`); loops are not supported yet",
+            Reason::LoopEntry { .. } => "enter the loop at its beginning only; in C, do not jump into loops",
+            Reason::TooManyLoops => "move some of the loops into functions of their own",
+            Reason::LoopUnbounded { .. } => {
+                "give the loop a counter in a register, with a constant limit that it is compared with in every round"
+            }
+            Reason::LoopEndless => {
+                "let every round change what the loop's condition tests, such as a counter"
+            }
             Reason::Recursion => "turn the recursion into straight code",
             Reason::CallDepth { .. } => "inline some of the functions (in C: `__always_inline`)",
             Reason::StackTotal { .. } => "use less stack: smaller local variables, or fewer nested calls",

@@ -8,8 +8,9 @@
 //! Merging loses precision, never soundness; so a program that fails with a small width is tried again with a larger one
 //! before it is refused ([`super::verify`]).
 //!
-//! Bounded loops can be added here: a place on a loop comes up again, so the queue's order has to put the loop's inside
-//! before its exits, and the number of times has to be bounded by widening or by the budget.
+//! A loop is followed round by round: the states that begin it anew wait behind all of the round before, and in front of
+//! what comes after the loop. No state is dropped for the sake of one of an earlier round, so the exploration
+//! comes to an end only if every path of the program does, and the longest path is known then.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use super::{
     Limits,
     cfg::Graph,
     error::Reason,
+    rounds::Rounds,
     state::{Frame, State},
     value::{Id, Proofs, Target, Value},
 };
@@ -61,6 +63,10 @@ pub(crate) struct Explorer<'p> {
     pub(crate) steps: u64,
     pub(crate) states: usize,
     pub(crate) pruned: u64,
+    /// For each function the longest path through it.
+    pub(crate) longest: Vec<u64>,
+    /// The rounds of the loops that are being followed.
+    pub(crate) rounds: Rounds,
     /// All states before each slot, if a test asks for them.
     #[cfg(test)]
     pub(crate) seen: Option<Vec<Vec<State>>>,
@@ -95,6 +101,8 @@ impl<'p> Explorer<'p> {
             steps: 0,
             states: 0,
             pruned: 0,
+            longest: vec![0; graph.functions.len()],
+            rounds: Rounds::default(),
             #[cfg(test)]
             seen: None,
         }
@@ -102,14 +110,21 @@ impl<'p> Explorer<'p> {
 
     /// Explores everything that can follow the entry.
     pub(crate) fn run(&mut self) -> Result<(), Failure> {
-        let mut entry = Frame::new(0, 0);
+        let mut entry = Frame::new(0, 0, 0);
         entry.regs[Reg::R1.index()] = Value::pointer(Target::Context);
-        let state =
-            State { pc: 0, frames: vec![entry], held: None, proofs: Proofs::default(), trail: NO_STEP };
-        self.enqueue(state);
-        while let Some((_, states)) = self.queue.pop_first() {
-            self.queued_bytes -= states.iter().map(State::footprint).sum::<usize>();
-            for state in self.reduce(states) {
+        let (frames, proofs) = (vec![entry], Proofs::default());
+        let state = State { pc: 0, frames, held: None, proofs, trail: NO_STEP, steps: 0 };
+        self.enqueue(state, false);
+        while let Some((place, states)) = self.queue.pop_first() {
+            self.queued_bytes -= footprint(&states);
+            let states = self.reduce(states);
+            let at_header = states.iter().any(|state| self.graph.again[state.pc] != 0);
+            if at_header && let Some(state) = self.rounds.repeated(place, &states, &self.trail) {
+                let mut path = self.path(state.trail);
+                path.push(state.pc);
+                return Err(Failure { slot: state.pc, reason: Reason::LoopEndless, path });
+            }
+            for state in states {
                 self.states += 1;
                 self.follow(state)?;
             }
@@ -129,32 +144,47 @@ impl<'p> Explorer<'p> {
             state.trail = self.trail.len() as u32;
             self.trail.push(Step { slot: slot as u32, before });
             self.steps += 1;
+            state.steps += 1;
+            let depth = state.depth();
             let next = self.within_budget().and_then(|()| self.step(&mut state));
             match next {
                 Ok(Next::Done) => return Ok(()),
                 Ok(Next::Go) if self.graph.is_join[state.pc] => {
-                    self.enqueue(state);
+                    let back = state.depth() == depth && self.graph.leads_back(slot, state.pc);
+                    self.enqueue(state, back);
                     return Ok(());
                 }
                 Ok(Next::Go) => {}
-                Err(reason) => return Err(Failure { slot, reason, path: self.path(state.trail) }),
+                Err(reason) => {
+                    let mut path = self.path(state.trail);
+                    let at = match reason {
+                        Reason::LoopUnbounded { .. } => self.rounds.longest().map(|(_, header)| header),
+                        _ => None,
+                    };
+                    path.extend(at);
+                    return Err(Failure { slot: at.unwrap_or(slot), reason, path });
+                }
             }
         }
     }
 
     fn within_budget(&self) -> Result<(), Reason> {
         if self.steps > self.limits.steps {
-            return Err(Reason::StepBudget { steps: self.limits.steps });
+            return Err(match self.rounds.longest() {
+                Some((rounds, _)) => Reason::LoopUnbounded { rounds, steps: self.limits.steps },
+                None => Reason::StepBudget { steps: self.limits.steps },
+            });
         }
-        let bytes = self.queued_bytes + self.trail.len() * size_of::<Step>();
+        let bytes = self.queued_bytes + self.rounds.bytes() + self.trail.len() * size_of::<Step>();
         if bytes > self.limits.bytes {
             return Err(Reason::MemoryBudget { bytes: self.limits.bytes });
         }
         Ok(())
     }
 
-    /// Queues a state; registers that nobody will read are forgotten, so that they keep no states apart.
-    pub(crate) fn enqueue(&mut self, mut state: State) {
+    /// Queues a state; registers that nobody will read are forgotten, so that they keep no states apart. `back` tells that it
+    /// begins a loop anew.
+    pub(crate) fn enqueue(&mut self, mut state: State, back: bool) {
         let live = self.graph.live[state.pc];
         for (index, value) in state.frame_mut().regs.iter_mut().enumerate() {
             if live & (1 << index) == 0 {
@@ -163,9 +193,18 @@ impl<'p> Explorer<'p> {
         }
         state.forget_proofs();
         let calls = state.frames.iter().skip(1).map(|frame| self.graph.order[frame.call_site]);
-        let key = calls.chain([self.graph.order[state.pc]]).collect();
+        let place = if back { self.graph.again[state.pc] } else { self.graph.order[state.pc] };
+        let key = calls.chain([place]).collect();
         self.queued_bytes += state.footprint();
-        self.queue.entry(key).or_default().push(state);
+        let mut waiting = self.queue.remove(&key).unwrap_or_default();
+        waiting.push(state);
+        // Every round of a loop may send a state to the same way out: they are not left to pile up.
+        if waiting.len() > 4 * self.width.max(4) {
+            self.queued_bytes -= footprint(&waiting);
+            waiting = self.reduce(waiting);
+            self.queued_bytes += footprint(&waiting);
+        }
+        self.queue.insert(key, waiting);
     }
 
     /// Drops covered states and merges until at most `width` of each comparable kind are left.
@@ -174,12 +213,20 @@ impl<'p> Explorer<'p> {
         for state in states {
             // Comparing states is work too, and grows with their number squared.
             self.steps += kept.len() as u64;
-            if kept.iter().any(|other| other.covers(&state)) {
+            if let Some(other) = kept.iter_mut().find(|other| other.covers(&state)) {
+                other.absorb(&state);
                 self.pruned += 1;
                 continue;
             }
             let before = kept.len();
-            kept.retain(|other| !state.covers(other));
+            let mut state = state;
+            kept.retain(|other| {
+                let covered = state.covers(other);
+                if covered {
+                    state.absorb(other);
+                }
+                !covered
+            });
             self.pruned += (before - kept.len()) as u64;
             kept.push(state);
             if kept.len() > self.width {
@@ -200,11 +247,17 @@ impl<'p> Explorer<'p> {
         let pair =
             pairs().find(|&(first, second)| shapes[first] == shapes[second]).or_else(|| pairs().next_back());
         let Some((first, second)) = pair else { return };
-        let joined = states[first].join(&states[second], &mut self.counter);
+        let mut joined = states[first].join(&states[second], &mut self.counter);
         self.pruned += 1;
         states.remove(second);
         states.remove(first);
-        states.retain(|other| !joined.covers(other));
+        states.retain(|other| {
+            let covered = joined.covers(other);
+            if covered {
+                joined.absorb(other);
+            }
+            !covered
+        });
         // First, so that the next states are merged into it too, and it grows instead of many pairs.
         states.insert(0, joined);
     }
@@ -251,6 +304,11 @@ impl<'p> Explorer<'p> {
         self.notes[slot] = merged;
         Ok(())
     }
+}
+
+/// Bytes that states take.
+pub(crate) fn footprint(states: &[State]) -> usize {
+    states.iter().map(State::footprint).sum()
 }
 
 fn merge_regions(a: Region, b: Region) -> Region {

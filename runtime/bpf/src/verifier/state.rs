@@ -20,11 +20,13 @@ pub(crate) struct Frame {
     /// `r0` to `r9`.
     pub(crate) regs: [Value; 10],
     pub(crate) stack: Stack,
+    /// The least number of instructions that were executed when it was called.
+    pub(crate) entered: u64,
 }
 
 impl Frame {
-    pub(crate) fn new(function: usize, call_site: usize) -> Frame {
-        Frame { function, call_site, regs: [Value::Unwritten; 10], stack: Stack::default() }
+    pub(crate) fn new(function: usize, call_site: usize, entered: u64) -> Frame {
+        Frame { function, call_site, regs: [Value::Unwritten; 10], stack: Stack::default(), entered }
     }
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct State {
     pub(crate) proofs: Proofs,
     /// The last step that led here, in the explorer's trail.
     pub(crate) trail: u32,
+    /// The greatest number of instructions that were executed on the way here.
+    pub(crate) steps: u64,
 }
 
 impl State {
@@ -186,9 +190,19 @@ impl State {
             call_site: a.call_site,
             regs: std::array::from_fn(|index| join(&a.regs[index], &b.regs[index], &mut merging)),
             stack: a.stack.join(&b.stack, &mut merging),
+            entered: a.entered.min(b.entered),
         });
         let frames = frames.collect();
-        State { pc: self.pc, held, frames, proofs: merging.proven, trail: self.trail }
+        let steps = self.steps.max(other.steps);
+        State { pc: self.pc, held, frames, proofs: merging.proven, trail: self.trail, steps }
+    }
+
+    /// Takes over what is counted on the way of a state that this one covers.
+    pub(crate) fn absorb(&mut self, covered: &State) {
+        self.steps = self.steps.max(covered.steps);
+        for (frame, other) in self.frames.iter_mut().zip(&covered.frames) {
+            frame.entered = frame.entered.min(other.entered);
+        }
     }
 
     /// What must agree for a merge to lose no kind of value.

@@ -71,7 +71,7 @@ impl Explorer<'_> {
             Insn::Branch { width, cond, dst, src, .. } => {
                 self.note(pc, Note::Plain)?;
                 let target = insn.jump_target(pc).unwrap_or(usize::MAX);
-                return self.branch(state, width, cond, dst, src, target);
+                return self.branch(state, pc, width, cond, dst, src, target);
             }
             Insn::CallHelper { helper } => self.call_helper(state, pc, helper)?,
             Insn::CallLocal { .. } => {
@@ -218,9 +218,11 @@ impl Explorer<'_> {
         Ok(())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the fields of the instruction")]
     fn branch(
         &mut self,
         state: &mut State,
+        from: usize,
         width: Width,
         cond: Cond,
         dst: Reg,
@@ -232,12 +234,11 @@ impl Explorer<'_> {
             self.name(state, src)?;
         }
         let (left, right) = (read(state, dst)?, operand(state, src)?);
-        let next = state.pc;
-        for (taken, pc) in [(false, next), (true, target)] {
+        for (taken, pc) in [(false, from + 1), (true, target)] {
             let mut state = state.clone();
             state.pc = pc;
             if assume(&mut state, width, cond, taken, &left, &right)? {
-                self.enqueue(state);
+                self.enqueue(state, self.graph.leads_back(from, pc));
             }
         }
         Ok(Next::Done)

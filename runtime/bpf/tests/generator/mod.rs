@@ -1,7 +1,7 @@
 //! Random programs: mostly sensible, so that the verifier accepts a good share, with a few mistakes mixed in.
 //!
 //! A program is a sequence of blocks (arithmetic, packet access behind a comparison, stack access, map access behind a
-//! null test, locks, forward jumps, calls), each over whichever registers happen to hold what it needs. Then some
+//! null test, locks, forward jumps, loops, calls), each over whichever registers happen to hold what it needs. Then some
 //! instructions are changed at random.
 
 use oko_bpf::{
@@ -602,7 +602,51 @@ impl Builder<'_> {
         }
     }
 
+    /// Blocks that run several times. The counter is on the stack, or in a register that they may spoil.
+    fn rounds(&mut self, depth: u32, functions: bool) {
+        let limit = 1 + self.rng.below(6) as i32;
+        let slot = -200 - 8 * depth as i16;
+        let kept = self.rng.chance(70);
+        let counter = self.target();
+        self.push(Insn::mov64(counter, 0));
+        self.is_number(counter);
+        if self.context == Some(counter) {
+            self.context = None;
+        }
+        if kept {
+            self.push(Insn::store(Size::Dw, Reg::R10, slot, 0));
+        }
+        let head = self.insns.len();
+        let before = self.numbers.clone();
+        for _ in 0..1 + self.rng.below(3) {
+            self.block(depth + 1, functions);
+        }
+        let counter = if kept { self.target() } else { counter };
+        if kept {
+            self.push(Insn::load(Size::Dw, counter, Reg::R10, slot));
+        }
+        self.push(Insn::alu64(AluOp::Add, counter, 1));
+        self.is_number(counter);
+        if kept {
+            self.push(Insn::store(Size::Dw, Reg::R10, slot, counter));
+        }
+        // What was a number in the first round has to be one in the others.
+        for number in before {
+            if !self.numbers.contains(&number) {
+                let src = self.imm();
+                self.push(Insn::mov64(number, src));
+                self.is_number(number);
+            }
+        }
+        let cond = self.rng.pick(&[Cond::Lt, Cond::Lt, Cond::Slt, Cond::Ne]);
+        let back = head as i64 - self.insns.len() as i64 - 1;
+        self.push(Insn::branch64(cond, counter, limit, back as i16));
+    }
+
     fn block(&mut self, depth: u32, functions: bool) {
+        if depth < 2 && self.rng.chance(3) {
+            return self.rounds(depth, functions);
+        }
         match self.rng.below(20) {
             0..=5 => self.arithmetic(),
             6 => self.context_field(),
@@ -700,6 +744,7 @@ fn mutate(rng: &mut Rng, insns: &mut [Insn]) {
         Insn::Branch { width, cond, dst, src, off } => match rng.below(5) {
             0 => *dst = any,
             1 => *src = Operand::Reg(any),
+            2 if rng.chance(30) => *off = off.wrapping_add(delta),
             2 => *off = off.wrapping_add(delta.abs()),
             3 => *width = Width::W32,
             _ => *cond = rng.pick(&[Cond::Eq, Cond::Ne, Cond::Gt, Cond::Lt, Cond::Sle, Cond::Set]),

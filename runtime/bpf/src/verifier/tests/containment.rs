@@ -133,7 +133,7 @@ impl Env for Watch {
 /// Explores with the given width and runs; `None` if the program is refused.
 fn check(program: &Program, width: usize, rng: &mut Rng) -> Option<(u64, Result<(), String>)> {
     let graph = Graph::new(&program.insns).ok()?;
-    let limits = Limits::default();
+    let limits = Limits { steps: 1 << 13, ..Limits::default() };
     let mut explorer = Explorer::new(program, &graph, &limits, width);
     explorer.seen = Some(vec![Vec::new(); program.insns.len()]);
     explorer.run().ok()?;
