@@ -1,0 +1,196 @@
+//! The common shapes of frames: those whose header fields lie at fixed offsets.
+//!
+//! A frame has a shape if a few bytes say so: EtherType, IP version and header length, protocol, no fragment, and lengths
+//! that leave room for the transport header. All that [`oko_packet::extract`] would find out about which headers there are follows
+//! from the shape; what is left are the values of fields, at the offsets that [`Shape::places`] lists.
+
+use oko_packet::proto::{ETH_IPV4, ETH_IPV6, ETH_QINQ, ETH_VLAN, IP_TCP, IP_UDP};
+use oko_packet::{Field, FlowKey};
+
+/// A common shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Shape {
+    /// Ethernet, IPv4 without options, TCP.
+    Ipv4Tcp,
+    /// Ethernet, IPv4 without options, UDP.
+    Ipv4Udp,
+    /// Ethernet, IPv6 without extension headers, TCP.
+    Ipv6Tcp,
+    /// Ethernet, IPv6 without extension headers, UDP.
+    Ipv6Udp,
+    /// One VLAN tag before [`Shape::Ipv4Tcp`].
+    VlanIpv4Tcp,
+    /// One VLAN tag before [`Shape::Ipv4Udp`].
+    VlanIpv4Udp,
+    /// One VLAN tag before [`Shape::Ipv6Tcp`].
+    VlanIpv6Tcp,
+    /// One VLAN tag before [`Shape::Ipv6Udp`].
+    VlanIpv6Udp,
+}
+
+/// Where bits of a field lie in a frame: `value & mask` of the field, shifted left by `shift`, is the big-endian number of `bytes` bytes
+/// at `offset`, but for bits of other fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) field: Field,
+    pub(crate) offset: usize,
+    pub(crate) bytes: usize,
+    pub(crate) shift: u32,
+    /// The bits of the field that can be there.
+    pub(crate) mask: u128,
+}
+
+impl Shape {
+    /// All shapes.
+    pub const ALL: [Shape; 8] = [
+        Shape::Ipv4Tcp,
+        Shape::Ipv4Udp,
+        Shape::Ipv6Tcp,
+        Shape::Ipv6Udp,
+        Shape::VlanIpv4Tcp,
+        Shape::VlanIpv4Udp,
+        Shape::VlanIpv6Tcp,
+        Shape::VlanIpv6Udp,
+    ];
+
+    /// The shape of a frame, if it has one of the common ones.
+    #[inline]
+    pub fn of(frame: &[u8]) -> Option<Shape> {
+        let head = frame.first_chunk::<42>()?;
+        match be16(head, 12) {
+            ETH_IPV4 => Self::ipv4(frame, 14, Shape::Ipv4Tcp, Shape::Ipv4Udp),
+            ETH_IPV6 => Self::ipv6(frame, 14, Shape::Ipv6Tcp, Shape::Ipv6Udp),
+            ETH_VLAN | ETH_QINQ => match be16(head, 16) {
+                ETH_IPV4 => Self::ipv4(frame, 18, Shape::VlanIpv4Tcp, Shape::VlanIpv4Udp),
+                ETH_IPV6 => Self::ipv6(frame, 18, Shape::VlanIpv6Tcp, Shape::VlanIpv6Udp),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn ipv4(frame: &[u8], at: usize, tcp: Shape, udp: Shape) -> Option<Shape> {
+        let ip = frame.get(at..)?.first_chunk::<20>()?;
+        let fragment = be16(ip, 6) & 0x3fff;
+        if ip[0] != 0x45 || fragment != 0 {
+            return None;
+        }
+        let room = usize::from(be16(ip, 2)).min(frame.len() - at);
+        Self::transport(ip[9], room, 20, tcp, udp)
+    }
+
+    #[inline]
+    fn ipv6(frame: &[u8], at: usize, tcp: Shape, udp: Shape) -> Option<Shape> {
+        let ip = frame.get(at..)?.first_chunk::<40>()?;
+        if ip[0] >> 4 != 6 {
+            return None;
+        }
+        let room = (40 + usize::from(be16(ip, 4))).min(frame.len() - at);
+        Self::transport(ip[6], room, 40, tcp, udp)
+    }
+
+    #[inline]
+    fn transport(protocol: u8, room: usize, ip_header: usize, tcp: Shape, udp: Shape) -> Option<Shape> {
+        match protocol {
+            IP_TCP if room >= ip_header + 20 => Some(tcp),
+            IP_UDP if room >= ip_header + 8 => Some(udp),
+            _ => None,
+        }
+    }
+
+    fn has_tag(self) -> bool {
+        matches!(self, Shape::VlanIpv4Tcp | Shape::VlanIpv4Udp | Shape::VlanIpv6Tcp | Shape::VlanIpv6Udp)
+    }
+
+    fn is_ipv6(self) -> bool {
+        matches!(self, Shape::Ipv6Tcp | Shape::Ipv6Udp | Shape::VlanIpv6Tcp | Shape::VlanIpv6Udp)
+    }
+
+    /// Whether the transport header is that of TCP.
+    fn is_tcp(self) -> bool {
+        matches!(self, Shape::Ipv4Tcp | Shape::Ipv6Tcp | Shape::VlanIpv4Tcp | Shape::VlanIpv6Tcp)
+    }
+
+    /// Offset of the network header, in bytes from the start of the frame.
+    pub fn network_offset(self) -> usize {
+        if self.has_tag() { 18 } else { 14 }
+    }
+
+    /// Offset of the transport header, in bytes from the start of the frame.
+    pub fn transport_offset(self) -> usize {
+        self.network_offset() + if self.is_ipv6() { 40 } else { 20 }
+    }
+
+    /// How many bytes every frame of this shape has at least.
+    pub fn min_len(self) -> usize {
+        self.transport_offset() + if self.is_tcp() { 20 } else { 8 }
+    }
+
+    /// Where the fields lie whose values the shape does not fix.
+    pub(crate) fn places(self) -> Vec<Place> {
+        let whole = |field: Field, offset: usize, bytes: usize| Place {
+            field,
+            offset,
+            bytes,
+            shift: 0,
+            mask: field.max(),
+        };
+        let part = |field: Field, offset: usize, bytes: usize, shift: u32, mask: u128| Place {
+            field,
+            offset,
+            bytes,
+            shift,
+            mask,
+        };
+        let (l3, l4) = (self.network_offset(), self.transport_offset());
+        let mut places = vec![
+            whole(Field::ETH_DST, 0, 6),
+            whole(Field::ETH_SRC, 6, 6),
+            whole(Field::L4_SRC, l4, 2),
+            whole(Field::L4_DST, l4 + 2, 2),
+        ];
+        if self.has_tag() {
+            // `OFPVID_PRESENT` follows from the shape.
+            places.push(part(Field::VLAN_VID, 14, 2, 0, 0x0fff));
+            places.push(part(Field::VLAN_PCP, 14, 2, 13, 7));
+        }
+        if self.is_ipv6() {
+            places.push(part(Field::IP_DSCP, l3, 4, 22, 0x3f));
+            places.push(part(Field::IP_ECN, l3, 4, 20, 3));
+            places.push(part(Field::IPV6_FLABEL, l3, 4, 0, 0xf_ffff));
+            places.push(whole(Field::IPV6_SRC, l3 + 8, 16));
+            places.push(whole(Field::IPV6_DST, l3 + 24, 16));
+        } else {
+            places.push(part(Field::IP_DSCP, l3 + 1, 1, 2, 0x3f));
+            places.push(part(Field::IP_ECN, l3 + 1, 1, 0, 3));
+            places.push(whole(Field::IPV4_SRC, l3 + 12, 4));
+            places.push(whole(Field::IPV4_DST, l3 + 16, 4));
+        }
+        if self.is_tcp() {
+            places.push(part(Field::TCP_FLAGS, l4 + 12, 2, 0, 0x0fff));
+        }
+        places
+    }
+
+    /// The bytes of a frame in which the bits under a mask over the flow key lie: a mask for each byte, up to [`Shape::min_len`].
+    pub(crate) fn bytes_under(self, mask: &FlowKey) -> Vec<u8> {
+        let mut bytes = vec![0_u8; self.min_len()];
+        for place in self.places() {
+            let bits = (mask.get(place.field) & place.mask) << place.shift;
+            let all = bits.to_be_bytes();
+            for (byte, bits) in
+                bytes[place.offset..place.offset + place.bytes].iter_mut().zip(&all[16 - place.bytes..])
+            {
+                *byte |= bits;
+            }
+        }
+        bytes
+    }
+}
+
+#[inline]
+fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
