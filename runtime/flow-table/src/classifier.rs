@@ -1,38 +1,33 @@
-//! Tuple space search over the entries of one table.
+//! Which entry of a table a packet gets.
+//!
+//! Tuple space search (Srinivasan, Suri, Varghese, SIGCOMM '99) with merged tuples, as in TupleMerge (Daly and others, ToN 2019): an
+//! entry goes where there is room, not where its mask is. A subtable's tuple may have fewer bits than the masks of its entries, so
+//! that prefixes of many lengths share one hash lookup; what keeps a packet from being compared with many entries is that a
+//! bucket takes no more than [`BUCKET`] of them before more specific tuples are used. Subtables are asked in order of
+//! their highest priority until none left can do better.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use hashbrown::HashTable;
 use oko_openflow::FilterMatch;
-use oko_packet::{FlowKey, WORDS};
+use oko_packet::{FIELDS, FlowKey};
 
 use crate::entry::{FlowEntry, Rank};
+use crate::matcher::Matcher;
+use crate::subtable::Subtable;
 
-/// The entries of one table, as lookups need them.
+/// Entries that share the bits of a relaxed tuple before an entry goes to a more specific one.
+const BUCKET: usize = 8;
+/// A relaxed tuple keeps prefixes in steps of so many bits: the coarse one first.
+const STEPS: [u32; 2] = [16, 8];
+
+/// The entries of one table, as lookups need them. Never changes.
 #[derive(Clone, Debug, Default)]
 pub struct Classifier {
     /// Ordered by highest priority, the highest first.
-    subtables: Vec<Arc<Subtable>>,
-}
-
-/// The entries that share a mask.
-#[derive(Clone, Debug)]
-struct Subtable {
-    mask: FlowKey,
-    /// The words of the key in which the mask has bits.
-    words: Vec<u8>,
-    /// The greatest of its entries' priorities.
-    max_priority: u16,
-    /// How many entries there are of each priority, by which `max_priority` is kept.
-    priorities: std::collections::BTreeMap<u16, usize>,
-    buckets: HashTable<Bucket>,
-}
-
-/// The entries that share mask and key, first the one that is tried first.
-#[derive(Clone, Debug)]
-struct Bucket {
-    key: FlowKey,
-    entries: Vec<Arc<FlowEntry>>,
+    subtables: Vec<(u16, Arc<Subtable>)>,
+    relevant: FlowKey,
 }
 
 impl Classifier {
@@ -57,144 +52,161 @@ impl Classifier {
     #[inline]
     fn best(&self, key: &FlowKey, below: Option<Rank>) -> Option<&Arc<FlowEntry>> {
         let mut best: Option<(&Arc<FlowEntry>, Rank)> = None;
-        for subtable in &self.subtables {
-            if best.is_some_and(|(_, rank)| rank.priority > subtable.max_priority) {
+        for (max_priority, subtable) in &self.subtables {
+            if best.is_some_and(|(_, rank)| rank.priority > *max_priority) {
                 break;
             }
-            let Some(bucket) = subtable.find(key) else { continue };
-            for entry in &bucket.entries {
-                let rank = entry.rank();
-                if below.is_some_and(|below| rank >= below) {
-                    continue;
-                }
-                if best.is_none_or(|(_, other)| rank > other) {
-                    best = Some((entry, rank));
-                }
-                break;
+            let Some(entry) = subtable.best(key, below) else { continue };
+            let rank = entry.rank();
+            if best.is_none_or(|(_, other)| rank > other) {
+                best = Some((entry, rank));
             }
         }
         best.map(|(entry, _)| entry)
     }
 
+    /// The bits that any entry looks at: packets that agree in them get the same entry, as far as filters agree.
+    pub fn relevant(&self) -> &FlowKey {
+        &self.relevant
+    }
+
+    /// How many hash tables a lookup may have to ask.
+    pub fn subtables(&self) -> usize {
+        self.subtables.len()
+    }
+}
+
+/// A [`Classifier`] that can be changed.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    parts: Vec<Part>,
+    /// How many entries have each mask, and all their bits together if that is known.
+    masks: HashMap<FlowKey, usize>,
+    relevant: Option<FlowKey>,
+}
+
+/// A subtable and what changing it takes.
+#[derive(Debug)]
+struct Part {
+    subtable: Arc<Subtable>,
+    /// How many entries there are of each priority.
+    priorities: BTreeMap<u16, usize>,
+}
+
+impl Part {
+    fn max_priority(&self) -> u16 {
+        self.priorities.last_key_value().map_or(0, |(priority, _)| *priority)
+    }
+}
+
+impl Builder {
     /// Puts an entry in.
     pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>) {
-        let at =
-            self.subtables.iter().position(|subtable| subtable.mask == entry.matcher.mask).unwrap_or_else(
-                || {
-                    self.subtables.push(Arc::new(Subtable::new(entry.matcher.mask)));
-                    self.subtables.len() - 1
-                },
-            );
-        Arc::make_mut(&mut self.subtables[at]).insert(entry);
-        self.sort();
+        let mask = entry.matcher.mask;
+        let count = self.masks.entry(mask).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.relevant = None;
+        }
+        let at = self.place_for(&entry);
+        let part = &mut self.parts[at];
+        *part.priorities.entry(entry.priority).or_default() += 1;
+        Arc::make_mut(&mut part.subtable).insert(entry);
     }
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, entry: &FlowEntry) {
-        let Some(at) = self.subtables.iter().position(|subtable| subtable.mask == entry.matcher.mask) else {
-            return;
-        };
-        Arc::make_mut(&mut self.subtables[at]).remove(entry);
-        if self.subtables[at].buckets.is_empty() {
-            self.subtables.remove(at);
+        let Some(at) = self.parts.iter().position(|part| part.subtable.has(entry)) else { return };
+        let part = &mut self.parts[at];
+        Arc::make_mut(&mut part.subtable).remove(entry);
+        decrement(&mut part.priorities, entry.priority);
+        if part.subtable.is_empty() {
+            self.parts.swap_remove(at);
         }
-        self.sort();
+        if let Some(count) = self.masks.get_mut(&entry.matcher.mask) {
+            *count -= 1;
+            if *count == 0 {
+                self.masks.remove(&entry.matcher.mask);
+                self.relevant = None;
+            }
+        }
     }
 
     /// Puts an entry in the place of one with the same match and priority.
     pub(crate) fn replace(&mut self, entry: &Arc<FlowEntry>) {
-        let Some(subtable) = self.subtables.iter_mut().find(|subtable| subtable.mask == entry.matcher.mask)
-        else {
-            return;
-        };
-        Arc::make_mut(subtable).replace(entry);
-    }
-
-    fn sort(&mut self) {
-        if !self.subtables.is_sorted_by(|a, b| a.max_priority >= b.max_priority) {
-            self.subtables.sort_by_key(|subtable| std::cmp::Reverse(subtable.max_priority));
+        if let Some(part) = self.parts.iter_mut().find(|part| part.subtable.has(entry)) {
+            Arc::make_mut(&mut part.subtable).replace(entry);
         }
     }
-}
 
-impl Subtable {
-    fn new(mask: FlowKey) -> Subtable {
-        let words = (0..WORDS).filter(|word| mask.words()[*word] != 0).map(|word| word as u8).collect();
-        Subtable { mask, words, max_priority: 0, priorities: Default::default(), buckets: HashTable::new() }
+    /// What lookups need, as it is now.
+    pub(crate) fn classifier(&mut self) -> Classifier {
+        let relevant = *self
+            .relevant
+            .get_or_insert_with(|| self.masks.keys().fold(FlowKey::ZERO, |all, mask| all.union(mask)));
+        let mut subtables: Vec<_> =
+            self.parts.iter().map(|part| (part.max_priority(), Arc::clone(&part.subtable))).collect();
+        subtables.sort_by_key(|(priority, _)| Reverse(*priority));
+        Classifier { subtables, relevant }
     }
 
-    #[inline]
-    fn find(&self, key: &FlowKey) -> Option<&Bucket> {
-        self.buckets.find(self.hash(key), |bucket| self.same(&bucket.key, key))
-    }
-
-    /// Hashes the bits under the mask. Packets do not choose what is in the table, so this need not resist them.
-    #[inline]
-    fn hash(&self, key: &FlowKey) -> u64 {
-        hash(&self.words, &self.mask, key)
-    }
-
-    #[inline]
-    fn same(&self, masked: &FlowKey, key: &FlowKey) -> bool {
-        self.words.iter().all(|word| {
-            let word = usize::from(*word);
-            key.words()[word] & self.mask.words()[word] == masked.words()[word]
-        })
-    }
-
-    fn insert(&mut self, entry: Arc<FlowEntry>) {
-        *self.priorities.entry(entry.priority).or_default() += 1;
-        self.max_priority = self.max_priority.max(entry.priority);
-        let (words, mask) = (&self.words, &self.mask);
-        let (key, hashed) = (entry.matcher.key, hash(words, mask, &entry.matcher.key));
-        let bucket = self
-            .buckets
-            .entry(hashed, |bucket| bucket.key == key, |bucket| hash(words, mask, &bucket.key))
-            .or_insert_with(|| Bucket { key, entries: Vec::with_capacity(1) })
-            .into_mut();
-        let at = bucket.entries.partition_point(|other| other.rank() > entry.rank());
-        bucket.entries.insert(at, entry);
-    }
-
-    fn remove(&mut self, entry: &FlowEntry) {
-        let hashed = self.hash(&entry.matcher.key);
-        let Ok(mut slot) = self.buckets.find_entry(hashed, |bucket| bucket.key == entry.matcher.key) else {
-            return;
-        };
-        let entries = &mut slot.get_mut().entries;
-        let Some(at) = entries.iter().position(|other| other.serial == entry.serial) else { return };
-        entries.remove(at);
-        if entries.is_empty() {
-            slot.remove();
-        }
-        if let Some(count) = self.priorities.get_mut(&entry.priority) {
-            *count -= 1;
-            if *count == 0 {
-                self.priorities.remove(&entry.priority);
+    /// The part that an entry goes to, made if need be: the most specific with room in the entry's bucket, or one of its own mask.
+    fn place_for(&mut self, entry: &FlowEntry) -> usize {
+        let Matcher { key, mask, .. } = &entry.matcher;
+        let mut best: Option<(usize, u32)> = None;
+        for (at, part) in self.parts.iter().enumerate() {
+            let tuple = part.subtable.tuple();
+            if tuple == mask {
+                // Entries of one mask that differ have different keys, so only priorities and filters fill this bucket.
+                return at;
+            }
+            let bits = tuple.count_ones();
+            if tuple.is_within(mask)
+                && best.is_none_or(|(_, most)| bits > most)
+                && is_useful(tuple, mask)
+                && part.subtable.neighbours(key) < BUCKET
+            {
+                best = Some((at, bits));
             }
         }
-        self.max_priority = self.priorities.last_key_value().map_or(0, |(priority, _)| *priority);
-    }
-
-    fn replace(&mut self, entry: &Arc<FlowEntry>) {
-        let hashed = self.hash(&entry.matcher.key);
-        let Some(bucket) = self.buckets.find_mut(hashed, |bucket| bucket.key == entry.matcher.key) else {
-            return;
-        };
-        if let Some(old) = bucket.entries.iter_mut().find(|old| old.serial == entry.serial) {
-            *old = Arc::clone(entry);
+        if let Some((at, _)) = best {
+            return at;
         }
+        let there_is = |tuple: &FlowKey| self.parts.iter().any(|part| part.subtable.tuple() == tuple);
+        let tuple =
+            STEPS.iter().map(|step| relaxed(mask, *step)).find(|tuple| !there_is(tuple)).unwrap_or(*mask);
+        self.parts.push(Part { subtable: Arc::new(Subtable::new(tuple)), priorities: BTreeMap::new() });
+        self.parts.len() - 1
     }
 }
 
-#[inline]
-fn hash(words: &[u8], mask: &FlowKey, key: &FlowKey) -> u64 {
-    let mut hash = 0_u64;
-    for word in words {
-        let word = usize::from(*word);
-        // The folded product of two 64-bit words, as in wyhash.
-        let product = u128::from(hash ^ key.words()[word] & mask.words()[word]) * 0x9e37_79b9_7f4a_7c15;
-        hash = (product >> 64) as u64 ^ product as u64;
+/// Whether entries with a mask may go under a tuple: not if it has few bits where the mask has many, since such a bucket would
+/// fill with entries that have nothing in common.
+fn is_useful(tuple: &FlowKey, mask: &FlowKey) -> bool {
+    tuple.count_ones() * 4 >= mask.count_ones()
+}
+
+/// A mask whose long prefixes are cut to a multiple of `step` bits, and that keeps nothing of other partial masks of wide fields.
+fn relaxed(mask: &FlowKey, step: u32) -> FlowKey {
+    let mut out = *mask;
+    for field in FIELDS.iter().filter(|field| field.bits() > 16 && mask.get(**field) != field.max()) {
+        let (bits, of_field) = (field.bits(), mask.get(*field));
+        if of_field == 0 {
+            continue;
+        }
+        let leading = (of_field << (128 - bits)).leading_ones();
+        let kept = leading - leading % step;
+        let prefix = if kept == 0 { 0 } else { field.max() & !(field.max() >> kept) };
+        out.set(*field, prefix);
     }
-    hash
+    out
+}
+
+fn decrement(counts: &mut BTreeMap<u16, usize>, priority: u16) {
+    if let Some(count) = counts.get_mut(&priority) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&priority);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`FlowTables`] belongs to the control plane: it takes flow-mods, expires entries and answers statistics requests. Workers
 //! look up in a [`Snapshot`] of it, which never changes; taking one costs a reference per table, and a change after it
-//! copies only the subtable that it touches. Counters are shared between entry and snapshots, so none are lost when an entry changes.
+//! copies only what it touches. Counters are shared between entry and snapshots, so none are lost when an entry changes.
 //!
 //! # Which entry a packet gets
 //!
@@ -13,12 +13,14 @@
 //!
 //! # The classifier
 //!
-//! Tuple space search (Srinivasan, Suri, Varghese, SIGCOMM '99), plain: entries with the same mask share a hash table; tables
-//! are asked in order of their highest priority until none left can do better.
+//! Tuple space search with merged tuples: [`classifier`] says how. Its hash tables are shared between versions, so that a
+//! flow-mod costs the same whether a table has ten entries or a million, and lookups go on in the version that they have.
 
 mod classifier;
+mod cow;
 mod entry;
 mod matcher;
+mod subtable;
 mod tables;
 
 pub use classifier::Classifier;

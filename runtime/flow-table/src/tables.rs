@@ -9,9 +9,10 @@ use oko_openflow::{
     Match, PortNo, TableId,
 };
 
-use crate::classifier::Classifier;
+use crate::classifier::{Builder, Classifier};
 use crate::entry::FlowEntry;
 use crate::matcher::Matcher;
+use oko_packet::FlowKey;
 
 /// How much fits.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +98,9 @@ pub struct TableCounters {
 struct Table {
     /// By what makes an entry itself: priority, then fields and filter.
     entries: HashMap<(u16, Match), Arc<FlowEntry>>,
-    classifier: Arc<Classifier>,
+    builder: Builder,
+    /// What `builder` made last; none if it was changed since.
+    classifier: Option<Arc<Classifier>>,
     counters: Arc<TableCounters>,
 }
 
@@ -180,11 +183,11 @@ impl FlowTables {
             serial: self.next_serial,
         });
         self.next_serial += 1;
-        let classifier = Arc::make_mut(&mut table.classifier);
+        let builder = table.change();
         if let Some(old) = &old {
-            classifier.remove(old);
+            builder.remove(old);
         }
-        classifier.insert(Arc::clone(&entry));
+        builder.insert(Arc::clone(&entry));
         table.entries.insert(identity, entry);
         Ok(Changes { removed: Vec::new(), written: 1 })
     }
@@ -201,7 +204,7 @@ impl FlowTables {
             if flow_mod.flags.contains(FlowModFlags::RESET_COUNTS) {
                 entry.counters.reset();
             }
-            Arc::make_mut(&mut table.classifier).replace(&entry);
+            table.change().replace(&entry);
             table.entries.insert((entry.priority, entry.matching.clone()), entry);
         }
         Ok(Changes { removed: Vec::new(), written: chosen.len() })
@@ -246,7 +249,7 @@ impl FlowTables {
             let start = changes.removed.len();
             choose(table, &mut changes.removed);
             for (entry, _) in &changes.removed[start..] {
-                Arc::make_mut(&mut table.classifier).remove(entry);
+                table.change().remove(entry);
                 table.entries.remove(&(entry.priority, entry.matching.clone()));
             }
         }
@@ -288,14 +291,12 @@ impl FlowTables {
     }
 
     /// What workers look up in.
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&mut self) -> Snapshot {
         let len = self.tables.last_key_value().map_or(0, |(id, _)| usize::from(id.0) + 1);
         let mut tables = vec![None; len];
-        for (id, table) in &self.tables {
-            tables[usize::from(id.0)] = Some(SnapshotTable {
-                classifier: Arc::clone(&table.classifier),
-                counters: Arc::clone(&table.counters),
-            });
+        for (id, table) in &mut self.tables {
+            tables[usize::from(id.0)] =
+                Some(SnapshotTable { classifier: table.classifier(), counters: Arc::clone(&table.counters) });
         }
         Snapshot { tables }
     }
@@ -306,6 +307,12 @@ impl Snapshot {
     #[inline]
     pub fn table(&self, id: TableId) -> Option<&Classifier> {
         Some(&self.tables.get(usize::from(id.0))?.as_ref()?.classifier)
+    }
+
+    /// The bits that any entry of any table looks at.
+    pub fn relevant(&self) -> FlowKey {
+        let tables = self.tables.iter().flatten();
+        tables.fold(FlowKey::ZERO, |all, table| all.union(table.classifier.relevant()))
     }
 
     /// Counts lookups in a table and how many of them found an entry.
@@ -350,6 +357,17 @@ impl Selection {
 }
 
 impl Table {
+    /// The classifier, to be changed.
+    fn change(&mut self) -> &mut Builder {
+        self.classifier = None;
+        &mut self.builder
+    }
+
+    /// The classifier as it is now.
+    fn classifier(&mut self) -> Arc<Classifier> {
+        Arc::clone(self.classifier.get_or_insert_with(|| Arc::new(self.builder.classifier())))
+    }
+
     fn chosen<'a>(&'a self, selection: &'a Selection) -> Box<dyn Iterator<Item = &'a Arc<FlowEntry>> + 'a> {
         match &selection.strict {
             Some(identity) => {

@@ -43,7 +43,7 @@ fn packet(port: u128) -> FlowKey {
 }
 
 /// The port that a packet leaves by, filters answering what `filter` says.
-fn out(tables: &FlowTables, key: &FlowKey, filter: impl FnMut(FilterMatch) -> bool) -> Option<u32> {
+fn out(tables: &mut FlowTables, key: &FlowKey, filter: impl FnMut(FilterMatch) -> bool) -> Option<u32> {
     let snapshot = tables.snapshot();
     let entry = snapshot.table(TableId(0))?.lookup(key, filter)?.clone();
     match entry.instructions.apply.as_slice() {
@@ -62,9 +62,9 @@ fn the_highest_priority_wins() {
     add(&mut tables, 1, Match::any(), 1);
     add(&mut tables, 20, tcp(80), 2);
     add(&mut tables, 10, Match::any().with(Field::EthType, 0x800), 3);
-    assert_eq!(out(&tables, &packet(80), |_| unreachable!()), Some(2));
-    assert_eq!(out(&tables, &packet(81), |_| unreachable!()), Some(3));
-    assert_eq!(out(&tables, &FlowKey::ZERO, |_| unreachable!()), Some(1));
+    assert_eq!(out(&mut tables, &packet(80), |_| unreachable!()), Some(2));
+    assert_eq!(out(&mut tables, &packet(81), |_| unreachable!()), Some(3));
+    assert_eq!(out(&mut tables, &FlowKey::ZERO, |_| unreachable!()), Some(1));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_filter_that_does_not_hold_falls_through_and_is_asked_only_behind_its_fields
     let mut asked = Vec::new();
     let mut ask = |truths: &[u32]| {
         asked.clear();
-        let port = out(&tables, &packet(80), |condition| {
+        let port = out(&mut tables, &packet(80), |condition| {
             asked.push(condition.filter.0);
             truths.contains(&condition.filter.0)
         });
@@ -98,9 +98,9 @@ fn the_same_match_with_other_filters_is_another_entry() {
     assert_eq!(entries(&tables).len(), 4);
     assert_eq!(tables.users_of(FilterId(2)), 2);
     // Those with filters come first, in the order they were added.
-    assert_eq!(out(&tables, &packet(80), |_| true), Some(2));
-    assert_eq!(out(&tables, &packet(80), |condition| condition.class == 2), Some(4));
-    assert_eq!(out(&tables, &packet(80), |_| false), Some(1));
+    assert_eq!(out(&mut tables, &packet(80), |_| true), Some(2));
+    assert_eq!(out(&mut tables, &packet(80), |condition| condition.class == 2), Some(4));
+    assert_eq!(out(&mut tables, &packet(80), |_| false), Some(1));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn adding_again_replaces_and_keeps_the_counters_unless_told_otherwise() {
     again.flags = FlowModFlags::RESET_COUNTS;
     tables.apply(&again, 9).unwrap();
     assert_eq!(entries(&tables)[0].counters.packets(), 0);
-    assert_eq!(out(&tables, &packet(80), |_| true), Some(2));
+    assert_eq!(out(&mut tables, &packet(80), |_| true), Some(2));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn entries_leave_when_their_time_is_over() {
     assert_eq!(expired(&mut tables, 10 * SECOND), [(5, FlowRemovedReason::IdleTimeout)]);
     assert_eq!(expired(&mut tables, 11 * SECOND), [(0, FlowRemovedReason::HardTimeout)]);
     assert!(entries(&tables).is_empty());
-    assert_eq!(out(&tables, &packet(80), |_| true), None);
+    assert_eq!(out(&mut tables, &packet(80), |_| true), None);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_snapshot_stays_as_it_was_and_shares_the_counters() {
     assert_eq!(old.instructions, Instructions::apply(vec![Action::output(PortNo(1))]));
     old.counters.count(1, 60, 1);
     assert_eq!(entries(&tables)[0].counters.packets(), 1);
-    assert_eq!(out(&tables, &packet(80), |_| true), Some(2));
+    assert_eq!(out(&mut tables, &packet(80), |_| true), Some(2));
     before.count(TableId(0), 2, 1);
     let (_, active, counters) = tables.tables().next().unwrap();
     assert_eq!((active, counters.lookups.load(std::sync::atomic::Ordering::Relaxed)), (1, 2));

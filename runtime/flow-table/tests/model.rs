@@ -40,8 +40,45 @@ fn matches() -> impl Strategy<Value = Match> {
         })
 }
 
+/// The start of an address that nearly all rules and packets share, so that prefixes nest.
+const NET: u128 = 0x0a80_0000;
+
+/// Prefixes of all lengths, which share tuples, and many of them, which fill buckets.
+fn prefixes() -> impl Strategy<Value = Match> {
+    let prefix = |field: Field, bits: u32, base: u128| {
+        prop::option::of((0..=bits, any::<u128>(), 0..bits)).prop_map(move |some| {
+            some.map(|(len, noise, same)| {
+                let all = (1_u128 << bits) - 1;
+                let value = base ^ (noise & all) >> same;
+                let mask = all & !(all >> len);
+                MatchField::masked(field, value & mask, mask).unwrap()
+            })
+        })
+    };
+    (
+        prefix(Field::Ipv4Src, 32, NET),
+        prefix(Field::EthDst, 48, 2 << 40),
+        prop::option::weighted(0.1, (0..3_u32, 0..2_u32)),
+    )
+        .prop_map(|(ip, mac, filter)| {
+            let mut matching: Match = [ip, mac].into_iter().flatten().collect();
+            matching.filter = filter.map(|(filter, class)| FilterMatch { filter: FilterId(filter), class });
+            matching
+        })
+}
+
 fn packets() -> impl Strategy<Value = FlowKey> {
-    (1..3_u128, 0..4_u128, 0..8_u128, 0..4_u128).prop_map(|(port, mac, ip, tcp)| {
+    let ip = prop_oneof![
+        0..8_u128,
+        (any::<u32>(), 0..32_u32)
+            .prop_map(|(noise, same)| { NET ^ u128::from(noise.checked_shr(same).unwrap_or(0)) })
+    ];
+    let mac = prop_oneof![
+        0..4_u128,
+        (any::<u32>(), 0..32_u32)
+            .prop_map(|(noise, same)| { 2 << 40 ^ u128::from(noise.checked_shr(same).unwrap_or(0)) << 16 })
+    ];
+    (1..3_u128, mac, ip, 0..4_u128).prop_map(|(port, mac, ip, tcp)| {
         let mut key = FlowKey::ZERO;
         key.set(Key::IN_PORT, port);
         key.set(Key::ETH_DST, mac);
@@ -83,7 +120,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
     #[test]
     fn lookups_agree_with_a_look_at_every_entry(
-        steps in prop::collection::vec((0..10_u8, 0..4_u16, matches()), 1..40),
+        steps in prop_oneof![
+            prop::collection::vec((0..10_u8, 0..4_u16, matches()), 1..40),
+            prop::collection::vec((0..10_u8, 0..4_u16, prefixes()), 1..120),
+        ],
         keys in prop::collection::vec(packets(), 8),
         answers in prop::collection::vec(0..2_u32, 3),
     ) {

@@ -157,6 +157,20 @@ impl FlowKey {
         out
     }
 
+    /// All bits of both.
+    pub fn union(&self, other: &FlowKey) -> FlowKey {
+        let mut out = *self;
+        for (out, word) in out.words.iter_mut().zip(&other.words) {
+            *out |= word;
+        }
+        out
+    }
+
+    /// How many bits are set.
+    pub fn count_ones(&self) -> u32 {
+        self.words.iter().map(|word| word.count_ones()).sum()
+    }
+
     /// Whether every bit of `self` is in `other` too.
     pub fn is_within(&self, other: &FlowKey) -> bool {
         self.words.iter().zip(&other.words).all(|(a, b)| a & !b == 0)

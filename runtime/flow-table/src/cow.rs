@@ -1,0 +1,168 @@
+//! A hash table whose copies share what did not change since.
+//!
+//! The control thread changes its copy while workers look up in older ones. A copy costs a reference for every thousandth element or so;
+//! the first change of an element after it copies the shard that the element is in, some sixteen of them, and the list of 64 shards above. So a flow-mod
+//! costs the same whether its table has ten entries or a million.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+/// Shards of one group.
+const GROUP: usize = 64;
+/// Elements a shard has on average before their number is doubled.
+const LOAD: usize = 16;
+/// The bits of a hash that choose the shard begin here: a shard's own table uses the lowest and the highest ones.
+const SHIFT: u32 = 16;
+
+type Shard<T> = Arc<HashTable<T>>;
+
+/// The table. Hashes are the caller's.
+#[derive(Clone, Debug)]
+pub(crate) struct CowTable<T> {
+    groups: Vec<Arc<Vec<Shard<T>>>>,
+    /// The number of shards, less one.
+    mask: usize,
+    len: usize,
+}
+
+impl<T: Clone> CowTable<T> {
+    pub(crate) fn new() -> Self {
+        Self::with_shards(1)
+    }
+
+    fn with_shards(shards: usize) -> Self {
+        let group = |n: usize| Arc::new((0..n).map(|_| Arc::new(HashTable::new())).collect());
+        let groups = if shards < GROUP {
+            vec![group(shards)]
+        } else {
+            (0..shards / GROUP).map(|_| group(GROUP)).collect()
+        };
+        CowTable { groups, mask: shards - 1, len: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The element with this hash that `is` recognises.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, is: impl FnMut(&T) -> bool) -> Option<&T> {
+        let shard = self.shard(hash);
+        self.groups.get(shard / GROUP)?.get(shard % GROUP)?.find(hash, is)
+    }
+
+    /// The same, to be changed, or a new one. `hash_of` gives the hash of an element that is there.
+    pub(crate) fn entry(
+        &mut self,
+        hash: u64,
+        is: impl FnMut(&T) -> bool,
+        hash_of: impl Fn(&T) -> u64,
+        new: impl FnOnce() -> T,
+    ) -> &mut T {
+        if self.len >= (self.mask + 1) * LOAD {
+            self.grow(&hash_of);
+        }
+        let len = &mut self.len;
+        let shard = (hash >> SHIFT) as usize & self.mask;
+        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.groups[shard / GROUP])[shard % GROUP]);
+        shard
+            .entry(hash, is, hash_of)
+            .or_insert_with(|| {
+                *len += 1;
+                new()
+            })
+            .into_mut()
+    }
+
+    /// Changes an element; it goes if `change` says so.
+    pub(crate) fn change(
+        &mut self,
+        hash: u64,
+        is: impl FnMut(&T) -> bool,
+        change: impl FnOnce(&mut T) -> Keep,
+    ) {
+        let shard = self.shard(hash);
+        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.groups[shard / GROUP])[shard % GROUP]);
+        if let Ok(mut found) = shard.find_entry(hash, is)
+            && let Keep::No = change(found.get_mut())
+        {
+            found.remove();
+            self.len -= 1;
+        }
+    }
+
+    #[inline]
+    fn shard(&self, hash: u64) -> usize {
+        (hash >> SHIFT) as usize & self.mask
+    }
+
+    /// Doubles the number of shards.
+    fn grow(&mut self, hash_of: &impl Fn(&T) -> u64) {
+        let mut next = Self::with_shards((self.mask + 1) * 2);
+        for shard in self.groups.iter().flat_map(|group| group.iter()) {
+            for element in shard.iter() {
+                let hash = hash_of(element);
+                let to = next.shard(hash);
+                let to = Arc::make_mut(&mut Arc::make_mut(&mut next.groups[to / GROUP])[to % GROUP]);
+                to.insert_unique(hash, element.clone(), hash_of);
+                next.len += 1;
+            }
+        }
+        *self = next;
+    }
+}
+
+/// Whether a changed element stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    Yes,
+    No,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(n: u32) -> u64 {
+        u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn put(table: &mut CowTable<(u32, u32)>, key: u32, value: u32) {
+        table.entry(hash(key), |e| e.0 == key, |e| hash(e.0), || (key, 0)).1 = value;
+    }
+
+    fn get(table: &CowTable<(u32, u32)>, key: u32) -> Option<u32> {
+        table.find(hash(key), |e| e.0 == key).map(|e| e.1)
+    }
+
+    #[test]
+    fn a_copy_stays_as_it_was() {
+        let mut table = CowTable::new();
+        for key in 0..20_000 {
+            put(&mut table, key, key);
+        }
+        let copy = table.clone();
+        for key in 0..20_000 {
+            if key % 2 == 0 {
+                put(&mut table, key, key + 1);
+            } else {
+                table.change(hash(key), |e| e.0 == key, |_| Keep::No);
+            }
+        }
+        for key in 20_000..40_000 {
+            put(&mut table, key, key);
+        }
+        for key in 0..20_000 {
+            assert_eq!(get(&copy, key), Some(key));
+            assert_eq!(get(&table, key), (key % 2 == 0).then_some(key + 1));
+        }
+        assert_eq!(get(&copy, 30_000), None);
+        assert_eq!(get(&table, 30_000), Some(30_000));
+        for key in 0..40_000 {
+            table.change(hash(key), |e| e.0 == key, |_| Keep::No);
+        }
+        assert!(table.is_empty());
+        assert_eq!(get(&copy, 7), Some(7));
+    }
+}
