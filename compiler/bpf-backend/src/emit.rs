@@ -311,6 +311,14 @@ impl Emitter<'_> {
                 unreachable!("the plan leaves them out")
             }
             Op::Lock(_) | Op::Unlock(..) | Op::Set(..) => unreachable!("done above"),
+            Op::Seed
+            | Op::GetAt(..)
+            | Op::SetAt(..)
+            | Op::WordGet(..)
+            | Op::WordAdd(..)
+            | Op::WordOr(..)
+            | Op::WordCas(..)
+            | Op::Emit(..) => unreachable!("such modules are refused"),
         }
         self.put(slot.into(), Spot::Reg(made));
     }

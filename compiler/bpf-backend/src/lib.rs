@@ -102,6 +102,9 @@ pub struct CompiledFilter {
 /// A filter that does not fit: its stack, a jump; or a name that we need ourselves.
 pub fn compile(checked: &Checked, options: Options) -> Result<Compiled, BackendError> {
     let module = checked.module();
+    if let Some(&feature) = oko_ir::features::features(module).first() {
+        return Err(BackendError::NotYet { feature });
+    }
     let maps = maps::Maps::of(module, options)?;
     let programs = module
         .filters

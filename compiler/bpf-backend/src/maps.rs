@@ -28,7 +28,8 @@ pub(crate) fn kind(state: &StateDecl) -> MapKind {
     match state.kind {
         StateKind::Hash(WhenFull::EvictOldest) => MapKind::LruHash,
         StateKind::Hash(WhenFull::Refuse) => MapKind::Hash,
-        StateKind::Array => MapKind::Array,
+        StateKind::Array | StateKind::Words => MapKind::Array,
+        StateKind::Table(_) => MapKind::Hash,
     }
 }
 
@@ -111,8 +112,8 @@ impl Frame {
 /// Bytes of the frame for the key of a state: its size in the map, rounded up to 8.
 fn key_bytes(state: &StateDecl) -> u32 {
     match state.kind {
-        StateKind::Array => 8,
-        StateKind::Hash(_) => state.key_layout().size.next_multiple_of(8),
+        StateKind::Array | StateKind::Words => 8,
+        StateKind::Hash(_) | StateKind::Table(_) => state.key_layout().size.next_multiple_of(8),
     }
 }
 
@@ -149,8 +150,8 @@ pub(crate) fn map_specs(module: &Module) -> Vec<MapSpec> {
             let fields = fields.map(|(field, &offset)| uint(&field.name, offset, size(field.width)));
             let value = Struct { size: layout.size, members: header.into_iter().chain(fields).collect() };
             let key = match state.kind {
-                StateKind::Array => index(),
-                StateKind::Hash(_) => {
+                StateKind::Array | StateKind::Words => index(),
+                StateKind::Hash(_) | StateKind::Table(_) => {
                     let layout = state.key_layout();
                     let parts = state.key.iter().zip(&layout.offsets);
                     let members =

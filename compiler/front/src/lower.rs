@@ -32,6 +32,7 @@ pub(crate) fn lower(program: &Program, sources: &SourceMap, sink: &mut Sink) -> 
         files: sources.files().map(|(_, file)| plain_name(file.name())).collect(),
         params: program.params.iter().map(layout::param).collect(),
         states: program.states.iter().map(|state| layout::state(state, program)).collect(),
+        events: Vec::new(),
         filters: Vec::new(),
     };
     if !fits_memory(program, &module, sink) {

@@ -1,12 +1,16 @@
-//! The control-flow graph of a filter: predecessors, a topological order and dominance.
+//! The control-flow graph of a filter: predecessors, loops, an order and dominance.
 //!
-//! Filters have no cycles, which makes one order serve everything: the *dominator order*, a preorder walk of the dominator
-//! tree whose siblings come in topological order, is itself topological. So a pass that goes through it sees a block after all
-//! of its predecessors, and right below everything that dominates it. (Why: a predecessor of `b` lies under a sibling of
+//! The graph is reducible: an edge that leads back leads to a block that dominates where it starts, the *header* of a loop. So
+//! without these edges there are no cycles, and what dominates what is the same with and without them. (Why: cut out of a path every
+//! piece between two visits of one header, and a path without back edges is left, through no other blocks.)
+//!
+//! One order serves everything: the *dominator order*, a preorder walk of the dominator tree whose siblings come in topological order, is
+//! itself topological but for back edges. So a pass that goes through it sees a block after all of its predecessors that are
+//! not further round a loop, and right below everything that dominates it. (Why: a predecessor of `b` lies under a sibling of
 //! `b`, or is `b`'s immediate dominator; there is a path from that sibling to `b`, so the sibling comes first, with its whole subtree.)
 
 use crate::entities::Block;
-use crate::module::Filter;
+use crate::module::{Filter, TerminatorKind};
 
 /// The graph of one filter.
 #[derive(Clone, Debug)]
@@ -19,6 +23,22 @@ pub struct Cfg {
     first: Vec<u32>,
     /// For each block the last place in `order` of what it dominates.
     last: Vec<u32>,
+    loops: Vec<Loop>,
+    /// For each block the innermost loop that it is in.
+    loop_of: Vec<Option<u32>>,
+}
+
+/// A loop: its header, and all blocks from which the header can be reached again without leaving what it dominates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loop {
+    /// The only block by which it is entered.
+    pub header: Block,
+    /// The blocks that lead back to the header, once for each edge.
+    pub latches: Vec<Block>,
+    /// The innermost loop around it, an index into [`Cfg::loops`].
+    pub parent: Option<u32>,
+    /// How many loops there are around its blocks, itself counted.
+    pub depth: u32,
 }
 
 /// Why there is no graph.
@@ -35,12 +55,20 @@ pub enum CfgError {
         /// The block that is not there.
         to: Block,
     },
-    /// An edge leads back.
-    #[error("{from} leads back to {to}: loops are not supported")]
+    /// An edge leads back, but not to where a loop may start.
+    #[error("{from} leads back to {to}, which does not end in `repeat`")]
     Cycle {
         /// Where the edge starts.
         from: Block,
         /// Where it ends; `from` can be reached from here.
+        to: Block,
+    },
+    /// A loop has more than one way in.
+    #[error("{from} leads back to {to}, but can be reached without it")]
+    Irreducible {
+        /// Where the edge starts.
+        from: Block,
+        /// Where it ends; this block does not dominate `from`.
         to: Block,
     },
     /// No path from the entry leads here.
@@ -59,7 +87,13 @@ impl Cfg {
     /// All reasons why there is none; never for a filter of a [`Checked`](crate::Checked) module.
     pub fn of(filter: &Filter) -> Result<Cfg, Vec<CfgError>> {
         let successors = successors(filter)?;
-        let topological = topological_order(&successors)?;
+        let (topological, back) = topological_order(&successors)?;
+        let no_header =
+            |to: Block| !matches!(filter.blocks[to.index()].term.kind, TerminatorKind::Repeat { .. });
+        let astray: Vec<_> = back.iter().filter(|(_, to)| no_header(*to)).collect();
+        if !astray.is_empty() {
+            return Err(astray.into_iter().map(|&(from, to)| CfgError::Cycle { from, to }).collect());
+        }
         let count = successors.len();
         let mut preds = vec![Vec::new(); count];
         for (from, to) in successors.iter().enumerate() {
@@ -67,7 +101,11 @@ impl Cfg {
                 preds[to.index()].push(Block::from_index(from));
             }
         }
-        let idom = immediate_dominators(&topological, &preds);
+        let mut times = vec![0; count];
+        for (time, block) in topological.iter().enumerate() {
+            times[block.index()] = time;
+        }
+        let idom = immediate_dominators(&topological, &times, &preds);
         let mut children = vec![Vec::new(); count];
         for &block in topological.iter().rev() {
             if let Some(parent) = idom[block.index()] {
@@ -87,10 +125,86 @@ impl Cfg {
                 stack.extend(children[block.index()].iter().map(|&child| (child, false)));
             }
         }
-        Ok(Cfg { preds, idom, order, first, last })
+        let mut cfg = Cfg { preds, idom, order, first, last, loops: Vec::new(), loop_of: vec![None; count] };
+        let irreducible = back.iter().filter(|(from, to)| !cfg.dominates(*to, *from));
+        let irreducible: Vec<_> = irreducible.map(|&(from, to)| CfgError::Irreducible { from, to }).collect();
+        if !irreducible.is_empty() {
+            return Err(irreducible);
+        }
+        cfg.find_loops();
+        Ok(cfg)
     }
 
-    /// All blocks in dominator order: each after its predecessors and in one run with what it dominates.
+    /// Inner loops first, so that an outer one meets them whole and no block is walked over twice.
+    fn find_loops(&mut self) {
+        let mut waiting: Vec<Block> = Vec::new();
+        for place in (0..self.order.len()).rev() {
+            let header = self.order[place];
+            let latches: Vec<Block> =
+                self.preds(header).iter().copied().filter(|&pred| self.dominates(header, pred)).collect();
+            if latches.is_empty() {
+                continue;
+            }
+            let index = self.loops.len() as u32;
+            waiting.extend(&latches);
+            self.loops.push(Loop { header, latches, parent: None, depth: 0 });
+            self.loop_of[header.index()] = Some(index);
+            while let Some(block) = waiting.pop() {
+                let Some(inner) = self.loop_of[block.index()] else {
+                    self.loop_of[block.index()] = Some(index);
+                    waiting.extend(&self.preds[block.index()]);
+                    continue;
+                };
+                let outermost = self.outermost(inner);
+                if outermost != index {
+                    self.loops[outermost as usize].parent = Some(index);
+                    let header = self.loops[outermost as usize].header;
+                    waiting.extend(
+                        self.preds[header.index()].iter().filter(|&&pred| !self.dominates(header, pred)),
+                    );
+                }
+            }
+        }
+        // Outer loops come later in the list.
+        for index in (0..self.loops.len()).rev() {
+            let above = self.loops[index].parent.map_or(0, |parent| self.loops[parent as usize].depth);
+            self.loops[index].depth = above + 1;
+        }
+    }
+
+    fn outermost(&self, mut index: u32) -> u32 {
+        while let Some(parent) = self.loops[index as usize].parent {
+            index = parent;
+        }
+        index
+    }
+
+    /// The loops, inner ones before those around them.
+    pub fn loops(&self) -> &[Loop] {
+        &self.loops
+    }
+
+    /// The innermost loop that `block` is in, by its index in [`loops`](Self::loops).
+    pub fn loop_of(&self, block: Block) -> Option<u32> {
+        self.loop_of[block.index()]
+    }
+
+    /// The loops that `block` is in, innermost first.
+    pub fn loops_around(&self, block: Block) -> impl Iterator<Item = u32> {
+        std::iter::successors(self.loop_of(block), |&index| self.loops[index as usize].parent)
+    }
+
+    /// The loop whose header `block` is.
+    pub fn loop_at(&self, block: Block) -> Option<&Loop> {
+        self.loop_of(block).map(|index| &self.loops[index as usize]).filter(|this| this.header == block)
+    }
+
+    /// Whether an edge from `from` to `to` leads back to the header of a loop.
+    pub fn leads_back(&self, from: Block, to: Block) -> bool {
+        self.dominates(to, from)
+    }
+
+    /// All blocks in dominator order: each after its predecessors but those that lead back to it, and in one run with what it dominates.
     pub fn order(&self) -> &[Block] {
         &self.order
     }
@@ -141,15 +255,19 @@ fn successors(filter: &Filter) -> Result<Vec<Vec<Block>>, Vec<CfgError>> {
     if missing.is_empty() { Ok(successors) } else { Err(missing) }
 }
 
-/// The blocks so that each comes after its predecessors: the reverse of the order in which a depth-first walk leaves them.
-fn topological_order(successors: &[Vec<Block>]) -> Result<Vec<Block>, Vec<CfgError>> {
+/// The blocks in topological order, and the edges without which there is one.
+type Topology = (Vec<Block>, Vec<(Block, Block)>);
+
+/// The blocks so that each comes after its predecessors: the reverse of the order in which a depth-first walk leaves them. Besides, the
+/// edges that lead back to a block that is being walked from; if the graph is reducible, these are the back edges of its loops.
+fn topological_order(successors: &[Vec<Block>]) -> Result<Topology, Vec<CfgError>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
         Open,
         Done,
     }
-    let mut errors = Vec::new();
+    let mut back = Vec::new();
     let mut marks = vec![Mark::New; successors.len()];
     let mut order = Vec::with_capacity(successors.len());
     marks[0] = Mark::Open;
@@ -166,7 +284,7 @@ fn topological_order(successors: &[Vec<Block>]) -> Result<Vec<Block>, Vec<CfgErr
                     marks[to.index()] = Mark::Open;
                     stack.push((to, 0));
                 }
-                Mark::Open => errors.push(CfgError::Cycle { from: block, to }),
+                Mark::Open => back.push((block, to)),
                 Mark::Done => {}
             }
         } else {
@@ -176,26 +294,26 @@ fn topological_order(successors: &[Vec<Block>]) -> Result<Vec<Block>, Vec<CfgErr
         }
     }
     let unreachable = (0..successors.len()).filter(|&index| marks[index] == Mark::New);
-    errors.extend(unreachable.map(|index| CfgError::Unreachable { block: Block::from_index(index) }));
+    let errors: Vec<_> =
+        unreachable.map(|index| CfgError::Unreachable { block: Block::from_index(index) }).collect();
     if errors.is_empty() {
         order.reverse();
-        Ok(order)
+        Ok((order, back))
     } else {
         Err(errors)
     }
 }
 
-/// Without cycles one round is enough: the immediate dominator of a block is the closest common ancestor of its predecessors in the
+/// Without back edges one round is enough: the immediate dominator of a block is the closest common ancestor of its predecessors in the
 /// tree so far. Ancestors are found by jump pointers (Myers' skew-binary lists), so that no graph takes quadratic time.
-fn immediate_dominators(topological: &[Block], preds: &[Vec<Block>]) -> Vec<Option<Block>> {
+fn immediate_dominators(topological: &[Block], times: &[usize], preds: &[Vec<Block>]) -> Vec<Option<Block>> {
     // The entry is its own parent at depth 0.
     let mut tree = vec![Node { parent: Block(0), jump: Block(0), depth: 0 }; topological.len()];
     let mut idom = vec![None; topological.len()];
     for &block in topological {
-        let Some(parent) = preds[block.index()].iter().copied().reduce(|a, b| common_ancestor(&tree, a, b))
-        else {
-            continue;
-        };
+        let forward =
+            preds[block.index()].iter().copied().filter(|pred| times[pred.index()] < times[block.index()]);
+        let Some(parent) = forward.reduce(|a, b| common_ancestor(&tree, a, b)) else { continue };
         let above = &tree[parent.index()];
         let far = &tree[above.jump.index()];
         let farther = &tree[far.jump.index()];
@@ -248,6 +366,28 @@ mod tests {
 
     #[test]
     fn order_and_dominance_are_as_defined() {
+        // An outer loop 1 with two ways back and the inner loops 3, which is its own latch, and 5 with a way out of both.
+        let loops = "oko.ir 1 filter f -> bool {
+            block0: v0 = true v1 = const 0 v2 = const 1 jump block1(v1)
+            block1(v3: int): repeat v3, 9, block2, block10
+            block2: v4 = add v3, v2 branch v0, block3(v1), block4
+            block3(v5: int): v6 = add v5, v2 repeat v5, 3, block3(v6), block4
+            block4: branch v0, block1(v4), block5(v1)
+            block5(v7: int): repeat v7, 2, block6, block9
+            block6: v8 = add v7, v2 branch v0, block7, block8
+            block7: jump block10
+            block8: jump block5(v8)
+            block9: jump block1(v4)
+            block10: return v0 }";
+        check(loops);
+        let module = crate::text::read(loops).expect("the text is a module");
+        let cfg = Cfg::of(&module.filters[0]).expect("the graph is right");
+        let found: Vec<_> = cfg.loops().iter().map(|this| (this.header.0, this.parent, this.depth)).collect();
+        assert_eq!(found, [(5, Some(2), 2), (3, Some(2), 2), (1, None, 1)]);
+        let of: Vec<_> = (0..11).map(|block| cfg.loop_of(Block(block))).collect();
+        let (outer, three, five) = (Some(2), Some(1), Some(0));
+        assert_eq!(of, [None, outer, outer, three, outer, five, five, None, five, outer, None]);
+        assert_eq!(cfg.loops()[2].latches, [Block(4), Block(9)]);
         // Blocks of a reducible and an irregular part: 1 and 2 meet in 4, 3 is on one way only, 6 is reached from three levels.
         let text = "oko.ir 1 filter f -> bool {
             block0: v0 = true branch v0, block1, block2
@@ -260,6 +400,10 @@ mod tests {
             block7: jump block8
             block8: jump block9
             block9: return v0 }";
+        check(text);
+    }
+
+    fn check(text: &str) {
         let module = crate::text::read(text).expect("the text is a module");
         let filter = &module.filters[0];
         let cfg = Cfg::of(filter).expect("the graph is right");
@@ -269,7 +413,7 @@ mod tests {
                 assert_eq!(cfg.dominates(a, b), dominates(filter, a, b), "{a} dominates {b}");
             }
             assert!(
-                cfg.preds(b).iter().all(|&pred| cfg.place(pred) < cfg.place(b)),
+                cfg.preds(b).iter().all(|&pred| cfg.place(pred) < cfg.place(b) || cfg.leads_back(pred, b)),
                 "{b} is after its predecessors"
             );
             let strict = |a: &&Block| **a != b && dominates(filter, **a, b);

@@ -54,3 +54,7 @@ entity! {
     /// A field of the entries of one state.
     Field, "f"
 }
+entity! {
+    /// An event of the module.
+    Event, "e"
+}

@@ -1,7 +1,8 @@
 //! Where the scalars of keys and entries lie in memory. Native code, BPF programs and the control plane all use these offsets.
 //!
 //! An entry starts with a header: the lock (4 bytes, 0 is free), 4 bytes of zero, the expiry time and the time of the last
-//! write (8 bytes each, nanoseconds). Fields follow in declared order, each at its natural alignment; the size is a multiple of 8.
+//! write (8 bytes each, nanoseconds). Fields follow in declared order, each at its natural alignment, the scalars of one field without
+//! gaps; the size is a multiple of 8. Entries of tables have the header, too; nobody reads it. Words have none.
 //! A key is its parts in declared order at their natural alignment, gaps zero; its size is a multiple of its alignment. All in host byte order.
 
 use crate::module::{StateDecl, StateKind, Width};
@@ -15,10 +16,13 @@ pub const WRITTEN_OFFSET: u32 = 16;
 /// Where the fields start.
 pub const HEADER_SIZE: u32 = 24;
 
+/// The size of a word.
+pub const WORD_SIZE: u64 = 8;
+
 /// Where scalars lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The offset of each scalar, in bytes.
+    /// The offset of each scalar, in bytes; of a field of several scalars, that of the first.
     pub offsets: Vec<u32>,
     /// The size of the whole, in bytes.
     pub size: u32,
@@ -26,14 +30,15 @@ pub struct Layout {
 
 impl Layout {
     /// Lays scalars out behind `start` bytes and rounds the size up to a multiple of `align` and of the widest scalar.
-    fn of(start: u32, align: u32, widths: impl Iterator<Item = Width>) -> Layout {
+    fn of(start: u32, align: u32, scalars: impl Iterator<Item = (Width, u32)>) -> Layout {
         let (mut at, mut align) = (start, align);
-        let offsets = widths
-            .map(|width| {
+        let offsets = scalars
+            .map(|(width, count)| {
                 let bytes = width.bytes();
                 align = align.max(bytes);
                 let offset = at.next_multiple_of(bytes);
-                at = offset + bytes;
+                // Counts and numbers of scalars are limited; where they are not yet checked, nothing must go wrong.
+                at = offset.saturating_add(bytes.saturating_mul(count)).min(u32::MAX - 64);
                 offset
             })
             .collect();
@@ -44,18 +49,43 @@ impl Layout {
 impl StateDecl {
     /// Where the parts of a key lie.
     pub fn key_layout(&self) -> Layout {
-        Layout::of(0, 1, self.key.iter().map(|part| part.width))
+        Layout::of(0, 1, self.key.iter().map(|part| (part.width, 1)))
     }
 
     /// Where the fields of an entry lie; the header is before them.
     pub fn entry_layout(&self) -> Layout {
-        Layout::of(HEADER_SIZE, 8, self.fields.iter().map(|field| field.width))
+        Layout::of(HEADER_SIZE, 8, self.fields.iter().map(|field| (field.width, field.count)))
     }
 
-    /// The bytes that its keys and entries take when it is full; an array keeps no keys. Engines add what their tables need.
+    /// The bytes that its keys and entries take when it is full, or its words; an array keeps no keys. Engines add what their tables
+    /// need. Of a state that each worker has for itself, those of one copy.
     pub fn bytes(&self) -> u64 {
-        let key = if self.kind == StateKind::Array { 0 } else { self.key_layout().size };
-        u64::from(self.capacity).saturating_mul(u64::from(key) + u64::from(self.entry_layout().size))
+        let each = match self.kind {
+            StateKind::Words => WORD_SIZE,
+            StateKind::Array => u64::from(self.entry_layout().size),
+            StateKind::Hash(_) | StateKind::Table(_) => {
+                u64::from(self.key_layout().size) + u64::from(self.entry_layout().size)
+            }
+        };
+        u64::from(self.capacity).saturating_mul(each)
+    }
+
+    /// Where the scalars of each field start among all scalars of an entry, and behind the last how many there are.
+    pub fn field_starts(&self) -> Vec<usize> {
+        let mut at = 0_usize;
+        let starts = self.fields.iter().map(|field| {
+            let start = at;
+            at = at.saturating_add(field.count as usize);
+            start
+        });
+        let mut starts: Vec<usize> = starts.collect();
+        starts.push(at);
+        starts
+    }
+
+    /// How many bits a key has.
+    pub fn key_bits(&self) -> u32 {
+        self.key.iter().map(|part| part.width.bits()).sum()
     }
 }
 
@@ -76,12 +106,15 @@ mod tests {
             ],
             capacity: 1,
             fields: vec![
-                FieldDecl { name: "a".into(), width: Width::W8 },
-                FieldDecl { name: "b".into(), width: Width::W64 },
-                FieldDecl { name: "c".into(), width: Width::W16 },
+                FieldDecl { name: "a".into(), width: Width::W8, count: 1 },
+                FieldDecl { name: "b".into(), width: Width::W64, count: 1 },
+                FieldDecl { name: "c".into(), width: Width::W16, count: 5 },
+                FieldDecl { name: "d".into(), width: Width::W32, count: 1 },
             ],
+            per_core: None,
         };
         assert_eq!(state.key_layout(), Layout { offsets: vec![0, 4, 8], size: 12 });
-        assert_eq!(state.entry_layout(), Layout { offsets: vec![24, 32, 40], size: 48 });
+        assert_eq!(state.entry_layout(), Layout { offsets: vec![24, 32, 40, 52], size: 56 });
+        assert_eq!(state.field_starts(), [0, 1, 2, 7, 8]);
     }
 }

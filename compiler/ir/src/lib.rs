@@ -1,6 +1,6 @@
 //! The intermediate representation of Oko filters.
 //!
-//! A [`Module`] is what one artifact holds: params, states and filters. A [`Filter`] is a control-flow graph of basic
+//! A [`Module`] is what one artifact holds: params, states, events and filters. A [`Filter`] is a control-flow graph of basic
 //! blocks in SSA form whose blocks take parameters (no phi instructions). It is the boundary between the front end and
 //! both back ends, and it travels inside artifacts as text (section `.oko.ir`), so a switch reads it from strangers.
 //!
@@ -16,6 +16,13 @@
 //!
 //! All integer operations wrap modulo 2^64. Shift amounts are taken modulo 64. `udiv x, 0` is 0 and `urem x, 0` is `x`, as in
 //! RFC 9669, so that every operation is total: no input can make one trap.
+//!
+//! # Loops
+//!
+//! `repeat i, N, body, done` goes to `body` if the int `i` is below the constant `N`, and to `done` otherwise. Only a block that ends so can be
+//! gone back to, the header of a loop; `i` is one of its parameters, and whoever goes back passes `add i, c` for it with a constant `c` of at least
+//! 1. So a loop goes round at most `N` times for each time that it is come to ([`loops`]). Values that change from round to round are
+//! parameters of the header. An edge out of the loop's middle is a `break`.
 //!
 //! # Packets
 //!
@@ -39,6 +46,31 @@
 //! table first gives away entries that are dead, and only then evicts or refuses; when dead entries vanish otherwise is the engine's
 //! business. So whether `find` gives a dead entry or none is not defined, and a filter must treat both alike.
 //!
+//! A field may have several scalars of one width; `get.at` and `set.at` name one by an index, which the verifier can prove to be below their
+//! number.
+//!
+//! # Tables
+//!
+//! A table is written by the control plane alone. `find` gives the entry under the key ([`Match::Exact`]) or under its longest prefix
+//! ([`Match::Prefix`]), and `get` and `get.at` read it without a lock: what `find` gave stays as it is until the filter is done with the packet.
+//! Nothing expires there, and a filter cannot write it.
+//!
+//! # Words
+//!
+//! A state of words is so many 64-bit words without keys, locks or expiry, all 0 at first. `word.get`, `word.add`, `word.or` and `word.cas` are one step each
+//! for all workers, at any place, also while an entry is locked. `word.add` gives what the word is afterwards, the others what it was before.
+//!
+//! # Copies
+//!
+//! Of a state with [`per_core`](StateDecl::per_core) each worker has a copy of its own, which its instructions work on. Who reads the state from
+//! outside gets the copies put together as [`Merge`] says.
+//!
+//! # Events and the seed
+//!
+//! `emit eI(values)` puts an event, the packet's instant and the values into a queue of the instance that somebody else empties; if it is full,
+//! the event is dropped and counted. `seed` is a random number that stays the same for the whole life of an instance: what is hashed
+//! with it cannot be foreseen by who sends packets.
+//!
 //! # Results
 //!
 //! A filter answers with a class: 0 or 1 for a bool, and for a filter with classes an int that the verifier can prove to be below their
@@ -52,9 +84,11 @@ pub mod build;
 pub mod cfg;
 pub mod cost;
 pub mod entities;
+pub mod features;
 pub mod interp;
 pub mod layout;
 pub mod limits;
+pub mod loops;
 mod mnemonics;
 pub mod module;
 pub mod operands;
@@ -66,10 +100,11 @@ pub mod text;
 pub mod verify;
 
 pub use cost::{Cost, cost};
-pub use entities::{Block, Field, Param, State, Value};
+pub use entities::{Block, Event, Field, Param, State, Value};
 pub use module::{
-    BinaryOp, BlockCall, BlockData, BoolOp, CompareOp, FieldDecl, Filter, FilterResult, Inst, KeyPart, Loc,
-    Module, Op, ParamDecl, StateDecl, StateKind, Terminator, TerminatorKind, Type, Unlock, WhenFull, Width,
+    BinaryOp, BlockCall, BlockData, BoolOp, CompareOp, EventDecl, EventField, FieldDecl, Filter,
+    FilterResult, Inst, KeyPart, Loc, Match, Merge, Module, Op, ParamDecl, StateDecl, StateKind, Terminator,
+    TerminatorKind, Type, Unlock, WhenFull, Width,
 };
 pub use verify::{Checked, verify};
 

@@ -13,6 +13,17 @@ pub const MAX_PARAMS: usize = 1024;
 pub const MAX_STATES: usize = 256;
 /// Filters of a module.
 pub const MAX_FILTERS: usize = 256;
+/// Events of a module.
+pub const MAX_EVENTS: usize = 256;
+/// Fields of an event.
+pub const MAX_EVENT_FIELDS: usize = 32;
+/// How often the body of a loop runs at most for each time that the loop is come to.
+pub const MAX_REPEAT: u32 = 65_536;
+/// Loops around one block.
+pub const MAX_LOOP_DEPTH: usize = 8;
+/// Instructions and terminators that one packet may cost at most ([`cost`](crate::cost())), so that no filter of a stranger can hold a worker
+/// for longer than some milliseconds.
+pub const MAX_STEPS: u64 = 1 << 22;
 /// Classes of a filter.
 pub const MAX_CLASSES: u32 = 65_536;
 /// Blocks of a filter.
@@ -31,6 +42,8 @@ pub const MAX_KEY_PARTS: usize = 64;
 pub const MAX_KEY_SIZE: u32 = 256;
 /// Fields of an entry.
 pub const MAX_FIELDS: usize = 1024;
+/// Scalars of one field.
+pub const MAX_FIELD_COUNT: u32 = 8192;
 /// Bytes of an entry, header and gaps included.
 pub const MAX_ENTRY_SIZE: u32 = 8192;
 /// Bytes of keys and entries of all states together: 1 GiB.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::entities::{Field, State};
-use crate::module::{BinaryOp, BoolOp, CompareOp, Type, Width};
+use crate::module::{BinaryOp, BoolOp, CompareOp, Match, Merge, Type, Width};
 
 macro_rules! mnemonics {
     ($ty:ident { $($variant:ident = $name:literal),* $(,)? }) => {
@@ -63,6 +63,10 @@ mnemonics!(CompareOp {
 mnemonics!(BoolOp { And = "and_b", Or = "or_b", Xor = "xor_b" });
 
 mnemonics!(Width { W8 = "u8", W16 = "u16", W32 = "u32", W64 = "u64" });
+
+mnemonics!(Match { Exact = "exact", Prefix = "prefix" });
+
+mnemonics!(Merge { Sum = "sum", Max = "max", Min = "min", Latest = "latest" });
 
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

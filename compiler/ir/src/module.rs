@@ -1,6 +1,6 @@
 //! What a module is made of. The crate's documentation says what it means.
 
-use crate::entities::{Block, Field, Param, State, Value};
+use crate::entities::{Block, Event, Field, Param, State, Value};
 
 /// Everything that one artifact holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Module {
     pub params: Vec<ParamDecl>,
     /// What filters remember.
     pub states: Vec<StateDecl>,
+    /// What filters report.
+    pub events: Vec<EventDecl>,
     /// The filters, with names that differ.
     pub filters: Vec<Filter>,
 }
@@ -24,6 +26,11 @@ impl Module {
     /// The param of this name.
     pub fn param_named(&self, name: &str) -> Option<Param> {
         self.params.iter().position(|param| param.name == name).map(Param::from_index)
+    }
+
+    /// The event of this name.
+    pub fn event_named(&self, name: &str) -> Option<Event> {
+        self.events.iter().position(|event| event.name == name).map(Event::from_index)
     }
 
     /// The state of this name.
@@ -45,19 +52,22 @@ pub struct ParamDecl {
     pub default: u64,
 }
 
-/// A map or array of entries.
+/// What filters remember from packet to packet: entries, or bare words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateDecl {
     /// Its name in the source.
     pub name: String,
     /// How entries are found.
     pub kind: StateKind,
-    /// The scalars that a key consists of, in order. An array has exactly one.
+    /// The scalars that a key consists of, in order. An array has exactly one, words have none.
     pub key: Vec<KeyPart>,
-    /// How many entries it holds.
+    /// How many entries or words it holds.
     pub capacity: u32,
-    /// The scalars of an entry, in order.
+    /// The scalars of an entry, in order. Words have none.
     pub fields: Vec<FieldDecl>,
+    /// How the copies of workers are put together for whoever reads the state from outside, if each worker has a copy of its own.
+    /// `None`: all workers share the state.
+    pub per_core: Option<Merge>,
 }
 
 /// How the entries of a state are found.
@@ -67,6 +77,45 @@ pub enum StateKind {
     Hash(WhenFull),
     /// By index. Every index below the capacity has an entry, others have none; a `slot` never makes one.
     Array,
+    /// There are no entries but 64-bit words, by index, each changed in single atomic steps.
+    Words,
+    /// By key, in a table that the control plane writes and filters only read.
+    Table(Match),
+}
+
+/// Which entry of a table belongs to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Match {
+    /// The one under this very key.
+    Exact,
+    /// The one under the longest prefix of the key, which is taken as one string of bits: the parts in their order, the most significant
+    /// bit of each first.
+    Prefix,
+}
+
+/// How the copies that workers have of one entry or word become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Merge {
+    /// Scalar by scalar the sum, cut to the scalar's width.
+    Sum,
+    /// Scalar by scalar the greatest.
+    Max,
+    /// Scalar by scalar the least.
+    Min,
+    /// The entry that was written last.
+    Latest,
+}
+
+impl Merge {
+    /// What two scalars become. By [`Latest`](Merge::Latest) an entry is taken as a whole, so there the second is taken.
+    pub fn of(self, first: u64, second: u64) -> u64 {
+        match self {
+            Merge::Sum => first.wrapping_add(second),
+            Merge::Max => first.max(second),
+            Merge::Min => first.min(second),
+            Merge::Latest => second,
+        }
+    }
 }
 
 /// What happens when a new key comes and there is no room.
@@ -87,12 +136,32 @@ pub struct KeyPart {
     pub width: Width,
 }
 
-/// One scalar of an entry.
+/// One scalar of an entry, or several of the same width.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldDecl {
     /// What it is in the source, for people: `opened.current`.
     pub name: String,
-    /// How many bits are kept.
+    /// How many bits are kept, of each.
+    pub width: Width,
+    /// How many there are: 1 for a scalar, which `get` and `set` name; others are named with an index by `get.at` and `set.at`.
+    pub count: u32,
+}
+
+/// What a filter may report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventDecl {
+    /// Its name in the source.
+    pub name: String,
+    /// The scalars of a report, in order.
+    pub fields: Vec<EventField>,
+}
+
+/// One scalar of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventField {
+    /// What it is in the source, for people.
+    pub name: String,
+    /// How many bits of the value count; the others are cut off.
     pub width: Width,
 }
 
@@ -235,16 +304,32 @@ pub enum Op {
     InPort,
     /// `now`: the packet's instant, nanoseconds on a monotonic clock, the same all through one packet. Never 0.
     Now,
+    /// `seed`: a random number, the same for the whole life of an instance.
+    Seed,
     /// `param pI`.
     Param(Param),
     /// `lock e`: a bool, whether the entry is live.
     Lock(Value),
-    /// `get e, fI`: a field of a locked entry, zero-extended.
+    /// `get e, fI`: a field of a locked entry or of a table's entry, zero-extended.
     Get(Value, Field),
+    /// `get.at e, fI, i`: the scalar number `i` of such a field.
+    GetAt(Value, Field, Value),
     /// `set e, fI, v`: stores the low bits of `v` in a field of a locked entry. No result.
     Set(Value, Field, Value),
+    /// `set.at e, fI, i, v`: the same for the scalar number `i` of a field. No result.
+    SetAt(Value, Field, Value, Value),
     /// `unlock.keep e` and so on. No result.
     Unlock(Value, Unlock),
+    /// `word.get mI, i`: the word number `i` of a state of words.
+    WordGet(State, Value),
+    /// `word.add mI, i, v`: adds `v` to a word, modulo 2^64, and gives what it is then.
+    WordAdd(State, Value, Value),
+    /// `word.or mI, i, v`: sets the bits of `v` in a word and gives what it was before.
+    WordOr(State, Value, Value),
+    /// `word.cas mI, i, e, v`: makes a word `v` if it is `e`, and gives what it was before.
+    WordCas(State, Value, Value, Value),
+    /// `emit eI(values)`: reports an event, an int for each of its fields. No result.
+    Emit(Event, Vec<Value>),
 }
 
 /// How a locked entry is left.
@@ -372,6 +457,17 @@ pub enum TerminatorKind {
         found: BlockCall,
         /// Where to go if there is none and no room for one.
         full: BlockCall,
+    },
+    /// `repeat i, N, b1(args), b2(args)`: to `b1` if `i` is below `N`, else to `b2`. Only through a block that ends so can a loop lead.
+    Repeat {
+        /// What is counted.
+        counter: Value,
+        /// How often the body runs at most, from 1 to [`MAX_REPEAT`](crate::limits::MAX_REPEAT).
+        count: u32,
+        /// Where to go if the counter is below `count`.
+        body: BlockCall,
+        /// Where to go if it is not.
+        done: BlockCall,
     },
     /// `return v`
     Return(Value),

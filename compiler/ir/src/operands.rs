@@ -34,20 +34,57 @@ impl Op {
             | Op::PacketLen
             | Op::InPort
             | Op::Now
+            | Op::Seed
             | Op::Param(_)
-            | Op::Get(..) => ResultType::Is(Type::Int),
+            | Op::Get(..)
+            | Op::GetAt(..)
+            | Op::WordGet(..)
+            | Op::WordAdd(..)
+            | Op::WordOr(..)
+            | Op::WordCas(..) => ResultType::Is(Type::Int),
             Op::ConstBool(_) | Op::Compare(..) | Op::Bool(..) | Op::Not(_) | Op::Lock(_) => {
                 ResultType::Is(Type::Bool)
             }
             Op::Select(_, a, _) => ResultType::Same(*a),
-            Op::Set(..) | Op::Unlock(..) => ResultType::None,
+            Op::Set(..) | Op::SetAt(..) | Op::Unlock(..) | Op::Emit(..) => ResultType::None,
         }
     }
 
     /// Whether the result depends on the operands and the packet alone, and nothing else happens: two of the same give
     /// the same, and one whose result is not used can go.
     pub fn is_pure(&self) -> bool {
-        !matches!(self, Op::Lock(_) | Op::Get(..) | Op::Set(..) | Op::Unlock(..))
+        !self.has_effect() && !matches!(self, Op::Get(..) | Op::GetAt(..) | Op::WordGet(..))
+    }
+
+    /// Whether something happens besides that there is a result.
+    pub fn has_effect(&self) -> bool {
+        match self {
+            Op::Lock(_)
+            | Op::Set(..)
+            | Op::SetAt(..)
+            | Op::Unlock(..)
+            | Op::WordAdd(..)
+            | Op::WordOr(..)
+            | Op::WordCas(..)
+            | Op::Emit(..) => true,
+            Op::Const(_)
+            | Op::ConstBool(_)
+            | Op::Binary(..)
+            | Op::Compare(..)
+            | Op::Bool(..)
+            | Op::Not(_)
+            | Op::Select(..)
+            | Op::IntOfBool(_)
+            | Op::Load(..)
+            | Op::PacketLen
+            | Op::InPort
+            | Op::Now
+            | Op::Seed
+            | Op::Param(_)
+            | Op::Get(..)
+            | Op::GetAt(..)
+            | Op::WordGet(..) => false,
+        }
     }
 
     /// The operands, in the order in which they are written.
@@ -59,21 +96,33 @@ impl Op {
     /// The operands, to be replaced.
     pub fn for_each_operand_mut(&mut self, mut f: impl FnMut(&mut Value)) {
         match self {
-            Op::Const(_) | Op::ConstBool(_) | Op::PacketLen | Op::InPort | Op::Now | Op::Param(_) => {}
+            Op::Const(_)
+            | Op::ConstBool(_)
+            | Op::PacketLen
+            | Op::InPort
+            | Op::Now
+            | Op::Seed
+            | Op::Param(_) => {}
             Op::Binary(_, a, b) | Op::Compare(_, a, b) | Op::Bool(_, a, b) => {
                 f(a);
                 f(b);
             }
-            Op::Not(a) | Op::IntOfBool(a) | Op::Load(_, a, _) | Op::Lock(a) | Op::Get(a, _) => f(a),
-            Op::Select(c, a, b) => {
+            Op::Not(a)
+            | Op::IntOfBool(a)
+            | Op::Load(_, a, _)
+            | Op::Lock(a)
+            | Op::Get(a, _)
+            | Op::WordGet(_, a) => f(a),
+            Op::Select(a, b, c) | Op::SetAt(a, _, b, c) | Op::WordCas(_, a, b, c) => {
+                f(a);
+                f(b);
                 f(c);
+            }
+            Op::Set(a, _, b) | Op::GetAt(a, _, b) | Op::WordAdd(_, a, b) | Op::WordOr(_, a, b) => {
                 f(a);
                 f(b);
             }
-            Op::Set(e, _, v) => {
-                f(e);
-                f(v);
-            }
+            Op::Emit(_, values) => values.iter_mut().for_each(f),
             Op::Unlock(e, how) => {
                 f(e);
                 if let Unlock::Touch(t) = how {
@@ -100,6 +149,7 @@ impl TerminatorKind {
             TerminatorKind::Slot { state, found, full, .. } => {
                 [Some(Edge { call: found, gives: Some(Type::Entry(*state)) }), Some(plain(full))]
             }
+            TerminatorKind::Repeat { body, done, .. } => [Some(plain(body)), Some(plain(done))],
             TerminatorKind::Return(_) => [None, None],
         }
         .into_iter()
@@ -113,7 +163,8 @@ impl TerminatorKind {
             TerminatorKind::Branch { then: a, other: b, .. }
             | TerminatorKind::Window { ok: a, short: b, .. }
             | TerminatorKind::Find { found: a, absent: b, .. }
-            | TerminatorKind::Slot { found: a, full: b, .. } => [Some(a), Some(b)],
+            | TerminatorKind::Slot { found: a, full: b, .. }
+            | TerminatorKind::Repeat { body: a, done: b, .. } => [Some(a), Some(b)],
             TerminatorKind::Return(_) => [None, None],
         }
         .into_iter()
@@ -126,6 +177,7 @@ impl TerminatorKind {
             TerminatorKind::Jump(_) => &[],
             TerminatorKind::Branch { cond: value, .. }
             | TerminatorKind::Window { offset: value, .. }
+            | TerminatorKind::Repeat { counter: value, .. }
             | TerminatorKind::Return(value) => std::slice::from_ref(value),
             TerminatorKind::Find { key, .. } | TerminatorKind::Slot { key, .. } => key,
         }
@@ -137,6 +189,7 @@ impl TerminatorKind {
             TerminatorKind::Jump(_) => &mut [],
             TerminatorKind::Branch { cond: value, .. }
             | TerminatorKind::Window { offset: value, .. }
+            | TerminatorKind::Repeat { counter: value, .. }
             | TerminatorKind::Return(value) => std::slice::from_mut(value),
             TerminatorKind::Find { key, .. } | TerminatorKind::Slot { key, .. } => key,
         }

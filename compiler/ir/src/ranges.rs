@@ -1,13 +1,18 @@
 //! Which unsigned values every int can have: an interval for each value, narrower in the blocks that a branch guards.
 //!
-//! The graph has no cycles, so one walk in dominator order is exact up to the precision of intervals; nothing is iterated or widened. A
+//! A walk in dominator order is exact up to the precision of intervals if there are no loops. What comes round a loop is first left out of
+//! account, then joined in, then widened to the next power of 2^8, so that a few walks are enough; the last one is right because nothing comes
+//! round that it did not expect. A counter needs none of that: below `N` in the body, it comes round as at most `N - 1` and the step. A
 //! bool is an interval of 0 and 1. What a branch tells (`x < 10` on one side, `x >= 10` on the other, also through `not`, `and_b`
 //! and `or_b`) holds in the block behind it and in all that it dominates; where ways meet, what was told on all of them. Not done: signed
 //! intervals, known bits, relations between values.
 
+use std::collections::HashMap;
+
 use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
 use crate::limits::MAX_PACKET;
+use crate::loops::{Counted, counted, definitions, passed_back, step_of};
 use crate::module::{BinaryOp, BlockData, BoolOp, CompareOp, Filter, Module, Op, TerminatorKind, Type};
 
 /// The values from `min` to `max`, both included; `min <= max`.
@@ -79,33 +84,37 @@ impl Ranges {
 
     /// The same for a graph at hand.
     pub fn of_with(module: &Module, filter: &Filter, cfg: &Cfg) -> Ranges {
-        let mut definitions = vec![None; filter.values.len()];
-        for inst in filter.blocks.iter().flat_map(|block| &block.insts) {
-            if let Some(result) = inst.result {
-                definitions[result.index()] = Some(&inst.op);
+        let definitions = definitions(filter);
+        let mut expected = Expectations::new(filter, cfg, &definitions);
+        loop {
+            let now = filter
+                .values
+                .iter()
+                .map(|ty| if *ty == Type::Bool { Range::BOOL } else { Range::FULL })
+                .collect();
+            let mut walk = Walk {
+                module,
+                filter,
+                definitions: &definitions,
+                expected: &expected,
+                now,
+                incoming: vec![None; filter.values.len()],
+                around: HashMap::new(),
+                history: vec![Vec::new(); filter.values.len()],
+                told: vec![Vec::new(); filter.blocks.len()],
+                undo: Vec::new(),
+                place: 0,
+            };
+            for &block in cfg.order() {
+                walk.block(block, cfg);
+            }
+            let (history, around) = (walk.history, walk.around);
+            if !expected.widen(&around) {
+                let places =
+                    (0..filter.blocks.len()).map(|index| cfg.place(Block::from_index(index))).collect();
+                return Ranges { history, places };
             }
         }
-        let now = filter
-            .values
-            .iter()
-            .map(|ty| if *ty == Type::Bool { Range::BOOL } else { Range::FULL })
-            .collect();
-        let mut walk = Walk {
-            module,
-            filter,
-            definitions,
-            now,
-            incoming: vec![None; filter.values.len()],
-            history: vec![Vec::new(); filter.values.len()],
-            told: vec![Vec::new(); filter.blocks.len()],
-            undo: Vec::new(),
-            place: 0,
-        };
-        for &block in cfg.order() {
-            walk.block(block, cfg);
-        }
-        let places = (0..filter.blocks.len()).map(|index| cfg.place(Block::from_index(index))).collect();
-        Ranges { history: walk.history, places }
     }
 
     /// What a value can be in a block that its definition dominates. Windows and entries have the full range.
@@ -119,14 +128,84 @@ impl Ranges {
     }
 }
 
+/// What is expected to come round the loops: for each parameter of a header that is not its counter.
+struct Expectations {
+    around: HashMap<Value, Option<Range>>,
+    /// For each counter, the most that comes round.
+    counters: HashMap<Value, u64>,
+    walks: u32,
+}
+
+/// In so many walks, what comes round is taken as it is.
+const EXACT_WALKS: u32 = 2;
+/// After so many walks that were not enough, everything may come round.
+const MAX_WALKS: u32 = 12;
+
+impl Expectations {
+    fn new(filter: &Filter, cfg: &Cfg, definitions: &[Option<&Op>]) -> Expectations {
+        let mut this = Expectations { around: HashMap::new(), counters: HashMap::new(), walks: 0 };
+        for around in cfg.loops() {
+            this.around
+                .extend(filter.blocks[around.header.index()].params.iter().map(|&param| (param, None)));
+            let Some(Counted { counter, position: Some(position), count, .. }) = counted(filter, around)
+            else {
+                continue;
+            };
+            let steps: Option<Vec<u64>> = passed_back(filter, around, position)
+                .map(|value| step_of(definitions, counter, value?))
+                .collect();
+            if let Some(longest) = steps.and_then(|steps| steps.into_iter().max()) {
+                this.around.remove(&counter);
+                this.counters.insert(counter, u64::from(count.saturating_sub(1)) + longest);
+            }
+        }
+        this
+    }
+
+    /// Takes in what came round. Gives whether that was more than expected, so that a walk is to be made again.
+    fn widen(&mut self, found: &HashMap<Value, Range>) -> bool {
+        self.walks += 1;
+        let mut more = false;
+        for (param, expected) in &mut self.around {
+            let Some(&found) = found.get(param) else { continue };
+            let wider = match *expected {
+                None => found,
+                Some(before) => before.join(found),
+            };
+            if *expected != Some(wider) {
+                more = true;
+                *expected = Some(if self.walks <= EXACT_WALKS { wider } else { widened(*expected, wider) });
+            }
+        }
+        if more && self.walks >= MAX_WALKS {
+            self.around.values_mut().for_each(|expected| *expected = Some(Range::FULL));
+        }
+        more
+    }
+}
+
+/// A range at least as wide as `wider`, which is wider than `before`: an end that moved moves on to the next width of scalars.
+fn widened(before: Option<Range>, wider: Range) -> Range {
+    const ENDS: [u64; 4] = [u8::MAX as u64, u16::MAX as u64, u32::MAX as u64, u64::MAX];
+    let moved = |end: fn(Range) -> u64| before.is_none_or(|before| end(before) != end(wider));
+    let next = ENDS.into_iter().find(|&end| wider.max <= end).unwrap_or(u64::MAX);
+    Range {
+        min: if moved(|range| range.min) { 0 } else { wider.min },
+        max: if moved(|range| range.max) { next } else { wider.max },
+    }
+}
+
 struct Walk<'a> {
     module: &'a Module,
     filter: &'a Filter,
-    definitions: Vec<Option<&'a Op>>,
+    definitions: &'a [Option<&'a Op>],
+    expected: &'a Expectations,
     /// What holds at the current place.
     now: Vec<Range>,
     /// For block parameters: what the predecessors passed so far.
     incoming: Vec<Option<Range>>,
+    /// For parameters of headers but counters: what came round the loop.
+    around: HashMap<Value, Range>,
     history: Vec<Vec<(u32, Range)>>,
     /// For each block the values of which something was told on the way in.
     told: Vec<Vec<Value>>,
@@ -149,8 +228,13 @@ impl Walk<'_> {
         for &param in &data.params {
             // Nothing comes in: a token, or no predecessor can be left this way.
             let unknown = self.now[param.index()];
-            let range = self.incoming[param.index()].unwrap_or(unknown);
-            self.set(param, range);
+            let mut range = self.incoming[param.index()];
+            if let Some(&last) = self.expected.counters.get(&param) {
+                range = range.map(|range| Range { min: range.min, max: range.max.max(last) });
+            } else if let Some(&Some(around)) = self.expected.around.get(&param) {
+                range = range.map(|range| range.join(around).meet(unknown).unwrap_or(unknown));
+            }
+            self.set(param, range.unwrap_or(unknown));
         }
         for (value, range) in self.facts_on_entry(block, cfg) {
             if range != self.now[value.index()] {
@@ -165,7 +249,7 @@ impl Walk<'_> {
                 self.set(result, range);
             }
         }
-        self.pass_arguments(data);
+        self.pass_arguments(block, cfg);
     }
 
     fn set(&mut self, value: Value, range: Range) {
@@ -179,25 +263,33 @@ impl Walk<'_> {
     }
 
     /// Joins what each edge passes into the target's parameters.
-    fn pass_arguments(&mut self, data: &BlockData) {
+    fn pass_arguments(&mut self, block: Block, cfg: &Cfg) {
+        let filter = self.filter;
+        let data = &filter.blocks[block.index()];
         for (index, edge) in data.term.kind.edges().enumerate() {
             let (facts, possible) = self.facts_of(data, index == 0, self.place);
             if !possible {
                 continue;
             }
-            let filter = self.filter;
-            let params = &filter.blocks[edge.call.block.index()].params;
+            let target = edge.call.block;
+            let params = &filter.blocks[target.index()].params;
             for (param, arg) in params.iter().skip(usize::from(edge.gives.is_some())).zip(&edge.call.args) {
                 let range = latest(&facts, *arg).unwrap_or(self.now[arg.index()]);
-                let incoming = &mut self.incoming[param.index()];
-                *incoming = Some(incoming.map_or(range, |other| other.join(range)));
+                if cfg.leads_back(block, target) {
+                    self.around.entry(*param).and_modify(|other| *other = other.join(range)).or_insert(range);
+                } else {
+                    let incoming = &mut self.incoming[param.index()];
+                    *incoming = Some(incoming.map_or(range, |other| other.join(range)));
+                }
             }
         }
     }
 
-    /// What the predecessors tell of values, as far as they agree.
+    /// What the predecessors tell of values, as far as they agree. What is told on the ways into a loop holds all the time, because it is told
+    /// of values from outside, which stay the same.
     fn facts_on_entry(&self, block: Block, cfg: &Cfg) -> Vec<(Value, Range)> {
-        let mut preds = cfg.preds(block).to_vec();
+        let mut preds: Vec<Block> =
+            cfg.preds(block).iter().copied().filter(|&pred| !cfg.leads_back(pred, block)).collect();
         preds.dedup();
         // Each edge that can be taken, with its facts in terms of what holds at its start.
         let mut edges = Vec::new();
@@ -215,7 +307,7 @@ impl Walk<'_> {
         let Some((_, first)) = edges.first() else { return Vec::new() };
         let mut candidates: Vec<Value> = first.iter().map(|(value, _)| *value).collect();
         // What was told on the way from the immediate dominator to the first predecessor.
-        let mut above = preds[0];
+        let Some(&(mut above)) = preds.first() else { return Vec::new() };
         for _ in 0..MAX_ABOVE {
             if Some(above) == cfg.idom(block) || candidates.len() > MAX_FACTS {
                 break;
@@ -247,6 +339,11 @@ impl Walk<'_> {
         let mut facts = Facts { walk: self, place, list: Vec::new(), possible: true };
         match data.term.kind {
             TerminatorKind::Branch { cond, .. } => facts.assume(cond, first),
+            TerminatorKind::Repeat { counter, count, .. } => {
+                let below = Range::up_to(u64::from(count).saturating_sub(1));
+                let above = Range { min: count.into(), max: u64::MAX };
+                facts.narrow(counter, if first { below } else { above });
+            }
             TerminatorKind::Window { offset, len, .. } if first => {
                 facts.narrow(offset, Range::up_to(MAX_PACKET.saturating_sub(u64::from(len))));
             }
@@ -286,19 +383,20 @@ impl Walk<'_> {
             Op::PacketLen => Range::up_to(MAX_PACKET),
             Op::InPort => Range::up_to(u32::MAX.into()),
             Op::Now => Range { min: 1, max: u64::MAX },
+            Op::Seed | Op::WordGet(..) | Op::WordAdd(..) | Op::WordOr(..) | Op::WordCas(..) => Range::FULL,
             Op::Param(param) => {
                 let decl = &self.module.params[param.index()];
                 // The verifier comes here also when a declaration is wrong.
                 Range { min: decl.min.min(decl.max), max: decl.max.max(decl.min) }
             }
-            Op::Get(entry, field) => match self.filter.values[entry.index()] {
+            Op::Get(entry, field) | Op::GetAt(entry, field, _) => match self.filter.values[entry.index()] {
                 Type::Entry(state) => {
                     Range::up_to(self.module.states[state.index()].fields[field.index()].width.max())
                 }
                 _ => Range::FULL,
             },
             Op::Lock(_) => Range::BOOL,
-            Op::Set(..) | Op::Unlock(..) => Range::FULL,
+            Op::Set(..) | Op::SetAt(..) | Op::Unlock(..) | Op::Emit(..) => Range::FULL,
         }
     }
 }

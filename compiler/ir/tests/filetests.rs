@@ -191,6 +191,7 @@ fn line_of(error: &VerifyError, lines: &Lines) -> u32 {
     match (error.place, filter) {
         (Place::Param(param), _) => lines.params[param.index()],
         (Place::State(state), _) => lines.states[state.index()],
+        (Place::Event(event), _) => lines.events[event.index()],
         (Place::Whole, None) => 0,
         (Place::Whole, Some(filter)) => filter.line,
         (Place::Block(block), Some(filter)) => filter.blocks[block.index()].line,

@@ -17,9 +17,17 @@ fn check(module: Module) -> Result<Checked, TestCaseError> {
     })
 }
 
+/// A store whose tables have entries, the same for the same module.
+fn store(checked: &Checked) -> Store {
+    let mut store = Store::new(checked);
+    store.set_seed(0x0123_4567_89ab_cdef);
+    generate::fill(&mut store, &generate::table_entries(checked.module(), &numbers(7, 200)));
+    store
+}
+
 /// Runs all filters on all packets and gives what can be seen.
 fn observe(checked: &Checked, arrivals: &[Arrival]) -> Result<(Vec<u32>, Store), RunError> {
-    let mut store = Store::new(checked);
+    let mut store = store(checked);
     let costs = cost(checked);
     let mut classes = Vec::new();
     for arrival in arrivals {
@@ -36,7 +44,7 @@ fn observe(checked: &Checked, arrivals: &[Arrival]) -> Result<(Vec<u32>, Store),
 proptest! {
     #[test]
     fn generated_modules_verify_and_come_back_from_text(choices in vec(any::<u32>(), 0..600)) {
-        let module = generate::module(&choices, Options::default());
+        let module = generate::module(&choices, Options::ALL);
         let printed = module.to_string();
         prop_assert_eq!(text::read(&printed), Ok(module.clone()));
         check(module)?;
@@ -44,7 +52,7 @@ proptest! {
 
     #[test]
     fn generated_modules_run(choices in vec(any::<u32>(), 0..600), traffic in vec(any::<u32>(), 0..600)) {
-        let module = check(generate::module(&choices, Options::default()))?;
+        let module = check(generate::module(&choices, Options::ALL))?;
         if let Err(error) = observe(&module, &generate::traffic(&traffic)) {
             return Err(TestCaseError::fail(format!("{error}\n{}", module.module())));
         }
@@ -52,8 +60,8 @@ proptest! {
 
     #[test]
     fn values_are_in_their_ranges(choices in vec(any::<u32>(), 0..600), traffic in vec(any::<u32>(), 0..300)) {
-        let checked = check(generate::module(&choices, Options::default()))?;
-        let mut store = Store::new(&checked);
+        let checked = check(generate::module(&choices, Options::ALL))?;
+        let mut store = store(&checked);
         for arrival in generate::traffic(&traffic) {
             let packet = Packet { bytes: &arrival.bytes, wire_len: arrival.wire_len, in_port: arrival.in_port };
             for (index, filter) in checked.module().filters.iter().enumerate() {
@@ -81,12 +89,15 @@ proptest! {
     /// No pass, nor all of them together, changes what a filter answers or remembers.
     #[test]
     fn passes_keep_the_meaning(choices in vec(any::<u32>(), 0..600), traffic in vec(any::<u32>(), 0..400)) {
-        let original = check(generate::module(&choices, Options::default()))?;
+        let original = check(generate::module(&choices, Options::ALL))?;
         let arrivals = generate::traffic(&traffic);
         let now = arrivals.last().map_or(1, |last| last.now);
         let expected = observe(&original, &arrivals);
         let seen = |outcome: Result<(Vec<u32>, Store), RunError>| {
-            outcome.map(|(classes, store)| (classes, store.dump().into_iter().map(|dump| dump.live(now)).collect::<Vec<StateDump>>()))
+            outcome.map(|(classes, mut store)| {
+                let live: Vec<StateDump> = store.dump().into_iter().map(|dump| dump.live(now)).collect();
+                (classes, live, store.take_events(), store.dropped_events())
+            })
         };
         let expected = seen(expected);
         prop_assert!(expected.is_ok());
@@ -114,7 +125,7 @@ proptest! {
         traffic in vec(any::<u32>(), 0..300),
         damage in vec((any::<u32>(), any::<u32>(), 0u8..5), 1..4),
     ) {
-        let mut tokens = split(&generate::module(&choices, Options::default()).to_string());
+        let mut tokens = split(&generate::module(&choices, Options::ALL).to_string());
         for (at, from, kind) in damage {
             let (at, from) = (at as usize % tokens.len(), from as usize % tokens.len());
             match kind {
@@ -176,15 +187,16 @@ fn numbers(seed: u64, count: usize) -> Vec<u32> {
 #[test]
 fn generated_modules_do_everything() {
     let mut text = String::new();
-    let (mut evicted, mut refused, mut written) = (0, 0, 0);
+    let (mut evicted, mut refused, mut written, mut events) = (0, 0, 0, 0);
     let mut classes = [0; 8];
     for seed in 0..200 {
-        let module = generate::module(&numbers(seed, 1500), Options::default());
+        let module = generate::module(&numbers(seed, 1500), Options::ALL);
         text.push_str(&module.to_string());
         let checked = verify(module).expect("the module verifies");
-        let (seen, store) =
+        let (seen, mut store) =
             observe(&checked, &generate::traffic(&numbers(!seed, 2000))).expect("the module runs");
         seen.iter().for_each(|class| classes[*class as usize] += 1);
+        events += store.take_events().len();
         for state in store.dump() {
             evicted += state.evicted;
             refused += state.refused;
@@ -193,14 +205,16 @@ fn generated_modules_do_everything() {
     }
     let mnemonics = "add sub mul udiv urem and or xor shl ushr sshr umin umax eq ne ult ule slt sle and_b or_b xor_b not \
         select int load.be8 load.be16 load.be32 load.be64 pkt.len pkt.in_port now param lock get set unlock.keep \
-        unlock.touch unlock.clear jump branch window find slot return true false const";
+        unlock.touch unlock.clear jump branch window find slot return true false const repeat get.at set.at word.get \
+        word.add word.or word.cas emit seed event per_core words table";
     for mnemonic in mnemonics.split_whitespace() {
         assert!(text.contains(&format!(" {mnemonic}")), "{mnemonic} is never used");
     }
     println!(
-        "evicted {evicted}, refused {refused}, written {written}, classes {classes:?}, {} lines",
+        "evicted {evicted}, refused {refused}, written {written}, events {events}, classes {classes:?}, {} lines",
         text.lines().count()
     );
     assert!(evicted > 0 && refused > 0 && written > 0, "states fill up");
+    assert!(events > 0, "events are reported");
     assert!(classes[..7].iter().all(|count| *count > 0), "every class is given: {classes:?}");
 }

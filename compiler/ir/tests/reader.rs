@@ -12,19 +12,25 @@ fn says(text: &str, expected: &str) {
 fn errors_name_the_place_and_what_was_expected() {
     says("", "1:1: expected `oko.ir`, found the end");
     says("oko.ir 2", "1:8: expected version 1, found another version");
-    says("oko.ir 1\nfoo", "2:1: expected `file`, `param`, `state`, `filter` or the end, found `foo`");
+    says(
+        "oko.ir 1\nfoo",
+        "2:1: expected `file`, `param`, `state`, `event`, `filter` or the end, found `foo`",
+    );
     says("oko.ir 1 file 1 \"a\"", "1:15: expected `0`, found `1`");
     says("oko.ir 1 file 0 \"a", "1:17: expected a name, found a string without end");
     says("oko.ir 1 file 0 \"é\\n\"", "1:17: expected a name, found an unknown escape");
     says("oko.ir 1 file 0 \"\\u{110000}\"", "1:17: expected a name, found an unknown escape");
-    says("oko.ir 1 ; é\n  é", "2:3: expected `file`, `param`, `state`, `filter` or the end, found 'é'");
+    says(
+        "oko.ir 1 ; é\n  é",
+        "2:3: expected `file`, `param`, `state`, `event`, `filter` or the end, found 'é'",
+    );
     says(
         "oko.ir 1 param p0 a: 1 to 99999999999999999999",
         "1:27: expected a number, found `99999999999999999999`",
     );
     says("oko.ir 1 param p0 a: +1", "1:22: expected a number, found '+'");
     says("oko.ir 1 param p0 a: 0x", "1:22: expected a number, found `0x`");
-    says("oko.ir 1 state m0 a: list", "1:22: expected `hash` or `array`, found `list`");
+    says("oko.ir 1 state m0 a: list", "1:22: expected `hash`, `array`, `words` or `table`, found `list`");
     says(
         "oko.ir 1 state m0 a: array, capacity 4294967296",
         "1:38: expected a number below 2^32, found 4294967296",

@@ -52,6 +52,12 @@ pub enum LoadError {
         /// One text for each thing that is wrong.
         reports: Vec<String>,
     },
+    /// The IR needs something that this switch does not have yet.
+    #[error("the filters need {feature}, which this switch cannot run yet")]
+    NotYet {
+        /// What they need.
+        feature: oko_ir::features::Feature,
+    },
     /// No program of the object is a filter.
     #[error("no program in a section `xdp`; the programs are in: {}", sections.join(", "))]
     NoFilter {
@@ -122,6 +128,7 @@ impl LoadError {
             LoadError::Version { .. } => "oko::load::version",
             LoadError::BpfRefused { .. } => "oko::load::bpf_refused",
             LoadError::IrRefused { .. } => "oko::load::ir_refused",
+            LoadError::NotYet { .. } => "oko::load::not_yet",
             LoadError::NoFilter { .. } => "oko::load::no_filter",
             LoadError::Mismatch { .. } => "oko::load::mismatch",
             LoadError::EngineUnavailable { .. } => "oko::load::engine_unavailable",
@@ -148,6 +155,7 @@ impl LoadError {
                 "build the artifact again with `okoc build` and do not edit or strip it"
             }
             LoadError::NoFilter { .. } => "put the function into section `xdp`: `SEC(\"xdp\")`",
+            LoadError::NotYet { .. } => "use a newer switch, or write the filter without it",
             LoadError::Version { .. } => "build the artifact with the `okoc` that belongs to this switch",
             LoadError::BpfRefused { .. } => {
                 "change the program as the verifier says; `okoc` emits none that is refused"

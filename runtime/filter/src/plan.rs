@@ -14,6 +14,7 @@ use oko_artifact::{
 use oko_bpf::object::{self, ObjectFile};
 use oko_bpf::program::{MapDef, MapKind, Program};
 use oko_bpf::verified::Verified;
+use oko_ir::features::features;
 use oko_ir::{Checked, Filter, FilterResult, Module, ParamDecl, StateDecl, StateKind};
 use oko_state::{Header, Kind, Shape, WhenFull};
 use serde::de::DeserializeOwned;
@@ -51,6 +52,9 @@ impl Plan {
         let Ours { module, schema, cert } = ours;
         if schema.format != FORMAT {
             return Err(LoadError::Version { expected: FORMAT, found: schema.format });
+        }
+        if let Some(&feature) = features(&module).first() {
+            return Err(LoadError::NotYet { feature });
         }
         schema_fits_ir(&schema, &module)?;
         let params =
@@ -303,7 +307,8 @@ pub(crate) fn state_shape(decl: &StateDecl) -> Shape {
         kind: match decl.kind {
             StateKind::Hash(oko_ir::WhenFull::EvictOldest) => Kind::Hash(WhenFull::EvictOldest),
             StateKind::Hash(oko_ir::WhenFull::Refuse) => Kind::Hash(WhenFull::Refuse),
-            StateKind::Array => Kind::Array,
+            // Others are refused before.
+            StateKind::Array | StateKind::Words | StateKind::Table(_) => Kind::Array,
         },
         capacity: decl.capacity,
         // BPF indexes arrays by a `u32`, whatever the width in the IR.
@@ -317,7 +322,7 @@ fn map_kind(kind: StateKind) -> MapKind {
     match kind {
         StateKind::Hash(oko_ir::WhenFull::EvictOldest) => MapKind::LruHash,
         StateKind::Hash(oko_ir::WhenFull::Refuse) => MapKind::Hash,
-        StateKind::Array => MapKind::Array,
+        StateKind::Array | StateKind::Words | StateKind::Table(_) => MapKind::Array,
     }
 }
 
@@ -373,7 +378,7 @@ fn state_fits(schema: &StateSchema, ir: &StateDecl) -> Result<(), LoadError> {
     let policy = match ir.kind {
         StateKind::Hash(oko_ir::WhenFull::EvictOldest) => Some("evict_oldest"),
         StateKind::Hash(oko_ir::WhenFull::Refuse) => Some("refuse"),
-        StateKind::Array => None,
+        StateKind::Array | StateKind::Words | StateKind::Table(_) => None,
     };
     if let Some(policy) = policy {
         agree(|| format!("`when_full` of state `{name}`"), schema.when_full.as_str(), policy)?;

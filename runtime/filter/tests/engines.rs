@@ -111,7 +111,7 @@ proptest! {
         module in prop::collection::vec(any::<u32>(), 0..600),
         traffic in prop::collection::vec(any::<u32>(), 0..600),
     ) {
-        let checked = verify(generate::module(&module, Options { roomy: true })).unwrap();
+        let checked = verify(generate::module(&module, Options::default().roomy())).unwrap();
         let Ok(compiled) = oko_bpf_backend::compile(&checked, oko_bpf_backend::Options::default()) else {
             // Too much for a stack of 512 bytes: the back end says so.
             return Ok(());

@@ -19,6 +19,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_ir::cfg::Cfg;
+use oko_ir::features::features;
 use oko_ir::ranges::Ranges;
 use oko_ir::{
     Block, BlockCall, Checked, Filter, FilterResult, Module, Op, State, StateKind, TerminatorKind,
@@ -58,6 +59,9 @@ pub fn clif(checked: &Checked, filter: usize) -> Result<String, CompileError> {
 fn translate(isa: &dyn TargetIsa, module: &Module, filter: usize) -> Result<Function, CompileError> {
     let count = module.filters.len();
     let source = module.filters.get(filter).ok_or(CompileError::NoSuchFilter { index: filter, count })?;
+    if let Some(&feature) = features(module).first() {
+        return Err(CompileError::NotYet { feature });
+    }
     let cfg = Cfg::of(source)
         .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
     let convention = isa.default_call_conv();
@@ -226,6 +230,14 @@ impl Translator<'_, '_> {
             }
             Op::Lock(entry) => self.lock(entry),
             Op::Get(entry, field) => self.get(entry, field),
+            Op::Seed
+            | Op::GetAt(..)
+            | Op::SetAt(..)
+            | Op::WordGet(..)
+            | Op::WordAdd(..)
+            | Op::WordOr(..)
+            | Op::WordCas(..)
+            | Op::Emit(..) => unreachable!("such modules are refused"),
             Op::Set(entry, field, value) => {
                 self.set(entry, field, value);
                 return None;
@@ -263,6 +275,7 @@ impl Translator<'_, '_> {
                 self.look_up(*state, key, false, found, absent);
             }
             TerminatorKind::Slot { state, key, found, full } => self.look_up(*state, key, true, found, full),
+            TerminatorKind::Repeat { .. } => unreachable!("such modules are refused"),
             TerminatorKind::Return(value) => {
                 let value = self.value(*value);
                 let class = match self.filter.result {

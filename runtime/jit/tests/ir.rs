@@ -49,7 +49,7 @@ proptest! {
         module in prop::collection::vec(any::<u32>(), 0..600),
         traffic in prop::collection::vec(any::<u32>(), 0..600),
     ) {
-        let checked = verify(generate::module(&module, Options { roomy: true })).unwrap();
+        let checked = verify(generate::module(&module, Options::default().roomy())).unwrap();
         let rig = Rig::new(&checked);
         let mut store = Store::new(&checked);
         let mut last = 1;
@@ -76,7 +76,7 @@ proptest! {
         module in prop::collection::vec(any::<u32>(), 0..600),
         traffic in prop::collection::vec(any::<u32>(), 0..600),
     ) {
-        let checked = verify(generate::module(&module, Options { roomy: true })).unwrap();
+        let checked = verify(generate::module(&module, Options::default().roomy())).unwrap();
         let (single, burst) = (Rig::new(&checked), Rig::new(&checked));
         let arrivals = generate::traffic(&traffic);
         let packets: Vec<_> = arrivals

@@ -97,8 +97,8 @@ impl Emitter<'_> {
         let way = self.second_edge(absent);
         let key_at = self.frame.key(decl);
         match decl.kind {
-            StateKind::Array => self.index(decl, key[0], key_at, way.0),
-            StateKind::Hash(_) => self.key(decl, key, key_at),
+            StateKind::Array | StateKind::Words => self.index(decl, key[0], key_at, way.0),
+            StateKind::Hash(_) | StateKind::Table(_) => self.key(decl, key, key_at),
         }
         let apart = has_lock_apart(self.module, state);
         if apart {

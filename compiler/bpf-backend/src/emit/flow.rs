@@ -18,6 +18,7 @@ impl Emitter<'_> {
                 self.lookup(*state, key, false, found, absent);
             }
             TerminatorKind::Slot { state, key, found, full } => self.lookup(*state, key, true, found, full),
+            TerminatorKind::Repeat { .. } => unreachable!("modules with loops are refused"),
             TerminatorKind::Return(value) => {
                 match self.at(*value) {
                     Spot::Const(class) => self.constant(Reg::R0, class.wrapping_add(1)),

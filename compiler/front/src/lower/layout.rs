@@ -13,8 +13,10 @@ pub(crate) fn param(def: &ParamDef) -> ParamDecl {
 
 /// A state as the IR has it. A single value is an array with one entry.
 pub(crate) fn state(def: &StateDef, program: &Program) -> StateDecl {
-    let fields =
-        entry_fields(def, program).into_iter().map(|(name, width)| FieldDecl { name, width }).collect();
+    let fields = entry_fields(def, program)
+        .into_iter()
+        .map(|(name, width)| FieldDecl { name, width, count: 1 })
+        .collect();
     let (kind, key, capacity) = match &def.shape {
         Shape::Keyed { key, capacity, evict } => {
             let policy = if *evict { WhenFull::EvictOldest } else { WhenFull::Refuse };
@@ -24,7 +26,7 @@ pub(crate) fn state(def: &StateDef, program: &Program) -> StateDecl {
         }
         Shape::Single => (StateKind::Array, vec![KeyPart { name: "index".into(), width: Width::W32 }], 1),
     };
-    StateDecl { name: def.name.clone(), kind, key, capacity, fields }
+    StateDecl { name: def.name.clone(), kind, key, capacity, fields, per_core: None }
 }
 
 /// The names and widths of the scalars of a key.

@@ -5,13 +5,18 @@
 //! [`Bug`] therefore means that the verifier, a pass or this file is wrong, never that a packet or filter is.
 
 mod store;
+mod tables;
 
-pub use store::{EntryDump, ParamError, StateDump, Store};
+pub use store::{EVENT_ROOM, EntryDump, EventRecord, ParamError, StateDump, Store};
+pub use tables::{TableError, TableKey};
 
 use std::rc::Rc;
 
-use crate::entities::{Block, Param, State, Value};
-use crate::module::{BlockCall, Filter, FilterResult, Module, Op, TerminatorKind, Type, Unlock, Width};
+use crate::entities::{Block, Field, Param, State, Value};
+use crate::limits::MAX_STEPS;
+use crate::module::{
+    BlockCall, Filter, FilterResult, Module, Op, StateKind, TerminatorKind, Type, Unlock, Width,
+};
 use crate::verify::Checked;
 use store::EntryId;
 
@@ -104,6 +109,10 @@ pub enum Bug {
     EntryGone { value: Value },
     #[error("{block} gets {found} values, it takes {expected}")]
     WrongArgCount { block: Block, expected: usize, found: usize },
+    #[error("{field} has {count} scalars, not one of index {index}")]
+    IndexOutside { field: Field, index: u64, count: u32 },
+    #[error("{state} has no word {index}")]
+    NoWord { state: State, index: u64 },
     #[error("the class {class} is not below {count}")]
     ClassOutOfRange { class: u64, count: u32 },
     #[error("the filter runs in circles")]
@@ -195,8 +204,6 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn run(&mut self, observe: &mut dyn FnMut(Block, Values<'_>)) -> Result<Outcome, Bug> {
-        // Without cycles no instruction is executed twice.
-        let most: u64 = self.filter.blocks.iter().map(|block| block.insts.len() as u64 + 1).sum();
         loop {
             let filter = self.filter;
             let missing = Bug::NoSuch { what: "block", index: self.block.0 };
@@ -210,7 +217,7 @@ impl Machine<'_> {
             }
             observe(self.block, Values(&self.values));
             self.steps += 1;
-            if self.steps > most {
+            if self.steps > MAX_STEPS {
                 return Err(Bug::TooManySteps);
             }
             if let Some(class) = self.leave(&data.term.kind)? {
@@ -276,6 +283,7 @@ impl Machine<'_> {
             Op::PacketLen => Scalar::Int(self.packet.wire_len.into()),
             Op::InPort => Scalar::Int(self.packet.in_port.into()),
             Op::Now => Scalar::Int(self.now),
+            Op::Seed => Scalar::Int(self.store.seed()),
             Op::Param(param) => Scalar::Int(self.param(param)?),
             Op::Lock(value) => {
                 if self.locked.is_some() {
@@ -286,20 +294,49 @@ impl Machine<'_> {
                 self.locked = Some(value);
                 Scalar::Bool(live)
             }
-            Op::Get(value, field) => {
-                let entry = self.locked_entry(value)?;
-                let fields = self.store.fields(&entry).ok_or(Bug::EntryGone { value })?;
-                let missing = Bug::NoSuch { what: "field", index: field.0 };
-                Scalar::Int(*fields.get(field.index()).ok_or(missing)?)
-            }
+            Op::Get(value, field) => Scalar::Int(self.get(value, field, None)?),
+            Op::GetAt(value, field, index) => Scalar::Int(self.get(value, field, Some(self.int(index)?))?),
             Op::Set(value, field, to) => {
-                let (entry, to) = (self.locked_entry(value)?, self.int(to)?);
-                let missing = Bug::NoSuch { what: "field", index: field.0 };
-                let decl = self.module.states.get(entry.state.index());
-                let width =
-                    decl.and_then(|decl| decl.fields.get(field.index())).ok_or(missing.clone())?.width;
-                let fields = self.store.fields(&entry).ok_or(Bug::EntryGone { value })?;
-                *fields.get_mut(field.index()).ok_or(missing)? = to & width.max();
+                self.set(value, field, None, self.int(to)?)?;
+                return Ok(None);
+            }
+            Op::SetAt(value, field, index, to) => {
+                self.set(value, field, Some(self.int(index)?), self.int(to)?)?;
+                return Ok(None);
+            }
+            Op::WordGet(state, index) => Scalar::Int(*self.word(state, index)?),
+            Op::WordAdd(state, index, by) => {
+                let by = self.int(by)?;
+                let word = self.word(state, index)?;
+                *word = word.wrapping_add(by);
+                Scalar::Int(*word)
+            }
+            Op::WordOr(state, index, bits) => {
+                let bits = self.int(bits)?;
+                let word = self.word(state, index)?;
+                Scalar::Int(std::mem::replace(word, *word | bits))
+            }
+            Op::WordCas(state, index, expected, new) => {
+                let (expected, new) = (self.int(expected)?, self.int(new)?);
+                let word = self.word(state, index)?;
+                let before = *word;
+                if before == expected {
+                    *word = new;
+                }
+                Scalar::Int(before)
+            }
+            Op::Emit(event, ref values) => {
+                if self.locked.is_some() {
+                    return Err(Bug::LeftLocked);
+                }
+                let decl = self.module.events.get(event.index());
+                let decl = decl.filter(|decl| decl.fields.len() == values.len());
+                let decl = decl.ok_or(Bug::NoSuch { what: "event with such fields", index: event.0 })?;
+                let cut = decl.fields.iter().zip(values);
+                let values = cut
+                    .map(|(field, value)| Ok(self.int(*value)? & field.width.max()))
+                    .collect::<Result<_, _>>()?;
+                self.store.emit(EventRecord { event, time: self.now, values });
                 return Ok(None);
             }
             Op::Unlock(value, how) => {
@@ -315,6 +352,44 @@ impl Machine<'_> {
             }
         };
         Ok(Some(result))
+    }
+
+    /// Which scalar of an entry is meant, and the greatest value that it takes.
+    fn scalar(&self, state: State, field: Field, index: Option<u64>) -> Result<(usize, u64), Bug> {
+        let missing = || Bug::NoSuch { what: "field", index: field.0 };
+        let decl = self.module.states.get(state.index()).ok_or_else(missing)?;
+        let this = decl.fields.get(field.index()).ok_or_else(missing)?;
+        let inside = match index {
+            Some(index) => u32::try_from(index).ok().filter(|index| *index < this.count),
+            None => (this.count == 1).then_some(0),
+        };
+        let inside =
+            inside.ok_or(Bug::IndexOutside { field, index: index.unwrap_or(0), count: this.count })?;
+        Ok((decl.field_starts()[field.index()] + inside as usize, this.width.max()))
+    }
+
+    fn get(&mut self, value: Value, field: Field, index: Option<u64>) -> Result<u64, Bug> {
+        let entry = self.entry(value)?;
+        let decl = self.module.states.get(entry.state.index());
+        if !decl.is_some_and(|decl| matches!(decl.kind, StateKind::Table(_))) {
+            self.locked_entry(value)?;
+        }
+        let (at, _) = self.scalar(entry.state, field, index)?;
+        let fields = self.store.fields(&entry).ok_or(Bug::EntryGone { value })?;
+        fields.get(at).copied().ok_or(Bug::NoSuch { what: "field", index: field.0 })
+    }
+
+    fn set(&mut self, value: Value, field: Field, index: Option<u64>, to: u64) -> Result<(), Bug> {
+        let entry = self.locked_entry(value)?;
+        let (at, max) = self.scalar(entry.state, field, index)?;
+        let fields = self.store.fields(&entry).ok_or(Bug::EntryGone { value })?;
+        *fields.get_mut(at).ok_or(Bug::NoSuch { what: "field", index: field.0 })? = to & max;
+        Ok(())
+    }
+
+    fn word(&mut self, state: State, index: Value) -> Result<&mut u64, Bug> {
+        let index = self.int(index)?;
+        self.store.word(state, index).ok_or(Bug::NoWord { state, index })
     }
 
     fn load(&self, width: Width, window: Value, offset: u32) -> Result<u64, Bug> {
@@ -334,7 +409,10 @@ impl Machine<'_> {
 
     /// Executes a terminator. Gives the class if it was the last.
     fn leave(&mut self, kind: &TerminatorKind) -> Result<Option<u32>, Bug> {
-        let must_be_unlocked = !matches!(kind, TerminatorKind::Jump(_) | TerminatorKind::Branch { .. });
+        let must_be_unlocked = !matches!(
+            kind,
+            TerminatorKind::Jump(_) | TerminatorKind::Branch { .. } | TerminatorKind::Repeat { .. }
+        );
         if must_be_unlocked && self.locked.is_some() {
             return Err(Bug::LeftLocked);
         }
@@ -362,6 +440,10 @@ impl Machine<'_> {
                     Some(entry) => self.go(found, Some(Scalar::Entry(Rc::new(entry))))?,
                     None => self.go(missing, None)?,
                 }
+            }
+            TerminatorKind::Repeat { counter, count, body, done } => {
+                let call = if self.int(*counter)? < u64::from(*count) { body } else { done };
+                self.go(call, None)?;
             }
             TerminatorKind::Return(value) => return self.class(*value).map(Some),
         }

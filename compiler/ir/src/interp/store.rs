@@ -1,24 +1,91 @@
-//! What an instance of a module remembers: its params and states, in ordinary maps.
+//! What an instance of a module remembers: its params, states and events, in ordinary maps.
 //!
 //! A hash table that is full makes room for a new key by giving away a dead entry, and only if there is none by evicting the entry
 //! whose last write is longest ago (of several written at one instant, the one written first) or by refusing. Entries
 //! that were made and never written are dead. Eviction is exact, where engines may approximate it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use crate::entities::{Param, State};
-use crate::module::{Module, ParamDecl, StateDecl, StateKind, WhenFull};
+use super::tables::{self, TableError, TableKey};
+use crate::entities::{Event, Param, State};
+use crate::module::{Merge, Module, ParamDecl, StateDecl, StateKind, WhenFull};
 use crate::verify::Checked;
 
-/// Params and states of one instance of a module.
+/// How many events wait to be taken, at most.
+pub const EVENT_ROOM: usize = 4096;
+
+/// Params, states, events and the seed of one instance of a module.
 #[derive(Clone, Debug)]
 pub struct Store {
     decls: Vec<ParamDecl>,
     params: Vec<u64>,
-    states: Vec<Table>,
+    state_decls: Vec<StateDecl>,
+    /// For each state its copies: one for each worker that has been met, or one for all.
+    states: Vec<Vec<Kept>>,
+    /// The worker that runs filters now.
+    worker: usize,
+    events: VecDeque<EventRecord>,
+    dropped: u64,
+    seed: u64,
 }
 
-/// What a state holds, in the order of keys.
+/// One event that a filter reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Which event.
+    pub event: Event,
+    /// The instant of the packet, nanoseconds.
+    pub time: u64,
+    /// Its scalars, each cut to its width.
+    pub values: Vec<u64>,
+}
+
+/// One copy of a state.
+#[derive(Clone, Debug)]
+enum Kept {
+    Entries(Table),
+    Words(BTreeMap<u64, u64>),
+    Table(tables::Table),
+}
+
+impl Kept {
+    fn new(decl: &StateDecl) -> Kept {
+        match decl.kind {
+            StateKind::Hash(_) | StateKind::Array => Kept::Entries(Table::new(decl)),
+            StateKind::Words => Kept::Words(BTreeMap::new()),
+            StateKind::Table(by) => Kept::Table(tables::Table::new(decl, by)),
+        }
+    }
+
+    fn dump(&self) -> StateDump {
+        let forever = |key, fields| EntryDump { key, fields, expires: crate::NEVER, written: 0 };
+        match self {
+            Kept::Entries(table) => table.dump(),
+            Kept::Words(words) => StateDump {
+                entries: words
+                    .iter()
+                    .filter(|(_, word)| **word != 0)
+                    .map(|(&index, &word)| forever(vec![index], vec![word]))
+                    .collect(),
+                ..StateDump::default()
+            },
+            Kept::Table(table) => StateDump {
+                entries: table
+                    .entries
+                    .iter()
+                    .map(|(key, fields)| {
+                        let bits = std::iter::once(u64::from(key.bits));
+                        forever(key.parts.iter().copied().chain(bits).collect(), fields.clone())
+                    })
+                    .collect(),
+                ..StateDump::default()
+            },
+        }
+    }
+}
+
+/// What a state holds, in the order of keys. Words that are not 0 count as entries with one scalar under their index, which never
+/// expire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateDump {
     /// Its entries, dead ones included; of an array only those that were looked up.
@@ -32,9 +99,9 @@ pub struct StateDump {
 /// One entry of a state.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EntryDump {
-    /// Its key, part by part.
+    /// Its key, part by part; of a table's entry, how many bits of the key count is one more part.
     pub key: Vec<u64>,
-    /// Its fields, in order.
+    /// The scalars of its fields, in order.
     pub fields: Vec<u64>,
     /// When it expires.
     pub expires: u64,
@@ -79,6 +146,8 @@ pub enum ParamError {
 pub(super) struct EntryId {
     pub(super) state: State,
     key: Vec<u64>,
+    /// Of a table's entry: how many bits of the key count.
+    bits: u32,
     number: u64,
 }
 
@@ -86,8 +155,7 @@ pub(super) struct EntryId {
 struct Table {
     kind: StateKind,
     capacity: u32,
-    field_count: usize,
-    key_len: usize,
+    scalars: usize,
     entries: HashMap<Vec<u64>, Entry>,
     /// Of hash tables: the keys by expiry and by last write, for reclaiming and evicting.
     by_expiry: BTreeSet<(u64, Vec<u64>)>,
@@ -115,8 +183,65 @@ impl Store {
         Store {
             decls: module.params.clone(),
             params: module.params.iter().map(|param| param.default).collect(),
-            states: module.states.iter().map(Table::new).collect(),
+            state_decls: module.states.clone(),
+            states: module.states.iter().map(|state| vec![Kept::new(state)]).collect(),
+            worker: 0,
+            events: VecDeque::new(),
+            dropped: 0,
+            seed: 0,
         }
+    }
+
+    /// Sets the random number that `seed` gives. It should be set before anything runs, and only then.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    /// Lets filters run as this worker from now on, with its copies of states that workers have for themselves. The first is 0.
+    pub fn set_worker(&mut self, worker: usize) {
+        self.worker = worker;
+        for (copies, decl) in self.states.iter_mut().zip(&self.state_decls) {
+            if decl.per_core.is_some() {
+                while copies.len() <= worker {
+                    copies.push(Kept::new(decl));
+                }
+            }
+        }
+    }
+
+    /// Writes an entry of a table, as the control plane does. `fields` are the scalars of its fields, in order.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such table, it does not fit, or there is no room.
+    pub fn put(&mut self, state: State, key: TableKey, fields: &[u64]) -> Result<(), TableError> {
+        self.table(state)?.put(key, fields)
+    }
+
+    /// Removes an entry of a table. Gives whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such table, or the key does not fit.
+    pub fn remove(&mut self, state: State, key: &TableKey) -> Result<bool, TableError> {
+        self.table(state)?.remove(key)
+    }
+
+    fn table(&mut self, state: State) -> Result<&mut tables::Table, TableError> {
+        match self.states.get_mut(state.index()).and_then(|copies| copies.first_mut()) {
+            Some(Kept::Table(table)) => Ok(table),
+            _ => Err(TableError::NoTable { state }),
+        }
+    }
+
+    /// Takes the events that wait, oldest first.
+    pub fn take_events(&mut self) -> Vec<EventRecord> {
+        self.events.drain(..).collect()
+    }
+
+    /// How many events found no room.
+    pub fn dropped_events(&self) -> u64 {
+        self.dropped
     }
 
     /// Sets a param.
@@ -139,27 +264,56 @@ impl Store {
         self.params.get(param.index()).copied()
     }
 
-    /// What each state holds.
+    /// What each state holds; of those that workers have for themselves, the copy of the worker that runs now.
     pub fn dump(&self) -> Vec<StateDump> {
-        self.states.iter().map(Table::dump).collect()
+        self.states.iter().map(|copies| self.own(copies).dump()).collect()
+    }
+
+    /// What each state holds at an instant, only what is live, with the copies of all workers put together as declared.
+    pub fn merged(&self, now: u64) -> Vec<StateDump> {
+        let states = self.states.iter().zip(&self.state_decls);
+        states.map(|(copies, decl)| merged(decl, copies.iter().map(|copy| copy.dump().live(now)))).collect()
     }
 
     /// Whether the store has the shape that the module's filters need.
     pub(super) fn is_for(&self, module: &Module) -> bool {
-        let table_fits = |(table, decl): (&Table, &StateDecl)| {
-            (table.kind, table.capacity, table.field_count, table.key_len)
-                == (decl.kind, decl.capacity, decl.fields.len(), decl.key.len())
-        };
-        self.decls == module.params
-            && self.states.len() == module.states.len()
-            && self.states.iter().zip(&module.states).all(table_fits)
+        self.decls == module.params && self.state_decls == module.states
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(super) fn emit(&mut self, record: EventRecord) {
+        if self.events.len() < EVENT_ROOM {
+            self.events.push_back(record);
+        } else {
+            self.dropped += 1;
+        }
     }
 
     /// The entry under a key whose parts have been cut to their widths; made if it may be.
     pub(super) fn look_up(&mut self, state: State, key: Vec<u64>, make: bool, now: u64) -> Option<EntryId> {
-        let table = self.states.get_mut(state.index())?;
-        let number = table.look_up(&key, make, now)?;
-        Some(EntryId { state, key, number })
+        match self.kept(state)? {
+            Kept::Entries(table) => {
+                let number = table.look_up(&key, make, now)?;
+                Some(EntryId { state, key, bits: 0, number })
+            }
+            Kept::Table(table) => {
+                let TableKey { parts, bits } = table.find(&key)?.clone();
+                Some(EntryId { state, key: parts, bits, number: 0 })
+            }
+            Kept::Words(_) => None,
+        }
+    }
+
+    /// A word, if there is one of this index.
+    pub(super) fn word(&mut self, state: State, index: u64) -> Option<&mut u64> {
+        let capacity = self.state_decls.get(state.index())?.capacity;
+        match self.kept(state)? {
+            Kept::Words(words) if index < u64::from(capacity) => Some(words.entry(index).or_insert(0)),
+            _ => None,
+        }
     }
 
     /// Whether the entry is live; the fields of a dead one are zeroed. `None` if it is not there any more, here and below.
@@ -172,23 +326,84 @@ impl Store {
         Some(live)
     }
 
+    /// The scalars of an entry, of a table's too.
     pub(super) fn fields(&mut self, id: &EntryId) -> Option<&mut [u64]> {
-        self.entry(id).map(|entry| entry.fields.as_mut_slice())
+        match self.kept(id.state)? {
+            Kept::Table(table) => {
+                let key = TableKey { parts: id.key.clone(), bits: id.bits };
+                table.entries.get_mut(&key).map(Vec::as_mut_slice)
+            }
+            Kept::Entries(table) => table.entry(id).map(|entry| entry.fields.as_mut_slice()),
+            Kept::Words(_) => None,
+        }
     }
 
     /// Sets when the entry expires and, if given, when it was written.
     pub(super) fn unlock(&mut self, id: &EntryId, change: Option<(u64, Option<u64>)>) -> Option<()> {
         self.entry(id)?;
-        if let Some((expires, written)) = change {
-            self.states.get_mut(id.state.index())?.set_header(&id.key, expires, written);
+        if let Some((expires, written)) = change
+            && let Kept::Entries(table) = self.kept(id.state)?
+        {
+            table.set_header(&id.key, expires, written);
         }
         Some(())
     }
 
     fn entry(&mut self, id: &EntryId) -> Option<&mut Entry> {
-        let entry = self.states.get_mut(id.state.index())?.entries.get_mut(&id.key)?;
-        (entry.number == id.number).then_some(entry)
+        match self.kept(id.state)? {
+            Kept::Entries(table) => table.entry(id),
+            Kept::Words(_) | Kept::Table(_) => None,
+        }
     }
+
+    fn kept(&mut self, state: State) -> Option<&mut Kept> {
+        let worker = self.worker;
+        let copies = self.states.get_mut(state.index())?;
+        let own = worker.min(copies.len() - 1); // a state for all has one copy
+        copies.get_mut(own)
+    }
+
+    fn own<'a>(&self, copies: &'a [Kept]) -> &'a Kept {
+        &copies[self.worker.min(copies.len() - 1)]
+    }
+}
+
+/// Puts copies of one state together.
+fn merged(decl: &StateDecl, copies: impl Iterator<Item = StateDump>) -> StateDump {
+    let by = decl.per_core.unwrap_or(Merge::Latest);
+    let widths: Vec<u64> = match decl.kind {
+        StateKind::Words => vec![u64::MAX],
+        _ => decl
+            .fields
+            .iter()
+            .flat_map(|field| std::iter::repeat_n(field.width.max(), field.count as usize))
+            .collect(),
+    };
+    let mut all = StateDump::default();
+    let mut entries: BTreeMap<Vec<u64>, EntryDump> = BTreeMap::new();
+    for copy in copies {
+        all.refused += copy.refused;
+        all.evicted += copy.evicted;
+        for entry in copy.entries {
+            let Some(before) = entries.get_mut(&entry.key) else {
+                entries.insert(entry.key.clone(), entry);
+                continue;
+            };
+            if by == Merge::Latest {
+                if entry.written > before.written {
+                    *before = entry;
+                }
+                continue;
+            }
+            for ((a, b), max) in before.fields.iter_mut().zip(entry.fields).zip(&widths) {
+                *a = by.of(*a, b) & max;
+            }
+            before.expires = before.expires.max(entry.expires);
+            before.written = before.written.max(entry.written);
+        }
+    }
+    all.entries = entries.into_values().collect();
+    all
 }
 
 impl Table {
@@ -196,8 +411,7 @@ impl Table {
         Table {
             kind: decl.kind,
             capacity: decl.capacity,
-            field_count: decl.fields.len(),
-            key_len: decl.key.len(),
+            scalars: decl.field_starts().last().copied().unwrap_or(0),
             entries: HashMap::new(),
             by_expiry: BTreeSet::new(),
             by_write: BTreeSet::new(),
@@ -207,6 +421,10 @@ impl Table {
         }
     }
 
+    fn entry(&mut self, id: &EntryId) -> Option<&mut Entry> {
+        self.entries.get_mut(&id.key).filter(|entry| entry.number == id.number)
+    }
+
     fn look_up(&mut self, key: &[u64], make: bool, now: u64) -> Option<u64> {
         if let Some(entry) = self.entries.get(key) {
             return Some(entry.number);
@@ -214,6 +432,7 @@ impl Table {
         let may_be_made = match self.kind {
             // All entries of an array are there from the start; here they take memory when they are first looked up.
             StateKind::Array => key.first().is_some_and(|index| *index < u64::from(self.capacity)),
+            StateKind::Words | StateKind::Table(_) => false,
             StateKind::Hash(when_full) => make && self.make_room(when_full, now),
         };
         may_be_made.then(|| self.insert(key))
@@ -242,7 +461,7 @@ impl Table {
 
     fn insert(&mut self, key: &[u64]) -> u64 {
         self.count += 1;
-        let fields = vec![0; self.field_count];
+        let fields = vec![0; self.scalars];
         let entry = Entry { number: self.count, fields, expires: 0, written: 0, write_number: self.count };
         self.by_expiry.insert((0, key.to_vec()));
         self.by_write.insert((0, self.count, key.to_vec()));

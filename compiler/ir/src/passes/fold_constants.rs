@@ -1,18 +1,24 @@
 //! Computes at once what is known beforehand.
 
+use std::collections::HashSet;
+
 use super::renumber::renumber;
 use super::replace_values::Replacements;
+use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
+use crate::loops::steps;
 use crate::module::{BinaryOp, BoolOp, CompareOp, Filter, Module, Op, TerminatorKind, Type};
 use crate::ranges::{Range, Ranges};
 
 /// Replaces results that can have one value only by that constant, operations that give back an operand by the operand
-/// (`and x, 255` where `x <= 255`), and branches that go one way only by jumps.
+/// (`and x, 255` where `x <= 255`), and branches and `repeat`s that go one way only by jumps.
 ///
 /// It knows what [`ranges`](crate::ranges) knows. It does not replace uses of a value that is constant only behind a branch, nor operations by
 /// cheaper ones (a multiplication by a shift): that depends on the machine.
 pub fn fold_constants(module: &Module, filter: &mut Filter) {
-    let ranges = Ranges::of(module, filter);
+    let cfg = Cfg::of(filter).expect("the filter has been verified");
+    let ranges = Ranges::of_with(module, filter, &cfg);
+    let steps: HashSet<Value> = steps(filter, &cfg).into_iter().collect();
     let mut folder = Folder { definitions: vec![None; filter.values.len()], ranges };
     for inst in filter.blocks.iter().flat_map(|block| &block.insts) {
         if let Some(result) = inst.result {
@@ -25,7 +31,8 @@ pub fn fold_constants(module: &Module, filter: &mut Filter) {
         let data = &mut filter.blocks[index];
         for inst in &mut data.insts {
             let Some(result) = inst.result else { continue };
-            if !inst.op.is_pure() {
+            // What a loop goes on by stays a sum, whatever else is known of it.
+            if !inst.op.is_pure() || steps.contains(&result) {
                 continue;
             }
             if let Some(constant) = folder.ranges.at(block, result).constant() {
@@ -45,6 +52,15 @@ pub fn fold_constants(module: &Module, filter: &mut Filter) {
             && let Some(holds) = folder.ranges.at(block, *cond).constant()
         {
             data.term.kind = TerminatorKind::Jump(if holds != 0 { then.clone() } else { other.clone() });
+        }
+        // The header of a loop is come to again when it is counted out, so there it is never sure that it goes into the body.
+        if let TerminatorKind::Repeat { counter, count, body, done } = &data.term.kind {
+            let range = folder.ranges.at(block, *counter);
+            if range.min >= u64::from(*count) {
+                data.term.kind = TerminatorKind::Jump(done.clone());
+            } else if range.max < u64::from(*count) && cfg.loop_at(block).is_none() {
+                data.term.kind = TerminatorKind::Jump(body.clone());
+            }
         }
     }
     replacements.apply(filter);

@@ -6,7 +6,7 @@ use super::renumber::renumber;
 use super::replace_values::Replacements;
 use crate::cfg::Cfg;
 use crate::entities::{Field, Value};
-use crate::module::{Filter, Module, Op, Type};
+use crate::module::{Filter, Module, Op, StateKind, Type};
 use crate::ranges::Ranges;
 
 /// How many fields are remembered from one block to the next.
@@ -16,7 +16,7 @@ const MAX_KNOWN: usize = 64;
 /// of the value is cut off by the field's width. Leaves out a `set` of what is in the field already.
 ///
 /// It knows what held at the end of a block in the blocks that have no other predecessor; where ways meet it starts anew. It does not
-/// remove a `set` that a later one overwrites.
+/// remove a `set` that a later one overwrites, and leaves alone what is named with an index and what is in tables.
 pub fn forward_fields(module: &Module, filter: &mut Filter) {
     let cfg = Cfg::of(filter).expect("the filter has been verified");
     let ranges = Ranges::of_with(module, filter, &cfg);
@@ -38,7 +38,11 @@ pub fn forward_fields(module: &Module, filter: &mut Filter) {
                 fields.clear();
                 true
             }
-            Op::Get(_, field) => {
+            Op::SetAt(_, field, ..) => {
+                fields.remove(&field);
+                true
+            }
+            Op::Get(entry, field) if !is_table(module, types, entry) => {
                 let Some(result) = inst.result else { return true };
                 let known = *fields.entry(field).or_insert(result);
                 if known != result {
@@ -67,4 +71,12 @@ pub fn forward_fields(module: &Module, filter: &mut Filter) {
     }
     replacements.apply(filter);
     renumber(module, filter);
+}
+
+/// Whether a value is an entry of a table, which is read without a lock.
+pub(super) fn is_table(module: &Module, types: &[Type], entry: Value) -> bool {
+    match types[entry.index()] {
+        Type::Entry(state) => matches!(module.states[state.index()].kind, StateKind::Table(_)),
+        _ => false,
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use super::forward_fields::is_table;
 use super::renumber::renumber;
 use super::replace_values::Replacements;
 use crate::cfg::Cfg;
 use crate::entities::Value;
-use crate::module::{Filter, Module, Op};
+use crate::module::{Filter, Module, Op, Type};
 
-/// Replaces a pure operation by an equal one that dominates it. Loads are pure: packets do not change.
+/// Replaces a pure operation by an equal one that dominates it. Loads are pure, because packets do not change, and so is what tables
+/// hold.
 ///
 /// It does not touch what is read under a lock, and does not move anything: two equal operations of which neither
 /// dominates the other both stay. The first one's source place wins.
@@ -25,10 +27,13 @@ pub fn merge_common(module: &Module, filter: &mut Filter) {
             known.remove(op);
             scopes.pop();
         }
+        let types = &filter.values;
         let insts = &mut filter.blocks[block.index()].insts;
         insts.retain_mut(|inst| {
             inst.op.for_each_operand_mut(|value| *value = replacements.get(*value));
-            let Some(result) = inst.result.filter(|_| inst.op.is_pure()) else { return true };
+            let Some(result) = inst.result.filter(|_| stays_the_same(module, types, &inst.op)) else {
+                return true;
+            };
             let op = in_order(inst.op.clone());
             if let Some(&first) = known.get(&op) {
                 replacements.replace(result, first);
@@ -41,6 +46,14 @@ pub fn merge_common(module: &Module, filter: &mut Filter) {
     }
     replacements.apply(filter);
     renumber(module, filter);
+}
+
+/// Whether an operation gives the same however often it is done while one packet is looked at.
+fn stays_the_same(module: &Module, types: &[Type], op: &Op) -> bool {
+    match *op {
+        Op::Get(entry, _) | Op::GetAt(entry, ..) => is_table(module, types, entry),
+        _ => op.is_pure(),
+    }
 }
 
 /// The same operation with its operands in order, if they can be exchanged.

@@ -7,7 +7,7 @@ use crate::module::{Filter, Module, Op};
 /// Removes instructions without effect whose results are not used, and block parameters that are not used together with what is
 /// passed for them, also where they only use each other.
 ///
-/// A `get` that is not used goes, too. Windows, lookups and locks stay even if nothing is done with what they give: they decide where
+/// A `get` that is not used goes, too. Loops, windows, lookups and locks stay even if nothing is done with what they give: they decide where
 /// the filter goes, or change state.
 pub fn remove_dead(module: &Module, filter: &mut Filter) {
     let tokens = takes_token(filter);
@@ -21,7 +21,7 @@ pub fn remove_dead(module: &Module, filter: &mut Filter) {
     for (index, block) in filter.blocks.iter_mut().enumerate() {
         block
             .insts
-            .retain(|inst| has_effect(&inst.op) || inst.result.is_some_and(|result| needed[result.index()]));
+            .retain(|inst| inst.op.has_effect() || inst.result.is_some_and(|result| needed[result.index()]));
         let mut kept = keep[index].iter();
         block.params.retain(|_| kept.next().copied().unwrap_or(true));
         let given: Vec<usize> =
@@ -32,10 +32,6 @@ pub fn remove_dead(module: &Module, filter: &mut Filter) {
         }
     }
     renumber(module, filter);
-}
-
-fn has_effect(op: &Op) -> bool {
-    !op.is_pure() && !matches!(op, Op::Get(..))
 }
 
 /// Whether some terminator gives each block a window or entry as its first parameter, which must therefore stay.
@@ -61,7 +57,7 @@ fn needed(filter: &Filter, tokens: &[bool]) -> Vec<bool> {
             if let Some(result) = inst.result {
                 definitions[result.index()] = Definition::Op(&inst.op);
             }
-            if has_effect(&inst.op) {
+            if inst.op.has_effect() {
                 inst.op.for_each_operand(|value| waiting.push(value));
             }
         }

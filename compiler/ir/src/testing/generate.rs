@@ -7,17 +7,52 @@
 //! place. With [`Options::roomy`] no state ever fills up, for engines whose eviction is not exact.
 
 use crate::build::FilterBuilder;
-use crate::entities::{Block, Field, Param, State, Value};
+use crate::entities::{Block, Event, Field, Param, State, Value};
+use crate::interp::{Store, TableKey};
 use crate::module::{
-    BinaryOp, BlockCall, BoolOp, CompareOp, FieldDecl, FilterResult, KeyPart, Loc, Module, Op, ParamDecl,
-    StateDecl, StateKind, TerminatorKind, Type, Unlock, WhenFull, Width,
+    BinaryOp, BlockCall, BoolOp, CompareOp, EventDecl, EventField, FieldDecl, FilterResult, KeyPart, Loc,
+    Match, Merge, Module, Op, ParamDecl, StateDecl, StateKind, TerminatorKind, Type, Unlock, WhenFull, Width,
 };
 
-/// What kind of module is wanted.
+/// What kind of module is wanted. By default, one with nothing but hash tables and arrays of entries, and straight ways.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// States are so large that no test fills them.
     pub roomy: bool,
+    /// There are loops.
+    pub loops: bool,
+    /// Fields may have several scalars.
+    pub indexed: bool,
+    /// There are states of words.
+    pub words: bool,
+    /// There are tables.
+    pub tables: bool,
+    /// There are events.
+    pub events: bool,
+    /// Filters ask for the seed.
+    pub seed: bool,
+    /// Workers may have copies of states for themselves.
+    pub per_core: bool,
+}
+
+impl Options {
+    /// A module with everything in it.
+    pub const ALL: Options = Options {
+        roomy: false,
+        loops: true,
+        indexed: true,
+        words: true,
+        tables: true,
+        events: true,
+        seed: true,
+        per_core: true,
+    };
+
+    /// The same kind of module with states that no test fills.
+    #[must_use]
+    pub fn roomy(self) -> Options {
+        Options { roomy: true, ..self }
+    }
 }
 
 /// A packet that arrives.
@@ -44,6 +79,14 @@ pub fn module(choices: &[u32], options: Options) -> Module {
     for index in 0..1 + choices.below(3) {
         module.states.push(state(index, &mut choices, options));
     }
+    if options.events {
+        for index in 0..1 + choices.below(2) {
+            let fields = (0..choices.below(4))
+                .map(|field| EventField { name: format!("value {field}"), width: choices.of(&WIDTHS) })
+                .collect();
+            module.events.push(EventDecl { name: format!("event{index}"), fields });
+        }
+    }
     for index in 0..1 + choices.below(3) {
         let result = match choices.below(3) {
             0 => FilterResult::Bool,
@@ -56,6 +99,8 @@ pub fn module(choices: &[u32], options: Options) -> Module {
             result,
             slots: vec![0; module.states.len()],
             budget: 60,
+            loops: 0,
+            options,
         }
         .write();
         module.filters.push(filter);
@@ -86,6 +131,44 @@ pub fn traffic(choices: &[u32]) -> Vec<Arrival> {
         arrivals.push(Arrival { bytes, wire_len, in_port, now });
     }
     arrivals
+}
+
+/// Entries for the tables of a module: state, key and scalars. Some will not find room.
+pub fn table_entries(module: &Module, choices: &[u32]) -> Vec<(State, TableKey, Vec<u64>)> {
+    let mut choices = Choices { rest: choices };
+    let mut entries = Vec::new();
+    for (index, decl) in module.states.iter().enumerate() {
+        let StateKind::Table(by) = decl.kind else { continue };
+        for _ in 0..choices.below(8) {
+            let all = decl.key_bits();
+            let bits = if by == Match::Exact { all } else { choices.below(all + 1) };
+            let mut rest = bits;
+            let parts = decl.key.iter().map(|part| {
+                let width = part.width.bits();
+                let kept = rest.min(width);
+                rest -= kept;
+                let value = if choices.below(4) == 3 { choices.int() } else { u64::from(choices.below(4)) };
+                value & part.width.max() & part.width.max().checked_shl(width - kept).unwrap_or(0)
+            });
+            let parts = parts.collect();
+            let mut fields = Vec::new();
+            for field in &decl.fields {
+                for _ in 0..field.count {
+                    fields.push(choices.int() & field.width.max());
+                }
+            }
+            entries.push((State::from_index(index), TableKey { parts, bits }, fields));
+        }
+    }
+    entries
+}
+
+/// Writes these entries as far as there is room.
+pub fn fill(store: &mut Store, entries: &[(State, TableKey, Vec<u64>)]) {
+    for (state, key, fields) in entries {
+        // A table that is full stays as it is.
+        let _ = store.put(*state, key.clone(), fields);
+    }
 }
 
 struct Choices<'a> {
@@ -136,18 +219,33 @@ fn param(index: u32, choices: &mut Choices<'_>) -> ParamDecl {
 
 fn state(index: u32, choices: &mut Choices<'_>, options: Options) -> StateDecl {
     let capacity = if options.roomy { 4096 } else { 1 + choices.below(4) };
-    let kind = choices.of(&[
-        StateKind::Hash(WhenFull::EvictOldest),
-        StateKind::Hash(WhenFull::Refuse),
-        StateKind::Array,
-    ]);
-    let parts = if kind == StateKind::Array { 1 } else { 1 + choices.below(3) };
+    let mut kinds =
+        vec![StateKind::Hash(WhenFull::EvictOldest), StateKind::Hash(WhenFull::Refuse), StateKind::Array];
+    if options.words {
+        kinds.push(StateKind::Words);
+    }
+    if options.tables {
+        kinds.extend([StateKind::Table(Match::Exact), StateKind::Table(Match::Prefix)]);
+    }
+    let kind = choices.of(&kinds);
+    let parts = match kind {
+        StateKind::Array => 1,
+        StateKind::Words => 0,
+        StateKind::Hash(_) | StateKind::Table(_) => 1 + choices.below(3),
+    };
     let key = (0..parts).map(|part| KeyPart { name: part.to_string(), width: choices.of(&WIDTHS) }).collect();
     let name = |field| if field == 1 { "with space".to_owned() } else { format!("cell.{field}") };
-    let fields = (0..choices.below(4))
-        .map(|field| FieldDecl { name: name(field), width: choices.of(&WIDTHS) })
+    let fields = if kind == StateKind::Words { 0 } else { choices.below(4) };
+    let fields = (0..fields)
+        .map(|field| {
+            let several = options.indexed && choices.below(3) == 2;
+            let count = if several { 1 + choices.below(6) } else { 1 };
+            FieldDecl { name: name(field), width: choices.of(&WIDTHS), count }
+        })
         .collect();
-    StateDecl { name: format!("state{index}"), kind, key, capacity, fields }
+    let apart = options.per_core && !matches!(kind, StateKind::Table(_)) && choices.below(5) == 4;
+    let per_core = apart.then(|| choices.of(Merge::ALL));
+    StateDecl { name: format!("state{index}"), kind, key, capacity, fields, per_core }
 }
 
 /// What can be used at a place.
@@ -158,6 +256,8 @@ struct Scope {
     windows: Vec<(Value, u32)>,
     /// With the number of slots that its state had seen when it was found.
     entries: Vec<(Value, State, u32)>,
+    /// Entries of tables.
+    rows: Vec<(Value, State)>,
 }
 
 struct FilterWriter<'a, 'c> {
@@ -170,6 +270,9 @@ struct FilterWriter<'a, 'c> {
     slots: Vec<u32>,
     /// How many more statements may be written.
     budget: u32,
+    /// How many loops there are around the place where statements are written.
+    loops: u32,
+    options: Options,
 }
 
 impl FilterWriter<'_, '_> {
@@ -188,7 +291,7 @@ impl FilterWriter<'_, '_> {
     fn statements(&mut self, scope: &mut Scope, depth: u32) {
         while self.budget > 0 {
             self.budget -= 1;
-            let kind = self.choices.below(12);
+            let kind = self.choices.below(14);
             match kind {
                 0 => return,
                 1..=4 => self.compute(scope),
@@ -197,6 +300,8 @@ impl FilterWriter<'_, '_> {
                 7 | 8 => self.window(scope, depth),
                 9 => self.find(scope),
                 10 => self.slot(scope, depth),
+                11 if self.options.loops && self.loops < 2 => self.repeat(scope, depth),
+                12 if !self.module.events.is_empty() => self.emit(scope),
                 _ => self.lock_again(scope),
             }
         }
@@ -225,6 +330,17 @@ impl FilterWriter<'_, '_> {
         self.set_loc();
         let (a, b) = (self.pick_int(scope), self.pick_int(scope));
         let (c, d) = (self.pick_bool(scope), self.pick_bool(scope));
+        if self.choices.below(5) == 4 {
+            match self.choices.below(3) {
+                0 if self.options.seed => {
+                    scope.ints.push(self.builder.ins(Op::Seed));
+                    return;
+                }
+                1 if self.options.words => return self.word(scope),
+                2 if !scope.rows.is_empty() => return self.read_row(scope),
+                _ => {}
+            }
+        }
         let op = match self.choices.below(14) {
             0 => Op::Const(self.choices.int()),
             1..=4 => Op::Binary(self.choices.of(BinaryOp::ALL), a, b),
@@ -329,6 +445,131 @@ impl FilterWriter<'_, '_> {
         }
     }
 
+    /// An int that is provably below `count`.
+    fn index(&mut self, scope: &Scope, count: u32) -> Value {
+        let int = self.pick_int(scope);
+        let (op, bound) = match self.choices.below(3) {
+            0 => (BinaryOp::URem, count),
+            1 => (BinaryOp::UMin, count - 1),
+            _ => return self.builder.ins(Op::Const(self.choices.below(count).into())),
+        };
+        let bound = self.builder.ins(Op::Const(bound.into()));
+        self.builder.ins(Op::Binary(op, int, bound))
+    }
+
+    /// One operation on a word, if there are any.
+    fn word(&mut self, scope: &mut Scope) {
+        let words = (0..).zip(&self.module.states).filter(|(_, decl)| decl.kind == StateKind::Words);
+        let words: Vec<(State, u32)> = words.map(|(state, decl)| (State(state), decl.capacity)).collect();
+        if words.is_empty() {
+            return;
+        }
+        let (state, capacity) = self.choices.of(&words);
+        let index = self.index(scope, capacity.min(6));
+        let (a, b) = (self.pick_int(scope), self.pick_int(scope));
+        let value = self.builder.ins(match self.choices.below(4) {
+            0 => Op::WordGet(state, index),
+            1 => Op::WordAdd(state, index, a),
+            2 => Op::WordOr(state, index, a),
+            _ => Op::WordCas(state, index, a, b),
+        });
+        scope.ints.push(value);
+    }
+
+    /// Reads a scalar of a table's entry, if it has any.
+    fn read_row(&mut self, scope: &mut Scope) {
+        let (entry, state) = self.choices.of(&scope.rows);
+        if let Some((field, index)) = self.field(scope, state) {
+            scope.ints.push(self.get(entry, field, index));
+        }
+    }
+
+    /// A field of an entry, with an index if it needs one.
+    fn field(&mut self, scope: &Scope, state: State) -> Option<(Field, Option<Value>)> {
+        let fields = &self.module.states[state.index()].fields;
+        if fields.is_empty() {
+            return None;
+        }
+        let field = self.choices.below(fields.len() as u32);
+        let count = fields[field as usize].count;
+        let index = (count > 1 || self.options.indexed && self.choices.below(8) == 7)
+            .then(|| self.index(scope, count));
+        Some((Field(field), index))
+    }
+
+    fn get(&mut self, entry: Value, field: Field, index: Option<Value>) -> Value {
+        self.builder.ins(match index {
+            Some(index) => Op::GetAt(entry, field, index),
+            None => Op::Get(entry, field),
+        })
+    }
+
+    fn emit(&mut self, scope: &Scope) {
+        let event = self.choices.below(self.module.events.len() as u32);
+        let fields = self.module.events[event as usize].fields.len();
+        let values = (0..fields).map(|_| self.pick_int(scope)).collect();
+        self.set_loc();
+        self.builder.effect(Op::Emit(Event(event), values));
+    }
+
+    /// A loop with an int and a bool that come round, and perhaps a way out of its middle.
+    fn repeat(&mut self, scope: &mut Scope, depth: u32) {
+        let (header, body, done) = (self.builder.block(), self.builder.block(), self.builder.block());
+        let counter = self.builder.block_param(header, Type::Int);
+        let int = self.builder.block_param(header, Type::Int);
+        let bool = self.builder.block_param(header, Type::Bool);
+        let start = match self.choices.below(4) {
+            3 => self.pick_int(scope),
+            _ => self.builder.ins(Op::Const(0)),
+        };
+        let args = vec![start, self.pick_int(scope), self.pick_bool(scope)];
+        self.set_loc();
+        self.builder.jump(header, args);
+        self.builder.switch_to(header);
+        scope.ints.extend([int, counter]);
+        scope.bools.push(bool);
+        for _ in 0..self.choices.below(3) {
+            self.compute(scope);
+        }
+        let count = 1 + self.choices.below(4);
+        let (body_call, done_call) = (Self::call(body), Self::call(done));
+        self.builder.end(TerminatorKind::Repeat { counter, count, body: body_call, done: done_call });
+
+        self.builder.switch_to(body);
+        let mut inner = scope.clone();
+        // The second time round they may have made room for what a slot in here made.
+        let states = &self.module.states;
+        inner.entries.retain(|(_, state, _)| states[state.index()].kind == StateKind::Array);
+        self.loops += 1;
+        self.statements(&mut inner, depth + 1);
+        self.loops -= 1;
+        if self.choices.below(3) == 2 {
+            let cond = self.pick_bool(&inner);
+            let on = self.builder.block();
+            let (on_call, done_call) = (Self::call(on), Self::call(done));
+            self.builder.end(TerminatorKind::Branch { cond, then: done_call, other: on_call });
+            self.builder.switch_to(on);
+        }
+        let step = 1 + u64::from(self.choices.below(2));
+        let step = self.builder.ins(Op::Const(step));
+        let next = self.builder.ins(Op::Binary(BinaryOp::Add, counter, step));
+        let args = vec![next, self.pick_int(&inner), self.pick_bool(&inner)];
+        self.builder.jump(header, args);
+        self.builder.switch_to(done);
+    }
+
+    /// A state whose entries can be looked up, if there is one; one that filters can write if wanted.
+    fn lookup_state(&mut self, written: bool) -> Option<State> {
+        let fits = |kind: StateKind| match kind {
+            StateKind::Hash(_) | StateKind::Array => true,
+            StateKind::Table(_) => !written,
+            StateKind::Words => false,
+        };
+        let states = (0..).zip(&self.module.states).filter(|(_, decl)| fits(decl.kind));
+        let states: Vec<State> = states.map(|(state, _)| State(state)).collect();
+        (!states.is_empty()).then(|| self.choices.of(&states))
+    }
+
     fn key(&mut self, scope: &Scope, state: State) -> Vec<Value> {
         let parts = self.module.states[state.index()].key.len();
         (0..parts)
@@ -346,7 +587,7 @@ impl FilterWriter<'_, '_> {
 
     /// Finds an entry. A dead one is let go and treated like none.
     fn find(&mut self, scope: &mut Scope) {
-        let state = State(self.choices.below(self.module.states.len() as u32));
+        let Some(state) = self.lookup_state(false) else { return self.compute(scope) };
         let key = self.key(scope, state);
         let (found, absent, join) = (self.builder.block(), self.builder.block(), self.builder.block());
         let entry = self.builder.block_param(found, Type::Entry(state));
@@ -354,6 +595,24 @@ impl FilterWriter<'_, '_> {
         self.set_loc();
         self.builder.end(TerminatorKind::Find { state, key, found: found_call, absent: absent_call });
         let int = self.builder.block_param(join, Type::Int);
+
+        if let StateKind::Table(_) = self.module.states[state.index()].kind {
+            self.builder.switch_to(absent);
+            let arg = scope.ints[0];
+            self.builder.jump(join, vec![arg]);
+            self.builder.switch_to(found);
+            let mut inner = scope.clone();
+            inner.rows.push((entry, state));
+            for _ in 0..1 + self.choices.below(4) {
+                self.read_row(&mut inner);
+                self.compute(&mut inner);
+            }
+            let arg = self.pick_int(&inner);
+            self.builder.jump(join, vec![arg]);
+            self.builder.switch_to(join);
+            scope.ints.push(int);
+            return;
+        }
 
         self.builder.switch_to(found);
         let live = self.builder.ins(Op::Lock(entry));
@@ -377,7 +636,7 @@ impl FilterWriter<'_, '_> {
     }
 
     fn slot(&mut self, scope: &mut Scope, depth: u32) {
-        let state = State(self.choices.below(self.module.states.len() as u32));
+        let Some(state) = self.lookup_state(true) else { return self.compute(scope) };
         let key = self.key(scope, state);
         let (found, full) = (self.builder.block(), self.builder.block());
         let entry = self.builder.block_param(found, Type::Entry(state));
@@ -450,16 +709,21 @@ impl FilterWriter<'_, '_> {
     }
 
     fn locked_step(&mut self, scope: &mut Scope, entry: Value, state: State) {
-        let fields = self.module.states[state.index()].fields.len() as u32;
         match self.choices.below(3) {
-            0 if fields > 0 => {
-                let value = self.builder.ins(Op::Get(entry, Field(self.choices.below(fields))));
-                scope.ints.push(value);
-            }
-            1 if fields > 0 => {
-                let value = self.pick_int(scope);
-                self.builder.effect(Op::Set(entry, Field(self.choices.below(fields)), value));
-            }
+            0 => match self.field(scope, state) {
+                Some((field, index)) => scope.ints.push(self.get(entry, field, index)),
+                None => self.compute(scope),
+            },
+            1 => match self.field(scope, state) {
+                Some((field, index)) => {
+                    let value = self.pick_int(scope);
+                    self.builder.effect(match index {
+                        Some(index) => Op::SetAt(entry, field, index, value),
+                        None => Op::Set(entry, field, value),
+                    });
+                }
+                None => self.compute(scope),
+            },
             _ => self.compute(scope),
         }
     }

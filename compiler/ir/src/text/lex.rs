@@ -10,7 +10,7 @@ pub(super) enum Token<'a> {
     Word(&'a str),
     /// A quoted string without its quotes and escapes.
     String(Cow<'a, str>),
-    /// One of `(){},:=@`.
+    /// One of `(){}[],:=@`.
     Punct(char),
     /// `->`
     Arrow,
@@ -52,7 +52,7 @@ pub(super) struct Position {
 }
 
 /// Cuts a text into tokens, one at a time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Lexer<'a> {
     rest: &'a str,
     at: Position,
@@ -69,7 +69,7 @@ impl<'a> Lexer<'a> {
         let position = self.at;
         let Some(c) = self.rest.chars().next() else { return (Token::End, position) };
         let token = match c {
-            '(' | ')' | '{' | '}' | ',' | ':' | '=' | '@' => {
+            '(' | ')' | '{' | '}' | '[' | ']' | ',' | ':' | '=' | '@' => {
                 self.take(1);
                 Token::Punct(c)
             }

@@ -5,11 +5,12 @@
 
 use super::lex::{Lexer, Position, Token};
 use super::print::{load_mnemonic, written_type};
-use crate::entities::{Block, Field, Param, State, Value};
+use crate::entities::{Block, Event, Field, Param, State, Value};
 use crate::mnemonics::{field_of, index_after, state_of};
 use crate::module::{
-    BinaryOp, BlockCall, BlockData, BoolOp, CompareOp, FieldDecl, Filter, FilterResult, Inst, KeyPart, Loc,
-    Module, Op, ParamDecl, StateDecl, StateKind, Terminator, TerminatorKind, Type, Unlock, WhenFull, Width,
+    BinaryOp, BlockCall, BlockData, BoolOp, CompareOp, EventDecl, EventField, FieldDecl, Filter,
+    FilterResult, Inst, KeyPart, Loc, Match, Merge, Module, Op, ParamDecl, StateDecl, StateKind, Terminator,
+    TerminatorKind, Type, Unlock, WhenFull, Width,
 };
 
 /// Why a text is no module.
@@ -33,6 +34,8 @@ pub struct Lines {
     pub params: Vec<u32>,
     /// Of each state.
     pub states: Vec<u32>,
+    /// Of each event.
+    pub events: Vec<u32>,
     /// Of each filter.
     pub filters: Vec<FilterLines>,
 }
@@ -95,6 +98,10 @@ pub fn read_with_lines(text: &str) -> Result<(Module, Lines), ParseError> {
                 module.states.push(parser.state(module.states.len())?);
                 lines.states.push(line);
             }
+            "event" => {
+                module.events.push(parser.event(module.events.len())?);
+                lines.events.push(line);
+            }
             "filter" => {
                 let (filter, filter_lines) = parser.filter()?;
                 module.filters.push(filter);
@@ -105,7 +112,7 @@ pub fn read_with_lines(text: &str) -> Result<(Module, Lines), ParseError> {
     }
     match parser.token {
         Token::End => Ok((module, lines)),
-        _ => Err(parser.unexpected("`file`, `param`, `state`, `filter` or the end")),
+        _ => Err(parser.unexpected("`file`, `param`, `state`, `event`, `filter` or the end")),
     }
 }
 
@@ -167,6 +174,11 @@ impl<'a> Parser<'a> {
 
     fn is_punct(&self, c: char) -> bool {
         self.token == Token::Punct(c)
+    }
+
+    /// Whether this word comes behind the token at hand.
+    fn peeks(&self, word: &str) -> bool {
+        self.lexer.clone().next().0 == Token::Word(word)
     }
 
     fn eat(&mut self, c: char) -> bool {
@@ -274,36 +286,61 @@ impl<'a> Parser<'a> {
         self.numbered(&State::from_index(index).to_string())?;
         let name = self.name()?;
         self.punct(':')?;
-        let hash = self.word("`hash` or `array`", |word| match word {
-            "hash" => Some(true),
-            "array" => Some(false),
-            _ => None,
-        })?;
-        let kind = if hash {
-            StateKind::Hash(self.word("`evict_oldest` or `refuse`", |word| match word {
+        let kind = match self.word("`hash`, `array`, `words` or `table`", |word| {
+            matches!(word, "hash" | "array" | "words" | "table").then_some(word)
+        })? {
+            "hash" => StateKind::Hash(self.word("`evict_oldest` or `refuse`", |word| match word {
                 "evict_oldest" => Some(WhenFull::EvictOldest),
                 "refuse" => Some(WhenFull::Refuse),
                 _ => None,
-            })?)
-        } else {
-            StateKind::Array
+            })?),
+            "table" => StateKind::Table(self.word("`exact` or `prefix`", Match::from_mnemonic)?),
+            "words" => StateKind::Words,
+            _ => StateKind::Array,
         };
         self.punct(',')?;
         self.keyword("capacity")?;
         let capacity = self.number32()?;
-        self.punct(',')?;
-        self.keyword("key")?;
-        let key = self.list(|this| {
-            let (name, width) = this.scalar()?;
-            Ok(KeyPart { name, width })
-        })?;
-        self.punct(',')?;
-        self.keyword("fields")?;
+        let (mut key, mut fields, mut per_core) = (Vec::new(), Vec::new(), None);
+        let is_next = |this: &Self, word| this.is_punct(',') && this.peeks(word);
+        if kind != StateKind::Words || is_next(self, "key") {
+            self.punct(',')?;
+            self.keyword("key")?;
+            key = self.list(|this| {
+                let (name, width) = this.scalar()?;
+                Ok(KeyPart { name, width })
+            })?;
+            self.punct(',')?;
+            self.keyword("fields")?;
+            fields = self.list(Self::field)?;
+        }
+        if self.eat(',') {
+            self.keyword("per_core")?;
+            per_core = Some(self.word("`sum`, `max`, `min` or `latest`", Merge::from_mnemonic)?);
+        }
+        Ok(StateDecl { name, kind, key, capacity, fields, per_core })
+    }
+
+    /// `name: u8` or `name: u8[16]`
+    fn field(&mut self) -> Result<FieldDecl, ParseError> {
+        let (name, width) = self.scalar()?;
+        let mut count = 1;
+        if self.eat('[') {
+            count = self.number32()?;
+            self.punct(']')?;
+        }
+        Ok(FieldDecl { name, width, count })
+    }
+
+    fn event(&mut self, index: usize) -> Result<EventDecl, ParseError> {
+        self.advance();
+        self.numbered(&Event::from_index(index).to_string())?;
+        let name = self.name()?;
         let fields = self.list(|this| {
             let (name, width) = this.scalar()?;
-            Ok(FieldDecl { name, width })
+            Ok(EventField { name, width })
         })?;
-        Ok(StateDecl { name, kind, key, capacity, fields })
+        Ok(EventDecl { name, fields })
     }
 
     fn scalar(&mut self) -> Result<(String, Width), ParseError> {
@@ -442,10 +479,18 @@ impl<'a> Parser<'a> {
             "pkt.len",
             "pkt.in_port",
             "now",
+            "seed",
             "param",
             "lock",
             "get",
+            "get.at",
             "set",
+            "set.at",
+            "word.get",
+            "word.add",
+            "word.or",
+            "word.cas",
+            "emit",
             "unlock.keep",
             "unlock.touch",
             "unlock.clear",
@@ -464,9 +509,24 @@ impl<'a> Parser<'a> {
             "pkt.len" => Op::PacketLen,
             "pkt.in_port" => Op::InPort,
             "now" => Op::Now,
+            "seed" => Op::Seed,
             "param" => Op::Param(self.word("a param", |word| index_after("p", word).map(Param))?),
             "lock" => Op::Lock(self.value()?),
             "get" => Op::Get(self.value()?, self.comma_field()?),
+            "get.at" => Op::GetAt(self.value()?, self.comma_field()?, self.comma_value()?),
+            "set.at" => {
+                Op::SetAt(self.value()?, self.comma_field()?, self.comma_value()?, self.comma_value()?)
+            }
+            "word.get" => Op::WordGet(self.state_name()?, self.comma_value()?),
+            "word.add" => Op::WordAdd(self.state_name()?, self.comma_value()?, self.comma_value()?),
+            "word.or" => Op::WordOr(self.state_name()?, self.comma_value()?, self.comma_value()?),
+            "word.cas" => {
+                Op::WordCas(self.state_name()?, self.comma_value()?, self.comma_value()?, self.comma_value()?)
+            }
+            "emit" => {
+                let event = self.word("an event", |word| index_after("e", word).map(Event))?;
+                Op::Emit(event, self.list(Self::value)?)
+            }
             "set" => Op::Set(self.value()?, self.comma_field()?, self.comma_value()?),
             "unlock.keep" => Op::Unlock(self.value()?, Unlock::Keep),
             "unlock.touch" => Op::Unlock(self.value()?, Unlock::Touch(self.comma_value()?)),
@@ -481,7 +541,8 @@ impl<'a> Parser<'a> {
 
     /// The terminator that comes, if one does.
     fn terminator(&mut self) -> Result<Option<TerminatorKind>, ParseError> {
-        let Token::Word(word @ ("jump" | "branch" | "window" | "find" | "slot" | "return")) = self.token
+        let Token::Word(word @ ("jump" | "branch" | "window" | "find" | "slot" | "repeat" | "return")) =
+            self.token
         else {
             return Ok(None);
         };
@@ -497,6 +558,12 @@ impl<'a> Parser<'a> {
                 self.punct(',')?;
                 let len = self.number32()?;
                 TerminatorKind::Window { offset, len, ok: self.comma_call()?, short: self.comma_call()? }
+            }
+            "repeat" => {
+                let counter = self.value()?;
+                self.punct(',')?;
+                let count = self.number32()?;
+                TerminatorKind::Repeat { counter, count, body: self.comma_call()?, done: self.comma_call()? }
             }
             "find" => {
                 let (state, key) = (self.state_name()?, self.list(Self::value)?);

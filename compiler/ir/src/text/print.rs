@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::lex::{is_word, write_quoted};
-use crate::entities::{Block, Param, State, Value};
+use crate::entities::{Block, Event, Param, State, Value};
 use crate::module::{
-    BlockCall, BlockData, FieldDecl, Filter, FilterResult, Inst, KeyPart, Loc, Module, Op, ParamDecl,
-    StateDecl, StateKind, Terminator, TerminatorKind, Type, Unlock, WhenFull, Width,
+    BlockCall, BlockData, EventDecl, EventField, FieldDecl, Filter, FilterResult, Inst, KeyPart, Loc, Module,
+    Op, ParamDecl, StateDecl, StateKind, Terminator, TerminatorKind, Type, Unlock, WhenFull, Width,
 };
 use crate::operands::ResultType;
 
@@ -23,6 +23,9 @@ impl fmt::Display for Module {
         }
         for (index, state) in self.states.iter().enumerate() {
             writeln!(f, "state {} {state}", State::from_index(index))?;
+        }
+        for (index, event) in self.events.iter().enumerate() {
+            writeln!(f, "event {} {event}", Event::from_index(index))?;
         }
         for filter in &self.filters {
             write!(f, "\n{filter}")?;
@@ -48,16 +51,24 @@ impl fmt::Display for ParamDecl {
 
 impl fmt::Display for StateDecl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            StateKind::Hash(WhenFull::EvictOldest) => "hash evict_oldest",
-            StateKind::Hash(WhenFull::Refuse) => "hash refuse",
-            StateKind::Array => "array",
-        };
-        write!(f, "{}: {kind}, capacity {}, key(", Name(&self.name), self.capacity)?;
-        write_list(f, &self.key)?;
-        write!(f, "), fields(")?;
-        write_list(f, &self.fields)?;
-        write!(f, ")")
+        write!(f, "{}: ", Name(&self.name))?;
+        match self.kind {
+            StateKind::Hash(WhenFull::EvictOldest) => write!(f, "hash evict_oldest")?,
+            StateKind::Hash(WhenFull::Refuse) => write!(f, "hash refuse")?,
+            StateKind::Array => write!(f, "array")?,
+            StateKind::Words => write!(f, "words")?,
+            StateKind::Table(by) => write!(f, "table {by}")?,
+        }
+        write!(f, ", capacity {}", self.capacity)?;
+        // Words have neither; a module that is not checked may give them some.
+        if self.kind != StateKind::Words || !self.key.is_empty() || !self.fields.is_empty() {
+            write!(f, ", key(")?;
+            write_list(f, &self.key)?;
+            write!(f, "), fields(")?;
+            write_list(f, &self.fields)?;
+            write!(f, ")")?;
+        }
+        self.per_core.map_or(Ok(()), |merge| write!(f, ", per_core {merge}"))
     }
 }
 
@@ -68,6 +79,21 @@ impl fmt::Display for KeyPart {
 }
 
 impl fmt::Display for FieldDecl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", Name(&self.name), self.width)?;
+        if self.count == 1 { Ok(()) } else { write!(f, "[{}]", self.count) }
+    }
+}
+
+impl fmt::Display for EventDecl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(", Name(&self.name))?;
+        write_list(f, &self.fields)?;
+        write!(f, ")")
+    }
+}
+
+impl fmt::Display for EventField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", Name(&self.name), self.width)
     }
@@ -162,13 +188,27 @@ impl fmt::Display for Op {
             Op::PacketLen => write!(f, "pkt.len"),
             Op::InPort => write!(f, "pkt.in_port"),
             Op::Now => write!(f, "now"),
+            Op::Seed => write!(f, "seed"),
             Op::Param(param) => write!(f, "param {param}"),
             Op::Lock(entry) => write!(f, "lock {entry}"),
             Op::Get(entry, field) => write!(f, "get {entry}, {field}"),
+            Op::GetAt(entry, field, index) => write!(f, "get.at {entry}, {field}, {index}"),
+            Op::SetAt(entry, field, index, value) => write!(f, "set.at {entry}, {field}, {index}, {value}"),
             Op::Set(entry, field, value) => write!(f, "set {entry}, {field}, {value}"),
             Op::Unlock(entry, Unlock::Keep) => write!(f, "unlock.keep {entry}"),
             Op::Unlock(entry, Unlock::Touch(time)) => write!(f, "unlock.touch {entry}, {time}"),
             Op::Unlock(entry, Unlock::Clear) => write!(f, "unlock.clear {entry}"),
+            Op::WordGet(state, index) => write!(f, "word.get {state}, {index}"),
+            Op::WordAdd(state, index, value) => write!(f, "word.add {state}, {index}, {value}"),
+            Op::WordOr(state, index, value) => write!(f, "word.or {state}, {index}, {value}"),
+            Op::WordCas(state, index, expected, new) => {
+                write!(f, "word.cas {state}, {index}, {expected}, {new}")
+            }
+            Op::Emit(event, values) => {
+                write!(f, "emit {event}(")?;
+                write_list(f, values)?;
+                write!(f, ")")
+            }
         }
     }
 }
@@ -209,6 +249,9 @@ impl fmt::Display for TerminatorKind {
             TerminatorKind::Slot { state, key, found, full } => {
                 lookup(f, "slot", state, key)?;
                 write!(f, ", {found}, {full}")
+            }
+            TerminatorKind::Repeat { counter, count, body, done } => {
+                write!(f, "repeat {counter}, {count}, {body}, {done}")
             }
             TerminatorKind::Return(value) => write!(f, "return {value}"),
         }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use super::{Errors, Place, Problem};
-use crate::entities::{Param, State};
+use crate::entities::{Event, Param, State};
 use crate::limits::{
-    MAX_BLOCK_PARAMS, MAX_BLOCKS, MAX_CLASSES, MAX_ENTRY_SIZE, MAX_FIELDS, MAX_FILE_NAME, MAX_FILES,
-    MAX_FILTERS, MAX_INSTS, MAX_KEY_PARTS, MAX_KEY_SIZE, MAX_NAME, MAX_PARAMS, MAX_STATE_BYTES, MAX_STATES,
-    MAX_VALUES,
+    MAX_BLOCK_PARAMS, MAX_BLOCKS, MAX_CLASSES, MAX_ENTRY_SIZE, MAX_EVENT_FIELDS, MAX_EVENTS, MAX_FIELD_COUNT,
+    MAX_FIELDS, MAX_FILE_NAME, MAX_FILES, MAX_FILTERS, MAX_INSTS, MAX_KEY_PARTS, MAX_KEY_SIZE, MAX_NAME,
+    MAX_PARAMS, MAX_STATE_BYTES, MAX_STATES, MAX_VALUES,
 };
-use crate::module::{Filter, FilterResult, Module, StateDecl, StateKind};
+use crate::module::{EventDecl, Filter, FilterResult, Module, Op, StateDecl, StateKind};
 
 /// Checks the declarations. Gives whether all tables are small enough to be walked.
 pub(super) fn check(module: &Module, errors: &mut Errors) -> bool {
@@ -18,6 +18,7 @@ pub(super) fn check(module: &Module, errors: &mut Errors) -> bool {
     fits &= at_most(errors, whole, "files", MAX_FILES, module.files.len());
     fits &= at_most(errors, whole, "params", MAX_PARAMS, module.params.len());
     fits &= at_most(errors, whole, "states", MAX_STATES, module.states.len());
+    fits &= at_most(errors, whole, "events", MAX_EVENTS, module.events.len());
     fits &= at_most(errors, whole, "filters", MAX_FILTERS, module.filters.len());
     if !fits {
         return false;
@@ -50,6 +51,11 @@ pub(super) fn check(module: &Module, errors: &mut Errors) -> bool {
     if bytes > MAX_STATE_BYTES {
         errors.push(whole, Problem::TooMany { what: "bytes of state", limit: MAX_STATE_BYTES, found: bytes });
     }
+    for (index, event) in module.events.iter().enumerate() {
+        let place = Place::Event(Event::from_index(index));
+        symbol(errors, place, "event", &event.name, &mut names);
+        fits &= check_event(event, place, errors);
+    }
     for (index, filter) in module.filters.iter().enumerate() {
         errors.enter(index, filter);
         symbol(errors, whole, "filter", &filter.name, &mut names);
@@ -72,13 +78,28 @@ fn check_state(state: &StateDecl, place: Place, errors: &mut Errors) -> Option<u
     ];
     for (what, names) in scalars {
         for name in names {
-            at_most(errors, place, "bytes in a name", MAX_NAME, name.len());
-            if name.is_empty() || !is_text(name) {
-                errors.push(place, Problem::BadText { what });
-            }
+            scalar_name(errors, place, what, name);
         }
     }
-    if state.key.is_empty() {
+    let mut counts_fit = true;
+    for field in &state.fields {
+        counts_fit &=
+            at_most(errors, place, "scalars in a field", MAX_FIELD_COUNT as usize, field.count as usize);
+        if field.count == 0 {
+            errors.push(place, Problem::None { what: "the scalars of a field" });
+        }
+    }
+    if !counts_fit {
+        return None;
+    }
+    if state.per_core.is_some() && matches!(state.kind, StateKind::Table(_)) {
+        errors.push(place, Problem::TablePerCore);
+    }
+    if state.kind == StateKind::Words {
+        if !(state.key.is_empty() && state.fields.is_empty()) {
+            errors.push(place, Problem::WordsWithEntries);
+        }
+    } else if state.key.is_empty() {
         errors.push(place, Problem::None { what: "the parts of a key" });
     } else if state.kind == StateKind::Array && state.key.len() != 1 {
         errors.push(place, Problem::ArrayKey { found: state.key.len() });
@@ -92,12 +113,35 @@ fn check_state(state: &StateDecl, place: Place, errors: &mut Errors) -> Option<u
     Some(state.bytes())
 }
 
+/// Gives whether an event is small enough.
+fn check_event(event: &EventDecl, place: Place, errors: &mut Errors) -> bool {
+    let fits = at_most(errors, place, "fields of an event", MAX_EVENT_FIELDS, event.fields.len());
+    if fits {
+        for field in &event.fields {
+            scalar_name(errors, place, "field", &field.name);
+        }
+    }
+    fits
+}
+
+fn scalar_name(errors: &mut Errors, place: Place, what: &'static str, name: &str) {
+    at_most(errors, place, "bytes in a name", MAX_NAME, name.len());
+    if name.is_empty() || !is_text(name) {
+        errors.push(place, Problem::BadText { what });
+    }
+}
+
 fn check_filter_sizes(filter: &Filter, errors: &mut Errors) -> bool {
     let whole = Place::Whole;
     let mut fits = at_most(errors, whole, "blocks", MAX_BLOCKS, filter.blocks.len());
     fits &= at_most(errors, whole, "values", MAX_VALUES, filter.values.len());
     let insts = filter.blocks.iter().fold(0usize, |sum, block| sum.saturating_add(block.insts.len()));
     fits &= at_most(errors, whole, "instructions", MAX_INSTS, insts);
+    for inst in filter.blocks.iter().flat_map(|block| &block.insts) {
+        if let Op::Emit(_, values) = &inst.op {
+            fits &= at_most(errors, whole, "values of an event", MAX_EVENT_FIELDS, values.len());
+        }
+    }
     for block in &filter.blocks {
         fits &= at_most(errors, whole, "parameters of a block", MAX_BLOCK_PARAMS, block.params.len());
         for call in block.term.kind.edges().map(|edge| edge.call) {

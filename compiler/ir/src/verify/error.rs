@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::cfg::CfgError;
-use crate::entities::{Block, Field, Param, State, Value};
+use crate::entities::{Block, Event, Field, Param, State, Value};
 use crate::module::Type;
 
 /// One thing that is wrong with a module.
@@ -28,6 +28,8 @@ pub enum Place {
     Param(Param),
     /// A state of the module.
     State(State),
+    /// An event of the module.
+    Event(Event),
     /// A block's parameters.
     Block(Block),
     /// An instruction, by its index in the block.
@@ -57,6 +59,7 @@ impl fmt::Display for Place {
             Place::Whole => Ok(()),
             Place::Param(param) => write!(f, "param {param}: "),
             Place::State(state) => write!(f, "state {state}: "),
+            Place::Event(event) => write!(f, "event {event}: "),
             Place::Block(block) => write!(f, "{block}: "),
             Place::Inst(block, index) => write!(f, "{block}, instruction {index}: "),
             Place::Terminator(block) => write!(f, "{block}, terminator: "),
@@ -82,6 +85,10 @@ pub enum Problem {
     BadParamRange { min: u64, default: u64, max: u64 },
     #[error("the key of an array has one part, found {found}")]
     ArrayKey { found: usize },
+    #[error("words have no key and no fields")]
+    WordsWithEntries,
+    #[error("a table is written by the control plane only, so workers have no copies of it")]
+    TablePerCore,
     #[error(transparent)]
     Cfg(CfgError),
     #[error("the entry block has parameters")]
@@ -112,6 +119,28 @@ pub enum Problem {
     LoadOutside { bytes: u32, offset: u32, len: u32 },
     #[error("{state} has {count} fields, found {field}")]
     NoSuchField { state: State, field: Field, count: usize },
+    #[error("{state} is {found}, so `{op}` is not possible")]
+    WrongState { state: State, op: &'static str, found: &'static str },
+    #[error("{field} of {state} has {count} scalars, so it is named with an index")]
+    NoScalar { state: State, field: Field, count: u32 },
+    #[error("{event} has {expected} fields, found {found}")]
+    WrongFieldCount { event: Event, expected: usize, found: usize },
+    #[error("a `repeat` counts to 1 to {limit}, found {found}")]
+    BadRepeat { limit: u32, found: u32 },
+    #[error("{counter} is counted by the loop here, so it must be a parameter of this block")]
+    CounterElsewhere { counter: Value },
+    #[error(
+        "{found} comes round to {header} for {counter}; it must be the sum of {counter} and a constant from 1 to 2^32"
+    )]
+    BadStep { header: Block, counter: Value, found: Value },
+    #[error("{counter} of {header} is given by the terminator, so it cannot be counted")]
+    GivenCounter { header: Block, counter: Value },
+    #[error("{done}, where the loop goes when it is counted out, leads back to it")]
+    DoneInside { done: Block },
+    #[error("{locked} is locked on the way into a loop")]
+    LockedAtLoop { locked: Value },
+    #[error("expected {value} to be below {count}, the number of {what}; it may be {max}")]
+    IndexOutOfRange { value: Value, what: &'static str, count: u32, max: u64 },
     #[error("expected {value} to be below {count}, the number of classes; it may be {max}")]
     ClassOutOfRange { value: Value, count: u32, max: u64 },
     #[error("{entry} is not locked here")]

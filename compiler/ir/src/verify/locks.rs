@@ -1,4 +1,4 @@
-//! Invariants 10 to 12: a walk over the graph that knows which entry is locked and which entries may be gone.
+//! Invariants 11 to 13: a walk over the graph that knows which entry is locked and which entries may be gone.
 
 use super::{Errors, Place, Problem};
 use crate::cfg::Cfg;
@@ -30,20 +30,35 @@ pub(super) fn check(module: &Module, filter: &Filter, cfg: &Cfg, errors: &mut Er
     for (rank, state) in entries.iter().enumerate() {
         insert(&mut members[state.index()], rank);
     }
+    let mut slots = vec![Vec::new(); cfg.loops().len()];
+    for (index, data) in filter.blocks.iter().enumerate() {
+        if let Some(state) = taken(module, &data.term.kind) {
+            for around in cfg.loops_around(Block::from_index(index)) {
+                slots[around as usize].push(state);
+            }
+        }
+    }
+    for states in &mut slots {
+        states.sort_unstable();
+        states.dedup();
+    }
     let mut flows: Vec<Option<Flow>> = vec![None; filter.blocks.len()];
     flows[0] = Some(Flow { locked: None, stale: vec![0; entries.len().div_ceil(64)] });
     let mut checker = Checker {
         module,
         filter,
+        cfg,
         ranks,
         entries,
         members,
+        slots,
         flows,
         disagree: vec![false; filter.blocks.len()],
         errors,
     };
     for &block in cfg.order() {
-        // Each block comes after its predecessors, all of which have left their flow; it is not needed afterwards.
+        // Each block comes after its predecessors, all of which have left their flow, but those further round a loop, which have nothing
+        // new to say; it is not needed afterwards.
         if let Some(flow) = checker.flows[block.index()].take() {
             checker.block(block, flow);
         }
@@ -53,12 +68,15 @@ pub(super) fn check(module: &Module, filter: &Filter, cfg: &Cfg, errors: &mut Er
 struct Checker<'a> {
     module: &'a Module,
     filter: &'a Filter,
+    cfg: &'a Cfg,
     /// The rank of each value among the entries.
     ranks: Vec<Option<usize>>,
     /// The state of each entry value, by rank.
     entries: Vec<State>,
     /// The entry values of each state.
     members: Vec<EntrySet>,
+    /// For each loop the hash tables of which there is a `slot` in it.
+    slots: Vec<Vec<State>>,
     flows: Vec<Option<Flow>>,
     /// The blocks whose disagreement has been reported.
     disagree: Vec<bool>,
@@ -67,7 +85,16 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn block(&mut self, block: Block, mut flow: Flow) {
-        let filter = self.filter;
+        let (filter, cfg) = (self.filter, self.cfg);
+        if let Some(this) = cfg.loop_of(block).filter(|_| cfg.loop_at(block).is_some()) {
+            if let Some(locked) = flow.locked.take() {
+                self.errors.push(Place::Block(block), Problem::LockedAtLoop { locked });
+            }
+            // What was made before may be gone the next time round.
+            for &state in &self.slots[this as usize] {
+                self.make_stale(&mut flow.stale, state);
+            }
+        }
         let data = &filter.blocks[block.index()];
         for (index, inst) in data.insts.iter().enumerate() {
             self.inst(&inst.op, &mut flow, Place::Inst(block, index));
@@ -87,7 +114,17 @@ impl Checker<'_> {
                 }
                 flow.locked = Some(entry);
             }
-            Op::Get(entry, _) | Op::Set(entry, ..) | Op::Unlock(entry, _) => {
+            Op::Get(entry, _) | Op::GetAt(entry, ..) if self.is_table(entry) => {}
+            Op::Emit(..) => {
+                if let Some(locked) = flow.locked {
+                    self.errors.push(place, Problem::WhileLocked { locked, what: "emit" });
+                }
+            }
+            Op::Get(entry, _)
+            | Op::GetAt(entry, ..)
+            | Op::Set(entry, ..)
+            | Op::SetAt(entry, ..)
+            | Op::Unlock(entry, _) => {
                 if flow.locked != Some(entry) {
                     self.errors.push(place, Problem::NotLocked { entry });
                 }
@@ -101,7 +138,7 @@ impl Checker<'_> {
 
     fn terminator(&mut self, kind: &TerminatorKind, mut flow: Flow, place: Place) {
         let forbidden = match kind {
-            TerminatorKind::Jump(_) | TerminatorKind::Branch { .. } => None,
+            TerminatorKind::Jump(_) | TerminatorKind::Branch { .. } | TerminatorKind::Repeat { .. } => None,
             TerminatorKind::Window { .. } => Some("window"),
             TerminatorKind::Find { .. } => Some("find"),
             TerminatorKind::Slot { .. } => Some("slot"),
@@ -111,14 +148,18 @@ impl Checker<'_> {
             self.errors.push(place, Problem::WhileLocked { locked, what });
             flow.locked = None; // said once
         }
-        if let Some((state, true)) = kind.lookup()
-            && matches!(self.module.states[state.index()].kind, StateKind::Hash(_))
-        {
-            for (stale, members) in flow.stale.iter_mut().zip(&self.members[state.index()]) {
-                *stale |= members;
-            }
+        if let Some(state) = taken(self.module, kind) {
+            self.make_stale(&mut flow.stale, state);
         }
         for edge in kind.edges() {
+            if let Place::Terminator(block) = place
+                && self.cfg.leads_back(block, edge.call.block)
+            {
+                if let Some(locked) = flow.locked {
+                    self.errors.push(place, Problem::LockedAtLoop { locked });
+                }
+                continue;
+            }
             let mut stale = flow.stale.clone();
             let filter = self.filter;
             let params = &filter.blocks[edge.call.block.index()].params;
@@ -146,6 +187,18 @@ impl Checker<'_> {
         }
     }
 
+    /// All entries of this state may give way.
+    fn make_stale(&self, stale: &mut EntrySet, state: State) {
+        for (stale, members) in stale.iter_mut().zip(&self.members[state.index()]) {
+            *stale |= members;
+        }
+    }
+
+    fn is_table(&self, entry: Value) -> bool {
+        let state = self.ranks[entry.index()].map(|rank| self.entries[rank]);
+        state.is_some_and(|state| matches!(self.module.states[state.index()].kind, StateKind::Table(_)))
+    }
+
     fn join(&mut self, block: Block, new: Flow) {
         match &mut self.flows[block.index()] {
             empty @ None => *empty = Some(new),
@@ -160,6 +213,12 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// The hash table of which a terminator may take an entry's memory.
+fn taken(module: &Module, kind: &TerminatorKind) -> Option<State> {
+    let (state, makes) = kind.lookup()?;
+    (makes && matches!(module.states[state.index()].kind, StateKind::Hash(_))).then_some(state)
 }
 
 fn contains(set: &[u64], rank: usize) -> bool {

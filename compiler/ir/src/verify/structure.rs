@@ -3,9 +3,9 @@
 use super::error::Expected;
 use super::{Errors, Place, Problem};
 use crate::cfg::{Cfg, CfgError};
-use crate::entities::{Block, State, Value};
-use crate::limits::MAX_WINDOW;
-use crate::module::{Filter, FilterResult, Loc, Module, Op, TerminatorKind, Type, Unlock};
+use crate::entities::{Block, Field, State, Value};
+use crate::limits::{MAX_REPEAT, MAX_WINDOW};
+use crate::module::{Filter, FilterResult, Loc, Module, Op, StateKind, TerminatorKind, Type, Unlock};
 use crate::operands::{Edge, ResultType};
 
 /// Checks one filter whose tables have been found small enough. Gives its graph, if it has one.
@@ -16,9 +16,9 @@ pub(super) fn check(module: &Module, filter: &Filter, errors: &mut Errors) -> Op
             for reason in reasons {
                 let place = match reason {
                     CfgError::Empty => Place::Whole,
-                    CfgError::NoSuchBlock { from, .. } | CfgError::Cycle { from, .. } => {
-                        Place::Terminator(from)
-                    }
+                    CfgError::NoSuchBlock { from, .. }
+                    | CfgError::Cycle { from, .. }
+                    | CfgError::Irreducible { from, .. } => Place::Terminator(from),
                     CfgError::Unreachable { block } => Place::Block(block),
                 };
                 errors.push(place, Problem::Cfg(reason));
@@ -93,7 +93,9 @@ impl Checker<'_> {
             match ty {
                 Type::Window(len) => self.window_len(len, place),
                 Type::Entry(state) => {
-                    self.known_state(state, place);
+                    if self.known_state(state, place) {
+                        self.has_entries(state, "entry", place);
+                    }
                 }
                 Type::Int | Type::Bool => {}
             }
@@ -167,7 +169,7 @@ impl Checker<'_> {
     /// Invariants 4, 7 and 8 for an instruction's operands.
     fn op(&mut self, op: &Op, place: Place) {
         match *op {
-            Op::Const(_) | Op::ConstBool(_) | Op::PacketLen | Op::InPort | Op::Now => {}
+            Op::Const(_) | Op::ConstBool(_) | Op::PacketLen | Op::InPort | Op::Now | Op::Seed => {}
             Op::Binary(_, a, b) | Op::Compare(_, a, b) => {
                 self.is(a, Type::Int, place);
                 self.is(b, Type::Int, place);
@@ -203,23 +205,52 @@ impl Checker<'_> {
                 self.known("param", param.0, self.module.params.len(), &param, place);
             }
             Op::Lock(entry) => {
-                self.entry(entry, place);
+                self.writable(entry, "lock", place);
             }
-            Op::Get(entry, field) | Op::Set(entry, field, _) => {
+            Op::Get(entry, field) => {
                 if let Some(state) = self.entry(entry, place) {
-                    let count = self.module.states.get(state.index()).map_or(0, |decl| decl.fields.len());
-                    if field.index() >= count {
-                        self.errors.push(place, Problem::NoSuchField { state, field, count });
-                    }
+                    self.field(state, field, true, place);
                 }
-                if let Op::Set(_, _, value) = *op {
-                    self.is(value, Type::Int, place);
+            }
+            Op::GetAt(entry, field, index) => {
+                if let Some(state) = self.entry(entry, place) {
+                    self.field(state, field, false, place);
                 }
+                self.is(index, Type::Int, place);
+            }
+            Op::Set(entry, field, value) => {
+                if let Some(state) = self.writable(entry, "set", place) {
+                    self.field(state, field, true, place);
+                }
+                self.is(value, Type::Int, place);
+            }
+            Op::SetAt(entry, field, index, value) => {
+                if let Some(state) = self.writable(entry, "set.at", place) {
+                    self.field(state, field, false, place);
+                }
+                self.is(index, Type::Int, place);
+                self.is(value, Type::Int, place);
             }
             Op::Unlock(entry, how) => {
-                self.entry(entry, place);
+                self.writable(entry, "unlock", place);
                 if let Unlock::Touch(time) = how {
                     self.is(time, Type::Int, place);
+                }
+            }
+            Op::WordGet(state, ..) => self.words(state, "word.get", op, place),
+            Op::WordAdd(state, ..) => self.words(state, "word.add", op, place),
+            Op::WordOr(state, ..) => self.words(state, "word.or", op, place),
+            Op::WordCas(state, ..) => self.words(state, "word.cas", op, place),
+            Op::Emit(event, ref values) => {
+                if self.known("event", event.0, self.module.events.len(), &event, place) {
+                    let expected = self.module.events[event.index()].fields.len();
+                    if values.len() != expected {
+                        let problem = Problem::WrongFieldCount { event, expected, found: values.len() };
+                        self.errors.push(place, problem);
+                    }
+                }
+                for &value in values {
+                    self.is(value, Type::Int, place);
                 }
             }
         }
@@ -238,6 +269,8 @@ impl Checker<'_> {
             }
             TerminatorKind::Find { state, key, .. } | TerminatorKind::Slot { state, key, .. } => {
                 if self.known_state(*state, place) {
+                    let op = if matches!(kind, TerminatorKind::Slot { .. }) { "slot" } else { "find" };
+                    self.has_entries(*state, op, place);
                     let expected = self.module.states[state.index()].key.len();
                     if key.len() != expected {
                         let problem = Problem::WrongKeyCount { state: *state, expected, found: key.len() };
@@ -246,6 +279,12 @@ impl Checker<'_> {
                 }
                 for &part in key {
                     self.is(part, Type::Int, place);
+                }
+            }
+            TerminatorKind::Repeat { counter, count, .. } => {
+                self.is(*counter, Type::Int, place);
+                if !(1..=MAX_REPEAT).contains(count) {
+                    self.errors.push(place, Problem::BadRepeat { limit: MAX_REPEAT, found: *count });
                 }
             }
             TerminatorKind::Return(value) => {
@@ -325,6 +364,51 @@ impl Checker<'_> {
                 self.wrong_type(value, Expected::Entry, found, place);
                 None
             }
+        }
+    }
+
+    /// Invariants 4, 7 and 10 for something that only entries can take that filters write.
+    fn writable(&mut self, entry: Value, op: &'static str, place: Place) -> Option<State> {
+        let state = self.entry(entry, place)?;
+        if let Some(StateKind::Table(_)) = self.module.states.get(state.index()).map(|decl| decl.kind) {
+            self.errors.push(place, Problem::WrongState { state, op, found: "a table" });
+        }
+        Some(state)
+    }
+
+    /// Invariant 10 for a state that is there.
+    fn has_entries(&mut self, state: State, op: &'static str, place: Place) {
+        match self.module.states[state.index()].kind {
+            StateKind::Words => {
+                self.errors.push(place, Problem::WrongState { state, op, found: "of words" });
+            }
+            StateKind::Table(_) if op == "slot" => {
+                self.errors.push(place, Problem::WrongState { state, op, found: "a table" });
+            }
+            StateKind::Hash(_) | StateKind::Array | StateKind::Table(_) => {}
+        }
+    }
+
+    /// Invariants 4, 7 and 10 for an operation on a word.
+    fn words(&mut self, state: State, name: &'static str, op: &Op, place: Place) {
+        if self.known_state(state, place) && self.module.states[state.index()].kind != StateKind::Words {
+            self.errors.push(place, Problem::WrongState { state, op: name, found: "not of words" });
+        }
+        op.for_each_operand(|value| self.is(value, Type::Int, place));
+    }
+
+    /// Invariant 4 for a field, and that a single scalar is named without an index.
+    fn field(&mut self, state: State, field: Field, single: bool, place: Place) {
+        let Some(decl) = self.module.states.get(state.index()) else { return }; // reported with the type
+        match decl.fields.get(field.index()) {
+            None => {
+                let count = decl.fields.len();
+                self.errors.push(place, Problem::NoSuchField { state, field, count });
+            }
+            Some(decl) if single && decl.count != 1 => {
+                self.errors.push(place, Problem::NoScalar { state, field, count: decl.count });
+            }
+            Some(_) => {}
         }
     }
 

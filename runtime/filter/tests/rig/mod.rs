@@ -118,7 +118,7 @@ pub(crate) fn schema(module: &Module) -> Schema {
                 when_full: match state.kind {
                     StateKind::Hash(WhenFull::EvictOldest) => "evict_oldest".to_owned(),
                     StateKind::Hash(WhenFull::Refuse) => "refuse".to_owned(),
-                    StateKind::Array => String::new(),
+                    StateKind::Array | StateKind::Words | StateKind::Table(_) => String::new(),
                 },
                 expire: None,
                 bytes: state.bytes(),

@@ -95,6 +95,7 @@ fn shape(decl: &StateDecl) -> Shape {
             StateKind::Hash(oko_ir::WhenFull::EvictOldest) => Kind::Hash(WhenFull::EvictOldest),
             StateKind::Hash(oko_ir::WhenFull::Refuse) => Kind::Hash(WhenFull::Refuse),
             StateKind::Array => Kind::Array,
+            kind => unreachable!("{kind:?} is not compiled"),
         },
         capacity: decl.capacity,
         key_size: decl.key_layout().size,
