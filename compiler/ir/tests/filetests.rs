@@ -10,12 +10,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use oko_ir::interp::{Packet, Store, run};
+use oko_ir::interp::{Packet, Store, TableKey, run};
 use oko_ir::passes::{PASSES, apply, optimize};
 use oko_ir::testing::script::{self, Step};
 use oko_ir::text::{Lines, read_with_lines};
 use oko_ir::verify::{Place, VerifyError};
-use oko_ir::{Checked, Module, cost, verify};
+use oko_ir::{Checked, Module, State, cost, verify};
 
 #[test]
 fn files_hold() {
@@ -134,7 +134,7 @@ fn runs_as_expected(text: &str, module: Module) -> Result<(), String> {
 
 fn run_step(checked: &Checked, store: &mut Store, step: &Step) -> Result<(), String> {
     let module = checked.module();
-    let state = |name: &str| module.state_named(name).map(oko_ir::State::index).ok_or("no such state");
+    let state = |name: &str| module.state_named(name).map(State::index).ok_or("no such state");
     match step {
         Step::Run { filter, packet, wire_len, in_port, now, class } => {
             let filter = module.filter_named(filter).ok_or("no such filter")?;
@@ -152,7 +152,34 @@ fn run_step(checked: &Checked, store: &mut Store, step: &Step) -> Result<(), Str
         }
         Step::Refused { state: name, count } => same("count", count, &store.dump()[state(name)?].refused),
         Step::Evicted { state: name, count } => same("count", count, &store.dump()[state(name)?].evicted),
+        Step::Seed { seed } => {
+            store.set_seed(*seed);
+            Ok(())
+        }
+        Step::Put { state: name, key, fields } => {
+            let state = State::from_index(state(name)?);
+            store.put(state, whole(module, state, key), fields).map_err(|error| error.to_string())
+        }
+        Step::Remove { state: name, key } => {
+            let state = State::from_index(state(name)?);
+            let there = store.remove(state, &whole(module, state, key)).map_err(|error| error.to_string())?;
+            same("whether it is there", &true, &there)
+        }
+        Step::Events { events } => {
+            let found: Vec<_> = store
+                .take_events()
+                .into_iter()
+                .map(|record| (module.events[record.event.index()].name.clone(), record.time, record.values))
+                .collect();
+            same("events", events, &found)
+        }
+        Step::Dropped { count } => same("count", count, &store.dropped_events()),
     }
+}
+
+/// The key with the number of bits that it has if the script does not say.
+fn whole(module: &Module, state: State, key: &TableKey) -> TableKey {
+    TableKey { bits: key.bits.min(module.states[state.index()].key_bits()), ..key.clone() }
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, found: &T) -> Result<(), String> {

@@ -8,13 +8,19 @@
 //! ; live: servers now=6s: (1, 2) -> (3) expires=65s written=5s; (4, 5) -> (0) expires=never written=5s
 //! ; refused: servers 1
 //! ; evicted: servers 0
+//! ; seed: 7
+//! ; put: routes (167772160)/8 -> (3)
+//! ; remove: routes (167772160)/8
+//! ; events: scan now=5s (1, 2); scan now=6s (1, 3)
+//! ; dropped: 0
 //! ```
 //!
 //! `packet` is in hexadecimal, dots mean nothing, `xN` behind a byte repeats it N times in all (`00x20`). What is left out is: an empty packet,
 //! its own length, port 0, `now` of 1 ns. Times are in ns, or `s`. `live` lists the entries that are live at an instant in the order of their
-//! keys; `->` separates key and fields.
+//! keys; `->` separates key and the scalars of fields. Words that are not 0 are listed like entries. `put` and `remove` change tables; `/N`
+//! is how many bits of a prefix table's key count. `events` lists what was reported since the last such line.
 
-use crate::interp::EntryDump;
+use crate::interp::{EntryDump, TableKey};
 
 /// One line of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +79,37 @@ pub enum Step {
         /// How many.
         count: u64,
     },
+    /// What `seed` gives from here on.
+    Seed {
+        /// The number.
+        seed: u64,
+    },
+    /// An entry of a table is written.
+    Put {
+        /// The state's name.
+        state: String,
+        /// Its key; for an exact table, of all bits that there are: `u32::MAX`.
+        key: TableKey,
+        /// Its scalars.
+        fields: Vec<u64>,
+    },
+    /// An entry of a table is removed, which is there.
+    Remove {
+        /// The state's name.
+        state: String,
+        /// Its key.
+        key: TableKey,
+    },
+    /// These events have been reported and wait.
+    Events {
+        /// Name, instant and values of each.
+        events: Vec<(String, u64, Vec<u64>)>,
+    },
+    /// So many events have been dropped.
+    Dropped {
+        /// How many.
+        count: u64,
+    },
 }
 
 /// The script in the comments of a text.
@@ -92,6 +129,13 @@ pub fn read(text: &str) -> Result<Vec<Line>, String> {
             "live" => live(rest),
             "refused" => counter(rest).map(|(state, count)| Step::Refused { state, count }),
             "evicted" => counter(rest).map(|(state, count)| Step::Evicted { state, count }),
+            "seed" => rest.trim().parse().ok().map(|seed| Step::Seed { seed }),
+            "put" => put(rest),
+            "remove" => rest.trim().split_once(' ').and_then(|(state, key)| {
+                Some(Step::Remove { state: state.to_owned(), key: table_key(key)? })
+            }),
+            "events" => events(rest),
+            "dropped" => rest.trim().parse().ok().map(|count| Step::Dropped { count }),
             _ => continue,
         };
         let step = step.ok_or_else(|| format!("line {number} makes no sense: {line}"))?;
@@ -164,19 +208,45 @@ fn live(text: &str) -> Option<Step> {
     Some(Step::Live { state: state.trim().to_owned(), now: time(now)?, entries })
 }
 
+fn put(text: &str) -> Option<Step> {
+    let (state, rest) = text.trim().split_once(' ')?;
+    let (key, fields) = rest.split_once("->")?;
+    Some(Step::Put { state: state.to_owned(), key: table_key(key)?, fields: numbers(fields)? })
+}
+
+/// `(1, 2)/8`
+fn table_key(text: &str) -> Option<TableKey> {
+    let (parts, bits) = match text.trim().split_once('/') {
+        Some((parts, bits)) => (parts, bits.trim().parse().ok()?),
+        None => (text, u32::MAX),
+    };
+    Some(TableKey { parts: numbers(parts)?, bits })
+}
+
+fn events(text: &str) -> Option<Step> {
+    let event = |text: &str| {
+        let (name, rest) = text.trim().split_once(" now=")?;
+        let (now, values) = rest.split_once(' ')?;
+        Some((name.to_owned(), time(now)?, numbers(values)?))
+    };
+    let events =
+        text.split(';').filter(|event| !event.trim().is_empty()).map(event).collect::<Option<_>>()?;
+    Some(Step::Events { events })
+}
+
+/// `(1, 2)`
+fn numbers(text: &str) -> Option<Vec<u64>> {
+    let inner = text.trim().strip_prefix('(')?.strip_suffix(')')?;
+    let words = inner.split(',').map(str::trim).filter(|word| !word.is_empty());
+    words.map(|word| word.parse().ok()).collect()
+}
+
 fn entry(text: &str) -> Option<EntryDump> {
     let (key, rest) = text.split_once("->")?;
     let (fields, header) = rest.split_once(')')?;
-    let numbers = |text: &str| -> Option<Vec<u64>> {
-        let inner = text.trim().strip_prefix('(')?.trim_end_matches(')');
-        inner
-            .split(',')
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .map(|word| word.parse().ok())
-            .collect()
-    };
-    let mut dump = EntryDump { key: numbers(key)?, fields: numbers(fields)?, expires: 0, written: 0 };
+    let fields = numbers(&format!("{fields})"))?;
+    // Words and entries of tables never expire.
+    let mut dump = EntryDump { key: numbers(key)?, fields, expires: crate::NEVER, written: 0 };
     for word in header.split_whitespace() {
         match word.split_once('=')? {
             ("expires", value) => dump.expires = time(value)?,

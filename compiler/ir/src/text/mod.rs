@@ -36,7 +36,8 @@
 //! }
 //! ```
 //!
-//! `@0:12` is line 12 of file 0. A filter with classes is written `-> classes 3`. Results are ints or bools as the operation has
+//! A state of words is `state m2 sketch: words, capacity 4096`, a table `table exact` or `table prefix` in place of `hash`; behind the fields may come `,
+//! per_core sum`. A field of 16 scalars is `regs: u8[16]`, an event `event e0 scan(src: u32)` behind the states. `@0:12` is line 12 of file 0. A filter with classes is written `-> classes 3`. Results are ints or bools as the operation has
 //! it; a bool `select` says so: `v3: bool = select v0, v1, v2`. Numbers may be written in hexadecimal (`0x1f`). A name that is not a
 //! plain word of letters, digits, `_` and `.` is quoted. Blocks are in order, and so are declarations.
 
