@@ -16,10 +16,13 @@ pub fn update(map: &Map, key: &[u8], value: &[u8], flags: u64, now: u64) -> i64 
         Err(UpdateError::Absent) => match map.shape().kind {
             // The kernel's array says so of an index that is not there.
             Kind::Array => -i64::from(libc::E2BIG),
-            Kind::Hash(_) => -i64::from(libc::ENOENT),
+            _ => -i64::from(libc::ENOENT),
         },
+        // The kernel's trie says so when it is full.
+        Err(UpdateError::Full) if map.shape().kind == Kind::Prefix => -i64::from(libc::ENOSPC),
         Err(UpdateError::Full) => -i64::from(libc::E2BIG),
-        Err(UpdateError::Size { .. }) => -i64::from(libc::EINVAL),
+        Err(UpdateError::Size { .. } | UpdateError::PrefixLength { .. }) => -i64::from(libc::EINVAL),
+        Err(UpdateError::Kind) => -i64::from(libc::EOPNOTSUPP),
     }
 }
 
@@ -27,7 +30,8 @@ pub fn update(map: &Map, key: &[u8], value: &[u8], flags: u64, now: u64) -> i64 
 pub fn delete(map: &Map, key: &[u8]) -> i64 {
     match map.shape().kind {
         Kind::Array => -i64::from(libc::EINVAL),
-        Kind::Hash(_) if map.delete(key) => 0,
-        Kind::Hash(_) => -i64::from(libc::ENOENT),
+        Kind::Bloom { .. } | Kind::Ring => -i64::from(libc::EOPNOTSUPP),
+        _ if map.delete(key) => 0,
+        _ => -i64::from(libc::ENOENT),
     }
 }

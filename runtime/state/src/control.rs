@@ -11,18 +11,18 @@ pub struct EntryCopy {
 
 /// How far a scan of a map has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor(u32);
+pub struct Cursor(u64);
 
 impl Cursor {
     /// Before the first entry.
     pub const START: Cursor = Cursor(0);
 
-    /// Copies records below `end` until there are `limit`.
+    /// Copies what is at the places below `end` until there are `limit` copies.
     pub(crate) fn advance(
         &mut self,
-        end: u32,
+        end: u64,
         limit: usize,
-        copy: impl Fn(u32) -> Option<EntryCopy>,
+        copy: impl Fn(u64) -> Option<EntryCopy>,
     ) -> Vec<EntryCopy> {
         let mut copies = Vec::new();
         while self.0 < end && copies.len() < limit {

@@ -1,8 +1,9 @@
 //! Values seen from outside: pointers, generations and lock words.
 
-use std::hint::spin_loop;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+use crate::lock_word::{lock_word, unlock_word};
+use crate::sync::{AtomicU32, Ordering};
 
 /// The generation of a place is in the four bytes at this offset from its value.
 pub(crate) const GENERATION_OFFSET: isize = -8;
@@ -58,26 +59,4 @@ pub unsafe fn unlock(word: *mut u32) {
     // SAFETY: the caller's promise; lock words are accessed atomically by everybody.
     let word = unsafe { AtomicU32::from_ptr(word) };
     unlock_word(word);
-}
-
-pub(crate) fn lock_word(word: &AtomicU32) {
-    while !try_lock_word(word) {
-        spin_loop();
-    }
-}
-
-pub(crate) fn try_lock_word(word: &AtomicU32) -> bool {
-    let seen = word.load(Ordering::Relaxed);
-    let taken =
-        seen & 1 == 0 && word.compare_exchange(seen, seen | 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
-    if taken {
-        // Whoever reads one of our writes must see the word odd.
-        fence(Ordering::Release);
-    }
-    taken
-}
-
-pub(crate) fn unlock_word(word: &AtomicU32) {
-    let held = word.load(Ordering::Relaxed);
-    word.store(held.wrapping_add(1), Ordering::Release);
 }

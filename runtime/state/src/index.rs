@@ -9,10 +9,9 @@
 //! Places are read without locks, four tags at a time; what a tag promises is to be checked with the record. They are written under
 //! the locks of both buckets of the key concerned, which are striped.
 
-use std::hint::spin_loop;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
 use crate::memory::Memory;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use std::hint::spin_loop;
 
 const WAYS: usize = 8;
 const LINE: usize = 64;
@@ -113,7 +112,8 @@ impl Index {
                 let mut equal = differing.wrapping_sub(LOW_BITS) & !differing & (LOW_BITS << 15);
                 while equal != 0 {
                     let way = word * LANES + equal.trailing_zeros() as usize / 16;
-                    if let Some(found) = matches(bucket.records[way].load(Ordering::Relaxed)) {
+                    // Acquire, for a table's records are replaced under an unchanged tag.
+                    if let Some(found) = matches(bucket.records[way].load(Ordering::Acquire)) {
                         return Some(found);
                     }
                     equal &= equal - 1;
@@ -174,6 +174,22 @@ impl Index {
     /// Empties a place whose bucket's lock is held.
     pub(crate) fn remove(&self, used: Used) {
         self.bucket(used.bucket).set_tag(used.way, 0);
+    }
+
+    /// Puts another record of the same key at a place whose bucket's lock is held, in one step.
+    pub(crate) fn replace(&self, used: Used, record: u32) {
+        self.bucket(used.bucket).records[used.way].store(record, Ordering::Release);
+    }
+
+    /// How many places there are.
+    pub(crate) fn places(&self) -> u64 {
+        u64::from(self.buckets()) * WAYS as u64
+    }
+
+    /// The record at a place below their number, if the place is in use.
+    pub(crate) fn record_at(&self, place: u64) -> Option<u32> {
+        let (bucket, way) = (self.bucket((place / WAYS as u64) as u32), (place % WAYS as u64) as usize);
+        (bucket.tag(way) != 0).then(|| bucket.records[way].load(Ordering::Acquire))
     }
 
     /// Whether a key whose locks are held has an empty place.

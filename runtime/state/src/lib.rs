@@ -1,6 +1,7 @@
 //! Maps that filters keep their state in.
 //!
-//! A [`Map`] is a hash table or an array of fixed-size values under fixed-size keys. All its memory is taken when it is made
+//! A [`Map`] holds fixed-size values under fixed-size keys: a hash table, an array, a table that the control plane writes; or it is a
+//! Bloom filter or a ring buffer ([`Kind`]). All its memory is taken when it is made
 //! and stays at its place until it is dropped, so generated code may hold pointers to values for as long as it holds the
 //! map. Workers use a map concurrently with each other and with a control thread; nothing here reads a clock.
 //!
@@ -23,21 +24,42 @@
 //! another key its generation moves while its lock is held. A worker that locks an entry and finds another generation
 //! than it was given has lost the race with an eviction and must not touch the entry; nothing that it then writes
 //! elsewhere can be seen by anyone, as if its update had come just before the eviction.
+//!
+//! Entries of tables ([`Kind::Exact`], [`Kind::Prefix`]) have no locks: what was found stays as it was found while the thread is [pinned](pin),
+//! which engines are for a run or burst.
+//!
+//! # Copies
+//!
+//! A map may be several, one for each worker ([`Map::per_core`]): each worker has the values that it wrote itself, and the control
+//! plane sees them all.
 
 mod array;
+mod bloom;
 mod control;
 mod entry;
+mod epoch;
+mod exact;
+mod free_list;
 mod hash;
 mod index;
 mod key;
+mod lock_word;
 mod map;
 mod memory;
+mod pool;
+mod prefix;
+mod readers;
 mod records;
+mod ring;
+mod ring_buffer;
 mod shape;
+mod sync;
 mod table;
 
 pub use control::{Cursor, EntryCopy};
 pub use entry::{Found, generation_of, lock, unlock};
 pub use key::MAX_KEY_BYTES;
 pub use map::{Map, Update, UpdateError};
+pub use readers::{Pin, pin, worker};
+pub use ring_buffer::{Handed, RingBuffer};
 pub use shape::{Header, Kind, MAX_VALUE_BYTES, Shape, ShapeError, WhenFull, array_stride};

@@ -3,13 +3,18 @@
 use std::ptr::NonNull;
 
 use crate::array::Array;
+use crate::bloom::Bloom;
 use crate::control::{Cursor, EntryCopy};
 use crate::entry::Found;
+use crate::exact::Exact;
 use crate::key::with_words;
-use crate::shape::{Kind, Shape, ShapeError};
+use crate::prefix::Prefix;
+use crate::readers::worker;
+use crate::ring_buffer::RingBuffer;
+use crate::shape::{Header, Kind, Shape, ShapeError};
 use crate::table::Table;
 
-/// A hash table or an array; see the crate's documentation.
+/// A map of any [`Kind`]; see the crate's documentation.
 #[derive(Debug)]
 pub struct Map {
     shape: Shape,
@@ -17,10 +22,19 @@ pub struct Map {
 }
 
 #[derive(Debug)]
-pub(crate) enum Store {
+enum Store {
     Table(Table),
     Array(Array),
+    Exact(Exact),
+    Prefix(Prefix),
+    Bloom(Bloom),
+    Ring(RingBuffer),
+    /// One for each worker.
+    Copies(Box<[Map]>),
 }
+
+/// The greatest number of copies.
+const MAX_COPIES: u32 = 1_024;
 
 /// Whether [`Map::update`] may insert, overwrite or both: the flags of `bpf_map_update_elem`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +47,7 @@ pub enum Update {
     Replace,
 }
 
-/// Why [`Map::update`] changed nothing.
+/// Why [`Map::update`] or [`Map::push`] changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpdateError {
     /// There is an entry already, and only inserting was allowed (`-EEXIST`).
@@ -55,6 +69,17 @@ pub enum UpdateError {
         /// What the map's have.
         expected: u32,
     },
+    /// The prefix is longer than the keys of the table (`-EINVAL`).
+    #[error("a prefix of {found} bits: expected at most {most}")]
+    PrefixLength {
+        /// Its length.
+        found: u32,
+        /// The bits of a key.
+        most: u32,
+    },
+    /// Maps of this kind have no entries, or no elements to push (`-EOPNOTSUPP`).
+    #[error("maps of this kind cannot do that")]
+    Kind,
 }
 
 impl Map {
@@ -68,9 +93,31 @@ impl Map {
         let store = match shape.kind {
             Kind::Hash(when_full) => Table::new(&shape, when_full).map(Store::Table),
             Kind::Array => Array::new(&shape).map(Store::Array),
+            Kind::Exact => Exact::new(&shape).map(Store::Exact),
+            Kind::Prefix => Prefix::new(&shape).map(Store::Prefix),
+            Kind::Bloom { hashes } => Bloom::new(shape.capacity, hashes).map(Store::Bloom),
+            Kind::Ring => RingBuffer::new(shape.capacity).map(Store::Ring),
         };
         let store = store.ok_or(ShapeError::TooLarge { bytes: shape.footprint() })?;
         Ok(Map { shape, store })
+    }
+
+    /// Makes a map with a copy for each of so many workers, by their [numbers](worker); with more workers than copies, some share one. Each
+    /// copy has the whole capacity.
+    ///
+    /// Operations on keys are those of the calling worker's copy, except that [`delete`](Self::delete) and [`clear`](Self::clear) go to all copies, and
+    /// that a plain value that another worker has put under a key is found by all, as zeroes by those who have not written it
+    /// (`BPF_MAP_TYPE_PERCPU_HASH`). [`read`](Self::read), [`snapshot`](Self::snapshot) and [`scan`](Self::scan) are for the single [`copies`](Self::copies).
+    ///
+    /// # Errors
+    ///
+    /// As of [`new`](Self::new), or there are no copies or more than 1024.
+    pub fn per_core(shape: Shape, copies: u32) -> Result<Map, ShapeError> {
+        if copies == 0 || copies > MAX_COPIES {
+            return Err(ShapeError::Copies { found: copies });
+        }
+        let copies: Box<[Map]> = (0..copies).map(|_| Map::new(shape)).collect::<Result<_, _>>()?;
+        Ok(Map { shape, store: Store::Copies(copies) })
     }
 
     /// What it was made from.
@@ -78,16 +125,38 @@ impl Map {
         &self.shape
     }
 
-    /// What it takes in memory, in bytes: [`Shape::footprint`].
-    pub fn footprint(&self) -> u64 {
-        self.shape.footprint()
+    /// The copies of a map that has one for each worker; itself for others.
+    pub fn copies(&self) -> &[Map] {
+        match &self.store {
+            Store::Copies(copies) => copies,
+            _ => std::slice::from_ref(self),
+        }
     }
 
-    /// How many entries there are, dead ones that were not given away yet among them. All of an array.
+    /// The copy of the worker of a number.
+    #[inline]
+    pub fn copy_of(&self, worker: u32) -> &Map {
+        match &self.store {
+            Store::Copies(copies) => &copies[worker as usize % copies.len()],
+            _ => self,
+        }
+    }
+
+    /// What it takes in memory, in bytes: [`Shape::footprint`], for each copy.
+    pub fn footprint(&self) -> u64 {
+        self.shape.footprint() * self.copies().len() as u64
+    }
+
+    /// How many entries there are, dead ones that were not given away yet among them. All of an array; of several copies together; none in a Bloom filter
+    /// or ring buffer.
     pub fn len(&self) -> u32 {
         match &self.store {
             Store::Table(table) => table.len(),
             Store::Array(_) => self.shape.capacity,
+            Store::Exact(table) => table.len(),
+            Store::Prefix(table) => table.len(),
+            Store::Bloom(_) | Store::Ring(_) => 0,
+            Store::Copies(copies) => copies.iter().map(Map::len).fold(0, u32::saturating_add),
         }
     }
 
@@ -100,7 +169,9 @@ impl Map {
     pub fn refused(&self) -> u64 {
         match &self.store {
             Store::Table(table) => table.refused(),
-            Store::Array(_) => 0,
+            Store::Ring(ring) => ring.dropped(),
+            Store::Copies(copies) => copies.iter().map(Map::refused).sum(),
+            _ => 0,
         }
     }
 
@@ -108,7 +179,8 @@ impl Map {
     pub fn evicted(&self) -> u64 {
         match &self.store {
             Store::Table(table) => table.evicted(),
-            Store::Array(_) => 0,
+            Store::Copies(copies) => copies.iter().map(Map::evicted).sum(),
+            _ => 0,
         }
     }
 
@@ -132,10 +204,25 @@ impl Map {
         match &self.store {
             Store::Table(table) => table.find(key),
             Store::Array(array) => array.find(key),
+            Store::Exact(table) => table.find(key),
+            Store::Prefix(table) => table.find(key),
+            Store::Bloom(_) | Store::Ring(_) => Found::NONE,
+            Store::Copies(copies) => self.find_in_copies(copies, key),
         }
     }
 
-    /// The entry under a key; a dead one is made if there is none. Gives none, and counts it as refused, if there is no room.
+    fn find_in_copies(&self, copies: &[Map], key: &[u64]) -> Found {
+        let own = self.copy_of(worker());
+        let found = own.find_words(key);
+        let shared = matches!(self.shape.kind, Kind::Hash(_)) && self.shape.header != Header::Oko;
+        if found != Found::NONE || !shared || copies.iter().all(|copy| copy.find_words(key) == Found::NONE) {
+            return found;
+        }
+        own.slot_words(key, 0)
+    }
+
+    /// The entry under a key; a dead one is made if there is none. Gives none, and counts it as refused, if there is no room. Tables of the
+    /// control plane are only searched.
     #[inline]
     pub fn slot(&self, key: &[u8], now: u64) -> Found {
         if key.len() != self.shape.key_size as usize {
@@ -154,7 +241,8 @@ impl Map {
         assert_eq!(key.len(), self.key_word_count());
         match &self.store {
             Store::Table(table) => table.slot(key, now),
-            Store::Array(array) => array.find(key),
+            Store::Copies(_) => self.copy_of(worker()).slot_words(key, now),
+            _ => self.find_words(key),
         }
     }
 
@@ -164,46 +252,100 @@ impl Map {
         (self.shape.key_size as usize).div_ceil(8)
     }
 
-    /// Inserts or overwrites a whole value; its lock word stays as it is. Readers that take the lock never see it half written.
+    /// Inserts or overwrites a whole value; its lock word stays as it is. Readers that take the lock never see it half written. In a table of the control
+    /// plane, it waits for the runs and bursts of workers when all spare records may still be looked at; if the calling thread itself is pinned,
+    /// the table is full then.
     ///
     /// # Errors
     ///
     /// See [`UpdateError`].
     pub fn update(&self, key: &[u8], value: &[u8], update: Update, now: u64) -> Result<(), UpdateError> {
-        let sizes = [("key", key.len(), self.shape.key_size), ("value", value.len(), self.shape.value_size)];
-        for (what, found, expected) in sizes {
-            if found != expected as usize {
-                return Err(UpdateError::Size { what, found, expected });
-            }
+        if matches!(self.store, Store::Bloom(_) | Store::Ring(_)) {
+            return Err(UpdateError::Kind);
         }
-        with_words(key, |key| match &self.store {
-            Store::Table(table) => table.update(key, value, update, now),
+        self.check_size("key", key, self.shape.key_size)?;
+        self.check_size("value", value, self.shape.value_size)?;
+        if let Store::Prefix(table) = &self.store {
+            table.check_length(key)?;
+        }
+        with_words(key, |words| match &self.store {
+            Store::Table(table) => table.update(words, value, update, now),
+            Store::Exact(table) => table.update(words, value, update),
+            Store::Prefix(table) => table.update(words, value, update),
             Store::Array(array) => {
-                let record = array.record(key).ok_or(UpdateError::Absent)?;
+                let record = array.record(words).ok_or(UpdateError::Absent)?;
                 if update == Update::Insert {
                     return Err(UpdateError::Exists);
                 }
                 array.records.write(record, value, now);
                 Ok(())
             }
+            Store::Copies(_) => self.copy_of(worker()).update(key, value, update, now),
+            Store::Bloom(_) | Store::Ring(_) => Err(UpdateError::Kind),
         })
     }
 
-    /// Deletes an entry; says whether there was one. The entries of an array stay.
-    pub fn delete(&self, key: &[u8]) -> bool {
+    fn check_size(&self, what: &'static str, bytes: &[u8], expected: u32) -> Result<(), UpdateError> {
+        if bytes.len() == expected as usize {
+            return Ok(());
+        }
+        Err(UpdateError::Size { what, found: bytes.len(), expected })
+    }
+
+    /// Puts a value into a Bloom filter (`bpf_map_push_elem`).
+    ///
+    /// # Errors
+    ///
+    /// It is no Bloom filter, or the value has another size than its values.
+    pub fn push(&self, value: &[u8]) -> Result<(), UpdateError> {
+        let Store::Bloom(bloom) = &self.store else { return Err(UpdateError::Kind) };
+        self.check_size("value", value, self.shape.value_size)?;
+        bloom.push(value);
+        Ok(())
+    }
+
+    /// Whether a value may have been put into a Bloom filter (`bpf_map_peek_elem`): true for each that was, and for few others as long as these are
+    /// not more than the capacity. False for other maps and values of another size.
+    pub fn holds(&self, value: &[u8]) -> bool {
         match &self.store {
-            Store::Table(table) if key.len() == self.shape.key_size as usize => {
-                with_words(key, |key| table.delete(key))
-            }
+            Store::Bloom(bloom) => value.len() == self.shape.value_size as usize && bloom.holds(value),
             _ => false,
         }
     }
 
-    /// Deletes all entries, or zeroes those of an array, one by one beside running workers.
+    /// The ring buffer that it is.
+    pub fn ring(&self) -> Option<&RingBuffer> {
+        match &self.store {
+            Store::Ring(ring) => Some(ring),
+            _ => None,
+        }
+    }
+
+    /// Deletes an entry; says whether there was one. The entries of an array stay.
+    pub fn delete(&self, key: &[u8]) -> bool {
+        if key.len() != self.shape.key_size as usize {
+            return false;
+        }
+        match &self.store {
+            Store::Table(table) => with_words(key, |key| table.delete(key)),
+            Store::Exact(table) => with_words(key, |key| table.delete(key)),
+            Store::Prefix(table) => with_words(key, |key| table.delete(key)),
+            Store::Copies(copies) => copies.iter().map(|copy| copy.delete(key)).fold(false, |a, b| a | b),
+            Store::Array(_) | Store::Bloom(_) | Store::Ring(_) => false,
+        }
+    }
+
+    /// Deletes all entries, or zeroes those of an array or Bloom filter, one by one beside running workers; takes all records out of a
+    /// ring buffer.
     pub fn clear(&self) {
         match &self.store {
             Store::Table(table) => table.clear(),
             Store::Array(array) => array.clear(),
+            Store::Exact(table) => table.clear(),
+            Store::Prefix(table) => table.clear(),
+            Store::Bloom(bloom) => bloom.clear(),
+            Store::Ring(ring) => drop(ring.drain(usize::MAX)),
+            Store::Copies(copies) => copies.iter().for_each(Map::clear),
         }
     }
 
@@ -223,27 +365,40 @@ impl Map {
                 }
             },
             Store::Array(array) => array.records.copy(array.record(words)?, false).map(|copy| copy.value),
+            Store::Exact(table) => table.read(words),
+            Store::Prefix(table) => table.read(words),
+            Store::Copies(_) => self.copy_of(worker()).read(key),
+            Store::Bloom(_) | Store::Ring(_) => None,
         })
     }
 
-    /// Copies all entries, each at one moment, dead ones too. Those that come or go meanwhile may be missed.
+    /// Copies all entries, each at one moment, dead ones too. Those that come or go meanwhile may be missed. Of several copies, the entries of
+    /// one after those of the other.
     pub fn snapshot(&self) -> Vec<EntryCopy> {
-        let mut cursor = Cursor::START;
-        self.scan(&mut cursor, usize::MAX)
+        let copies = self.copies().iter();
+        let all = |copy: &Map| {
+            let mut cursor = Cursor::START;
+            copy.scan(&mut cursor, usize::MAX)
+        };
+        copies.flat_map(all).collect()
     }
 
-    /// Copies up to `limit` entries from `cursor` on and moves it behind them; none means that there are no more.
+    /// Copies up to `limit` entries from `cursor` on and moves it behind them; none means that there are no more. Several copies are scanned
+    /// one by one.
     pub fn scan(&self, cursor: &mut Cursor, limit: usize) -> Vec<EntryCopy> {
         match &self.store {
-            Store::Table(table) => {
-                cursor.advance(table.reach(), limit, |record| table.records.copy(record, true))
-            }
-            Store::Array(array) => cursor.advance(self.shape.capacity, limit, |record| {
-                let copy = array.records.copy(record, false)?;
-                let mut key = u64::from(record).to_ne_bytes().to_vec();
+            Store::Table(table) => cursor
+                .advance(u64::from(table.reach()), limit, |record| table.records.copy(record as u32, true)),
+            Store::Array(array) => cursor.advance(u64::from(self.shape.capacity), limit, |record| {
+                let copy = array.records.copy(record as u32, false)?;
+                let mut key = record.to_ne_bytes().to_vec();
                 key.truncate(self.shape.key_size as usize);
                 Some(EntryCopy { key: key.into_boxed_slice(), value: copy.value })
             }),
+            Store::Exact(table) => table.scan(cursor, limit),
+            Store::Prefix(table) => table.scan(cursor, limit),
+            Store::Copies(_) => self.copy_of(worker()).scan(cursor, limit),
+            Store::Bloom(_) | Store::Ring(_) => Vec::new(),
         }
     }
 
@@ -251,7 +406,7 @@ impl Map {
     pub fn array_values(&self) -> Option<(NonNull<u8>, usize)> {
         match &self.store {
             Store::Array(array) => Some((array.records.value(0), array.records.stride())),
-            Store::Table(_) => None,
+            _ => None,
         }
     }
 }

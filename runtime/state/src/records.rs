@@ -3,19 +3,19 @@
 //! A record is `key words | stamp | generation, 4 bytes of zero | value`, each part a multiple of 8. The generation is odd while the
 //! record belongs to a key and moves when that begins or ends. The stamp of a plain value is the time of its last use, in
 //! uses; that of an Oko value is its lock word when the record was given to its key: if the two are still equal, nobody has
-//! locked the entry yet. The first key word of a record without key links the list of these.
+//! locked the entry yet. The first key word of a record without key links the list of these. The records of an array are values only.
 //!
 //! Everything is read and written word-wise by relaxed atomics, ordered by the lock words and generations around them.
 
-use std::hint::spin_loop;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use crate::control::EntryCopy;
-use crate::entry::{Found, GENERATION_OFFSET, lock_word, unlock_word};
+use crate::entry::{Found, GENERATION_OFFSET};
 use crate::key::bytes_of;
+use crate::lock_word::{begin_copy, end_copy, lock_word, unlock_word};
 use crate::memory::Memory;
-use crate::shape::{Header, Shape};
+use crate::shape::{Header, Kind, Shape};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, fence, pause};
 
 const STAMP_OFFSET: isize = -16;
 const EXPIRES_OFFSET: usize = 8;
@@ -36,12 +36,16 @@ pub(crate) struct Records {
 impl Records {
     pub(crate) fn new(shape: &Shape) -> Option<Records> {
         Some(Records {
-            memory: Memory::zeroed(u64::from(shape.capacity) * shape.stride())?,
+            memory: Memory::zeroed(shape.records() * shape.stride())?,
             stride: usize::try_from(shape.stride()).ok()?,
             value_offset: usize::try_from(shape.value_offset()).ok()?,
             key_size: shape.key_size as usize,
             value_size: shape.value_size as usize,
-            header: shape.header,
+            header: match shape.kind {
+                // Nobody writes a value of a table that can be found.
+                Kind::Exact => Header::Plain { lock_offset: None },
+                _ => shape.header,
+            },
         })
     }
 
@@ -248,34 +252,45 @@ impl Records {
         }
     }
 
-    /// Copies key and value of a record at one moment, with a lock word of zero; `None` if it has no key and `keyed` says it should.
+    /// Copies key and value of a record at one moment, with a lock word of zero; `None` if it has no key and `keyed` says it should. What is not
+    /// keyed belongs to an array.
     pub(crate) fn copy(&self, record: u32, keyed: bool) -> Option<EntryCopy> {
         let lock = self.lock_word(record);
+        let generation_now = |order| if keyed { self.generation(record).load(order) } else { 1 };
         for attempt in 0..=COPY_ATTEMPTS {
-            let generation = self.generation(record).load(Ordering::Acquire);
-            if keyed && generation & 1 == 0 {
+            let generation = generation_now(Ordering::Acquire);
+            if generation & 1 == 0 {
                 return None;
             }
             let forced = attempt == COPY_ATTEMPTS;
             if forced && let Some(word) = lock {
                 lock_word(word);
             }
-            let seen = lock.map_or(0, |word| word.load(Ordering::Acquire));
-            if seen & 1 == 1 && !forced {
-                spin_loop();
+            let begun = match lock {
+                Some(word) if forced => Some(word.load(Ordering::Relaxed)),
+                Some(word) => begin_copy(word),
+                None => Some(0),
+            };
+            let Some(begun) = begun else {
+                pause();
                 continue;
-            }
-            let key = bytes_of(self.key_words(record), self.key_size);
+            };
+            let key = if keyed { bytes_of(self.key_words(record), self.key_size) } else { Box::default() };
             let words = (0..self.value_size.div_ceil(8))
                 .map(|at| self.word(record, self.value_offset + at * 8).load(Ordering::Relaxed));
             let mut value = bytes_of(words, self.value_size);
-            fence(Ordering::Acquire);
-            let after = lock.map_or(0, |word| word.load(Ordering::Relaxed));
-            let moved = self.generation(record).load(Ordering::Relaxed) != generation;
+            let whole = match lock {
+                Some(word) => end_copy(word, begun),
+                None => {
+                    fence(Ordering::Acquire);
+                    true
+                }
+            };
+            let moved = generation_now(Ordering::Relaxed) != generation;
             if forced && let Some(word) = lock {
                 unlock_word(word);
             }
-            if after == seen && !moved {
+            if whole && !moved {
                 if let Some(offset) = self.header.lock_offset() {
                     value[offset as usize..offset as usize + 4].fill(0);
                 }

@@ -1,7 +1,7 @@
 //! What a map is made of, and what it takes in memory.
 
-use crate::index;
 use crate::key::MAX_KEY_BYTES;
+use crate::{bloom, index, pool, prefix, ring_buffer};
 
 /// The greatest size of a value in bytes.
 pub const MAX_VALUE_BYTES: u32 = 1 << 16;
@@ -9,16 +9,30 @@ pub const MAX_VALUE_BYTES: u32 = 1 << 16;
 /// The most memory that one map may take.
 const MAX_FOOTPRINT: u64 = 1 << 40;
 
-/// Bookkeeping before each value of an array.
-const ARRAY_VALUE_OFFSET: u64 = 16;
+/// The greatest number of hashes of a Bloom filter, as in the kernel.
+const MAX_HASHES: u32 = 15;
 
 /// How entries are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// By key.
     Hash(WhenFull),
-    /// By index: a little-endian number of `key_size` bytes (1, 2, 4 or 8). All entries below the capacity always exist.
+    /// By index: a little-endian number of `key_size` bytes (1, 2, 4 or 8). All entries below the capacity always exist. Values lie side by side,
+    /// [`array_stride`] bytes apart.
     Array,
+    /// By key, in a table that only the control plane writes. What a look-up gave stays unchanged while the thread is
+    /// [pinned](crate::pin).
+    Exact,
+    /// By the longest prefix of the key, in a table as above. A key is a `u32` number of bits in host order and then the bits, in network
+    /// order (`struct bpf_lpm_trie_key`); `key_size` has both.
+    Prefix,
+    /// A Bloom filter of `capacity` expected values; it has no keys and no entries, see [`Map::push`](crate::Map::push).
+    Bloom {
+        /// How many bits a value sets, 1 to 15.
+        hashes: u32,
+    },
+    /// A ring buffer of `capacity` bytes, a power of two; it has no keys and no entries, see [`Map::ring`](crate::Map::ring).
+    Ring,
 }
 
 /// What happens when a new key comes, the map holds its capacity and no entry is dead.
@@ -104,6 +118,38 @@ pub enum ShapeError {
         /// The size of the value.
         value_size: u32,
     },
+    /// The key of a prefix table has no bits.
+    #[error("keys of {found} bytes: expected 5 to {MAX_KEY_BYTES}, the first 4 for the number of bits")]
+    PrefixSize {
+        /// Its size.
+        found: u32,
+    },
+    /// A Bloom filter or ring buffer has keys, or a ring buffer values.
+    #[error("{what} of {found} bytes in a map that has none: expected 0")]
+    Superfluous {
+        /// `keys` or `values`.
+        what: &'static str,
+        /// Their size.
+        found: u32,
+    },
+    /// A Bloom filter sets no bits, or too many.
+    #[error("{found} hashes: expected 1 to {MAX_HASHES}")]
+    Hashes {
+        /// How many.
+        found: u32,
+    },
+    /// A ring buffer's size is no power of two, or out of range.
+    #[error("a ring buffer of {found} bytes: expected a power of two from 64 to 2^30")]
+    RingSize {
+        /// Its size.
+        found: u32,
+    },
+    /// There would be no copy, or more than there can be cores.
+    #[error("{found} copies: expected 1 to 1024")]
+    Copies {
+        /// How many.
+        found: u32,
+    },
     /// The map would take more than a tebibyte, or the system has not that much.
     #[error("the map takes {bytes} bytes, which is more than there is")]
     TooLarge {
@@ -122,23 +168,35 @@ impl Shape {
         if self.capacity == 0 {
             return Err(ShapeError::NoCapacity);
         }
-        match self.kind {
-            Kind::Hash(_) if self.key_size == 0 || self.key_size as usize > MAX_KEY_BYTES => {
-                return Err(ShapeError::KeySize { found: self.key_size });
-            }
-            Kind::Array if !matches!(self.key_size, 1 | 2 | 4 | 8) => {
-                return Err(ShapeError::IndexSize { found: self.key_size });
-            }
-            _ => {}
-        }
-        let min = match self.header {
-            Header::Oko => 24,
-            Header::Plain { .. } => 1,
+        self.check_key()?;
+        let min = match (self.kind, self.header) {
+            // A table's entry may be nothing but its key.
+            (Kind::Exact | Kind::Prefix | Kind::Ring, _) => 0,
+            (_, Header::Oko) => 24,
+            (_, Header::Plain { .. }) => 1,
         };
         if self.value_size < min || self.value_size > MAX_VALUE_BYTES {
             return Err(ShapeError::ValueSize { found: self.value_size, min });
         }
-        if let Some(offset) = self.header.lock_offset()
+        match self.kind {
+            Kind::Bloom { .. } if self.value_size as usize > MAX_KEY_BYTES => {
+                return Err(ShapeError::KeySize { found: self.value_size });
+            }
+            Kind::Bloom { hashes } if hashes == 0 || hashes > MAX_HASHES => {
+                return Err(ShapeError::Hashes { found: hashes });
+            }
+            Kind::Ring if self.value_size != 0 => {
+                return Err(ShapeError::Superfluous { what: "values", found: self.value_size });
+            }
+            Kind::Ring
+                if !self.capacity.is_power_of_two() || !ring_buffer::SIZES.contains(&self.capacity) =>
+            {
+                return Err(ShapeError::RingSize { found: self.capacity });
+            }
+            _ => {}
+        }
+        if matches!(self.kind, Kind::Hash(_) | Kind::Array)
+            && let Some(offset) = self.header.lock_offset()
             && (!offset.is_multiple_of(4) || u64::from(offset) + 4 > u64::from(self.value_size))
         {
             return Err(ShapeError::LockOffset { offset, value_size: self.value_size });
@@ -150,17 +208,47 @@ impl Shape {
         Ok(())
     }
 
-    /// What the entries and the index take in memory, in bytes:
-    ///
-    /// - an array: `capacity * stride`, where `stride` is the size of a value rounded up to a multiple of 8, plus 16;
-    /// - a hash table: `capacity * stride`, where `stride` is the sizes of key and value, each rounded up to a multiple
-    ///   of 8, plus 16; and an index of 64 bytes for each four entries, the number of these lines rounded up to a power of
-    ///   two (but two for up to 16 entries).
-    pub fn footprint(&self) -> u64 {
-        let records = u64::from(self.capacity) * self.stride();
+    fn check_key(&self) -> Result<(), ShapeError> {
+        let found = self.key_size;
         match self.kind {
-            Kind::Array => records,
-            Kind::Hash(_) => records + index::bytes(self.capacity),
+            Kind::Hash(_) | Kind::Exact if found == 0 || found as usize > MAX_KEY_BYTES => {
+                Err(ShapeError::KeySize { found })
+            }
+            Kind::Array if !matches!(found, 1 | 2 | 4 | 8) => Err(ShapeError::IndexSize { found }),
+            Kind::Prefix if found <= prefix::LENGTH_BYTES || found as usize > MAX_KEY_BYTES => {
+                Err(ShapeError::PrefixSize { found })
+            }
+            Kind::Bloom { .. } | Kind::Ring if found != 0 => {
+                Err(ShapeError::Superfluous { what: "keys", found })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a map takes in memory, in bytes. With sizes rounded up to multiples of 8:
+    ///
+    /// - an array: `capacity * value`;
+    /// - a hash table: `capacity * (key + 16 + value)`, and an index of 64 bytes for each four entries, the number of these lines rounded up to a
+    ///   power of two (but two for up to 16 entries);
+    /// - an exact table: the same, with a sixteenth more records (at least 1, at most 1,024) for versions that are being replaced;
+    /// - a prefix table: with as many spare ones, two nodes of `key - 4 + 16` bytes and a value for each entry;
+    /// - a Bloom filter: `capacity * hashes * 7 / 5` bits, rounded up to a power of two;
+    /// - a ring buffer: its capacity.
+    pub fn footprint(&self) -> u64 {
+        match self.kind {
+            Kind::Array => self.records() * self.stride(),
+            Kind::Hash(_) | Kind::Exact => self.records() * self.stride() + index::bytes(self.capacity),
+            Kind::Prefix => prefix::bytes(self.capacity, self.key_size, self.value_size),
+            Kind::Bloom { hashes } => bloom::bytes(self.capacity, hashes),
+            Kind::Ring => u64::from(self.capacity),
+        }
+    }
+
+    /// How many records there are.
+    pub(crate) fn records(&self) -> u64 {
+        match self.kind {
+            Kind::Exact => u64::from(self.capacity) + u64::from(pool::spare(self.capacity)),
+            _ => u64::from(self.capacity),
         }
     }
 
@@ -172,13 +260,13 @@ impl Shape {
     /// Where the value is in a record.
     pub(crate) fn value_offset(&self) -> u64 {
         match self.kind {
-            Kind::Array => ARRAY_VALUE_OFFSET,
-            Kind::Hash(_) => u64::from(self.key_size).next_multiple_of(8) + 16,
+            Kind::Hash(_) | Kind::Exact => u64::from(self.key_size).next_multiple_of(8) + 16,
+            _ => 0,
         }
     }
 }
 
 /// Bytes from one value of an array to the next, for values of this size.
 pub fn array_stride(value_size: u32) -> u64 {
-    ARRAY_VALUE_OFFSET + u64::from(value_size).next_multiple_of(8)
+    u64::from(value_size).next_multiple_of(8)
 }

@@ -1,13 +1,14 @@
 //! The hash table: an index over records, a list of records without key, and the policy when there are none.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-use crate::entry::{Found, lock_word, try_lock_word, unlock_word};
+use crate::entry::Found;
+use crate::free_list::FreeList;
 use crate::hash::Seed;
 use crate::index::{Guard, Index, Place, Used};
+use crate::lock_word::{lock_word, try_lock_word, unlock_word};
 use crate::map::{Update, UpdateError};
 use crate::records::Records;
 use crate::shape::{Header, Shape, WhenFull};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// How many entries an eviction looks at if the key's own buckets hold fewer.
 const CANDIDATES: usize = 8;
@@ -22,8 +23,8 @@ pub(crate) struct Table {
     capacity: u32,
     when_full: WhenFull,
     ticking: bool,
-    /// The list of records that had a key once: its first one plus 1 in the low half, a count against ABA in the high one.
-    free: AtomicU64,
+    /// Records that had a key once.
+    free: FreeList,
     /// Records from here on never had a key.
     fresh: AtomicU32,
     /// The next bucket to sweep.
@@ -44,7 +45,7 @@ impl Table {
             capacity: shape.capacity,
             when_full,
             ticking: shape.header != Header::Oko && when_full == WhenFull::EvictOldest,
-            free: AtomicU64::new(0),
+            free: FreeList::new(),
             fresh: AtomicU32::new(0),
             sweep: AtomicU32::new(0),
             tick: AtomicU64::new(0),
@@ -317,27 +318,11 @@ impl Table {
     }
 
     fn push_free(&self, record: u32) {
-        let mut head = self.free.load(Ordering::Relaxed);
-        loop {
-            self.records.set_next(record, head as u32);
-            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(record + 1);
-            match self.free.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(seen) => head = seen,
-            }
-        }
+        self.free.push(record, |record, next| self.records.set_next(record, next));
     }
 
     fn pop_free(&self) -> Option<u32> {
-        let mut head = self.free.load(Ordering::Acquire);
-        loop {
-            let record = (head as u32).checked_sub(1)?;
-            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(self.records.next(record));
-            match self.free.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
-                Ok(_) => return Some(record),
-                Err(seen) => head = seen,
-            }
-        }
+        self.free.pop(|record| self.records.next(record))
     }
 }
 

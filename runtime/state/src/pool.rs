@@ -1,0 +1,68 @@
+//! Places that a control thread gives out, takes back, and gives out again when no reader can look at them any more.
+
+use std::collections::VecDeque;
+
+use crate::epoch::Ticket;
+use crate::readers;
+
+/// Places beyond the capacity of a table, for new versions of entries whose old ones may still be looked at.
+pub(crate) fn spare(capacity: u32) -> u32 {
+    capacity.div_ceil(16).clamp(1, 1_024)
+}
+
+#[derive(Debug)]
+pub(crate) struct Pool {
+    count: u32,
+    /// Places from here on were never given out.
+    fresh: u32,
+    free: Vec<u32>,
+    /// Places that are in no structure any more, in the order of their tickets.
+    retired: VecDeque<(Ticket, u32)>,
+}
+
+impl Pool {
+    /// Places from 0 to `count`.
+    pub(crate) fn new(count: u32) -> Pool {
+        Pool { count, fresh: 0, free: Vec::new(), retired: VecDeque::new() }
+    }
+
+    /// A place that nobody looks at. If there is none but retired ones, waits for the readers of the oldest; gives none if this
+    /// thread itself is such a reader. `emptied` is called for every place that was retired and is free now.
+    pub(crate) fn take(&mut self, emptied: impl Fn(u32)) -> Option<u32> {
+        if let Some(place) = self.free.pop() {
+            return Some(place);
+        }
+        if self.fresh < self.count {
+            self.fresh += 1;
+            return Some(self.fresh - 1);
+        }
+        let &(oldest, _) = self.retired.front()?;
+        self.reclaim(&emptied);
+        if self.free.is_empty() && readers::wait_for(oldest) {
+            self.reclaim(&emptied);
+        }
+        self.free.pop()
+    }
+
+    /// Takes a place back that was in no structure.
+    pub(crate) fn give_back(&mut self, place: u32) {
+        self.free.push(place);
+    }
+
+    /// Takes a place back that has just been taken out of a structure.
+    pub(crate) fn retire(&mut self, place: u32) {
+        self.retired.push_back((readers::ticket(), place));
+    }
+
+    fn reclaim(&mut self, emptied: impl Fn(u32)) {
+        let passed = readers::passed();
+        while let Some(&(ticket, place)) = self.retired.front() {
+            if ticket > passed {
+                break;
+            }
+            self.retired.pop_front();
+            emptied(place);
+            self.free.push(place);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The algorithms of this crate under a model checker: every interleaving of a few threads, and what weakly ordered memory may show. The sources are
+//! those of the crate, compiled against the checker's atomics.
+
+#![allow(clippy::unwrap_used, dead_code, missing_docs)]
+
+mod sync {
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+    pub(crate) fn pause() {
+        loom::thread::yield_now();
+    }
+}
+
+#[path = "../src/epoch.rs"]
+mod epoch;
+#[path = "../src/free_list.rs"]
+mod free_list;
+#[path = "../src/lock_word.rs"]
+mod lock_word;
+#[path = "../src/ring.rs"]
+mod ring;
+
+use loom::sync::Arc;
+use loom::thread;
+use sync::{AtomicU32, AtomicU64, Ordering, fence};
+
+fn check(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(body);
+}
+
+struct Circle(Vec<AtomicU64>);
+
+impl ring::Cells for Circle {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn cell(&self, number: usize) -> &AtomicU64 {
+        &self.0[number]
+    }
+}
+
+fn circle(cells: usize) -> Arc<ring::Ring<Circle>> {
+    Arc::new(ring::Ring::new(Circle((0..cells).map(|_| AtomicU64::new(0)).collect())))
+}
+
+/// Queues one record of one or two words; whether there was room.
+fn produce(ring: &ring::Ring<Circle>, words: &[u64]) -> bool {
+    let Some(reserved) = ring.reserve(words.len() * 8) else { return false };
+    for (at, word) in words.iter().enumerate() {
+        ring::Cells::cell(ring.cells(), reserved.first() + at).store(*word, Ordering::Relaxed);
+    }
+    ring.commit(reserved, true);
+    true
+}
+
+fn take(ring: &ring::Ring<Circle>) -> Option<Vec<u64>> {
+    ring.consume(|cells, first, size| {
+        (first..first + size / 8).map(|at| cells.0[at].load(Ordering::Relaxed)).collect()
+    })
+}
+
+#[test]
+fn a_ring_loses_no_record_and_shows_none_half_written() {
+    check(3, || {
+        // Room for two records, so that one of three is dropped or comes around the end.
+        let ring = circle(8);
+        let producers: Vec<_> = [10_u64, 20]
+            .into_iter()
+            .map(|base| {
+                let ring = Arc::clone(&ring);
+                thread::spawn(move || u64::from(produce(&ring, &[base, base + 1])))
+            })
+            .collect();
+        let early = take(&ring);
+        let queued: u64 = producers.into_iter().map(|producer| producer.join().unwrap()).sum();
+        let third = produce(&ring, &[30, 31]);
+        let mut taken: Vec<_> = early.into_iter().collect();
+        while let Some(record) = take(&ring) {
+            taken.push(record);
+        }
+        assert_eq!(taken.len() as u64, queued + u64::from(third));
+        assert_eq!(ring.dropped(), 3 - taken.len() as u64);
+        assert_eq!(ring.used(), 0);
+        for record in taken {
+            assert!([10, 20, 30].contains(&record[0]) && record[1] == record[0] + 1, "{record:?}");
+        }
+    });
+}
+
+#[test]
+fn a_ring_gives_the_records_of_a_producer_in_order_around_its_end() {
+    check(3, || {
+        let ring = circle(4);
+        let producer = {
+            let ring = Arc::clone(&ring);
+            thread::spawn(move || (1..=3_u64).filter(|&n| produce(&ring, &[n])).collect::<Vec<_>>())
+        };
+        let mut taken: Vec<u64> =
+            take(&ring).into_iter().chain(take(&ring)).map(|record| record[0]).collect();
+        let queued = producer.join().unwrap();
+        while let Some(record) = take(&ring) {
+            taken.push(record[0]);
+        }
+        assert_eq!(taken, queued);
+    });
+}
+
+#[test]
+fn what_a_pinned_reader_found_is_not_used_again() {
+    const OLD: u64 = 1;
+    const NEW: u64 = 2;
+    check(3, || {
+        // A structure that leads to place 0 or 1, whose contents the writer may use again when the ticket has passed.
+        let root = Arc::new(AtomicU32::new(0));
+        let places = Arc::new([AtomicU64::new(OLD), AtomicU64::new(NEW)]);
+        let epoch = Arc::new(epoch::Epoch::from(AtomicU64::new(1)));
+        let slot = Arc::new(AtomicU64::new(epoch::UNPINNED));
+        let reader = {
+            let (root, places) = (Arc::clone(&root), Arc::clone(&places));
+            let (epoch, slot) = (Arc::clone(&epoch), Arc::clone(&slot));
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    epoch.pin(&slot);
+                    let place = &places[root.load(Ordering::Acquire) as usize];
+                    let (first, second) = (place.load(Ordering::Relaxed), place.load(Ordering::Relaxed));
+                    assert!([OLD, NEW].contains(&first), "found what is used again: {first}");
+                    assert_eq!(first, second, "it changed while the reader was pinned");
+                    epoch.unpin(&slot);
+                }
+            })
+        };
+        root.store(1, Ordering::Release);
+        let ticket = epoch.ticket();
+        if epoch.passed([&*slot].into_iter()) >= ticket {
+            places[0].store(99, Ordering::Relaxed);
+        }
+        reader.join().unwrap();
+        assert!(epoch.passed([&*slot].into_iter()) >= ticket, "it passes in the end");
+    });
+}
+
+#[test]
+fn a_copy_under_a_lock_word_is_never_torn() {
+    check(3, || {
+        let word = Arc::new(AtomicU32::new(0));
+        let value = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+        let writer = {
+            let (word, value) = (Arc::clone(&word), Arc::clone(&value));
+            thread::spawn(move || {
+                for n in 1..=2 {
+                    lock_word::lock_word(&word);
+                    value.iter().for_each(|half| half.store(n, Ordering::Relaxed));
+                    lock_word::unlock_word(&word);
+                }
+            })
+        };
+        let seen = lock_word::begin_copy(&word);
+        let copy = [value[0].load(Ordering::Relaxed), value[1].load(Ordering::Relaxed)];
+        if seen.is_some_and(|seen| lock_word::end_copy(&word, seen)) {
+            assert_eq!(copy[0], copy[1], "half of one and half of the other");
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn two_workers_under_a_lock_word_lose_no_update() {
+    check(3, || {
+        let word = Arc::new(AtomicU32::new(0));
+        let count = Arc::new(AtomicU64::new(0));
+        let add = |word: &AtomicU32, count: &AtomicU64| {
+            lock_word::lock_word(word);
+            let old = count.load(Ordering::Relaxed);
+            count.store(old + 1, Ordering::Relaxed);
+            lock_word::unlock_word(word);
+        };
+        let other = {
+            let (word, count) = (Arc::clone(&word), Arc::clone(&count));
+            thread::spawn(move || add(&word, &count))
+        };
+        add(&word, &count);
+        other.join().unwrap();
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+        assert_eq!(word.load(Ordering::Relaxed), 4, "each release adds one, each taking too");
+    });
+}
+
+#[test]
+fn an_evicted_place_is_not_written_by_who_comes_late() {
+    check(3, || {
+        // A place of a table: lock word, generation, and whose value it has.
+        let word = Arc::new(AtomicU32::new(0));
+        let generation = Arc::new(AtomicU32::new(1));
+        let value = Arc::new(AtomicU64::new(1));
+        // The worker found the first key's entry before, with its generation.
+        let late = {
+            let (word, generation, value) = (Arc::clone(&word), Arc::clone(&generation), Arc::clone(&value));
+            thread::spawn(move || {
+                lock_word::lock_word(&word);
+                let mine = generation.load(Ordering::Acquire) == 1;
+                if mine {
+                    assert_eq!(
+                        value.load(Ordering::Relaxed),
+                        1,
+                        "another key's value under the old generation"
+                    );
+                    value.store(1, Ordering::Relaxed);
+                }
+                lock_word::unlock_word(&word);
+            })
+        };
+        // The evicting thread takes the place for the second key.
+        if lock_word::try_lock_word(&word) {
+            generation.fetch_add(1, Ordering::Relaxed);
+            fence(Ordering::Release);
+            lock_word::unlock_word(&word);
+            value.store(2, Ordering::Relaxed);
+            generation.fetch_add(1, Ordering::Release);
+            late.join().unwrap();
+            assert_eq!(value.load(Ordering::Relaxed), 2, "the late worker wrote into the second key's value");
+        } else {
+            late.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_free_list_gives_each_place_to_one() {
+    check(3, || {
+        let list = Arc::new(free_list::FreeList::new());
+        let links = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+        list.push(0, |place, next| links[place as usize].store(next, Ordering::Relaxed));
+        list.push(1, |place, next| links[place as usize].store(next, Ordering::Relaxed));
+        let take = |list: &free_list::FreeList, links: &[AtomicU32; 2]| {
+            list.pop(|place| links[place as usize].load(Ordering::Relaxed))
+        };
+        let other = {
+            let (list, links) = (Arc::clone(&list), Arc::clone(&links));
+            thread::spawn(move || {
+                // Takes two and gives one back: the list's head is what it was, and what follows it is not.
+                let first = take(&list, &links);
+                let second = take(&list, &links);
+                if let (Some(first), Some(second)) = (first, second) {
+                    list.push(first, |place, next| links[place as usize].store(next, Ordering::Relaxed));
+                    vec![second]
+                } else {
+                    first.into_iter().chain(second).collect()
+                }
+            })
+        };
+        let mine = take(&list, &links);
+        let mut all = other.join().unwrap();
+        all.extend(mine);
+        while let Some(place) = take(&list, &links) {
+            all.push(place);
+        }
+        all.sort_unstable();
+        assert_eq!(all, [0, 1]);
+    });
+}
