@@ -350,7 +350,7 @@ pub struct Union {
     pub members: Vec<Path>,
 }
 
-/// `state conns: map[session, Conn] per core { capacity: 1_024, … };`
+/// `state conns: map[session, Conn] per core { capacity: 1_024, … };`, `state total: counter;`
 #[derive(Clone, PartialEq, Debug)]
 pub struct State {
     /// Its name.
@@ -359,7 +359,7 @@ pub struct State {
     pub ty: Type,
     /// The word behind `per`: `core`.
     pub per: Option<Ident>,
-    /// Its capacity, policies and parameters.
+    /// Its capacity, policies and parameters; empty also where there are no braces.
     pub settings: Vec<Setting>,
 }
 

@@ -6,7 +6,10 @@ pub mod cert;
 pub mod schema;
 
 pub use cert::{Cert, FilterCert};
-pub use schema::{FilterSchema, NamedType, ParamSchema, ScalarType, Schema, StateSchema};
+pub use schema::{
+    BloomSchema, Container, EventSchema, Ewma, FilterSchema, NamedType, ParamSchema, ScalarType, Schema,
+    SketchSchema, StateSchema,
+};
 
 /// The section with the checked IR as text.
 pub const IR_SECTION: &str = ".oko.ir";

@@ -6,10 +6,12 @@
 mod arith;
 mod body;
 mod call;
+mod cell;
 mod coerce;
 mod compare;
 mod control;
 mod decl;
+mod event;
 mod exhaustive;
 mod expr;
 mod facts;
@@ -17,11 +19,17 @@ mod header;
 mod name;
 mod packet;
 mod pattern;
+mod place;
+mod settings;
+mod stale;
 mod state;
 mod typename;
 mod update;
 
-pub(crate) use update::WINDOW_COUNT_MAX;
+pub(crate) use cell::{DISTINCT_MAX, SKETCH_COUNT_MAX, WINDOW_COUNT_MAX};
+pub(crate) use event::LIMITED_KEYS;
+pub(crate) use place::has_prefix;
+pub(crate) use state::EWMA_MAX;
 
 use oko_diagnostics::codes::packets;
 use oko_diagnostics::{Diagnostic, Sink, SourceMap, Span};
@@ -52,6 +60,7 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
     checker.root();
     checker.fn_signatures();
     checker.states();
+    checker.events();
     checker.fn_bodies();
     checker.fn_circles();
     checker.filters();

@@ -10,6 +10,7 @@
 
 use oko_diagnostics::Span;
 
+use crate::geometry::{BloomGeometry, SketchGeometry};
 use crate::types::{NumKind, Range, Ty};
 
 macro_rules! id {
@@ -43,8 +44,10 @@ id! {
     HeaderId;
     /// A `param`.
     ParamId;
-    /// A `state`.
+    /// A `state` or `table`.
     StateId;
+    /// An `event`.
+    EventId;
     /// A `fn`.
     FnId;
     /// A name for a value in one body.
@@ -66,8 +69,10 @@ pub struct Program {
     pub headers: Vec<HeaderDef>,
     /// All `param`s.
     pub params: Vec<ParamDef>,
-    /// All `state`s.
+    /// All `state`s and `table`s.
     pub states: Vec<StateDef>,
+    /// All `event`s.
+    pub events: Vec<EventDef>,
     /// All `fn`s.
     pub fns: Vec<FnDef>,
     /// The `filter`s of the root file.
@@ -132,7 +137,16 @@ pub enum FieldKind {
     /// Plain values.
     Value(Ty),
     /// A cell.
-    Cell(CellKind),
+    Cell(Cell),
+}
+
+/// A cell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cell {
+    /// What it does.
+    pub kind: CellKind,
+    /// What is given to it: the values that `distinct` counts, the numbers that `ewma` averages; `Unit` for the others.
+    pub of: Ty,
 }
 
 /// The cells.
@@ -144,6 +158,10 @@ pub enum CellKind {
     Window,
     /// A token bucket.
     Tokens,
+    /// Counts how many different values there were.
+    Distinct,
+    /// Averages, the latest values counting most.
+    Ewma,
 }
 
 impl CellKind {
@@ -153,6 +171,8 @@ impl CellKind {
             CellKind::Counter => "counter",
             CellKind::Window => "window",
             CellKind::Tokens => "tokens",
+            CellKind::Distinct => "distinct",
+            CellKind::Ewma => "ewma",
         }
     }
 }
@@ -253,7 +273,7 @@ pub struct ParamDef {
     pub default: u64,
 }
 
-/// A `state`.
+/// A `state` or `table`.
 #[derive(Debug)]
 pub struct StateDef {
     /// Its name.
@@ -272,6 +292,12 @@ pub struct StateDef {
     pub window: u64,
     /// What new token buckets are.
     pub tokens: Option<TokensInit>,
+    /// How many registers a `distinct` has; 0 where there is none.
+    pub registers: u32,
+    /// The time constant of averages, in nanoseconds; 1 where there is none.
+    pub time_constant: u64,
+    /// With `per core`, what the control plane makes of the cores' entries.
+    pub merge: Option<Merge>,
 }
 
 /// How entries are found.
@@ -286,8 +312,35 @@ pub enum Shape {
         /// Whether the oldest entry makes room; else a new key is refused.
         evict: bool,
     },
+    /// By index, a number below the capacity.
+    Array {
+        /// How many entries there are.
+        capacity: u32,
+    },
     /// There is exactly one.
     Single,
+    /// By key, and written by the control plane only. A key that ends in a `prefix` is looked up by an address there, and the longest
+    /// prefix counts.
+    Table {
+        /// The type of the key.
+        key: Ty,
+        /// How many entries there can be.
+        capacity: u32,
+    },
+    /// There are no entries, but estimates for every key (count-min).
+    Sketch {
+        /// The type of the key.
+        key: Ty,
+        /// Its size.
+        geometry: SketchGeometry,
+    },
+    /// There are no entries, but an answer for every key that errs on one side (Bloom filter).
+    Bloom {
+        /// The type of the key.
+        key: Ty,
+        /// Its size.
+        geometry: BloomGeometry,
+    },
 }
 
 /// What an entry holds.
@@ -298,9 +351,22 @@ pub enum Content {
     /// A value.
     Value(Ty),
     /// A cell.
-    Cell(CellKind),
+    Cell(Cell),
     /// The cells of a struct, in its order.
     Cells(StructId),
+}
+
+/// What the control plane makes of the entries that several cores have under one key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Merge {
+    /// Each number is the sum.
+    Sum,
+    /// Each number is the greatest.
+    Max,
+    /// Each number is the least.
+    Min,
+    /// The entry that was written last.
+    Latest,
 }
 
 /// When an entry goes.
@@ -321,6 +387,25 @@ pub struct TokensInit {
     pub rate: Expr,
     /// How many fit.
     pub burst: Expr,
+}
+
+/// An `event`.
+#[derive(Debug)]
+pub struct EventDef {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// Its documentation.
+    pub doc: String,
+    /// What it tells.
+    pub fields: Vec<(String, Ty)>,
+    /// How many are told at most, from 1 …
+    pub limit: Expr,
+    /// … in how long a time after the first of them …
+    pub each: Expr,
+    /// … for each value of this field.
+    pub per: Option<usize>,
 }
 
 /// A `fn`.
@@ -452,6 +537,8 @@ pub enum Stmt {
     Let(LocalId, Expr),
     /// An expression whose value is not used.
     Expr(Expr),
+    /// `emit scan { … };`: the event and the values of its fields, by index, in the order in which they are computed.
+    Emit(EventId, Vec<(usize, Expr)>),
 }
 
 /// Arithmetic operators, of words. The checker has proved that the exact ones are exact.
@@ -572,8 +659,12 @@ pub enum Op {
     Read,
     /// Whether there is an entry: `bool`.
     Contains,
-    /// Makes the entry of a set; whether it was not there before: `bool`, with `refuse` `bool?`.
+    /// Makes the entry of a set; whether it was not there before: `bool`, with `refuse` `bool?`. The same for a Bloom filter.
     Insert,
+    /// Adds a number to what a sketch counts for a key: the new estimate.
+    SketchAdd(Expr),
+    /// What a sketch has counted for a key.
+    Estimate,
     /// Takes the entry away; whether there was one: `bool`.
     Remove,
     /// `update`: gives the entry the value of an expression over its old value. `T?`.
@@ -597,12 +688,18 @@ pub enum Op {
 /// What is done to a cell.
 #[derive(Clone, Debug)]
 pub enum CellOp {
-    /// Adds to a counter or window: the new total; with `refuse` `T?`.
+    /// Adds to a counter or window: the new total. Adds to an `ewma`: the new average. With `refuse` `T?`.
     Add(Expr),
-    /// The total of a counter or window; 0 without an entry.
+    /// The total of a counter, window or `distinct`; 0 without an entry.
     Total,
     /// Takes tokens: whether they were there; with `refuse` `bool?`.
     Take(Expr),
+    /// Shows a value to a `distinct`: the new total; with `refuse` `T?`.
+    Insert(Expr),
+    /// The average of an `ewma`; 0 without an entry.
+    Average,
+    /// What is added to an `ewma` in a second; 0 without an entry.
+    Rate,
 }
 
 impl Expr {

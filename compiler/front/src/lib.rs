@@ -17,6 +17,7 @@
 //! - A module that comes with no error passes the IR verifier.
 
 mod check;
+pub mod geometry;
 pub mod hir;
 mod load;
 mod lower;

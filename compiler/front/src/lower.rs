@@ -7,6 +7,8 @@
 mod body;
 mod cells;
 mod control;
+mod distinct;
+mod ewma;
 mod layout;
 mod load;
 mod packet;

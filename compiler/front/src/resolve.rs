@@ -9,7 +9,7 @@ use oko_diagnostics::codes::{names, unsupported};
 use oko_diagnostics::{Code, Diagnostic, Sink, SourceMap, Span};
 use oko_grammar::ast;
 
-use crate::hir::{BitsId, EnumId, FnId, HeaderId, ParamId, StateId, StructId};
+use crate::hir::{BitsId, EnumId, EventId, FnId, HeaderId, ParamId, StateId, StructId};
 use crate::suggest::nearest;
 
 /// The longest name of a declaration.
@@ -37,6 +37,8 @@ pub(crate) enum Def {
     Struct(StructId),
     Header(HeaderId),
     State(StateId),
+    Table(StateId),
+    Event(EventId),
     Fn(FnId),
     Filter,
     /// Something that was reported: unsupported, or not found where it was to be imported from.
@@ -54,6 +56,8 @@ impl Def {
             Def::Struct(_) => "a struct",
             Def::Header(_) => "a header",
             Def::State(_) => "a state",
+            Def::Table(_) => "a table",
+            Def::Event(_) => "an event",
             Def::Fn(_) => "a function",
             Def::Filter => "a filter",
             Def::Error => "?",
@@ -66,6 +70,18 @@ pub(crate) struct Source<'a, T> {
     pub(crate) module: usize,
     pub(crate) item: &'a ast::Item,
     pub(crate) ast: &'a T,
+}
+
+/// A `state` or `table` in the syntax tree.
+#[derive(Clone, Copy)]
+pub(crate) struct Store<'a> {
+    pub(crate) module: usize,
+    pub(crate) item: &'a ast::Item,
+    pub(crate) name: &'a ast::Ident,
+    pub(crate) ty: &'a ast::Type,
+    pub(crate) per: Option<&'a ast::Ident>,
+    pub(crate) settings: &'a [ast::Setting],
+    pub(crate) is_table: bool,
 }
 
 /// A module's names.
@@ -101,7 +117,9 @@ pub(crate) struct Declarations<'a> {
     pub(crate) bits: Vec<Source<'a, ast::Bits>>,
     pub(crate) structs: Vec<Source<'a, ast::Struct>>,
     pub(crate) headers: Vec<Source<'a, ast::Header>>,
-    pub(crate) states: Vec<Source<'a, ast::State>>,
+    /// States and tables.
+    pub(crate) states: Vec<Store<'a>>,
+    pub(crate) events: Vec<Source<'a, ast::Event>>,
     pub(crate) fns: Vec<Source<'a, ast::Function>>,
     pub(crate) filters: Vec<Source<'a, ast::Filter>>,
 }
@@ -228,12 +246,23 @@ impl<'a> Declarations<'a> {
                 later(unsupported::TAGGED_HEADER, "headers with a tag", &ast.name)
             }
             ItemKind::Header(ast) => add!(headers, ast, |id| Def::Header(HeaderId::from_index(id))),
-            ItemKind::State(ast) => add!(states, ast, |id| Def::State(StateId::from_index(id))),
+            ItemKind::State(ast) => {
+                let id = StateId::from_index(self.states.len());
+                let (name, ty, settings) = (&ast.name, &ast.ty, ast.settings.as_slice());
+                let per = ast.per.as_ref();
+                self.states.push(Store { module, item, name, ty, per, settings, is_table: false });
+                Some((name, Def::State(id)))
+            }
+            ItemKind::Table(ast) => {
+                let id = StateId::from_index(self.states.len());
+                let (name, ty, settings) = (&ast.name, &ast.ty, ast.settings.as_slice());
+                self.states.push(Store { module, item, name, ty, per: None, settings, is_table: true });
+                Some((name, Def::Table(id)))
+            }
+            ItemKind::Event(ast) => add!(events, ast, |id| Def::Event(EventId::from_index(id))),
             ItemKind::Fn(ast) => add!(fns, ast, |id| Def::Fn(FnId::from_index(id))),
             ItemKind::Filter(ast) => add!(filters, ast, |_| Def::Filter),
             ItemKind::Union(ast) => later(unsupported::UNION, "unions of headers", &ast.name),
-            ItemKind::Table(ast) => later(unsupported::TABLE, "tables", &ast.name),
-            ItemKind::Event(ast) => later(unsupported::EVENT, "events", &ast.name),
             ItemKind::TypeAlias(ast) => {
                 sink.push(not_yet(unsupported::TYPE_ALIAS, "other names for types", ast.name.span));
                 match ast.name.parts.as_slice() {

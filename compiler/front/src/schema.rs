@@ -1,10 +1,15 @@
 //! What an artifact says about itself, as far as the source knows it.
 
 use oko_artifact::schema::FORMAT;
-use oko_artifact::{FilterSchema, NamedType, ParamSchema, ScalarType, Schema, StateSchema};
+use oko_artifact::{
+    BloomSchema, Container, EventSchema, Ewma, FilterSchema, NamedType, ParamSchema, ScalarType, Schema,
+    SketchSchema, StateSchema,
+};
 use oko_ir::Module;
 
-use crate::hir::{CellKind, Content, Expire, FieldKind, Program, Shape, StateDef};
+use crate::check::has_prefix;
+use crate::geometry::{BloomGeometry, SketchGeometry};
+use crate::hir::{Cell, CellKind, Content, EventDef, Expire, FieldKind, Merge, Program, Shape, StateDef};
 use crate::types::{NumKind, Ty};
 
 /// The schema of a lowered program. Compiler and source hash are left empty: they are the driver's to fill in.
@@ -37,28 +42,66 @@ pub(crate) fn schema(program: &Program, module: &Module) -> Schema {
         states: (program.states.iter().zip(&module.states))
             .map(|(def, decl)| state(def, program, decl.bytes()))
             .collect(),
+        events: program.events.iter().map(|def| event(def, program)).collect(),
+    }
+}
+
+fn event(def: &EventDef, program: &Program) -> EventSchema {
+    let mut fields = Vec::new();
+    for (name, ty) in &def.fields {
+        collect(ty, program, name.clone(), &mut fields);
+    }
+    EventSchema {
+        name: def.name.clone(),
+        fields,
+        limit: def.limit.constant(),
+        each: def.each.constant(),
+        per: def.per.and_then(|at| def.fields.get(at)).map(|(name, _)| name.clone()),
+        doc: def.doc.clone(),
     }
 }
 
 fn state(def: &StateDef, program: &Program, bytes: u64) -> StateSchema {
-    let (key, capacity, when_full) = match &def.shape {
+    let index = || vec![NamedType { name: "index".into(), ty: ScalarType::Uint }];
+    let (container, key, capacity, when_full) = match &def.shape {
         Shape::Keyed { key, capacity, evict } => {
-            (parts(key, program), *capacity, if *evict { "evict_oldest" } else { "refuse" })
+            let when_full = if *evict { "evict_oldest" } else { "refuse" };
+            (Container::Keyed, parts(key, program), *capacity, when_full)
         }
-        Shape::Single => (vec![NamedType { name: "index".into(), ty: ScalarType::Uint }], 1, "refuse"),
+        Shape::Single => (Container::Single, index(), 1, "refuse"),
+        Shape::Array { capacity } => (Container::Array, index(), *capacity, "refuse"),
+        Shape::Table { key, capacity } => {
+            let container = if has_prefix(key) { Container::PrefixTable } else { Container::Table };
+            (container, parts(key, program), *capacity, "refuse")
+        }
+        Shape::Sketch { key, geometry } => {
+            let SketchGeometry { rows, width, window, error, confidence } = *geometry;
+            let sketch = SketchSchema { rows, width, window, error, confidence };
+            (Container::Sketch(sketch), parts(key, program), geometry.words(), "refuse")
+        }
+        Shape::Bloom { key, geometry } => {
+            let BloomGeometry { hashes, expire, capacity, error, .. } = *geometry;
+            let bloom = BloomSchema { words: geometry.generation_words(), hashes, expire, capacity, error };
+            (Container::Bloom(bloom), parts(key, program), geometry.words(), "refuse")
+        }
     };
-    let cell = |kind: CellKind| match kind {
+    let cell = |cell: &Cell| match cell.kind {
         CellKind::Counter => ScalarType::Counter,
         CellKind::Window => ScalarType::Window(def.window),
         CellKind::Tokens => ScalarType::Tokens,
+        CellKind::Distinct => ScalarType::Distinct(def.registers),
+        CellKind::Ewma => ScalarType::Ewma(Ewma {
+            time_constant: def.time_constant,
+            of_durations: cell.of.num().is_some_and(|num| num.kind == NumKind::Duration),
+        }),
     };
     let value = match &def.content {
         Content::Nothing => Vec::new(),
         Content::Value(ty) => parts(ty, program),
-        Content::Cell(kind) => vec![NamedType { name: String::new(), ty: cell(*kind) }],
+        Content::Cell(of) => vec![NamedType { name: String::new(), ty: cell(of) }],
         Content::Cells(id) => (program.structs[id.index()].fields.iter())
             .filter_map(|field| match &field.kind {
-                FieldKind::Cell(kind) => Some(NamedType { name: field.name.clone(), ty: cell(*kind) }),
+                FieldKind::Cell(of) => Some(NamedType { name: field.name.clone(), ty: cell(of) }),
                 FieldKind::Value(_) => None,
             })
             .collect(),
@@ -67,8 +110,17 @@ fn state(def: &StateDef, program: &Program, bytes: u64) -> StateSchema {
         Expire::After(duration) => duration.constant(),
         Expire::Never | Expire::Of(_) => None,
     };
+    let merge = def.merge.map(|merge| match merge {
+        Merge::Sum => "sum",
+        Merge::Max => "max",
+        Merge::Min => "min",
+        Merge::Latest => "latest",
+    });
     StateSchema {
         name: def.name.clone(),
+        container,
+        merge: merge.map(str::to_owned),
+        hidden: false,
         key,
         value,
         capacity,
@@ -121,6 +173,7 @@ fn scalar(ty: &Ty, program: &Program) -> ScalarType {
         Ty::Ip4 => ScalarType::Ip4,
         Ty::Ip6 => ScalarType::Ip6,
         Ty::Mac => ScalarType::Mac,
+        Ty::Prefix => ScalarType::Prefix,
         Ty::Enum(id) => ScalarType::Enum(program.enums[id.index()].variants.clone()),
         Ty::Bits(id) => ScalarType::Bits(program.bits[id.index()].variants.clone()),
         _ => ScalarType::Uint,

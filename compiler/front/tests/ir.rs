@@ -40,5 +40,5 @@ fn an_update() {
 /// Lock, add, store, touch.
 #[test]
 fn a_counter() {
-    snapshot!("counter", "state all: counter {}; filter f -> bool { all.add(1) > 100 }");
+    snapshot!("counter", "state all: counter; filter f -> bool { all.add(1) > 100 }");
 }

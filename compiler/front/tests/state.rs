@@ -72,7 +72,7 @@ fn a_refused_key_has_no_value() {
 
 #[test]
 fn a_single_counter_counts_all_packets() {
-    let mut machine = Machine::new("state all: counter {}; filter f -> bool { all.add(2) > 4 }");
+    let mut machine = Machine::new("state all: counter; filter f -> bool { all.add(2) > 4 }");
     let answers: Vec<bool> = (0..3).map(|_| machine.matches(&[], SECOND)).collect();
     assert_eq!(answers, [false, false, true]);
     assert_eq!(machine.entries(0, u64::MAX - 1), [(vec![0], vec![6])]);
@@ -80,7 +80,7 @@ fn a_single_counter_counts_all_packets() {
 
 #[test]
 fn counters_stay_at_their_greatest_value() {
-    let text = "param step: u64 = 1; state all: counter {};
+    let text = "param step: u64 = 1; state all: counter;
         filter f -> bool { all.add(step) == 0xffff_ffff_ffff_ffff }";
     let mut machine = Machine::new(text);
     machine.set_param(0, u64::MAX - 1);
@@ -432,4 +432,97 @@ fn packets_are_sorted_into_classes() {
     assert_eq!(machine.class(&packet(80), SECOND), 0);
     let classes: Vec<u32> = (0..18).map(|_| machine.class(&packet(80), SECOND)).collect();
     assert_eq!(classes.iter().filter(|class| **class == 2).count(), 1, "54 bytes each");
+}
+
+/// Sums with the weight `exp(-age / time_constant)`, over events at rising times.
+fn ewma_model(events: &[(u64, u64)], time_constant: f64) -> Vec<(f64, f64)> {
+    let (mut sum, mut weight, mut last) = (0.0, 0.0, 0);
+    let mut found = Vec::new();
+    for (now, amount) in events {
+        let factor = (-((now - last) as f64) / time_constant).exp();
+        sum = sum * factor + *amount as f64;
+        weight = weight * factor + 1.0;
+        last = *now;
+        found.push((sum / weight, sum * 1e9 / time_constant));
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// The integers of the filter stay within half a percent of real numbers.
+    #[test]
+    fn an_average_forgets_exponentially(
+        steps in prop::collection::vec((0u64..4_000_000_000, 1_000u64..100_000), 1..60),
+    ) {
+        let text = "param sample: u32 = 0; param low: u64 = 0; param high: u64 = 0;
+            param least: rate = 0pps; param most: rate = 0pps;
+            state load: ewma { time_constant: 2s };
+            filter f -> bool {
+                let new = load.add(sample);
+                let rate = load.rate;
+                new == load.average and new in low..=high and rate in least..=most
+            }";
+        let mut machine = Machine::new(text);
+        let mut now = SECOND;
+        let events: Vec<(u64, u64)> = steps.iter().map(|(wait, amount)| {
+            now += wait;
+            (now, *amount)
+        }).collect();
+        for ((now, amount), (average, rate)) in events.iter().zip(ewma_model(&events, 2e9)) {
+            let bounds = |value: f64| ((value * 0.995).floor() as u64, (value * 1.005).ceil() as u64);
+            machine.set_param(0, *amount);
+            for (param, value) in [(1, bounds(average)), (3, bounds(rate))] {
+                machine.set_param(param, value.0);
+                machine.set_param(param + 1, value.1);
+            }
+            prop_assert!(machine.matches(&[], *now), "{average} and {rate} at {now}");
+        }
+    }
+}
+
+#[test]
+fn one_value_is_its_own_average_and_silence_ends_in_nothing() {
+    let text = "param sample: u32 = 0; state load: ewma { time_constant: 10ms };
+        filter f -> bool { if sample == 0 { load.average == 0 and load.rate == 0pps } else { load.add(sample) == sample } }";
+    let mut machine = Machine::new(text);
+    assert!(machine.matches(&[], SECOND), "nothing was added");
+    machine.set_param(0, 77);
+    assert!(machine.matches(&[], SECOND));
+    machine.set_param(0, 0);
+    assert!(!machine.matches(&[], SECOND + 10_000_000), "37% are left");
+    assert!(machine.matches(&[], 2 * SECOND), "nothing is left");
+}
+
+#[test]
+fn durations_have_averages() {
+    let text = "state gaps: ewma[duration] { time_constant: 1s };
+        filter f -> bool { gaps.add(now -| now) == 0s and gaps.add(4ms) == 2ms and gaps.average == 2ms }";
+    assert!(Machine::new(text).matches(&[], SECOND));
+}
+
+#[test]
+fn an_array_has_a_place_for_every_index() {
+    let text = "use std.net.{ipv4, tcp};
+        state ports: array[counter] { capacity: 65_536 };
+        filter f -> bool { match pkt { ipv4 / tcp => ports[tcp.dst_port].add(1) == 2, _ => false } }";
+    let mut machine = Machine::new(text);
+    let to = |port| segment(A, 4000, B, port, SYN);
+    let answers: Vec<bool> = [0, 65_535, 0, 80].map(|port| machine.matches(&to(port), SECOND)).to_vec();
+    assert_eq!(answers, [false, false, true, false]);
+    let found = machine.entries(0, SECOND);
+    assert_eq!(found, [(vec![0], vec![2]), (vec![80], vec![1]), (vec![65_535], vec![1])]);
+}
+
+#[test]
+fn a_single_value_is_read_by_its_name() {
+    let text = "state last: u32; filter f -> bool {
+            let before = last;
+            update last |old| (old ?? 0) +| 1;
+            before == 1
+        }";
+    let mut machine = Machine::new(text);
+    let answers: Vec<bool> = (0..3).map(|_| machine.matches(&[], SECOND)).collect();
+    assert_eq!(answers, [false, true, false]);
 }

@@ -106,7 +106,7 @@ What stands before the dot has no operation of this name. A `counter` and a `win
 have `.take(n)`, a set has `.insert(key)`, `.remove(key)` and `.contains(key)`.
 
 ```oko
-state seen: counter {};
+state seen: counter;
 
 filter f -> bool {
     seen.increment(1) > 10

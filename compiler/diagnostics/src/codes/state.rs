@@ -2,7 +2,8 @@
 
 codes! {
     MISSING_SETTING = 501, "a state without one of its policies", "\
-A map or set says how many entries it holds, what happens when it is full, and when entries go. Nothing is assumed.
+A map or set says how many entries it holds, what happens when it is full, and when entries go; what estimates says how wrong it may
+be. Nothing is assumed: each of them is a decision that somebody has to take.
 
 ```oko
 state seen: set[ip4] { capacity: 1_024, when_full: evict_oldest };
@@ -12,14 +13,16 @@ Add `expire: 60s`, or `expire: never`.
 ";
     BAD_SETTING = 502, "a setting with an impossible value", "\
 `when_full` is `evict_oldest` or `refuse`; `expire` is a duration, `never`, or a function from the value to a duration; `window` is a
-duration up to 39 hours; `init` is `tokens(rate: …, burst: …)`.
+duration up to 39 hours; `time_constant` one from 10 ms to 24 hours; `init` is `tokens(rate: …, burst: …)`; `error` and `confidence` are
+percentages above 0% and below 100%; `merge` is `sum`, `max`, `min` or `latest`.
 
 ```oko
 state seen: set[ip4] { capacity: 1_024, when_full: drop, expire: 1s };
 ```
 ";
     USELESS_SETTING = 503, "a setting that means nothing here", "\
-`window` is for states with windows, `init` for those with tokens, `capacity` and `when_full` for maps and sets.
+`window` is for states with windows, `init` for those with tokens, `error` for those that estimate, `capacity` and `when_full` for maps and
+sets.
 
 ```oko
 state seen: counter { capacity: 10 };
@@ -33,7 +36,7 @@ state seen: set[u32?] { capacity: 10, when_full: refuse, expire: 1s };
 ```
 ";
     BAD_CONTENT = 505, "something that a state cannot hold", "\
-A state holds plain values, cells, or structs of either. An entry that is not there is `none` already.
+A state holds plain values, cells, or structs of either, a table plain values. An entry that is not there is `none` already.
 
 ```oko
 state seen: map[ip4, u32?] { capacity: 10, when_full: refuse, expire: 1s };
@@ -97,7 +100,7 @@ Write `let other = b[1];` before the `update`, and use `other`.
 Functions depend on their arguments only, so that they can be used anywhere, also to say when an entry goes.
 
 ```oko
-state seen: counter {};
+state seen: counter;
 
 fn f() -> u64 {
     seen.total
@@ -153,5 +156,64 @@ state seen: map[(u64, u64), (u64, u64)] { capacity: 200_000_000, when_full: evic
 ```
 
 Lower the `capacity`.
+";
+    STALE_READ = 516, "a value that was read before the entry is replaced", "\
+Between reading an entry and replacing it another core may write it. A new value that is computed from what was read earlier would undo
+that write: the classic lost update. `update` hands over what the entry holds at the moment when it is replaced.
+
+```oko
+use std.net.ipv4;
+
+state hits: map[ip4, u64] { capacity: 1_024, when_full: evict_oldest, expire: 60s };
+
+filter often -> bool {
+    match pkt {
+        ipv4 => {
+            let n = hits[ipv4.src] ?? 0;
+            let new = update hits[ipv4.src] |old| n +| 1;
+            n > 100
+        }
+        _ => false,
+    }
+}
+```
+
+Write `update hits[ipv4.src] |old| (old ?? 0) +| 1`.
+";
+    TABLE_WRITTEN = 517, "a filter that writes a table", "\
+Who writes says the keyword: a `table` is written by the control plane, a `state` by the filter.
+
+```oko
+use std.net.ipv4;
+
+table blocked: set[ip4] { capacity: 1_024 };
+
+filter f -> bool {
+    match pkt {
+        ipv4 => blocked.insert(ipv4.src),
+        _ => false,
+    }
+}
+```
+
+Declare a `state` with its policies, or have the control plane write the table.
+";
+    BAD_TABLE = 518, "a table of something else than keys and values", "\
+A table is a `map` or a `set` of plain values.
+
+```oko
+table hits: counter { capacity: 1_024 };
+```
+
+Write `state hits: counter;` for what the filter counts, and `param` for a single number that the control plane sets.
+";
+    BAD_EVENT = 519, "an event that cannot be told", "\
+An event tells plain values, and is limited per value of one of its fields, or altogether without `per`.
+
+```oko
+event seen { source: ip4 } limit 1 each 1s per server;
+```
+
+Write `per source`.
 ";
 }

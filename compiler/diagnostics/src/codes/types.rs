@@ -292,7 +292,7 @@ The value changes something or costs much, and would be computed twice.
 
 ```oko
 param low: u64 = 1;
-state seen: counter {};
+state seen: counter;
 
 filter f -> bool {
     seen.add(1) in low..=100

@@ -97,7 +97,7 @@ Declare the bytes as a region, which is skipped: `options: [u8 in len]`.
 This is a part of the language that this version of the compiler does not have yet: state for each core.
 
 ```oko
-state hits: counter per core {};
+state hits: counter per core { merge: sum };
 ```
 
 Leave `per core` away: state is shared by all cores.
@@ -106,7 +106,7 @@ Leave `per core` away: state is shared by all cores.
 This is a part of the language that this version of the compiler does not have yet: some kinds of state and cells.
 
 ```oko
-state seen: bloom[ip4] { capacity: 10, error: 1% };
+state seen: bloom[ip4] { capacity: 10, error: 1%, expire: 1s };
 ```
 
 There are `map`, `set`, and the cells `counter`, `window` and `tokens`.

@@ -47,6 +47,8 @@ pub(super) struct BodyChecker<'c, 'a, 's> {
     pub(super) facts: Facts,
     /// The `update` whose value is being computed, if any.
     pub(super) locked: Option<Span>,
+    /// Which places in state named values were computed from.
+    pub(super) origins: Vec<(LocalId, super::stale::Origin)>,
 }
 
 impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
@@ -61,6 +63,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
             names: Vec::new(),
             facts: Facts::default(),
             locked: None,
+            origins: Vec::new(),
         }
     }
 
@@ -166,15 +169,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
                 self.learn_from_guard(&value);
                 Some((Stmt::Expr(value), ends))
             }
-            ast::StmtKind::Emit { fields, .. } => {
-                // Events are reported where they are declared; the values are still worth a look.
-                for field in fields {
-                    if let Some(value) = &field.value {
-                        self.expr(value, None);
-                    }
-                }
-                later_emit(self, stmt)
-            }
+            ast::StmtKind::Emit { event, fields } => Some((self.emit(event, fields, stmt.span)?, false)),
             ast::StmtKind::LetParts { .. } | ast::StmtKind::Break(_) => later(unsupported::LOOP, "loops"),
             ast::StmtKind::Expect(_) | ast::StmtKind::ExpectEmitted { .. } | ast::StmtKind::Advance(_) => {
                 self.report(
@@ -228,6 +223,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         let ends = value.ty == Ty::Never;
         let ty = if matches!(value.ty, Ty::Unit | Ty::Never) { Ty::Error } else { value.ty.clone() };
         let id = self.bind_local(name, ty);
+        self.remember_origin(id, &value);
         (Stmt::Let(id, value), ends)
     }
 
@@ -266,9 +262,4 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
             }
         }
     }
-}
-
-fn later_emit(body: &mut BodyChecker<'_, '_, '_>, stmt: &ast::Stmt) -> Option<(Stmt, bool)> {
-    body.report(crate::resolve::not_yet(oko_diagnostics::codes::unsupported::EVENT, "events", stmt.span));
-    None
 }

@@ -99,7 +99,9 @@ impl BodyChecker<'_, '_, '_> {
         let mut failed = subject.ty.is_error();
         for arm in arms {
             let (names, facts) = (self.names.len(), self.facts.mark());
+            let first = self.locals.len();
             let pattern = self.pattern(&arm.pattern, &subject.ty);
+            self.remember_parts(first, &subject);
             let guard = arm.guard.as_ref().map(|guard| self.condition(guard));
             if let Some(guard) = &guard {
                 self.facts.learn(guard, true);

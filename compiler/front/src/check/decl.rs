@@ -11,7 +11,7 @@ use super::typename::MAX_SCALARS;
 use super::{Checker, Constant, Progress};
 use crate::hir::scalars;
 use crate::hir::{
-    BitsDef, Body, CellKind, EnumDef, Expr, ExprKind, FieldKind, FilterDef, FnDef, FnId, ParamDef, StructDef,
+    BitsDef, Body, EnumDef, Expr, ExprKind, FieldKind, FilterDef, FnDef, FnId, ParamDef, StructDef,
     StructField,
 };
 use crate::resolve::not_yet;
@@ -185,7 +185,7 @@ impl Checker<'_, '_> {
             if field.value.is_some() {
                 self.report(not_yet(unsupported::COMPUTED_STRUCT, "fields with computed values", field.span));
             }
-            let kind = match cell_kind(&field.ty) {
+            let kind = match self.cell(module, &field.ty) {
                 Some(cell) => FieldKind::Cell(cell),
                 None => FieldKind::Value(self.value_type(module, &field.ty)),
             };
@@ -460,20 +460,6 @@ impl Checker<'_, '_> {
                 .label(attribute.span, "means nothing here")
             });
         }
-    }
-}
-
-/// The kind of cell that a type names.
-pub(super) fn cell_kind(ty: &ast::Type) -> Option<CellKind> {
-    let ast::TypeKind::Named { path, args } = &ty.kind else { return None };
-    match (path.parts.as_slice(), args.as_slice()) {
-        ([name], []) => match name.name.as_str() {
-            "counter" => Some(CellKind::Counter),
-            "window" => Some(CellKind::Window),
-            "tokens" => Some(CellKind::Tokens),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

@@ -79,14 +79,17 @@ impl BodyChecker<'_, '_, '_> {
             Def::Error => Expr::error(span),
             Def::Const(at) => self.checker.const_value(at, span),
             Def::Param(id) => self.param(id, span),
-            Def::State(_) => {
+            Def::State(id) | Def::Table(id) => {
+                if let Some(value) = self.read_single(name, id) {
+                    return value;
+                }
                 self.report(
                     Diagnostic::error(
                         oko_diagnostics::codes::state::STATE_AS_VALUE,
-                        format!("the state `{}` is no value", name.name),
+                        format!("the {} `{}` is no value", kind_of(def), name.name),
                     )
                     .label(span, "only its entries are")
-                    .label(declared, "declared as a state here")
+                    .label(declared, format!("declared as {} here", def.describe()))
                     .help(format!("read an entry with `{}[key]`", name.name)),
                 );
                 Expr::error(span)
@@ -406,4 +409,9 @@ impl BodyChecker<'_, '_, '_> {
 /// The type of `now`.
 fn now_type() -> Ty {
     Ty::Num(Num { kind: NumKind::Instant, bits: 63, range: Range::new(1, i128::from(NOW_MAX)) })
+}
+
+/// What to call a state or table.
+fn kind_of(def: Def) -> &'static str {
+    if matches!(def, Def::Table(_)) { "table" } else { "state" }
 }

@@ -1,116 +1,289 @@
-//! Declarations of state: what it holds, how much, and for how long.
+//! Declarations of states and tables: what they hold, how much, and for how long.
 
-use oko_diagnostics::codes::{names, state, types, unsupported};
-use oko_diagnostics::{Diagnostic, Span};
+use oko_diagnostics::Diagnostic;
+use oko_diagnostics::codes::{state, types};
 use oko_grammar::ast;
 
 use super::Checker;
-use super::body::{BodyChecker, Place};
-use super::coerce::fits;
-use super::decl::{cell_kind, doc_text};
-use super::typename::LATER;
-use crate::hir::{CellKind, Content, Expire, Expr, FieldKind, Shape, StateDef, TokensInit, scalars};
-use crate::resolve::{Def, not_yet};
-use crate::suggest::nearest;
-use crate::types::{Range, Ty};
-
-/// The longest window, in nanoseconds: 39 hours, so that its arithmetic stays within 64 bits.
-pub(crate) const MAX_WINDOW: u64 = 1 << 47;
-
-/// The most tokens that fit in a bucket, which counts in billionths of a token.
-pub(crate) const MAX_BURST: u64 = u64::MAX / 1_000_000_000;
-
-/// The most entries a state can have.
-const MAX_CAPACITY: u64 = 1 << 28;
+use super::decl::doc_text;
+use super::settings::setting;
+use crate::geometry::{self, BloomGeometry, SketchGeometry};
+use crate::hir::{Cell, CellKind, Content, Expire, FieldKind, Shape, StateDef, scalars};
+use crate::resolve::{Def, Store};
+use crate::types::{Num, NumKind, Range, Ty};
 
 /// The most scalars in a key.
 const MAX_KEY: usize = 16;
 
-/// The settings that states have.
-const SETTINGS: &[&str] = &["capacity", "when_full", "expire", "window", "init"];
+/// The greatest number that can be averaged, so that sums stay within 64 bits.
+pub(crate) const EWMA_MAX: u64 = (1 << 40) - 1;
 
-/// The settings of kinds of state that this compiler lacks.
-const LATER_SETTINGS: &[&str] = &["error", "confidence", "merge"];
+/// The containers and what stands in their square brackets.
+const CONTAINERS: &[(&str, usize, &str)] = &[
+    ("map", 2, "map[key, value]"),
+    ("set", 1, "set[key]"),
+    ("array", 1, "array[value]"),
+    ("sketch", 1, "sketch[key]"),
+    ("bloom", 1, "bloom[key]"),
+];
 
 impl Checker<'_, '_> {
-    /// The `state`s.
+    /// The `state`s and `table`s.
     pub(super) fn states(&mut self) {
         for at in 0..self.decls.states.len() {
-            let source = &self.decls.states[at];
-            let (module, item, ast) = (source.module, source.item, source.ast);
-            self.no_attributes(item, &[]);
-            if let Some(per) = &ast.per {
-                self.report(not_yet(unsupported::PER_CORE, "state for each core", per.span));
-            }
-            if let Some(kind) = later_kind(&ast.ty) {
-                self.report(not_yet(unsupported::STATE_KIND, &format!("`{kind}`"), ast.ty.span));
-                self.program.states.push(unknown_state(ast));
-                continue;
-            }
-            self.setting_names(ast);
-            let (key, content) = self.state_type(module, &ast.ty);
-            let shape = match key {
-                Some(key) => self.keyed(module, ast, key),
-                None => self.single(ast),
+            let store = self.decls.states[at];
+            self.no_attributes(store.item, &[]);
+            self.setting_names(&store);
+            let def = self.container(&store);
+            let estimates = matches!(def.shape, Shape::Sketch { .. } | Shape::Bloom { .. });
+            let later = if store.is_table {
+                Some((oko_diagnostics::codes::unsupported::TABLE, "tables"))
+            } else if store.per.is_some() {
+                Some((oko_diagnostics::codes::unsupported::PER_CORE, "state for each core"))
+            } else if estimates || def.registers > 0 {
+                Some((oko_diagnostics::codes::unsupported::STATE_KIND, "sketches"))
+            } else {
+                None
             };
-            let cells = self.cells_of(&content);
-            let def = StateDef {
-                name: self.decls.public_name(module, &ast.name.name),
-                span: ast.name.span,
-                doc: doc_text(item),
-                expire: self.expire(module, ast, &shape, &content),
-                window: self.window(module, ast, cells.contains(&CellKind::Window)),
-                tokens: self.tokens(module, ast, cells.contains(&CellKind::Tokens)),
-                shape,
-                content,
-            };
+            if let Some((code, what)) = later {
+                self.report(crate::resolve::not_yet(code, what, store.name.span));
+            }
             self.program.states.push(def);
         }
     }
 
-    /// The key's type, if it has one, and what entries hold.
-    fn state_type(&mut self, module: usize, ty: &ast::Type) -> (Option<Ty>, Content) {
-        if let ast::TypeKind::Named { path, args } = &ty.kind
-            && let [name] = path.parts.as_slice()
+    fn container(&mut self, store: &Store<'_>) -> StateDef {
+        let args: &[ast::Type] = match &store.ty.kind {
+            ast::TypeKind::Named { args, .. } => args,
+            _ => &[],
+        };
+        let name = container_name(store.ty);
+        if let Some((name, count, form)) = CONTAINERS.iter().find(|(known, ..)| name == Some(*known))
+            && args.len() != *count
         {
-            match (name.name.as_str(), args.as_slice()) {
-                ("map", [key, value]) => {
-                    let key = self.key_type(module, key);
-                    return (Some(key), self.content(module, value));
-                }
-                ("set", [key]) => return (Some(self.key_type(module, key)), Content::Nothing),
-                ("map" | "set", _) => {
-                    let form = if name.name == "map" { "map[key, value]" } else { "set[key]" };
-                    self.report(
-                        Diagnostic::error(
-                            types::TYPE_ARGUMENTS,
-                            format!("`{}` needs other types", name.name),
-                        )
-                        .label(ty.span, format!("written `{form}`")),
-                    );
-                    return (Some(Ty::Error), Content::Value(Ty::Error));
-                }
-                _ => {}
+            self.report(
+                Diagnostic::error(types::TYPE_ARGUMENTS, format!("`{name}` needs other types"))
+                    .label(store.ty.span, format!("written `{form}`")),
+            );
+            let shape = Shape::Keyed { key: Ty::Error, capacity: 1, evict: true };
+            return self.of(store, shape, Content::Value(Ty::Error), Expire::Never);
+        }
+        if store.is_table {
+            return self.table(store, name, args);
+        }
+        match (name, args) {
+            (Some("map"), [key, value]) => {
+                let key = self.key_type(store.module, key, false);
+                let content = self.content(store.module, value);
+                self.keyed(store, key, content)
+            }
+            (Some("set"), [key]) => {
+                let key = self.key_type(store.module, key, false);
+                self.keyed(store, key, Content::Nothing)
+            }
+            (Some("array"), [value]) => self.array(store, value),
+            (Some("sketch"), [key]) => self.sketch(store, key),
+            (Some("bloom"), [key]) => self.bloom(store, key),
+            _ => {
+                let content = self.content(store.module, store.ty);
+                self.useless(store, "capacity", "there is only one value");
+                self.useless(store, "when_full", "there is only one value");
+                let expire = self.expire(store, false, &content);
+                self.of(store, Shape::Single, content, expire)
             }
         }
-        (None, self.content(module, ty))
     }
 
-    fn key_type(&mut self, module: usize, ty: &ast::Type) -> Ty {
+    /// The definition, with the settings that depend on what entries hold.
+    fn of(&mut self, store: &Store<'_>, shape: Shape, content: Content, expire: Expire) -> StateDef {
+        let cells = self.cells_of(&content);
+        let has = |kind: CellKind| cells.iter().any(|cell| cell.kind == kind);
+        let is_estimate = matches!(shape, Shape::Sketch { .. } | Shape::Bloom { .. });
+        let (window, registers) = if is_estimate {
+            (1, 0)
+        } else {
+            self.useless(store, "confidence", "this is no `sketch`");
+            (self.window(store, has(CellKind::Window)), self.registers(store, has(CellKind::Distinct)))
+        };
+        let merge = if is_estimate || store.is_table { None } else { self.merge(store, &content) };
+        StateDef {
+            name: self.decls.public_name(store.module, &store.name.name),
+            span: store.name.span,
+            doc: doc_text(store.item),
+            expire,
+            window,
+            registers,
+            tokens: self.tokens(store, has(CellKind::Tokens)),
+            time_constant: self.time_constant(store, has(CellKind::Ewma)),
+            merge,
+            shape,
+            content,
+        }
+    }
+
+    fn keyed(&mut self, store: &Store<'_>, key: Ty, content: Content) -> StateDef {
+        let (capacity, evict) = (self.capacity(store), self.evicts(store));
+        let expire = self.expire(store, true, &content);
+        self.of(store, Shape::Keyed { key, capacity, evict }, content, expire)
+    }
+
+    fn array(&mut self, store: &Store<'_>, value: &ast::Type) -> StateDef {
+        let content = self.content(store.module, value);
+        let capacity = self.capacity(store);
+        self.useless(store, "when_full", "every index has its place");
+        let expire = self.expire(store, false, &content);
+        self.of(store, Shape::Array { capacity }, content, expire)
+    }
+
+    fn table(&mut self, store: &Store<'_>, name: Option<&str>, args: &[ast::Type]) -> StateDef {
+        let (key, content) = match (name, args) {
+            (Some("map"), [key, value]) => {
+                let key = self.key_type(store.module, key, true);
+                (key, self.plain_content(store.module, value))
+            }
+            (Some("set"), [key]) => (self.key_type(store.module, key, true), Content::Nothing),
+            _ => {
+                self.report(
+                    Diagnostic::error(state::BAD_TABLE, "a table is a `map` or a `set`")
+                        .label(store.ty.span, "neither of them")
+                        .help("write `table inside: set[prefix] { … };`, or `param` for a single number"),
+                );
+                (Ty::Error, Content::Nothing)
+            }
+        };
+        let capacity = self.capacity(store);
+        for (name, why) in [
+            ("when_full", "the control plane is told when it writes and there is no room"),
+            ("expire", "the control plane writes entries and takes them away"),
+            ("window", "there is no `window` in a table"),
+            ("merge", "all cores read the same entries"),
+        ] {
+            self.useless(store, name, why);
+        }
+        self.useless(store, "error", "a table is exact");
+        self.of_table(store, Shape::Table { key, capacity }, content)
+    }
+
+    fn of_table(&mut self, store: &Store<'_>, shape: Shape, content: Content) -> StateDef {
+        for name in ["confidence", "init", "time_constant"] {
+            self.useless(store, name, "a table holds plain values");
+        }
+        StateDef {
+            name: self.decls.public_name(store.module, &store.name.name),
+            span: store.name.span,
+            doc: doc_text(store.item),
+            shape,
+            content,
+            expire: Expire::Never,
+            window: 1,
+            tokens: None,
+            registers: 0,
+            time_constant: 1,
+            merge: None,
+        }
+    }
+
+    fn sketch(&mut self, store: &Store<'_>, key: &ast::Type) -> StateDef {
+        let key = self.key_type(store.module, key, false);
+        let error = self.required(
+            store,
+            "error",
+            "say how much too high an estimate may be, as a part of all that was added: `error: 0.1%`",
+        );
+        let error = error.and_then(|value| self.share(value, "error"));
+        let confidence = self.required(
+            store,
+            "confidence",
+            "say how often an estimate must be within `error`: `confidence: 99.9%`",
+        );
+        let confidence = confidence.and_then(|value| self.share(value, "confidence"));
+        let window = setting(store, "window").and_then(|value| self.window_length(store, value));
+        for name in ["capacity", "when_full"] {
+            self.useless(
+                store,
+                name,
+                "a sketch has no entries: its size follows from `error` and `confidence`",
+            );
+        }
+        self.useless(store, "expire", "a sketch has no entries: `window` says what it forgets");
+        self.no_copies(store);
+        let geometry =
+            SketchGeometry::new(error.unwrap_or(geometry::MILLION - 1), confidence.unwrap_or(1), window);
+        self.of(store, Shape::Sketch { key, geometry }, Content::Nothing, Expire::Never)
+    }
+
+    fn bloom(&mut self, store: &Store<'_>, key: &ast::Type) -> StateDef {
+        let key = self.key_type(store.module, key, false);
+        let capacity = self.capacity(store);
+        let error = self.required(
+            store,
+            "error",
+            "say how often a key that never came may be taken for one that did: `error: 1%`",
+        );
+        let error = error.and_then(|value| Some((self.share(value, "error")?, value.span)));
+        let generation = self.generation(store);
+        self.useless(
+            store,
+            "when_full",
+            "a Bloom filter is never full: beyond its `capacity` it errs more often",
+        );
+        self.useless(store, "window", "`expire` says how long keys are remembered");
+        self.useless(store, "confidence", "a key is either found by mistake or not: `error` says how often");
+        self.no_copies(store);
+        let smallest = BloomGeometry { bits: 48 * 64, hashes: 1, expire: generation, capacity, error: 1 };
+        let geometry = error.map_or(smallest, |(error, span)| {
+            BloomGeometry::new(capacity, error, generation).unwrap_or_else(|| {
+                self.report(
+                    Diagnostic::error(state::TOO_LARGE, "so exact a Bloom filter takes too much memory")
+                        .label(span, "more than 1 GiB is needed")
+                        .help("allow a greater `error`, or a smaller `capacity`"),
+                );
+                smallest
+            })
+        });
+        self.of(store, Shape::Bloom { key, geometry }, Content::Nothing, Expire::Never)
+    }
+
+    /// Sketches and Bloom filters are shared by all cores.
+    fn no_copies(&mut self, store: &Store<'_>) {
+        if let Some(per) = store.per {
+            self.report(
+                Diagnostic::error(state::BAD_SETTING, "sketches and Bloom filters are shared by all cores")
+                    .label(per.span, "cannot be kept per core")
+                    .note("each step on them is atomic and waits for nobody"),
+            );
+        }
+        self.useless(store, "merge", "all cores share it");
+    }
+
+    /// The type of keys; those of tables may end in a prefix.
+    fn key_type(&mut self, module: usize, ty: &ast::Type, of_table: bool) -> Ty {
         let key = self.value_type(module, ty);
-        let optional = matches!(&key, Ty::Option(_))
-            || matches!(&key, Ty::Tuple(parts)
-            if parts.iter().any(|part| matches!(part, Ty::Option(_))));
-        if optional || key == Ty::Prefix {
+        let parts: &[Ty] = match &key {
+            Ty::Tuple(parts) => parts,
+            other => std::slice::from_ref(other),
+        };
+        let optional = parts.iter().any(|part| matches!(part, Ty::Option(_)));
+        let prefix = parts.iter().position(|part| *part == Ty::Prefix);
+        if optional || prefix.is_some_and(|_| !of_table) {
             let found = key.describe(&self.program);
             let diagnostic = Diagnostic::error(state::BAD_KEY, format!("a key cannot be a `{found}`"))
                 .label(ty.span, "not a plain value");
-            self.report(if key == Ty::Prefix {
+            self.report(if optional {
                 diagnostic
-                    .note("longest-prefix matching is done by tables, which this compiler does not have yet")
             } else {
                 diagnostic
+                    .note("only tables find the longest prefix: the control plane writes them")
+                    .help("use a `table`, or the address itself as the key")
             });
+            return Ty::Error;
+        }
+        if prefix.is_some_and(|at| at + 1 < parts.len()) {
+            self.report(
+                Diagnostic::error(state::BAD_KEY, "a prefix is the last part of a key")
+                    .label(ty.span, "something stands behind it")
+                    .help("write the prefix last: `set[(u16, prefix)]`"),
+            );
             return Ty::Error;
         }
         if scalars(&key, &self.program) > MAX_KEY {
@@ -124,7 +297,7 @@ impl Checker<'_, '_> {
     }
 
     fn content(&mut self, module: usize, ty: &ast::Type) -> Content {
-        if let Some(cell) = cell_kind(ty) {
+        if let Some(cell) = self.cell(module, ty) {
             return Content::Cell(cell);
         }
         if let ast::TypeKind::Named { path, args } = &ty.kind
@@ -136,6 +309,10 @@ impl Checker<'_, '_> {
                 return Content::Cells(id);
             }
         }
+        self.plain_content(module, ty)
+    }
+
+    fn plain_content(&mut self, module: usize, ty: &ast::Type) -> Content {
         let value = self.value_type(module, ty);
         let inner_optional = matches!(&value, Ty::Option(_));
         if inner_optional || value == Ty::Prefix {
@@ -153,14 +330,57 @@ impl Checker<'_, '_> {
         Content::Value(value)
     }
 
-    fn cells_of(&self, content: &Content) -> Vec<CellKind> {
+    /// The cell that a type names.
+    pub(super) fn cell(&mut self, module: usize, ty: &ast::Type) -> Option<Cell> {
+        let ast::TypeKind::Named { path, args } = &ty.kind else { return None };
+        let [name] = path.parts.as_slice() else { return None };
+        let (kind, of) = match (name.name.as_str(), args.as_slice()) {
+            ("counter", []) => (CellKind::Counter, Ty::Unit),
+            ("window", []) => (CellKind::Window, Ty::Unit),
+            ("tokens", []) => (CellKind::Tokens, Ty::Unit),
+            ("ewma", []) => (CellKind::Ewma, averaged(NumKind::Int)),
+            ("ewma", [of]) => {
+                let found = self.value_type(module, of);
+                match found {
+                    Ty::Num(Num { kind: kind @ (NumKind::Int | NumKind::Duration), .. }) => {
+                        (CellKind::Ewma, averaged(kind))
+                    }
+                    Ty::Error => (CellKind::Ewma, averaged(NumKind::Int)),
+                    other => {
+                        let found = other.describe(&self.program);
+                        self.report(
+                            Diagnostic::error(
+                                state::BAD_CONTENT,
+                                format!("there is no average of `{found}`"),
+                            )
+                            .label(of.span, "numbers and durations have one")
+                            .help("write `ewma` or `ewma[duration]`"),
+                        );
+                        (CellKind::Ewma, averaged(NumKind::Int))
+                    }
+                }
+            }
+            ("distinct", [of]) => (CellKind::Distinct, self.key_type(module, of, false)),
+            ("distinct", _) => {
+                self.report(
+                    Diagnostic::error(types::TYPE_ARGUMENTS, "`distinct` needs the type that it counts")
+                        .label(ty.span, "written `distinct[type]`"),
+                );
+                (CellKind::Distinct, Ty::Error)
+            }
+            _ => return None,
+        };
+        Some(Cell { kind, of })
+    }
+
+    fn cells_of(&self, content: &Content) -> Vec<Cell> {
         match content {
-            Content::Cell(cell) => vec![*cell],
+            Content::Cell(cell) => vec![cell.clone()],
             Content::Cells(id) => self.program.structs[id.index()]
                 .fields
                 .iter()
-                .filter_map(|field| match field.kind {
-                    FieldKind::Cell(cell) => Some(cell),
+                .filter_map(|field| match &field.kind {
+                    FieldKind::Cell(cell) => Some(cell.clone()),
                     FieldKind::Value(_) => None,
                 })
                 .collect(),
@@ -168,263 +388,64 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn setting_names(&mut self, ast: &ast::State) {
-        let mut seen: Vec<&ast::Ident> = Vec::new();
-        for setting in &ast.settings {
-            let name = &setting.name;
-            if let Some(first) = seen.iter().find(|other| other.name == name.name) {
-                let first = first.span;
-                self.report(
-                    Diagnostic::error(names::DUPLICATE, format!("`{}` is set twice", name.name))
-                        .label(name.span, "set again here")
-                        .label(first, "first set here"),
-                );
-            }
-            seen.push(name);
-            if LATER_SETTINGS.contains(&name.name.as_str()) {
-                self.report(not_yet(
-                    unsupported::STATE_KIND,
-                    &format!("the setting `{}`", name.name),
-                    name.span,
-                ));
-            } else if !SETTINGS.contains(&name.name.as_str()) {
-                let diagnostic =
-                    Diagnostic::error(names::UNKNOWN_SETTING, format!("there is no setting `{}`", name.name))
-                        .label(name.span, "not known here");
-                self.report(match nearest(&name.name, SETTINGS.iter().copied()) {
-                    Some(near) => diagnostic.suggest(name.span, near, format!("did you mean `{near}`?")),
-                    None => {
-                        let known: Vec<String> = SETTINGS.iter().map(|name| format!("`{name}`")).collect();
-                        diagnostic.note(format!("the settings are {}", known.join(", ")))
-                    }
-                });
+    /// Whether entries consist of nothing but numbers that can be added.
+    pub(super) fn is_summable(&self, content: &Content) -> bool {
+        let number = |ty: &Ty| matches!(ty, Ty::Num(_) | Ty::Error);
+        match content {
+            Content::Nothing => true,
+            Content::Value(Ty::Struct(id)) => self.program.structs[id.index()]
+                .fields
+                .iter()
+                .all(|field| matches!(&field.kind, FieldKind::Value(ty) if number(ty))),
+            Content::Value(Ty::Tuple(parts)) => parts.iter().all(number),
+            Content::Value(ty) => number(ty),
+            Content::Cell(_) | Content::Cells(_) => {
+                self.cells_of(content).iter().all(|cell| cell.kind == CellKind::Counter)
             }
         }
     }
 
-    /// A setting that a state must have.
-    fn required<'t>(&mut self, ast: &'t ast::State, name: &str, help: &str) -> Option<&'t ast::Expr> {
-        let found = setting(ast, name);
-        let misspelt = |other: &str| {
-            !SETTINGS.contains(&other) && nearest(other, SETTINGS.iter().copied()) == Some(name)
-        };
-        if found.is_none() && !ast.settings.iter().any(|setting| misspelt(&setting.name.name)) {
-            self.report(
-                Diagnostic::error(
-                    state::MISSING_SETTING,
-                    format!("`{}` does not say its `{name}`", ast.name.name),
-                )
-                .label(ast.name.span, format!("`{name}` is missing"))
-                .help(help),
-            );
-        }
-        found
-    }
-
-    /// Reports a setting that means nothing for this state.
-    fn useless(&mut self, ast: &ast::State, name: &str, why: &str) {
-        if let Some(value) = setting(ast, name) {
-            self.report(
-                Diagnostic::error(
-                    state::USELESS_SETTING,
-                    format!("`{name}` means nothing for `{}`", ast.name.name),
-                )
-                .label(value.span, why)
-                .help(format!("remove `{name}`")),
-            );
-        }
-    }
-
-    fn keyed(&mut self, module: usize, ast: &ast::State, key: Ty) -> Shape {
-        let capacity =
-            self.required(ast, "capacity", "say how many entries there can be: `capacity: 65_536`");
-        let limits = Ty::Num(crate::types::Num {
-            range: Range::new(1, MAX_CAPACITY.into()),
-            ..crate::types::Num::uint(32)
-        });
-        let capacity = capacity.and_then(|value| {
-            let value = self.constant(module, value, &limits, "`capacity`", value.span)?;
-            u32::try_from(value.constant()?).ok()
-        });
-        let policy = self.required(
-            ast,
-            "when_full",
-            "say what happens to a new key when all entries are taken: `when_full: evict_oldest` or `when_full: refuse`",
-        );
-        let evict = policy.is_none_or(|policy| {
-            if let ast::ExprKind::Name(name) = &policy.kind {
-                match name.name.as_str() {
-                    "evict_oldest" => return true,
-                    "refuse" => return false,
-                    _ => {}
-                }
-            }
-            self.report(
-                Diagnostic::error(state::BAD_SETTING, "`when_full` is `evict_oldest` or `refuse`")
-                    .label(policy.span, "neither of them")
-                    .note("`evict_oldest` gives the place of the entry whose last write is longest ago to the new key")
-                    .note("`refuse` leaves the new key out"),
-            );
-            true
-        });
-        Shape::Keyed { key, capacity: capacity.unwrap_or(1), evict }
-    }
-
-    fn single(&mut self, ast: &ast::State) -> Shape {
-        self.useless(ast, "capacity", "there is only one value");
-        self.useless(ast, "when_full", "there is only one value");
-        Shape::Single
-    }
-
-    fn expire(&mut self, module: usize, ast: &ast::State, shape: &Shape, content: &Content) -> Expire {
-        let help = "say how long an entry stays after its last write: `expire: 60s`, or `expire: never`";
-        let value = match shape {
-            Shape::Keyed { .. } => self.required(ast, "expire", help),
-            Shape::Single => setting(ast, "expire"),
-        };
-        let Some(value) = value else { return Expire::Never };
-        if let ast::ExprKind::Name(name) = &value.kind {
-            if name.name == "never" {
-                return Expire::Never;
-            }
-            if let Some((Def::Fn(id), _)) = self.decls.scopes[module].get(&name.name) {
-                return self.expire_fn(id, content, value.span);
-            }
-        }
-        let mut body = BodyChecker::new(self, module, Place::Setting);
-        let value = body.expect(value, &Ty::duration(), value.span);
-        Expire::After(value)
-    }
-
-    fn expire_fn(&mut self, id: crate::hir::FnId, content: &Content, span: Span) -> Expire {
-        let def = &self.program.fns[id.index()];
-        let (declared, result, params) = (def.span, def.result.clone(), def.params.clone());
-        let wanted = match content {
-            Content::Value(ty) => ty,
-            _ => {
-                self.report(
-                    Diagnostic::error(state::BAD_SETTING, "only plain values can say how long they stay")
-                        .label(span, "a function of the value")
-                        .help("write a duration instead"),
-                );
-                return Expire::Never;
-            }
-        };
-        let takes = matches!(params.as_slice(), [(_, ty)] if fits(wanted, ty));
-        if takes && fits(&result, &Ty::duration()) {
-            return Expire::Of(id);
-        }
-        if !(wanted.is_error() || result.is_error() || params.iter().any(|(_, ty)| ty.is_error())) {
-            let wanted = wanted.describe(&self.program);
-            self.report(
-                Diagnostic::error(state::BAD_SETTING, "this function cannot say how long an entry stays")
-                    .label(span, format!("a function from `{wanted}` to `duration` is needed"))
-                    .label(declared, "declared here"),
-            );
-        }
-        Expire::Never
-    }
-
-    fn window(&mut self, module: usize, ast: &ast::State, needed: bool) -> u64 {
+    fn window(&mut self, store: &Store<'_>, needed: bool) -> u64 {
         if !needed {
-            self.useless(ast, "window", "there is no `window` in this state");
+            self.useless(store, "window", "there is no `window` in this state");
             return 1;
         }
-        let Some(value) = self.required(ast, "window", "say how long the window is: `window: 10s`") else {
+        let Some(value) = self.required(store, "window", "say how long the window is: `window: 10s`") else {
             return 1;
         };
-        let value = self.constant(module, value, &Ty::duration(), "`window`", value.span);
-        let Some((length, span)) = value.and_then(|value| Some((value.constant()?, value.span))) else {
-            return 1;
-        };
-        if length == 0 || length > MAX_WINDOW {
-            self.report(
-                Diagnostic::error(state::BAD_SETTING, "a window is longer than 0 and at most 39 hours")
-                    .label(span, "not such a time"),
-            );
-            return 1;
-        }
-        length
+        self.window_length(store, value).unwrap_or(1)
     }
 
-    fn tokens(&mut self, module: usize, ast: &ast::State, needed: bool) -> Option<TokensInit> {
+    fn registers(&mut self, store: &Store<'_>, needed: bool) -> u32 {
         if !needed {
-            self.useless(ast, "init", "there are no `tokens` in this state");
-            return None;
+            self.useless(store, "error", "what this state holds is exact");
+            return 0;
         }
-        let value = self.required(
-            ast,
-            "init",
-            "say what a new bucket is: `init: tokens(rate: 1_000pps, burst: 2_000)`",
-        )?;
-        let mut found: [Option<Expr>; 2] = [None, None];
-        let mut ok = false;
-        if let ast::ExprKind::Call { callee, args } = &value.kind
-            && matches!(&callee.kind, ast::ExprKind::Name(name) if name.name == "tokens")
-        {
-            ok = args.len() == 2;
-            for arg in args {
-                let (slot, ty) = match arg.name.as_ref().map(|name| name.name.as_str()) {
-                    Some("rate") => (0, at_least_one(Ty::rate(), u64::MAX)),
-                    Some("burst") => (1, at_least_one(Ty::uint(64), MAX_BURST)),
-                    _ => {
-                        ok = false;
-                        continue;
-                    }
-                };
-                let mut body = BodyChecker::new(self, module, Place::Setting);
-                found[slot] = Some(body.expect(&arg.value, &ty, ast.name.span));
-            }
-        }
-        let [Some(rate), Some(burst)] = found else {
-            self.bad_init(value.span);
-            return None;
-        };
-        if !ok {
-            self.bad_init(value.span);
-        }
-        Some(TokensInit { rate, burst })
-    }
-
-    fn bad_init(&mut self, span: Span) {
-        self.report(
-            Diagnostic::error(state::BAD_SETTING, "a bucket of tokens needs its rate and burst")
-                .label(span, "not `tokens(rate: …, burst: …)`")
-                .help("write `init: tokens(rate: 1_000pps, burst: 2_000)`; both may be params"),
-        );
+        let help = "say how far the count of distinct values may be off, as a standard error: `error: 5%`";
+        let Some(value) = self.required(store, "error", help) else { return geometry::REGISTERS.0 };
+        let Some(error) = self.share(value, "error") else { return geometry::REGISTERS.0 };
+        geometry::registers(error).unwrap_or_else(|| {
+            let least = geometry::least_distinct_error();
+            self.report(
+                Diagnostic::error(state::BAD_SETTING, "distinct values cannot be counted so exactly")
+                    .label(value.span, "takes too many registers for each entry")
+                    .help(format!("allow at least `error: {}.{:04}%`", least / 10_000, least % 10_000)),
+            );
+            geometry::REGISTERS.0
+        })
     }
 }
 
-fn setting<'t>(ast: &'t ast::State, name: &str) -> Option<&'t ast::Expr> {
-    ast.settings.iter().find(|setting| setting.name.name == name).map(|setting| &setting.value)
+/// The type of the numbers that can be averaged.
+fn averaged(kind: NumKind) -> Ty {
+    Ty::Num(Num { kind, bits: 40, range: Range::new(0, i128::from(EWMA_MAX)) })
 }
 
-/// The kind of a state that this compiler lacks.
-fn later_kind(ty: &ast::Type) -> Option<&str> {
-    let ast::TypeKind::Named { path, args } = &ty.kind else { return None };
-    let [name] = path.parts.as_slice() else { return None };
-    let inner = args.last().and_then(later_kind);
-    if LATER.contains(&name.name.as_str()) { Some(&name.name) } else { inner }
-}
-
-/// A state that was reported.
-fn unknown_state(ast: &ast::State) -> StateDef {
-    StateDef {
-        name: ast.name.name.clone(),
-        span: ast.name.span,
-        doc: String::new(),
-        shape: Shape::Keyed { key: Ty::Error, capacity: 1, evict: true },
-        content: Content::Value(Ty::Error),
-        expire: Expire::Never,
-        window: 1,
-        tokens: None,
-    }
-}
-
-/// The type with the range from 1 to `max`.
-fn at_least_one(ty: Ty, max: u64) -> Ty {
-    match ty {
-        Ty::Num(num) => Ty::Num(crate::types::Num { range: Range::new(1, i128::from(max)), ..num }),
-        other => other,
+/// The word that a type begins with.
+fn container_name(ty: &ast::Type) -> Option<&str> {
+    let ast::TypeKind::Named { path, .. } = &ty.kind else { return None };
+    match path.parts.as_slice() {
+        [name] => Some(&name.name),
+        _ => None,
     }
 }

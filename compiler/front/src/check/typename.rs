@@ -16,11 +16,12 @@ pub(super) const MAX_SCALARS: usize = 64;
 /// The types that are no declarations.
 const BUILT_IN: &[&str] = &[
     "bool", "u8", "u16", "u32", "u64", "duration", "instant", "rate", "seq", "ip4", "ip6", "mac", "prefix",
-    "map", "set", "counter", "window", "tokens",
+    "map", "set", "array", "sketch", "bloom", "counter", "window", "tokens", "distinct", "ewma",
 ];
 
-/// The kinds of state and cells that this compiler lacks.
-pub(super) const LATER: &[&str] = &["array", "sketch", "bloom", "distinct", "ewma"];
+/// The types of what states hold.
+const OF_STATES: &[&str] =
+    &["map", "set", "array", "sketch", "bloom", "counter", "window", "tokens", "distinct", "ewma"];
 
 impl Checker<'_, '_> {
     /// The type of values that a name stands for; cells and containers are none.
@@ -70,7 +71,7 @@ impl Checker<'_, '_> {
                 }
                 return found;
             }
-            if matches!(name.name.as_str(), "map" | "set" | "counter" | "window" | "tokens") {
+            if OF_STATES.contains(&name.name.as_str()) {
                 self.report(
                     Diagnostic::error(
                         types::NOT_A_VALUE_TYPE,
@@ -79,10 +80,6 @@ impl Checker<'_, '_> {
                     .label(ty.span, "a type of plain values is expected here")
                     .help("declare a `state` and use its operations"),
                 );
-                return Ty::Error;
-            }
-            if LATER.contains(&name.name.as_str()) {
-                self.report(not_yet(unsupported::STATE_KIND, &format!("`{}`", name.name), ty.span));
                 return Ty::Error;
             }
             if let Some(bits) = bits_of(&name.name) {

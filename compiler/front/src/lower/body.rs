@@ -294,6 +294,7 @@ impl Lowering<'_> {
                         Stmt::Expr(value) => {
                             self.expr(value)?;
                         }
+                        Stmt::Emit(..) => {}
                     }
                 }
                 self.expr(value)

@@ -23,6 +23,8 @@
 //! - if it is at least `n * 10^9`, it is lowered by that and the answer is true; otherwise it stays and the answer is false.
 //!
 //! The params count as they are when the packet comes. Every take is a write, also one that fails.
+//!
+//! **ewma** and **distinct** have files of their own.
 
 use oko_ir::{BinaryOp, CompareOp, Op, Type, Unlock, Value};
 
@@ -46,21 +48,28 @@ impl Lowering<'_> {
         ty: &Ty,
     ) -> Option<Vec<Value>> {
         match op {
-            CellOp::Total => self.total(state, def, key, (start, kind)),
+            CellOp::Total | CellOp::Average | CellOp::Rate => {
+                self.read_cell(state, def, key, (start, kind), matches!(op, CellOp::Rate))
+            }
             CellOp::Add(amount) | CellOp::Take(amount) => {
                 let amount = self.one(amount)?;
                 self.write_cell(state, def, key, (start, kind), amount, ty)
             }
+            CellOp::Insert(value) => {
+                let hash = self.hash_of(value)?;
+                self.write_cell(state, def, key, (start, kind), hash, ty)
+            }
         }
     }
 
-    /// The total of a counter or window; 0 without an entry. The fields of a dead entry are zero, and so is their total.
-    fn total(
+    /// What a cell says; 0 without an entry. The fields of a dead entry are zero, and so is what they say.
+    fn read_cell(
         &mut self,
         state: StateId,
         def: &StateDef,
         key: Vec<Value>,
         (start, kind): (usize, CellKind),
+        rate: bool,
     ) -> Option<Vec<Value>> {
         let (join, results) = self.block_of(&[Type::Int]);
         let (found, given) = self.block_of(&[Type::Entry(oko_ir::State(state.0))]);
@@ -77,6 +86,9 @@ impl Lowering<'_> {
                 let counts = self.window(def.window, entry, start);
                 self.window_total(&counts)
             }
+            CellKind::Ewma if rate => self.ewma_rate(def.time_constant, entry, start),
+            CellKind::Ewma => self.ewma_average(def.time_constant, entry, start),
+            CellKind::Distinct => self.distinct_total(entry, start),
             CellKind::Counter | CellKind::Tokens => self.get(entry, start),
         };
         self.effect(Op::Unlock(entry, Unlock::Keep));
@@ -109,7 +121,12 @@ impl Lowering<'_> {
             // No room could be made at all: the answer is that of a new entry.
             match kind {
                 CellKind::Tokens => vec![self.take_from_full(def, amount)?],
+                CellKind::Distinct => vec![self.int(1)],
                 CellKind::Counter | CellKind::Window => vec![amount],
+                CellKind::Ewma => {
+                    let most = self.int(crate::check::EWMA_MAX);
+                    vec![self.binary(BinaryOp::UMin, amount, most)]
+                }
             }
         };
         self.builder.jump(join, without);
@@ -126,6 +143,8 @@ impl Lowering<'_> {
             }
             CellKind::Window => self.window_add(def.window, entry, start, amount),
             CellKind::Tokens => self.take(def, entry, start, amount)?,
+            CellKind::Ewma => self.ewma_add(def.time_constant, entry, start, amount),
+            CellKind::Distinct => self.distinct_insert(def.registers, entry, start, amount),
         };
         self.touch(def, entry, &[]);
         let mut scalars = vec![result];

@@ -24,9 +24,17 @@ pub(crate) fn state(def: &StateDef, program: &Program) -> StateDecl {
             let parts = parts.into_iter().map(|(name, width)| KeyPart { name, width }).collect();
             (StateKind::Hash(policy), parts, *capacity)
         }
-        Shape::Single => (StateKind::Array, vec![KeyPart { name: "index".into(), width: Width::W32 }], 1),
+        Shape::Single => (StateKind::Array, vec![index()], 1),
+        Shape::Array { capacity } => (StateKind::Array, vec![index()], *capacity),
+        Shape::Table { .. } | Shape::Sketch { .. } | Shape::Bloom { .. } => {
+            (StateKind::Array, vec![index()], 1)
+        }
     };
     StateDecl { name: def.name.clone(), kind, key, capacity, fields, per_core: None }
+}
+
+fn index() -> KeyPart {
+    KeyPart { name: "index".into(), width: Width::W32 }
 }
 
 /// The names and widths of the scalars of a key.
@@ -47,11 +55,11 @@ pub(crate) fn entry_fields(def: &StateDef, program: &Program) -> Vec<(String, Wi
     match &def.content {
         Content::Nothing => {}
         Content::Value(ty) => plain(ty, program, "", &mut fields),
-        Content::Cell(kind) => cell(*kind, "", &mut fields),
+        Content::Cell(of) => cell(of.kind, "", &mut fields),
         Content::Cells(id) => {
             for field in &program.structs[id.index()].fields {
-                if let FieldKind::Cell(kind) = field.kind {
-                    cell(kind, &field.name, &mut fields);
+                if let FieldKind::Cell(of) = &field.kind {
+                    cell(of.kind, &field.name, &mut fields);
                 }
             }
         }
@@ -69,22 +77,26 @@ pub(crate) fn cell_start(def: &StateDef, program: &Program, cell: usize) -> usiz
     let Content::Cells(id) = &def.content else { return 0 };
     let before = program.structs[id.index()].fields.iter().take(cell);
     before
-        .map(|field| match field.kind {
-            FieldKind::Cell(CellKind::Counter) => 1,
-            FieldKind::Cell(CellKind::Tokens) => 2,
-            FieldKind::Cell(CellKind::Window) => 3,
+        .map(|field| match &field.kind {
+            FieldKind::Cell(cell) => cell_fields(cell.kind).len(),
             FieldKind::Value(_) => 0,
         })
         .sum()
 }
 
 fn cell(kind: CellKind, name: &str, fields: &mut Vec<(String, Width)>) {
-    let scalars: &[&str] = match kind {
+    fields.extend(cell_fields(kind).iter().map(|scalar| (join(name, scalar), Width::W64)));
+}
+
+/// The fields of a cell.
+fn cell_fields(kind: CellKind) -> &'static [&'static str] {
+    match kind {
         CellKind::Counter => &["count"],
         CellKind::Window => &["number", "current", "previous"],
         CellKind::Tokens => &["level", "at"],
-    };
-    fields.extend(scalars.iter().map(|scalar| (join(name, scalar), Width::W64)));
+        CellKind::Distinct => &["estimate", "gone", "registers"],
+        CellKind::Ewma => &["sum", "weight", "at"],
+    }
 }
 
 /// The scalars of a plain value.

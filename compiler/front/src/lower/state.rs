@@ -30,6 +30,10 @@ impl Lowering<'_> {
                 vec![live]
             }),
             Op::Insert => self.insert(op.state, def, key, ty),
+            Op::SketchAdd(_) | Op::Estimate => {
+                self.dead_end();
+                None
+            }
             Op::Update { old, value } => self.update(op.state, def, key, *old, value, ty),
             Op::Cell { cell, kind, op: cell_op } => {
                 let start = super::layout::cell_start(def, program, *cell);
