@@ -4,6 +4,7 @@
 
 mod rig;
 
+use oko_ir::features::features;
 use oko_ir::interp::{self, Store};
 use oko_ir::testing::generate::{self, Options};
 use oko_ir::testing::script::{self, Step};
@@ -19,7 +20,11 @@ fn scripts() {
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let source = std::fs::read_to_string(&path).unwrap();
-        let rig = Rig::new(&verify(text::read(&source).unwrap()).unwrap());
+        let checked = verify(text::read(&source).unwrap()).unwrap();
+        if !features(checked.module()).is_empty() {
+            continue; // native code refuses what it does not have yet
+        }
+        let rig = Rig::new(&checked);
         for line in script::read(&source).unwrap() {
             let place = format!("{}:{}", path.display(), line.number);
             match line.step {
@@ -33,6 +38,7 @@ fn scripts() {
                 }
                 Step::Refused { state, count } => assert_eq!(rig.map(&state).refused(), count, "{place}"),
                 Step::Evicted { state, count } => assert_eq!(rig.map(&state).evicted(), count, "{place}"),
+                step => panic!("{place}: {step:?} needs what is not compiled"),
             }
             count += 1;
         }
