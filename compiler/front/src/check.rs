@@ -4,6 +4,7 @@
 //! cause is; what could not be understood gets the type [`Ty::Error`](crate::types::Ty::Error), which goes with everything.
 
 mod arith;
+mod array;
 mod body;
 mod call;
 mod cell;
@@ -16,18 +17,22 @@ mod exhaustive;
 mod expr;
 mod facts;
 mod header;
+mod loops;
 mod name;
 mod packet;
 mod pattern;
 mod place;
 mod settings;
+mod slice;
 mod stale;
 mod state;
 mod typename;
 mod update;
+mod wide;
 
 pub(crate) use cell::{DISTINCT_MAX, SKETCH_COUNT_MAX, WINDOW_COUNT_MAX};
 pub(crate) use event::LIMITED_KEYS;
+pub(crate) use loops::MAX_LOCKED_TURNS;
 pub(crate) use place::has_prefix;
 pub(crate) use state::EWMA_MAX;
 
@@ -49,6 +54,7 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
         consts,
         structs: Vec::new(),
         depth: 0,
+        quiet: 0,
         calls: Vec::new(),
     };
     checker.named_numbers();
@@ -97,13 +103,17 @@ struct Checker<'a, 's> {
     structs: Vec<Progress>,
     /// How many constants and structs are being read within one another.
     depth: u32,
+    /// Above 0 while a body is looked at whose messages are thrown away.
+    quiet: u32,
     /// Who calls which function where.
     calls: Vec<(body::Place, FnId, Span)>,
 }
 
 impl Checker<'_, '_> {
     fn report(&mut self, diagnostic: Diagnostic) {
-        self.sink.push(diagnostic);
+        if self.quiet == 0 {
+            self.sink.push(diagnostic);
+        }
     }
 
     /// Finds the header that packets begin with.

@@ -7,6 +7,7 @@
 //! - A divisor is never zero, and neither it nor the dividend negative; a shift is by less than 64.
 //! - In the value of an `update`, and in a `fn`, there is no operation on state and no `match pkt`.
 //! - Calls of functions are acyclic.
+//! - A loop takes at most 65,536 turns, which follows from the ranges of its bounds; an index lies in its array.
 
 use oko_diagnostics::Span;
 
@@ -129,6 +130,16 @@ pub struct StructField {
     pub span: Span,
     /// What it holds.
     pub kind: FieldKind,
+}
+
+impl StructField {
+    /// The type of its values; a cell has none.
+    pub fn value_type(&self) -> Ty {
+        match &self.kind {
+            FieldKind::Value(ty) => ty.clone(),
+            FieldKind::Cell(_) => Ty::Unit,
+        }
+    }
 }
 
 /// What a field of a struct, or a state, holds.
@@ -506,8 +517,14 @@ pub enum ExprKind {
     And(Box<Expr>, Box<Expr>),
     /// `a or b`
     Or(Box<Expr>, Box<Expr>),
-    /// Arithmetic; the result has the type of the whole.
+    /// Arithmetic; the result has the type of the whole. Both operands are words, or both are wide integers.
     Arith(Arith, Box<Expr>, Box<Expr>),
+    /// A word as a wide integer.
+    Widen(Box<Expr>),
+    /// So many bits (at least 1) of the scalars of a value, from this bit on, counted from the lowest.
+    Slice(Box<Expr>, u8, u8),
+    /// An element of an array; the index lies in it.
+    Index(Box<Expr>, Box<Expr>),
     /// A comparison.
     Compare(Compare, Box<Expr>, Box<Expr>),
     /// `a in …` with all the ranges of each scalar of `a`: any of the lists fits if all its scalars do.
@@ -522,6 +539,10 @@ pub enum ExprKind {
     MatchPacket(Vec<PacketArm>),
     /// Statements and a value.
     Block(Vec<Stmt>, Box<Expr>),
+    /// `for i in … with … { … }`; its value is that of what it carries, in the order of declaration.
+    Loop(Box<Loop>),
+    /// `break a`: leaves the innermost loop, whose value is `a`.
+    Break(Box<Expr>),
     /// `return a`
     Return(Box<Expr>),
     /// A call of a function.
@@ -530,11 +551,54 @@ pub enum ExprKind {
     State(Box<StateOp>),
 }
 
+/// A loop.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    /// What it goes over.
+    pub over: Over,
+    /// The names of the values that go from turn to turn, and the first ones. They have the types of the parts of the loop's
+    /// own type.
+    pub carried: Vec<(LocalId, Expr)>,
+    /// For each of them, by how much more than the first value the last one can be, where all turns only add to it.
+    pub moved: Vec<Option<Range>>,
+    /// What is done in a turn; its value is what the next turn is given.
+    pub body: Expr,
+}
+
+/// What a loop goes over.
+#[derive(Clone, Debug)]
+pub enum Over {
+    /// The whole numbers of a range. They are never negative.
+    Range {
+        /// The name of the number.
+        index: LocalId,
+        /// The first number.
+        start: Expr,
+        /// The last number, or the one behind it.
+        end: Expr,
+        /// Whether `end` is the last one.
+        inclusive: bool,
+        /// How many turns there are at most: 1 to 65,536.
+        most: u32,
+    },
+    /// The elements of an array.
+    Elements {
+        /// The name of the element.
+        element: LocalId,
+        /// The array.
+        array: Expr,
+        /// How many elements it has.
+        count: u32,
+    },
+}
+
 /// A statement.
 #[derive(Clone, Debug)]
 pub enum Stmt {
     /// `let a = …;`
     Let(LocalId, Expr),
+    /// `let (a, _) = …;`: names for some parts of a tuple.
+    LetParts(Vec<Option<LocalId>>, Expr),
     /// An expression whose value is not used.
     Expr(Expr),
     /// `emit scan { … };`: the event and the values of its fields, by index, in the order in which they are computed.
@@ -737,8 +801,9 @@ pub fn scalars(ty: &Ty, program: &Program) -> usize {
     match ty {
         Ty::Error | Ty::Never | Ty::Unit => 0,
         Ty::Bool | Ty::Num(_) | Ty::Seq | Ty::Ip4 | Ty::Mac | Ty::Enum(_) | Ty::Bits(_) => 1,
-        Ty::Ip6 => 2,
+        Ty::Ip6 | Ty::Wide(_) => 2,
         Ty::Prefix => 4,
+        Ty::Array(element, count) => scalars(element, program).saturating_mul(*count as usize),
         Ty::Struct(id) => program.structs[id.index()].scalars,
         Ty::Tuple(parts) => parts.iter().map(|part| scalars(part, program)).sum(),
         Ty::Option(inner) => 1 + scalars(inner, program),

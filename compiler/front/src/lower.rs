@@ -4,6 +4,7 @@
 //! module in the order of the typed program, and so they do in the schema; those of modules other than the root file are
 //! called by their module's path and name.
 
+mod array;
 mod body;
 mod cells;
 mod control;
@@ -11,8 +12,10 @@ mod distinct;
 mod ewma;
 mod layout;
 mod load;
+mod loops;
 mod packet;
 mod state;
+mod wide;
 
 use std::collections::BTreeSet;
 

@@ -153,6 +153,16 @@ fn collect(ty: &Ty, program: &Program, name: String, found: &mut Vec<NamedType>)
                 }
             }
         }
+        Ty::Array(element, count) => {
+            for at in 0..*count {
+                collect(element, program, join(&at.to_string()), found);
+            }
+        }
+        Ty::Wide(_) => {
+            for half in ["high", "low"] {
+                found.push(NamedType { ty: ScalarType::Uint, name: join(half) });
+            }
+        }
         Ty::Option(inner) => {
             found.push(NamedType { name: join("present"), ty: ScalarType::Bool });
             collect(inner, program, join("value"), found);

@@ -22,6 +22,8 @@ pub enum Ty {
     Bool,
     /// Numbers of a kind.
     Num(Num),
+    /// An unsigned integer of 65 to 128 bits: two scalars, the high one first.
+    Wide(u8),
     /// A TCP sequence number: 32 bits in serial-number order (RFC 1982).
     Seq,
     /// An IPv4 address.
@@ -40,6 +42,8 @@ pub enum Ty {
     Struct(StructId),
     /// Several values.
     Tuple(Vec<Ty>),
+    /// So many values of one type.
+    Array(Box<Ty>, u32),
     /// A value or `none`; never directly optional again.
     Option(Box<Ty>),
 }
@@ -127,7 +131,7 @@ impl Ty {
         match self {
             Ty::Error => true,
             Ty::Tuple(parts) => parts.iter().any(Ty::is_error),
-            Ty::Option(inner) => inner.is_error(),
+            Ty::Option(inner) | Ty::Array(inner, _) => inner.is_error(),
             _ => false,
         }
     }
@@ -154,6 +158,11 @@ impl Ty {
             (Ty::Tuple(a), Ty::Tuple(b)) if a.len() == b.len() => {
                 Some(Ty::Tuple(a.iter().zip(b).map(|(a, b)| a.join(b)).collect::<Option<_>>()?))
             }
+            (Ty::Wide(a), Ty::Wide(b)) => Some(Ty::Wide(*a.max(b))),
+            (Ty::Wide(bits), Ty::Num(num)) | (Ty::Num(num), Ty::Wide(bits)) => {
+                num.widens().then_some(Ty::Wide(*bits))
+            }
+            (Ty::Array(a, n), Ty::Array(b, m)) if n == m => Some(Ty::Array(Box::new(a.join(b)?), *n)),
             (a, b) => (a == b).then(|| a.clone()),
         }
     }
@@ -162,7 +171,15 @@ impl Ty {
     pub fn is_scalar(&self) -> bool {
         matches!(
             self,
-            Ty::Bool | Ty::Num(_) | Ty::Seq | Ty::Ip4 | Ty::Ip6 | Ty::Mac | Ty::Enum(_) | Ty::Bits(_)
+            Ty::Bool
+                | Ty::Num(_)
+                | Ty::Wide(_)
+                | Ty::Seq
+                | Ty::Ip4
+                | Ty::Ip6
+                | Ty::Mac
+                | Ty::Enum(_)
+                | Ty::Bits(_)
         )
     }
 
@@ -173,6 +190,7 @@ impl Ty {
             Ty::Never | Ty::Unit => "no value".into(),
             Ty::Bool => "bool".into(),
             Ty::Num(num) => num.describe(),
+            Ty::Wide(bits) => format!("u{bits}"),
             Ty::Seq => "seq".into(),
             Ty::Ip4 => "ip4".into(),
             Ty::Ip6 => "ip6".into(),
@@ -185,6 +203,7 @@ impl Ty {
                 let parts: Vec<_> = parts.iter().map(|part| part.describe(program)).collect();
                 format!("({})", parts.join(", "))
             }
+            Ty::Array(element, count) => format!("[{}; {count}]", element.describe(program)),
             Ty::Option(inner) if **inner == Ty::Never => "none".into(),
             Ty::Option(inner) => format!("{}?", inner.describe(program)),
         }
@@ -192,6 +211,11 @@ impl Ty {
 }
 
 impl Num {
+    /// Whether a wide integer can stand for it.
+    pub fn widens(self) -> bool {
+        self.kind == NumKind::Int && self.range.min >= 0
+    }
+
     /// How the number is called in messages.
     pub fn describe(self) -> String {
         match self.kind {

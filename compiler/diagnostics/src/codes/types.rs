@@ -301,4 +301,81 @@ filter f -> bool {
 
 Write `let count = seen.add(1);` and then `count in low..=100`.
 ";
+    TOO_MANY_TURNS = 327, "a loop with too many turns", "\
+How often a loop runs at most follows from the ranges of its bounds. It must be at most 65,536 times; in an `update`, where other
+packets wait for the entry, at most 64 times.
+
+```oko
+param n: u32 = 10;
+
+filter f -> bool {
+    let sum = for i in 0..n with sum: u32 = 0 {
+        sum +| i
+    };
+    sum > 10
+}
+```
+
+Give the param a range, such as `param n: u32 in 0..=64 = 10;`, or compare first: `if n <= 64 { … }`.
+";
+    NO_LOOP = 328, "a `break` outside of a loop", "\
+`break` leaves the innermost loop around it. Within an `update` it cannot leave a loop that the `update` stands in.
+
+```oko
+filter f -> bool {
+    if pkt.len > 100 {
+        break;
+    }
+    true
+}
+```
+
+Write `return` to end the filter.
+";
+    NO_LOOP_VALUE = 329, "a value for a loop that has none", "\
+A loop has a value if it carries something from turn to turn. `break` can then say what it is.
+
+```oko
+filter f -> bool {
+    for i in 0..4 {
+        if pkt.len > 1000 {
+            break i;
+        }
+    }
+    true
+}
+```
+
+Name what is carried: `let found = for i in 0..4 with found = none { if pkt.len > 1000 { break i; } found };`
+";
+    INDEX = 330, "an index that may lie outside of its array", "\
+An array of `n` elements has the indices 0 to `n - 1`, and an index must be known to be one of them.
+
+```oko
+const WEIGHTS: [u8; 4] = [1, 2, 4, 8];
+
+filter f -> bool {
+    WEIGHTS[pkt.len & 7] > 1
+}
+```
+
+Keep the index in range (`pkt.len & 3`, `pkt.len mod 4`), or compare it first: `if n < 4 { … }`.
+";
+    BAD_SLICE = 331, "bits that are not there", "\
+`x[7:4]` is the number in the bits 7 down to 4 of `x`, both included. Bit 0 is the lowest. The higher bit comes first, and `x` must
+have it.
+
+```oko
+use std.net.ipv4;
+
+filter f -> bool {
+    match pkt {
+        ipv4 => ipv4.ttl[0:3] == 1,
+        _ => false,
+    }
+}
+```
+
+Write `ipv4.ttl[3:0]`.
+";
 }

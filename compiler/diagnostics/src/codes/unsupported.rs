@@ -19,20 +19,6 @@ event seen { source: ip4 } limit 1 each 1s per source;
 
 Use the filter's answer and its state, which can be read while it runs.
 ";
-    LOOP = 903, "loops", "\
-This is a part of the language that this version of the compiler does not have yet: loops.
-
-```oko
-filter f -> bool {
-    for i in 0..4 {
-        i;
-    }
-    true
-}
-```
-
-Write the steps one after the other.
-";
     TEST = 904, "tests in the source", "\
 This is a part of the language that this version of the compiler does not have yet: tests in the source.
 
@@ -111,17 +97,6 @@ state seen: bloom[ip4] { capacity: 10, error: 1%, expire: 1s };
 
 There are `map`, `set`, and the cells `counter`, `window` and `tokens`.
 ";
-    SLICE = 911, "slices of bits", "\
-This is a part of the language that this version of the compiler does not have yet: slices of bits.
-
-```oko
-filter f -> bool {
-    pkt.len[0:4] == 1
-}
-```
-
-Shift and mask: `(pkt.len >> 4) & 0xf`.
-";
     COMPUTED_STRUCT = 912, "structs that are computed from others", "\
 This is a part of the language that this version of the compiler does not have yet: structs that are computed from others.
 
@@ -132,15 +107,6 @@ struct pair(ip: ipv4) { a: ip4 = ip.src, b: ip4 = ip.dst }
 ```
 
 Use a tuple as the key: `(ipv4.src, ipv4.dst)`.
-";
-    WIDE_INTEGER = 913, "integers of more than 64 bits", "\
-This is a part of the language that this version of the compiler does not have yet: integers of more than 64 bits.
-
-```oko
-const a: u128 = 1;
-```
-
-IPv6 addresses have the type `ip6`.
 ";
     FILTER_PARAMS = 914, "filters with parameters", "\
 This is a part of the language that this version of the compiler does not have yet: filters with parameters.
@@ -180,29 +146,6 @@ filter f -> bool {
 ```
 
 Write an arm for each.
-";
-    ARRAY = 917, "arrays", "\
-This is a part of the language that this version of the compiler does not have yet: arrays.
-
-```oko
-const a: [u8; 4] = 0;
-```
-
-Use a tuple or several fields.
-";
-    VARIANT_PATTERN = 918, "patterns with parts in round brackets", "\
-This is a part of the language that this version of the compiler does not have yet: patterns with parts in round brackets.
-
-```oko
-fn f(n: u8) -> u8 {
-    match n {
-        Some(x) => 1,
-        _ => 0,
-    }
-}
-```
-
-`let x` names a value, `none` is its absence.
 ";
     CONST_CALL = 919, "calls of functions in settings and rules", "\
 This is a part of the language that this version of the compiler does not have yet: calls of functions in settings and rules.

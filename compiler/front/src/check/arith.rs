@@ -5,6 +5,7 @@ use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast::{self, BinaryOp, UnaryOp};
 
 use super::body::BodyChecker;
+use super::wide::integer;
 use crate::hir::{Arith, Expr, ExprKind};
 use crate::types::{Num, NumKind, Range, Ty};
 
@@ -51,6 +52,10 @@ impl BodyChecker<'_, '_, '_> {
                     Ty::Bits(_) => self.variants(&value.ty).iter().fold(0, |all, (_, mask)| all | mask),
                     Ty::Num(Num { kind: NumKind::Int, bits, range }) if range.min >= 0 => {
                         Range::of_bits(*bits).max as u64
+                    }
+                    Ty::Wide(bits) => {
+                        let ones = integer(u128::MAX >> (128 - u32::from(*bits)), span);
+                        return self.wide_arithmetic(BinaryOp::BitXor, span, value, ones, span);
                     }
                     _ => return self.bad_operand("~", span, &value, &value),
                 };
@@ -192,6 +197,9 @@ impl BodyChecker<'_, '_, '_> {
             {
                 let op = if op == BinaryOp::Add { Arith::AddWrap(32) } else { Arith::SubWrap(32) };
                 fold(op, a, b, Ty::Seq, span)
+            }
+            (Ty::Wide(_), Ty::Wide(_) | Ty::Num(_)) | (Ty::Num(_), Ty::Wide(_)) => {
+                self.wide_arithmetic(op, op_span, a, b, span)
             }
             (Ty::Seq, Ty::Seq) if op == BinaryOp::Sub => fold(Arith::SubWrap(32), a, b, Ty::uint(32), span),
             _ => self.bad_operand(op.symbol(), op_span, &a, &b),

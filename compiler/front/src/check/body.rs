@@ -6,6 +6,7 @@ use oko_grammar::ast;
 
 use super::Checker;
 use super::facts::Facts;
+use super::loops::LoopScope;
 use crate::hir::{Expr, ExprKind, FnId, HeaderId, LayerId, Local, LocalId, Stmt};
 use crate::types::Ty;
 
@@ -49,6 +50,8 @@ pub(super) struct BodyChecker<'c, 'a, 's> {
     pub(super) locked: Option<Span>,
     /// Which places in state named values were computed from.
     pub(super) origins: Vec<(LocalId, super::stale::Origin)>,
+    /// The loops around the place that is being checked, the innermost last.
+    pub(super) loops: Vec<LoopScope>,
 }
 
 impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
@@ -64,6 +67,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
             facts: Facts::default(),
             locked: None,
             origins: Vec::new(),
+            loops: Vec::new(),
         }
     }
 
@@ -148,11 +152,6 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
 
     /// A statement, and whether control never goes on behind it.
     fn stmt(&mut self, stmt: &ast::Stmt) -> Option<(Stmt, bool)> {
-        use oko_diagnostics::codes::unsupported;
-        let mut later = |code, what: &str| {
-            self.checker.report(crate::resolve::not_yet(code, what, stmt.span));
-            None
-        };
         match &stmt.kind {
             ast::StmtKind::Error => {
                 self.name_of_unreadable(stmt);
@@ -170,7 +169,11 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
                 Some((Stmt::Expr(value), ends))
             }
             ast::StmtKind::Emit { event, fields } => Some((self.emit(event, fields, stmt.span)?, false)),
-            ast::StmtKind::LetParts { .. } | ast::StmtKind::Break(_) => later(unsupported::LOOP, "loops"),
+            ast::StmtKind::LetParts { names, value } => Some(self.let_parts(names, value, stmt.span)),
+            ast::StmtKind::Break(value) => {
+                let value = self.break_stmt(value.as_ref(), stmt.span);
+                Some((Stmt::Expr(value), true))
+            }
             ast::StmtKind::Expect(_) | ast::StmtKind::ExpectEmitted { .. } | ast::StmtKind::Advance(_) => {
                 self.report(
                     Diagnostic::error(results::ONLY_IN_TESTS, "this can only stand in a test")
@@ -225,6 +228,40 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         let id = self.bind_local(name, ty);
         self.remember_origin(id, &value);
         (Stmt::Let(id, value), ends)
+    }
+
+    /// `let (a, _, b) = …;`
+    fn let_parts(&mut self, names: &[Option<ast::Ident>], value: &ast::Expr, span: Span) -> (Stmt, bool) {
+        let value = self.expr(value, None);
+        let value = if value.ty == Ty::Never { value } else { self.must_have_value(value) };
+        let ends = value.ty == Ty::Never;
+        let types: Option<Vec<Ty>> = match &value.ty {
+            Ty::Tuple(types) if types.len() == names.len() => Some(types.clone()),
+            Ty::Error | Ty::Never => None,
+            other => {
+                let found = self.describe(other);
+                self.report(
+                    Diagnostic::error(
+                        types::MISMATCH,
+                        format!("a tuple of {} parts is needed, `{found}` is found", names.len()),
+                    )
+                    .label(value.span, format!("this is `{found}`"))
+                    .label(span, format!("{} names are given here", names.len())),
+                );
+                None
+            }
+        };
+        let failed = types.is_none() && !ends;
+        let mut types = types.unwrap_or_default().into_iter();
+        let first = self.locals.len();
+        let mut ids = Vec::new();
+        for name in names {
+            let ty = types.next().unwrap_or(Ty::Error);
+            ids.push(name.as_ref().map(|name| self.bind_local(name, ty)));
+        }
+        self.remember_parts(first, &value);
+        let value = if failed { Expr::error(value.span) } else { value };
+        (Stmt::LetParts(ids, value), ends)
     }
 
     fn return_stmt(&mut self, value: &ast::Expr, span: Span) -> Expr {

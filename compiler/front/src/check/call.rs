@@ -235,13 +235,16 @@ impl BodyChecker<'_, '_, '_> {
             return self.read_entry(base, index, span);
         }
         let value = self.expr(base, None);
+        if matches!(value.ty, Ty::Array(..)) {
+            return self.element(value, index, span);
+        }
         self.expr(index, None);
         if !value.ty.is_error() {
             let found = self.describe(&value.ty);
             self.report(
                 Diagnostic::error(types::BAD_OPERAND, format!("a `{found}` has no entries"))
                     .label(base.span, format!("this is `{found}`"))
-                    .help("square brackets behind a state read one of its entries"),
+                    .help("square brackets behind a state read one of its entries, behind an array one of its elements"),
             );
         }
         Expr::error(span)

@@ -82,6 +82,21 @@ impl BodyChecker<'_, '_, '_> {
                 let value = self.shape(value, inner);
                 Expr::new(ExprKind::Some(Box::new(value)), ty.clone(), span)
             }
+            (Ty::Wide(_), Ty::Num(_)) => {
+                let kind = match value.kind {
+                    ExprKind::Const(words) => ExprKind::Const(std::iter::once(0).chain(words).collect()),
+                    _ => ExprKind::Widen(Box::new(value)),
+                };
+                Expr::new(kind, ty.clone(), span)
+            }
+            (Ty::Wide(_), Ty::Wide(_)) => Expr { ty: ty.clone(), ..value },
+            (Ty::Array(element, _), Ty::Array(..)) => match value.kind {
+                ExprKind::Tuple(parts) => {
+                    let parts = parts.into_iter().map(|part| self.shape(part, element)).collect();
+                    Expr::new(ExprKind::Tuple(parts), ty.clone(), span)
+                }
+                kind => Expr::new(kind, value.ty, span),
+            },
             (Ty::Tuple(types), Ty::Tuple(_)) => match value.kind {
                 ExprKind::Tuple(parts) => {
                     let parts = parts.into_iter().zip(types).map(|(part, ty)| self.shape(part, ty)).collect();
@@ -97,6 +112,17 @@ impl BodyChecker<'_, '_, '_> {
     fn misfit(&self, value: &Expr, ty: &Ty, because: Span) -> Diagnostic {
         let (found, wanted) = (self.describe(&value.ty), self.describe(ty));
         let plain = if let Ty::Option(inner) = ty { inner } else { ty };
+        if let (Ty::Array(a, n), Ty::Array(b, m)) = (&value.ty, plain)
+            && let (Ty::Num(a), Ty::Num(b)) = (&**a, &**b)
+            && n == m
+            && a.kind == b.kind
+        {
+            let (has, allowed) = (a.range, b.range);
+            let diagnostic =
+                Diagnostic::error(types::DOES_NOT_FIT, format!("an element may not fit in {allowed}"))
+                    .label(value.span, format!("the elements are in {has}"));
+            return elsewhere(diagnostic, value.span, because, format!("only {allowed} fits here"));
+        }
         if let (Ty::Num(found), Ty::Num(wanted)) = (&value.ty, plain)
             && found.kind == wanted.kind
         {
@@ -142,6 +168,9 @@ impl BodyChecker<'_, '_, '_> {
                 diagnostic.help("write a unit: `1_000pps`")
             }
             (Ty::Num(_), Ty::Bool) => diagnostic.help("compare it: `… != 0`"),
+            (Ty::Wide(_), Ty::Num(num)) => {
+                diagnostic.help(format!("take the bits that count: `x[{}:0]`", num.bits.max(1) - 1))
+            }
             (Ty::Unit, _) => diagnostic.help("a block's value is its last expression, without `;`"),
             _ => diagnostic,
         }
@@ -158,6 +187,9 @@ pub(super) fn fits(found: &Ty, wanted: &Ty) -> bool {
     match (found, wanted) {
         (Ty::Error | Ty::Never, _) | (_, Ty::Error) => true,
         (Ty::Num(a), Ty::Num(b)) => a.kind == b.kind && a.range.within(b.range),
+        (Ty::Num(num), Ty::Wide(_)) => num.widens(),
+        (Ty::Wide(a), Ty::Wide(b)) => a <= b,
+        (Ty::Array(a, n), Ty::Array(b, m)) => n == m && fits_inside(a, b),
         (Ty::Option(a), Ty::Option(b)) => fits(a, b),
         (a, Ty::Option(b)) => fits(a, b),
         (Ty::Tuple(a), Ty::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fits_inside(a, b)),
@@ -167,6 +199,7 @@ pub(super) fn fits(found: &Ty, wanted: &Ty) -> bool {
 
 /// Inside of a tuple that is not written out as one, nothing can be made optional.
 fn fits_inside(found: &Ty, wanted: &Ty) -> bool {
-    matches!(found, Ty::Option(_)) == matches!(wanted, Ty::Option(_)) && fits(found, wanted)
-        || found.is_error()
+    let same = matches!(found, Ty::Option(_)) == matches!(wanted, Ty::Option(_))
+        && matches!(found, Ty::Wide(_)) == matches!(wanted, Ty::Wide(_));
+    same && fits(found, wanted) || found.is_error()
 }

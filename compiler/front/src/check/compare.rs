@@ -6,6 +6,7 @@ use oko_grammar::ast::{self, BinaryOp};
 
 use super::arith::negate;
 use super::body::BodyChecker;
+use super::wide::{from_words, integer, rectangles};
 use crate::hir::{Compare, Expr, ExprKind, Op, Order, StateOp};
 use crate::types::{Num, Range, Ty};
 
@@ -36,6 +37,7 @@ impl BodyChecker<'_, '_, '_> {
                 self.equality(equal, op, op_span, a, b, span)
             }
             _ => {
+                let (a, b) = self.same_width(a, b);
                 let Some(order) = order(&a.ty, &b.ty) else {
                     return self.no_order(op, op_span, &a, &b);
                 };
@@ -46,6 +48,17 @@ impl BodyChecker<'_, '_, '_> {
                     _ => compared(Compare::Le(order), b, a, span),
                 }
             }
+        }
+    }
+
+    /// Both as wide integers, where one of them is.
+    fn same_width(&mut self, a: Expr, b: Expr) -> (Expr, Expr) {
+        if !matches!((&a.ty, &b.ty), (Ty::Wide(_), Ty::Num(_)) | (Ty::Num(_), Ty::Wide(_))) {
+            return (a, b);
+        }
+        match a.ty.join(&b.ty) {
+            Some(ty) => (self.as_type(a, &ty), self.as_type(b, &ty)),
+            None => (a, b),
         }
     }
 
@@ -131,6 +144,11 @@ impl BodyChecker<'_, '_, '_> {
         let ordered = match (&value.ty, &start.ty, &end.ty) {
             (Ty::Num(a), Ty::Num(b), Ty::Num(c)) => a.kind == b.kind && b.kind == c.kind,
             (Ty::Ip4, Ty::Ip4, Ty::Ip4) | (Ty::Mac, Ty::Mac, Ty::Mac) => true,
+            (Ty::Wide(_), Ty::Num(b), Ty::Num(c)) => b.widens() && c.widens(),
+            (Ty::Wide(_), Ty::Wide(_), Ty::Num(num)) | (Ty::Wide(_), Ty::Num(num), Ty::Wide(_)) => {
+                num.widens()
+            }
+            (Ty::Wide(_), Ty::Wide(_), Ty::Wide(_)) => true,
             _ => false,
         };
         if !ordered {
@@ -142,17 +160,18 @@ impl BodyChecker<'_, '_, '_> {
             );
             return Expr::error(span);
         }
+        if let (Ty::Wide(_), ExprKind::Const(low), ExprKind::Const(high)) =
+            (&value.ty, &start.kind, &end.kind)
+        {
+            let (low, high) = (from_words(low), from_words(high));
+            let high = if range.inclusive { Some(high) } else { high.checked_sub(1) };
+            let Some(high) = high.filter(|high| low <= *high) else { return self.empty_range(range, span) };
+            return member(value, rectangles(low, high), span);
+        }
         let natural = value.range().is_none_or(|range| range.min >= 0);
         if let (Some(low), Some(high), true) = (start.constant(), end.constant(), natural) {
             let high = if range.inclusive { Some(high) } else { high.checked_sub(1) };
-            let Some(high) = high.filter(|high| low <= *high) else {
-                self.report(
-                    Diagnostic::error(types::EMPTY, "this range is empty")
-                        .label(range.span, "no value lies in it")
-                        .help("write the smaller bound first; `..=` includes the upper bound, `..` does not"),
-                );
-                return Expr::error(span);
-            };
+            let Some(high) = high.filter(|high| low <= *high) else { return self.empty_range(range, span) };
             return member(value, vec![vec![(low, high)]], span);
         }
         if !repeatable(&value) {
@@ -166,12 +185,23 @@ impl BodyChecker<'_, '_, '_> {
             );
             return Expr::error(span);
         }
+        let (start, value) = self.same_width(start, value);
+        let (end, value) = self.same_width(end, value);
         let order = |a: &Ty, b: &Ty| order(a, b).unwrap_or(Order::Unsigned);
         let low = compared(Compare::Le(order(&start.ty, &value.ty)), start, value.clone(), span);
         let order = order(&value.ty, &end.ty);
         let high = if range.inclusive { Compare::Le(order) } else { Compare::Lt(order) };
         let high = compared(high, value, end, span);
         Expr::new(ExprKind::And(Box::new(low), Box::new(high)), Ty::Bool, span)
+    }
+
+    fn empty_range(&mut self, range: &ast::Range, span: Span) -> Expr {
+        self.report(
+            Diagnostic::error(types::EMPTY, "this range is empty")
+                .label(range.span, "no value lies in it")
+                .help("write the smaller bound first; `..=` includes the upper bound, `..` does not"),
+        );
+        Expr::error(span)
     }
 
     fn in_list(&mut self, value: Expr, parts: &[ast::Expr], span: Span) -> Expr {
@@ -194,6 +224,10 @@ impl BodyChecker<'_, '_, '_> {
                 failed = true;
                 continue;
             }
+            let element = match (&value.ty, value.ty.join(&element.ty)) {
+                (Ty::Wide(_), Some(ty)) => self.as_type(element, &ty),
+                _ => element,
+            };
             let natural = value.range().is_none_or(|range| range.min >= 0);
             match &element.kind {
                 ExprKind::Const(words) if natural && element.range().is_none_or(|range| range.min >= 0) => {
@@ -252,6 +286,10 @@ impl BodyChecker<'_, '_, '_> {
         if let Some(ranges) = prefix_ranges(&of, &value.ty) {
             return member(value, vec![ranges], span);
         }
+        if let Ty::Array(element, _) = &of.ty {
+            let element = (**element).clone();
+            return self.in_array(value, of, &element, span);
+        }
         let (a, b) = (self.describe(&value.ty), self.describe(&of.ty));
         self.report(
             Diagnostic::error(types::BAD_OPERAND, format!("a `{a}` cannot be in a `{b}`"))
@@ -260,6 +298,77 @@ impl BodyChecker<'_, '_, '_> {
                 .help("behind `in` stands a range `1..=5`, a list `[1, 2]`, a prefix `10.0.0.0/8`, a map or a set"),
         );
         Expr::error(span)
+    }
+
+    /// `addr in INSIDE`, where that is an array.
+    fn in_array(&mut self, value: Expr, of: Expr, element: &Ty, span: Span) -> Expr {
+        let value = self.must_have_value(value);
+        let is_prefix = *element == Ty::Prefix && matches!(value.ty, Ty::Ip4 | Ty::Ip6);
+        if value.ty.is_error() || !is_prefix && !comparable(&value.ty, element) {
+            return if value.ty.is_error() {
+                Expr::error(span)
+            } else {
+                self.bad_operand("in", of.span, &value, &of)
+            };
+        }
+        let width = crate::hir::scalars(element, &self.checker.program).max(1);
+        match of.kind {
+            // Prefixes of the other family hold no such address.
+            ExprKind::Const(words) if is_prefix => {
+                let prefix = |words: &[u64]| {
+                    let prefix = Expr::new(ExprKind::Const(words.to_vec()), Ty::Prefix, span);
+                    prefix_ranges(&prefix, &value.ty)
+                };
+                let lists = words.chunks(width).filter_map(prefix).collect();
+                member(value, lists, span)
+            }
+            ExprKind::Const(words) if value.ty.join(element).is_some_and(|ty| plain_words(&ty)) => {
+                let Some(ty) = value.ty.join(element) else { return Expr::error(span) };
+                let value = self.as_type(value, &ty);
+                let lists = words
+                    .chunks(width)
+                    .map(|words| {
+                        let element = Expr::new(ExprKind::Const(words.to_vec()), element.clone(), span);
+                        let element = self.as_type(element, &ty);
+                        match element.kind {
+                            ExprKind::Const(words) => words.into_iter().map(|word| (word, word)).collect(),
+                            _ => Vec::new(),
+                        }
+                    })
+                    .collect();
+                member(value, lists, span)
+            }
+            kind => {
+                let of = Expr { kind, ..of };
+                if !repeatable(&value) || !repeatable(&of) {
+                    let unnamed = if repeatable(&value) { of.span } else { value.span };
+                    self.report(
+                        Diagnostic::error(
+                            types::NAME_IT,
+                            "a value that is compared several times needs a name",
+                        )
+                        .label(unnamed, "would be computed several times")
+                        .help("write `let value = …;` before and use `value`"),
+                    );
+                    return Expr::error(span);
+                }
+                let Ty::Array(_, count) = of.ty else { return Expr::error(span) };
+                let mut any: Option<Expr> = None;
+                for at in 0..count {
+                    let index = integer(u128::from(at), span);
+                    let index = ExprKind::Index(Box::new(of.clone()), Box::new(index));
+                    let one = Expr::new(index, element.clone(), span);
+                    let equal = self.equality(Compare::Eq, BinaryOp::Eq, span, value.clone(), one, span);
+                    any = Some(match any {
+                        Some(before) => {
+                            Expr::new(ExprKind::Or(Box::new(before), Box::new(equal)), Ty::Bool, span)
+                        }
+                        None => equal,
+                    });
+                }
+                any.unwrap_or_else(|| Expr::error(span))
+            }
+        }
     }
 
     /// `key in conns`
@@ -272,6 +381,11 @@ impl BodyChecker<'_, '_, '_> {
 /// A comparison, computed here where both operands are constants.
 fn compared(compare: Compare, a: Expr, b: Expr, span: Span) -> Expr {
     if let (ExprKind::Const(x), ExprKind::Const(y)) = (&a.kind, &b.kind) {
+        if let (Ty::Wide(_), Compare::Lt(_) | Compare::Le(_)) = (&a.ty, compare) {
+            let (left, right) = (from_words(x), from_words(y));
+            let truth = if matches!(compare, Compare::Lt(_)) { left < right } else { left <= right };
+            return Expr::new(ExprKind::Const(vec![u64::from(truth)]), Ty::Bool, span);
+        }
         let first = |words: &[u64]| words.first().copied().unwrap_or(0);
         let (left, right) = (first(x), first(y));
         let truth = match compare {
@@ -335,6 +449,7 @@ fn order(a: &Ty, b: &Ty) -> Option<Order> {
                 None
             }
         }
+        (Ty::Wide(_), Ty::Wide(_)) => Some(Order::Unsigned),
         (Ty::Seq, Ty::Seq) => Some(Order::Serial),
         _ => None,
     }
@@ -344,10 +459,23 @@ fn order(a: &Ty, b: &Ty) -> Option<Order> {
 fn comparable(a: &Ty, b: &Ty) -> bool {
     match (a, b) {
         (Ty::Num(a), Ty::Num(b)) => a.kind == b.kind,
+        (Ty::Wide(_), Ty::Wide(_)) => true,
+        (Ty::Wide(_), Ty::Num(num)) | (Ty::Num(num), Ty::Wide(_)) => num.widens(),
+        (Ty::Array(a, n), Ty::Array(b, m)) => n == m && comparable(a, b),
         (Ty::Option(a), Ty::Option(b)) => **a == Ty::Never || **b == Ty::Never || comparable(a, b),
         (Ty::Option(a), b) | (b, Ty::Option(a)) => comparable(a, b),
         (Ty::Tuple(a), Ty::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| comparable(a, b)),
         (a, b) => a == b,
+    }
+}
+
+/// Whether the words of a constant of the type are the very scalars that values of it have.
+fn plain_words(ty: &Ty) -> bool {
+    match ty {
+        Ty::Num(num) => num.range.min >= 0,
+        Ty::Tuple(parts) => parts.iter().all(plain_words),
+        Ty::Option(_) | Ty::Array(..) => false,
+        _ => true,
     }
 }
 
@@ -361,7 +489,7 @@ fn repeatable(value: &Expr) -> bool {
         | ExprKind::PacketLen
         | ExprKind::InPort
         | ExprKind::Now => true,
-        ExprKind::Part(inner, _) => repeatable(inner),
+        ExprKind::Part(inner, _) | ExprKind::Widen(inner) | ExprKind::Slice(inner, ..) => repeatable(inner),
         ExprKind::Arith(_, a, b) => repeatable(a) && repeatable(b),
         _ => false,
     }

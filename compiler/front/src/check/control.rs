@@ -192,7 +192,7 @@ impl BodyChecker<'_, '_, '_> {
 }
 
 /// Where the value of an expression stands: for a block, at its end.
-fn last_value(value: &Expr) -> Span {
+pub(super) fn last_value(value: &Expr) -> Span {
     match &value.kind {
         ExprKind::Block(_, last) if last.ty != Ty::Never => last_value(last),
         _ => value.span,

@@ -257,7 +257,7 @@ impl Checker<'_, '_> {
         }
         self.depth += 1;
         self.consts[at] = Constant::Open;
-        let ty = self.value_type(module, &ast.ty);
+        let ty = self.const_type(module, &ast.ty);
         let value =
             self.constant(module, &ast.value, &ty, &format!("the constant `{}`", ast.name.name), ast.ty.span);
         self.depth -= 1;

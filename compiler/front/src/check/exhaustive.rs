@@ -83,7 +83,9 @@ impl Search<'_> {
                 let columns: Vec<Column> = parts.into_iter().chain(rest.iter().cloned()).collect();
                 let mut values = self.missing(rows, &columns)?;
                 let rest = values.split_off(width);
-                let first = if width == 1 {
+                let first = if let Column::Ty(Ty::Struct(id)) = first {
+                    self.struct_witness(*id, &values)
+                } else if width == 1 {
                     values.swap_remove(0)
                 } else if width == 0 {
                     "_".to_owned()
@@ -195,8 +197,16 @@ impl Search<'_> {
         match ty {
             Ty::Option(inner) => Split::Option(Column::of(inner)),
             Ty::Tuple(parts) => Split::Columns(parts.iter().map(Column::of).collect()),
-            // No pattern looks into a struct.
-            Ty::Struct(_) => Split::Columns(Vec::new()),
+            Ty::Struct(id) => {
+                let fields = self.program.structs[id.index()].fields.iter();
+                Split::Columns(fields.map(|field| Column::of(&field.value_type())).collect())
+            }
+            // No pattern looks into an array.
+            Ty::Array(..) => Split::Columns(Vec::new()),
+            Ty::Wide(bits) => {
+                let high = Range::of_bits(bits.saturating_sub(64)).max as u64;
+                Split::Columns(vec![Column::Words(0, high), Column::Words(0, u64::MAX)])
+            }
             Ty::Ip6 => Split::Columns(vec![Column::Words(0, u64::MAX), Column::Words(0, u64::MAX)]),
             Ty::Prefix => Split::Columns(vec![Column::Words(0, u64::MAX); 4]),
             Ty::Bool => Split::Words(0, 1, vec![("false".into(), 0), ("true".into(), 1)]),
@@ -212,6 +222,14 @@ impl Search<'_> {
             Ty::Num(_) => Split::Words(0, u64::MAX, Vec::new()),
             Ty::Error | Ty::Never | Ty::Unit => Split::Columns(Vec::new()),
         }
+    }
+
+    /// A struct that no pattern takes, with the fields that matter.
+    fn struct_witness(&self, id: crate::hir::StructId, values: &[String]) -> String {
+        let def = &self.program.structs[id.index()];
+        let fields = def.fields.iter().zip(values).filter(|(_, value)| *value != "_");
+        let fields: Vec<String> = fields.map(|(field, value)| format!("{}: {value}", field.name)).collect();
+        if fields.is_empty() { "_".to_owned() } else { format!("{}({})", def.name, fields.join(", ")) }
     }
 
     /// Any value of a column, for a message.

@@ -1,13 +1,14 @@
 //! Expressions: which rule is for which.
 
-use oko_diagnostics::codes::{results, types, unsupported};
+use oko_diagnostics::codes::{results, types};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::body::BodyChecker;
+use super::wide::integer;
 use crate::hir::{Expr, ExprKind};
 use crate::resolve::not_yet;
-use crate::types::{Num, NumKind, Range, Ty};
+use crate::types::{Num, Range, Ty};
 
 impl BodyChecker<'_, '_, '_> {
     /// An expression. `expected` is the type that the surroundings would like; it only helps to find the meaning of names,
@@ -23,7 +24,7 @@ impl BodyChecker<'_, '_, '_> {
             Ast::None => Expr::new(ExprKind::None, Ty::none(), span),
             Ast::Paren(inner) => self.expr(inner, expected),
             Ast::Tuple(parts) => self.tuple(parts, expected, span),
-            Ast::List(parts) => self.stray_list(parts, span),
+            Ast::List(parts) => self.list(parts, expected, span),
             Ast::Unary { op, operand, .. } => self.unary(*op, operand, expected, span),
             Ast::Binary { op, op_span, left, right } => {
                 self.binary(*op, *op_span, left, right, expected, span)
@@ -32,13 +33,13 @@ impl BodyChecker<'_, '_, '_> {
             Ast::Field { base, name } => self.field(base, name, span),
             Ast::Call { callee, args } => self.call(callee, args, expected, span),
             Ast::Index { base, index } => self.index(base, index, span),
-            Ast::Slice { .. } => self.later(unsupported::SLICE, "slices of bits", span),
+            Ast::Slice { base, from, to } => self.slice(base, from, to, span),
             Ast::Update { place, old, value } => self.update(place, old, value, span),
             Ast::If { condition, then, otherwise } => {
                 self.if_expr(condition, then, otherwise.as_deref(), expected, span)
             }
             Ast::Match { subject, arms } => self.match_expr(subject, arms, expected, span),
-            Ast::For { .. } => self.later(unsupported::LOOP, "loops", span),
+            Ast::For { name, over, carried, body } => self.for_expr(name, over, carried, body, span),
             Ast::Block(block) => self.block(block, expected),
             Ast::Replay(_) => {
                 self.report(
@@ -122,36 +123,11 @@ impl BodyChecker<'_, '_, '_> {
         }
     }
 
-    fn stray_list(&mut self, parts: &[ast::Expr], span: Span) -> Expr {
-        for part in parts {
-            self.expr(part, None);
-        }
-        self.report(
-            Diagnostic::error(types::NOT_A_VALUE_TYPE, "a list is no value")
-                .label(span, "a list can only stand behind `in`")
-                .help("several values together are a tuple: `(a, b)`"),
-        );
-        Expr::error(span)
-    }
-
     /// A literal.
     pub(super) fn literal(&mut self, literal: &ast::Literal) -> Expr {
         let span = literal.span;
-        let number = |kind, value: u64| {
-            let num = Num::computed(kind, Range::one(i128::from(value)));
-            Expr::new(ExprKind::Const(vec![value]), Ty::Num(num), span)
-        };
         match &literal.kind {
-            ast::LiteralKind::Int(value) => match u64::try_from(*value) {
-                Ok(value) => number(NumKind::Int, value),
-                Err(_) => {
-                    self.report(
-                        Diagnostic::error(types::OVERFLOW, "this number needs more than 64 bits")
-                            .label(span, format!("the greatest number is {}", u64::MAX)),
-                    );
-                    Expr::error(span)
-                }
-            },
+            ast::LiteralKind::Int(value) => integer(*value, span),
             ast::LiteralKind::Duration(ns) if *ns > crate::types::DURATION_MAX => {
                 self.report(
                     Diagnostic::error(types::OVERFLOW, "this duration is too long")

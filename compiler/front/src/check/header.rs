@@ -150,7 +150,7 @@ impl Checker<'_, '_> {
         let bits = match ty {
             Ty::Error => return None,
             Ty::Bool => 1,
-            Ty::Num(Num { kind: NumKind::Int, bits, .. }) => u32::from(*bits),
+            Ty::Num(Num { kind: NumKind::Int, bits, .. }) | Ty::Wide(bits) => u32::from(*bits),
             Ty::Seq | Ty::Ip4 => 32,
             Ty::Ip6 => 128,
             Ty::Mac => 48,
@@ -166,7 +166,7 @@ impl Checker<'_, '_> {
                     Ty::Enum(_) => diagnostic.help(
                         "a packet can bring any number: declare an integer such as `u8` and compare it with constants",
                     ),
-                    _ => diagnostic.help("use `u1` to `u64`, `ip4`, `ip6`, `mac`, `seq` or a `bits` type"),
+                    _ => diagnostic.help("use `u1` to `u128`, `ip4`, `ip6`, `mac`, `seq` or a `bits` type"),
                 });
                 return None;
             }

@@ -1,15 +1,16 @@
 //! Patterns for values.
 
-use oko_diagnostics::Diagnostic;
-use oko_diagnostics::codes::{names, types, unsupported};
+use oko_diagnostics::codes::{names, types};
+use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast::{self, PatternKind};
 
 use super::body::{BodyChecker, Place};
 use super::compare::prefix_ranges;
+use super::wide::rectangles;
 use crate::hir::{Expr, ExprKind, Pattern};
-use crate::resolve::{Def, not_yet};
+use crate::resolve::Def;
 use crate::suggest::nearest;
-use crate::types::{NumKind, Ty};
+use crate::types::{NumKind, Range, Ty};
 
 impl BodyChecker<'_, '_, '_> {
     /// A pattern for values of type `ty`; its names come into scope.
@@ -52,6 +53,18 @@ impl BodyChecker<'_, '_, '_> {
             }
             (PatternKind::Bool(value), Ty::Bool) => Some(exactly(u64::from(*value))),
             (PatternKind::Literal(literal), _) => self.literal_pattern(ast, literal, ty),
+            (PatternKind::Range { start, end }, Ty::Wide(_)) => {
+                if start.value > end.value {
+                    self.empty_pattern(ast.span);
+                    return None;
+                }
+                let parts = rectangles(start.value, end.value);
+                let parts: Vec<Pattern> = parts.into_iter().map(Pattern::Ranges).collect();
+                Some(match <[Pattern; 1]>::try_from(parts) {
+                    Ok([only]) => only,
+                    Err(parts) => Pattern::Or(parts),
+                })
+            }
             (PatternKind::Range { start, end }, Ty::Num(num)) if num.kind == NumKind::Int => {
                 let (Ok(low), Ok(high)) = (u64::try_from(start.value), u64::try_from(end.value)) else {
                     self.report(
@@ -61,13 +74,10 @@ impl BodyChecker<'_, '_, '_> {
                     return None;
                 };
                 if low > high {
-                    self.report(
-                        Diagnostic::error(types::EMPTY, "this range is empty")
-                            .label(ast.span, "no value lies in it")
-                            .help("write the smaller bound first"),
-                    );
+                    self.empty_pattern(ast.span);
                     return None;
                 }
+                self.can_match(ast.span, Range::new(i128::from(low), i128::from(high)), num.range);
                 Some(Pattern::Ranges(vec![(low, high)]))
             }
             (PatternKind::Path(path), _) => self.path_pattern(path, ty),
@@ -76,14 +86,12 @@ impl BodyChecker<'_, '_, '_> {
                     parts.iter().zip(types).map(|(part, ty)| self.pattern_in(part, ty, may_bind)).collect();
                 Some(Pattern::Tuple(parts.into_iter().collect::<Option<_>>()?))
             }
-            (PatternKind::Parts { .. }, _) => {
-                self.report(not_yet(
-                    unsupported::VARIANT_PATTERN,
-                    "patterns with parts in round brackets",
-                    ast.span,
-                ));
-                self.bind_all(ast);
-                None
+            (PatternKind::Parts { path, parts }, _) => {
+                let pattern = self.struct_pattern(path, parts, ty, may_bind);
+                if pattern.is_none() {
+                    self.bind_all(ast);
+                }
+                pattern
             }
             (PatternKind::Layers(_), _) => {
                 self.report(
@@ -97,6 +105,105 @@ impl BodyChecker<'_, '_, '_> {
                 self.wrong_pattern(ast, ty)
             }
         }
+    }
+
+    fn empty_pattern(&mut self, span: Span) {
+        self.report(
+            Diagnostic::error(types::EMPTY, "this range is empty")
+                .label(span, "no value lies in it")
+                .help("write the smaller bound first"),
+        );
+    }
+
+    /// Warns of a pattern for numbers that the value cannot be.
+    fn can_match(&mut self, span: Span, pattern: Range, value: Range) {
+        if pattern.meet(value).is_none() && !matches!(self.place, Place::Rule(_)) {
+            self.report(
+                Diagnostic::warning(types::UNREACHABLE_ARM, "this pattern can never match")
+                    .label(span, format!("the value that is matched is in {value}")),
+            );
+        }
+    }
+
+    /// `Last(pause: 0s)`: the fields that are not named can be anything.
+    fn struct_pattern(
+        &mut self,
+        path: &ast::Path,
+        parts: &[ast::PatternPart],
+        ty: &Ty,
+        may_bind: bool,
+    ) -> Option<Pattern> {
+        let [name] = path.parts.as_slice() else {
+            let found = self.describe(ty);
+            self.report(
+                Diagnostic::error(types::BAD_PATTERN, format!("this pattern is not for a `{found}`"))
+                    .label(path.span, format!("the value that is matched is `{found}`")),
+            );
+            return None;
+        };
+        let id = match (self.def(&name.name), ty) {
+            (Some((Def::Struct(named), _)), Ty::Struct(id)) if named == *id => *id,
+            (Some((Def::Error, _)), _) => return None,
+            _ => {
+                let found = self.describe(ty);
+                let diagnostic =
+                    Diagnostic::error(types::BAD_PATTERN, format!("this pattern is not for a `{found}`"))
+                        .label(path.span, format!("the value that is matched is `{found}`"));
+                self.report(match (name.name.as_str(), parts) {
+                    ("Some" | "some", _) => {
+                        diagnostic.help("`let x` matches a value and names it, `none` its absence")
+                    }
+                    _ => {
+                        diagnostic.help("the name of a struct stands in front of the patterns of its fields")
+                    }
+                });
+                return None;
+            }
+        };
+        let def = &self.checker.program.structs[id.index()];
+        let declared = def.span;
+        let fields: Vec<(String, Ty)> =
+            def.fields.iter().map(|field| (field.name.clone(), field.value_type())).collect();
+        let mut patterns: Vec<Pattern> = fields.iter().map(|_| Pattern::Any).collect();
+        let mut seen: Vec<&ast::Ident> = Vec::new();
+        let mut failed = false;
+        for part in parts {
+            let Some(given) = &part.name else {
+                self.report(
+                    Diagnostic::error(
+                        types::BAD_PATTERN,
+                        format!("the fields of `{}` are given by name", name.name),
+                    )
+                    .label(part.span, "which field is this?")
+                    .label(declared, "declared here")
+                    .help(format!(
+                        "write `{}({}: …)`",
+                        name.name,
+                        fields.first().map_or("", |(name, _)| name.as_str())
+                    )),
+                );
+                return None;
+            };
+            let Some(at) = fields.iter().position(|(field, _)| *field == given.name) else {
+                let known: Vec<String> = fields.iter().map(|(name, _)| name.clone()).collect();
+                self.no_field(&format!("`{}`", name.name), declared, given, &known);
+                return None;
+            };
+            if let Some(first) = seen.iter().find(|other| other.name == given.name) {
+                self.report(
+                    Diagnostic::error(names::DUPLICATE, format!("`{}` is given twice", given.name))
+                        .label(given.span, "given again here")
+                        .label(first.span, "first given here"),
+                );
+                failed = true;
+            }
+            seen.push(given);
+            match self.pattern_in(&part.pattern, &fields[at].1, may_bind) {
+                Some(pattern) => patterns[at] = pattern,
+                None => failed = true,
+            }
+        }
+        (!failed).then_some(Pattern::Tuple(patterns))
     }
 
     fn wrong_pattern(&mut self, ast: &ast::Pattern, ty: &Ty) -> Option<Pattern> {
@@ -140,8 +247,11 @@ impl BodyChecker<'_, '_, '_> {
     }
 
     /// The pattern that matches one constant, if it is one for such values.
-    fn constant_pattern(&mut self, span: oko_diagnostics::Span, value: Expr, ty: &Ty) -> Option<Pattern> {
+    fn constant_pattern(&mut self, span: Span, value: Expr, ty: &Ty) -> Option<Pattern> {
+        let value =
+            if matches!(ty, Ty::Wide(_)) { self.fit(value, ty).unwrap_or_else(|value| value) } else { value };
         let goes = match (&value.ty, ty) {
+            (Ty::Wide(_), Ty::Wide(_)) => true,
             (Ty::Num(a), Ty::Num(b)) => a.kind == b.kind,
             (a, b) => a == b,
         };
@@ -149,15 +259,8 @@ impl BodyChecker<'_, '_, '_> {
         if !goes {
             return None;
         }
-        if let (Ty::Num(found), Ty::Num(wanted)) = (&value.ty, ty)
-            && found.range.meet(wanted.range).is_none()
-            && !matches!(self.place, Place::Rule(_))
-        {
-            let wanted = wanted.range;
-            self.report(
-                Diagnostic::warning(types::UNREACHABLE_ARM, "this pattern can never match")
-                    .label(span, format!("the value that is matched is in {wanted}")),
-            );
+        if let (Ty::Num(found), Ty::Num(wanted)) = (&value.ty, ty) {
+            self.can_match(span, found.range, wanted.range);
         }
         Some(Pattern::Ranges(words.into_iter().map(|word| (word, word)).collect()))
     }

@@ -12,7 +12,7 @@ use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::body::BodyChecker;
-use crate::hir::{Expr, ExprKind, LocalId, Op, StateId, StateOp, Stmt};
+use crate::hir::{Expr, ExprKind, LocalId, Op, Over, StateId, StateOp, Stmt};
 
 /// What stands for the old value in the text of a computation.
 const OLD: &str = "\0";
@@ -191,6 +191,9 @@ fn walk(expr: &Expr, see: &mut impl FnMut(&Expr)) {
         | ExprKind::Part(a, _)
         | ExprKind::Not(a)
         | ExprKind::InRanges(a, _)
+        | ExprKind::Widen(a)
+        | ExprKind::Slice(a, ..)
+        | ExprKind::Break(a)
         | ExprKind::Return(a) => {
             walk(a, see);
         }
@@ -198,6 +201,7 @@ fn walk(expr: &Expr, see: &mut impl FnMut(&Expr)) {
         | ExprKind::Or(a, b)
         | ExprKind::Arith(_, a, b)
         | ExprKind::Compare(_, a, b)
+        | ExprKind::Index(a, b)
         | ExprKind::Coalesce(a, b) => {
             walk(a, see);
             walk(b, see);
@@ -224,11 +228,19 @@ fn walk(expr: &Expr, see: &mut impl FnMut(&Expr)) {
         ExprKind::Block(stmts, value) => {
             for stmt in stmts {
                 match stmt {
-                    Stmt::Let(_, value) | Stmt::Expr(value) => walk(value, see),
+                    Stmt::Let(_, value) | Stmt::LetParts(_, value) | Stmt::Expr(value) => walk(value, see),
                     Stmt::Emit(_, fields) => fields.iter().for_each(|(_, value)| walk(value, see)),
                 }
             }
             walk(value, see);
+        }
+        ExprKind::Loop(def) => {
+            match &def.over {
+                Over::Range { start, end, .. } => [start, end].into_iter().for_each(|part| walk(part, see)),
+                Over::Elements { array, .. } => walk(array, see),
+            }
+            def.carried.iter().for_each(|(_, first)| walk(first, see));
+            walk(&def.body, see);
         }
         ExprKind::State(_)
         | ExprKind::Error

@@ -1,17 +1,20 @@
 //! The types that sources name.
 
 use oko_diagnostics::Diagnostic;
-use oko_diagnostics::codes::{names, state, types, unsupported};
+use oko_diagnostics::codes::{names, state, types};
 use oko_grammar::ast;
 
 use super::Checker;
 use crate::hir::FieldKind;
-use crate::resolve::{Def, not_yet};
+use crate::resolve::Def;
 use crate::suggest::nearest;
-use crate::types::Ty;
+use crate::types::{Num, NumKind, Range, Ty};
 
 /// The most scalars that a value, key or entry may consist of.
 pub(super) const MAX_SCALARS: usize = 64;
+
+/// The most scalars that a constant array may consist of.
+const MAX_TABLE: usize = 4_096;
 
 /// The types that are no declarations.
 const BUILT_IN: &[&str] = &[
@@ -26,16 +29,23 @@ const OF_STATES: &[&str] =
 impl Checker<'_, '_> {
     /// The type of values that a name stands for; cells and containers are none.
     pub(super) fn value_type(&mut self, module: usize, ty: &ast::Type) -> Ty {
+        self.type_up_to(module, ty, MAX_SCALARS)
+    }
+
+    /// The type of a constant, which can be a table.
+    pub(super) fn const_type(&mut self, module: usize, ty: &ast::Type) -> Ty {
+        let limit = if matches!(ty.kind, ast::TypeKind::Array { .. }) { MAX_TABLE } else { MAX_SCALARS };
+        self.type_up_to(module, ty, limit)
+    }
+
+    fn type_up_to(&mut self, module: usize, ty: &ast::Type, limit: usize) -> Ty {
         let resolved = match &ty.kind {
             ast::TypeKind::Named { path, args } => self.named_type(module, ty, path, args),
             ast::TypeKind::Optional(inner) => self.value_type(module, inner).optional(),
             ast::TypeKind::Tuple(parts) => {
                 Ty::Tuple(parts.iter().map(|part| self.value_type(module, part)).collect())
             }
-            ast::TypeKind::Array { .. } => {
-                self.report(not_yet(unsupported::ARRAY, "arrays", ty.span));
-                Ty::Error
-            }
+            ast::TypeKind::Array { element, count } => self.array_type(module, element, count),
             ast::TypeKind::Region { .. } => {
                 self.report(
                     Diagnostic::error(types::NOT_A_VALUE_TYPE, "a region is no value")
@@ -44,14 +54,28 @@ impl Checker<'_, '_> {
                 Ty::Error
             }
         };
-        if self.too_wide(&resolved) {
-            self.report(
-                Diagnostic::error(types::TOO_WIDE, "this type has too many parts")
-                    .label(ty.span, format!("more than {MAX_SCALARS} numbers and truth values")),
-            );
+        if crate::hir::scalars(&resolved, &self.program) > limit {
+            let diagnostic = Diagnostic::error(types::TOO_WIDE, "this type has too many parts")
+                .label(ty.span, format!("more than {limit} numbers and truth values"));
+            self.report(match resolved {
+                Ty::Array(..) if limit == MAX_SCALARS => {
+                    diagnostic.note(format!("a `const` array can have {MAX_TABLE}"))
+                }
+                _ => diagnostic,
+            });
             return Ty::Error;
         }
         resolved
+    }
+
+    fn array_type(&mut self, module: usize, element: &ast::Type, count: &ast::Expr) -> Ty {
+        let element = self.value_type(module, element);
+        let most = Ty::Num(Num { kind: NumKind::Int, bits: 32, range: Range::new(1, MAX_TABLE as i128) });
+        let count = self.constant(module, count, &most, "the number of elements", count.span);
+        match count.and_then(|count| count.constant()) {
+            Some(count) if !element.is_error() => Ty::Array(Box::new(element), count as u32),
+            _ => Ty::Error,
+        }
     }
 
     /// Whether values of the type have more scalars than allowed.
@@ -135,7 +159,7 @@ impl Checker<'_, '_> {
             .label(ty.span, "not known here");
         if name == "int" || name == "uint" {
             return diagnostic
-                .help("numbers have a width: `u8`, `u16`, `u32`, `u64` or any other up to 64 bits");
+                .help("numbers have a width: `u8`, `u16`, `u32`, `u64` or any other up to 128 bits");
         }
         let declared = self.decls.scopes[module]
             .names()
@@ -162,6 +186,7 @@ fn built_in(name: &str) -> Option<Ty> {
         "prefix" => Ty::Prefix,
         _ => match bits_of(name)? {
             bits @ 1..=64 => Ty::uint(bits as u8),
+            bits @ 65..=128 => Ty::Wide(bits as u8),
             _ => return None,
         },
     })
@@ -177,10 +202,6 @@ fn bits_of(name: &str) -> Option<u32> {
 }
 
 fn bad_width(bits: u32, ty: &ast::Type) -> Diagnostic {
-    if (65..=128).contains(&bits) {
-        return not_yet(unsupported::WIDE_INTEGER, "integers of more than 64 bits", ty.span)
-            .help("an IPv6 address has the type `ip6`");
-    }
     Diagnostic::error(types::BAD_WIDTH, format!("there is no integer of {bits} bits"))
-        .label(ty.span, "an integer has 1 to 64 bits")
+        .label(ty.span, "an integer has 1 to 128 bits")
 }

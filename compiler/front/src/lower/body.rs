@@ -45,6 +45,7 @@ pub(super) fn filter(
         size: 0,
         depth: 0,
         overflow: false,
+        locked: false,
     };
     if let Some(value) = lowering.expr(&def.body.value) {
         lowering.answer(&value);
@@ -62,6 +63,8 @@ pub(super) struct Frame {
     layers: Vec<(HeaderId, Option<Value>)>,
     /// Where `return` goes; `None` in the filter itself.
     ret: Option<Block>,
+    /// Where `break` goes, for each loop around, the innermost last.
+    pub(super) loops: Vec<Block>,
 }
 
 impl Frame {
@@ -70,6 +73,7 @@ impl Frame {
             locals: vec![None; locals],
             layers: layers.iter().map(|header| (*header, None)).collect(),
             ret,
+            loops: Vec::new(),
         }
     }
 
@@ -92,6 +96,8 @@ pub(super) struct Lowering<'p> {
     size: usize,
     depth: usize,
     pub(super) overflow: bool,
+    /// Whether an entry is locked here.
+    pub(super) locked: bool,
 }
 
 impl Lowering<'_> {
@@ -169,6 +175,14 @@ impl Lowering<'_> {
     pub(super) fn layer(&mut self, id: LayerId) -> Option<(HeaderId, Value)> {
         let (header, window) = self.frame().layers.get(id.index()).copied()?;
         Some((header, window?))
+    }
+
+    /// Runs a step that is lowered between a lock and its unlock.
+    pub(super) fn under_lock<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.locked, true);
+        let result = step(self);
+        self.locked = before;
+        result
     }
 
     /// Runs a step with the names of another body.
@@ -260,6 +274,17 @@ impl Lowering<'_> {
             }
             ExprKind::And(a, b) => self.logical(expr, a, b, BoolOp::And),
             ExprKind::Or(a, b) => self.logical(expr, a, b, BoolOp::Or),
+            ExprKind::Arith(op, a, b) if matches!(a.ty, Ty::Wide(_)) => self.wide_arith(*op, a, b),
+            ExprKind::Widen(inner) => {
+                let word = self.one(inner)?;
+                Some(vec![self.int(0), word])
+            }
+            ExprKind::Slice(value, low, bits) => {
+                let scalars = self.expr(value)?;
+                self.at(expr.span);
+                Some(self.slice(&scalars, *low, *bits))
+            }
+            ExprKind::Index(array, index) => self.element(array, index),
             ExprKind::Arith(op, a, b) => {
                 let (a, b) = (self.one(a)?, self.one(b)?);
                 self.at(expr.span);
@@ -291,6 +316,7 @@ impl Lowering<'_> {
                             let value = self.expr(value)?;
                             self.set_local(*id, value);
                         }
+                        Stmt::LetParts(ids, value) => self.let_parts(ids, value)?,
                         Stmt::Expr(value) => {
                             self.expr(value)?;
                         }
@@ -298,6 +324,12 @@ impl Lowering<'_> {
                     }
                 }
                 self.expr(value)
+            }
+            ExprKind::Loop(def) => self.loop_expr(def, &expr.ty),
+            ExprKind::Break(value) => {
+                let value = self.expr(value)?;
+                self.break_out(value);
+                None
             }
             ExprKind::Return(value) => {
                 let value = self.expr(value)?;
@@ -316,6 +348,21 @@ impl Lowering<'_> {
             }
             ExprKind::State(op) => self.state_op(op, &expr.ty),
         }
+    }
+
+    /// Gives names to the parts of a tuple.
+    fn let_parts(&mut self, ids: &[Option<LocalId>], value: &Expr) -> Option<()> {
+        let scalars = self.expr(value)?;
+        let Ty::Tuple(types) = &value.ty else { return Some(()) };
+        let mut rest = scalars.as_slice();
+        for (id, ty) in ids.iter().zip(types) {
+            let (own, behind) = rest.split_at(self.types(ty).len().min(rest.len()));
+            if let Some(id) = id {
+                self.set_local(*id, own.to_vec());
+            }
+            rest = behind;
+        }
+        Some(())
     }
 
     /// The only scalar of an expression.
@@ -471,7 +518,18 @@ impl Lowering<'_> {
     }
 
     fn less(&mut self, order: Order, a: &[Value], b: &[Value], or_equal: bool) -> Value {
-        let ([a, ..], [b, ..]) = (a, b) else { return self.bool(false) };
+        let (a, b) = match (a, b) {
+            ([high_a, low_a], [high_b, low_b]) => {
+                let (a, b) = ((*high_a, *low_a), (*high_b, *low_b));
+                if or_equal {
+                    let greater = self.wide_less(b, a);
+                    return self.ins(Op::Not(greater));
+                }
+                return self.wide_less(a, b);
+            }
+            ([a, ..], [b, ..]) => (a, b),
+            _ => return self.bool(false),
+        };
         match (order, or_equal) {
             (Order::Unsigned, false) => self.compare(CompareOp::ULt, *a, *b),
             (Order::Unsigned, true) => self.compare(CompareOp::ULe, *a, *b),

@@ -204,8 +204,9 @@ impl Lowering<'_> {
     fn bucket(&mut self, def: &StateDef) -> Option<(Value, Value)> {
         let init = def.tokens.as_ref()?;
         let frame = Frame::new(0, &[], None);
-        let (rate, burst) =
-            self.in_frame(frame, |lowering| Some((lowering.one(&init.rate)?, lowering.one(&init.burst)?)))?;
+        let (rate, burst) = self.in_frame(frame, |lowering| {
+            lowering.under_lock(|lowering| Some((lowering.one(&init.rate)?, lowering.one(&init.burst)?)))
+        })?;
         let billion = self.int(BILLION);
         Some((rate, self.binary(BinaryOp::Mul, burst, billion)))
     }

@@ -211,12 +211,19 @@ impl Lowering<'_> {
         ty: &Ty,
         scalars: &[Value],
     ) -> Vec<(&'t Pattern, Ty, Vec<Value>)> {
-        let Ty::Tuple(types) = ty else { return Vec::new() };
+        let types: Vec<Ty> = match ty {
+            Ty::Tuple(types) => types.clone(),
+            Ty::Struct(id) => {
+                let fields = &self.program.structs[id.index()].fields;
+                fields.iter().map(crate::hir::StructField::value_type).collect()
+            }
+            _ => return Vec::new(),
+        };
         let mut rest = scalars;
         let mut found = Vec::new();
         for (part, ty) in parts.iter().zip(types) {
-            let (own, behind) = rest.split_at(self.types(ty).len().min(rest.len()));
-            found.push((part, ty.clone(), own.to_vec()));
+            let (own, behind) = rest.split_at(self.types(&ty).len().min(rest.len()));
+            found.push((part, ty, own.to_vec()));
             rest = behind;
         }
         found

@@ -109,13 +109,18 @@ fn plain(ty: &Ty, program: &Program, name: &str, scalars: &mut Vec<(String, Widt
         Ty::Mac => one(48),
         Ty::Enum(id) => one(program.enums[id.index()].bits),
         Ty::Bits(id) => one(program.bits[id.index()].bits),
-        Ty::Ip6 => {
+        Ty::Ip6 | Ty::Wide(_) => {
             scalars.push((join(name, "high"), Width::W64));
             scalars.push((join(name, "low"), Width::W64));
         }
         Ty::Tuple(parts) => {
             for (at, part) in parts.iter().enumerate() {
                 plain(part, program, &join(name, &at.to_string()), scalars);
+            }
+        }
+        Ty::Array(element, count) => {
+            for at in 0..*count {
+                plain(element, program, &join(name, &at.to_string()), scalars);
             }
         }
         Ty::Struct(id) => {
@@ -157,9 +162,13 @@ pub(crate) fn scalar_types(ty: &Ty, program: &Program) -> Vec<oko_ir::Type> {
         Ty::Error | Ty::Never | Ty::Unit => Vec::new(),
         Ty::Bool => vec![Bool],
         Ty::Num(_) | Ty::Seq | Ty::Ip4 | Ty::Mac | Ty::Enum(_) | Ty::Bits(_) => vec![Int],
-        Ty::Ip6 => vec![Int; 2],
+        Ty::Ip6 | Ty::Wide(_) => vec![Int; 2],
         Ty::Prefix => vec![Int; 4],
         Ty::Tuple(parts) => parts.iter().flat_map(|part| scalar_types(part, program)).collect(),
+        Ty::Array(element, count) => {
+            let element = scalar_types(element, program);
+            (0..*count).flat_map(|_| element.iter().copied()).collect()
+        }
         Ty::Struct(id) => (program.structs[id.index()].fields.iter())
             .flat_map(|field| match &field.kind {
                 FieldKind::Value(ty) => scalar_types(ty, program),

@@ -207,7 +207,7 @@ impl Lowering<'_> {
         let mut before = vec![self.ins(IrOp::Lock(entry))];
         before.extend(self.get_value(entry, value_type));
         self.set_local(old, before);
-        let after = self.expr(value)?;
+        let after = self.under_lock(|lowering| lowering.expr(value))?;
         let (present, scalars) = after.split_first()?;
         let (keep, clear) = (self.block(), self.block());
         self.branch(*present, keep, clear);
@@ -234,9 +234,11 @@ impl Lowering<'_> {
             Expire::Never => None,
             Expire::After(duration) => {
                 let frame = Frame::new(0, &[], None);
-                self.in_frame(frame, |lowering| lowering.one(duration))
+                self.in_frame(frame, |lowering| lowering.under_lock(|lowering| lowering.one(duration)))
             }
-            Expire::Of(id) => self.call(*id, vec![value.to_vec()]).and_then(|value| value.first().copied()),
+            Expire::Of(id) => self
+                .under_lock(|lowering| lowering.call(*id, vec![value.to_vec()]))
+                .and_then(|value| value.first().copied()),
         };
         let at = match at {
             // An instant and a duration add up to less than 2^63.

@@ -1,0 +1,194 @@
+//! Arrays: several values of one type, found by an index that is proved to lie in the array.
+//!
+//! A constant array is a lookup table. It may be larger than other values, since only the element that is asked for is ever
+//! one.
+
+use oko_diagnostics::codes::types;
+use oko_diagnostics::{Diagnostic, Span};
+use oko_grammar::ast;
+
+use super::body::BodyChecker;
+use super::loops::Turns;
+use crate::hir::{Expr, ExprKind, Over, scalars};
+use crate::types::{Num, NumKind, Range, Ty};
+
+impl BodyChecker<'_, '_, '_> {
+    /// `[a, b, c]`
+    pub(super) fn list(&mut self, parts: &[ast::Expr], expected: Option<&Ty>, span: Span) -> Expr {
+        let element = match expected {
+            Some(Ty::Array(element, _)) => Some((**element).clone()),
+            Some(Ty::Option(inner)) => match &**inner {
+                Ty::Array(element, _) => Some((**element).clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let mut values: Vec<Expr> = Vec::new();
+        let mut all: Option<Ty> = None;
+        let mut failed = false;
+        for part in parts {
+            let value = self.expr(part, element.as_ref().or(all.as_ref()));
+            let mut value = self.must_have_value(value);
+            if let Some(element) = &element {
+                value = self.fit(value, element).unwrap_or_else(|value| value);
+            }
+            if value.ty.is_error() {
+                failed = true;
+                continue;
+            }
+            let joined = match &all {
+                Some(before) => before.join(&value.ty),
+                None => Some(value.ty.clone()),
+            };
+            match (joined, values.first()) {
+                (Some(ty), _) => all = Some(ty),
+                (None, first) => {
+                    let first = first.map_or(span, |first| first.span);
+                    let before = all.clone().unwrap_or(Ty::Error);
+                    let diagnostic =
+                        self.differing("all elements of an array", &before, first, &value.ty, value.span);
+                    self.report(diagnostic);
+                    failed = true;
+                }
+            }
+            values.push(value);
+        }
+        if failed {
+            return Expr::error(span);
+        }
+        let Some(all) = all.filter(|_| !values.is_empty()) else {
+            self.report(
+                Diagnostic::error(types::EMPTY, "an array has at least one element")
+                    .label(span, "there is none"),
+            );
+            return Expr::error(span);
+        };
+        let values: Vec<Expr> = values.into_iter().map(|value| self.as_type(value, &all)).collect();
+        // A list has fewer elements than its source has bytes, which are fewer than 2^32.
+        let ty = Ty::Array(Box::new(all), values.len() as u32);
+        let constant: Option<Vec<u64>> = values.iter().try_fold(Vec::new(), |mut words, value| {
+            let ExprKind::Const(more) = &value.kind else { return None };
+            words.extend(more);
+            Some(words)
+        });
+        let kind = constant.map_or_else(|| ExprKind::Tuple(values), ExprKind::Const);
+        if matches!(kind, ExprKind::Tuple(_)) && self.checker.too_wide(&ty) {
+            self.report(
+                Diagnostic::error(types::TOO_WIDE, "this value has too many parts")
+                    .label(
+                        span,
+                        format!("more than {} numbers and truth values", super::typename::MAX_SCALARS),
+                    )
+                    .help("an array of constants can be larger: declare it as a `const`"),
+            );
+            return Expr::error(span);
+        }
+        Expr::new(kind, ty, span)
+    }
+
+    /// `array[index]`
+    pub(super) fn element(&mut self, array: Expr, index: &ast::Expr, span: Span) -> Expr {
+        let Ty::Array(element, count) = array.ty.clone() else { return Expr::error(span) };
+        let index = self.expr(index, None);
+        let index = self.must_have_value(index);
+        let range = match &index.ty {
+            Ty::Error => return Expr::error(span),
+            Ty::Num(num) if num.kind == NumKind::Int => num.range,
+            other => {
+                let found = self.describe(other);
+                self.report(
+                    Diagnostic::error(types::MISMATCH, "the index of an array is a whole number")
+                        .label(index.span, format!("this is `{found}`"))
+                        .label(array.span, "the array"),
+                );
+                return Expr::error(span);
+            }
+        };
+        if !range.within(Range::new(0, i128::from(count) - 1)) {
+            let what = match range.single() {
+                Some(index) => format!("this is {index}"),
+                None => format!("this can be {range}"),
+            };
+            let headline = match range.single() {
+                Some(index) => format!("there is no element {index}"),
+                None => "the index may lie outside of the array".to_owned(),
+            };
+            let diagnostic = Diagnostic::error(types::INDEX, headline)
+                .label(index.span, what)
+                .label(array.span, format!("has the elements 0..={}", count - 1));
+            self.report(match index.constant() {
+                Some(_) => diagnostic,
+                None if range.min < 0 => diagnostic.help("`-|` instead of `-` stays at 0, or compare first"),
+                None if count.is_power_of_two() => {
+                    diagnostic.help(format!("keep the low bits with `& {}`, or compare it first", count - 1))
+                }
+                None => diagnostic.help(format!("use the remainder, `mod {count}`, or compare it first")),
+            });
+            return Expr::error(span);
+        }
+        let width = scalars(&element, &self.checker.program);
+        if let ExprKind::Const(words) = &array.kind {
+            if let Some(at) = index.constant().and_then(|at| usize::try_from(at).ok()) {
+                let words = words.iter().skip(at * width).take(width).copied().collect();
+                return Expr::new(ExprKind::Const(words), *element, span);
+            }
+            let ty = narrowed(&element, words, range);
+            return Expr::new(ExprKind::Index(Box::new(array), Box::new(index)), ty, span);
+        }
+        Expr::new(ExprKind::Index(Box::new(array), Box::new(index)), *element, span)
+    }
+
+    /// `for name in of`: over the elements of an array.
+    pub(super) fn for_elements(
+        &mut self,
+        name: &ast::Ident,
+        of: &ast::Expr,
+        carried: &[ast::Carried],
+        body: &ast::Block,
+        span: Span,
+    ) -> Expr {
+        let array = self.expr(of, None);
+        let array = self.must_have_value(array);
+        let element = match &array.ty {
+            Ty::Array(element, count) => Some(((**element).clone(), *count)),
+            Ty::Error => None,
+            other => {
+                let found = self.describe(other);
+                self.report(
+                    Diagnostic::error(types::BAD_OPERAND, "a loop cannot go over this")
+                        .label(of.span, format!("this is `{found}`"))
+                        .help("a loop goes over a range `0..4`, an array, or the region of a header"),
+                );
+                None
+            }
+        };
+        let failed = element.is_none();
+        let (element, count) = element.unwrap_or((Ty::Error, 1));
+        let element = match &array.kind {
+            ExprKind::Const(words) => narrowed(&element, words, Range::new(0, i128::from(count) - 1)),
+            _ => element,
+        };
+        let what = format!("has {count} elements");
+        let failed = failed || self.few_turns(i128::from(count), of.span, what, None).is_none();
+        let turns = Turns { carried, body, most: count, span };
+        let value = self.carried_loop(&turns, &mut |body| {
+            let element = body.bind_local(name, element.clone());
+            Some(Over::Elements { element, array: array.clone(), count })
+        });
+        if failed { Expr::error(span) } else { value }
+    }
+}
+
+/// The type of the elements of a constant array in a range of indices.
+fn narrowed(element: &Ty, words: &[u64], at: Range) -> Ty {
+    match element {
+        Ty::Num(num) if num.range.min >= 0 => {
+            let used = usize::try_from(at.min).unwrap_or(0)..=usize::try_from(at.max).unwrap_or(usize::MAX);
+            let words = words.iter().enumerate().filter(|(at, _)| used.contains(at)).map(|(_, word)| word);
+            let ranges = words.map(|word| Range::one(i128::from(*word)));
+            let range = ranges.reduce(Range::join).unwrap_or(num.range);
+            Ty::Num(Num { range, ..*num })
+        }
+        other => other.clone(),
+    }
+}
