@@ -45,7 +45,7 @@ impl Lowering<'_> {
         }
         let types = self.types(ty);
         let (exit, results) = self.block_of(&types);
-        if self.locked || most <= 1_000_000 {
+        if self.locked {
             self.written_out(def, &each, most, carried, exit);
         } else {
             self.repeated(def, &each, most, carried, &types, exit);
@@ -81,8 +81,12 @@ impl Lowering<'_> {
         self.builder.jump(header, std::iter::once(zero).chain(first).collect());
         self.builder.switch_to(header);
         let body = self.block();
-        self.builder.end(TerminatorKind::Jump(BlockCall { block: body, args: Vec::new() }));
-        let _ = (most, carried);
+        self.builder.end(TerminatorKind::Repeat {
+            counter: turn,
+            count: most,
+            body: BlockCall { block: body, args: Vec::new() },
+            done: BlockCall { block: exit, args: carried.to_vec() },
+        });
         self.builder.switch_to(body);
         if let Some(next) = self.turn(def, each, turn, carried, exit) {
             let one = self.int(1);
@@ -92,7 +96,7 @@ impl Lowering<'_> {
     }
 
     fn written_out(&mut self, def: &Loop, each: &Each<'_>, most: u32, first: Vec<Value>, exit: Block) {
-        if self.locked && most > MAX_LOCKED_TURNS {
+        if most > MAX_LOCKED_TURNS {
             self.overflow = true;
             return self.dead_end();
         }
