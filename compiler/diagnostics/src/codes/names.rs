@@ -15,7 +15,7 @@ filter f -> bool {
 Names of other files come in with `use`; the fields of a header can be named in the arm that matched it.
 ";
     UNKNOWN_TYPE = 202, "a type that does not exist", "\
-There is no type of this name. The types are `bool`, `u1` to `u64`, `duration`, `instant`, `rate`, `ip4`, `ip6`, `mac`,
+There is no type of this name. The types are `bool`, `u1` to `u128`, `duration`, `instant`, `rate`, `ip4`, `ip6`, `mac`,
 `seq`, `prefix`, and what `enum`, `bits` and `struct` declare.
 
 ```oko

@@ -71,7 +71,7 @@ filter f -> bool {
 ```
 ";
     BAD_FIELD = 406, "a field of a type that is not on the wire", "\
-Fields of headers are `u1` to `u64`, `bool` (one bit), `ip4`, `ip6`, `mac`, `seq`, and `bits` types. An `enum` is none: a packet can
+Fields of headers are `u1` to `u128`, `bool` (one bit), `ip4`, `ip6`, `mac`, `seq`, and `bits` types. An `enum` is none: a packet can
 bring any number.
 
 ```oko

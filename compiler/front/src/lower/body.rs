@@ -162,6 +162,11 @@ impl Lowering<'_> {
         self.frames.last_mut().expect("the filter's own frame is never left")
     }
 
+    /// How many loops are around this place, over all bodies.
+    pub(super) fn frames_in_loops(&self) -> usize {
+        self.frames.iter().map(|frame| frame.loops.len()).sum()
+    }
+
     pub(super) fn set_local(&mut self, id: LocalId, value: Vec<Value>) {
         if let Some(slot) = self.frame().locals.get_mut(id.index()) {
             *slot = Some(value);

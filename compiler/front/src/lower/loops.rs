@@ -47,6 +47,10 @@ impl Lowering<'_> {
         let (exit, results) = self.block_of(&types);
         if self.locked {
             self.written_out(def, &each, most, carried, exit);
+        } else if self.frames_in_loops() >= oko_ir::limits::MAX_LOOP_DEPTH {
+            // Loops in functions that are called from loops.
+            self.overflow = true;
+            self.dead_end();
         } else {
             self.repeated(def, &each, most, carried, &types, exit);
         }
