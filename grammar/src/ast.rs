@@ -333,11 +333,13 @@ pub struct Next {
 /// `(6, 0) => tcp`
 #[derive(Clone, PartialEq, Debug)]
 pub struct NextArm {
+    /// Its `#[…]` words.
+    pub attributes: Vec<Attribute>,
     /// The values.
     pub pattern: Pattern,
     /// The header that follows.
     pub header: Path,
-    /// Both.
+    /// Values and header.
     pub span: Span,
 }
 

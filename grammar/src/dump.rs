@@ -54,10 +54,8 @@ impl Dump {
         self.line(format_args!("{kind} {path}"), path.span);
     }
 
-    fn item(&mut self, item: &Item) {
-        let span = item.span;
-        self.doc(item.docs.as_ref());
-        for attribute in &item.attributes {
+    fn attributes(&mut self, attributes: &[Attribute]) {
+        for attribute in attributes {
             self.named("attribute", &attribute.name, attribute.span, |out| {
                 for arg in &attribute.args {
                     out.named("argument", &arg.name, arg.span, |out| {
@@ -66,6 +64,12 @@ impl Dump {
                 }
             });
         }
+    }
+
+    fn item(&mut self, item: &Item) {
+        let span = item.span;
+        self.doc(item.docs.as_ref());
+        self.attributes(&item.attributes);
         match &item.kind {
             ItemKind::Use(node) => self.node(&format!("use {}", node.path), span, |out| {
                 node.names.iter().flatten().for_each(|name| out.ident("name", name));
@@ -176,6 +180,7 @@ impl Dump {
             self.node("next", next.span, |out| {
                 out.expr(&next.by);
                 for arm in &next.arms {
+                    out.attributes(&arm.attributes);
                     out.node("arm", arm.span, |out| {
                         out.pattern(&arm.pattern);
                         out.path("header", &arm.header);

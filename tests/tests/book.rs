@@ -17,7 +17,7 @@ use miette::Diagnostic as _;
 use oko_compiler::{NoFiles, Options, Source, parse};
 use oko_diagnostics::{Colour, Diagnostic, FileId, SourceMap, Span, codes, render_all};
 use oko_filter::{Instance, LoadOptions, Packet};
-use oko_grammar::ast::{FieldRule, Header, HeaderBody, ItemKind};
+use oko_grammar::ast::{FieldRule, Header, HeaderBody, HeaderField, ItemKind};
 use oko_openflow::oko::{OkoErrorCode, Operation, Request};
 use oko_openflow::{FilterId as OpenFlowFilterId, FilterMatch, FlowMod, FlowModCommand, Message};
 use oko_tests::captures::{self, Recorded};
@@ -376,35 +376,63 @@ fn library_module(source: &str, out: &mut String) {
     let (file, errors) = oko_grammar::parse(FileId(0), source);
     assert!(errors.is_empty(), "{errors:?}");
     let written = |span: Span| source.get(span.range()).unwrap_or_default();
+    if let Some(docs) = &file.docs {
+        let _ = writeln!(out, "{}\n", docs.text.trim());
+    }
     for item in &file.items {
         let about = item.docs.as_ref().map(|doc| doc.text.trim()).unwrap_or_default();
+        let name = match &item.kind {
+            ItemKind::Use(_) => continue,
+            ItemKind::Header(node) => &node.name.name,
+            ItemKind::Bits(node) => &node.name.name,
+            ItemKind::Const(node) => &node.name.name,
+            ItemKind::Union(node) => &node.name.name,
+            ItemKind::Struct(node) => &node.name.name,
+            ItemKind::Fn(node) => &node.name.name,
+            ItemKind::Enum(node) => &node.name.name,
+            ItemKind::TypeAlias(node) => &node.name.to_string(),
+            _ => panic!("the book does not show this kind of declaration yet: {}", written(item.span)),
+        };
+        let _ = writeln!(out, "### `{name}`\n\n{about}\n");
+        for attribute in &item.attributes {
+            let _ = writeln!(out, "`{}`\n", written(attribute.span));
+        }
         match &item.kind {
-            ItemKind::Header(header) => {
-                let _ = writeln!(out, "### `{}`\n\n{about}\n", header.name.name);
-                library_header(header, &written, out);
-            }
+            ItemKind::Header(header) => library_header(header, &written, out),
             ItemKind::Bits(bits) => {
                 let names: Vec<String> =
                     bits.variants.iter().map(|variant| format!("`{}`", variant.name.name)).collect();
-                let _ = writeln!(
-                    out,
-                    "### `{}`\n\n{about}\n\nA `bits` type of {}: {}.\n",
-                    bits.name.name,
-                    written(bits.ty.span),
-                    names.join(", ")
-                );
+                let _ = writeln!(out, "A `bits` type of {}: {}.\n", written(bits.ty.span), names.join(", "));
             }
-            ItemKind::Const(constant) => {
-                let _ =
-                    writeln!(out, "### `{}`\n\n{about}\n\n`{}`\n", constant.name.name, written(item.span));
+            ItemKind::Struct(of) => {
+                let params: Vec<&str> =
+                    of.params.iter().flatten().map(|param| written(param.ty.span)).collect();
+                let _ = writeln!(out, "Computed by `{}({})`.\n", of.name.name, params.join(", "));
+                *out += "| field | type | |\n|---|---|---|\n";
+                for field in &of.fields {
+                    library_row(&field.name.name, written(field.ty.span), field.docs.as_ref(), "", out);
+                }
+                out.push('\n');
             }
-            _ => panic!("the book does not show this kind of declaration yet: {}", written(item.span)),
+            ItemKind::Fn(function) => {
+                let head = Span { end: function.body.span.start, ..item.span };
+                let _ = writeln!(out, "`{}`\n", written(head).trim());
+            }
+            _ => {
+                let _ = writeln!(out, "`{}`\n", written(item.span));
+            }
         }
     }
 }
 
-fn library_header<'s>(header: &Header, written: &dyn Fn(Span) -> &'s str, out: &mut String) {
-    let HeaderBody::Fields(fields) = &header.body else { panic!("`{}` has forms", header.name.name) };
+fn library_row(name: &str, ty: &str, about: Option<&oko_grammar::ast::Doc>, rule: &str, out: &mut String) {
+    let about = about.map(|doc| doc.text.trim().replace('\n', " ")).unwrap_or_default();
+    let cell = |text: &str| text.replace('|', "\\|");
+    let (ty, about) = (cell(ty), cell(&format!("{about}{rule}")));
+    let _ = writeln!(out, "| `{name}` | `{ty}` | {} |", about.trim());
+}
+
+fn library_fields<'s>(fields: &[HeaderField], written: &dyn Fn(Span) -> &'s str, out: &mut String) {
     *out += "| field | type | |\n|---|---|---|\n";
     for field in fields {
         let rule = match &field.rule {
@@ -412,10 +440,25 @@ fn library_header<'s>(header: &Header, written: &dyn Fn(Span) -> &'s str, out: &
             Some(FieldRule::Where(rule)) => format!(" Valid if `{}`.", written(rule.span)),
             None => String::new(),
         };
-        let about = field.docs.as_ref().map(|doc| doc.text.trim().replace('\n', " ")).unwrap_or_default();
-        let cell = |text: &str| text.replace('|', "\\|");
-        let (ty, about) = (cell(written(field.ty.span)), cell(&format!("{about}{rule}")));
-        let _ = writeln!(out, "| `{}` | `{ty}` | {} |", field.name.name, about.trim());
+        library_row(&field.name.name, written(field.ty.span), field.docs.as_ref(), &rule, out);
+    }
+}
+
+fn library_header<'s>(header: &Header, written: &dyn Fn(Span) -> &'s str, out: &mut String) {
+    match &header.body {
+        HeaderBody::Fields(fields) => library_fields(fields, written, out),
+        HeaderBody::Tagged { tag, ty, forms } => {
+            let _ = writeln!(out, "The field `{}: {}` says which form it has:\n", tag.name, written(ty.span));
+            for form in forms {
+                let about = form.docs.as_ref().map(|doc| doc.text.trim()).unwrap_or_default();
+                let _ = writeln!(out, "- `{}`: `{}`. {about}\n", written(form.pattern.span), form.name.name);
+                if !form.fields.is_empty() {
+                    library_fields(&form.fields, written, out);
+                    out.push('\n');
+                }
+            }
+            return;
+        }
     }
     let Some(next) = &header.next else {
         *out += "\nNothing follows.\n\n";
@@ -423,7 +466,8 @@ fn library_header<'s>(header: &Header, written: &dyn Fn(Span) -> &'s str, out: &
     };
     let _ = writeln!(out, "\nWhat follows, by `{}`:\n", written(next.by.span));
     for arm in &next.arms {
-        let _ = writeln!(out, "- `{}`: `{}`", written(arm.pattern.span), written(arm.header.span));
+        let tunnel = if arm.attributes.is_empty() { "" } else { ", a packet within the packet" };
+        let _ = writeln!(out, "- `{}`: `{}`{tunnel}", written(arm.pattern.span), written(arm.header.span));
     }
     out.push('\n');
 }

@@ -201,6 +201,8 @@ pub enum ScalarType {
     Ip4,
     /// An IPv6 address: two scalars, the more significant half first.
     Ip6,
+    /// An IPv4 or IPv6 address: three scalars, 4 or 6 and the address, the more significant half first.
+    Addr,
     /// A MAC address.
     Mac,
     /// An address prefix, as a part of a key: three scalars, 4 or 6 for the family, and the address in 128 bits, the more significant half
@@ -246,7 +248,11 @@ impl ScalarType {
     pub fn scalars(&self) -> usize {
         match self {
             ScalarType::Ip6 | ScalarType::Tokens => 2,
-            ScalarType::Prefix | ScalarType::Window(_) | ScalarType::Distinct(_) | ScalarType::Ewma(_) => 3,
+            ScalarType::Prefix
+            | ScalarType::Addr
+            | ScalarType::Window(_)
+            | ScalarType::Distinct(_)
+            | ScalarType::Ewma(_) => 3,
             _ => 1,
         }
     }

@@ -10,6 +10,7 @@ mod call;
 mod cell;
 mod coerce;
 mod compare;
+mod computed;
 mod control;
 mod decl;
 mod event;
@@ -27,7 +28,9 @@ mod slice;
 mod stale;
 mod state;
 mod typename;
+mod union;
 mod update;
+mod which;
 mod wide;
 
 pub(crate) use cell::{DISTINCT_MAX, SKETCH_COUNT_MAX, WINDOW_COUNT_MAX};
@@ -46,6 +49,7 @@ use crate::resolve::{Declarations, Unit, resolve};
 pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) -> Program {
     let decls = resolve(units, sources, sink);
     let consts = decls.consts.iter().map(|_| Constant::Unseen).collect();
+    let aliases = decls.aliases.iter().map(|_| union::Alias::Unseen).collect();
     let mut checker = Checker {
         decls,
         sources,
@@ -53,18 +57,23 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
         program: Program::default(),
         consts,
         structs: Vec::new(),
+        aliases,
         depth: 0,
         quiet: 0,
         calls: Vec::new(),
     };
     checker.named_numbers();
     checker.structs();
+    checker.all_aliases();
+    checker.unions();
     checker.all_consts();
     checker.params();
     checker.header_fields();
     checker.header_rules();
     checker.root();
+    checker.computed_params();
     checker.fn_signatures();
+    checker.computed_bodies();
     checker.states();
     checker.events();
     checker.fn_bodies();
@@ -101,6 +110,7 @@ struct Checker<'a, 's> {
     program: Program,
     consts: Vec<Constant>,
     structs: Vec<Progress>,
+    aliases: Vec<union::Alias>,
     /// How many constants and structs are being read within one another.
     depth: u32,
     /// Above 0 while a body is looked at whose messages are thrown away.

@@ -43,6 +43,8 @@ id! {
     StructId;
     /// A `header`.
     HeaderId;
+    /// A `union` of headers.
+    UnionId;
     /// A `param`.
     ParamId;
     /// A `state` or `table`.
@@ -53,7 +55,8 @@ id! {
     FnId;
     /// A name for a value in one body.
     LocalId;
-    /// A header that an arm of a `match pkt` found, in one body. In the rules of a header itself, 0 is that header.
+    /// A header that an arm of a `match pkt` found, in one body. In the rules of a header itself, 0 is that header; in a struct
+    /// that is computed, the first are its parameters.
     LayerId;
 }
 
@@ -68,6 +71,8 @@ pub struct Program {
     pub structs: Vec<StructDef>,
     /// All `header`s.
     pub headers: Vec<HeaderDef>,
+    /// All `union`s.
+    pub unions: Vec<UnionDef>,
     /// All `param`s.
     pub params: Vec<ParamDef>,
     /// All `state`s and `table`s.
@@ -119,6 +124,17 @@ pub struct StructDef {
     pub fields: Vec<StructField>,
     /// How many scalars its values consist of.
     pub scalars: usize,
+    /// What its values are computed from, if they are.
+    pub computed: Option<Computed>,
+}
+
+/// How the values of a struct are computed from headers.
+#[derive(Debug)]
+pub struct Computed {
+    /// The names of the headers; they are the first layers of the body.
+    pub params: Vec<(String, Span)>,
+    /// Computes the fields, as a tuple.
+    pub body: Body,
 }
 
 /// A field of a `struct`.
@@ -197,6 +213,10 @@ pub struct HeaderDef {
     pub span: Span,
     /// Whether it is marked `#[root]`.
     pub is_root: bool,
+    /// Whether it is marked `#[extension]`: the layers of an arm may have it between them.
+    pub extension: bool,
+    /// How many headers of its circle are passed in a row, if it says so.
+    pub repeat: Option<u8>,
     /// The fields in wire order, the region not among them.
     pub fields: Vec<HeaderField>,
     /// How many bytes the fields take, at least 1.
@@ -207,6 +227,17 @@ pub struct HeaderDef {
     pub region: Option<Region>,
     /// What may follow.
     pub next: Option<Next>,
+}
+
+/// A `union`: one of several headers.
+#[derive(Debug)]
+pub struct UnionDef {
+    /// Its name.
+    pub name: String,
+    /// Where the name stands.
+    pub span: Span,
+    /// The headers, in source order; those of unions in it among them.
+    pub headers: Vec<HeaderId>,
 }
 
 /// A field of a header.
@@ -256,6 +287,8 @@ pub struct NextArm {
     pub keys: Vec<KeyPattern>,
     /// The header that follows.
     pub header: HeaderId,
+    /// Whether it is marked `#[tunnel]`: what follows is a packet within the packet.
+    pub tunnel: bool,
     /// Where the header is named.
     pub span: Span,
 }
@@ -454,10 +487,29 @@ pub struct FilterDef {
 pub struct Body {
     /// The names for values.
     pub locals: Vec<Local>,
-    /// The header of each layer.
-    pub layers: Vec<HeaderId>,
+    /// The headers that arms found.
+    pub layers: Vec<Layer>,
     /// What it computes.
     pub value: Expr,
+}
+
+/// A header that an arm found, or that a struct is computed from.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Which one it is; several where an arm has alternatives or names a union.
+    pub headers: Vec<HeaderId>,
+    /// Of several headers, the fields that all of them have. [`ExprKind::Field`] is an index into this table then, else into the fields of
+    /// the only header.
+    pub common: Vec<CommonField>,
+}
+
+/// A field that several headers have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommonField {
+    /// Its name, the same in all of them.
+    pub name: String,
+    /// The type that holds the values of all.
+    pub ty: Ty,
 }
 
 /// A name for a value.
@@ -507,6 +559,8 @@ pub enum ExprKind {
     None,
     /// A value as an optional one.
     Some(Box<Expr>),
+    /// An `ip4` or `ip6` as an address of either kind.
+    Addr(Box<Expr>),
     /// Several values, or those of a struct.
     Tuple(Vec<Expr>),
     /// A part of a tuple or struct.
@@ -537,6 +591,8 @@ pub enum ExprKind {
     Match(Box<Expr>, Vec<Arm>),
     /// `match pkt { … }`, complete.
     MatchPacket(Vec<PacketArm>),
+    /// `match ip { … }`: which header a layer is, complete.
+    MatchLayer(LayerId, Vec<LayerArm>),
     /// Statements and a value.
     Block(Vec<Stmt>, Box<Expr>),
     /// `for i in … with … { … }`; its value is that of what it carries, in the order of declaration.
@@ -547,6 +603,8 @@ pub enum ExprKind {
     Return(Box<Expr>),
     /// A call of a function.
     Call(FnId, Vec<Expr>),
+    /// The struct that is computed from these layers.
+    Compute(StructId, Vec<LayerId>),
     /// An operation on state.
     State(Box<StateOp>),
 }
@@ -662,6 +720,8 @@ pub enum Order {
     Signed,
     /// As 32-bit serial numbers: `a < b` if `b` lies less than 2^31 ahead of `a` (RFC 1982).
     Serial,
+    /// Scalar by scalar, the first that differ decide.
+    Scalars,
 }
 
 /// An arm of a `match`.
@@ -697,10 +757,25 @@ pub enum Pattern {
 /// An arm of a `match pkt`.
 #[derive(Clone, Debug)]
 pub struct PacketArm {
-    /// The headers, which follow one another; none for `_`.
-    pub layers: Vec<(HeaderId, LayerId)>,
+    /// The alternatives: headers that follow one another, and the layer that each is for the arm, if it can be named there. One without
+    /// headers for `_`.
+    pub chains: Vec<Chain>,
     /// The condition behind `if`.
     pub guard: Option<Expr>,
+    /// What it answers.
+    pub value: Expr,
+}
+
+/// Headers that follow one another, and the layer that each is for the arm, if it can be named there.
+pub type Chain = Vec<(HeaderId, Option<LayerId>)>;
+
+/// An arm of a `match` on a layer.
+#[derive(Clone, Debug)]
+pub struct LayerArm {
+    /// The headers that it takes.
+    pub headers: Vec<HeaderId>,
+    /// The layer as one of these headers.
+    pub layer: LayerId,
     /// What it answers.
     pub value: Expr,
 }
@@ -802,6 +877,7 @@ pub fn scalars(ty: &Ty, program: &Program) -> usize {
         Ty::Error | Ty::Never | Ty::Unit => 0,
         Ty::Bool | Ty::Num(_) | Ty::Seq | Ty::Ip4 | Ty::Mac | Ty::Enum(_) | Ty::Bits(_) => 1,
         Ty::Ip6 | Ty::Wide(_) => 2,
+        Ty::Addr => 3,
         Ty::Prefix => 4,
         Ty::Array(element, count) => scalars(element, program).saturating_mul(*count as usize),
         Ty::Struct(id) => program.structs[id.index()].scalars,

@@ -10,6 +10,7 @@ mod cells;
 mod control;
 mod distinct;
 mod ewma;
+mod layers;
 mod layout;
 mod load;
 mod loops;
@@ -24,6 +25,7 @@ use oko_diagnostics::{Diagnostic, Sink, SourceMap};
 use oko_ir::{Filter, FilterResult, Loc, Module, limits};
 
 use crate::hir::Program;
+use crate::packets::graph::Graph;
 
 /// The module, and for each filter the packet fields that it reads.
 pub(crate) struct Lowered {
@@ -44,12 +46,13 @@ pub(crate) fn lower(program: &Program, sources: &SourceMap, sink: &mut Sink) -> 
         return Lowered { module, fields_read: Vec::new() };
     }
     let mut fields_read = Vec::new();
+    let graph = Graph::new(program);
     for def in &program.filters {
         let place = |span: oko_diagnostics::Span| {
             let location = sources.get(span.file)?.location(span.start);
             Some(Loc { file: span.file.0, line: location.line })
         };
-        let lowered = body::filter(program, def, &place).map(|(mut filter, fields)| {
+        let lowered = body::filter(program, &graph, def, &place).map(|(mut filter, fields)| {
             oko_ir::passes::renumber(&module, &mut filter);
             (filter, fields)
         });

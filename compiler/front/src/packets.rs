@@ -1,3 +1,4 @@
-//! Packets: where headers follow one another, and where their fields lie.
+//! Packets: which headers follow one another, and what they have in common.
 
+mod common;
 pub(crate) mod graph;

@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use oko_diagnostics::codes::{names, unsupported};
+use oko_diagnostics::codes::{names, packets, unsupported};
 use oko_diagnostics::{Code, Diagnostic, Sink, SourceMap, Span};
 use oko_grammar::ast;
 
-use crate::hir::{BitsId, EnumId, EventId, FnId, HeaderId, ParamId, StateId, StructId};
+use crate::hir::{BitsId, EnumId, EventId, FnId, HeaderId, ParamId, StateId, StructId, UnionId};
 use crate::suggest::nearest;
 
 /// The longest name of a declaration.
@@ -36,6 +36,9 @@ pub(crate) enum Def {
     Bits(BitsId),
     Struct(StructId),
     Header(HeaderId),
+    Union(UnionId),
+    /// Another name for a type, by index.
+    Alias(usize),
     State(StateId),
     Table(StateId),
     Event(EventId),
@@ -55,6 +58,8 @@ impl Def {
             Def::Bits(_) => "a bits type",
             Def::Struct(_) => "a struct",
             Def::Header(_) => "a header",
+            Def::Union(_) => "a union of headers",
+            Def::Alias(_) => "a type",
             Def::State(_) => "a state",
             Def::Table(_) => "a table",
             Def::Event(_) => "an event",
@@ -117,6 +122,8 @@ pub(crate) struct Declarations<'a> {
     pub(crate) bits: Vec<Source<'a, ast::Bits>>,
     pub(crate) structs: Vec<Source<'a, ast::Struct>>,
     pub(crate) headers: Vec<Source<'a, ast::Header>>,
+    pub(crate) unions: Vec<Source<'a, ast::Union>>,
+    pub(crate) aliases: Vec<Source<'a, ast::TypeAlias>>,
     /// States and tables.
     pub(crate) states: Vec<Store<'a>>,
     pub(crate) events: Vec<Source<'a, ast::Event>>,
@@ -147,6 +154,7 @@ pub(crate) fn resolve<'a>(units: &[Unit<'a>], sources: &SourceMap, sink: &mut Si
         }
         found.scopes.push(scope);
     }
+    found.owned_types(sink);
     for (module, unit) in units.iter().enumerate() {
         for item in &unit.file.items {
             if let ast::ItemKind::Use(import) = &item.kind {
@@ -262,11 +270,13 @@ impl<'a> Declarations<'a> {
             ItemKind::Event(ast) => add!(events, ast, |id| Def::Event(EventId::from_index(id))),
             ItemKind::Fn(ast) => add!(fns, ast, |id| Def::Fn(FnId::from_index(id))),
             ItemKind::Filter(ast) => add!(filters, ast, |_| Def::Filter),
-            ItemKind::Union(ast) => later(unsupported::UNION, "unions of headers", &ast.name),
+            ItemKind::Union(ast) => add!(unions, ast, |id| Def::Union(UnionId::from_index(id))),
             ItemKind::TypeAlias(ast) => {
-                sink.push(not_yet(unsupported::TYPE_ALIAS, "other names for types", ast.name.span));
+                let id = self.aliases.len();
+                self.aliases.push(Source { module, item, ast });
                 match ast.name.parts.as_slice() {
-                    [name] => Some((name, Def::Error)),
+                    [name] => Some((name, Def::Alias(id))),
+                    // Those with an owner get their place when all owners are known.
                     _ => None,
                 }
             }
@@ -275,6 +285,76 @@ impl<'a> Declarations<'a> {
                 None
             }
         }
+    }
+
+    /// Puts types such as `ip.addr` into the scope of their owners.
+    fn owned_types(&mut self, sink: &mut Sink) {
+        for (id, source) in self.aliases.iter().enumerate() {
+            let path = &source.ast.name;
+            let [owner, name] = path.parts.as_slice() else {
+                if path.parts.len() > 2 {
+                    sink.push(
+                        Diagnostic::error(packets::BAD_OWNER, "the name of a type has one dot at most")
+                            .label(path.span, "too many dots"),
+                    );
+                }
+                continue;
+            };
+            let scope = &mut self.scopes[source.module];
+            let owned = scope.own.contains(&owner.name);
+            match scope.get(&owner.name) {
+                Some((Def::Header(_) | Def::Union(_), _)) if owned => {}
+                Some((Def::Error, _)) => continue,
+                _ => {
+                    sink.push(
+                        Diagnostic::error(
+                            packets::BAD_OWNER,
+                            format!("`{}` is no header or union of this file", owner.name),
+                        )
+                        .label(owner.span, format!("the type `{}` would belong to it", name.name))
+                        .help(format!("declare it without an owner: `type {} = …;`", name.name)),
+                    );
+                    continue;
+                }
+            }
+            let full = ast::Ident { name: path.to_string(), span: path.span };
+            declare_name(scope, &full, Def::Alias(id), sink);
+        }
+    }
+
+    /// What a name with dots, such as `ip.addr`, stands for in a module: something that its first part owns.
+    pub(crate) fn owned(&self, module: usize, path: &ast::Path) -> Option<(Def, Span)> {
+        let [owner, name] = path.parts.as_slice() else { return None };
+        let (home, owner) = match self.scopes[module].get(&owner.name)?.0 {
+            Def::Header(id) => {
+                let source = self.headers.get(id.index())?;
+                (source.module, &source.ast.name.name)
+            }
+            Def::Union(id) => {
+                let source = self.unions.get(id.index())?;
+                (source.module, &source.ast.name.name)
+            }
+            _ => return None,
+        };
+        self.scopes[home].get(&format!("{owner}.{}", name.name))
+    }
+
+    /// The types that belong to names of a module, such as `ip.addr`.
+    pub(crate) fn owned_names(&self, module: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        for (name, def) in self.scopes[module].names() {
+            let (home, owner) = match def {
+                Def::Header(id) => (self.headers[id.index()].module, &self.headers[id.index()].ast.name.name),
+                Def::Union(id) => (self.unions[id.index()].module, &self.unions[id.index()].ast.name.name),
+                _ => continue,
+            };
+            let own = self.scopes[home]
+                .own
+                .iter()
+                .filter_map(|own| own.strip_prefix(owner.as_str())?.strip_prefix('.'));
+            found.extend(own.map(|own| format!("{name}.{own}")));
+        }
+        found
     }
 
     /// Brings the names of a `use` into a module.
@@ -288,10 +368,8 @@ impl<'a> Declarations<'a> {
             return;
         };
         for name in names {
-            let exported = self.scopes[from].own.contains(&name.name);
-            let def = if exported { self.scopes[from].get(&name.name).map(|(def, _)| def) } else { None };
-            let def = def.unwrap_or_else(|| {
-                sink.push(self.not_in_module(&path, from, name));
+            let def = self.exported(from, &name.name, units, &mut Vec::new()).unwrap_or_else(|| {
+                sink.push(self.not_in_module(&path, from, name, units));
                 Def::Error
             });
             let scope = &mut self.scopes[module];
@@ -312,11 +390,43 @@ impl<'a> Declarations<'a> {
         }
     }
 
-    fn not_in_module(&self, path: &str, from: usize, name: &ast::Ident) -> Diagnostic {
+    /// What a module gives to others under a name: what it declares, and what it uses from others itself.
+    fn exported(&self, module: usize, name: &str, units: &[Unit<'a>], asked: &mut Vec<usize>) -> Option<Def> {
+        if self.scopes[module].own.iter().any(|own| own == name) {
+            return self.scopes[module].get(name).map(|(def, _)| def);
+        }
+        if asked.contains(&module) {
+            return None;
+        }
+        asked.push(module);
+        units[module].file.items.iter().find_map(|item| {
+            let ast::ItemKind::Use(import) = &item.kind else { return None };
+            let (path, names) = use_parts(import);
+            if !names.iter().any(|used| used.name == name) {
+                return None;
+            }
+            let from = units.iter().position(|unit| unit.path == path && !path.is_empty())?;
+            self.exported(from, name, units, asked)
+        })
+    }
+
+    /// The names that a module gives to others, those that belong to another name left out.
+    fn known_in(&self, module: usize, units: &[Unit<'a>]) -> Vec<String> {
+        let mut known: Vec<String> = self.scopes[module].own.clone();
+        for item in &units[module].file.items {
+            if let ast::ItemKind::Use(import) = &item.kind {
+                known.extend(use_parts(import).1.iter().map(|name| name.name.clone()));
+            }
+        }
+        known.retain(|name| !name.contains('.'));
+        known
+    }
+
+    fn not_in_module(&self, path: &str, from: usize, name: &ast::Ident, units: &[Unit<'a>]) -> Diagnostic {
         let diagnostic =
             Diagnostic::error(names::NOT_IN_MODULE, format!("the module `{path}` has no `{}`", name.name))
                 .label(name.span, format!("not declared in `{path}`"));
-        let own = &self.scopes[from].own;
+        let own = self.known_in(from, units);
         match nearest(&name.name, own.iter().map(String::as_str)) {
             Some(near) => diagnostic.suggest(name.span, near, format!("did you mean `{near}`?")),
             None => {

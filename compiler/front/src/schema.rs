@@ -182,6 +182,7 @@ fn scalar(ty: &Ty, program: &Program) -> ScalarType {
         },
         Ty::Ip4 => ScalarType::Ip4,
         Ty::Ip6 => ScalarType::Ip6,
+        Ty::Addr => ScalarType::Addr,
         Ty::Mac => ScalarType::Mac,
         Ty::Prefix => ScalarType::Prefix,
         Ty::Enum(id) => ScalarType::Enum(program.enums[id.index()].variants.clone()),

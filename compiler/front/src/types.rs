@@ -30,6 +30,8 @@ pub enum Ty {
     Ip4,
     /// An IPv6 address: two scalars.
     Ip6,
+    /// An IPv4 or IPv6 address: three scalars, which of both it is (4 or 6) and the address (high and low half).
+    Addr,
     /// A MAC address.
     Mac,
     /// An address prefix; only constants have this type, as four words: 4 or 6, the address (high and low half), the length.
@@ -163,6 +165,7 @@ impl Ty {
                 num.widens().then_some(Ty::Wide(*bits))
             }
             (Ty::Array(a, n), Ty::Array(b, m)) if n == m => Some(Ty::Array(Box::new(a.join(b)?), *n)),
+            (Ty::Addr, Ty::Ip4 | Ty::Ip6) | (Ty::Ip4 | Ty::Ip6, Ty::Addr) => Some(Ty::Addr),
             (a, b) => (a == b).then(|| a.clone()),
         }
     }
@@ -177,6 +180,7 @@ impl Ty {
                 | Ty::Seq
                 | Ty::Ip4
                 | Ty::Ip6
+                | Ty::Addr
                 | Ty::Mac
                 | Ty::Enum(_)
                 | Ty::Bits(_)
@@ -194,6 +198,7 @@ impl Ty {
             Ty::Seq => "seq".into(),
             Ty::Ip4 => "ip4".into(),
             Ty::Ip6 => "ip6".into(),
+            Ty::Addr => "ip4 | ip6".into(),
             Ty::Mac => "mac".into(),
             Ty::Prefix => "prefix".into(),
             Ty::Enum(id) => program.enums[id.index()].name.clone(),

@@ -33,6 +33,10 @@ pub(crate) fn show(ty: &ScalarType, scalars: &[u64], now: u64) -> Shown {
         (ScalarType::Ip6, [high, low]) => {
             Shown::text(Ipv6Addr::from_bits(u128::from(*high) << 64 | u128::from(*low)).to_string())
         }
+        (ScalarType::Addr, [4, _, bits]) => Shown::text(Ipv4Addr::from_bits(*bits as u32).to_string()),
+        (ScalarType::Addr, [_, high, low]) => {
+            Shown::text(Ipv6Addr::from_bits(u128::from(*high) << 64 | u128::from(*low)).to_string())
+        }
         (ScalarType::Mac, [bits]) => {
             let bytes = &bits.to_be_bytes()[2..];
             Shown::text(bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":"))

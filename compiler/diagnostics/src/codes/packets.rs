@@ -201,4 +201,90 @@ fn long() -> bool {
 
 Write `fn long(len: u32) -> bool { len > 1000 }` and call `long(pkt.len)`.
 ";
+    BAD_UNION = 416, "a union of something other than headers", "\
+A union stands for one of several headers, or of the headers of other unions; at most 16.
+
+```oko
+use std.net.{ipv4, tcp_flags};
+
+union any = ipv4 | tcp_flags;
+```
+";
+    NOT_COMMON = 417, "a field that not all headers have", "\
+Where a name stands for one of several headers, by a union or by alternatives in an arm, the fields can be read that all of them have.
+Their types need not be the same: `ip.src` is an `ip4` in IPv4 and an `ip6` in IPv6, and so it is an `ip.addr`.
+
+```oko
+use std.net.{ipv4, ipv6};
+
+union any = ipv4 | ipv6;
+
+filter f -> bool {
+    match pkt {
+        any => any.ttl < 5,
+        _ => false,
+    }
+}
+```
+
+Write an arm for each header: `ipv4 => ipv4.ttl < 5, ipv6 => ipv6.hop_limit < 5`.
+";
+    ONLY_SOMETIMES = 418, "a header that only some alternatives have", "\
+The answer of an arm with alternatives can name the headers that all alternatives have, by their names or by what stands behind `as`.
+
+```oko
+use std.net.{ipv4, ipv6, tcp};
+
+filter f -> bool {
+    match pkt {
+        ipv4 / tcp | ipv6 / tcp => ipv4.ttl < 5 and tcp.dst_port == 80,
+        _ => false,
+    }
+}
+```
+
+Write an arm for each, or call both the same: `ipv4 as ip / tcp | ipv6 as ip / tcp`.
+";
+    BAD_COMPUTED = 419, "a struct that cannot be computed", "\
+A struct with parameters is computed from headers: each parameter is a header or a union of headers, and each field says how it is computed
+from them. `tagged(ipv4, tcp)` computes one from headers of the arm around it.
+
+```oko
+use std.net.{ipv4, tcp};
+
+struct service(ip: ipv4, tcp: tcp) {
+    address: ip4 = ip.dst,
+    port: u16,
+}
+```
+
+Write `port: u16 = tcp.dst_port`.
+";
+    BAD_REPEAT = 420, "a bound that is none", "\
+Headers that lead back to themselves, such as VLAN tags, are followed as often as `#[repeat(max = …)]` says, or twice.
+
+```oko
+#[repeat(max = 100)]
+header label { id: u20, class: u3, bottom: u1, ttl: u8 } next by bottom {
+    0 => label,
+}
+```
+";
+    BAD_OWNER = 421, "a type whose owner is elsewhere", "\
+A type whose name has a dot belongs to a header or union of the same file; who uses that can use the type, too.
+
+```oko
+type ports.pair = u32;
+```
+";
+    BAD_ALTERNATIVES = 422, "alternatives that are no type", "\
+`type ip.addr = ip4 | ip6;` is an address of either kind. Other types cannot be alternatives of one another: nothing would say which
+one a value has.
+
+```oko
+type either = u16 | mac;
+```
+
+Use a struct or tuple with a field for each.
+";
 }

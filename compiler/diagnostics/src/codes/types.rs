@@ -65,13 +65,13 @@ use std.net.{ipv4};
 
 filter f -> bool {
     match pkt {
-        ipv4 => ipv4.src > 10.0.0.1,
+        ipv4 => ipv4.src > 10,
         _ => false,
     }
 }
 ```
 
-Addresses have no order; ask `ipv4.src in 10.0.0.0/8`.
+An address is no number: write `ipv4.src > 10.0.0.10`, or ask `ipv4.src in 10.0.0.0/8`.
 ";
     NOT_CONSTANT = 306, "a value that must be known beforehand", "\
 Constants, capacities, fixed values and the like are computed when the program is compiled. They cannot depend on packets,

@@ -30,26 +30,6 @@ test \"nothing\" {
 
 `okoc run` shows what a filter does with the packets of a capture.
 ";
-    UNION = 905, "unions of headers", "\
-This is a part of the language that this version of the compiler does not have yet: unions of headers.
-
-```oko
-use std.net.{tcp, udp};
-
-union ports = tcp | udp;
-```
-
-Write an arm for each header.
-";
-    TYPE_ALIAS = 906, "other names for types", "\
-This is a part of the language that this version of the compiler does not have yet: other names for types.
-
-```oko
-type addr = ip4 | ip6;
-```
-
-Name the type itself.
-";
     REGION = 907, "access to regions", "\
 Regions such as options are skipped by their length; their contents cannot be read yet.
 
@@ -97,17 +77,6 @@ state seen: bloom[ip4] { capacity: 10, error: 1%, expire: 1s };
 
 There are `map`, `set`, and the cells `counter`, `window` and `tokens`.
 ";
-    COMPUTED_STRUCT = 912, "structs that are computed from others", "\
-This is a part of the language that this version of the compiler does not have yet: structs that are computed from others.
-
-```oko
-use std.net.ipv4;
-
-struct pair(ip: ipv4) { a: ip4 = ip.src, b: ip4 = ip.dst }
-```
-
-Use a tuple as the key: `(ipv4.src, ipv4.dst)`.
-";
     FILTER_PARAMS = 914, "filters with parameters", "\
 This is a part of the language that this version of the compiler does not have yet: filters with parameters.
 
@@ -130,22 +99,6 @@ filter f -> bool {
 ```
 
 Remove it.
-";
-    LAYER_ALTERNATIVES = 916, "alternatives of headers in one arm", "\
-Each arm names one chain of headers.
-
-```oko
-use std.net.{ipv4, ipv6, tcp};
-
-filter f -> bool {
-    match pkt {
-        ipv4 / tcp | ipv6 / tcp => true,
-        _ => false,
-    }
-}
-```
-
-Write an arm for each.
 ";
     CONST_CALL = 919, "calls of functions in settings and rules", "\
 This is a part of the language that this version of the compiler does not have yet: calls of functions in settings and rules.

@@ -7,7 +7,7 @@ use oko_grammar::ast;
 use super::Checker;
 use super::facts::Facts;
 use super::loops::LoopScope;
-use crate::hir::{Expr, ExprKind, FnId, HeaderId, LayerId, Local, LocalId, Stmt};
+use crate::hir::{Expr, ExprKind, FnId, HeaderId, Layer, LayerId, Local, LocalId, Stmt, StructId};
 use crate::types::Ty;
 
 /// What kind of body an expression stands in.
@@ -21,6 +21,8 @@ pub(super) enum Place {
     Rule(HeaderId),
     /// A function.
     Function(FnId),
+    /// A struct that is computed from headers.
+    Computed(StructId),
     /// A filter.
     Filter,
 }
@@ -32,6 +34,8 @@ pub(super) enum Binding {
     Local(LocalId),
     /// A header that an arm found.
     Layer(LayerId),
+    /// A header that only some alternatives of an arm have; here is one that has not.
+    Sometimes(Span),
 }
 
 /// The check of one body.
@@ -42,7 +46,7 @@ pub(super) struct BodyChecker<'c, 'a, 's> {
     /// The answer's type and where it was declared; `None` where nothing can be returned.
     pub(super) result: Option<(Ty, Span)>,
     pub(super) locals: Vec<Local>,
-    pub(super) layers: Vec<HeaderId>,
+    pub(super) layers: Vec<Layer>,
     /// The names in scope, the innermost last.
     pub(super) names: Vec<(String, Binding)>,
     pub(super) facts: Facts,

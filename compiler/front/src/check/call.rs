@@ -26,6 +26,9 @@ impl BodyChecker<'_, '_, '_> {
         match &callee.kind {
             ast::ExprKind::Name(name) if self.binding(&name.name).is_none() => match self.def(&name.name) {
                 Some((Def::Fn(id), _)) => self.call_fn(id, args, span),
+                Some((Def::Struct(id), _)) if self.checker.program.structs[id.index()].computed.is_some() => {
+                    self.compute_struct(id, args, span)
+                }
                 Some((Def::Struct(id), _)) => self.make_struct(id, args, span),
                 Some((Def::Error, _)) => {
                     self.look_at(args);
@@ -140,7 +143,10 @@ impl BodyChecker<'_, '_, '_> {
         if values.iter().any(|value| value.ty.is_error()) || result.is_error() {
             return Expr::error(span);
         }
-        if !matches!(self.place, super::body::Place::Filter | super::body::Place::Function(_)) {
+        if !matches!(
+            self.place,
+            super::body::Place::Filter | super::body::Place::Function(_) | super::body::Place::Computed(_)
+        ) {
             return self.later(unsupported::CONST_CALL, "calls of functions in settings and rules", span);
         }
         Expr::new(ExprKind::Call(id, values), result, span)

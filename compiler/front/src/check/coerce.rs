@@ -97,6 +97,16 @@ impl BodyChecker<'_, '_, '_> {
                 }
                 kind => Expr::new(kind, value.ty, span),
             },
+            (Ty::Addr, Ty::Ip4 | Ty::Ip6) => {
+                let kind = match value.kind {
+                    ExprKind::Const(words) => ExprKind::Const(match words.as_slice() {
+                        [word] => vec![4, 0, *word],
+                        words => [&[6], words].concat(),
+                    }),
+                    _ => ExprKind::Addr(Box::new(value)),
+                };
+                Expr::new(kind, Ty::Addr, span)
+            }
             (Ty::Tuple(types), Ty::Tuple(_)) => match value.kind {
                 ExprKind::Tuple(parts) => {
                     let parts = parts.into_iter().zip(types).map(|(part, ty)| self.shape(part, ty)).collect();
@@ -193,13 +203,15 @@ pub(super) fn fits(found: &Ty, wanted: &Ty) -> bool {
         (Ty::Option(a), Ty::Option(b)) => fits(a, b),
         (a, Ty::Option(b)) => fits(a, b),
         (Ty::Tuple(a), Ty::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fits_inside(a, b)),
+        (Ty::Ip4 | Ty::Ip6, Ty::Addr) => true,
         (a, b) => a == b,
     }
 }
 
-/// Inside of a tuple that is not written out as one, nothing can be made optional.
+/// Inside of a tuple that is not written out as one, nothing can be made optional, or an address of either kind.
 fn fits_inside(found: &Ty, wanted: &Ty) -> bool {
     let same = matches!(found, Ty::Option(_)) == matches!(wanted, Ty::Option(_))
-        && matches!(found, Ty::Wide(_)) == matches!(wanted, Ty::Wide(_));
+        && matches!(found, Ty::Wide(_)) == matches!(wanted, Ty::Wide(_))
+        && (*found == Ty::Addr) == (*wanted == Ty::Addr);
     same && fits(found, wanted) || found.is_error()
 }

@@ -225,7 +225,7 @@ impl BodyChecker<'_, '_, '_> {
                 continue;
             }
             let element = match (&value.ty, value.ty.join(&element.ty)) {
-                (Ty::Wide(_), Some(ty)) => self.as_type(element, &ty),
+                (Ty::Wide(_) | Ty::Addr, Some(ty)) => self.as_type(element, &ty),
                 _ => element,
             };
             let natural = value.range().is_none_or(|range| range.min >= 0);
@@ -392,6 +392,8 @@ fn compared(compare: Compare, a: Expr, b: Expr, span: Span) -> Expr {
             Compare::Eq => x == y,
             Compare::Ne => x != y,
             Compare::Has => left & right == right,
+            Compare::Lt(Order::Scalars) => x < y,
+            Compare::Le(Order::Scalars) => x <= y,
             Compare::Lt(order) => less(order, left, right),
             Compare::Le(order) => !less(order, right, left),
         };
@@ -402,7 +404,7 @@ fn compared(compare: Compare, a: Expr, b: Expr, span: Span) -> Expr {
 
 fn less(order: Order, a: u64, b: u64) -> bool {
     match order {
-        Order::Unsigned => a < b,
+        Order::Unsigned | Order::Scalars => a < b,
         Order::Signed => (a as i64) < (b as i64),
         Order::Serial => (a.wrapping_sub(b) as u32) >= 1 << 31,
     }
@@ -426,6 +428,15 @@ pub(super) fn prefix_ranges(prefix: &Expr, ty: &Ty) -> Option<Vec<(u64, u64)>> {
         (4, Ty::Ip4) => {
             let hosts = u64::from(u32::MAX.checked_shr(u32::try_from(*len).ok()?).unwrap_or(0));
             Some(vec![(*low & !hosts, *low | hosts)])
+        }
+        (_, Ty::Addr) => {
+            let plain = if *family == 4 { Ty::Ip4 } else { Ty::Ip6 };
+            let mut ranges = prefix_ranges(prefix, &plain)?;
+            if *family == 4 {
+                ranges.insert(0, (0, 0));
+            }
+            ranges.insert(0, (*family, *family));
+            Some(ranges)
         }
         (6, Ty::Ip6) => {
             let len = u32::try_from(*len).ok()?;
@@ -451,7 +462,20 @@ fn order(a: &Ty, b: &Ty) -> Option<Order> {
         }
         (Ty::Wide(_), Ty::Wide(_)) => Some(Order::Unsigned),
         (Ty::Seq, Ty::Seq) => Some(Order::Serial),
+        _ if by_scalars(a, b) => Some(Order::Scalars),
         _ => None,
+    }
+}
+
+/// Whether values of two types are compared scalar by scalar: addresses, and tuples of them and of natural numbers.
+fn by_scalars(a: &Ty, b: &Ty) -> bool {
+    match (a, b) {
+        (Ty::Ip4, Ty::Ip4) | (Ty::Ip6, Ty::Ip6) | (Ty::Addr, Ty::Addr) | (Ty::Mac, Ty::Mac) => true,
+        (Ty::Tuple(a), Ty::Tuple(b)) => {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| order(a, b) == Some(Order::Unsigned) || by_scalars(a, b))
+        }
+        _ => false,
     }
 }
 
@@ -465,6 +489,7 @@ fn comparable(a: &Ty, b: &Ty) -> bool {
         (Ty::Option(a), Ty::Option(b)) => **a == Ty::Never || **b == Ty::Never || comparable(a, b),
         (Ty::Option(a), b) | (b, Ty::Option(a)) => comparable(a, b),
         (Ty::Tuple(a), Ty::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| comparable(a, b)),
+        (Ty::Addr, Ty::Ip4 | Ty::Ip6) | (Ty::Ip4 | Ty::Ip6, Ty::Addr) => true,
         (a, b) => a == b,
     }
 }
@@ -489,7 +514,10 @@ fn repeatable(value: &Expr) -> bool {
         | ExprKind::PacketLen
         | ExprKind::InPort
         | ExprKind::Now => true,
-        ExprKind::Part(inner, _) | ExprKind::Widen(inner) | ExprKind::Slice(inner, ..) => repeatable(inner),
+        ExprKind::Part(inner, _)
+        | ExprKind::Widen(inner)
+        | ExprKind::Addr(inner)
+        | ExprKind::Slice(inner, ..) => repeatable(inner),
         ExprKind::Arith(_, a, b) => repeatable(a) && repeatable(b),
         _ => false,
     }

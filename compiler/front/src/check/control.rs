@@ -4,7 +4,7 @@ use oko_diagnostics::codes::{results, types};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
-use super::body::BodyChecker;
+use super::body::{Binding, BodyChecker};
 use super::exhaustive;
 use crate::hir::{Arm, Expr, ExprKind, Pattern};
 use crate::types::Ty;
@@ -91,6 +91,11 @@ impl BodyChecker<'_, '_, '_> {
         }
         if arms.len() > MAX_ARMS {
             return self.too_many_arms(MAX_ARMS, arms.len(), span);
+        }
+        if let ast::ExprKind::Name(name) = &subject.kind
+            && let Some(Binding::Layer(layer)) = self.binding(&name.name)
+        {
+            return self.match_layer(layer, name, arms, expected, span);
         }
         let subject = self.expr(subject, None);
         let subject = self.must_have_value(subject);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use oko_diagnostics::codes::{names, state, types, unsupported};
+use oko_diagnostics::codes::{names, packets, state, types, unsupported};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
@@ -125,7 +125,13 @@ impl Checker<'_, '_> {
     pub(super) fn structs(&mut self) {
         for source in &self.decls.structs {
             let (name, span) = (source.ast.name.name.clone(), source.ast.name.span);
-            self.program.structs.push(StructDef { name, span, fields: Vec::new(), scalars: 0 });
+            self.program.structs.push(StructDef {
+                name,
+                span,
+                fields: Vec::new(),
+                scalars: 0,
+                computed: None,
+            });
             self.structs.push(Progress::Unseen);
         }
         for at in 0..self.decls.structs.len() {
@@ -160,14 +166,6 @@ impl Checker<'_, '_> {
 
     fn read_struct(&mut self, at: usize) -> Vec<StructField> {
         let (module, ast) = (self.decls.structs[at].module, self.decls.structs[at].ast);
-        if ast.params.is_some() {
-            self.report(not_yet(
-                unsupported::COMPUTED_STRUCT,
-                "structs that are computed from others",
-                ast.name.span,
-            ));
-            return Vec::new();
-        }
         let mut fields: Vec<StructField> = Vec::new();
         for field in &ast.fields {
             if let Some(first) = fields.iter().find(|other| other.name == field.name.name) {
@@ -182,10 +180,18 @@ impl Checker<'_, '_> {
                 );
                 continue;
             }
-            if field.value.is_some() {
-                self.report(not_yet(unsupported::COMPUTED_STRUCT, "fields with computed values", field.span));
+            if let (Some(value), None) = (&field.value, &ast.params) {
+                self.report(
+                    Diagnostic::error(packets::BAD_COMPUTED, "there is nothing to compute this field from")
+                        .label(value.span, "a value for the field")
+                        .label(ast.name.span, "the struct has no parameters")
+                        .help(format!(
+                            "say what it is computed from, such as `struct {}(ip: ip) {{ … }}`",
+                            ast.name.name
+                        )),
+                );
             }
-            let kind = match self.cell(module, &field.ty) {
+            let kind = match self.cell(module, &field.ty).filter(|_| ast.params.is_none()) {
                 Some(cell) => FieldKind::Cell(cell),
                 None => FieldKind::Value(self.value_type(module, &field.ty)),
             };

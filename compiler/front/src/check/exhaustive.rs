@@ -60,6 +60,8 @@ enum Split {
     Columns(Vec<Column>),
     /// `none`, or a value.
     Option(Column),
+    /// An address of the one kind or the other.
+    Addr,
     /// Words of these names or in this range.
     Words(u64, u64, Vec<(String, u64)>),
 }
@@ -106,6 +108,19 @@ impl Search<'_> {
                 let columns: Vec<Column> = std::iter::once(inner).chain(rest.iter().cloned()).collect();
                 self.missing(somes, &columns)
             }
+            Split::Addr => FAMILIES.into_iter().find_map(|(family, parts)| {
+                let taken = rows.iter().filter_map(|row| open_addr(row, family)).collect();
+                let columns: Vec<Column> = parts.into_iter().chain(rest.iter().cloned()).collect();
+                let mut values = self.missing(taken, &columns)?;
+                let rest = values.split_off(2);
+                let word = |at: usize| values.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+                let (high, low) = (word(0), word(1));
+                let first = match family {
+                    4 => std::net::Ipv4Addr::from_bits(low as u32).to_string(),
+                    _ => std::net::Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).to_string(),
+                };
+                Some(std::iter::once(first).chain(rest).collect())
+            }),
             Split::Words(min, max, names) => {
                 for (low, high) in segments(&rows, min, max, &names) {
                     let taken: Vec<Vec<Cell<'_>>> = rows
@@ -173,6 +188,16 @@ impl Search<'_> {
                     with_last(somes.clone())
                         && self.useful(somes.into_iter().map(|(_, row)| row).collect(), &columns)
                 }
+                Split::Addr => FAMILIES.into_iter().any(|(family, parts)| {
+                    let kept: Vec<(usize, Vec<Cell<'_>>)> = rows
+                        .iter()
+                        .enumerate()
+                        .filter_map(|(at, row)| Some((at, open_addr(row, family)?)))
+                        .collect();
+                    let columns: Vec<Column> = parts.into_iter().chain(rest.iter().cloned()).collect();
+                    with_last(kept.clone())
+                        && self.useful(kept.into_iter().map(|(_, row)| row).collect(), &columns)
+                }),
                 Split::Words(min, max, names) => {
                     segments(&rows, min, max, &names).into_iter().any(|(low, high)| {
                         let kept: Vec<(usize, Vec<Cell<'_>>)> = rows
@@ -208,6 +233,7 @@ impl Search<'_> {
                 Split::Columns(vec![Column::Words(0, high), Column::Words(0, u64::MAX)])
             }
             Ty::Ip6 => Split::Columns(vec![Column::Words(0, u64::MAX), Column::Words(0, u64::MAX)]),
+            Ty::Addr => Split::Addr,
             Ty::Prefix => Split::Columns(vec![Column::Words(0, u64::MAX); 4]),
             Ty::Bool => Split::Words(0, 1, vec![("false".into(), 0), ("true".into(), 1)]),
             Ty::Enum(id) => Split::Words(0, u64::MAX, self.program.enums[id.index()].variants.clone()),
@@ -289,6 +315,26 @@ fn open<'p>(row: &[Cell<'p>], width: usize) -> Vec<Cell<'p>> {
         _ => vec![Cell::Any; width],
     };
     first.into_iter().chain(row[1..].iter().copied()).collect()
+}
+
+/// The kinds of addresses, and the words that follow in each.
+const FAMILIES: [(u64, [Column; 2]); 2] = [
+    (4, [Column::Words(0, 0), Column::Words(0, 0xffff_ffff)]),
+    (6, [Column::Words(0, u64::MAX), Column::Words(0, u64::MAX)]),
+];
+
+/// The row with the two words of an address of this kind in the place of its first cell; `None` if it takes none of the kind.
+fn open_addr<'p>(row: &[Cell<'p>], family: u64) -> Option<Vec<Cell<'p>>> {
+    let first = match row[0] {
+        Cell::Is(Pattern::Ranges(ranges)) => match ranges.as_slice() {
+            [(kind, _), high, low] if *kind == family => {
+                [Cell::Within(high.0, high.1), Cell::Within(low.0, low.1)]
+            }
+            _ => return None,
+        },
+        _ => [Cell::Any; 2],
+    };
+    Some(first.into_iter().chain(row[1..].iter().copied()).collect())
 }
 
 /// The row with the value in its first cell instead of the optional one; `None` for `none`.

@@ -21,6 +21,9 @@ const MAX_SIZE: u32 = 1024;
 /// The most headers of a program: the way through a packet is looked for among all of them.
 const MAX_HEADERS: usize = 256;
 
+/// How often a header can be repeated at most.
+const MAX_TIMES: u128 = 32;
+
 /// The longest region, in bytes.
 const MAX_REGION: i128 = 65_535;
 
@@ -37,11 +40,13 @@ impl Checker<'_, '_> {
         for at in 0..self.decls.headers.len() {
             let source = &self.decls.headers[at];
             let (module, item, ast) = (source.module, source.item, source.ast);
-            let is_root = self.root_attribute(item);
+            let (is_root, extension, repeat) = self.header_attributes(item);
             let mut header = HeaderDef {
                 name: ast.name.name.clone(),
                 span: ast.name.span,
                 is_root,
+                extension,
+                repeat,
                 fields: Vec::new(),
                 size: 1,
                 rules: Vec::new(),
@@ -93,24 +98,68 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn root_attribute(&mut self, item: &ast::Item) -> bool {
-        let mut found = false;
+    /// Whether a header is marked `#[root]`, whether `#[extension]`, and what it says behind `#[repeat(max = …)]`.
+    fn header_attributes(&mut self, item: &ast::Item) -> (bool, bool, Option<u8>) {
+        let (mut root, mut extension, mut repeat) = (false, false, None);
         for attribute in &item.attributes {
-            if attribute.name.name == "root" && attribute.args.is_empty() {
-                found = true;
+            match (attribute.name.name.as_str(), attribute.args.as_slice()) {
+                ("root", []) => root = true,
+                ("extension", []) => extension = true,
+                ("repeat", [max]) if max.name.name == "max" => {
+                    match max.value.as_ref().map(|value| &value.kind) {
+                        Some(ast::LiteralKind::Int(times @ 1..=MAX_TIMES)) => {
+                            repeat = u8::try_from(*times).ok();
+                        }
+                        _ => self.report(
+                            Diagnostic::error(packets::BAD_REPEAT, "a header is repeated a few times")
+                                .label(max.span, format!("a number from 1 to {MAX_TIMES} is expected here"))
+                                .help("write `#[repeat(max = 8)]`"),
+                        ),
+                    }
+                }
+                ("repeat", _) => self.report(
+                    Diagnostic::error(
+                        packets::BAD_REPEAT,
+                        "this does not say how often a header is repeated",
+                    )
+                    .label(attribute.span, "`max` is expected here")
+                    .help("write `#[repeat(max = 8)]`"),
+                ),
+                (name, _) => {
+                    let diagnostic = Diagnostic::error(
+                        names::UNKNOWN_ATTRIBUTE,
+                        format!("there is no attribute `{name}` for this"),
+                    )
+                    .label(attribute.span, "means nothing here");
+                    self.report(match name {
+                        "extension" => diagnostic.help("`extension` stands alone: `#[extension]`"),
+                        _ => diagnostic.help("`#[root]` says that packets begin with a header"),
+                    });
+                }
+            }
+        }
+        (root, extension, repeat)
+    }
+
+    /// Whether a line of a `next by` is marked `#[tunnel]`.
+    fn tunnel_attribute(&mut self, arm: &ast::NextArm) -> bool {
+        let mut tunnel = false;
+        for attribute in &arm.attributes {
+            let name = &attribute.name.name;
+            if name == "tunnel" && attribute.args.is_empty() {
+                tunnel = true;
             } else {
-                let name = &attribute.name.name;
                 self.report(
                     Diagnostic::error(
                         names::UNKNOWN_ATTRIBUTE,
                         format!("there is no attribute `{name}` for this"),
                     )
                     .label(attribute.span, "means nothing here")
-                    .help("`#[root]` says that packets begin with a header"),
+                    .help("`#[tunnel]` says that a packet within the packet follows"),
                 );
             }
         }
-        found
+        tunnel
     }
 
     /// The whole bytes that so many bits of fields take.
@@ -166,6 +215,7 @@ impl Checker<'_, '_> {
                     Ty::Enum(_) => diagnostic.help(
                         "a packet can bring any number: declare an integer such as `u8` and compare it with constants",
                     ),
+                    Ty::Addr => diagnostic.help("on the wire an address is an `ip4` or an `ip6`"),
                     _ => diagnostic.help("use `u1` to `u128`, `ip4`, `ip6`, `mac`, `seq` or a `bits` type"),
                 });
                 return None;
@@ -322,8 +372,9 @@ impl Checker<'_, '_> {
             if failed {
                 continue;
             }
+            let tunnel = self.tunnel_attribute(arm);
             if let Some(keys) = self.next_keys(module, id, &by, &arm.pattern) {
-                arms.push(NextArm { keys, header, span: arm.header.span });
+                arms.push(NextArm { keys, header, tunnel, span: arm.header.span });
             }
         }
         (!failed).then_some(Next { by, arms })

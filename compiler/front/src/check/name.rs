@@ -41,6 +41,7 @@ impl BodyChecker<'_, '_, '_> {
                 );
                 return Expr::error(span);
             }
+            Some(Binding::Sometimes(_)) => return self.only_sometimes(name),
             None => {}
         }
         if let Place::Rule(header) = self.place
@@ -103,7 +104,7 @@ impl BodyChecker<'_, '_, '_> {
                         .label(span, format!("this is {}", other.describe()))
                         .label(declared, "named here");
                 self.report(match other {
-                    Def::Header(_) => diagnostic.help(format!(
+                    Def::Header(_) | Def::Union(_) => diagnostic.help(format!(
                         "the fields of `{0}` can be named where it was found: `match pkt {{ {0} => … }}`",
                         name.name
                     )),
@@ -132,6 +133,17 @@ impl BodyChecker<'_, '_, '_> {
     fn packet_value(&mut self, kind: ExprKind, what: &str, ty: Ty, span: Span) -> Expr {
         match self.place {
             Place::Filter => Expr::new(kind, ty, span),
+            Place::Computed(_) => {
+                self.report(
+                    Diagnostic::error(
+                        packets::ONLY_IN_FILTERS,
+                        format!("{what} can only be asked for in a filter"),
+                    )
+                    .label(span, "a struct is computed from headers only")
+                    .help("use a tuple of the struct and this as the key"),
+                );
+                Expr::error(span)
+            }
             Place::Function(_) => {
                 self.report(
                     Diagnostic::error(
@@ -249,6 +261,7 @@ impl BodyChecker<'_, '_, '_> {
         if let ast::ExprKind::Name(owner) = &base.kind {
             match self.binding(&owner.name) {
                 Some(Binding::Layer(layer)) => return self.header_field(layer, owner, name, span),
+                Some(Binding::Sometimes(_)) => return self.only_sometimes(owner),
                 Some(Binding::Local(_)) => {}
                 None => match (owner.name.as_str(), self.def(&owner.name)) {
                     ("pkt", _) => return self.packet_field(name, span),
@@ -258,7 +271,9 @@ impl BodyChecker<'_, '_, '_> {
                     (_, Some((Def::Bits(id), declared))) => {
                         return self.variant_path(Ty::Bits(id), name, declared, span);
                     }
-                    (_, Some((Def::Header(_), _))) => return self.header_not_found(owner, name, span),
+                    (_, Some((Def::Header(_) | Def::Union(_), _))) => {
+                        return self.header_not_found(owner, name, span);
+                    }
                     (_, None) if self.checker.program.headers.iter().any(|h| h.name == owner.name) => {
                         return self.header_not_found(owner, name, span);
                     }
@@ -324,7 +339,12 @@ impl BodyChecker<'_, '_, '_> {
     }
 
     fn header_field(&mut self, layer: LayerId, owner: &ast::Ident, name: &ast::Ident, span: Span) -> Expr {
-        let header = self.layers[layer.index()];
+        let found = &self.layers[layer.index()];
+        let header = match found.headers.as_slice() {
+            [header] => *header,
+            [] => return Expr::error(span),
+            _ => return self.common_field(layer, owner, name, span),
+        };
         let def = &self.checker.program.headers[header.index()];
         if let Some(at) = def.fields.iter().position(|field| field.name == name.name) {
             return self.layer_field(layer, at, span);
@@ -344,11 +364,60 @@ impl BodyChecker<'_, '_, '_> {
     /// A field of a header that is there.
     pub(super) fn layer_field(&mut self, layer: LayerId, field: usize, span: Span) -> Expr {
         let header = match self.place {
-            Place::Rule(header) => header,
-            _ => self.layers[layer.index()],
+            Place::Rule(header) => Some(header),
+            _ => match self.layers[layer.index()].headers.as_slice() {
+                [header] => Some(*header),
+                _ => None,
+            },
         };
-        let ty = self.checker.program.headers[header.index()].fields[field].ty.clone();
+        let ty = match header {
+            Some(header) => self.checker.program.headers[header.index()].fields[field].ty.clone(),
+            None => self.layers[layer.index()].common[field].ty.clone(),
+        };
         Expr::new(ExprKind::Field(layer, field), self.narrowed(Subject::Field(layer, field), ty), span)
+    }
+
+    /// A field that all headers have that a layer can be.
+    fn common_field(&mut self, layer: LayerId, owner: &ast::Ident, name: &ast::Ident, span: Span) -> Expr {
+        let found = &self.layers[layer.index()];
+        if let Some(at) = found.common.iter().position(|field| field.name == name.name) {
+            return self.layer_field(layer, at, span);
+        }
+        let program = &self.checker.program;
+        let headers: Vec<_> = found.headers.iter().map(|id| &program.headers[id.index()]).collect();
+        let have =
+            |header: &&&crate::hir::HeaderDef| header.fields.iter().any(|field| field.name == name.name);
+        let with: Vec<String> =
+            headers.iter().filter(have).map(|header| format!("`{}`", header.name)).collect();
+        let known: Vec<String> = found.common.iter().map(|field| field.name.clone()).collect();
+        if with.is_empty() {
+            return self.no_field(&format!("`{}`", owner.name), owner.span, name, &known);
+        }
+        let without: Vec<String> = headers
+            .iter()
+            .filter(|header| !have(header))
+            .map(|header| format!("`{}`", header.name))
+            .collect();
+        let diagnostic = Diagnostic::error(
+            packets::NOT_COMMON,
+            format!("not every header that `{}` stands for has such a `{}`", owner.name, name.name),
+        )
+        .label(
+            name.span,
+            if without.is_empty() {
+                "of types that have nothing in common".to_owned()
+            } else {
+                format!("{} has it, {} has not", with.join(", "), without.join(", "))
+            },
+        )
+        .help("write an arm for each header");
+        let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+        self.report(if known.is_empty() {
+            diagnostic
+        } else {
+            diagnostic.note(format!("they have {} in common", known.join(", ")))
+        });
+        Expr::error(span)
     }
 
     fn header_not_found(&mut self, owner: &ast::Ident, name: &ast::Ident, span: Span) -> Expr {

@@ -1,18 +1,33 @@
 //! `match pkt`: arms of layers.
+//!
+//! An arm's alternatives, and the headers of the unions in it, are multiplied out into *chains* of headers. Chains that no packet can have
+//! are left out, as long as one remains of each alternative.
 
-use oko_diagnostics::codes::{packets, types, unsupported};
+use oko_diagnostics::codes::{packets, results, types};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast::{self, PatternKind};
 
 use super::body::{Binding, BodyChecker, Place};
-use crate::hir::{Expr, ExprKind, HeaderId, LayerId, PacketArm};
+use crate::hir::{Chain, Expr, ExprKind, HeaderId, Layer, LayerId, PacketArm};
 use crate::packets::graph;
-use crate::resolve::{Def, not_yet};
+use crate::resolve::Def;
 use crate::suggest::nearest;
 use crate::types::Ty;
 
-/// The most arms of a `match pkt`, which are all looked for at once.
+/// The most arms of a `match pkt`, and chains of its arms, which are all looked for at once.
 const MAX_ARMS: usize = 256;
+
+/// The chains of one alternative, and the names of its layers.
+struct Alternative {
+    names: Vec<ast::Ident>,
+    chains: Vec<Vec<HeaderId>>,
+}
+
+/// A layer of an arm as it is written, and the headers that it can be.
+struct Written<'a> {
+    ast: &'a ast::Layer,
+    headers: Vec<HeaderId>,
+}
 
 impl BodyChecker<'_, '_, '_> {
     /// `match pkt { arms }`
@@ -34,7 +49,7 @@ impl BodyChecker<'_, '_, '_> {
                 );
             }
             let (names, facts) = (self.names.len(), self.facts.mark());
-            let layers = self.layers(&arm.pattern);
+            let chains = self.chains(&arm.pattern);
             let guard = arm.guard.as_ref().map(|guard| self.condition(guard));
             if let Some(guard) = &guard {
                 self.facts.learn(guard, true);
@@ -42,13 +57,13 @@ impl BodyChecker<'_, '_, '_> {
             let value = self.expr(&arm.value, expected);
             self.names.truncate(names);
             self.facts.reset(facts);
-            if guard.is_none() && layers.as_ref().is_some_and(Vec::is_empty) {
+            if guard.is_none() && chains.as_ref().is_some_and(|chains| chains.iter().any(Vec::is_empty)) {
                 rest.get_or_insert(arm.pattern.span);
             }
             let bad_guard = guard.as_ref().is_some_and(|guard| guard.ty.is_error());
-            match layers {
-                Some(layers) if !bad_guard && value.ty != Ty::Error => {
-                    checked.push(PacketArm { layers, guard, value });
+            match chains {
+                Some(chains) if !bad_guard && value.ty != Ty::Error => {
+                    checked.push(PacketArm { chains, guard, value });
                 }
                 _ => failed = true,
             }
@@ -58,6 +73,15 @@ impl BodyChecker<'_, '_, '_> {
                 Diagnostic::error(packets::NOT_EXHAUSTIVE, "packets that no arm matches have no answer")
                     .label(span, "other packets come, too")
                     .help("add an arm for the rest: `_ => false`"),
+            );
+            failed = true;
+        }
+        let chains: usize = checked.iter().map(|arm| arm.chains.len()).sum();
+        if chains > MAX_ARMS {
+            self.report(
+                Diagnostic::error(results::TOO_MANY, "this `match pkt` looks for too much at once")
+                    .label(span, format!("its arms stand for {chains} chains of headers, and at most {MAX_ARMS} are allowed"))
+                    .help("name the headers that matter instead of unions"),
             );
             failed = true;
         }
@@ -96,29 +120,73 @@ impl BodyChecker<'_, '_, '_> {
         true
     }
 
-    /// The layers of a pattern, which come into scope; `None` where something was reported.
-    fn layers(&mut self, pattern: &ast::Pattern) -> Option<Vec<(HeaderId, LayerId)>> {
+    /// The chains of an arm; its names come into scope. `None` where something was reported.
+    fn chains(&mut self, pattern: &ast::Pattern) -> Option<Vec<Chain>> {
+        let parts = match &pattern.kind {
+            PatternKind::Or(parts) => parts.as_slice(),
+            _ => std::slice::from_ref(pattern),
+        };
+        let mut alternatives = Vec::new();
+        let mut failed = false;
+        for part in parts {
+            match self.alternative(part) {
+                Some(alternative) => alternatives.push(alternative),
+                None => failed = true,
+            }
+        }
+        if failed {
+            return None;
+        }
+        // What can be named is what all alternatives name.
+        let mut bound: Vec<(String, LayerId)> = Vec::new();
+        let names: Vec<ast::Ident> = alternatives.iter().flat_map(|one| one.names.clone()).collect();
+        for name in &names {
+            if bound.iter().any(|(known, _)| *known == name.name) {
+                continue;
+            }
+            if let Some(absent) = alternatives.iter().position(|one| !has_name(one, &name.name)) {
+                let place = parts.get(absent).map_or(pattern.span, |part| part.span);
+                self.names.push((name.name.clone(), Binding::Sometimes(place)));
+                continue;
+            }
+            let mut headers: Vec<HeaderId> = Vec::new();
+            for one in &alternatives {
+                let at = one.names.iter().position(|other| other.name == name.name);
+                for header in one.chains.iter().filter_map(|chain| chain.get(at?)) {
+                    if !headers.contains(header) {
+                        headers.push(*header);
+                    }
+                }
+            }
+            let id = LayerId::from_index(self.layers.len());
+            self.layers.push(Layer::new(headers, &self.checker.program));
+            self.names.push((name.name.clone(), Binding::Layer(id)));
+            bound.push((name.name.clone(), id));
+        }
+        let mut chains = Vec::new();
+        for one in alternatives {
+            let ids: Vec<Option<LayerId>> = (one.names.iter())
+                .map(|name| bound.iter().find(|(known, _)| *known == name.name).map(|(_, id)| *id))
+                .collect();
+            for chain in one.chains {
+                let chain: Vec<_> = chain.into_iter().zip(ids.iter().copied()).collect();
+                if !chains.contains(&chain) {
+                    chains.push(chain);
+                }
+            }
+        }
+        Some(chains)
+    }
+
+    /// One alternative of an arm.
+    fn alternative(&mut self, pattern: &ast::Pattern) -> Option<Alternative> {
         let single;
         let layers: &[ast::Layer] = match &pattern.kind {
-            PatternKind::Any => return Some(Vec::new()),
+            PatternKind::Any => return Some(Alternative { names: Vec::new(), chains: vec![Vec::new()] }),
             PatternKind::Layers(layers) => layers,
             PatternKind::Path(path) => {
                 single = [ast::Layer { header: path.clone(), alias: None, span: path.span }];
                 &single
-            }
-            PatternKind::Or(parts) => {
-                self.report(
-                    not_yet(
-                        unsupported::LAYER_ALTERNATIVES,
-                        "alternatives of headers in one arm",
-                        pattern.span,
-                    )
-                    .help("write an arm for each"),
-                );
-                for part in parts {
-                    self.layers(part);
-                }
-                return None;
             }
             _ => {
                 self.report(
@@ -129,64 +197,63 @@ impl BodyChecker<'_, '_, '_> {
                 return None;
             }
         };
-        let mut found: Vec<(HeaderId, Span)> = Vec::new();
+        let mut written = Vec::new();
         let mut failed = false;
-        let mut bound = Vec::new();
-        for layer in layers {
-            let name = layer.alias.as_ref().or(layer.header.parts.last());
-            match self.header_named(&layer.header) {
-                Some(header) => {
+        for (at, layer) in layers.iter().enumerate() {
+            let Some(headers) = self.headers_named(&layer.header) else {
+                failed = true;
+                // Its fields would only be reported again: whatever is asked of the name is an error already.
+                if let Some(name) = layer_name(layer) {
+                    self.bind_local(name, Ty::Error);
+                }
+                continue;
+            };
+            failed |= !self.own_name(layer, &layers[..at]);
+            written.push(Written { ast: layer, headers });
+        }
+        let chains = if failed { None } else { self.multiply(&written) };
+        if chains.is_none() {
+            // The names keep their fields, so that errors in the arm are found, too.
+            for layer in &written {
+                if let Some(name) = layer_name(layer.ast) {
                     let id = LayerId::from_index(self.layers.len());
-                    self.layers.push(header);
-                    found.push((header, layer.span));
-                    bound.push((header, id));
-                    if let Some(name) = name {
-                        failed |= !self.bind_layer(name, id, layer.span, layers);
-                    }
-                }
-                None => {
-                    failed = true;
-                    // Its fields would only be reported again: whatever is asked of the name is an error already.
-                    if let Some(name) = name {
-                        self.bind_local(name, Ty::Error);
-                    }
+                    self.layers.push(Layer::new(layer.headers.clone(), &self.checker.program));
+                    self.names.push((name.name.clone(), Binding::Layer(id)));
                 }
             }
         }
-        if failed || !self.can_follow(&found) {
-            return None;
-        }
-        Some(bound)
+        let names = layers.iter().filter_map(layer_name).cloned().collect();
+        Some(Alternative { names, chains: chains? })
     }
 
-    fn bind_layer(&mut self, name: &ast::Ident, id: LayerId, span: Span, layers: &[ast::Layer]) -> bool {
-        let same = layers.iter().filter(|layer| {
-            layer.alias.as_ref().or(layer.header.parts.last()).is_some_and(|other| other.name == name.name)
-        });
-        let first = same.map(|layer| layer.span).next();
-        self.names.push((name.name.clone(), Binding::Layer(id)));
-        match first {
-            Some(first) if first != span => {
-                self.report(
-                    Diagnostic::error(
-                        packets::SAME_LAYER_NAME,
-                        format!("two headers are called `{}`", name.name),
-                    )
-                    .label(span, "this one")
-                    .label(first, "and this one")
-                    .help(format!("give one another name: `{} as inner`", name.name)),
-                );
-                false
-            }
-            _ => true,
+    /// Whether a layer has a name that none in front of it has.
+    fn own_name(&mut self, layer: &ast::Layer, before: &[ast::Layer]) -> bool {
+        let Some(name) = layer_name(layer) else { return false };
+        let first =
+            before.iter().find(|other| layer_name(other).is_some_and(|other| other.name == name.name));
+        if let Some(first) = first {
+            self.report(
+                Diagnostic::error(
+                    packets::SAME_LAYER_NAME,
+                    format!("two headers are called `{}`", name.name),
+                )
+                .label(layer.span, "this one")
+                .label(first.span, "and this one")
+                .help(format!("give one another name: `{} as inner`", name.name)),
+            );
         }
+        first.is_none()
     }
 
-    fn header_named(&mut self, path: &ast::Path) -> Option<HeaderId> {
+    /// The headers that a layer's name stands for: one, or those of a union.
+    pub(super) fn headers_named(&mut self, path: &ast::Path) -> Option<Vec<HeaderId>> {
         let name = path.parts.first()?;
         let found = if path.parts.len() == 1 { self.def(&name.name) } else { None };
         match found {
-            Some((Def::Header(id), _)) => Some(id),
+            Some((Def::Header(id), _)) => Some(vec![id]),
+            Some((Def::Union(id), _)) => {
+                Some(self.checker.union_headers(id)).filter(|found| !found.is_empty())
+            }
             Some((Def::Error, _)) => None,
             Some((other, declared)) => {
                 self.report(
@@ -197,11 +264,15 @@ impl BodyChecker<'_, '_, '_> {
                 None
             }
             None => {
-                let spelled = path.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(".");
-                let elsewhere = self.checker.program.headers.iter().any(|header| header.name == spelled);
+                let spelled = path.to_string();
+                let program = &self.checker.program;
+                let elsewhere = program.headers.iter().any(|header| header.name == spelled)
+                    || program.unions.iter().any(|union| union.name == spelled);
                 let scope = &self.checker.decls.scopes[self.module];
-                let known =
-                    scope.names().filter(|(_, def)| matches!(def, Def::Header(_))).map(|(name, _)| name);
+                let known = scope
+                    .names()
+                    .filter(|(_, def)| matches!(def, Def::Header(_) | Def::Union(_)))
+                    .map(|(name, _)| name);
                 let near = nearest(&spelled, known).map(str::to_owned);
                 let diagnostic =
                     Diagnostic::error(packets::BAD_LAYER, format!("there is no header `{spelled}` here"))
@@ -220,57 +291,100 @@ impl BodyChecker<'_, '_, '_> {
         }
     }
 
-    /// Whether packets can have these headers one behind the other.
-    fn can_follow(&mut self, layers: &[(HeaderId, Span)]) -> bool {
-        let Some(((first, span), rest)) = layers.split_first() else { return true };
+    /// The chains of layers that packets can have; reports where there is none.
+    fn multiply(&mut self, layers: &[Written<'_>]) -> Option<Vec<Vec<HeaderId>>> {
+        let (first, rest) = layers.split_first()?;
         let program = &self.checker.program;
         let Some(root) = program.root else {
             self.report(
                 Diagnostic::error(packets::NO_ROOT, "nothing says which header a packet begins with")
-                    .label(*span, "so this is never found")
+                    .label(first.ast.span, "so this is never found")
                     .help("write `#[root]` in front of the header that comes first, or use one of `std.net`"),
             );
-            return false;
+            return None;
         };
-        if !graph::reachable(program, root).contains(first) {
-            let (name, root) = (&program.headers[first.index()].name, &program.headers[root.index()]);
+        let reachable = graph::reachable(program, root);
+        let mut chains: Vec<Vec<HeaderId>> = first
+            .headers
+            .iter()
+            .filter(|header| reachable.contains(header))
+            .map(|header| vec![*header])
+            .collect();
+        if chains.is_empty() {
+            let (name, root) = (first.ast.header.to_string(), &program.headers[root.index()]);
             let diagnostic =
                 Diagnostic::error(packets::UNREACHABLE, format!("no packet has the header `{name}`"))
-                    .label(*span, format!("nothing that begins with `{}` leads to it", root.name))
+                    .label(first.ast.span, format!("nothing that begins with `{}` leads to it", root.name))
                     .label(root.span, "every packet begins with this header")
                     .help(format!("name `{name}` in the `next by` of the header in front of it"));
             self.report(diagnostic);
-            return false;
+            return None;
         }
-        let mut before = (*first, *span);
-        for &(header, span) in rest {
-            let def = &program.headers[before.0.index()];
-            let followers: Vec<HeaderId> =
-                def.next.iter().flat_map(|next| next.arms.iter().map(|arm| arm.header)).collect();
-            if !followers.contains(&header) {
-                let name = &program.headers[header.index()].name;
-                let diagnostic = Diagnostic::error(
-                    packets::NEVER_FOLLOWS,
-                    format!("`{name}` never follows `{}`", def.name),
-                )
-                .label(span, format!("not directly behind `{}`", def.name))
-                .label(def.span, "what can follow is declared here");
-                let mut names: Vec<String> =
-                    followers.iter().map(|id| format!("`{}`", program.headers[id.index()].name)).collect();
-                names.sort();
-                names.dedup();
-                self.report(if names.is_empty() {
-                    diagnostic.help(format!(
-                        "nothing follows `{}`",
-                        self.checker.program.headers[before.0.index()].name
-                    ))
-                } else {
-                    diagnostic.note(format!("what follows is one of {}", names.join(", ")))
-                });
-                return false;
+        let mut before = first;
+        for layer in rest {
+            let mut longer = Vec::new();
+            for chain in &chains {
+                let Some(last) = chain.last() else { continue };
+                let followers = graph::followers(program, *last);
+                for header in layer.headers.iter().filter(|header| followers.contains(header)) {
+                    longer.push(chain.iter().copied().chain([*header]).collect());
+                }
+                if longer.len() > MAX_ARMS {
+                    break;
+                }
             }
-            before = (header, span);
+            if longer.is_empty() {
+                self.never_follows(before, layer, &chains);
+                return None;
+            }
+            chains = longer;
+            before = layer;
         }
-        true
+        Some(chains)
     }
+
+    fn never_follows(&mut self, before: &Written<'_>, layer: &Written<'_>, chains: &[Vec<HeaderId>]) {
+        let program = &self.checker.program;
+        let (name, last) = (layer.ast.header.to_string(), before.ast.header.to_string());
+        let diagnostic =
+            Diagnostic::error(packets::NEVER_FOLLOWS, format!("`{name}` never follows `{last}`"))
+                .label(layer.ast.span, format!("not directly behind `{last}`"));
+        let ends: Vec<HeaderId> = chains.iter().filter_map(|chain| chain.last().copied()).collect();
+        let diagnostic = match ends.as_slice() {
+            [one] => diagnostic.label(program.headers[one.index()].span, "what can follow is declared here"),
+            _ => diagnostic,
+        };
+        let followers = ends.iter().flat_map(|end| graph::followers(program, *end));
+        let mut names: Vec<String> =
+            followers.map(|id| format!("`{}`", program.headers[id.index()].name)).collect();
+        names.sort();
+        names.dedup();
+        let diagnostic = if names.is_empty() {
+            diagnostic.help(format!("nothing follows `{last}`"))
+        } else {
+            diagnostic.note(format!("what follows is one of {}", names.join(", ")))
+        };
+        self.report(diagnostic);
+    }
+
+    /// Reports the use of a header that not all alternatives of its arm have.
+    pub(super) fn only_sometimes(&mut self, name: &ast::Ident) -> Expr {
+        let Some(Binding::Sometimes(place)) = self.binding(&name.name) else { return Expr::error(name.span) };
+        self.report(
+            Diagnostic::error(packets::ONLY_SOMETIMES, format!("`{}` is not always there", name.name))
+                .label(name.span, "not found in every packet of this arm")
+                .label(place, format!("these packets have none that is called `{}`", name.name))
+                .help("write an arm of its own, or give the headers of all alternatives the same name with `as`"),
+        );
+        Expr::error(name.span)
+    }
+}
+
+/// What a layer is called in its arm.
+fn layer_name(layer: &ast::Layer) -> Option<&ast::Ident> {
+    layer.alias.as_ref().or(layer.header.parts.last())
+}
+
+fn has_name(alternative: &Alternative, name: &str) -> bool {
+    alternative.names.iter().any(|known| known.name == name)
 }

@@ -333,5 +333,5 @@ pub(crate) fn has_prefix(key: &Ty) -> bool {
 }
 
 fn is_address(ty: &Ty) -> bool {
-    matches!(ty, Ty::Ip4 | Ty::Ip6)
+    matches!(ty, Ty::Ip4 | Ty::Ip6 | Ty::Addr)
 }

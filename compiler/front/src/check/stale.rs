@@ -170,7 +170,8 @@ fn same(a: &Expr, b: &Expr) -> bool {
         | (ExprKind::InPort, ExprKind::InPort)
         | (ExprKind::Now, ExprKind::Now)
         | (ExprKind::None, ExprKind::None) => true,
-        (ExprKind::Some(a), ExprKind::Some(b)) => same(a, b),
+        (ExprKind::Some(a), ExprKind::Some(b)) | (ExprKind::Addr(a), ExprKind::Addr(b)) => same(a, b),
+        (ExprKind::Compute(a, layers), ExprKind::Compute(b, others)) => a == b && layers == others,
         (ExprKind::Part(a, at), ExprKind::Part(b, of)) => at == of && same(a, b),
         (ExprKind::Tuple(a), ExprKind::Tuple(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
@@ -188,6 +189,7 @@ fn walk(expr: &Expr, see: &mut impl FnMut(&Expr)) {
     see(expr);
     match &expr.kind {
         ExprKind::Some(a)
+        | ExprKind::Addr(a)
         | ExprKind::Part(a, _)
         | ExprKind::Not(a)
         | ExprKind::InRanges(a, _)
@@ -225,6 +227,7 @@ fn walk(expr: &Expr, see: &mut impl FnMut(&Expr)) {
                 walk(&arm.value, see);
             }
         }
+        ExprKind::MatchLayer(_, arms) => arms.iter().for_each(|arm| walk(&arm.value, see)),
         ExprKind::Block(stmts, value) => {
             for stmt in stmts {
                 match stmt {
@@ -248,6 +251,7 @@ fn walk(expr: &Expr, see: &mut impl FnMut(&Expr)) {
         | ExprKind::Const(_)
         | ExprKind::Local(_)
         | ExprKind::Field(..)
+        | ExprKind::Compute(..)
         | ExprKind::Param(_)
         | ExprKind::PacketLen
         | ExprKind::InPort

@@ -111,6 +111,13 @@ impl Checker<'_, '_> {
                 return Ty::Error;
             }
         }
+        let def = match path.parts.len() {
+            1 => self.decls.scopes[module].get(&first.name),
+            _ => self.decls.owned(module, path),
+        };
+        if let Some((Def::Alias(at), _)) = def {
+            return self.alias(at, ty.span);
+        }
         match (self.decls.scopes[module].get(&first.name).map(|(def, _)| def), path.parts.len()) {
             (Some(Def::Error), _) => Ty::Error,
             (Some(Def::Enum(id)), 1) => Ty::Enum(id),
@@ -163,8 +170,10 @@ impl Checker<'_, '_> {
         }
         let declared = self.decls.scopes[module]
             .names()
-            .filter(|(_, def)| matches!(def, Def::Enum(_) | Def::Bits(_) | Def::Struct(_)));
-        let known = BUILT_IN.iter().copied().chain(declared.map(|(name, _)| name));
+            .filter(|(_, def)| matches!(def, Def::Enum(_) | Def::Bits(_) | Def::Struct(_) | Def::Alias(_)));
+        let declared: Vec<&str> = declared.map(|(name, _)| name).collect();
+        let owned = self.decls.owned_names(module);
+        let known = BUILT_IN.iter().copied().chain(declared).chain(owned.iter().map(String::as_str));
         match nearest(&name, known) {
             Some(near) => diagnostic.suggest(path.span, near, format!("did you mean `{near}`?")),
             None => diagnostic,

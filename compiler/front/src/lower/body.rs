@@ -12,11 +12,13 @@ use oko_ir::{
     BinaryOp, Block, BlockCall, BoolOp, CompareOp, Filter, FilterResult, Loc, Op, TerminatorKind, Type, Value,
 };
 
+use super::layers::{FrameLayer, SharedBlock, Source};
 use super::layout::scalar_types;
 use crate::hir::{
-    Arith, Compare, Expr, ExprKind, FieldKind, FilterDef, FnId, HeaderId, LayerId, LocalId, Order, Program,
-    Stmt,
+    Arith, Compare, Expr, ExprKind, FieldKind, FilterDef, FnId, HeaderId, Layer, LayerId, LocalId, Order,
+    Program, Stmt, StructId,
 };
+use crate::packets::graph::Graph;
 use crate::types::{Range, Ty};
 
 /// The most instructions and blocks of a filter; the IR allows 65,536 values.
@@ -28,6 +30,7 @@ const MAX_DEPTH: usize = 600;
 /// Lowers a filter; `None` where it is too large. With it come the packet fields that it reads.
 pub(super) fn filter(
     program: &Program,
+    graph: &Graph,
     def: &FilterDef,
     place: &dyn Fn(Span) -> Option<Loc>,
 ) -> Option<(Filter, BTreeSet<String>)> {
@@ -41,6 +44,8 @@ pub(super) fn filter(
         result,
         place,
         frames: vec![Frame::new(def.body.locals.len(), &def.body.layers, None)],
+        shared: Vec::new(),
+        graph,
         fields_read: BTreeSet::new(),
         size: 0,
         depth: 0,
@@ -58,29 +63,35 @@ pub(super) fn filter(
 }
 
 /// The names of one body.
-pub(super) struct Frame {
+pub(super) struct Frame<'p> {
     locals: Vec<Option<Vec<Value>>>,
-    layers: Vec<(HeaderId, Option<Value>)>,
+    pub(super) layers: Vec<FrameLayer<'p>>,
     /// Where `return` goes; `None` in the filter itself.
     ret: Option<Block>,
     /// Where `break` goes, for each loop around, the innermost last.
     pub(super) loops: Vec<Block>,
 }
 
-impl Frame {
-    pub(super) fn new(locals: usize, layers: &[HeaderId], ret: Option<Block>) -> Frame {
+impl<'p> Frame<'p> {
+    pub(super) fn new(locals: usize, layers: &'p [Layer], ret: Option<Block>) -> Frame<'p> {
         Frame {
             locals: vec![None; locals],
-            layers: layers.iter().map(|header| (*header, None)).collect(),
+            layers: layers.iter().map(FrameLayer::of).collect(),
             ret,
             loops: Vec::new(),
         }
     }
 
-    /// Says where the bytes of a layer are.
-    pub(super) fn set_layer(&mut self, id: LayerId, window: Value) {
-        if let Some(slot) = self.layers.get_mut(id.index()) {
-            slot.1 = Some(window);
+    /// The frame of a header's rules: its only layer is the header.
+    pub(super) fn of_header(header: HeaderId, window: Value) -> Frame<'p> {
+        let layer = FrameLayer { headers: &[], common: &[], source: Some(Source::Window(header, window)) };
+        Frame { locals: Vec::new(), layers: vec![layer], ret: None, loops: Vec::new() }
+    }
+
+    /// Says where the fields of a layer come from.
+    pub(super) fn set_layer(&mut self, id: LayerId, source: Source) {
+        if let Some(layer) = self.layers.get_mut(id.index()) {
+            layer.source = Some(source);
         }
     }
 }
@@ -91,7 +102,9 @@ pub(super) struct Lowering<'p> {
     pub(super) builder: FilterBuilder,
     result: FilterResult,
     place: &'p dyn Fn(Span) -> Option<Loc>,
-    frames: Vec<Frame>,
+    frames: Vec<Frame<'p>>,
+    pub(super) shared: Vec<SharedBlock>,
+    pub(super) graph: &'p Graph,
     pub(super) fields_read: BTreeSet<String>,
     size: usize,
     depth: usize,
@@ -100,7 +113,7 @@ pub(super) struct Lowering<'p> {
     pub(super) locked: bool,
 }
 
-impl Lowering<'_> {
+impl<'p> Lowering<'p> {
     pub(super) fn ins(&mut self, op: Op) -> Value {
         self.count();
         self.builder.ins(op)
@@ -158,7 +171,7 @@ impl Lowering<'_> {
         self.builder.set_loc((self.place)(span));
     }
 
-    pub(super) fn frame(&mut self) -> &mut Frame {
+    pub(super) fn frame(&mut self) -> &mut Frame<'p> {
         self.frames.last_mut().expect("the filter's own frame is never left")
     }
 
@@ -173,13 +186,12 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn set_layer(&mut self, id: LayerId, window: Value) {
-        self.frame().set_layer(id, window);
+    pub(super) fn set_layer(&mut self, id: LayerId, source: Source) {
+        self.frame().set_layer(id, source);
     }
 
-    pub(super) fn layer(&mut self, id: LayerId) -> Option<(HeaderId, Value)> {
-        let (header, window) = self.frame().layers.get(id.index()).copied()?;
-        Some((header, window?))
+    pub(super) fn layer(&mut self, id: LayerId) -> Option<FrameLayer<'p>> {
+        self.frame().layers.get(id.index()).copied()
     }
 
     /// Runs a step that is lowered between a lock and its unlock.
@@ -191,7 +203,7 @@ impl Lowering<'_> {
     }
 
     /// Runs a step with the names of another body.
-    pub(super) fn in_frame<T>(&mut self, frame: Frame, step: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn in_frame<T>(&mut self, frame: Frame<'p>, step: impl FnOnce(&mut Self) -> T) -> T {
         self.frames.push(frame);
         let result = step(self);
         self.frames.pop();
@@ -265,6 +277,11 @@ impl Lowering<'_> {
                 scalars.insert(0, self.bool(true));
                 Some(scalars)
             }
+            ExprKind::Addr(inner) => {
+                let scalars = self.expr(inner)?;
+                Some(self.widen(scalars, &inner.ty, &expr.ty))
+            }
+            ExprKind::Compute(id, layers) => self.compute(*id, layers),
             ExprKind::Tuple(parts) => {
                 let mut scalars = Vec::new();
                 for part in parts {
@@ -313,6 +330,7 @@ impl Lowering<'_> {
             ExprKind::Coalesce(value, other) => self.coalesce(value, other, &expr.ty),
             ExprKind::If(condition, then, otherwise) => self.if_expr(condition, then, otherwise, &expr.ty),
             ExprKind::Match(subject, arms) => self.match_expr(subject, arms, &expr.ty),
+            ExprKind::MatchLayer(layer, arms) => self.match_layer(*layer, arms, &expr.ty),
             ExprKind::MatchPacket(arms) => self.match_packet(arms, &expr.ty),
             ExprKind::Block(stmts, value) => {
                 for stmt in stmts {
@@ -425,6 +443,18 @@ impl Lowering<'_> {
         Some(results)
     }
 
+    /// A struct that is computed from headers, written out.
+    fn compute(&mut self, id: StructId, layers: &[LayerId]) -> Option<Vec<Value>> {
+        let program = self.program;
+        let computed = program.structs[id.index()].computed.as_ref()?;
+        let mut frame = Frame::new(computed.body.locals.len(), &computed.body.layers, None);
+        for (at, layer) in layers.iter().enumerate() {
+            let source = self.layer(*layer)?.source?;
+            frame.set_layer(LayerId::from_index(at), source);
+        }
+        self.in_frame(frame, |lowering| lowering.expr(&computed.body.value))
+    }
+
     fn arith(&mut self, op: Arith, a: Value, b: Value) -> Value {
         let max = |bits: u8| Range::of_bits(bits).max as u64;
         match op {
@@ -523,6 +553,17 @@ impl Lowering<'_> {
     }
 
     fn less(&mut self, order: Order, a: &[Value], b: &[Value], or_equal: bool) -> Value {
+        if order == Order::Scalars {
+            // From the back: the scalars in front decide where they differ.
+            let mut less = self.bool(or_equal);
+            for (a, b) in a.iter().zip(b).rev() {
+                let (below, same) =
+                    (self.compare(CompareOp::ULt, *a, *b), self.compare(CompareOp::Eq, *a, *b));
+                let rest = self.ins(Op::Bool(BoolOp::And, same, less));
+                less = self.ins(Op::Bool(BoolOp::Or, below, rest));
+            }
+            return less;
+        }
         let (a, b) = match (a, b) {
             ([high_a, low_a], [high_b, low_b]) => {
                 let (a, b) = ((*high_a, *low_a), (*high_b, *low_b));
@@ -536,6 +577,7 @@ impl Lowering<'_> {
             _ => return self.bool(false),
         };
         match (order, or_equal) {
+            (Order::Scalars, _) => self.bool(false),
             (Order::Unsigned, false) => self.compare(CompareOp::ULt, *a, *b),
             (Order::Unsigned, true) => self.compare(CompareOp::ULe, *a, *b),
             (Order::Signed, false) => self.compare(CompareOp::SLt, *a, *b),

@@ -3,7 +3,8 @@
 use oko_ir::{Block, BoolOp, Op, Type, Value};
 
 use super::body::Lowering;
-use crate::hir::{Arm, Expr, ExprKind, Pattern};
+use super::layers::Source;
+use crate::hir::{Arm, Expr, ExprKind, LayerArm, LayerId, Pattern};
 use crate::types::Ty;
 
 impl Lowering<'_> {
@@ -141,6 +142,50 @@ impl Lowering<'_> {
         Some(results)
     }
 
+    /// `match layer { arms }`. Where the header is known there is nothing to decide.
+    pub(super) fn match_layer(&mut self, layer: LayerId, arms: &[LayerArm], ty: &Ty) -> Option<Vec<Value>> {
+        let source = self.layer(layer)?.source?;
+        let (shared, of) = match source {
+            Source::Window(header, _) => {
+                let arm = arms.iter().find(|arm| arm.headers.contains(&header))?;
+                self.set_layer(arm.layer, source);
+                return self.expr(&arm.value);
+            }
+            Source::Shared(shared, of) => (shared, of),
+        };
+        let number = *self.shared_header(shared, of).first()?;
+        let types = self.types(ty);
+        let (join, results) = self.block_of(&types);
+        let mut comes_back = false;
+        for (at, arm) in arms.iter().enumerate() {
+            let (hit, next) = (self.block(), self.block());
+            if at + 1 == arms.len() {
+                self.builder.jump(hit, Vec::new());
+            } else {
+                let lists: Vec<_> =
+                    arm.headers.iter().map(|id| vec![(u64::from(id.0), u64::from(id.0))]).collect();
+                let inside = self.in_ranges(&[number], &lists);
+                self.branch(inside, hit, next);
+            }
+            self.builder.switch_to(hit);
+            self.set_layer(arm.layer, source);
+            if let Some(mut value) = self.expr(&arm.value) {
+                value.truncate(types.len());
+                self.builder.jump(join, value);
+                comes_back = true;
+            }
+            self.builder.switch_to(next);
+        }
+        // Behind the last arm: no packet comes here.
+        self.dead_end();
+        self.builder.switch_to(join);
+        if !comes_back {
+            self.dead_end();
+            return None;
+        }
+        Some(results)
+    }
+
     /// Goes on in the current block if the value matches, with the names bound; else to `miss`.
     fn pattern(&mut self, pattern: &Pattern, ty: &Ty, scalars: &[Value], miss: Block) {
         match pattern {
@@ -234,6 +279,7 @@ impl Lowering<'_> {
 fn is_plain(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Const(_) | ExprKind::Local(_) | ExprKind::Field(..) | ExprKind::Param(_) => true,
+        ExprKind::Addr(inner) => is_plain(inner),
         ExprKind::Not(inner) | ExprKind::Part(inner, _) => is_plain(inner),
         ExprKind::Compare(_, a, b) | ExprKind::Arith(_, a, b) => is_plain(a) && is_plain(b),
         _ => false,

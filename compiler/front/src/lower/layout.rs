@@ -113,6 +113,11 @@ fn plain(ty: &Ty, program: &Program, name: &str, scalars: &mut Vec<(String, Widt
             scalars.push((join(name, "high"), Width::W64));
             scalars.push((join(name, "low"), Width::W64));
         }
+        Ty::Addr => {
+            scalars.push((join(name, "family"), Width::W8));
+            scalars.push((join(name, "high"), Width::W64));
+            scalars.push((join(name, "low"), Width::W64));
+        }
         Ty::Tuple(parts) => {
             for (at, part) in parts.iter().enumerate() {
                 plain(part, program, &join(name, &at.to_string()), scalars);
@@ -163,6 +168,7 @@ pub(crate) fn scalar_types(ty: &Ty, program: &Program) -> Vec<oko_ir::Type> {
         Ty::Bool => vec![Bool],
         Ty::Num(_) | Ty::Seq | Ty::Ip4 | Ty::Mac | Ty::Enum(_) | Ty::Bits(_) => vec![Int],
         Ty::Ip6 | Ty::Wide(_) => vec![Int; 2],
+        Ty::Addr => vec![Int; 3],
         Ty::Prefix => vec![Int; 4],
         Ty::Tuple(parts) => parts.iter().flat_map(|part| scalar_types(part, program)).collect(),
         Ty::Array(element, count) => {

@@ -3,15 +3,51 @@
 use oko_ir::{BinaryOp, Op, Value, Width};
 
 use super::body::Lowering;
+use super::layers::Source;
 use crate::hir::{HeaderDef, LayerId};
 use crate::types::Ty;
 
 impl Lowering<'_> {
     /// The scalars of a field of a layer.
     pub(super) fn field(&mut self, layer: LayerId, index: usize) -> Option<Vec<Value>> {
-        let (header, window) = self.layer(layer)?;
-        let def = &self.program.headers[header.index()];
-        Some(self.header_field(def, window, index))
+        let found = self.layer(layer)?;
+        let source = found.source?;
+        let (name, ty) = match found.common {
+            [] => match source {
+                Source::Window(header, window) => {
+                    let def = &self.program.headers[header.index()];
+                    return Some(self.header_field(def, window, index));
+                }
+                Source::Shared(..) => {
+                    let def = &self.program.headers[found.headers.first()?.index()];
+                    (&def.fields.get(index)?.name, &def.fields.get(index)?.ty)
+                }
+            },
+            common => (&common.get(index)?.name, &common.get(index)?.ty),
+        };
+        self.common_field(source, name, ty)
+    }
+
+    /// The scalars of a field that several headers have, as a type that holds the values of all.
+    pub(super) fn common_field(&mut self, source: Source, name: &str, ty: &Ty) -> Option<Vec<Value>> {
+        match source {
+            Source::Window(header, window) => {
+                let def = &self.program.headers[header.index()];
+                let index = def.fields.iter().position(|field| field.name == name)?;
+                let scalars = self.header_field(def, window, index);
+                Some(self.widen(scalars, &def.fields[index].ty, ty))
+            }
+            Source::Shared(shared, layer) => Some(self.shared_field(shared, layer, name, ty)),
+        }
+    }
+
+    /// The scalars of a value as those of a type that holds it.
+    pub(super) fn widen(&mut self, scalars: Vec<Value>, from: &Ty, to: &Ty) -> Vec<Value> {
+        match (from, to) {
+            (Ty::Ip4, Ty::Addr) => [vec![self.int(4), self.int(0)], scalars].concat(),
+            (Ty::Ip6, Ty::Addr) => [vec![self.int(6)], scalars].concat(),
+            _ => scalars,
+        }
     }
 
     /// The scalars of a field of a header whose bytes are in a window.

@@ -3,45 +3,60 @@
 //! # Meaning
 //!
 //! A packet has a chain of headers: it begins with the root header, and each header's `next by` says which one follows. The
-//! chain ends where the packet is too short for a header's fields, where a header's rules do not hold, where nothing follows, and before a
-//! header that can lead to itself would come for the third time ([`MAX_REPEAT`]). A region is skipped by its length; the packet need
-//! not be long enough for it unless a header behind it is looked for.
+//! chain ends where the packet is too short for a header's fields, where a header's rules do not hold, where nothing follows, and before one
+//! more header of a circle (see [`graph`](crate::packets::graph)) would come than are passed in a row. A region is skipped by its length; the
+//! packet need not be long enough for it unless a header behind it is looked for.
 //!
-//! An arm matches if its layers stand directly behind one another somewhere in the chain; of several places the first one counts.
-//! Then its condition decides. Of the arms that match, the first one answers.
+//! An arm matches if the headers of one of its alternatives stand behind one another somewhere in the chain, with nothing but extension
+//! headers between them, and no tunnel in front of the first. Of several such places the one that ends first counts, and of alternatives that end
+//! there the first. Then the arm's condition decides. Of the arms that match, the first one answers.
 //!
 //! # How it is done
 //!
-//! The arms are looked for at once. A [`State`] of the search is the header that comes next and what is known about each arm;
-//! its block is given where that header begins and the windows of the headers that arms have found so far, so the
+//! The alternatives of all arms are looked for at once. A [`State`] of the search is the header that comes next and what is known about each
+//! of them; its block is given where that header begins and the windows of the headers that were found so far, so the
 //! blocks behind IPv4 exist once, however many tags stand in front. The search ends as soon as no arm can change the
-//! answer any more; what it found is a list of arms, in order, whose conditions are then tried.
+//! answer any more; what it found is a list of alternatives, in order, whose conditions are then tried. The answer of an arm exists once, too:
+//! see [`layers`](super::layers).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use oko_ir::{BinaryOp, Block, BlockCall, TerminatorKind, Type, Value};
 
 use super::body::{Frame, Lowering};
+use super::layers::Source;
 use crate::hir::{HeaderId, KeyPattern, LayerId, NextArm, PacketArm};
-use crate::packets::graph::{MAX_REPEAT, followers, reachable};
+use crate::packets::graph::Graph;
 use crate::types::Ty;
 
-/// A header that was passed: which one, and for the how-many-th time.
+/// A header that was found: which one, and a number that no other header of this kind has that is remembered at the same time.
 type Slot = (HeaderId, u8);
 
-/// An arm and the headers found for it so far.
+/// A chain, by its place in [`Search::chains`], and the headers found for it so far.
 type Found = (usize, Vec<Slot>);
+
+/// An alternative of an arm.
+struct Chain<'a> {
+    /// The place of its arm.
+    arm: usize,
+    headers: Vec<HeaderId>,
+    layers: &'a [(HeaderId, Option<LayerId>)],
+    /// Whether the arm has a condition.
+    guarded: bool,
+}
 
 /// Where the search is: before a header.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct State {
     /// The header that comes.
     header: HeaderId,
-    /// How often the headers that can repeat were passed.
-    passed: BTreeMap<HeaderId, u8>,
-    /// Arms of which some layers were found, and the header that comes would be the next one.
+    /// How many headers of its circle were passed in a row.
+    passed: u8,
+    /// Whether a tunnel was entered: no chain begins any more.
+    inside: bool,
+    /// Chains that were begun, and the header that comes is the next one or an extension in front of it.
     partial: Vec<Found>,
-    /// Arms that match, in order, none behind one without condition.
+    /// Chains that are complete, in order, none behind one of an arm without condition.
     matched: Vec<Found>,
 }
 
@@ -61,12 +76,24 @@ type Windows = BTreeMap<Slot, Value>;
 /// The search of one `match pkt`.
 struct Search<'a> {
     arms: &'a [PacketArm],
+    /// The alternatives of all arms, in order.
+    chains: Vec<Chain<'a>>,
     states: HashMap<State, Block>,
     open_states: VecDeque<(State, Block, Vec<Value>)>,
     lists: HashMap<Vec<Found>, Block>,
     open_lists: VecDeque<(Vec<Found>, Block, Vec<Value>)>,
-    /// The block of each arm's answer, and its windows.
-    bodies: Vec<Option<(Block, Vec<Value>)>>,
+    /// The answer of each arm, if it is wanted.
+    bodies: Vec<Option<ArmBody>>,
+    /// Blocks that go to an answer: the block, the chain that was found, its windows.
+    arrivals: Vec<(Block, usize, Vec<Value>)>,
+}
+
+/// The block of an arm's answer.
+struct ArmBody {
+    /// Its number among the blocks that are given what they read.
+    shared: usize,
+    /// The layers that are always the same header, and their windows.
+    windows: Vec<(LayerId, HeaderId, Value)>,
 }
 
 impl Lowering<'_> {
@@ -74,27 +101,38 @@ impl Lowering<'_> {
     pub(super) fn match_packet(&mut self, arms: &[PacketArm], ty: &Ty) -> Option<Vec<Value>> {
         let types = self.types(ty);
         let (join, results) = self.block_of(&types);
+        let chains: Vec<Chain<'_>> = (arms.iter().enumerate())
+            .flat_map(|(at, arm)| arm.chains.iter().map(move |chain| (at, arm, chain)))
+            .map(|(arm, of, layers)| Chain {
+                arm,
+                headers: layers.iter().map(|(header, _)| *header).collect(),
+                layers,
+                guarded: of.guard.is_some(),
+            })
+            .collect();
+        let mut matched: Vec<Found> = Vec::new();
+        for (at, chain) in chains.iter().enumerate() {
+            if chain.headers.is_empty() {
+                matched.push((at, Vec::new()));
+                if !chain.guarded {
+                    break;
+                }
+            }
+        }
         let mut search = Search {
             arms,
+            chains,
             states: HashMap::new(),
             open_states: VecDeque::new(),
             lists: HashMap::new(),
             open_lists: VecDeque::new(),
             bodies: arms.iter().map(|_| None).collect(),
+            arrivals: Vec::new(),
         };
-        let mut matched: Vec<Found> = Vec::new();
-        for (at, arm) in arms.iter().enumerate() {
-            if arm.layers.is_empty() {
-                matched.push((at, Vec::new()));
-                if arm.guard.is_none() {
-                    break;
-                }
-            }
-        }
         let none = Windows::new();
-        match self.program.root.filter(|root| self.useful(arms, &matched, &[], *root)) {
+        match self.program.root.filter(|root| self.useful(&search.chains, &matched, &[], *root, false)) {
             Some(header) => {
-                let state = State { header, passed: BTreeMap::new(), partial: Vec::new(), matched };
+                let state = State { header, passed: 0, inside: false, partial: Vec::new(), matched };
                 let start = self.int(0);
                 let call = self.state_call(&mut search, state, start, &none);
                 self.builder.end(TerminatorKind::Jump(call));
@@ -119,15 +157,40 @@ impl Lowering<'_> {
             self.list(&mut search, &list, &params);
         }
         let mut comes_back = false;
-        for (arm, body) in arms.iter().zip(std::mem::take(&mut search.bodies)) {
-            let Some((block, windows)) = body else { continue };
-            self.builder.switch_to(block);
-            self.bind_layers(arm, &windows);
+        for (arm, body) in arms.iter().zip(&search.bodies) {
+            let Some(body) = body else { continue };
+            self.builder.switch_to(self.shared[body.shared].block);
+            for (_, layer) in arm.chains.iter().flatten() {
+                if let Some(layer) = layer {
+                    let window = body.windows.iter().find(|(known, ..)| known == layer);
+                    let source = match window {
+                        Some((_, header, window)) => Source::Window(*header, *window),
+                        None => Source::Shared(body.shared, *layer),
+                    };
+                    self.set_layer(*layer, source);
+                }
+            }
             if let Some(mut value) = self.expr(&arm.value) {
                 value.truncate(types.len());
                 self.builder.jump(join, value);
                 comes_back = true;
             }
+        }
+        // Now it is known what each answer reads.
+        for (block, chain, windows) in std::mem::take(&mut search.arrivals) {
+            let chain = &search.chains[chain];
+            let Some(body) = &search.bodies[chain.arm] else { continue };
+            let source = |layer: LayerId| {
+                let found = chain.layers.iter().zip(&windows).find(|((_, known), _)| *known == Some(layer));
+                found.map(|((header, _), window)| Source::Window(*header, *window))
+            };
+            let given = body.windows.iter().filter_map(|(layer, ..)| match source(*layer)? {
+                Source::Window(_, window) => Some(window),
+                Source::Shared(..) => None,
+            });
+            let given = given.collect();
+            self.builder.switch_to(block);
+            self.jump_shared(body.shared, given, source);
         }
         self.builder.switch_to(join);
         if !comes_back {
@@ -142,19 +205,20 @@ impl Lowering<'_> {
         None
     }
 
-    fn bind_layers(&mut self, arm: &PacketArm, windows: &[Value]) {
-        for ((_, layer), window) in arm.layers.iter().zip(windows) {
-            self.set_layer(*layer, *window);
-        }
-    }
-
-    /// Whether looking at `header` could still change the answer: an arm in front of all that match without condition might be
-    /// found.
-    fn useful(&self, arms: &[PacketArm], matched: &[Found], partial: &[Found], header: HeaderId) -> bool {
-        let ahead = reachable(self.program, header);
-        undecided(arms, matched).any(|at| {
-            let first = arms[at].layers.first().is_some_and(|(first, _)| ahead.contains(first));
-            first || partial.iter().any(|(arm, slots)| *arm == at && arms[at].layers[slots.len()].0 == header)
+    /// Whether looking at `header` could still change the answer: a chain of an arm in front of all that match without condition might
+    /// be found.
+    fn useful(
+        &self,
+        chains: &[Chain<'_>],
+        matched: &[Found],
+        partial: &[Found],
+        header: HeaderId,
+        inside: bool,
+    ) -> bool {
+        let ahead = self.graph.reachable(header);
+        undecided(chains, matched).any(|at| {
+            let begins = !inside && chains[at].headers.first().is_some_and(|first| ahead.contains(first));
+            begins || partial.iter().any(|found| found.0 == at && goes_on(self.graph, chains, found, header))
         })
     }
 
@@ -223,8 +287,7 @@ impl Lowering<'_> {
         });
         self.builder.switch_to(ok);
         let Some(&window) = given.first() else { return };
-        let mut frame = Frame::new(0, &[state.header], None);
-        frame.set_layer(LayerId(0), window);
+        let frame = Frame::of_header(state.header, window);
         self.in_frame(frame, |lowering| {
             for rule in &def.rules {
                 let Some(holds) = lowering.one(&rule.condition) else { return };
@@ -251,24 +314,27 @@ impl Lowering<'_> {
     ) {
         let program = self.program;
         let def = &program.headers[state.header.index()];
-        let arms = search.arms;
-        let mut passed = state.passed.clone();
-        let times = passed.get(&state.header).copied().unwrap_or(0);
-        if followers(program, state.header).contains(&state.header) {
-            passed.insert(state.header, times + 1);
-        }
-        let slot = (state.header, times);
+        let graph = self.graph;
+        let used = state.slots();
+        let free = (0..=u8::MAX).find(|number| !used.contains(&(state.header, *number))).unwrap_or(0);
+        let slot = (state.header, free);
         windows.insert(slot, window);
-        let (partial, matched) = advance(arms, state, slot);
+        let (partial, matched) = advance(&search.chains, state, slot, def.extension);
         let done = self.list_call(search, &matched, windows);
+        let step = |arm: &NextArm| {
+            let in_circle = !arm.tunnel && graph.in_circle(state.header, arm.header);
+            let passed = if in_circle { state.passed.saturating_add(1) } else { 0 };
+            (passed, state.inside || arm.tunnel)
+        };
         // The arms of `next by` that lead somewhere; those that do not matter only if they take values from one that does.
-        let leads = |arm: &NextArm| {
-            passed.get(&arm.header).copied().unwrap_or(0) < MAX_REPEAT
-                && self.useful(arms, &matched, &partial, arm.header)
+        let leads = |lowering: &Self, arm: &NextArm| {
+            let (passed, inside) = step(arm);
+            passed < graph.limit(arm.header)
+                && lowering.useful(&search.chains, &matched, &partial, arm.header, inside)
         };
         let next = def.next.as_ref();
         let steps: Vec<(&NextArm, bool)> =
-            next.iter().flat_map(|next| next.arms.iter()).map(|arm| (arm, leads(arm))).collect();
+            next.iter().flat_map(|next| next.arms.iter()).map(|arm| (arm, leads(self, arm))).collect();
         let last = steps.iter().rposition(|(_, leads)| *leads);
         let (Some(next), Some(last)) = (next, last) else {
             self.builder.end(TerminatorKind::Jump(done));
@@ -296,19 +362,11 @@ impl Lowering<'_> {
                 };
                 behind = Some(end);
                 let partial = (partial.iter())
-                    .filter(|(at, slots)| {
-                        arms[*at].layers.get(slots.len()).is_some_and(|(next, _)| *next == arm.header)
-                    })
+                    .filter(|found| goes_on(graph, &search.chains, found, arm.header))
                     .cloned()
                     .collect();
-                // What cannot come again need not be remembered, and so tagged and plain packets meet.
-                let ahead = reachable(program, arm.header);
-                let passed = passed
-                    .iter()
-                    .filter(|(header, _)| ahead.contains(header))
-                    .map(|(h, n)| (*h, *n))
-                    .collect();
-                let state = State { header: arm.header, passed, partial, matched: matched.clone() };
+                let (passed, inside) = step(arm);
+                let state = State { header: arm.header, passed, inside, partial, matched: matched.clone() };
                 self.state_call(search, state, end, windows)
             } else {
                 done.clone()
@@ -376,25 +434,21 @@ impl Lowering<'_> {
             // There is an arm without condition for every packet.
             return self.dead_end();
         };
-        let arm = &search.arms[*at];
+        let (at, arm) = (*at, &search.arms[search.chains[*at].arm]);
         let own: Vec<Value> = own.iter().filter_map(|slot| windows.get(slot).copied()).collect();
-        let body = match &search.bodies[*at] {
-            Some((block, _)) => *block,
-            None => {
-                let types: Vec<Type> = arm
-                    .layers
-                    .iter()
-                    .map(|(id, _)| Type::Window(self.program.headers[id.index()].size))
-                    .collect();
-                let (block, params) = self.block_of(&types);
-                search.bodies[*at] = Some((block, params));
-                block
-            }
-        };
+        self.want_body(search, search.chains[at].arm);
         if let Some(guard) = &arm.guard {
-            self.bind_layers(arm, &own);
+            for ((header, layer), window) in search.chains[at].layers.iter().zip(&own) {
+                if let Some(layer) = layer {
+                    self.set_layer(*layer, Source::Window(*header, *window));
+                }
+            }
             let (hit, miss) = (self.block(), self.block());
             if self.condition(guard, hit, miss).is_none() {
+                for block in [hit, miss] {
+                    self.builder.switch_to(block);
+                    self.dead_end();
+                }
                 return;
             }
             self.builder.switch_to(miss);
@@ -402,44 +456,79 @@ impl Lowering<'_> {
             self.builder.end(TerminatorKind::Jump(call));
             self.builder.switch_to(hit);
         }
-        self.builder.jump(body, own);
+        search.arrivals.push((self.builder.current(), at, own));
+    }
+
+    /// Sees to it that there is a block for the answer of an arm.
+    fn want_body(&mut self, search: &mut Search<'_>, arm: usize) {
+        if search.bodies[arm].is_some() {
+            return;
+        }
+        let chains = &search.arms[arm].chains;
+        let mut same: Vec<(LayerId, HeaderId)> = Vec::new();
+        for (header, layer) in chains.first().into_iter().flatten() {
+            let Some(layer) = layer else { continue };
+            if chains.iter().flatten().all(|(other, of)| *of != Some(*layer) || other == header) {
+                same.push((*layer, *header));
+            }
+        }
+        let types: Vec<Type> = (same.iter())
+            .map(|(_, header)| Type::Window(self.program.headers[header.index()].size))
+            .collect();
+        let (block, params) = self.block_of(&types);
+        let windows = same.into_iter().zip(params).map(|((layer, header), window)| (layer, header, window));
+        let windows = windows.collect();
+        search.bodies[arm] = Some(ArmBody { shared: self.share(block), windows });
     }
 }
 
-/// The arms in front of all that match without condition, and that are not found yet.
-fn undecided<'a>(arms: &'a [PacketArm], matched: &'a [Found]) -> impl Iterator<Item = usize> + 'a {
-    let end = matched.iter().map(|(at, _)| *at).find(|at| arms[*at].guard.is_none()).unwrap_or(arms.len());
-    (0..end).filter(|at| !matched.iter().any(|(found, _)| found == at))
+/// Whether a chain that was begun can go on with `header`: it is the next one, or an extension in front of it.
+fn goes_on(graph: &Graph, chains: &[Chain<'_>], (at, slots): &Found, header: HeaderId) -> bool {
+    let next = chains[*at].headers.get(slots.len());
+    next.is_some_and(|next| *next == header || graph.extends_to(header, *next))
 }
 
-/// What the header of a state, which is there, means for the arms: those of which more layers were found, and those that match.
-fn advance(arms: &[PacketArm], state: &State, slot: Slot) -> (Vec<Found>, Vec<Found>) {
+/// The chains of arms in front of all that match without condition, and of arms that are not found yet.
+fn undecided<'a>(chains: &'a [Chain<'a>], matched: &'a [Found]) -> impl Iterator<Item = usize> + 'a {
+    let taken = |at: usize| matched.iter().any(|(found, _)| chains[*found].arm == chains[at].arm);
+    let end = matched.iter().map(|(at, _)| *at).find(|at| !chains[*at].guarded).unwrap_or(chains.len());
+    (0..end).filter(move |at| !taken(*at))
+}
+
+/// What the header of a state, which is there, means for the chains: those of which some headers were found, and those that are complete.
+fn advance(chains: &[Chain<'_>], state: &State, slot: Slot, extension: bool) -> (Vec<Found>, Vec<Found>) {
     let mut matched = state.matched.clone();
     let mut partial: Vec<Found> = Vec::new();
-    for at in undecided(arms, &state.matched) {
-        let layers = &arms[at].layers;
-        let going_on = state.partial.iter().filter(|(arm, _)| *arm == at).map(|(_, slots)| slots.clone());
-        let begun = std::iter::once(Vec::new());
+    for at in undecided(chains, &state.matched) {
+        if matched.iter().any(|(found, _)| chains[*found].arm == chains[at].arm) {
+            // Another alternative of the arm is complete here.
+            continue;
+        }
+        let headers = &chains[at].headers;
+        let going_on = state.partial.iter().filter(|(chain, _)| *chain == at).map(|(_, slots)| slots.clone());
+        let begun = (!state.inside).then(Vec::new);
         // What began first is in front, so the first place counts.
         for mut slots in going_on.chain(begun) {
-            if layers.get(slots.len()).is_none_or(|(header, _)| *header != slot.0) {
+            if headers.get(slots.len()).is_none_or(|header| *header != slot.0) {
+                if extension && !slots.is_empty() {
+                    partial.push((at, slots));
+                }
                 continue;
             }
             slots.push(slot);
-            if slots.len() == layers.len() {
+            if slots.len() == headers.len() {
                 matched.push((at, slots));
-                partial.retain(|(arm, _)| *arm != at);
                 break;
             }
             partial.push((at, slots));
         }
     }
     matched.sort();
-    if let Some(end) = matched.iter().position(|(at, _)| arms[*at].guard.is_none()) {
+    if let Some(end) = matched.iter().position(|(at, _)| !chains[*at].guarded) {
         matched.truncate(end + 1);
     }
-    let kept: Vec<Found> = undecided(arms, &matched)
-        .flat_map(|at| partial.iter().filter(move |(arm, _)| *arm == at).cloned())
+    let kept: Vec<Found> = undecided(chains, &matched)
+        .flat_map(|at| partial.iter().filter(move |(chain, _)| *chain == at).cloned())
         .collect();
     (kept, matched)
 }

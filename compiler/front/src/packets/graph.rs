@@ -1,19 +1,30 @@
 //! The parse graph: which headers lead to which.
+//!
+//! An edge is a line of a `next by`. Headers that lead back to themselves form a *circle*: VLAN tags, MPLS labels, extension headers of
+//! IPv6. At most so many headers of a circle are passed in a row as one of them declares (`#[repeat(max = 8)]`), or [`MAX_REPEAT`].
+//!
+//! An edge marked `#[tunnel]` leads into a packet within the packet. Circles do not go through tunnels, and what is behind one is looked
+//! at only by arms that name the headers in front of it.
 
 use std::collections::BTreeSet;
 
-use crate::hir::{HeaderId, Program};
+use crate::hir::{HeaderId, NextArm, Program};
 
-/// How often a header that can lead to itself is passed on the way through a packet: two VLAN tags are understood, a
-/// third one is not looked behind.
+/// How many headers of a circle are passed in a row where none of them says how many: two VLAN tags are understood, a third
+/// one is not looked behind.
 pub(crate) const MAX_REPEAT: u8 = 2;
 
-/// All headers that a packet beginning with `from` can have, `from` among them.
+/// The lines of a header's `next by`.
+fn arms(program: &Program, of: HeaderId) -> impl Iterator<Item = &NextArm> {
+    program.headers[of.index()].next.iter().flat_map(|next| &next.arms)
+}
+
+/// All headers that a packet beginning with `from` can have outside of tunnels, `from` among them.
 pub(crate) fn reachable(program: &Program, from: HeaderId) -> BTreeSet<HeaderId> {
     let mut found = BTreeSet::from([from]);
     let mut open = vec![from];
     while let Some(header) = open.pop() {
-        for arm in program.headers[header.index()].next.iter().flat_map(|next| &next.arms) {
+        for arm in arms(program, header).filter(|arm| !arm.tunnel) {
             if found.insert(arm.header) {
                 open.push(arm.header);
             }
@@ -22,8 +33,65 @@ pub(crate) fn reachable(program: &Program, from: HeaderId) -> BTreeSet<HeaderId>
     found
 }
 
-/// All headers that can come behind `from`; `from` only if it can follow itself.
-pub(crate) fn followers(program: &Program, from: HeaderId) -> BTreeSet<HeaderId> {
-    let next = program.headers[from.index()].next.iter().flat_map(|next| &next.arms);
-    next.flat_map(|arm| reachable(program, arm.header)).collect()
+/// The headers that can stand behind `header` in an arm: those that follow it directly, or behind extensions.
+pub(crate) fn followers(program: &Program, header: HeaderId) -> BTreeSet<HeaderId> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![header];
+    while let Some(header) = open.pop() {
+        for arm in arms(program, header) {
+            if found.insert(arm.header) && program.headers[arm.header.index()].extension {
+                open.push(arm.header);
+            }
+        }
+    }
+    found
+}
+
+/// What the search for headers asks again and again.
+pub(crate) struct Graph {
+    reachable: Vec<BTreeSet<HeaderId>>,
+    behind_extensions: Vec<BTreeSet<HeaderId>>,
+    limits: Vec<u8>,
+}
+
+impl Graph {
+    pub(crate) fn new(program: &Program) -> Graph {
+        let ids: Vec<HeaderId> = (0..program.headers.len()).map(HeaderId::from_index).collect();
+        let reachable: Vec<_> = ids.iter().map(|id| reachable(program, *id)).collect();
+        let behind_extensions = (ids.iter())
+            .map(|id| {
+                let extension = program.headers[id.index()].extension;
+                if extension { followers(program, *id) } else { BTreeSet::new() }
+            })
+            .collect();
+        let limits = (ids.iter())
+            .map(|id| {
+                let circle = ids.iter().filter(|other| {
+                    reachable[id.index()].contains(other) && reachable[other.index()].contains(id)
+                });
+                circle.filter_map(|other| program.headers[other.index()].repeat).max().unwrap_or(MAX_REPEAT)
+            })
+            .collect();
+        Graph { reachable, behind_extensions, limits }
+    }
+
+    /// All headers that can come from `header` on outside of tunnels, it among them.
+    pub(crate) fn reachable(&self, header: HeaderId) -> &BTreeSet<HeaderId> {
+        &self.reachable[header.index()]
+    }
+
+    /// Whether `header` is an extension and `next` can come behind it, or behind it and other extensions.
+    pub(crate) fn extends_to(&self, header: HeaderId, next: HeaderId) -> bool {
+        self.behind_extensions[header.index()].contains(&next)
+    }
+
+    /// Whether the headers lead to one another.
+    pub(crate) fn in_circle(&self, a: HeaderId, b: HeaderId) -> bool {
+        self.reachable(a).contains(&b) && self.reachable(b).contains(&a)
+    }
+
+    /// How many headers of the circle of `header` are passed in a row.
+    pub(crate) fn limit(&self, header: HeaderId) -> u8 {
+        self.limits[header.index()]
+    }
 }
