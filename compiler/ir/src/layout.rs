@@ -2,10 +2,11 @@
 //!
 //! An entry starts with a header: the lock (4 bytes, 0 is free), 4 bytes of zero, the expiry time and the time of the last
 //! write (8 bytes each, nanoseconds). Fields follow in declared order, each at its natural alignment, the scalars of one field without
-//! gaps; the size is a multiple of 8. Entries of tables have the header, too; nobody reads it. Words have none.
-//! A key is its parts in declared order at their natural alignment, gaps zero; its size is a multiple of its alignment. All in host byte order.
+//! gaps; the size is a multiple of 8. Entries of tables have no header, and take 8 bytes at least. Words are side by side.
+//! A key is its parts in declared order at their natural alignment, gaps zero; its size is a multiple of its alignment. All in host byte order. A key of a prefix table is as Linux has it (`struct
+//! bpf_lpm_trie_key`): 4 bytes that say how many bits count, in host order, and then the parts without gaps, in network byte order.
 
-use crate::module::{StateDecl, StateKind, Width};
+use crate::module::{Match, StateDecl, StateKind, Width};
 
 /// Offset of the lock word in an entry.
 pub const LOCK_OFFSET: u32 = 0;
@@ -16,6 +17,8 @@ pub const WRITTEN_OFFSET: u32 = 16;
 /// Where the fields start.
 pub const HEADER_SIZE: u32 = 24;
 
+/// Where the parts of a prefix table's key start: behind the number of bits that count.
+pub const PREFIX_BITS_SIZE: u32 = 4;
 /// The size of a word.
 pub const WORD_SIZE: u64 = 8;
 
@@ -49,12 +52,28 @@ impl Layout {
 impl StateDecl {
     /// Where the parts of a key lie.
     pub fn key_layout(&self) -> Layout {
+        if self.kind == StateKind::Table(Match::Prefix) {
+            let mut at = PREFIX_BITS_SIZE;
+            let mut offsets = Vec::new();
+            for part in &self.key {
+                offsets.push(at);
+                at += part.width.bytes();
+            }
+            return Layout { offsets, size: at };
+        }
         Layout::of(0, 1, self.key.iter().map(|part| (part.width, 1)))
     }
 
-    /// Where the fields of an entry lie; the header is before them.
+    /// Where the fields of an entry lie; the header is before them, if it has one.
     pub fn entry_layout(&self) -> Layout {
-        Layout::of(HEADER_SIZE, 8, self.fields.iter().map(|field| (field.width, field.count)))
+        let fields = self.fields.iter().map(|field| (field.width, field.count));
+        match self.kind {
+            StateKind::Table(_) => {
+                let layout = Layout::of(0, 8, fields);
+                Layout { size: layout.size.max(8), ..layout }
+            }
+            StateKind::Hash(_) | StateKind::Array | StateKind::Words => Layout::of(HEADER_SIZE, 8, fields),
+        }
     }
 
     /// The bytes that its keys and entries take when it is full, or its words; an array keeps no keys. Engines add what their tables

@@ -20,8 +20,8 @@
 //! # Loops
 //!
 //! `repeat i, N, body, done` goes to `body` if the int `i` is below the constant `N`, and to `done` otherwise. Only a block that ends so can be
-//! gone back to, the header of a loop; `i` is one of its parameters, and whoever goes back passes `add i, c` for it with a constant `c` of at least
-//! 1. So a loop goes round at most `N` times for each time that it is come to ([`loops`]). Values that change from round to round are
+//! gone back to, the header of a loop; `i` is one of its parameters, and whoever goes back passes `add i, c` for it with a constant `c` that is
+//! not 0. So a loop goes round at most `N` times for each time that it is come to ([`loops`]). Values that change from round to round are
 //! parameters of the header. An edge out of the loop's middle is a `break`.
 //!
 //! # Packets

@@ -64,10 +64,14 @@ pub struct Context {
     pub now: u64,
     /// The values of params, in the module's order: `AtomicU64`s that the control plane may change meanwhile.
     pub params: *const u64,
-    /// The states (IR) or maps (BPF), in their order.
+    /// The states (IR) or maps (BPF), in their order; of states that each worker has for itself, this worker's copy (IR).
     pub maps: *const *const Map,
     /// The first value of each of `maps` that is an array; null for the others.
     pub values: *const *mut u8,
+    /// The ring buffer that events go to; null if the module has none.
+    pub events: *const Map,
+    /// What `seed` gives.
+    pub seed: u64,
     /// The number of the worker.
     pub worker: u32,
 }
@@ -77,7 +81,8 @@ pub struct Context {
 /// # Safety
 ///
 /// To be called, it needs a context whose tables have a row for everything that the module or program declares, each map of the
-/// declared shape; `count` packets; and room for as many verdicts.
+/// declared shape, and a ring buffer if the module has events; `count` packets; and room for as many verdicts. If there are tables of the
+/// control plane, the thread is pinned (`oko_state::pin`).
 pub type Entry =
     unsafe extern "C" fn(ctx: *const Context, packets: *const Packet<'_>, count: u64, verdicts: *mut u32);
 pub(crate) const PACKET_DATA: i32 = offset_of!(Packet<'static>, data) as i32;
@@ -89,4 +94,10 @@ pub(crate) const CTX_NOW: i32 = offset_of!(Context, now) as i32;
 pub(crate) const CTX_PARAMS: i32 = offset_of!(Context, params) as i32;
 pub(crate) const CTX_MAPS: i32 = offset_of!(Context, maps) as i32;
 pub(crate) const CTX_VALUES: i32 = offset_of!(Context, values) as i32;
+pub(crate) const CTX_EVENTS: i32 = offset_of!(Context, events) as i32;
+pub(crate) const CTX_SEED: i32 = offset_of!(Context, seed) as i32;
 pub(crate) const CTX_WORKER: i32 = offset_of!(Context, worker) as i32;
+
+/// The words of an event's record in the ring buffer before its values: the event's index and the instant, each a `u64` in host order.
+/// Each value is a `u64`, too.
+pub const EVENT_HEADER_WORDS: usize = 2;

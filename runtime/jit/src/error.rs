@@ -19,12 +19,6 @@ pub enum CompileError {
         /// How many there are.
         count: usize,
     },
-    /// The module needs something that native code does not have yet.
-    #[error("the module needs {feature}, which native code does not have yet")]
-    NotYet {
-        /// What it needs.
-        feature: oko_ir::features::Feature,
-    },
     /// An instruction that this compiler does not translate.
     #[error("instruction {slot} cannot be translated: {what}")]
     Unsupported {

@@ -22,11 +22,23 @@ pub(crate) enum Helper {
     Update,
     /// `delete(map, key bytes) -> 0 or negative errno`
     Delete,
+    /// `emit(ring, words, count)`
+    Emit,
+    /// `zero(bytes, count)`
+    Zero,
 }
 
 impl Helper {
-    pub(crate) const ALL: [Helper; 6] =
-        [Helper::Find, Helper::Slot, Helper::Lock, Helper::Lookup, Helper::Update, Helper::Delete];
+    pub(crate) const ALL: [Helper; 8] = [
+        Helper::Find,
+        Helper::Slot,
+        Helper::Lock,
+        Helper::Lookup,
+        Helper::Update,
+        Helper::Delete,
+        Helper::Emit,
+        Helper::Zero,
+    ];
 
     pub(crate) fn address(self) -> usize {
         match self {
@@ -36,6 +48,8 @@ impl Helper {
             Helper::Lookup => lookup as *const () as usize,
             Helper::Update => update as *const () as usize,
             Helper::Delete => delete as *const () as usize,
+            Helper::Emit => emit as *const () as usize,
+            Helper::Zero => zero as *const () as usize,
         }
     }
 
@@ -46,6 +60,8 @@ impl Helper {
             Helper::Lock => (1, 0),
             Helper::Lookup | Helper::Delete => (2, 1),
             Helper::Update => (5, 1),
+            Helper::Emit => (3, 0),
+            Helper::Zero => (2, 0),
         };
         let mut signature = Signature::new(convention);
         signature.params = vec![AbiParam::new(I64); params];
@@ -112,4 +128,24 @@ unsafe extern "C" fn delete(map: *const Map, key: *const u8) -> i64 {
     // SAFETY: the caller's promise.
     let (map, key) = unsafe { (&*map, std::slice::from_raw_parts(key, (*map).shape().key_size as usize)) };
     map_calls::delete(map, key)
+}
+
+/// # Safety
+///
+/// `ring` is a ring buffer that lives, and `words` are so many.
+unsafe extern "C" fn emit(ring: *const Map, words: *const u64, count: u64) {
+    // SAFETY: the caller's promise.
+    let (ring, words) = unsafe { (&*ring, std::slice::from_raw_parts(words, count as usize)) };
+    if let Some(ring) = ring.ring() {
+        // What finds no room is dropped and counted.
+        ring.output_words(words);
+    }
+}
+
+/// # Safety
+///
+/// There are `count` bytes that may be written, and nobody reads them meanwhile but by atomics.
+unsafe extern "C" fn zero(bytes: *mut u8, count: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { bytes.write_bytes(0, count as usize) }
 }

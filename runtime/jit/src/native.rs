@@ -8,6 +8,7 @@
 
 mod arithmetic;
 mod entries;
+mod words;
 
 use std::collections::HashMap;
 
@@ -19,10 +20,9 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_ir::cfg::Cfg;
-use oko_ir::features::features;
 use oko_ir::ranges::Ranges;
 use oko_ir::{
-    Block, BlockCall, Checked, Filter, FilterResult, Module, Op, State, StateKind, TerminatorKind,
+    Block, BlockCall, Checked, Filter, FilterResult, Match, Module, Op, State, StateKind, TerminatorKind,
     Type as IrType, Value, Width,
 };
 
@@ -59,9 +59,6 @@ pub fn clif(checked: &Checked, filter: usize) -> Result<String, CompileError> {
 fn translate(isa: &dyn TargetIsa, module: &Module, filter: usize) -> Result<Function, CompileError> {
     let count = module.filters.len();
     let source = module.filters.get(filter).ok_or(CompileError::NoSuchFilter { index: filter, count })?;
-    if let Some(&feature) = features(module).first() {
-        return Err(CompileError::NotYet { feature });
-    }
     let cfg = Cfg::of(source)
         .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
     let convention = isa.default_call_conv();
@@ -87,6 +84,7 @@ fn translate(isa: &dyn TargetIsa, module: &Module, filter: usize) -> Result<Func
         entries: HashMap::new(),
         key: None,
         ghost: None,
+        record: None,
         place: Block(0),
     };
     translator.run(&cfg);
@@ -132,6 +130,8 @@ struct Translator<'a, 'b> {
     key: Option<ir::StackSlot>,
     /// Where updates of entries go that are gone: memory on the stack.
     ghost: Option<ir::StackSlot>,
+    /// Where records of events are put together.
+    record: Option<ir::StackSlot>,
     /// The block that is being translated.
     place: Block,
 }
@@ -183,7 +183,7 @@ impl Translator<'_, '_> {
     }
 
     fn has_generations(&self, state: State) -> bool {
-        self.module.states[state.index()].kind != StateKind::Array
+        matches!(self.module.states[state.index()].kind, StateKind::Hash(_))
     }
 
     /// The Cranelift value of an int, bool or window.
@@ -229,17 +229,23 @@ impl Translator<'_, '_> {
                 self.builder.ins().load(I64, MemFlagsData::trusted(), params, param.0 as i32 * 8)
             }
             Op::Lock(entry) => self.lock(entry),
-            Op::Get(entry, field) => self.get(entry, field),
-            Op::Seed
-            | Op::GetAt(..)
-            | Op::SetAt(..)
-            | Op::WordGet(..)
-            | Op::WordAdd(..)
-            | Op::WordOr(..)
-            | Op::WordCas(..)
-            | Op::Emit(..) => unreachable!("such modules are refused"),
+            Op::Seed => self.seed(),
+            Op::Get(entry, field) => self.get(entry, field, None),
+            Op::GetAt(entry, field, index) => self.get(entry, field, Some(index)),
             Op::Set(entry, field, value) => {
-                self.set(entry, field, value);
+                self.set(entry, field, None, value);
+                return None;
+            }
+            Op::SetAt(entry, field, index, value) => {
+                self.set(entry, field, Some(index), value);
+                return None;
+            }
+            Op::WordGet(state, index) => self.word_get(state, index),
+            Op::WordAdd(state, index, by) => self.word_add(state, index, by),
+            Op::WordOr(state, index, bits) => self.word_or(state, index, bits),
+            Op::WordCas(state, index, expected, new) => self.word_cas(state, index, expected, new),
+            Op::Emit(event, ref values) => {
+                self.emit(event, values);
                 return None;
             }
             Op::Unlock(entry, how) => {
@@ -275,7 +281,11 @@ impl Translator<'_, '_> {
                 self.look_up(*state, key, false, found, absent);
             }
             TerminatorKind::Slot { state, key, found, full } => self.look_up(*state, key, true, found, full),
-            TerminatorKind::Repeat { .. } => unreachable!("such modules are refused"),
+            TerminatorKind::Repeat { counter, count, body, done } => {
+                let (counter, count) = (self.value(*counter), self.int(u64::from(*count)));
+                let below = self.builder.ins().icmp(IntCC::UnsignedLessThan, counter, count);
+                self.branch(below, body, &[], done);
+            }
             TerminatorKind::Return(value) => {
                 let value = self.value(*value);
                 let class = match self.filter.result {
@@ -322,16 +332,24 @@ impl Translator<'_, '_> {
     }
 
     fn look_up(&mut self, state: State, key: &[Value], make: bool, found: &BlockCall, absent: &BlockCall) {
-        if self.has_generations(state) {
-            let (value, generation) = self.look_up_hash(state, key, make);
-            self.branch(value, found, &[value, generation], absent);
-        } else {
-            let (there, value) = self.look_up_array(state, key[0]);
-            self.branch(there, found, &[value], absent);
+        match self.module.states[state.index()].kind {
+            StateKind::Hash(_) => {
+                let (value, generation) = self.look_up_map(state, key, make);
+                self.branch(value, found, &[value, generation], absent);
+            }
+            StateKind::Table(_) => {
+                let (value, _) = self.look_up_map(state, key, false);
+                self.branch(value, found, &[value], absent);
+            }
+            StateKind::Array => {
+                let (there, value) = self.look_up_array(state, key[0]);
+                self.branch(there, found, &[value], absent);
+            }
+            StateKind::Words => unreachable!("the verifier has shown that nothing is looked up in words"),
         }
     }
 
-    fn look_up_hash(&mut self, state: State, key: &[Value], make: bool) -> (ir::Value, ir::Value) {
+    fn look_up_map(&mut self, state: State, key: &[Value], make: bool) -> (ir::Value, ir::Value) {
         let slot = self.key(state, key);
         let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
         let key = self.builder.ins().stack_addr(I64, slot, 0);
@@ -354,20 +372,27 @@ impl Translator<'_, '_> {
         let layout = decl.key_layout();
         let count = layout.size.div_ceil(8);
         let mut words: Vec<Option<ir::Value>> = vec![None; count as usize];
+        let prefix = decl.kind == StateKind::Table(Match::Prefix);
+        if prefix {
+            // How many bits count: all.
+            words[0] = Some(self.int(u64::from(decl.key_bits())));
+        }
         for ((&value, part), &offset) in key.iter().zip(&decl.key).zip(&layout.offsets) {
             let mut bits = self.value(value);
             if self.ranges.at(self.place, value).max > part.width.max() {
                 bits = self.builder.ins().band_imm_u(bits, part.width.max().cast_signed());
             }
-            // Parts lie at their natural alignment, so none spans two words.
-            let (word, shift) = (offset as usize / 8, i64::from(offset % 8 * 8));
-            if shift != 0 {
-                bits = self.builder.ins().ishl_imm_u(bits, shift);
+            if prefix {
+                bits = self.network_order(bits, part.width);
             }
-            words[word] = Some(match words[word] {
-                Some(others) => self.builder.ins().bor(others, bits),
-                None => bits,
-            });
+            let (word, shift) = (offset as usize / 8, offset % 8 * 8);
+            let low = if shift == 0 { bits } else { self.builder.ins().ishl_imm_u(bits, i64::from(shift)) };
+            self.add_bits(&mut words[word], low);
+            // Only parts of prefixes do not lie at their natural alignment.
+            if shift + part.width.bits() > 64 {
+                let high = self.builder.ins().ushr_imm_u(bits, i64::from(64 - shift));
+                self.add_bits(&mut words[word + 1], high);
+            }
         }
         let slot = self.key_slot();
         for (index, word) in words.into_iter().enumerate() {
@@ -375,6 +400,26 @@ impl Translator<'_, '_> {
             self.builder.ins().stack_store(I64, word, slot, index as i32 * 8);
         }
         slot
+    }
+
+    fn add_bits(&mut self, word: &mut Option<ir::Value>, bits: ir::Value) {
+        *word = Some(match *word {
+            Some(others) => self.builder.ins().bor(others, bits),
+            None => bits,
+        });
+    }
+
+    /// The int whose low bytes in host order are those of another in network order.
+    fn network_order(&mut self, bits: ir::Value, width: Width) -> ir::Value {
+        match width {
+            Width::W8 => bits,
+            Width::W64 => self.builder.ins().bswap(bits),
+            Width::W16 | Width::W32 => {
+                let narrow = self.builder.ins().ireduce(type_of(width), bits);
+                let swapped = self.builder.ins().bswap(narrow);
+                self.builder.ins().uextend(I64, swapped)
+            }
+        }
     }
 
     /// Room for a key of any state. All look-ups share it, for a stranger's filter may have thousands.

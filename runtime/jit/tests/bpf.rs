@@ -46,7 +46,15 @@ impl Maps {
         let first = |map: &Map| map.array_values().map_or(std::ptr::null_mut(), |(first, _)| first.as_ptr());
         let values: Vec<*mut u8> = self.0.iter().map(first).collect();
         let params = std::ptr::null();
-        body(&Context { now, params, maps: maps.as_ptr(), values: values.as_ptr(), worker: 3 })
+        body(&Context {
+            now,
+            params,
+            maps: maps.as_ptr(),
+            values: values.as_ptr(),
+            events: std::ptr::null(),
+            seed: 0,
+            worker: 3,
+        })
     }
 }
 

@@ -4,13 +4,16 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind};
 use oko_ir::layout::{EXPIRES_OFFSET, HEADER_SIZE, LOCK_OFFSET, WRITTEN_OFFSET};
-use oko_ir::{Field, StateDecl, Type as IrType, Unlock, Value, Width};
+use oko_ir::{Field, StateDecl, StateKind, Type as IrType, Unlock, Value, Width};
 
 use super::{Entry, Translator, type_of};
+use crate::helpers::Helper;
 use crate::locks;
 
 /// Where the generation of a place is, from its value.
 const GENERATION_OFFSET: i32 = -8;
+/// Up to so many bytes of fields are zeroed word by word, more by a call.
+const INLINE_ZEROES: u32 = 128;
 /// Bytes before the value of the ghost: room for a generation.
 const GHOST_HEADER: u32 = 8;
 
@@ -42,13 +45,23 @@ impl Translator<'_, '_> {
         let (dead, locked) = (self.builder.create_block(), self.builder.create_block());
         self.builder.ins().brif(live, locked, &[], dead, &[]);
         self.builder.switch_to_block(dead);
-        let zero = self.int(0);
-        for offset in (HEADER_SIZE..self.decl_of(entry).entry_layout().size).step_by(8) {
-            self.builder.ins().store(entry_memory(), zero, pointer, offset as i32);
-        }
+        self.zero_fields(pointer, self.decl_of(entry).entry_layout().size);
         self.builder.ins().jump(locked, &[]);
         self.builder.switch_to_block(locked);
         live
+    }
+
+    fn zero_fields(&mut self, pointer: ir::Value, size: u32) {
+        if size - HEADER_SIZE > INLINE_ZEROES {
+            let fields = self.builder.ins().iadd_imm_s(pointer, i64::from(HEADER_SIZE));
+            let count = self.int(u64::from(size - HEADER_SIZE));
+            self.call(Helper::Zero, &[fields, count]);
+            return;
+        }
+        let zero = self.int(0);
+        for offset in (HEADER_SIZE..size).step_by(8) {
+            self.builder.ins().store(entry_memory(), zero, pointer, offset as i32);
+        }
     }
 
     /// If the locked place belongs to another key by now: gives the lock back and makes the ghost the entry, dead.
@@ -87,23 +100,33 @@ impl Translator<'_, '_> {
         })
     }
 
-    pub(super) fn get(&mut self, entry: Value, field: Field) -> ir::Value {
-        let (offset, width) = self.place_of(entry, field);
-        let pointer = self.pointer(entry);
-        let loaded = self.builder.ins().load(type_of(width), entry_memory(), pointer, offset);
+    pub(super) fn get(&mut self, entry: Value, field: Field, index: Option<Value>) -> ir::Value {
+        let (pointer, offset, width) = self.place_of(entry, field, index);
+        let memory = match self.decl_of(entry).kind {
+            // Nobody changes what was found in a table while code runs.
+            StateKind::Table(_) => entry_memory().with_readonly(),
+            _ => entry_memory(),
+        };
+        let loaded = self.builder.ins().load(type_of(width), memory, pointer, offset);
         if width == Width::W64 { loaded } else { self.builder.ins().uextend(I64, loaded) }
     }
 
-    pub(super) fn set(&mut self, entry: Value, field: Field, value: Value) {
-        let (offset, width) = self.place_of(entry, field);
-        let pointer = self.pointer(entry);
+    pub(super) fn set(&mut self, entry: Value, field: Field, index: Option<Value>, value: Value) {
+        let (pointer, offset, width) = self.place_of(entry, field, index);
         let value = self.narrow(value, width);
         self.builder.ins().store(entry_memory(), value, pointer, offset);
     }
 
-    fn place_of(&self, entry: Value, field: Field) -> (i32, Width) {
+    /// Where a scalar of an entry is: a pointer, the offset from it, and its width. The verifier has shown that an index is in range.
+    fn place_of(&mut self, entry: Value, field: Field, index: Option<Value>) -> (ir::Value, i32, Width) {
         let decl = self.decl_of(entry);
-        (decl.entry_layout().offsets[field.index()] as i32, decl.fields[field.index()].width)
+        let (offset, width) =
+            (decl.entry_layout().offsets[field.index()] as i32, decl.fields[field.index()].width);
+        let pointer = self.pointer(entry);
+        let Some(index) = index else { return (pointer, offset, width) };
+        let index = self.value(index);
+        let bytes = self.builder.ins().imul_imm_s(index, i64::from(width.bytes()));
+        (self.builder.ins().iadd(pointer, bytes), offset, width)
     }
 
     pub(super) fn unlock(&mut self, entry: Value, how: Unlock) {

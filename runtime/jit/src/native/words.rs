@@ -1,0 +1,78 @@
+//! States of words, events and the seed.
+
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{self, AtomicRmwOp, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind};
+use oko_ir::{Event, State, Value};
+
+use super::Translator;
+use crate::abi::{CTX_EVENTS, CTX_SEED, CTX_VALUES, EVENT_HEADER_WORDS};
+use crate::burst::constant_memory;
+use crate::helpers::Helper;
+
+impl Translator<'_, '_> {
+    /// The address of a word; the verifier has shown that there is one of this index.
+    fn word(&mut self, state: State, index: Value) -> ir::Value {
+        let first = self.row.table(&mut self.builder, CTX_VALUES, state.index());
+        let index = self.value(index);
+        let bytes = self.builder.ins().ishl_imm_u(index, 3);
+        self.builder.ins().iadd(first, bytes)
+    }
+
+    pub(super) fn word_get(&mut self, state: State, index: Value) -> ir::Value {
+        let word = self.word(state, index);
+        self.builder.ins().atomic_load(I64, MemFlagsData::trusted(), word)
+    }
+
+    pub(super) fn word_add(&mut self, state: State, index: Value, by: Value) -> ir::Value {
+        let (word, by) = (self.word(state, index), self.value(by));
+        let old = self.builder.ins().atomic_rmw(I64, MemFlagsData::trusted(), AtomicRmwOp::Add, word, by);
+        self.builder.ins().iadd(old, by)
+    }
+
+    pub(super) fn word_or(&mut self, state: State, index: Value, bits: Value) -> ir::Value {
+        let (word, bits) = (self.word(state, index), self.value(bits));
+        self.builder.ins().atomic_rmw(I64, MemFlagsData::trusted(), AtomicRmwOp::Or, word, bits)
+    }
+
+    pub(super) fn word_cas(&mut self, state: State, index: Value, expected: Value, new: Value) -> ir::Value {
+        let word = self.word(state, index);
+        let (expected, new) = (self.value(expected), self.value(new));
+        self.builder.ins().atomic_cas(MemFlagsData::trusted(), word, expected, new)
+    }
+
+    pub(super) fn seed(&mut self) -> ir::Value {
+        self.builder.ins().load(I64, constant_memory(), self.row.context, CTX_SEED)
+    }
+
+    /// Puts a record together on the stack and hands it to the ring buffer.
+    pub(super) fn emit(&mut self, event: Event, values: &[Value]) {
+        let decl = &self.module.events[event.index()];
+        let now = self.row.now(&mut self.builder);
+        let mut words = vec![self.int(u64::from(event.0)), now];
+        for (&value, field) in values.iter().zip(&decl.fields) {
+            let mut bits = self.value(value);
+            if self.ranges.at(self.place, value).max > field.width.max() {
+                bits = self.builder.ins().band_imm_u(bits, field.width.max().cast_signed());
+            }
+            words.push(bits);
+        }
+        let record = self.record_slot();
+        for (index, &word) in words.iter().enumerate() {
+            self.builder.ins().stack_store(I64, word, record, index as i32 * 8);
+        }
+        let record = self.builder.ins().stack_addr(I64, record, 0);
+        let ring = self.builder.ins().load(I64, constant_memory(), self.row.context, CTX_EVENTS);
+        let count = self.int(words.len() as u64);
+        self.call(Helper::Emit, &[ring, record, count]);
+    }
+
+    /// Room for the record of any event.
+    fn record_slot(&mut self) -> ir::StackSlot {
+        let most = self.module.events.iter().map(|event| event.fields.len()).max().unwrap_or(0);
+        let size = (EVENT_HEADER_WORDS + most) as u32 * 8;
+        let builder = &mut self.builder;
+        *self.record.get_or_insert_with(|| {
+            builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3))
+        })
+    }
+}
