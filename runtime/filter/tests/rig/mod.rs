@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use oko_artifact::schema::FORMAT;
 use oko_artifact::{
-    CERT_SECTION, Cert, FilterSchema, IR_SECTION, NamedType, ParamSchema, SCHEMA_SECTION, ScalarType, Schema,
-    StateSchema,
+    CERT_SECTION, Cert, Container, FilterSchema, IR_SECTION, NamedType, ParamSchema, SCHEMA_SECTION,
+    ScalarType, Schema, StateSchema,
 };
 use oko_compiler::{NoFiles, Source};
 use oko_filter::{Engine, Instance, LoadOptions};
@@ -112,6 +112,9 @@ pub(crate) fn schema(module: &Module) -> Schema {
         states: (module.states.iter())
             .map(|state| StateSchema {
                 name: state.name.clone(),
+                container: Container::default(),
+                merge: None,
+                hidden: false,
                 key: state.key.iter().map(|part| uint(&part.name)).collect(),
                 value: state.fields.iter().map(|field| uint(&field.name)).collect(),
                 capacity: state.capacity,
@@ -125,6 +128,7 @@ pub(crate) fn schema(module: &Module) -> Schema {
                 doc: String::new(),
             })
             .collect(),
+        events: Vec::new(),
     }
 }
 
