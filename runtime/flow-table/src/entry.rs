@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use oko_openflow::{Action, FlowModFlags, GroupId, Instructions, Match, PortNo, TableId};
+use oko_openflow::{Action, FlowModFlags, GroupId, Instructions, Match, MeterId, PortNo, TableId};
 
 use crate::matcher::Matcher;
 
@@ -114,6 +114,11 @@ impl FlowEntry {
     /// Whether any of its actions names this group; `ANY` asks nothing.
     pub fn names_group(&self, wanted: GroupId) -> bool {
         wanted == GroupId::ANY || self.actions().any(|action| *action == Action::Group(wanted))
+    }
+
+    /// Whether it sends its packets through this meter.
+    pub fn names_meter(&self, wanted: MeterId) -> bool {
+        self.instructions.meter == Some(wanted)
     }
 
     fn actions(&self) -> impl Iterator<Item = &Action> {

@@ -11,19 +11,29 @@
 //! that does not hold makes the lookup fall through to the next entry. The specification leaves the order of
 //! overlapping entries of one priority open; here entries with a filter come first, then older ones before younger ones.
 //!
+//! # Groups and meters
+//!
+//! [`Groups`] and [`Meters`] are kept in the same way: a modification puts a new group in the place of the old one, and workers have
+//! what was published.
+//!
 //! # The classifier
 //!
 //! Tuple space search with merged tuples: [`classifier`] says how. Its hash tables are shared between versions, so that a
 //! flow-mod costs the same whether a table has ten entries or a million, and lookups go on in the version that they have.
 
+pub mod action_set;
 mod classifier;
 mod cow;
 mod entry;
+mod groups;
 mod matcher;
+mod meters;
 mod subtable;
 mod tables;
 
 pub use classifier::Classifier;
 pub use entry::{Counters, FlowEntry};
-pub use matcher::Matcher;
+pub use groups::{Given, Group, GroupBucket, GroupModError, Groups, MAX_BUCKETS, MAX_GROUPS};
+pub use matcher::{Matcher, place};
+pub use meters::{MAX_BANDS, MAX_METERS, Meter, MeterBand, MeterModError, Meters, Verdict, remark};
 pub use tables::{Changes, FlowModError, FlowTables, Limits, Snapshot, TableCounters};

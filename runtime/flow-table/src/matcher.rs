@@ -53,7 +53,7 @@ impl Matcher {
 }
 
 /// Where a match field lies in the flow key. Fields that exclude each other by their prerequisites share places.
-fn place(field: Oxm) -> Field {
+pub fn place(field: Oxm) -> Field {
     match field {
         Oxm::InPort => Field::IN_PORT,
         Oxm::InPhyPort => Field::IN_PHY_PORT,

@@ -222,6 +222,20 @@ impl FlowTables {
         })
     }
 
+    /// Removes the entries that use a group or a meter that is gone.
+    pub fn remove_users(&mut self, reason: FlowRemovedReason, uses: impl Fn(&FlowEntry) -> bool) -> Changes {
+        self.remove_where(TableId::ALL, |table, removed| {
+            removed.extend(
+                table.entries.values().filter(|entry| uses(entry)).map(|entry| (Arc::clone(entry), reason)),
+            );
+        })
+    }
+
+    /// How many entries there are that something holds of.
+    pub fn count_where(&self, holds: impl Fn(&FlowEntry) -> bool) -> usize {
+        self.tables.values().flat_map(|table| table.entries.values()).filter(|entry| holds(entry)).count()
+    }
+
     /// Removes the entries whose time is over at an instant in nanoseconds.
     pub fn expire(&mut self, now: u64) -> Changes {
         self.remove_where(TableId::ALL, |table, removed| {

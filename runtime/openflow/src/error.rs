@@ -113,6 +113,8 @@ error_codes! {
     GroupBadBucket = (6, 12, "OFPGMFC_BAD_BUCKET"),
     GroupBadWatch = (6, 13, "OFPGMFC_BAD_WATCH"),
     GroupPermission = (6, 14, "OFPGMFC_EPERM"),
+    GroupUnknownBucket = (6, 15, "OFPGMFC_UNKNOWN_BUCKET"),
+    GroupBucketExists = (6, 16, "OFPGMFC_BUCKET_EXISTS"),
     PortModBadPort = (7, 0, "OFPPMFC_BAD_PORT"),
     PortModBadHwAddr = (7, 1, "OFPPMFC_BAD_HW_ADDR"),
     PortModBadConfig = (7, 2, "OFPPMFC_BAD_CONFIG"),

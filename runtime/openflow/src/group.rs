@@ -47,11 +47,33 @@ pub enum GroupModCommand {
     Modify,
     /// Deletes a group or, with [`GroupId::ALL`], all.
     Delete,
+    /// Puts buckets behind the one of a number, or [`Bucket::FIRST`] or [`Bucket::LAST`]. OpenFlow 1.5.
+    InsertBucket(u32),
+    /// Removes the bucket of a number, or [`Bucket::FIRST`], [`Bucket::LAST`] or [`Bucket::ALL`]. OpenFlow 1.5.
+    RemoveBucket(u32),
+    /// Adds a group or replaces it, as Open vSwitch has it.
+    AddOrModify,
+}
+
+impl GroupModCommand {
+    /// `OFPGC_*`.
+    pub(crate) fn number(self) -> u16 {
+        match self {
+            GroupModCommand::Add => 0,
+            GroupModCommand::Modify => 1,
+            GroupModCommand::Delete => 2,
+            GroupModCommand::InsertBucket(_) => 3,
+            GroupModCommand::RemoveBucket(_) => 5,
+            GroupModCommand::AddOrModify => 0x8000,
+        }
+    }
 }
 
 /// A set of actions of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Bucket {
+    /// Its number in the group. Before OpenFlow 1.5, which transmits it, buckets are numbered in their order.
+    pub id: u32,
     /// Share of the packets, for select groups.
     pub weight: u16,
     /// The port whose state makes the bucket live, or `ANY`.
@@ -63,6 +85,13 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// The place before all buckets (`OFPG_BUCKET_FIRST`).
+    pub const FIRST: u32 = 0xffff_fffd;
+    /// The place behind all buckets (`OFPG_BUCKET_LAST`).
+    pub const LAST: u32 = 0xffff_fffe;
+    /// Every bucket (`OFPG_BUCKET_ALL`).
+    pub const ALL: u32 = 0xffff_ffff;
+
     fn decode_list(r: &mut Reader<'_>) -> Result<Vec<Bucket>, DecodeError> {
         let mut out = Vec::new();
         while !r.is_empty() {
@@ -78,7 +107,8 @@ impl Bucket {
             let (watch_port, watch_group) = (PortNo(one.u32()?), GroupId(one.u32()?));
             one.skip(4)?;
             let actions = Action::decode_list(&mut one.sub_rest("action", ErrorCode::ActionBadLen))?;
-            out.push(Bucket { weight, watch_port, watch_group, actions });
+            let id = u32::try_from(out.len()).unwrap_or(u32::MAX);
+            out.push(Bucket { id, weight, watch_port, watch_group, actions });
         }
         Ok(out)
     }
@@ -114,6 +144,8 @@ impl GroupMod {
             0 => GroupModCommand::Add,
             1 => GroupModCommand::Modify,
             2 => GroupModCommand::Delete,
+            // Open vSwitch's, in all versions.
+            0x8000 => GroupModCommand::AddOrModify,
             found => {
                 let problem = Problem::Value { field: "command", found: found.into(), expected: "0 to 2" };
                 return Err(r.error(ErrorCode::GroupBadCommand, problem));
@@ -127,7 +159,7 @@ impl GroupMod {
     }
 
     pub(crate) fn encode(&self, w: &mut Writer) {
-        w.u16(self.command as u16);
+        w.u16(self.command.number());
         w.u8(self.ty as u8);
         w.zeros(1);
         w.u32(self.group.0);

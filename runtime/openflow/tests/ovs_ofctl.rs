@@ -172,6 +172,7 @@ fn messages() -> Vec<(Message, Vec<&'static str>)> {
                 ty: GroupType::Select,
                 group: GroupId(4),
                 buckets: vec![Bucket {
+                    id: 0,
                     weight: 100,
                     watch_port: PortNo::ANY,
                     watch_group: GroupId::ANY,

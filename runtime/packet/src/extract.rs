@@ -14,13 +14,24 @@ pub struct Extracted {
     pub key: FlowKey,
     /// Offset of the network header, in bytes from the start of the frame; `None` if the frame ends before.
     pub l3: Option<u16>,
+    /// Whether the network header is one that can be read: whole IPv4, IPv6, ARP for IPv4, MPLS or PBB.
+    pub readable: bool,
+    /// Offset of the byte that `IP_PROTO` is from: in IPv6, of the last extension header.
+    pub proto_at: Option<u16>,
+    /// Whether an IPv6 routing header has segments left, so that the destination is not the final one.
+    pub routed: bool,
     /// Offset of the transport header; `None` if there is none to read.
     pub l4: Option<u16>,
 }
 
+impl Extracted {
+    const NOTHING: Extracted =
+        Extracted { key: FlowKey::ZERO, l3: None, readable: false, proto_at: None, routed: false, l4: None };
+}
+
 /// Reads a frame that came in by a port. Never fails, whatever the bytes.
 pub fn extract(frame: &[u8], in_port: u32) -> Extracted {
-    let mut out = Extracted { key: FlowKey::ZERO, l3: None, l4: None };
+    let mut out = Extracted::NOTHING;
     out.key.set(Field::IN_PORT, in_port.into());
     ethernet(frame, &mut out);
     out
@@ -104,32 +115,37 @@ fn ethernet(frame: &[u8], out: &mut Extracted) {
     match eth_type {
         ETH_IPV4 => ipv4(rest, out),
         ETH_IPV6 => ipv6(rest, out),
-        ETH_ARP => arp(rest, &mut out.key),
-        ETH_MPLS | ETH_MPLS_MC => mpls(rest, &mut out.key),
-        ETH_PBB => pbb(rest, &mut out.key),
+        ETH_ARP => arp(rest, out),
+        ETH_MPLS | ETH_MPLS_MC => mpls(rest, out),
+        ETH_PBB => pbb(rest, out),
         _ => {}
     }
 }
 
-fn mpls(rest: Rest<'_>, key: &mut FlowKey) {
+fn mpls(rest: Rest<'_>, out: &mut Extracted) {
     let Some(entry) = rest.peek::<4>() else { return };
+    out.readable = true;
+    let key = &mut out.key;
     let entry = be32(entry, 0);
     key.set(Field::MPLS_LABEL, u128::from(entry >> 12));
     key.set(Field::MPLS_TC, u128::from(entry >> 9 & 7));
     key.set(Field::MPLS_BOS, u128::from(entry >> 8 & 1));
 }
 
-fn pbb(rest: Rest<'_>, key: &mut FlowKey) {
+fn pbb(rest: Rest<'_>, out: &mut Extracted) {
     let Some(tag) = rest.peek::<4>() else { return };
-    key.set(Field::PBB_ISID, u128::from(be32(tag, 0) & 0x00ff_ffff));
+    out.readable = true;
+    out.key.set(Field::PBB_ISID, u128::from(be32(tag, 0) & 0x00ff_ffff));
 }
 
-fn arp(rest: Rest<'_>, key: &mut FlowKey) {
+fn arp(rest: Rest<'_>, out: &mut Extracted) {
     let Some(arp) = rest.peek::<28>() else { return };
     // Only IPv4 over Ethernet has addresses of these sizes.
     if be16(arp, 0) != 1 || be16(arp, 2) != ETH_IPV4 || arp[4] != 6 || arp[5] != 4 {
         return;
     }
+    out.readable = true;
+    let key = &mut out.key;
     key.set(Field::ARP_OP, be16(arp, 6).into());
     key.set(Field::ND_SLL, be48(arp, 8));
     key.set(Field::IPV4_SRC, be32(arp, 14).into());
@@ -145,6 +161,8 @@ fn ipv4(mut rest: Rest<'_>, out: &mut Extracted) {
     {
         return;
     }
+    out.readable = true;
+    out.proto_at = u16::try_from(rest.at + 9).ok();
     let key = &mut out.key;
     key.set(Field::IP_DSCP, u128::from(ip[1] >> 2));
     key.set(Field::IP_ECN, u128::from(ip[1] & 3));
@@ -180,6 +198,7 @@ fn ipv6(mut rest: Rest<'_>, out: &mut Extracted) {
         return;
     }
     let first_word = be32(ip, 0);
+    out.readable = true;
     let key = &mut out.key;
     key.set(Field::IP_DSCP, u128::from(first_word >> 22 & 0x3f));
     key.set(Field::IP_ECN, u128::from(first_word >> 20 & 3));
@@ -188,18 +207,35 @@ fn ipv6(mut rest: Rest<'_>, out: &mut Extracted) {
     key.set(Field::IPV6_DST, be128(ip, 24));
     rest.skip(40);
     rest.truncate(usize::from(be16(ip, 4)));
-    let (next, present, fragment) = extension_headers(&mut rest, ip[6]);
+    let Extensions { next, next_at, present, fragment, routed } = extension_headers(&mut rest, ip[6]);
     key.set(Field::IP_PROTO, next.into());
     key.set(Field::IPV6_EXTHDR, present.into());
     key.set(Field::IP_FRAG, fragment.into());
+    out.proto_at = u16::try_from(next_at).ok();
+    out.routed = routed;
     if fragment != 3 {
         transport(rest, next, out);
     }
 }
 
-/// Walks the extension headers: the protocol behind them, the `OFPIEH_*` bits, and the value for `IP_FRAG`.
-fn extension_headers(rest: &mut Rest<'_>, mut next: u8) -> (u8, u16, u8) {
-    let (mut present, mut fragment) = (0, 0);
+/// What a walk over the extension headers finds.
+struct Extensions {
+    /// The protocol behind them.
+    next: u8,
+    /// Where in the frame that is said.
+    next_at: usize,
+    /// The `OFPIEH_*` bits.
+    present: u16,
+    /// The value for `IP_FRAG`.
+    fragment: u8,
+    /// A routing header has segments left.
+    routed: bool,
+}
+
+/// Walks the extension headers behind a fixed header.
+fn extension_headers(rest: &mut Rest<'_>, mut next: u8) -> Extensions {
+    let (mut present, mut fragment, mut routed) = (0, 0, false);
+    let mut next_at = rest.at - 34;
     // The rank of a header in the order that RFC 8200, section 4.1, recommends.
     let mut last_rank = 0;
     loop {
@@ -240,18 +276,23 @@ fn extension_headers(rest: &mut Rest<'_>, mut next: u8) -> (u8, u16, u8) {
                 8
             }
             51 => (usize::from(header[1]) + 2) * 4,
+            43 => {
+                routed = header[3] != 0;
+                (usize::from(header[1]) + 1) * 8
+            }
             _ => (usize::from(header[1]) + 1) * 8,
         };
         if rest.frame.len() - rest.at < len {
             break;
         }
         next = header[0];
+        next_at = rest.at;
         rest.skip(len);
         if fragment == 3 {
             break;
         }
     }
-    (next, present, fragment)
+    Extensions { next, next_at, present, fragment, routed }
 }
 
 fn transport(rest: Rest<'_>, proto: u8, out: &mut Extracted) {

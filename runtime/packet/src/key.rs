@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// How many 64-bit words a key has.
-pub const WORDS: usize = 19;
+pub const WORDS: usize = 27;
 
 /// A field's place in a key, and its name in `ovs-ofctl`'s flow syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,9 +93,64 @@ fields! {
     ND_SLL = "nd_sll" at 17:0, 48;
     /// Target's MAC address in ARP, or target link-layer address in neighbour discovery.
     ND_TLL = "nd_tll" at 18:0, 48;
+    /// The first of the registers, which tables pass on and packets do not have.
+    REG0 = "reg0" at 19:32, 32;
+    /// A register.
+    REG1 = "reg1" at 19:0, 32;
+    /// A register.
+    REG2 = "reg2" at 20:32, 32;
+    /// A register.
+    REG3 = "reg3" at 20:0, 32;
+    /// A register.
+    REG4 = "reg4" at 21:32, 32;
+    /// A register.
+    REG5 = "reg5" at 21:0, 32;
+    /// A register.
+    REG6 = "reg6" at 22:32, 32;
+    /// A register.
+    REG7 = "reg7" at 22:0, 32;
+    /// A register.
+    REG8 = "reg8" at 23:32, 32;
+    /// A register.
+    REG9 = "reg9" at 23:0, 32;
+    /// A register.
+    REG10 = "reg10" at 24:32, 32;
+    /// A register.
+    REG11 = "reg11" at 24:0, 32;
+    /// A register.
+    REG12 = "reg12" at 25:32, 32;
+    /// A register.
+    REG13 = "reg13" at 25:0, 32;
+    /// A register.
+    REG14 = "reg14" at 26:32, 32;
+    /// A register.
+    REG15 = "reg15" at 26:0, 32;
 }
 
 impl Field {
+    /// The fields that no frame has: what the tables and the port know of it, but for `IN_PORT`.
+    pub const PIPELINE: &[Field] = &[
+        Field::IN_PHY_PORT,
+        Field::METADATA,
+        Field::TUNNEL_ID,
+        Field::REG0,
+        Field::REG1,
+        Field::REG2,
+        Field::REG3,
+        Field::REG4,
+        Field::REG5,
+        Field::REG6,
+        Field::REG7,
+        Field::REG8,
+        Field::REG9,
+        Field::REG10,
+        Field::REG11,
+        Field::REG12,
+        Field::REG13,
+        Field::REG14,
+        Field::REG15,
+    ];
+
     /// How many bits the field has.
     pub fn bits(self) -> u32 {
         u32::from(self.bits)

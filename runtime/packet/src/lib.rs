@@ -4,6 +4,7 @@
 //! and compares. [`extract`] fills one from a frame and never fails: what a frame does not have, or has malformed, stays 0, and the
 //! fields that say which headers there are (`ETH_TYPE`, `IP_PROTO`) say so.
 
+pub mod edit;
 mod extract;
 mod key;
 

@@ -233,9 +233,14 @@ fn counts() -> impl Strategy<Value = Counts> {
 
 fn buckets() -> impl Strategy<Value = Vec<Bucket>> {
     let bucket = (any::<u16>(), any::<u32>(), any::<u32>(), actions()).prop_map(|(weight, p, g, actions)| {
-        Bucket { weight, watch_port: PortNo(p), watch_group: GroupId(g), actions }
+        Bucket { id: 0, weight, watch_port: PortNo(p), watch_group: GroupId(g), actions }
     });
-    vec(bucket, 0..3)
+    vec(bucket, 0..3).prop_map(|mut buckets| {
+        for (id, bucket) in (0..).zip(&mut buckets) {
+            bucket.id = id;
+        }
+        buckets
+    })
 }
 
 fn group_type() -> impl Strategy<Value = GroupType> {
