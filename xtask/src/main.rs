@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod conformance;
 mod demo;
 mod run;
 mod setup;
@@ -29,6 +30,8 @@ enum Chore {
     Test(test::Args),
     /// Measure what Oko costs, beside peers: compilation, engines, the switch
     Bench(bench::Args),
+    /// The Ryu switch tests against okod, from the os-ken package (root)
+    Conformance(conformance::Args),
     /// What CI checks beside the tests: format, lints, documentation, the book
     Ci,
 }
@@ -49,6 +52,7 @@ fn chore() -> Result<()> {
         Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Conformance(args) => conformance::run(&args),
         Chore::Ci => ci::run(),
     }
 }

@@ -101,6 +101,42 @@ impl Mbuf {
         }
     }
 
+    /// The whole buffer of a packet of one segment, with the room before and behind its bytes, and where these are. `None` for a chain.
+    #[must_use]
+    #[inline]
+    pub fn buffer_mut(&mut self) -> Option<(&mut [u8], usize, usize)> {
+        let header = self.header();
+        if header.nb_segs != 1 {
+            return None;
+        }
+        let start = usize::from(header.data_off);
+        let end = start + usize::from(header.data_len);
+        // SAFETY: a segment's buffer has `buf_len` initialised bytes from `buf_addr`, borrowed exclusively as in `first_segment_mut`.
+        let buffer =
+            unsafe { slice::from_raw_parts_mut(header.buf_addr.cast::<u8>(), usize::from(header.buf_len)) };
+        Some((buffer, start, end))
+    }
+
+    /// Says where in its buffer the bytes of a packet of one segment are now.
+    ///
+    /// # Panics
+    /// If the range is not within the buffer or the packet has several segments.
+    #[inline]
+    pub fn set_range(&mut self, start: usize, end: usize) {
+        let header = self.header();
+        assert!(
+            header.nb_segs == 1 && start <= end && end <= usize::from(header.buf_len),
+            "within the only buffer"
+        );
+        // SAFETY: owned; the range was checked.
+        unsafe {
+            let raw = self.raw.as_mut();
+            raw.data_off = start as u16;
+            raw.data_len = (end - start) as u16;
+            raw.pkt_len = (end - start) as u32;
+        }
+    }
+
     /// All bytes, if they lie in one segment.
     #[must_use]
     #[inline]

@@ -1,12 +1,12 @@
 //! The action set: at most one action of each kind, done in a fixed order. OpenFlow 1.3.5, section 5.10.
 
-use oko_openflow::Action;
+use oko_openflow::{Action, Field};
 
 /// An action's place in the order of the action set; actions of one kind replace each other and have the same.
 ///
 /// TTL copy inwards, pop, push MPLS, push PBB, push VLAN, TTL copy outwards, decrement TTL, set, queue, group, output. Fields are each
 /// of a kind of their own.
-fn kind(action: &Action) -> (u8, u8) {
+pub fn kind(action: &Action) -> (u8, u8) {
     match action {
         Action::CopyTtlIn => (0, 0),
         Action::PopVlan => (1, 0),
@@ -24,6 +24,13 @@ fn kind(action: &Action) -> (u8, u8) {
         Action::SetQueue(_) => (8, 0),
         Action::Group(_) => (9, 0),
         Action::Output { .. } => (10, 0),
+        // Those of Open vSwitch and OpenFlow 1.0 are like the set-field of the same field.
+        Action::SetVlanVid(_) => (7, Field::VlanVid as u8),
+        Action::SetVlanPcp(_) => (7, Field::VlanPcp as u8),
+        Action::SetTpSrc(_) => (7, 252),
+        Action::SetTpDst(_) => (7, 253),
+        // Before the output: what it leads to is done beside it.
+        Action::Resubmit { .. } => (8, 2),
         Action::Experimenter { .. } => (8, 1),
     }
 }
@@ -52,7 +59,7 @@ pub fn done<A: std::borrow::Borrow<Action>>(set: &[A]) -> &[A] {
 
 #[cfg(test)]
 mod tests {
-    use oko_openflow::{Field, GroupId, MatchField, PortNo};
+    use oko_openflow::{GroupId, MatchField, PortNo};
 
     use super::*;
 

@@ -15,6 +15,9 @@
 //! datapath_id = "00:00:00:00:00:00:00:01"
 //! socket = "/run/okod.sock"
 //! listen = "127.0.0.1:6653"       # loopback only
+//! controllers = ["tcp:127.0.0.1:6633", "unix:/run/controller.sock"]   # the switch connects to these
+//! fail_mode = "secure"            # without a controller: tables as they are; "standalone": a learning bridge
+//! max_backoff = 8                 # seconds between attempts to connect, at most
 //!
 //! [[port]]
 //! number = 1
@@ -29,6 +32,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use oko_dpdk::{EalConfig, Memory, PoolConfig};
 use oko_openflow::PortNo;
@@ -116,8 +120,64 @@ pub struct OpenFlowConfig {
     pub socket: Option<PathBuf>,
     /// Loopback address that serves OpenFlow over TCP.
     pub listen: Option<SocketAddr>,
+    /// The controllers that the switch connects to.
+    pub controllers: Vec<ControllerAddress>,
+    /// Whether the switch is a learning bridge while none of them is connected.
+    pub fail_standalone: bool,
+    /// The longest pause between attempts to connect.
+    pub max_backoff: Duration,
     /// The most entries that each flow table takes.
     pub table_capacity: usize,
+}
+
+/// Where a controller listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControllerAddress {
+    /// Over TCP, not encrypted.
+    Tcp(SocketAddr),
+    /// On a unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for ControllerAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp:{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// `OFPP_DEFAULT`: the port that controllers listen on when none is given.
+const CONTROLLER_PORT: u16 = 6653;
+
+impl std::str::FromStr for ControllerAddress {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.split_once(':') {
+            Some(("tcp", address)) => match address.parse() {
+                Ok(address) => Ok(Self::Tcp(address)),
+                Err(_) => {
+                    let address = address.trim_start_matches('[').trim_end_matches(']');
+                    address.parse().map(|ip| Self::Tcp(SocketAddr::new(ip, CONTROLLER_PORT))).map_err(|_| ())
+                }
+            },
+            Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(PathBuf::from(path))),
+            _ => Err(()),
+        }
+    }
+}
+
+/// What becomes of packets while no controller is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum FailMode {
+    /// They go through the tables as always.
+    #[default]
+    Secure,
+    /// The switch is an ordinary learning bridge.
+    Standalone,
 }
 
 /// A port.
@@ -179,6 +239,9 @@ struct OpenFlow {
     datapath_id: Spanned<String>,
     socket: Option<PathBuf>,
     listen: Option<Spanned<String>>,
+    controllers: Vec<Spanned<String>>,
+    fail_mode: FailMode,
+    max_backoff: Spanned<u64>,
     table_capacity: usize,
 }
 
@@ -188,6 +251,9 @@ impl Default for OpenFlow {
             datapath_id: unplaced(String::from("00:00:00:00:00:00:00:01")),
             socket: None,
             listen: None,
+            controllers: Vec::new(),
+            fail_mode: FailMode::default(),
+            max_backoff: unplaced(8),
             table_capacity: 1_000_000,
         }
     }
@@ -296,7 +362,32 @@ fn openflow(openflow: OpenFlow, findings: &mut Vec<Finding>) -> OpenFlowConfig {
             None
         }
     });
-    OpenFlowConfig { datapath_id, socket: openflow.socket, listen, table_capacity: openflow.table_capacity }
+    let mut controllers = Vec::new();
+    for text in openflow.controllers {
+        match text.get_ref().parse() {
+            Ok(address) => controllers.push(address),
+            Err(()) => {
+                let what = format!("\"{}\" is no controller", text.get_ref());
+                let help =
+                    "\"tcp:127.0.0.1:6653\" or \"unix:/path/of/socket\"; names of hosts are not looked up";
+                findings.push(Finding::new(text.span(), what, help));
+            }
+        }
+    }
+    let max_backoff = *openflow.max_backoff.get_ref();
+    if !(1..=3600).contains(&max_backoff) {
+        let what = format!("{max_backoff} is no pause between attempts to connect");
+        findings.push(Finding::new(openflow.max_backoff.span(), what, "1 to 3600 seconds"));
+    }
+    OpenFlowConfig {
+        datapath_id,
+        socket: openflow.socket,
+        listen,
+        controllers,
+        fail_standalone: openflow.fail_mode == FailMode::Standalone,
+        max_backoff: Duration::from_secs(max_backoff),
+        table_capacity: openflow.table_capacity,
+    }
 }
 
 fn parse_datapath_id(text: &str) -> Option<u64> {

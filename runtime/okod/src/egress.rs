@@ -62,6 +62,11 @@ impl Egress {
         Some(PortIndex(i as u16))
     }
 
+    /// Whether packets that are for all go out there, too.
+    pub(crate) fn takes_floods(&self, port: PortIndex) -> bool {
+        !self.outlets[usize::from(port.0)].state.config().contains(ConfigBits::NO_FLOOD)
+    }
+
     pub(crate) fn len(&self) -> u16 {
         self.outlets.len() as u16
     }

@@ -11,6 +11,7 @@
 //! the other. [`Config`] is what the file says, checked.
 
 mod agent;
+mod bridge;
 mod clock;
 mod config;
 mod config_error;
@@ -18,6 +19,7 @@ mod egress;
 mod filters;
 mod memo;
 mod pipeline;
+mod plan;
 mod ports;
 mod shared;
 mod snapshot;
@@ -26,6 +28,8 @@ mod worker;
 
 pub use agent::ListenError;
 pub use clock::{Clock, Nanos};
-pub use config::{Config, FilterClock, LogLevel, OpenFlowConfig, PortConfig, WorkerConfig};
+pub use config::{
+    Config, ControllerAddress, FilterClock, LogLevel, OpenFlowConfig, PortConfig, WorkerConfig,
+};
 pub use config_error::{ConfigError, Finding};
 pub use switch::{Switch, SwitchError};

@@ -1,61 +1,43 @@
-//! A packet's way through the flow tables. OpenFlow 1.3.5, sections 5.1 to 5.11.
+//! A packet's way through the flow tables. OpenFlow 1.3.5, sections 5.1 to 5.12.
 //!
-//! The pipeline decides and does not act: what is to be done with the packet comes out as a list of [`Effect`]s. So it
-//! knows neither ports nor packet memory, and is tested without them.
+//! The pipeline rewrites the packet in its buffer, but sends nothing: what is to be done comes out as a [`Plan`]. So it knows neither
+//! ports nor packet memory, and is tested without them.
+//!
+//! - Lookups and filters see the packet as it is at that point; a filter runs once per packet, whatever happens to it afterwards.
+//! - Whatever entries, groups and resubmissions ask for, the work for one packet is bounded: [`BUDGET`] actions, [`DEPTH`] levels.
 
 use oko_filter::Packet;
-use oko_flow_table::FlowEntry;
-use oko_openflow::{Action, PacketInReason, PortNo, TableId};
+use oko_flow_table::{FlowEntry, Group, GroupBucket, Verdict, action_set, place, remark};
+use oko_openflow::group::GroupType;
+use oko_openflow::oxm::{Prerequisite, VLAN_PRESENT};
+use oko_openflow::{Action, FieldSpec, GroupId, MatchField, MeterId, PacketInReason, PortNo, TableId};
+use oko_packet::edit::Editor;
 use oko_packet::{Field, FlowKey};
+use smallvec::SmallVec;
 
+use crate::bridge::Bridge;
 use crate::clock::Nanos;
 use crate::memo::Memo;
+use crate::plan::{Effect, Plan, ToController};
 use crate::snapshot::Snapshot;
 
-/// Something to do with the packet. A packet without effects is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Send it out of this real port.
-    Output(PortNo),
-    /// Send it out of all ports but that it came in by.
-    Flood,
-    /// Send it, or its beginning, to the controllers.
-    Controller { max_len: u16, table: TableId, cookie: u64, reason: PacketInReason },
-    /// Send it through the tables; only for packet-outs.
-    Tables,
-}
+/// Actions and lookups for one packet; what goes beyond is not done.
+const BUDGET: u32 = 4096;
+/// Levels of groups in groups and of resubmissions.
+const DEPTH: u32 = 64;
 
 /// Where a packet stands when an action is looked at.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin {
-    pub(crate) in_port: PortNo,
     pub(crate) table: TableId,
     pub(crate) cookie: u64,
     pub(crate) reason: PacketInReason,
 }
 
-/// Adds what an output action means. Actions that cannot be done were refused when the entry was added.
-pub(crate) fn output(port: PortNo, max_len: u16, origin: Origin, effects: &mut Vec<Effect>) {
-    match port {
-        PortNo::IN_PORT => effects.push(Effect::Output(origin.in_port)),
-        PortNo::ALL | PortNo::FLOOD => effects.push(Effect::Flood),
-        PortNo::TABLE => effects.push(Effect::Tables),
-        PortNo::CONTROLLER => {
-            let Origin { table, cookie, reason, .. } = origin;
-            effects.push(Effect::Controller { max_len, table, cookie, reason });
-        }
-        // The ingress port needs to be asked for by its reserved name (section 7.2.5.1).
-        port if port == origin.in_port => {}
-        port => effects.push(Effect::Output(port)),
-    }
-}
-
-/// A packet as it came in.
+/// How a packet came in.
 #[derive(Clone, Copy)]
-pub(crate) struct Arrival<'f> {
-    /// All its bytes.
-    pub(crate) frame: &'f [u8],
-    /// The port it came in by.
+pub(crate) struct Arrival {
+    /// The port.
     pub(crate) in_port: PortNo,
     /// When, as filters are told.
     pub(crate) now: Nanos,
@@ -65,8 +47,13 @@ pub(crate) struct Arrival<'f> {
 #[derive(Debug, Default)]
 pub(crate) struct Pipeline {
     memo: Memo,
+    bridge: Bridge,
     /// Lookups and matches of this burst, by table.
     tables: Vec<(u64, u64)>,
+    /// Packets put aside while buckets of groups change them, by level.
+    aside: Vec<Vec<u8>>,
+    /// Packets that could not be rewritten for lack of room in their buffers.
+    pub(crate) no_room: u64,
 }
 
 /// Hits of one entry that are not in its counters yet: packets of a burst tend to hit the same.
@@ -114,73 +101,39 @@ impl Pipeline {
     pub(crate) fn process<'s>(
         &mut self,
         snapshot: &'s Snapshot,
-        arrival: Arrival<'_>,
-        mut key: FlowKey,
+        arrival: Arrival,
+        packet: &mut Editor<'_>,
         hits: &mut Hits<'s>,
-        effects: &mut Vec<Effect>,
+        plan: &mut Plan,
     ) {
         self.memo.next_packet();
-        let mut table = TableId(0);
-        // The action set. Of what we support it can hold one thing: an output.
-        let mut at_the_end: Option<(PortNo, u16, Origin)> = None;
-        loop {
-            let entry = self.lookup(snapshot, table, &key, arrival);
-            let Some(entry) = entry else { break };
-            hits.add(entry, arrival.frame.len() as u64);
-            let instructions = &entry.instructions;
-            let origin =
-                Origin { in_port: arrival.in_port, table, cookie: entry.cookie, reason: reason(entry) };
-            for action in &instructions.apply {
-                if let Action::Output { port, max_len } = action {
-                    output(*port, *max_len, origin, effects);
-                }
-            }
-            if instructions.clear {
-                at_the_end = None;
-            }
-            for action in &instructions.write {
-                if let Action::Output { port, max_len } = action {
-                    at_the_end = Some((*port, *max_len, origin));
-                }
-            }
-            if let Some(write) = instructions.metadata {
-                let old = key.get(Field::METADATA) as u64;
-                key.set(Field::METADATA, u128::from(old & !write.mask | write.value & write.mask));
-            }
-            match instructions.goto_table {
-                // Only onwards, as the tables see to: the loop ends.
-                Some(next) => table = next,
-                None => break,
-            }
-        }
-        if let Some((port, max_len, origin)) = at_the_end {
-            output(port, max_len, origin, effects);
+        let mut walk = Walk::new(self, snapshot, arrival, packet, hits, plan);
+        if snapshot.standalone {
+            let origin = Origin { table: TableId(0), cookie: 0, reason: PacketInReason::Action };
+            walk.output(PortNo::NORMAL, 0, origin);
+        } else if walk.tables(TableId(0)).is_ok() {
+            walk.at_the_end();
         }
     }
 
-    #[inline]
-    fn lookup<'s>(
+    /// Does the actions of a packet-out; gives whether it goes through the tables, which [`Effect::Tables`] in the plan stands for.
+    pub(crate) fn packet_out<'s>(
         &mut self,
         snapshot: &'s Snapshot,
-        table: TableId,
-        key: &FlowKey,
-        Arrival { frame, in_port, now }: Arrival<'_>,
-    ) -> Option<&'s FlowEntry> {
-        let found = snapshot.tables.table(table)?.lookup(key, |condition| {
-            // An entry's filter is loaded as long as the entry is there.
-            let Some((slot, loaded)) = snapshot.filters.find(condition.filter) else { return false };
-            let answer = self.memo.answer(slot, || {
-                loaded.instance.run(loaded.filter, Packet::new(frame, in_port.0), now.0).class()
-            });
-            answer == condition.class
-        });
-        let i = usize::from(table.0);
-        if self.tables.len() <= i {
-            self.tables.resize(i + 1, (0, 0));
+        arrival: Arrival,
+        packet: &mut Editor<'_>,
+        actions: &'s [Action],
+        hits: &mut Hits<'s>,
+        plan: &mut Plan,
+    ) {
+        self.memo.next_packet();
+        let mut walk = Walk::new(self, snapshot, arrival, packet, hits, plan);
+        walk.from_controller = true;
+        let origin = Origin { table: TableId(0), cookie: u64::MAX, reason: PacketInReason::PacketOut };
+        let done = actions.iter().try_for_each(|action| walk.act(action, origin));
+        if done.is_ok() {
+            walk.at_the_end();
         }
-        self.tables[i].0 += 1;
-        self.tables[i].1 += u64::from(found.is_some());
-        found.map(|entry| &**entry)
     }
 
     /// Puts the tables' counts of this burst where the control side reads them.
@@ -191,6 +144,420 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// The packet is done with: dropped, or its time to live is over.
+struct Over;
+
+/// The action set with where its actions come from, in the order in which they are done.
+type ActionSet<'s> = SmallVec<[(&'s Action, Origin); 12]>;
+
+/// One packet on its way.
+struct Walk<'w, 's, 'h, 'b> {
+    pipeline: &'w mut Pipeline,
+    snapshot: &'s Snapshot,
+    arrival: Arrival,
+    packet: &'w mut Editor<'b>,
+    hits: &'w mut Hits<'h>,
+    plan: &'w mut Plan,
+    /// The action set, in its order.
+    set: ActionSet<'s>,
+    budget: u32,
+    depth: u32,
+    from_controller: bool,
+}
+
+impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
+    fn new(
+        pipeline: &'w mut Pipeline,
+        snapshot: &'s Snapshot,
+        arrival: Arrival,
+        packet: &'w mut Editor<'b>,
+        hits: &'w mut Hits<'h>,
+        plan: &'w mut Plan,
+    ) -> Self {
+        let set = ActionSet::new();
+        Self {
+            pipeline,
+            snapshot,
+            arrival,
+            packet,
+            hits,
+            plan,
+            set,
+            budget: BUDGET,
+            depth: 0,
+            from_controller: false,
+        }
+    }
+
+    /// Spends from what one packet may cost.
+    fn spend(&mut self) -> Result<(), Over> {
+        self.budget = self.budget.checked_sub(1).ok_or(Over)?;
+        Ok(())
+    }
+
+    /// Goes through the tables from one on.
+    fn tables(&mut self, mut table: TableId) -> Result<(), Over>
+    where
+        's: 'h,
+    {
+        loop {
+            self.spend()?;
+            let Some(entry) = self.lookup(table) else {
+                if self.snapshot.miss_to_controller && !self.from_controller {
+                    let origin = Origin { table, cookie: u64::MAX, reason: PacketInReason::NoMatch };
+                    self.to_controller(Action::WHOLE_PACKET, origin, true);
+                }
+                return Ok(());
+            };
+            self.hits.add(entry, self.packet.bytes().len() as u64);
+            let instructions = &entry.instructions;
+            let origin = Origin { table, cookie: entry.cookie, reason: reason(entry) };
+            if let Some(meter) = instructions.meter {
+                self.meter(meter)?;
+            }
+            for action in &instructions.apply {
+                self.act(action, origin)?;
+            }
+            if instructions.clear {
+                self.set.clear();
+            }
+            for action in &instructions.write {
+                let reason = match origin.reason {
+                    PacketInReason::NoMatch => PacketInReason::NoMatch,
+                    _ => PacketInReason::ActionSet,
+                };
+                write(&mut self.set, action, Origin { reason, ..origin });
+            }
+            if let Some(write) = instructions.metadata {
+                let old = self.packet.key().get(Field::METADATA) as u64;
+                self.packet.set(Field::METADATA, u128::from(old & !write.mask | write.value & write.mask));
+            }
+            match instructions.goto_table {
+                // Only onwards, as the tables see to: the loop ends.
+                Some(next) => table = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    #[inline]
+    fn lookup(&mut self, table: TableId) -> Option<&'s FlowEntry> {
+        let Arrival { in_port, now } = self.arrival;
+        let key = *self.packet.key();
+        let frame = self.packet.bytes();
+        let (memo, filters) = (&mut self.pipeline.memo, &self.snapshot.filters);
+        let found = self.snapshot.tables.table(table).and_then(|classifier| {
+            classifier.lookup(&key, |condition| {
+                // An entry's filter is loaded as long as the entry is there.
+                let Some((slot, loaded)) = filters.find(condition.filter) else { return false };
+                let answer = memo.answer(slot, || {
+                    loaded.instance.run(loaded.filter, Packet::new(frame, in_port.0), now.0).class()
+                });
+                answer == condition.class
+            })
+        });
+        let i = usize::from(table.0);
+        let tables = &mut self.pipeline.tables;
+        if tables.len() <= i {
+            tables.resize(i + 1, (0, 0));
+        }
+        tables[i].0 += 1;
+        tables[i].1 += u64::from(found.is_some());
+        found.map(|entry| &**entry)
+    }
+
+    /// Does the action set.
+    fn at_the_end(&mut self) {
+        if self.set.is_empty() {
+            return;
+        }
+        let set = std::mem::take(&mut self.set);
+        let with_group = set.iter().any(|(action, _)| matches!(action, Action::Group(_)));
+        for (action, origin) in set {
+            // With a group, the output is not done (section 5.10).
+            if with_group && matches!(action, Action::Output { .. }) {
+                continue;
+            }
+            if self.act(action, origin).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn meter(&mut self, id: MeterId) -> Result<(), Over> {
+        // An entry's meter is there as long as the entry.
+        let Some(meter) = self.snapshot.meters.get(id) else { return Ok(()) };
+        match meter.measure(self.packet.bytes().len(), self.arrival.now.0) {
+            Verdict::Pass => Ok(()),
+            Verdict::Drop => Err(Over),
+            Verdict::Remark(levels) => {
+                let dscp = self.packet.key().get(Field::IP_DSCP) as u8;
+                let new = remark(dscp, levels);
+                if new != dscp {
+                    self.change().set(Field::IP_DSCP, new.into());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The packet, to change: what is planned keeps what it is now.
+    fn change(&mut self) -> &mut Editor<'b> {
+        self.plan.seal(self.packet.bytes());
+        self.packet
+    }
+
+    fn act(&mut self, action: &'s Action, origin: Origin) -> Result<(), Over> {
+        self.spend()?;
+        let change = match action {
+            Action::Output { port, max_len } => {
+                self.output(*port, *max_len, origin);
+                return Ok(());
+            }
+            Action::Group(group) => return self.group(*group, origin),
+            Action::SetField(field) => {
+                self.set_field(field);
+                return Ok(());
+            }
+            // There are no queues but the one of each port, to which all packets go.
+            Action::SetQueue(_) => return Ok(()),
+            Action::Resubmit { port, table } => return self.resubmit(*port, *table, origin),
+            // Refused when the entry was added.
+            Action::Experimenter { .. } => return Ok(()),
+            change => change,
+        };
+        let packet = self.change();
+        let done = match change {
+            Action::PushVlan(eth_type) => packet.push_vlan(*eth_type),
+            Action::PushMpls(eth_type) => packet.push_mpls(*eth_type),
+            Action::PushPbb(eth_type) => packet.push_pbb(*eth_type),
+            Action::SetVlanVid(vid) => {
+                tag_if_none(packet).map(|()| packet.set(Field::VLAN_VID, (*vid).into()))
+            }
+            Action::SetVlanPcp(pcp) => {
+                tag_if_none(packet).map(|()| packet.set(Field::VLAN_PCP, (*pcp).into()))
+            }
+            _ => {
+                match change {
+                    Action::PopVlan => packet.pop_vlan(),
+                    Action::PopMpls(eth_type) => packet.pop_mpls(*eth_type),
+                    Action::PopPbb => packet.pop_pbb(),
+                    Action::SetNwTtl(ttl) => packet.set_nw_ttl(*ttl),
+                    Action::SetMplsTtl(ttl) => packet.set_mpls_ttl(*ttl),
+                    Action::CopyTtlOut => packet.copy_ttl_out(),
+                    Action::CopyTtlIn => packet.copy_ttl_in(),
+                    Action::SetTpSrc(port) => set_port(packet, Field::L4_SRC, *port),
+                    Action::SetTpDst(port) => set_port(packet, Field::L4_DST, *port),
+                    Action::DecNwTtl if packet.dec_nw_ttl().is_err() => return self.ttl_is_over(origin),
+                    Action::DecMplsTtl if packet.dec_mpls_ttl().is_err() => return self.ttl_is_over(origin),
+                    _ => {}
+                }
+                Ok(())
+            }
+        };
+        // Better not sent than sent as something else.
+        done.map_err(|_| {
+            self.pipeline.no_room += 1;
+            Over
+        })
+    }
+
+    /// The controllers that want to know get the packet (section 5.12, "Decrement TTL").
+    fn ttl_is_over(&mut self, origin: Origin) -> Result<(), Over> {
+        let origin = Origin { reason: PacketInReason::InvalidTtl, ..origin };
+        self.to_controller(Action::WHOLE_PACKET, origin, false);
+        Err(Over)
+    }
+
+    fn set_field(&mut self, field: &MatchField) {
+        let spec = field.field().spec();
+        let place = place(field.field());
+        if !meets_prerequisites(spec, self.packet.key()) {
+            return;
+        }
+        let value = if field.is_exact() {
+            field.value()
+        } else {
+            self.packet.key().get(place) & !field.mask() | field.value()
+        };
+        if Field::PIPELINE.contains(&place) {
+            // Not a byte of the packet.
+            self.packet.set(place, value);
+        } else {
+            self.change().set(place, value);
+        }
+    }
+
+    fn output(&mut self, port: PortNo, max_len: u16, origin: Origin) {
+        let in_port = self.arrival.in_port;
+        match port {
+            PortNo::IN_PORT => self.plan.push(Effect::Output(in_port)),
+            PortNo::ALL => self.plan.push(Effect::All),
+            PortNo::FLOOD => self.plan.push(Effect::Flood),
+            PortNo::NORMAL => {
+                let key = *self.packet.key();
+                if let Some(effect) = self.pipeline.bridge.forward(&key, in_port, self.arrival.now) {
+                    self.plan.push(effect);
+                }
+            }
+            PortNo::TABLE => self.plan.push(Effect::Tables),
+            PortNo::CONTROLLER => self.to_controller(max_len, origin, false),
+            // The ingress port needs to be asked for by its reserved name (section 7.2.5.1).
+            port if port == in_port => {}
+            port => self.plan.push(Effect::Output(port)),
+        }
+    }
+
+    fn to_controller(&mut self, max_len: u16, origin: Origin, miss: bool) {
+        let key = self.packet.key();
+        self.plan.push(Effect::Controller(ToController {
+            max_len,
+            table: origin.table,
+            cookie: origin.cookie,
+            reason: origin.reason,
+            miss,
+            metadata: key.get(Field::METADATA) as u64,
+            tunnel_id: key.get(Field::TUNNEL_ID) as u64,
+        }));
+    }
+
+    /// Another table's actions, and then on.
+    fn resubmit(&mut self, port: PortNo, table: TableId, origin: Origin) -> Result<(), Over> {
+        if self.depth == DEPTH {
+            return Err(Over);
+        }
+        let table = if table == TableId::ALL { origin.table } else { table };
+        let true_port = self.packet.key().get(Field::IN_PORT);
+        if port != PortNo::IN_PORT {
+            self.packet.set(Field::IN_PORT, port.0.into());
+        }
+        self.depth += 1;
+        let result = self.tables(table);
+        self.depth -= 1;
+        self.packet.set(Field::IN_PORT, true_port);
+        // A packet that was dropped there may still be sent here, unless it has cost too much.
+        if self.budget == 0 { result } else { Ok(()) }
+    }
+
+    fn group(&mut self, id: GroupId, origin: Origin) -> Result<(), Over> {
+        // An entry's group is there as long as the entry.
+        let snapshot = self.snapshot;
+        let Some(group) = snapshot.groups.get(id) else { return Ok(()) };
+        if self.depth == DEPTH {
+            return Err(Over);
+        }
+        group.counters.count(self.packet.bytes().len());
+        let reason = match origin.reason {
+            PacketInReason::NoMatch => PacketInReason::NoMatch,
+            _ => PacketInReason::Group,
+        };
+        let origin = Origin { reason, ..origin };
+        self.depth += 1;
+        let result = if group.ty == GroupType::All {
+            group.buckets.iter().try_for_each(|bucket| self.bucket(bucket, origin))
+        } else {
+            self.one_bucket(group, origin)
+        };
+        self.depth -= 1;
+        result
+    }
+
+    fn one_bucket(&mut self, group: &'s Group, origin: Origin) -> Result<(), Over> {
+        let hash = if group.ty == GroupType::Select { flow_hash(self.packet.key()) } else { 0 };
+        let snapshot = self.snapshot;
+        let lives = |port: PortNo| snapshot.live_ports.binary_search(&port).is_ok();
+        match group.choose(&snapshot.groups, hash, &lives) {
+            Some(bucket) => self.bucket(bucket, origin),
+            None => Ok(()),
+        }
+    }
+
+    /// Does a bucket's actions; what they change is as it was afterwards (section 5.6).
+    fn bucket(&mut self, bucket: &'s GroupBucket, origin: Origin) -> Result<(), Over> {
+        self.spend()?;
+        bucket.counters.count(self.packet.bytes().len());
+        let mut before = None;
+        if bucket.edits {
+            let mut copy = self.pipeline.aside.pop().unwrap_or_default();
+            copy.clear();
+            copy.extend_from_slice(self.packet.bytes());
+            before = Some((copy, self.packet.range().0, *self.packet.key()));
+        }
+        for action in &bucket.actions {
+            if self.act(action, origin).is_err() {
+                // Only this copy of the packet is done with.
+                break;
+            }
+        }
+        if let Some((copy, start, key)) = before {
+            let restored = self.change().restore(&copy, start, &key);
+            self.pipeline.aside.push(copy);
+            restored.map_err(|_| Over)?;
+        }
+        if self.budget == 0 { Err(Over) } else { Ok(()) }
+    }
+}
+
+/// Puts an action into an action set.
+fn write<'s>(set: &mut ActionSet<'s>, action: &'s Action, origin: Origin) {
+    let wanted = action_set::kind(action);
+    match set.binary_search_by_key(&wanted, |(other, _)| action_set::kind(other)) {
+        Ok(at) => set[at] = (action, origin),
+        Err(at) => set.insert(at, (action, origin)),
+    }
+}
+
+fn tag_if_none(packet: &mut Editor<'_>) -> Result<(), oko_packet::edit::NoRoom> {
+    if packet.key().get(Field::VLAN_VID) & VLAN_PRESENT == 0 {
+        packet.push_vlan(oko_packet::proto::ETH_VLAN)?;
+    }
+    Ok(())
+}
+
+/// Sets a port of TCP, UDP or SCTP, and not the type of ICMP, which has the same place.
+fn set_port(packet: &mut Editor<'_>, field: Field, port: u16) {
+    use oko_packet::proto::{IP_SCTP, IP_TCP, IP_UDP};
+    if [IP_TCP, IP_UDP, IP_SCTP].contains(&(packet.key().get(Field::IP_PROTO) as u8)) {
+        packet.set(field, port.into());
+    }
+}
+
+/// Whether a packet is what a field needs.
+fn meets_prerequisites(spec: &FieldSpec, key: &FlowKey) -> bool {
+    spec.prerequisites.iter().all(|wanted| match wanted {
+        Prerequisite::OneOf(field, values) => values.contains(&key.get(place(*field))),
+        Prerequisite::VlanTag => key.get(Field::VLAN_VID) & VLAN_PRESENT != 0,
+        Prerequisite::Present(_) => true,
+    })
+}
+
+/// A hash of what makes packets one flow: addresses and ports, not where it came in or what tables wrote.
+fn flow_hash(key: &FlowKey) -> u64 {
+    const FIELDS: [Field; 11] = [
+        Field::ETH_SRC,
+        Field::ETH_DST,
+        Field::ETH_TYPE,
+        Field::VLAN_VID,
+        Field::IPV4_SRC,
+        Field::IPV4_DST,
+        Field::IPV6_SRC,
+        Field::IPV6_DST,
+        Field::IP_PROTO,
+        Field::L4_SRC,
+        Field::L4_DST,
+    ];
+    let mut hash = 0_u64;
+    for field in FIELDS {
+        let value = key.get(field);
+        for word in [value as u64, (value >> 64) as u64] {
+            // The folded product of two 64-bit words, as in wyhash.
+            let product = u128::from(hash ^ word ^ 0xa076_1d64_78bd_642f) * 0xe703_7ed1_a0b4_28db;
+            hash = (product >> 64) as u64 ^ product as u64;
+        }
+    }
+    hash
 }
 
 /// An entry of priority 0 that matches everything is the table-miss entry (section 5.4).

@@ -1,22 +1,34 @@
 //! What happens to a packet, without ports: frames in, effects and counters out.
 
-use oko_flow_table::{FlowTables, Limits};
+use oko_flow_table::{FlowTables, Groups, Limits, Meters};
+use oko_openflow::group::{Bucket, GroupMod, GroupModCommand};
+use oko_openflow::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
 use oko_openflow::{Field as Oxm, FlowMod, FlowModCommand, Instructions, Match, MetadataWrite};
-use oko_packet::extract;
+use oko_packet::edit::FrameBuf;
 
 use super::*;
-use crate::snapshot::{FilterSet, Generation};
 
 const NOW: Nanos = Nanos(5_000_000_000);
 
 struct Bench {
     tables: FlowTables,
+    groups: Groups,
+    meters: Meters,
+    live_ports: Vec<PortNo>,
     pipeline: Pipeline,
+    now: Nanos,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { tables: FlowTables::new(Limits::default()), pipeline: Pipeline::default() }
+        Self {
+            tables: FlowTables::new(Limits::default()),
+            groups: Groups::default(),
+            meters: Meters::default(),
+            live_ports: Vec::new(),
+            pipeline: Pipeline::default(),
+            now: NOW,
+        }
     }
 
     fn add(&mut self, table: u8, priority: u16, matching: Match, instructions: Instructions) {
@@ -31,26 +43,39 @@ impl Bench {
         self.tables.apply(&flow_mod, 0).unwrap();
     }
 
-    fn run(&mut self, frame: &[u8], in_port: u32) -> Vec<Effect> {
-        let snapshot = Snapshot {
-            generation: Generation(1),
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
             tables: self.tables.snapshot(),
-            filters: FilterSet::default(),
-        };
+            groups: self.groups.clone(),
+            meters: self.meters.clone(),
+            live_ports: self.live_ports.clone(),
+            ..Snapshot::empty()
+        }
+    }
+
+    fn run(&mut self, frame: &[u8], in_port: u32) -> Vec<Effect> {
+        self.sent(frame, in_port).into_iter().map(|(effect, _)| effect).collect()
+    }
+
+    /// The effects and the packet for each.
+    fn sent(&mut self, frame: &[u8], in_port: u32) -> Vec<(Effect, Vec<u8>)> {
+        let snapshot = self.snapshot();
         self.pipeline.take_up(&snapshot);
-        let mut effects = Vec::new();
-        let mut hits = Hits::new(NOW);
-        let key = extract(frame, in_port).key;
-        self.pipeline.process(
-            &snapshot,
-            Arrival { frame, in_port: PortNo(in_port), now: NOW },
-            key,
-            &mut hits,
-            &mut effects,
-        );
+        let mut plan = Plan::default();
+        let mut hits = Hits::new(self.now);
+        let mut buffer = [vec![0; 128], frame.to_vec(), vec![0; 128]].concat();
+        let mut packet = Editor::new(FrameBuf::new(&mut buffer, 128, 128 + frame.len()), in_port);
+        let arrival = Arrival { in_port: PortNo(in_port), now: self.now };
+        self.pipeline.process(&snapshot, arrival, &mut packet, &mut hits, &mut plan);
         hits.write();
         self.pipeline.count_tables(&snapshot);
-        effects
+        let bytes = |copy: Option<usize>| copy.map_or(packet.bytes(), |copy| plan.copy(copy)).to_vec();
+        plan.all().iter().map(|planned| (planned.effect, bytes(planned.copy))).collect()
+    }
+
+    fn group(&mut self, id: u32, ty: GroupType, buckets: Vec<Bucket>) {
+        let request = GroupMod { command: GroupModCommand::Add, ty, group: GroupId(id), buckets };
+        self.groups.apply(&request, 0).unwrap();
     }
 
     /// Packets and bytes by cookie, in the order of tables and priorities.
@@ -163,7 +188,18 @@ fn a_packet_for_the_controller_says_who_sent_it_and_why() {
         || Instructions::apply(vec![Action::Output { port: PortNo::CONTROLLER, max_len: 64 }]);
     bench.add(0, 0, Match::any(), to_controller());
     bench.add(0, 9, Match::any().with(Oxm::InPort, 2), to_controller());
-    let effect = |cookie, reason| Effect::Controller { max_len: 64, table: TableId(0), cookie, reason };
+    let effect = |cookie, reason| {
+        let (table, miss) = (TableId(0), false);
+        Effect::Controller(ToController {
+            max_len: 64,
+            table,
+            cookie,
+            reason,
+            miss,
+            metadata: 0,
+            tunnel_id: 0,
+        })
+    };
     assert_eq!(bench.run(&udp(), 1), [effect(0, PacketInReason::NoMatch)]);
     assert_eq!(bench.run(&udp(), 2), [effect(9, PacketInReason::Action)]);
 }
@@ -183,25 +219,173 @@ fn hits_of_a_burst_are_counted_exactly() {
     let mut bench = Bench::new();
     bench.add(0, 5, Match::any().with(Oxm::InPort, 1), Instructions::none());
     bench.add(0, 6, Match::any().with(Oxm::InPort, 2), Instructions::none());
-    let snapshot = Snapshot {
-        generation: Generation(1),
-        tables: bench.tables.snapshot(),
-        filters: FilterSet::default(),
-    };
-    let mut hits = Hits::new(NOW);
+    let snapshot = bench.snapshot();
+    let (mut hits, mut plan) = (Hits::new(NOW), Plan::default());
     for in_port in [1, 1, 2, 1, 2, 2, 2, 1] {
-        let key = extract(&udp(), in_port).key;
-        let (frame, mut effects) = (udp(), Vec::new());
-        bench.pipeline.process(
-            &snapshot,
-            Arrival { frame: &frame, in_port: PortNo(in_port), now: NOW },
-            key,
-            &mut hits,
-            &mut effects,
-        );
+        let mut frame = udp();
+        let len = frame.len();
+        let mut packet = Editor::new(FrameBuf::new(&mut frame, 0, len), in_port);
+        let arrival = Arrival { in_port: PortNo(in_port), now: NOW };
+        bench.pipeline.process(&snapshot, arrival, &mut packet, &mut hits, &mut plan);
     }
     hits.write();
     assert_eq!(bench.counts(), [(6, 4, 240), (5, 4, 240)]);
     let entries = bench.tables.select(&oko_openflow::FlowStatsRequest::default());
     assert!(entries.iter().all(|entry| entry.counters.last_used() == NOW.0));
+}
+
+fn set(field: Oxm, value: u128) -> Action {
+    Action::SetField(MatchField::exact(field, value).unwrap())
+}
+
+fn out(port: u32) -> Action {
+    Action::output(PortNo(port))
+}
+
+fn bucket(actions: Vec<Action>) -> Bucket {
+    Bucket { id: 0, weight: 1, watch_port: PortNo::ANY, watch_group: GroupId::ANY, actions }
+}
+
+/// The ports and the last byte of the destination address that the packet had there.
+fn marks(sent: &[(Effect, Vec<u8>)]) -> Vec<(Effect, u8)> {
+    sent.iter().map(|(effect, bytes)| (*effect, bytes[5])).collect()
+}
+
+fn to(port: u32, mark: u8) -> (Effect, u8) {
+    (Effect::Output(PortNo(port)), mark)
+}
+
+#[test]
+fn each_output_gets_the_packet_as_it_was_then() {
+    let mut bench = Bench::new();
+    let actions = vec![out(2), set(Oxm::EthDst, 1), out(3), out(4), set(Oxm::EthDst, 2), out(5)];
+    bench.add(0, 5, Match::any(), Instructions::apply(actions));
+    let sent = bench.sent(&udp(), 1);
+    assert_eq!(marks(&sent), [to(2, 0), to(3, 1), to(4, 1), to(5, 2)]);
+}
+
+#[test]
+fn the_next_table_sees_the_packet_as_it_is_then() {
+    let mut bench = Bench::new();
+    let push = vec![Action::PushVlan(0x8100), set(Oxm::VlanVid, 0x1064)];
+    bench.add(0, 5, Match::any(), Instructions { goto_table: Some(TableId(1)), ..Instructions::apply(push) });
+    bench.add(
+        1,
+        5,
+        Match::any().with(Oxm::VlanVid, 0x1064),
+        Instructions::apply(vec![Action::PopVlan, out(2)]),
+    );
+    let sent = bench.sent(&udp(), 1);
+    assert_eq!(sent, [(Effect::Output(PortNo(2)), udp())]);
+    // The entry of table 1 counted the tag.
+    assert_eq!(bench.counts(), [(5, 1, 60), (5, 1, 64)]);
+}
+
+#[test]
+fn the_action_set_is_done_in_its_own_order() {
+    let mut bench = Bench::new();
+    let write = vec![out(9), set(Oxm::VlanVid, 0x1005), Action::PushVlan(0x88a8), out(2)];
+    bench.add(0, 5, Match::any(), Instructions { write, ..Instructions::none() });
+    let sent = bench.sent(&udp(), 1);
+    assert_eq!(sent.len(), 1);
+    assert_eq!((sent[0].0, &sent[0].1[12..18]), (Effect::Output(PortNo(2)), &[0x88, 0xa8, 0, 5, 8, 0][..]));
+}
+
+#[test]
+fn buckets_get_copies_and_leave_the_packet_alone() {
+    let mut bench = Bench::new();
+    let first = bucket(vec![out(2), set(Oxm::EthDst, 1), Action::PushVlan(0x8100)]);
+    bench.group(
+        1,
+        GroupType::All,
+        vec![first, bucket(vec![out(3)]), bucket(vec![set(Oxm::EthDst, 7), out(4)])],
+    );
+    bench.add(0, 5, Match::any(), Instructions::apply(vec![Action::Group(GroupId(1)), out(5)]));
+    let sent = bench.sent(&udp(), 1);
+    // A bucket's actions are an action set: the output comes last.
+    assert_eq!(marks(&sent), [to(2, 1), to(3, 0), to(4, 7), to(5, 0)]);
+    assert_eq!((sent[0].1.len(), sent[3].1.clone()), (64, udp()));
+    let group = bench.groups.get(GroupId(1)).unwrap();
+    assert_eq!(group.counters.counts().packets, 1);
+    assert!(group.buckets.iter().all(|bucket| bucket.counters.counts().packets == 1));
+}
+
+#[test]
+fn failover_follows_the_links() {
+    let mut bench = Bench::new();
+    let watching = |port| Bucket { watch_port: PortNo(port), ..bucket(vec![out(port)]) };
+    bench.group(1, GroupType::FastFailover, vec![watching(2), watching(3)]);
+    bench.add(0, 5, Match::any(), Instructions::apply(vec![Action::Group(GroupId(1))]));
+    assert_eq!(bench.run(&udp(), 1), []);
+    bench.live_ports = vec![PortNo(3)];
+    assert_eq!(bench.run(&udp(), 1), [Effect::Output(PortNo(3))]);
+    bench.live_ports = vec![PortNo(2), PortNo(3)];
+    assert_eq!(bench.run(&udp(), 1), [Effect::Output(PortNo(2))]);
+}
+
+#[test]
+fn meters_drop_and_remark() {
+    let mut bench = Bench::new();
+    let mut meter = |id, action| {
+        let flags = MeterFlags::PKTPS | MeterFlags::BURST;
+        let bands = vec![Band { rate: 1, burst: 1, action }];
+        let request = MeterMod { command: MeterModCommand::Add, flags, meter: MeterId(id), bands };
+        bench.meters.apply(&request, 0).unwrap();
+    };
+    meter(1, BandAction::Drop);
+    meter(2, BandAction::DscpRemark(1));
+    let through = |id| Instructions { meter: Some(MeterId(id)), ..Instructions::apply(outputs(&[3])) };
+    bench.add(0, 5, Match::any().with(Oxm::InPort, 1), through(1));
+    bench.add(0, 5, Match::any().with(Oxm::InPort, 2), through(2));
+    assert_eq!((bench.run(&udp(), 1).len(), bench.run(&udp(), 1).len()), (1, 0));
+    // AF21 becomes AF22.
+    let mut frame = udp();
+    frame[15] = 18 << 2;
+    assert_eq!(bench.sent(&frame, 2)[0].1[15], 18 << 2);
+    assert_eq!(bench.sent(&frame, 2)[0].1[15], 20 << 2);
+}
+
+#[test]
+fn a_packet_whose_time_is_over_goes_to_the_controller_and_no_further() {
+    let mut bench = Bench::new();
+    bench.add(0, 5, Match::any(), Instructions::apply(vec![out(2), Action::DecNwTtl, out(3)]));
+    let mut frame = udp();
+    assert_eq!(bench.sent(&frame, 1)[1].1[22], 63);
+    frame[22] = 1;
+    let effects = bench.run(&frame, 1);
+    assert_eq!(effects[0], Effect::Output(PortNo(2)));
+    assert!(matches!(
+        effects[1..],
+        [Effect::Controller(ToController { reason: PacketInReason::InvalidTtl, .. })]
+    ));
+}
+
+#[test]
+fn a_resubmission_comes_back_and_cannot_go_on_for_ever() {
+    let mut bench = Bench::new();
+    let resubmit = |port, table| Action::Resubmit { port, table: TableId(table) };
+    bench.add(0, 5, Match::any(), Instructions::apply(vec![resubmit(PortNo(7), 1), out(2)]));
+    bench.add(
+        1,
+        5,
+        Match::any().with(Oxm::InPort, 7),
+        Instructions::apply(vec![set(Oxm::EthDst, 1), out(3)]),
+    );
+    assert_eq!(marks(&bench.sent(&udp(), 1)), [to(3, 1), to(2, 1)]);
+    let twice = vec![out(4), resubmit(PortNo::IN_PORT, 3), resubmit(PortNo::IN_PORT, 3)];
+    bench.add(3, 5, Match::any(), Instructions::apply(twice));
+    bench.add(0, 6, Match::any(), Instructions::apply(vec![resubmit(PortNo::IN_PORT, 3)]));
+    assert!(bench.run(&udp(), 1).len() < 4096);
+}
+
+#[test]
+fn a_field_that_the_packet_does_not_have_is_not_set() {
+    let mut bench = Bench::new();
+    let actions = vec![set(Oxm::TcpDst, 80), set(Oxm::VlanPcp, 3), set(Oxm::ArpSpa, 5), out(2)];
+    bench.add(0, 5, Match::any(), Instructions::apply(actions));
+    assert_eq!(bench.sent(&udp(), 1)[0].1, udp());
+    let actions = vec![Action::SetVlanVid(5), Action::SetTpDst(80), out(2)];
+    bench.add(0, 6, Match::any(), Instructions::apply(actions));
+    let sent = &bench.sent(&udp(), 1)[0].1;
+    assert_eq!((&sent[12..18], &sent[40..42]), (&[0x81, 0, 0, 5, 8, 0][..], &[0, 80][..]));
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
 use oko_dpdk::Mbuf;
-use oko_openflow::{Action, PacketInReason, PortNo, TableId};
+use oko_openflow::{Action, PortNo};
 
 use crate::clock::Nanos;
+use crate::plan::ToController;
 use crate::snapshot::{Generation, Snapshot};
 
 /// Packets on their way to the controllers, or from them.
@@ -38,10 +39,7 @@ pub(crate) struct Shared {
 pub(crate) struct PacketForController {
     pub(crate) packet: Mbuf,
     pub(crate) in_port: PortNo,
-    pub(crate) max_len: u16,
-    pub(crate) table: TableId,
-    pub(crate) cookie: u64,
-    pub(crate) reason: PacketInReason,
+    pub(crate) what: ToController,
 }
 
 /// A packet that the control thread hands to the worker.

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use oko_filter::Instance;
-use oko_flow_table::Snapshot as TablesSnapshot;
-use oko_openflow::FilterId;
+use oko_flow_table::{FlowTables, Groups, Limits, Meters, Snapshot as TablesSnapshot};
+use oko_openflow::{FilterId, PortNo};
 
 /// Counts published snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,30 @@ pub(crate) struct Snapshot {
     pub(crate) generation: Generation,
     pub(crate) tables: TablesSnapshot,
     pub(crate) filters: FilterSet,
+    pub(crate) groups: Groups,
+    pub(crate) meters: Meters,
+    /// The ports whose links are up, in order.
+    pub(crate) live_ports: Vec<PortNo>,
+    /// Whether a packet that no entry matches is for the controllers: those of OpenFlow 1.0 expect it.
+    pub(crate) miss_to_controller: bool,
+    /// Whether the switch is an ordinary learning bridge, without its tables (section 6.3.3, fail standalone mode).
+    pub(crate) standalone: bool,
+}
+
+impl Snapshot {
+    /// What a switch starts with.
+    pub(crate) fn empty() -> Self {
+        Self {
+            generation: Generation(0),
+            tables: FlowTables::new(Limits::default()).snapshot(),
+            filters: FilterSet::default(),
+            groups: Groups::default(),
+            meters: Meters::default(),
+            live_ports: Vec::new(),
+            miss_to_controller: false,
+            standalone: false,
+        }
+    }
 }
 
 /// The loaded filters, each in a slot.

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use oko_dpdk::{Eal, EalError, Pool, PoolError, PortError};
-use oko_flow_table::{FlowTables, Limits};
 use oko_openflow::PortNo;
 use tracing::{error, info};
 
@@ -15,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ports::Ports;
 use crate::shared::Shared;
-use crate::snapshot::{FilterSet, Generation, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::worker::WorkerHandle;
 
 /// Why the switch does not start or run.
@@ -62,12 +61,7 @@ impl Switch {
         for (number, error) in &failed_ports {
             error!(port = number.0, %error, "the port does not work");
         }
-        let empty = Snapshot {
-            generation: Generation(0),
-            tables: FlowTables::new(Limits::default()).snapshot(),
-            filters: FilterSet::default(),
-        };
-        let shared = Arc::new(Shared::new(empty));
+        let shared = Arc::new(Shared::new(Snapshot::empty()));
         let worker =
             WorkerHandle::start(eal, &pool, worker_ports, Arc::clone(&shared), clock.clone(), config.worker)
                 .map_err(SwitchError::Worker)?;

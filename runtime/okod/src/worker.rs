@@ -13,21 +13,26 @@ use std::{hint, io};
 
 use arc_swap::Cache;
 use oko_dpdk::{BURST, Burst, Eal, Mbuf, Pool, Queues, RecordedTime, RxQueue, TxQueue, pin_current_thread};
+use oko_openflow::PortNo;
 use oko_openflow::port::PortConfig as ConfigBits;
-use oko_openflow::{Action, PacketInReason, PortNo, TableId};
-use oko_packet::extract;
+use oko_packet::edit::{Editor, FrameBuf};
 use tracing::warn;
 
 use crate::clock::{Clock, Nanos};
 use crate::config::{FilterClock, WorkerConfig};
 use crate::egress::{Egress, PortIndex};
-use crate::pipeline::{self, Arrival, Effect, Hits, Origin, Pipeline};
+use crate::pipeline::{Arrival, Hits, Pipeline};
+use crate::plan::{Effect, Plan, Planned};
 use crate::ports::{PortState, WorkerPort};
 use crate::shared::{PacketForController, PacketFromController, Shared};
 use crate::snapshot::Snapshot;
 
 /// The longest frame: what capture files and Linux devices can deliver.
 const LONGEST_FRAME: usize = 65_536;
+/// The shortest frame on an Ethernet, without its check sequence.
+const SHORTEST_FRAME: usize = 60;
+/// Room for headers before a frame of several segments that was put together, and behind it.
+const SCRATCH_ROOM: usize = 512;
 /// Rounds without a packet after which the worker rests.
 const QUIET_ROUNDS: u32 = 256;
 /// How long it rests.
@@ -114,9 +119,11 @@ struct Bench {
     received: Burst,
     /// Dropped packets, freed together.
     dropped: Burst,
+    /// Bytes of the packet at hand when it came.
+    arrived_len: usize,
     /// Where frames of several segments are put together.
     scratch: Box<[u8]>,
-    effects: Vec<Effect>,
+    plan: Plan,
     /// Where filters find the time of recording; none if they go by the system's clock.
     recorded: Option<RecordedTime>,
 }
@@ -144,8 +151,9 @@ impl Worker {
             pool,
             received: Burst::new(),
             dropped: Burst::new(),
-            scratch: vec![0; LONGEST_FRAME].into_boxed_slice(),
-            effects: Vec::with_capacity(64),
+            arrived_len: 0,
+            scratch: vec![0; SCRATCH_ROOM + LONGEST_FRAME + SCRATCH_ROOM].into_boxed_slice(),
+            plan: Plan::default(),
             // The devices are configured by now.
             recorded: (config.clock == FilterClock::Capture).then(RecordedTime::lookup).flatten(),
         };
@@ -236,9 +244,7 @@ impl Bench {
                 intake.state.count_rx_dropped(1);
                 continue;
             }
-            let frame = packet.frame(&mut self.scratch);
-            let key = extract(frame, intake.number.0).key;
-            self.effects.clear();
+            self.plan.clear();
             let judged_at = match self.recorded.and_then(|time| time.of(&packet)) {
                 Some(recorded) => {
                     self.shared.recorded_now.store(recorded, Ordering::Relaxed);
@@ -246,8 +252,13 @@ impl Bench {
                 }
                 None => now,
             };
-            let arrival = Arrival { frame, in_port: intake.number, now: judged_at };
-            self.pipeline.process(snapshot, arrival, key, &mut hits, &mut self.effects);
+            let arrival = Arrival { in_port: intake.number, now: judged_at };
+            let Some(packet) = self.edited(packet, intake.number, |pipeline, plan, packet| {
+                pipeline.process(snapshot, arrival, packet, &mut hits, plan);
+            }) else {
+                intake.state.count_rx_dropped(1);
+                continue;
+            };
             self.carry_out(packet, intake.number);
         }
         hits.write();
@@ -258,36 +269,80 @@ impl Bench {
     /// Does what a controller asked for with its packet.
     fn packet_out(&mut self, snapshot: &Snapshot, from: PacketFromController, clock: &Clock) {
         let PacketFromController { packet, in_port, actions } = from;
-        let origin = Origin { in_port, table: TableId(0), cookie: u64::MAX, reason: PacketInReason::Action };
-        self.effects.clear();
-        for action in &actions {
-            if let Action::Output { port, max_len } = action {
-                pipeline::output(*port, *max_len, origin, &mut self.effects);
+        let now = clock.now();
+        let arrival = Arrival { in_port, now };
+        let mut hits = Hits::new(now);
+        self.plan.clear();
+        let packet = self.edited(packet, in_port, |pipeline, plan, packet| {
+            pipeline.packet_out(snapshot, arrival, packet, &actions, &mut hits, plan);
+        });
+        // Through the tables it goes as it is then, once, however often that is asked for.
+        let tables = self.plan.all().iter().find(|planned| planned.effect == Effect::Tables).copied();
+        let Some(packet) = packet else { return };
+        let again = match tables {
+            Some(Planned { copy: Some(copy), .. }) => self.pool.packet(self.plan.copy(copy)).ok(),
+            Some(Planned { copy: None, .. }) => packet.duplicate(&self.pool).ok(),
+            None => None,
+        };
+        self.carry_out(packet, in_port);
+        if let Some(packet) = again {
+            self.plan.clear();
+            let packet = self.edited(packet, in_port, |pipeline, plan, packet| {
+                pipeline.process(snapshot, arrival, packet, &mut hits, plan);
+            });
+            if let Some(packet) = packet {
+                self.carry_out(packet, in_port);
             }
         }
-        if let Some(at) = self.effects.iter().position(|effect| *effect == Effect::Tables) {
-            // The pipeline's effects take the place of the action. It is done once, however often it is asked for.
-            self.effects.retain(|effect| *effect != Effect::Tables);
-            let now = clock.now();
-            let mut hits = Hits::new(now);
-            let frame = packet.frame(&mut self.scratch);
-            let key = extract(frame, in_port.0).key;
-            let mut effects = Vec::new();
-            self.pipeline.process(snapshot, Arrival { frame, in_port, now }, key, &mut hits, &mut effects);
-            hits.write();
-            self.pipeline.count_tables(snapshot);
-            self.effects.splice(at..at, effects.into_iter().filter(|effect| *effect != Effect::Tables));
-        }
-        self.carry_out(packet, in_port);
+        hits.write();
+        self.pipeline.count_tables(snapshot);
         self.dropped.clear();
     }
 
-    /// Does what `effects` says. A single output gets the packet itself, several get copies.
+    /// Lets the pipeline judge and rewrite a packet. A packet of several segments is put together first, and is a new one if it
+    /// was rewritten; none if there is no memory for that.
+    #[inline]
+    fn edited(
+        &mut self,
+        mut packet: Mbuf,
+        in_port: PortNo,
+        judge: impl FnOnce(&mut Pipeline, &mut Plan, &mut Editor<'_>),
+    ) -> Option<Mbuf> {
+        self.arrived_len = packet.len();
+        if let Some((buffer, start, end)) = packet.buffer_mut() {
+            let mut editor = Editor::new(FrameBuf::new(buffer, start, end), in_port.0);
+            judge(&mut self.pipeline, &mut self.plan, &mut editor);
+            let (start, end) = editor.range();
+            if editor.is_edited() {
+                packet.set_range(start, end);
+                self.pad(&mut packet);
+            }
+            return Some(packet);
+        }
+        let len = packet.frame(&mut self.scratch[SCRATCH_ROOM..]).len();
+        let frame = FrameBuf::new(&mut self.scratch, SCRATCH_ROOM, SCRATCH_ROOM + len);
+        let mut editor = Editor::new(frame, in_port.0);
+        judge(&mut self.pipeline, &mut self.plan, &mut editor);
+        if editor.is_edited() { self.pool.packet(editor.bytes()).ok() } else { Some(packet) }
+    }
+
+    /// A frame that had the least length of Ethernet keeps it when it loses a header: IEEE 802.3, section 4.2.3.3. Shorter ones,
+    /// as virtual devices bring them, are left as they are.
+    #[inline]
+    fn pad(&self, packet: &mut Mbuf) {
+        let len = packet.len();
+        if len < SHORTEST_FRAME && self.arrived_len >= SHORTEST_FRAME {
+            // There is room where the header was.
+            let _ = packet.append(&[0; SHORTEST_FRAME][len..]);
+        }
+    }
+
+    /// Does what is planned. A single output gets the packet itself, several get copies.
     #[inline]
     fn carry_out(&mut self, packet: Mbuf, in_port: PortNo) {
-        match *self.effects.as_slice() {
+        match *self.plan.all() {
             [] => self.drop_packet(packet),
-            [Effect::Output(port)] => match self.egress.index(port) {
+            [Planned { effect: Effect::Output(port), copy: None }] => match self.egress.index(port) {
                 Some(port) => self.egress.push(port, packet),
                 None => self.drop_packet(packet),
             },
@@ -306,25 +361,43 @@ impl Bench {
     }
 
     fn carry_out_several(&mut self, packet: Mbuf, in_port: PortNo) {
-        for i in 0..self.effects.len() {
-            match self.effects[i] {
+        // The packet as it was when some of the effects were asked for; they stand together.
+        let mut earlier: Option<(usize, Mbuf)> = None;
+        for i in 0..self.plan.all().len() {
+            let Planned { effect, copy } = self.plan.all()[i];
+            let packet = match copy {
+                None => &packet,
+                Some(copy) => {
+                    if earlier.as_ref().is_none_or(|(number, _)| *number != copy) {
+                        earlier = self.pool.packet(self.plan.copy(copy)).ok().map(|mut packet| {
+                            self.pad(&mut packet);
+                            (copy, packet)
+                        });
+                    }
+                    let Some((_, packet)) = &earlier else { continue };
+                    packet
+                }
+            };
+            match effect {
                 Effect::Output(port) => {
                     if let Some(port) = self.egress.index(port) {
-                        self.egress.push_copy(port, &packet);
+                        self.egress.push_copy(port, packet);
                     }
                 }
-                Effect::Flood => {
+                Effect::All | Effect::Flood => {
                     let ingress = self.egress.index(in_port);
                     for port in (0..self.egress.len()).map(PortIndex).filter(|port| Some(*port) != ingress) {
-                        self.egress.push_copy(port, &packet);
+                        if effect == Effect::All || self.egress.takes_floods(port) {
+                            self.egress.push_copy(port, packet);
+                        }
                     }
                 }
-                Effect::Controller { max_len, table, cookie, reason } => {
+                Effect::Controller(what) => {
                     let Ok(copy) = packet.duplicate(&self.pool) else {
                         self.shared.packet_ins_lost.fetch_add(1, Ordering::Relaxed);
                         continue;
                     };
-                    let event = PacketForController { packet: copy, in_port, max_len, table, cookie, reason };
+                    let event = PacketForController { packet: copy, in_port, what };
                     if self.shared.packet_ins.push(event).is_err() {
                         self.shared.packet_ins_lost.fetch_add(1, Ordering::Relaxed);
                     }

@@ -94,13 +94,13 @@ fn flow_mods_that_cannot_be_done_say_why() {
     buffered.buffer = Some(7);
     let cases = [
         (with(Action::output(PortNo(9))), ErrorCode::ActionBadOutPort),
-        (with(Action::output(PortNo::NORMAL)), ErrorCode::ActionBadOutPort),
+        (with(Action::output(PortNo::LOCAL)), ErrorCode::ActionBadOutPort),
         (with(Action::output(PortNo::TABLE)), ErrorCode::ActionBadOutPort),
-        (with(Action::DecNwTtl), ErrorCode::ActionBadType),
+        (with(Action::PushVlan(0x0800)), ErrorCode::ActionBadArgument),
         (with(Action::Group(oko_openflow::GroupId(1))), ErrorCode::ActionBadOutGroup),
         (with(Action::SetQueue(1)), ErrorCode::ActionBadQueue),
         (backwards, ErrorCode::InstructionBadTableId),
-        (metered, ErrorCode::InstructionUnsupported),
+        (metered, ErrorCode::MeterUnknown),
         (buffered, ErrorCode::RequestBufferUnknown),
     ];
     for (flow_mod, expected) in cases {
@@ -222,7 +222,10 @@ fn what_we_do_not_have_is_refused_and_empty_things_are_empty() {
     let switch = TestSwitch::start(&[&[]]);
     let mut controller = switch.connect();
     let mut ask = |request| controller.ask(&Message::request(request));
-    assert!(matches!(ask(MultipartRequest::MeterFeatures), Message::Error(_)));
+    assert!(matches!(
+        ask(MultipartRequest::Meter(oko_openflow::MeterId(1))),
+        Message::Error(error) if code(&error) == ErrorCode::MeterUnknown
+    ));
     assert!(matches!(
         ask(MultipartRequest::GroupDesc),
         Message::MultipartReply { reply: MultipartReply::GroupDesc(groups), .. } if groups.is_empty()

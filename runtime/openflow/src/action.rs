@@ -2,7 +2,8 @@
 
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::flow_match::{MatchField, OxmHeader};
-use crate::ids::{GroupId, PortNo};
+use crate::ids::{GroupId, PortNo, TableId};
+use crate::nicira;
 use crate::oxm::{CLASS_BASIC, Field};
 use crate::wire::{Reader, Writer};
 
@@ -46,6 +47,21 @@ pub enum Action {
     PushPbb(u16),
     /// Pops the provider backbone service tag.
     PopPbb,
+    /// Sends the packet through a table and goes on with the next action: Open vSwitch's extension.
+    Resubmit {
+        /// The port that the packet is taken to have come in by there; `IN_PORT` for the true one.
+        port: PortNo,
+        /// The table; [`TableId::ALL`] for the one that this entry is in.
+        table: TableId,
+    },
+    /// Sets the VLAN id, and pushes a tag first if there is none: OpenFlow 1.0's `set_vlan_vid`.
+    SetVlanVid(u16),
+    /// Sets the VLAN priority, and pushes a tag first if there is none: OpenFlow 1.0's `set_vlan_pcp`.
+    SetVlanPcp(u8),
+    /// Sets the source port of TCP, UDP or SCTP, whichever it is: OpenFlow 1.0's `set_tp_src`.
+    SetTpSrc(u16),
+    /// Sets the destination port of TCP, UDP or SCTP, whichever it is: OpenFlow 1.0's `set_tp_dst`.
+    SetTpDst(u16),
     /// Another party's action; `data` follows the experimenter id and fills the action to a multiple of 8 bytes.
     Experimenter {
         /// The experimenter id.
@@ -83,7 +99,9 @@ impl Action {
             Action::SetField(_) => 25,
             Action::PushPbb(_) => 26,
             Action::PopPbb => 27,
-            Action::Experimenter { .. } => 0xffff,
+            // OpenFlow 1.0 has numbers of its own for these; later versions say them as set-field.
+            Action::SetVlanVid(_) | Action::SetVlanPcp(_) | Action::SetTpSrc(_) | Action::SetTpDst(_) => 25,
+            Action::Resubmit { .. } | Action::Experimenter { .. } => 0xffff,
         }
     }
 
@@ -144,7 +162,15 @@ impl Action {
                 padded(&mut r, 2, action)?
             }
             27 => padded(&mut r, 4, Action::PopPbb)?,
-            0xffff => Action::Experimenter { experimenter: r.u32()?, data: r.rest().to_vec() },
+            0xffff => {
+                let experimenter = r.u32()?;
+                if experimenter == nicira::EXPERIMENTER
+                    && let Some(action) = nicira::decode(&mut r.clone())?
+                {
+                    return Ok(action);
+                }
+                Action::Experimenter { experimenter, data: r.rest().to_vec() }
+            }
             _ => {
                 let problem = Problem::Value {
                     field: "action type",
@@ -189,6 +215,24 @@ impl Action {
             Action::Experimenter { experimenter, data } => {
                 w.u32(*experimenter);
                 w.bytes(data);
+            }
+            Action::Resubmit { port, table } => nicira::encode_resubmit(*port, *table, w),
+            Action::SetVlanVid(vid) => {
+                // What comes nearest: the tag is there, or nothing is done.
+                w.u32(Field::VlanVid.spec().oxm_header(false));
+                w.u16(vid & 0x0fff | 0x1000);
+            }
+            Action::SetVlanPcp(pcp) => {
+                w.u32(Field::VlanPcp.spec().oxm_header(false));
+                w.u8(*pcp);
+            }
+            Action::SetTpSrc(port) => {
+                w.u32(Field::TcpSrc.spec().oxm_header(false));
+                w.u16(*port);
+            }
+            Action::SetTpDst(port) => {
+                w.u32(Field::TcpDst.spec().oxm_header(false));
+                w.u16(*port);
             }
         }
         w.align8(start);

@@ -332,6 +332,22 @@ pub enum FlowRemovedReason {
     Delete,
     /// Its group was deleted.
     GroupDelete,
+    /// Its meter was deleted. From OpenFlow 1.4 on; before, [`Delete`](Self::Delete).
+    MeterDelete,
+    /// It gave way to another entry. From OpenFlow 1.4 on; before, [`Delete`](Self::Delete).
+    Eviction,
+}
+
+impl FlowRemovedReason {
+    /// `OFPRR_*` of OpenFlow 1.3, which has four.
+    pub(crate) fn v1_3(self) -> u8 {
+        match self {
+            FlowRemovedReason::IdleTimeout => 0,
+            FlowRemovedReason::HardTimeout => 1,
+            FlowRemovedReason::GroupDelete => 3,
+            _ => 2,
+        }
+    }
 }
 
 /// `OFPT_FLOW_REMOVED`.
@@ -394,7 +410,7 @@ impl FlowRemoved {
     pub(crate) fn encode(&self, w: &mut Writer) {
         w.u64(self.cookie);
         w.u16(self.priority);
-        w.u8(self.reason as u8);
+        w.u8(self.reason.v1_3());
         w.u8(self.table.0);
         encode_duration(self.duration, w);
         w.u16(self.idle_timeout);

@@ -20,6 +20,7 @@ pub mod instruction;
 pub mod message;
 pub mod meter;
 pub mod multipart;
+mod nicira;
 pub mod oko;
 pub mod oxm;
 pub mod packet;

@@ -15,6 +15,23 @@ pub enum PacketInReason {
     Action,
     /// Its TTL is over.
     InvalidTtl,
+    /// An output to the controller in the action set. From OpenFlow 1.4 on; before, [`Action`](Self::Action).
+    ActionSet,
+    /// An output to the controller in a group. From OpenFlow 1.4 on.
+    Group,
+    /// An output to the controller in a packet-out. From OpenFlow 1.4 on.
+    PacketOut,
+}
+
+impl PacketInReason {
+    /// `OFPR_*` of OpenFlow 1.3, which has three.
+    pub(crate) fn v1_3(self) -> u8 {
+        match self {
+            PacketInReason::NoMatch => 0,
+            PacketInReason::InvalidTtl => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// `OFPT_PACKET_IN`.
@@ -60,7 +77,7 @@ impl PacketIn {
     pub(crate) fn encode(&self, w: &mut Writer) {
         w.u32(buffer_to_wire(self.buffer));
         w.u16(self.total_len);
-        w.u8(self.reason as u8);
+        w.u8(self.reason.v1_3());
         w.u8(self.table.0);
         w.u64(self.cookie);
         self.matching.encode(w);

@@ -17,6 +17,8 @@ bitflags! {
         const PORT_DOWN = 1;
         /// Drop all that comes in.
         const NO_RECV = 1 << 2;
+        /// Leave it out when a packet is flooded. OpenFlow 1.0's; later versions do not name it.
+        const NO_FLOOD = 1 << 4;
         /// Drop all that would go out.
         const NO_FWD = 1 << 5;
         /// Send no packet-in for it.

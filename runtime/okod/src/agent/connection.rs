@@ -59,10 +59,11 @@ enum End {
     Shutdown,
 }
 
-/// Serves a connection until its end. `name` stands for it in the log.
+/// Serves a connection until its end. `name` stands for it in the log; `is_controller` says that it is one that the switch should have.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     name: String,
+    is_controller: bool,
     control: Rc<RefCell<Control>>,
 ) {
     let (sender, events) = mpsc::channel(PEER_QUEUE);
@@ -70,7 +71,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         Connection { stream, received: Vec::new(), consumed: 0, control: Rc::clone(&control), events };
     let end = match connection.negotiate().await {
         Ok(()) => {
-            let peer = control.borrow_mut().peers.add(sender);
+            let peer = control.borrow_mut().peers.add(sender, is_controller);
+            control.borrow_mut().peers_changed();
             debug!(%name, "OpenFlow connection");
             let end = connection.run(peer).await;
             control.borrow_mut().forget(peer);

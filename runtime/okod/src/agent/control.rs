@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oko_dpdk::Pool;
-use oko_flow_table::{FlowTables, Limits};
+use oko_flow_table::{FlowTables, Groups, Limits, Meters};
 use oko_openflow::message::Message;
 use oko_openflow::multipart::{MultipartReply, MultipartRequest};
 use oko_openflow::oko::{Assembler, OkoError};
 use oko_openflow::switch::{Capabilities, Desc, Features};
-use oko_openflow::{ErrorCode, PortNo, TableId};
+use oko_openflow::{ErrorCode, GroupId, PortNo, TableId};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -97,11 +97,18 @@ pub(super) struct Control {
     pub(super) ports: Ports,
     pub(super) tables: FlowTables,
     pub(super) filters: Filters,
+    pub(super) groups: Groups,
+    pub(super) meters: Meters,
     pub(super) pool: Pool,
     pub(super) shared: Arc<Shared>,
     clock: Clock,
     datapath_id: u64,
     table_capacity: usize,
+    /// Whether the switch is a learning bridge while no controller of its configuration is connected.
+    fail_standalone: bool,
+    standalone: bool,
+    /// Whether packets that no entry matches are for the controllers.
+    misses: bool,
     generation: Generation,
     changed: bool,
     assemblers: std::collections::BTreeMap<PeerId, Assembler>,
@@ -120,11 +127,16 @@ impl Control {
             ports,
             tables: FlowTables::new(Limits { entries_per_table: config.table_capacity }),
             filters: Filters::default(),
+            groups: Groups::default(),
+            meters: Meters::default(),
             pool,
             shared,
             clock,
             datapath_id: config.datapath_id,
             table_capacity: config.table_capacity,
+            fail_standalone: config.fail_standalone && !config.controllers.is_empty(),
+            standalone: false,
+            misses: false,
             generation: Generation(0),
             changed: false,
             assemblers: std::collections::BTreeMap::new(),
@@ -150,8 +162,27 @@ impl Control {
             generation: self.generation,
             tables: self.tables.snapshot(),
             filters: self.filters.set(),
+            groups: self.groups.clone(),
+            meters: self.meters.clone(),
+            live_ports: self.ports.live(),
+            miss_to_controller: self.misses,
+            standalone: self.standalone,
         };
         self.shared.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// A controller has come or gone: that can decide how packets are treated.
+    pub(super) fn peers_changed(&mut self) {
+        let standalone = self.fail_standalone && !self.peers.any_controller();
+        let misses = self.peers.any_expects_misses();
+        if (standalone, misses) != (self.standalone, self.misses) {
+            if standalone != self.standalone {
+                tracing::info!(standalone, "without a controller the switch is a learning bridge");
+            }
+            (self.standalone, self.misses) = (standalone, misses);
+            self.mark_changed();
+            self.publish();
+        }
     }
 
     /// Serves a request of a peer.
@@ -233,7 +264,8 @@ impl Control {
                     Answer::Error(ErrorCode::TableModBadTable)
                 }
             }
-            Message::GroupMod(_) | Message::MeterMod(_) => Answer::Error(ErrorCode::RequestBadType),
+            Message::GroupMod(group_mod) => self.group_mod(&group_mod).into(),
+            Message::MeterMod(meter_mod) => self.meter_mod(&meter_mod).into(),
             // Replies and asynchronous messages, which no controller sends.
             _ => Answer::Error(ErrorCode::RequestBadType),
         }
@@ -267,12 +299,18 @@ impl Control {
                 MultipartReply::Queue(Vec::new())
             }
             MultipartRequest::Queue { .. } => return Answer::Error(ErrorCode::QueueBadPort),
-            MultipartRequest::GroupDesc => MultipartReply::GroupDesc(Vec::new()),
-            MultipartRequest::Group(_)
-            | MultipartRequest::GroupFeatures
-            | MultipartRequest::Meter(_)
-            | MultipartRequest::MeterConfig(_)
-            | MultipartRequest::MeterFeatures => return Answer::Error(ErrorCode::RequestBadMultipart),
+            MultipartRequest::GroupDesc => MultipartReply::GroupDesc(self.group_desc(GroupId::ALL)),
+            MultipartRequest::Group(group) => MultipartReply::Group(self.group_stats(group)),
+            MultipartRequest::GroupFeatures => MultipartReply::GroupFeatures(Self::group_features()),
+            MultipartRequest::Meter(meter) => match self.meter_stats(meter) {
+                Ok(stats) => MultipartReply::Meter(stats),
+                Err(error) => return Answer::Error(error),
+            },
+            MultipartRequest::MeterConfig(meter) => match self.meter_config(meter) {
+                Ok(config) => MultipartReply::MeterConfig(config),
+                Err(error) => return Answer::Error(error),
+            },
+            MultipartRequest::MeterFeatures => MultipartReply::MeterFeatures(Self::meter_features()),
             MultipartRequest::Experimenter { .. } => return Answer::Error(ErrorCode::RequestBadExperimenter),
         };
         Answer::Replies(Replies::multipart(reply))
@@ -284,7 +322,10 @@ impl Control {
             n_buffers: 0,
             n_tables: TABLES,
             auxiliary_id: 0,
-            capabilities: Capabilities::FLOW_STATS | Capabilities::TABLE_STATS | Capabilities::PORT_STATS,
+            capabilities: Capabilities::FLOW_STATS
+                | Capabilities::TABLE_STATS
+                | Capabilities::PORT_STATS
+                | Capabilities::GROUP_STATS,
         }
     }
 
@@ -305,6 +346,7 @@ impl Control {
     /// Clears up what a peer leaves behind.
     pub(super) fn forget(&mut self, peer: PeerId) {
         self.peers.remove(peer);
+        self.peers_changed();
         self.assemblers.remove(&peer);
     }
 }

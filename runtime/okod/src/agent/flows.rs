@@ -47,7 +47,7 @@ impl Control {
         self.take_effect(&changes);
     }
 
-    fn take_effect(&mut self, changes: &Changes) {
+    pub(super) fn take_effect(&mut self, changes: &Changes) {
         if changes.written > 0 || !changes.removed.is_empty() {
             self.mark_changed();
         }
@@ -99,8 +99,8 @@ impl Control {
     }
 
     fn check_instructions(&self, flow_mod: &FlowMod) -> Result<(), ErrorCode> {
-        if flow_mod.instructions.meter.is_some() {
-            return Err(ErrorCode::InstructionUnsupported);
+        if flow_mod.instructions.meter.is_some_and(|meter| self.meters.get(meter).is_none()) {
+            return Err(ErrorCode::MeterUnknown);
         }
         let actions = flow_mod.instructions.apply.iter().chain(&flow_mod.instructions.write);
         self.check_actions(actions, false)
@@ -115,15 +115,24 @@ impl Control {
         for action in actions {
             match action {
                 Action::Output { port, .. } => match *port {
-                    PortNo::IN_PORT | PortNo::ALL | PortNo::FLOOD | PortNo::CONTROLLER => {}
+                    PortNo::IN_PORT | PortNo::ALL | PortNo::FLOOD | PortNo::CONTROLLER | PortNo::NORMAL => {}
                     PortNo::TABLE if in_packet_out => {}
                     port if self.ports.get(port).is_some() => {}
                     _ => return Err(ErrorCode::ActionBadOutPort),
                 },
-                Action::Group(_) => return Err(ErrorCode::ActionBadOutGroup),
+                Action::Group(group) if self.groups.get(*group).is_none() => {
+                    return Err(ErrorCode::ActionBadOutGroup);
+                }
                 Action::SetQueue(_) => return Err(ErrorCode::ActionBadQueue),
+                Action::PushVlan(eth_type) if !matches!(eth_type, 0x8100 | 0x88a8) => {
+                    return Err(ErrorCode::ActionBadArgument);
+                }
+                Action::PushMpls(eth_type) if !matches!(eth_type, 0x8847 | 0x8848) => {
+                    return Err(ErrorCode::ActionBadArgument);
+                }
+                Action::PushPbb(eth_type) if *eth_type != 0x88e7 => return Err(ErrorCode::ActionBadArgument),
                 Action::Experimenter { .. } => return Err(ErrorCode::ActionBadExperimenter),
-                _ => return Err(ErrorCode::ActionBadType),
+                _ => {}
             }
         }
         Ok(())

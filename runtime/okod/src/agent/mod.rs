@@ -6,8 +6,11 @@
 
 mod connection;
 mod control;
+mod dial;
 mod filters;
 mod flows;
+mod groups;
+mod meters;
 mod packets;
 mod peers;
 mod ports;
@@ -46,7 +49,7 @@ const PACKET_IN_INTERVAL: Duration = Duration::from_millis(5);
 /// How often timeouts of flow entries are looked at.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the links are looked at.
-const LINK_INTERVAL: Duration = Duration::from_millis(500);
+const LINK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The agent, before it runs.
 pub(crate) struct Agent {
@@ -71,11 +74,15 @@ impl Agent {
             let connections =
                 Connections { control: Rc::clone(&control), open: Rc::default(), next: Cell::new(0) };
             let connections = Rc::new(connections);
+            control.borrow_mut().peers_changed();
             if let Some(listener) = unix {
                 spawn_local(accept_unix(listener, Rc::clone(&connections)));
             }
             if let Some(listener) = tcp {
                 spawn_local(accept_tcp(listener, Rc::clone(&connections)));
+            }
+            for controller in &config.controllers {
+                spawn_local(dial::keep(controller.clone(), config.clone(), Rc::clone(&control)));
             }
             spawn_local(packet_ins(Rc::clone(&control)));
             spawn_local(expiry(Rc::clone(&control)));
@@ -120,7 +127,7 @@ impl Connections {
         let control = Rc::clone(&self.control);
         spawn_local(async move {
             let _counted = counted;
-            connection::serve(stream, name, control).await;
+            connection::serve(stream, name, false, control).await;
         });
     }
 }
@@ -198,6 +205,11 @@ async fn links(control: Rc<RefCell<Control>>) {
                 info!(port = desc.name, up, "link changed");
                 changed.push(desc);
             }
+        }
+        if !changed.is_empty() {
+            // Groups go by the links.
+            control.mark_changed();
+            control.publish();
         }
         for port in changed {
             let status = PortStatus { reason: PortReason::Modify, port };

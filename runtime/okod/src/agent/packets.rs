@@ -8,6 +8,7 @@ use oko_openflow::{ErrorCode, Field, Match, MatchField, PacketIn, PacketOut, Por
 
 use super::control::{Answer, Control};
 use super::peers::Topic;
+use crate::plan::ToController;
 use crate::shared::{PacketForController, PacketFromController};
 
 /// The longest frame that a controller can send: it fits in a message anyway.
@@ -43,7 +44,8 @@ impl Control {
         let mut scratch = Vec::new();
         for _ in 0..AT_ONCE {
             let Some(event) = self.shared.packet_ins.pop() else { break };
-            let PacketForController { packet, in_port, max_len, table, cookie, reason } = event;
+            let PacketForController { packet, in_port, what } = event;
+            let ToController { max_len, table, cookie, reason, metadata, tunnel_id, .. } = what;
             let muted = self
                 .ports
                 .get(in_port)
@@ -56,8 +58,15 @@ impl Control {
             let frame = packet.frame(&mut scratch);
             let sent = frame.len().min(usize::from(max_len)).min(longest_data());
             let mut matching = Match::any();
-            if let Ok(field) = MatchField::exact(Field::InPort, in_port.0.into()) {
-                matching.set(field);
+            let known = [
+                (Field::InPort, in_port.0.into()),
+                (Field::Metadata, u128::from(metadata)),
+                (Field::TunnelId, u128::from(tunnel_id)),
+            ];
+            for (field, value) in known.into_iter().filter(|(_, value)| *value != 0) {
+                if let Ok(field) = MatchField::exact(field, value) {
+                    matching.set(field);
+                }
             }
             let message = Message::PacketIn(PacketIn {
                 buffer: None,

@@ -29,6 +29,8 @@ pub(super) enum Topic {
 #[derive(Debug)]
 pub(super) struct Peer {
     sender: Sender<Vec<u8>>,
+    /// Whether it is one of those that the configuration names.
+    is_controller: bool,
     role: Role,
     pub(super) wants: AsyncConfig,
     pub(super) config: SwitchConfig,
@@ -48,11 +50,18 @@ pub(super) struct Peers {
 const DEFAULT_MISS_SEND_LEN: u16 = 128;
 
 impl Peers {
-    pub(super) fn add(&mut self, sender: Sender<Vec<u8>>) -> PeerId {
+    pub(super) fn add(&mut self, sender: Sender<Vec<u8>>, is_controller: bool) -> PeerId {
         let id = PeerId(self.next);
         self.next += 1;
         let config = SwitchConfig { flags: 0, miss_send_len: DEFAULT_MISS_SEND_LEN };
-        let peer = Peer { sender, role: Role::Equal, wants: AsyncConfig::default(), config, dropped: 0 };
+        let peer = Peer {
+            sender,
+            is_controller,
+            role: Role::Equal,
+            wants: AsyncConfig::default(),
+            config,
+            dropped: 0,
+        };
         self.peers.insert(id, peer);
         id
     }
@@ -110,6 +119,16 @@ impl Peers {
         Ok(RoleMsg { role: peer.role, generation_id: self.generation.unwrap_or(u64::MAX) })
     }
 
+    /// Whether any controller of the configuration is connected.
+    pub(super) fn any_controller(&self) -> bool {
+        self.peers.values().any(|peer| peer.is_controller)
+    }
+
+    /// Whether packets that no entry matches are for any controller.
+    pub(super) fn any_expects_misses(&self) -> bool {
+        false
+    }
+
     /// Whether any controller wants messages about a topic.
     pub(super) fn any_wants(&self, topic: Topic) -> bool {
         self.peers.values().any(|peer| peer.accepts(topic))
@@ -156,7 +175,7 @@ mod tests {
     fn a_new_master_makes_the_old_one_a_slave() {
         let mut peers = Peers::default();
         let (sender, _receiver) = mpsc::channel(1);
-        let (a, b) = (peers.add(sender.clone()), peers.add(sender));
+        let (a, b) = (peers.add(sender.clone(), false), peers.add(sender), false);
         assert!(peers.may_write(a) && peers.may_write(b));
         peers.set_role(a, role(Role::Master, 5)).unwrap();
         assert_eq!(peers.set_role(b, role(Role::Master, 6)).unwrap(), role(Role::Master, 6));
@@ -170,7 +189,7 @@ mod tests {
     fn generation_ids_wrap_around() {
         let mut peers = Peers::default();
         let (sender, _receiver) = mpsc::channel(1);
-        let a = peers.add(sender);
+        let a = peers.add(sender, false);
         peers.set_role(a, role(Role::Master, u64::MAX)).unwrap();
         peers.set_role(a, role(Role::Master, 1)).unwrap();
         assert_eq!(peers.set_role(a, role(Role::Slave, u64::MAX)), Err(ErrorCode::RoleStale));
@@ -181,7 +200,7 @@ mod tests {
         let mut peers = Peers::default();
         let (slow, _slow_receiver) = mpsc::channel(2);
         let (quick, mut quick_receiver) = mpsc::channel(20);
-        let (slow, _quick) = (peers.add(slow), peers.add(quick));
+        let (slow, _quick) = (peers.add(slow, false), peers.add(quick), false);
         for _ in 0..10 {
             peers.tell(Topic::PortStatus(PortReason::Modify), &Message::EchoRequest(Vec::new()));
         }
@@ -197,7 +216,7 @@ mod tests {
     fn a_slave_hears_of_ports_only() {
         let mut peers = Peers::default();
         let (sender, _receiver) = mpsc::channel(1);
-        let a = peers.add(sender);
+        let a = peers.add(sender, false);
         assert!(peers.any_wants(Topic::PacketIn(PacketInReason::Action)));
         assert!(!peers.any_wants(Topic::PacketIn(PacketInReason::InvalidTtl)));
         peers.set_role(a, role(Role::Slave, 1)).unwrap();

@@ -131,7 +131,15 @@ mod tests {
     use super::*;
 
     fn config(socket: &Path) -> OpenFlowConfig {
-        OpenFlowConfig { datapath_id: 1, socket: Some(socket.to_owned()), listen: None, table_capacity: 1 }
+        OpenFlowConfig {
+            datapath_id: 1,
+            socket: Some(socket.to_owned()),
+            listen: None,
+            controllers: Vec::new(),
+            fail_standalone: false,
+            max_backoff: std::time::Duration::from_secs(1),
+            table_capacity: 1,
+        }
     }
 
     #[test]

@@ -7,12 +7,12 @@ use oko_openflow::table::{OxmId, TableFeatures, TableProperty};
 
 use super::control::TABLES;
 
-/// `OFPIT_*` of goto-table, write-metadata, write-actions, apply-actions, clear-actions.
-const INSTRUCTIONS: [u16; 5] = [1, 2, 3, 4, 5];
+/// `OFPIT_*` of goto-table, write-metadata, write-actions, apply-actions, clear-actions, meter.
+const INSTRUCTIONS: [u16; 6] = [1, 2, 3, 4, 5, 6];
 /// The same without goto-table: nothing comes after the last table.
-const LAST_INSTRUCTIONS: [u16; 4] = [2, 3, 4, 5];
-/// `OFPAT_OUTPUT`.
-const ACTIONS: [u16; 1] = [0];
+const LAST_INSTRUCTIONS: [u16; 5] = [2, 3, 4, 5, 6];
+/// `OFPAT_*` of all actions but set-queue.
+const ACTIONS: [u16; 15] = [0, 11, 12, 15, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 27];
 
 /// The features of all tables, each of which takes `capacity` entries.
 pub(super) fn table_features(capacity: usize) -> Vec<TableFeatures> {
@@ -30,8 +30,8 @@ fn features(table: TableId, max_entries: u32) -> TableFeatures {
         TableProperty::Actions { apply: true, miss: false, types: ACTIONS.to_vec() },
         TableProperty::Match(match_fields()),
         TableProperty::Wildcards(FIELDS.iter().map(|spec| OxmId::standard(spec.field, false)).collect()),
-        TableProperty::SetFields { apply: false, miss: false, fields: Vec::new() },
-        TableProperty::SetFields { apply: true, miss: false, fields: Vec::new() },
+        TableProperty::SetFields { apply: false, miss: false, fields: settable() },
+        TableProperty::SetFields { apply: true, miss: false, fields: settable() },
     ];
     TableFeatures {
         table,
@@ -42,6 +42,10 @@ fn features(table: TableId, max_entries: u32) -> TableFeatures {
         max_entries,
         properties,
     }
+}
+
+fn settable() -> Vec<OxmId> {
+    FIELDS.iter().filter(|spec| spec.settable).map(|spec| OxmId::standard(spec.field, false)).collect()
 }
 
 /// All fields, with the mask bit where a mask is possible, and the filter condition.

@@ -1,0 +1,91 @@
+//! `cargo xtask conformance`: the Ryu switch tests against `okod`, unmodified, from the os-ken package.
+//!
+//! A controller app sends a packet into the switch under test from a second switch, to which it is joined by three pairs of virtual
+//! Ethernet devices, and compares what comes back byte by byte. Both switches are `okod`: the second one only hands packets between
+//! the app and the wires. Nothing waits between the cases, so a switch that does a flow-mod after its barrier reply fails.
+//!
+//! Needs root for a network namespace, and Python; os-ken is installed into `target/conformance`.
+
+mod lane;
+mod report;
+mod suite;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::run::{self, cargo, is_root};
+use crate::setup::{Need, run_setup};
+use lane::Lane;
+use report::Outcome;
+use suite::Suite;
+
+/// The folders of the suite, in the order of the report, with how many cases each has.
+const FOLDERS: [(&str, usize); 4] = [("match", 714), ("action", 226), ("group", 15), ("meter", 36)];
+/// Those that take seconds and not half a minute for each case.
+const QUICK: [&str; 2] = ["match", "action"];
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only what takes less than five minutes: matches and actions, not groups and meters, which are measured for 30 s each
+    #[arg(long)]
+    quick: bool,
+    /// Only the files whose path within the suite contains this, such as `action/25_SET_FIELD` or `meter`
+    #[arg(value_name = "PART")]
+    only: Option<String>,
+    /// Show every case, not only those that fail
+    #[arg(long)]
+    verbose: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    ensure!(is_root(), "`cargo xtask conformance` makes a network namespace: run it as root");
+    run_setup(Need::Everything, false)?;
+    // Optimized: the meter cases bring 20,000 packets a second.
+    run::run(cargo().args(["build", "--release", "--locked", "-p", "okod"]))?;
+    let suite = Suite::install()?;
+    let outcomes = judge(&suite, args)?;
+    if outcomes.is_empty() {
+        bail!("no file of the suite has `{}` in its path", args.only.as_deref().unwrap_or_default());
+    }
+    let unexpected = report::print(&outcomes, args.verbose);
+    if unexpected > 0 {
+        bail!("{unexpected} cases did not go as the book says (`book/src/openflow.md`, Conformance)");
+    }
+    Ok(())
+}
+
+/// Runs the wanted folders one after the other.
+fn judge(suite: &Suite, args: &Args) -> Result<Vec<Outcome>> {
+    let lane = Lane::start(&run::root().join("target/release/okod"))?;
+    let mut outcomes = Vec::new();
+    for (folder, cases) in FOLDERS {
+        if args.quick && !QUICK.contains(&folder) {
+            continue;
+        }
+        let files: Vec<PathBuf> = suite
+            .files(folder)?
+            .into_iter()
+            .filter(|file| {
+                args.only.as_ref().is_none_or(|part| file.to_string_lossy().contains(part.as_str()))
+            })
+            .collect();
+        if files.is_empty() {
+            continue;
+        }
+        let whole = args.only.is_none();
+        eprintln!("\x1b[1m{folder}: {} files\x1b[0m", files.len());
+        let start = Instant::now();
+        let found = report::parse(folder, &lane.run(suite, folder, &files)?);
+        eprintln!("{} cases in {:.0} s", found.len(), start.elapsed().as_secs_f64());
+        ensure!(
+            !whole || found.len() == cases,
+            "{folder} has {cases} cases, of which {} were judged; the log is {}",
+            found.len(),
+            lane.log(folder).display()
+        );
+        outcomes.extend(found);
+    }
+    Ok(outcomes)
+}
