@@ -175,7 +175,7 @@ mod tests {
     fn a_new_master_makes_the_old_one_a_slave() {
         let mut peers = Peers::default();
         let (sender, _receiver) = mpsc::channel(1);
-        let (a, b) = (peers.add(sender.clone(), false), peers.add(sender), false);
+        let (a, b) = (peers.add(sender.clone(), false), peers.add(sender, false));
         assert!(peers.may_write(a) && peers.may_write(b));
         peers.set_role(a, role(Role::Master, 5)).unwrap();
         assert_eq!(peers.set_role(b, role(Role::Master, 6)).unwrap(), role(Role::Master, 6));
@@ -200,7 +200,7 @@ mod tests {
         let mut peers = Peers::default();
         let (slow, _slow_receiver) = mpsc::channel(2);
         let (quick, mut quick_receiver) = mpsc::channel(20);
-        let (slow, _quick) = (peers.add(slow, false), peers.add(quick), false);
+        let (slow, _quick) = (peers.add(slow, false), peers.add(quick, false));
         for _ in 0..10 {
             peers.tell(Topic::PortStatus(PortReason::Modify), &Message::EchoRequest(Vec::new()));
         }
