@@ -43,7 +43,7 @@ impl Bench {
         self.tables.apply(&flow_mod, 0).unwrap();
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&mut self) -> Snapshot {
         Snapshot {
             tables: self.tables.snapshot(),
             groups: self.groups.clone(),
