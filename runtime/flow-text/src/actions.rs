@@ -24,6 +24,7 @@ const KNOWN: &[&str] = &[
     "local",
     "table",
     "group",
+    "resubmit",
     "set_queue",
     "set_field",
     "push_vlan",
@@ -62,7 +63,6 @@ const REPLACED: &[(&str, &str)] = &[
 
 /// Actions that only Open vSwitch has.
 const NOT_IN_OPENFLOW: &[&str] = &[
-    "resubmit",
     "learn",
     "load",
     "move",
@@ -238,6 +238,7 @@ fn parse_action(item: Piece<'_>, names: &Names) -> Result<Action, FlowError> {
             Ok(Action::SetQueue(bounded(name, required(item, argument, "a queue number")?, u32::MAX)?))
         }
         "set_field" => set_field(item, required(item, argument, "VALUE->FIELD")?, names),
+        "resubmit" => resubmit(item, required(item, argument, "a port, a table or both")?, names),
         "push_vlan" => Ok(Action::PushVlan(ethertype("an EtherType such as 0x8100")?)),
         "push_mpls" => Ok(Action::PushMpls(ethertype("an EtherType such as 0x8847")?)),
         "pop_mpls" => Ok(Action::PopMpls(ethertype("an EtherType such as 0x0800")?)),
@@ -254,6 +255,25 @@ fn parse_action(item: Piece<'_>, names: &Names) -> Result<Action, FlowError> {
         _ if name.eq_ignore_ascii_case("controller") => controller(argument),
         _ => port_action(item, argument, names),
     }
+}
+
+/// `resubmit:PORT`, `resubmit(PORT,TABLE)`, `resubmit(,TABLE)`: what is left out is the packet's own port, the entry's own table.
+fn resubmit(item: Piece<'_>, argument: Piece<'_>, names: &Names) -> Result<Action, FlowError> {
+    let (to, table) = match argument.split_once(',') {
+        Some((port, table)) => (port.trim(), Some(table.trim())),
+        None => (argument, None),
+    };
+    let to = if to.is_empty() { PortNo::IN_PORT } else { port(to, names)? };
+    let table = match table.filter(|table| !table.is_empty()) {
+        Some(table) => TableId(bounded("the table of resubmit", table, TableId::MAX.0)?),
+        None => TableId::ALL,
+    };
+    if (to, table) == (PortNo::IN_PORT, TableId::ALL) {
+        // It would come back here for ever.
+        let expected = "`resubmit(PORT,TABLE)` with a port, a table or both".to_owned();
+        return Err(item.error(FlowProblem::NoValue { key: "resubmit".to_owned(), expected }));
+    }
+    Ok(Action::Resubmit { port: to, table })
 }
 
 /// `controller`, `controller:N` and `controller(max_len=N)`; without a length, the whole packet.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use oko_openflow::oxm::{FieldSpec, Format, VLAN_PRESENT};
-use oko_openflow::{Action, Field, FilterMatch, FlowStats, Instructions, Match, MatchField, PortNo};
+use oko_openflow::{Action, Field, FilterMatch, FlowStats, Instructions, Match, MatchField, PortNo, TableId};
 
 use crate::flow::FLAGS;
 use crate::matching::SHORTHANDS;
@@ -209,6 +209,15 @@ fn print_action(action: &Action, names: &Names) -> String {
         }
         Action::PushPbb(ty) => format!("push_pbb:{ty:#06x}"),
         Action::PopPbb => "pop_pbb".to_owned(),
+        Action::Resubmit { port, table } => {
+            let port = if *port == PortNo::IN_PORT { String::new() } else { print_port(*port, names) };
+            let table = if *table == TableId::ALL { String::new() } else { table.to_string() };
+            format!("resubmit({port},{table})")
+        }
+        Action::SetVlanVid(vid) => format!("mod_vlan_vid:{vid}"),
+        Action::SetVlanPcp(pcp) => format!("mod_vlan_pcp:{pcp}"),
+        Action::SetTpSrc(port) => format!("mod_tp_src:{port}"),
+        Action::SetTpDst(port) => format!("mod_tp_dst:{port}"),
         Action::Experimenter { experimenter, data } => {
             let data: String = data.iter().map(|b| format!("{b:02x}")).collect();
             format!("experimenter:{experimenter:#010x},data={data}")

@@ -221,7 +221,7 @@ const CASES: &[Case] = &[
     ),
     case("actions=output", "output", "output has no value", "expected `output:` and a port", ""),
     case("actions=drop,output:1", "drop", "drop must be the only action", "beside other actions", ""),
-    case("actions=resubmit(,1)", "resubmit", "`resubmit` is not in OpenFlow 1.3", "another protocol's", ""),
+    case("actions=learn(table=1)", "learn", "`learn` is not in OpenFlow 1.3", "another protocol's", ""),
     case(
         "ip,actions=mod_nw_dst:10.0.0.1",
         "mod_nw_dst",
