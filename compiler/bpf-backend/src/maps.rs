@@ -136,9 +136,10 @@ pub(crate) fn map_specs(module: &Module) -> Vec<MapSpec> {
         .states
         .iter()
         .map(|state| {
+            // Linux allows spin locks in these only.
             let lock = match kind(state) {
-                MapKind::LruHash => uint("lock", LOCK_OFFSET, Size::W),
                 MapKind::Hash | MapKind::Array => member("lock", LOCK_OFFSET, MemberKind::SpinLock),
+                _ => uint("lock", LOCK_OFFSET, Size::W),
             };
             let header = [
                 lock,

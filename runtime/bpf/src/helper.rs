@@ -13,27 +13,65 @@ pub enum Helper {
     MapDeleteElem,
     /// `u64 bpf_ktime_get_ns()`: the packet's instant in nanoseconds.
     KtimeGetNs,
+    /// `u32 bpf_get_prandom_u32()`: a number that nobody can tell before.
+    GetPrandomU32,
     /// `u32 bpf_get_smp_processor_id()`: the number of the worker.
     GetSmpProcessorId,
+    /// `long bpf_map_push_elem(map, value, flags)`: puts a value into a Bloom filter; 0, or a negative errno.
+    MapPushElem,
+    /// `long bpf_map_peek_elem(map, value)`: 0 if the value may be in a Bloom filter, else -ENOENT.
+    MapPeekElem,
     /// `void bpf_spin_lock(lock)`.
     SpinLock,
     /// `void bpf_spin_unlock(lock)`.
     SpinUnlock,
+    /// `u64 bpf_ktime_get_boot_ns()`: here the same as `bpf_ktime_get_ns`.
+    KtimeGetBootNs,
+    /// `long bpf_ringbuf_output(ringbuf, data, size, flags)`: queues a copy of the bytes; 0, or a negative errno.
+    RingbufOutput,
+    /// `void *bpf_ringbuf_reserve(ringbuf, size, flags)`: the address of a new record, or null. The record must be submitted or discarded.
+    RingbufReserve,
+    /// `void bpf_ringbuf_submit(record, flags)`.
+    RingbufSubmit,
+    /// `void bpf_ringbuf_discard(record, flags)`.
+    RingbufDiscard,
+    /// `u64 bpf_ktime_get_coarse_ns()`: here the same as `bpf_ktime_get_ns`.
+    KtimeGetCoarseNs,
+    /// `u64 bpf_xdp_get_buff_len(ctx)`: bytes of the packet.
+    XdpGetBuffLen,
+    /// `long bpf_xdp_load_bytes(ctx, offset, buffer, size)`: copies bytes of the packet; 0, or a negative errno and the buffer is zeroes.
+    XdpLoadBytes,
 }
 
 /// What an argument of a helper must be.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Arg {
-    /// A map of the program.
+    /// A map of the program with entries.
     Map,
+    /// A Bloom filter of the program.
+    Bloom,
+    /// A ring buffer of the program.
+    Ring,
     /// Readable, initialised memory of the map's key size.
     Key,
     /// Readable, initialised memory of the map's value size.
     Value,
+    /// Readable, initialised memory; the next argument is its size.
+    Memory,
+    /// Memory of the stack or of a map value that the helper writes; the next argument is its size.
+    Buffer,
+    /// A number: the size of the memory that the argument before points to.
+    Size,
+    /// A constant: the size of a record.
+    RecordSize,
     /// Any initialised scalar.
     Scalar,
     /// The address of the spin lock of a map value.
     Lock,
+    /// The start of a record that was reserved and not handed over yet.
+    Record,
+    /// The context.
+    Context,
 }
 
 /// What a helper leaves in `r0`.
@@ -45,6 +83,8 @@ pub enum Return {
     Scalar32,
     /// The address of a value of the map in the first argument, or null.
     ValueOrNull,
+    /// The address of a new record of the size in the second argument, or null.
+    RecordOrNull,
     /// Nothing: `r0` is not readable.
     Nothing,
 }
@@ -58,61 +98,68 @@ pub struct Signature {
     pub ret: Return,
 }
 
+/// Number, name, arguments and result of each helper, in the order of the numbers. The only place where they stand.
+const TABLE: [(Helper, u32, &str, &[Arg], Return); 18] = {
+    use Arg::{
+        Bloom, Buffer, Context, Key, Lock, Map, Memory, Record, RecordSize, Ring, Scalar, Size, Value,
+    };
+    [
+        (Helper::MapLookupElem, 1, "bpf_map_lookup_elem", &[Map, Key], Return::ValueOrNull),
+        (Helper::MapUpdateElem, 2, "bpf_map_update_elem", &[Map, Key, Value, Scalar], Return::Scalar),
+        (Helper::MapDeleteElem, 3, "bpf_map_delete_elem", &[Map, Key], Return::Scalar),
+        (Helper::KtimeGetNs, 5, "bpf_ktime_get_ns", &[], Return::Scalar),
+        (Helper::GetPrandomU32, 7, "bpf_get_prandom_u32", &[], Return::Scalar32),
+        (Helper::GetSmpProcessorId, 8, "bpf_get_smp_processor_id", &[], Return::Scalar32),
+        (Helper::MapPushElem, 87, "bpf_map_push_elem", &[Bloom, Value, Scalar], Return::Scalar),
+        (Helper::MapPeekElem, 89, "bpf_map_peek_elem", &[Bloom, Value], Return::Scalar),
+        (Helper::SpinLock, 93, "bpf_spin_lock", &[Lock], Return::Nothing),
+        (Helper::SpinUnlock, 94, "bpf_spin_unlock", &[Lock], Return::Nothing),
+        (Helper::KtimeGetBootNs, 125, "bpf_ktime_get_boot_ns", &[], Return::Scalar),
+        (Helper::RingbufOutput, 130, "bpf_ringbuf_output", &[Ring, Memory, Size, Scalar], Return::Scalar),
+        (
+            Helper::RingbufReserve,
+            131,
+            "bpf_ringbuf_reserve",
+            &[Ring, RecordSize, Scalar],
+            Return::RecordOrNull,
+        ),
+        (Helper::RingbufSubmit, 132, "bpf_ringbuf_submit", &[Record, Scalar], Return::Nothing),
+        (Helper::RingbufDiscard, 133, "bpf_ringbuf_discard", &[Record, Scalar], Return::Nothing),
+        (Helper::KtimeGetCoarseNs, 160, "bpf_ktime_get_coarse_ns", &[], Return::Scalar),
+        (Helper::XdpGetBuffLen, 188, "bpf_xdp_get_buff_len", &[Context], Return::Scalar32),
+        (Helper::XdpLoadBytes, 189, "bpf_xdp_load_bytes", &[Context, Scalar, Buffer, Size], Return::Scalar),
+    ]
+};
+
 impl Helper {
     /// All helpers, in the order of their numbers.
-    pub const ALL: [Helper; 7] = [
-        Helper::MapLookupElem,
-        Helper::MapUpdateElem,
-        Helper::MapDeleteElem,
-        Helper::KtimeGetNs,
-        Helper::GetSmpProcessorId,
-        Helper::SpinLock,
-        Helper::SpinUnlock,
-    ];
+    pub fn all() -> impl Iterator<Item = Helper> {
+        TABLE.iter().map(|row| row.0)
+    }
 
     /// The helper with this number, if it is supported.
     pub fn from_number(number: u32) -> Option<Helper> {
-        Helper::ALL.into_iter().find(|helper| helper.number() == number)
+        TABLE.iter().find(|row| row.1 == number).map(|row| row.0)
+    }
+
+    fn row(self) -> &'static (Helper, u32, &'static str, &'static [Arg], Return) {
+        TABLE.iter().find(|row| row.0 == self).expect("the table has all helpers")
     }
 
     /// Its number in Linux's `enum bpf_func_id`.
-    pub const fn number(self) -> u32 {
-        match self {
-            Helper::MapLookupElem => 1,
-            Helper::MapUpdateElem => 2,
-            Helper::MapDeleteElem => 3,
-            Helper::KtimeGetNs => 5,
-            Helper::GetSmpProcessorId => 8,
-            Helper::SpinLock => 93,
-            Helper::SpinUnlock => 94,
-        }
+    pub fn number(self) -> u32 {
+        self.row().1
     }
 
     /// Its name in Linux's headers, `bpf_` included.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Helper::MapLookupElem => "bpf_map_lookup_elem",
-            Helper::MapUpdateElem => "bpf_map_update_elem",
-            Helper::MapDeleteElem => "bpf_map_delete_elem",
-            Helper::KtimeGetNs => "bpf_ktime_get_ns",
-            Helper::GetSmpProcessorId => "bpf_get_smp_processor_id",
-            Helper::SpinLock => "bpf_spin_lock",
-            Helper::SpinUnlock => "bpf_spin_unlock",
-        }
+    pub fn name(self) -> &'static str {
+        self.row().2
     }
 
     /// Its arguments and result.
-    pub const fn signature(self) -> Signature {
-        match self {
-            Helper::MapLookupElem => Signature { args: &[Arg::Map, Arg::Key], ret: Return::ValueOrNull },
-            Helper::MapUpdateElem => {
-                Signature { args: &[Arg::Map, Arg::Key, Arg::Value, Arg::Scalar], ret: Return::Scalar }
-            }
-            Helper::MapDeleteElem => Signature { args: &[Arg::Map, Arg::Key], ret: Return::Scalar },
-            Helper::KtimeGetNs => Signature { args: &[], ret: Return::Scalar },
-            Helper::GetSmpProcessorId => Signature { args: &[], ret: Return::Scalar32 },
-            Helper::SpinLock | Helper::SpinUnlock => Signature { args: &[Arg::Lock], ret: Return::Nothing },
-        }
+    pub fn signature(self) -> Signature {
+        let row = self.row();
+        Signature { args: row.3, ret: row.4 }
     }
 }
 
@@ -130,7 +177,6 @@ pub fn linux_name(number: u32) -> Option<&'static str> {
     Some(match number {
         4 => "bpf_probe_read",
         6 => "bpf_trace_printk",
-        7 => "bpf_get_prandom_u32",
         9 => "bpf_skb_store_bytes",
         10 => "bpf_l3_csum_replace",
         11 => "bpf_l4_csum_replace",
@@ -148,15 +194,10 @@ pub fn linux_name(number: u32) -> Option<&'static str> {
         54 => "bpf_xdp_adjust_meta",
         65 => "bpf_xdp_adjust_tail",
         69 => "bpf_fib_lookup",
-        125 => "bpf_ktime_get_boot_ns",
-        130 => "bpf_ringbuf_output",
-        131 => "bpf_ringbuf_reserve",
-        132 => "bpf_ringbuf_submit",
-        133 => "bpf_ringbuf_discard",
-        160 => "bpf_ktime_get_coarse_ns",
+        88 => "bpf_map_pop_elem",
+        134 => "bpf_ringbuf_query",
         164 => "bpf_for_each_map_elem",
         181 => "bpf_loop",
-        189 => "bpf_xdp_load_bytes",
         195 => "bpf_map_lookup_percpu_elem",
         _ => return None,
     })

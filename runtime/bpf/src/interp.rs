@@ -23,7 +23,7 @@ pub use self::{
 use crate::{
     helper::{Helper, Return},
     isa::{AtomicOp, Imm64, Insn, Operand, Reg, Size, Width},
-    program::{MapId, Program},
+    program::{MapId, MapKind, Program},
     semantics,
     xdp::CtxField,
 };
@@ -36,6 +36,28 @@ pub trait Env {
     fn map_update(&mut self, map: MapId, key: &[u8], value: &[u8], flags: u64) -> i64;
     /// Deletes a key; 0 or a negative errno.
     fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64;
+    /// Puts a value into a Bloom filter; 0 or a negative errno.
+    fn bloom_push(&mut self, _map: MapId, _value: &[u8], _flags: u64) -> i64 {
+        EOPNOTSUPP
+    }
+    /// Whether a value may be in a Bloom filter: 0 or a negative errno.
+    fn bloom_peek(&mut self, _map: MapId, _value: &[u8]) -> i64 {
+        EOPNOTSUPP
+    }
+    /// Queues a record in a ring buffer; 0 or a negative errno.
+    fn ring_output(&mut self, _map: MapId, _record: &[u8], _flags: u64) -> i64 {
+        EOPNOTSUPP
+    }
+    /// Room for a record in a ring buffer, zeroed. It comes back by [`Env::ring_hand`], however the run ends.
+    fn ring_reserve(&mut self, _map: MapId, _size: u32) -> Option<MapMemory> {
+        None
+    }
+    /// Takes a record back that [`Env::ring_reserve`] gave: to submit it, or to give its room back.
+    fn ring_hand(&mut self, _map: MapId, _record: MapMemory, _submit: bool) {}
+    /// A random number.
+    fn random(&mut self) -> u32 {
+        0
+    }
     /// The packet's instant, nanoseconds; the same for all calls of a run.
     fn ktime_ns(&mut self) -> u64;
     /// The number of the worker.
@@ -61,6 +83,10 @@ pub trait Env {
         None
     }
 }
+
+const EOPNOTSUPP: i64 = -95;
+const EFAULT: i64 = -14;
+const EINVAL: i64 = -22;
 
 /// How to run.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +141,13 @@ pub enum Place {
         /// Which of the values that this run has met.
         index: usize,
     },
+    /// A record of a ring buffer.
+    Record {
+        /// Which ring buffer.
+        map: MapId,
+        /// Which of the values and records that this run has met.
+        index: usize,
+    },
 }
 
 impl fmt::Display for Place {
@@ -125,6 +158,7 @@ impl fmt::Display for Place {
             Place::Context => f.write_str("the context"),
             Place::Map(map) => write!(f, "the handle of {map}"),
             Place::Value { map, .. } => write!(f, "a value of {map}"),
+            Place::Record { map, .. } => write!(f, "a record of {map}"),
         }
     }
 }
@@ -215,6 +249,14 @@ pub enum FaultKind {
     NoSuchMap { map: u32, maps: usize },
     #[error("r1 is not the address of the spin lock of a map value")]
     NotALock,
+    #[error("{place} is accessed, but it was handed over before")]
+    RecordGone { place: Place },
+    #[error("{reg} is {value:#x}, not the start of a record")]
+    NotARecord { reg: Reg, value: u64 },
+    #[error("the program ends, but a record that it has reserved is not submitted or discarded")]
+    RecordKept,
+    #[error("{helper} does not work on {map}")]
+    MapKind { helper: Helper, map: MapId },
     #[error("{what} while a spin lock is held")]
     LockHeld { what: &'static str },
     #[error("a spin lock is released that is not held")]
@@ -308,6 +350,9 @@ impl<'r, 'e> Run<'r, 'e> {
         {
             self.env.spin_unlock(word);
         }
+        for (map, memory) in self.memory.take_records() {
+            self.env.ring_hand(map, memory, false);
+        }
         Fault { slot: self.pc, kind }
     }
 
@@ -383,6 +428,7 @@ impl<'r, 'e> Run<'r, 'e> {
                     next = frame.return_to;
                 }
                 None if self.held.is_some() => return Err(FaultKind::LockHeld { what: "the program ends" }),
+                None if self.memory.has_records() => return Err(FaultKind::RecordKept),
                 None => return self.get(Reg::R0).map(Some),
             },
         }
@@ -515,7 +561,35 @@ impl<'r, 'e> Run<'r, 'e> {
                 let (map, key) = self.map_and_key()?;
                 self.env.map_delete(map, &key).cast_unsigned()
             }
-            Helper::KtimeGetNs => self.env.ktime_ns(),
+            Helper::KtimeGetNs | Helper::KtimeGetBootNs | Helper::KtimeGetCoarseNs => self.env.ktime_ns(),
+            Helper::GetPrandomU32 => u64::from(self.env.random()),
+            Helper::MapPushElem | Helper::MapPeekElem => self.bloom(helper)?.cast_unsigned(),
+            Helper::RingbufOutput => {
+                let map = self.map_argument(helper)?;
+                let record = self.sized(Reg::R2, Reg::R3)?;
+                let flags = self.get(Reg::R4)?;
+                self.env.ring_output(map, &record, flags).cast_unsigned()
+            }
+            Helper::RingbufReserve => {
+                let map = self.map_argument(helper)?;
+                let size = u32::try_from(self.get(Reg::R2)?).unwrap_or(u32::MAX);
+                self.get(Reg::R3)?;
+                let memory = self.env.ring_reserve(map, size);
+                memory.map_or(0, |memory| self.memory.add_record(map, memory))
+            }
+            Helper::RingbufSubmit | Helper::RingbufDiscard => {
+                let value = self.get(Reg::R1)?;
+                self.get(Reg::R2)?;
+                let (map, memory) =
+                    self.memory.take_record(value).ok_or(FaultKind::NotARecord { reg: Reg::R1, value })?;
+                self.env.ring_hand(map, memory, helper == Helper::RingbufSubmit);
+                0
+            }
+            Helper::XdpGetBuffLen => {
+                self.context_argument()?;
+                self.memory.packet_len() as u64
+            }
+            Helper::XdpLoadBytes => self.load_bytes()?.cast_unsigned(),
             Helper::GetSmpProcessorId => u64::from(self.env.processor_id()),
             Helper::SpinLock | Helper::SpinUnlock => self.spin(helper)?,
         };
@@ -537,9 +611,63 @@ impl<'r, 'e> Run<'r, 'e> {
         Ok(())
     }
 
-    fn map_and_key(&self) -> Step<(MapId, Vec<u8>)> {
+    /// The map in `r1`, of a kind that the helper works on.
+    fn map_argument(&self, helper: Helper) -> Step<MapId> {
         let value = self.get(Reg::R1)?;
         let map = self.memory.map_at(value).ok_or(FaultKind::NotAMap { reg: Reg::R1, value })?;
+        let kind = self.program.maps[map.index()].kind;
+        let fits = match helper {
+            Helper::MapPushElem | Helper::MapPeekElem => kind == MapKind::BloomFilter,
+            Helper::RingbufOutput | Helper::RingbufReserve => kind == MapKind::RingBuf,
+            _ => kind.has_entries(),
+        };
+        if fits { Ok(map) } else { Err(FaultKind::MapKind { helper, map }) }
+    }
+
+    fn bloom(&mut self, helper: Helper) -> Step<i64> {
+        let map = self.map_argument(helper)?;
+        let value = self.memory.bytes(self.get(Reg::R2)?, self.program.maps[map.index()].value_size)?;
+        if helper == Helper::MapPeekElem {
+            return Ok(self.env.bloom_peek(map, &value));
+        }
+        let flags = self.get(Reg::R3)?;
+        Ok(self.env.bloom_push(map, &value, flags))
+    }
+
+    /// A copy of the memory at an address, with its size in another register.
+    fn sized(&self, address: Reg, size: Reg) -> Step<Vec<u8>> {
+        let size = u32::try_from(self.get(size)?).unwrap_or(u32::MAX);
+        self.memory.bytes(self.get(address)?, size)
+    }
+
+    fn context_argument(&self) -> Step {
+        let value = self.get(Reg::R1)?;
+        if value == self.memory.address(Place::Context) {
+            return Ok(());
+        }
+        Err(FaultKind::Address { address: value })
+    }
+
+    fn load_bytes(&mut self) -> Step<i64> {
+        self.context_argument()?;
+        let (offset, to, size) = (self.get(Reg::R2)?, self.get(Reg::R3)?, self.get(Reg::R4)?);
+        // Linux takes both as 32-bit numbers.
+        let (offset, size) = (offset as u32 as usize, size as u32 as usize);
+        let bytes = self.memory.packet_bytes(offset, size).map(<[u8]>::to_vec);
+        let result = match bytes {
+            Some(_) => 0,
+            None if offset > 0xffff || size > 0xffff => EFAULT,
+            None => EINVAL,
+        };
+        for index in 0..size {
+            let byte = bytes.as_ref().map_or(0, |bytes| bytes[index]);
+            self.memory.store(to.wrapping_add(index as u64), Size::B, u64::from(byte))?;
+        }
+        Ok(result)
+    }
+
+    fn map_and_key(&self) -> Step<(MapId, Vec<u8>)> {
+        let map = self.map_argument(Helper::MapLookupElem)?;
         let key = self.memory.bytes(self.get(Reg::R2)?, self.program.maps[map.index()].key_size)?;
         Ok((map, key))
     }

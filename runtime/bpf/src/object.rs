@@ -19,6 +19,8 @@ mod sections;
 mod tests;
 pub mod write;
 
+pub(crate) use maps::is_ring_size;
+
 pub use error::{ObjectError, ObjectErrorKind, Place};
 pub use read::{MapTypes, ObjectFile, Variable, read};
 pub use write::write;

@@ -28,25 +28,46 @@ impl fmt::Display for MapId {
 }
 
 /// The kinds of map that a program may use; the numbers are Linux's `enum bpf_map_type`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum MapKind {
     /// `BPF_MAP_TYPE_HASH`: inserts are refused when it is full.
+    #[default]
     Hash,
     /// `BPF_MAP_TYPE_ARRAY`: all entries always exist; the key is a `u32` index.
     Array,
+    /// `BPF_MAP_TYPE_PERCPU_HASH`: a hash whose entries have a value for each worker.
+    PercpuHash,
+    /// `BPF_MAP_TYPE_PERCPU_ARRAY`: an array whose entries have a value for each worker.
+    PercpuArray,
     /// `BPF_MAP_TYPE_LRU_HASH`: inserts evict an old entry when it is full.
     LruHash,
+    /// `BPF_MAP_TYPE_LRU_PERCPU_HASH`: the same with a value for each worker.
+    LruPercpuHash,
+    /// `BPF_MAP_TYPE_LPM_TRIE`: the value of the longest prefix of a key; the key is a `u32` number of bits in host order, then bytes.
+    LpmTrie,
+    /// `BPF_MAP_TYPE_RINGBUF`: a queue of records to the control plane; it has neither keys nor values.
+    RingBuf,
+    /// `BPF_MAP_TYPE_BLOOM_FILTER`: a set that may say yes of what was not put in; it has no keys.
+    BloomFilter,
 }
 
 impl MapKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [MapKind; 9] = [
+        MapKind::Hash,
+        MapKind::Array,
+        MapKind::PercpuHash,
+        MapKind::PercpuArray,
+        MapKind::LruHash,
+        MapKind::LruPercpuHash,
+        MapKind::LpmTrie,
+        MapKind::RingBuf,
+        MapKind::BloomFilter,
+    ];
+
     /// The kind with this number of Linux's `enum bpf_map_type`, if it is supported.
-    pub const fn from_number(number: u32) -> Option<MapKind> {
-        match number {
-            1 => Some(MapKind::Hash),
-            2 => Some(MapKind::Array),
-            9 => Some(MapKind::LruHash),
-            _ => None,
-        }
+    pub fn from_number(number: u32) -> Option<MapKind> {
+        MapKind::ALL.into_iter().find(|kind| kind.number() == number)
     }
 
     /// Its number in Linux's `enum bpf_map_type`.
@@ -54,8 +75,29 @@ impl MapKind {
         match self {
             MapKind::Hash => 1,
             MapKind::Array => 2,
+            MapKind::PercpuHash => 5,
+            MapKind::PercpuArray => 6,
             MapKind::LruHash => 9,
+            MapKind::LruPercpuHash => 10,
+            MapKind::LpmTrie => 11,
+            MapKind::RingBuf => 27,
+            MapKind::BloomFilter => 30,
         }
+    }
+
+    /// Whether its entries are found by `u32` index and always exist.
+    pub const fn is_array(self) -> bool {
+        matches!(self, MapKind::Array | MapKind::PercpuArray)
+    }
+
+    /// Whether each worker has values of its own.
+    pub const fn is_percpu(self) -> bool {
+        matches!(self, MapKind::PercpuHash | MapKind::PercpuArray | MapKind::LruPercpuHash)
+    }
+
+    /// Whether it has entries with keys and values, which helpers 1 to 3 work on.
+    pub const fn has_entries(self) -> bool {
+        !matches!(self, MapKind::RingBuf | MapKind::BloomFilter)
     }
 }
 
@@ -64,24 +106,63 @@ impl fmt::Display for MapKind {
         f.write_str(match self {
             MapKind::Hash => "hash",
             MapKind::Array => "array",
+            MapKind::PercpuHash => "percpu_hash",
+            MapKind::PercpuArray => "percpu_array",
             MapKind::LruHash => "lru_hash",
+            MapKind::LruPercpuHash => "lru_percpu_hash",
+            MapKind::LpmTrie => "lpm_trie",
+            MapKind::RingBuf => "ringbuf",
+            MapKind::BloomFilter => "bloom_filter",
         })
     }
 }
 
+/// The name of a map type that Linux knows but Oko does not provide, for messages.
+pub fn linux_map_type(number: u32) -> Option<&'static str> {
+    Some(match number {
+        3 => "BPF_MAP_TYPE_PROG_ARRAY",
+        4 => "BPF_MAP_TYPE_PERF_EVENT_ARRAY",
+        7 => "BPF_MAP_TYPE_STACK_TRACE",
+        8 => "BPF_MAP_TYPE_CGROUP_ARRAY",
+        12 => "BPF_MAP_TYPE_ARRAY_OF_MAPS",
+        13 => "BPF_MAP_TYPE_HASH_OF_MAPS",
+        14 => "BPF_MAP_TYPE_DEVMAP",
+        15 => "BPF_MAP_TYPE_SOCKMAP",
+        16 => "BPF_MAP_TYPE_CPUMAP",
+        17 => "BPF_MAP_TYPE_XSKMAP",
+        18 => "BPF_MAP_TYPE_SOCKHASH",
+        19 => "BPF_MAP_TYPE_CGROUP_STORAGE",
+        20 => "BPF_MAP_TYPE_REUSEPORT_SOCKARRAY",
+        21 => "BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE",
+        22 => "BPF_MAP_TYPE_QUEUE",
+        23 => "BPF_MAP_TYPE_STACK",
+        24 => "BPF_MAP_TYPE_SK_STORAGE",
+        25 => "BPF_MAP_TYPE_DEVMAP_HASH",
+        26 => "BPF_MAP_TYPE_STRUCT_OPS",
+        28 => "BPF_MAP_TYPE_INODE_STORAGE",
+        29 => "BPF_MAP_TYPE_TASK_STORAGE",
+        31 => "BPF_MAP_TYPE_USER_RINGBUF",
+        32 => "BPF_MAP_TYPE_CGRP_STORAGE",
+        33 => "BPF_MAP_TYPE_ARENA",
+        _ => return None,
+    })
+}
+
 /// A map as its definition declares it. Sizes are in bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct MapDef {
     /// Name, as in the object.
     pub name: String,
     /// Kind.
     pub kind: MapKind,
-    /// Bytes of a key; 4 for an array.
+    /// Bytes of a key; 4 for an array, 0 for ring buffers and Bloom filters.
     pub key_size: u32,
-    /// Bytes of a value.
+    /// Bytes of a value; 0 for ring buffers.
     pub value_size: u32,
-    /// Capacity.
+    /// Capacity; of a ring buffer, its size in bytes, a power of two and a multiple of 4096.
     pub max_entries: u32,
+    /// Of a Bloom filter, the number of hash functions, 1 to 15 (the low 4 bits of Linux's `map_extra`, whose 0 means 5).
+    pub hashes: u32,
     /// Where in the value a `struct bpf_spin_lock` (4 bytes, 4-aligned) is, if it has one.
     pub lock_offset: Option<u32>,
     /// Set if this is a section of variables.

@@ -59,6 +59,8 @@ pub enum Region {
     Packet,
     /// A value of this map (a section of variables included).
     MapValue(MapId),
+    /// A record of a ring buffer.
+    Record,
     /// Several of these kinds, on different paths; never the context.
     Mixed,
 }

@@ -46,6 +46,7 @@ use self::{
     explore::{Explorer, Failure},
 };
 use crate::{
+    object::is_ring_size,
     program::{MapDef, MapKind, Program},
     verified::{Effort, Function, Verified},
 };
@@ -140,14 +141,31 @@ pub fn verify_within(program: Program, limits: &Limits) -> Result<Verified, Box<
 fn check_maps(maps: &[MapDef]) -> Result<(), Reason> {
     for def in maps {
         let wrong = |what| Err(Reason::BadMap { map: def.name.clone(), what });
-        if def.key_size == 0 || def.value_size == 0 || def.max_entries == 0 {
-            return wrong("its key size, value size and capacity must not be 0");
+        if def.max_entries == 0 || def.kind != MapKind::RingBuf && def.value_size == 0 {
+            return wrong("its value size and capacity must not be 0");
+        }
+        if def.kind.has_entries() != (def.key_size > 0) {
+            return wrong("maps with entries have keys, ring buffers and Bloom filters have none");
         }
         if def.key_size > MAX_KEY || def.value_size > MAX_VALUE {
             return wrong("its key is larger than 512 bytes or its value larger than 16 MiB");
         }
-        if def.kind == MapKind::Array && def.key_size != 4 {
+        if def.kind.is_array() && def.key_size != 4 {
             return wrong("the key of an array has 4 bytes");
+        }
+        if def.kind == MapKind::LpmTrie && !(5..=260).contains(&def.key_size) {
+            return wrong("the key of an LPM trie has 5 to 260 bytes");
+        }
+        if def.kind == MapKind::RingBuf && (def.value_size != 0 || !is_ring_size(def.max_entries)) {
+            return wrong("a ring buffer has no values, and a size that is a power of two from 4096 to 2^30");
+        }
+        if (def.kind == MapKind::BloomFilter) != (1..=15).contains(&def.hashes) {
+            return wrong("a Bloom filter has 1 to 15 hash functions, other maps have none");
+        }
+        // Linux allows none in LRU hashes, whose entries go away by themselves; here a lock that is held keeps its entry.
+        if def.lock_offset.is_some() && !matches!(def.kind, MapKind::Hash | MapKind::LruHash | MapKind::Array)
+        {
+            return wrong("spin locks are for hash maps, LRU hash maps and arrays only");
         }
         if let Some(lock) = def.lock_offset
             && (!lock.is_multiple_of(4) || lock.checked_add(4).is_none_or(|end| end > def.value_size))

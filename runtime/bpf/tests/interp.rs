@@ -18,12 +18,14 @@ fn maps() -> Vec<MapDef> {
         key_size: 4,
         value_size: 16,
         max_entries: 2,
+        hashes: 0,
         lock_offset: Some(0),
         data: None,
     };
     let constants = MapDef {
         name: ".rodata".to_owned(),
         max_entries: 1,
+        hashes: 0,
         lock_offset: None,
         data: Some(DataSection { readonly: true, init: (0..16).collect() }),
         ..locked.clone()

@@ -175,6 +175,7 @@ fn program(fact: &Fact, odd: Option<usize>, distinct: bool) -> Program {
         key_size: 4,
         value_size: 16,
         max_entries: 4,
+        hashes: 0,
         lock_offset: Some(0),
         data: None,
     }];

@@ -37,6 +37,21 @@ impl Env for Watch<'_> {
     fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64 {
         self.maps.map_delete(map, key)
     }
+    fn bloom_push(&mut self, map: MapId, value: &[u8], flags: u64) -> i64 {
+        self.maps.bloom_push(map, value, flags)
+    }
+    fn bloom_peek(&mut self, map: MapId, value: &[u8]) -> i64 {
+        self.maps.bloom_peek(map, value)
+    }
+    fn ring_output(&mut self, map: MapId, record: &[u8], flags: u64) -> i64 {
+        self.maps.ring_output(map, record, flags)
+    }
+    fn ring_reserve(&mut self, map: MapId, size: u32) -> Option<MapMemory> {
+        self.maps.ring_reserve(map, size)
+    }
+    fn ring_hand(&mut self, map: MapId, record: MapMemory, submit: bool) {
+        self.maps.ring_hand(map, record, submit);
+    }
     fn ktime_ns(&mut self) -> u64 {
         self.maps.ktime_ns()
     }
@@ -53,6 +68,7 @@ impl Env for Watch<'_> {
             (Note::Access(Region::Stack), Place::Frame(_)) => true,
             (Note::Access(Region::Packet), Place::Packet) => true,
             (Note::Access(Region::MapValue(said)), Place::Value { map, .. }) => said == map,
+            (Note::Access(Region::Record), Place::Record { .. }) => true,
             (Note::Access(Region::Mixed), place) => !matches!(place, Place::Context | Place::Map(_)),
             _ => false,
         };
@@ -85,7 +101,9 @@ fn violation(verified: &Verified, rng: &mut Rng) -> Option<String> {
                 Ok(outcome) if outcome.steps > verified.max_steps() => {
                     return Some(format!("{} steps, said at most {}", outcome.steps, verified.max_steps()));
                 }
-                Ok(outcome) => results.push((outcome, watch.maps.contents())),
+                Ok(outcome) => {
+                    results.push((outcome, watch.maps.contents(), watch.maps.records.clone()));
+                }
             }
             if let Some(lie) = watch.lie.take() {
                 return Some(lie);

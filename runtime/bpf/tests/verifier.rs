@@ -90,6 +90,7 @@ fn map(index: usize, text: &str) -> MapDef {
         key_size: 4,
         value_size: 8,
         max_entries: 16,
+        hashes: 0,
         lock_offset: None,
         data: None,
     };
@@ -100,6 +101,15 @@ fn map(index: usize, text: &str) -> MapDef {
             None if word == "hash" => def.kind = MapKind::Hash,
             None if word == "lru" => def.kind = MapKind::LruHash,
             None if word == "array" => def.kind = MapKind::Array,
+            None if word == "lpm" => def.kind = MapKind::LpmTrie,
+            None if word == "percpu" => def.kind = MapKind::PercpuHash,
+            None if word == "ring" => {
+                let (kind, max_entries) = (MapKind::RingBuf, 4096);
+                def = MapDef { kind, max_entries, key_size: 0, value_size: 0, ..def };
+            }
+            None if word == "bloom" => {
+                def = MapDef { kind: MapKind::BloomFilter, key_size: 0, hashes: 3, ..def };
+            }
             None if word == "data" || word == "rodata" => {
                 def.kind = MapKind::Array;
                 def.max_entries = 1;

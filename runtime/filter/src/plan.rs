@@ -170,7 +170,8 @@ fn foreign(object: ObjectFile<'_>, begin: Instant) -> Result<Plan, LoadError> {
             doc: String::new(),
         })
         .collect();
-    let states = object.maps.iter().enumerate().map(|(index, map)| plain_state(index, map)).collect();
+    let states = object.maps.iter().enumerate().map(|(index, map)| plain_state(index, map));
+    let states = states.collect::<Result<_, _>>()?;
     let read_time = begin.elapsed();
     let begin = Instant::now();
     let programs = programs.into_iter().map(verify_program).collect::<Result<_, _>>()?;
@@ -188,13 +189,14 @@ fn foreign(object: ObjectFile<'_>, begin: Instant) -> Result<Plan, LoadError> {
     })
 }
 
-fn plain_state(index: usize, map: &MapDef) -> StatePlan {
+fn plain_state(index: usize, map: &MapDef) -> Result<StatePlan, LoadError> {
     let kind = match map.kind {
         MapKind::Hash => Kind::Hash(WhenFull::Refuse),
         MapKind::LruHash => Kind::Hash(WhenFull::EvictOldest),
         MapKind::Array => Kind::Array,
+        kind => return Err(LoadError::MapKind { map: map.name.clone(), kind }),
     };
-    StatePlan {
+    Ok(StatePlan {
         name: map.name.clone(),
         shape: Shape {
             kind,
@@ -207,7 +209,7 @@ fn plain_state(index: usize, map: &MapDef) -> StatePlan {
         bpf: Some(index),
         variables: map.data.as_ref().map(|data| data.init.clone()),
         hidden: map.data.is_some() || map.name == LOCKS_MAP,
-    }
+    })
 }
 
 fn filter_info((index, (filter, schema)): (usize, (&Filter, &FilterSchema))) -> FilterInfo {
@@ -283,11 +285,11 @@ fn state_plans(module: &Module, maps: &[MapDef]) -> Result<Vec<StatePlan>, LoadE
     }
     for (index, map) in maps.iter().enumerate() {
         if map.data.is_some() || map.name == LOCKS_MAP {
-            plans.push(plain_state(index, map));
+            plans.push(plain_state(index, map)?);
         } else if map.name == LOCKS_MAP {
             // The code's own business, like variables.
             let variables = Some(vec![0; map.value_size as usize]);
-            plans.push(StatePlan { variables, ..plain_state(index, map) });
+            plans.push(StatePlan { variables, ..plain_state(index, map)? });
         } else if !module.states.iter().any(|decl| decl.name == map.name) {
             return Err(LoadError::Mismatch {
                 what: format!("map `{}`", map.name),

@@ -5,6 +5,7 @@ use cranelift_codegen::ir::{AbiParam, Signature};
 use cranelift_codegen::isa::CallConv;
 use oko_state::{Found, Map};
 
+use crate::abi::Packet;
 use crate::map_calls;
 
 /// A function that generated code calls.
@@ -26,10 +27,14 @@ pub(crate) enum Helper {
     Emit,
     /// `zero(bytes, count)`
     Zero,
+    /// `random() -> a number below 2^32`
+    Random,
+    /// `load_bytes(packet, offset, to, size) -> 0 or negative errno`
+    LoadBytes,
 }
 
 impl Helper {
-    pub(crate) const ALL: [Helper; 8] = [
+    pub(crate) const ALL: [Helper; 10] = [
         Helper::Find,
         Helper::Slot,
         Helper::Lock,
@@ -38,6 +43,8 @@ impl Helper {
         Helper::Delete,
         Helper::Emit,
         Helper::Zero,
+        Helper::Random,
+        Helper::LoadBytes,
     ];
 
     pub(crate) fn address(self) -> usize {
@@ -50,6 +57,8 @@ impl Helper {
             Helper::Delete => delete as *const () as usize,
             Helper::Emit => emit as *const () as usize,
             Helper::Zero => zero as *const () as usize,
+            Helper::Random => random as *const () as usize,
+            Helper::LoadBytes => load_bytes as *const () as usize,
         }
     }
 
@@ -62,6 +71,8 @@ impl Helper {
             Helper::Update => (5, 1),
             Helper::Emit => (3, 0),
             Helper::Zero => (2, 0),
+            Helper::Random => (0, 1),
+            Helper::LoadBytes => (4, 1),
         };
         let mut signature = Signature::new(convention);
         signature.params = vec![AbiParam::new(I64); params];
@@ -148,4 +159,30 @@ unsafe extern "C" fn emit(ring: *const Map, words: *const u64, count: u64) {
 unsafe extern "C" fn zero(bytes: *mut u8, count: u64) {
     // SAFETY: the caller's promise.
     unsafe { bytes.write_bytes(0, count as usize) }
+}
+
+/// # Safety
+///
+/// `packet` describes a packet that lives, and `to` has `size` bytes that may be written.
+unsafe extern "C" fn load_bytes(packet: *const Packet<'_>, offset: u64, to: *mut u8, size: u64) -> i64 {
+    // SAFETY: the caller's promise.
+    let data = unsafe { (*packet).data() };
+    // Linux takes both as 32-bit numbers.
+    let (offset, size) = (offset as u32 as usize, size as u32 as usize);
+    let bytes = offset.checked_add(size).and_then(|end| data.get(offset..end));
+    match bytes {
+        // SAFETY: the caller's promise; the verifier keeps packets read only, so the two do not overlap.
+        Some(bytes) => unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, size) },
+        // SAFETY: the caller's promise.
+        None => unsafe { std::ptr::write_bytes(to, 0, size) },
+    }
+    match bytes {
+        Some(_) => 0,
+        None if offset > 0xffff || size > 0xffff => -i64::from(libc::EFAULT),
+        None => -i64::from(libc::EINVAL),
+    }
+}
+
+extern "C" fn random() -> u64 {
+    u64::from(map_calls::random())
 }

@@ -1,4 +1,7 @@
-//! What the map helpers of BPF answer: the error numbers of Linux for what `oko_state` says.
+//! What helpers of BPF answer: the error numbers of Linux for what `oko_state` says, and random numbers.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
 
 use oko_state::{Kind, Map, Update, UpdateError};
 
@@ -34,4 +37,19 @@ pub fn delete(map: &Map, key: &[u8]) -> i64 {
         _ if map.delete(key) => 0,
         _ => -i64::from(libc::ENOENT),
     }
+}
+
+/// `bpf_get_prandom_u32`: a number that nobody can tell before, good enough for taking samples (xorshift64*, a state for each thread).
+pub fn random() -> u32 {
+    thread_local! {
+        static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(0) | 1);
+    }
+    STATE.with(|state| {
+        let mut x = state.get();
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        state.set(x);
+        (x.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+    })
 }

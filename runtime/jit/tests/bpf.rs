@@ -28,10 +28,12 @@ impl Maps {
             let kind = match def.kind {
                 MapKind::Hash => Kind::Hash(WhenFull::Refuse),
                 MapKind::LruHash => Kind::Hash(WhenFull::EvictOldest),
-                MapKind::Array => Kind::Array,
+                MapKind::LpmTrie => Kind::Hash(WhenFull::Refuse),
+                _ => Kind::Array,
             };
             let header = Header::Plain { lock_offset: def.lock_offset };
-            let (capacity, key_size, value_size) = (def.max_entries, def.key_size, def.value_size);
+            let (capacity, key_size, value_size) =
+                (def.max_entries, def.key_size.max(4), def.value_size.max(1));
             let map = Map::new(Shape { kind, capacity, key_size, value_size, header }).unwrap();
             if let Some(data) = &def.data {
                 map.update(&[0; 4], &data.init, Update::Any, 1).unwrap();
@@ -199,7 +201,15 @@ fn same_answers(program: &Verified, packets: &[Vec<u8>]) -> Vec<u32> {
 }
 
 fn map(name: &str, kind: MapKind, value_size: u32, max_entries: u32, lock_offset: Option<u32>) -> MapDef {
-    MapDef { name: name.to_owned(), kind, key_size: 4, value_size, max_entries, lock_offset, data: None }
+    MapDef {
+        name: name.to_owned(),
+        kind,
+        key_size: 4,
+        value_size,
+        max_entries,
+        lock_offset,
+        ..MapDef::default()
+    }
 }
 
 fn packets() -> Vec<Vec<u8>> {
@@ -336,7 +346,15 @@ fn a_program_of_20_000_instructions_compiles() {
 fn random_programs_with_maps_and_packets_run_as_interpreted() {
     let (mut accepted, programs) = (0, 1_500);
     for seed in 0..programs {
-        let Ok(program) = verifier::verify(generator::program(seed)) else { continue };
+        let program = generator::program(seed);
+        // Helpers of Bloom filters and ring buffers, and of random numbers, on which engines cannot agree.
+        let beyond =
+            |insn: &isa::Insn| matches!(insn, isa::Insn::CallHelper { helper: 7 | 87..=89 | 130..=133 });
+        let limits = verifier::Limits { steps: 1 << 13, ..verifier::Limits::default() };
+        let Ok(program) = verifier::verify_within(program, &limits) else { continue };
+        if program.insns().iter().any(beyond) {
+            continue;
+        }
         accepted += 1;
         let mut rng = generator::Rng(seed ^ 0x5eed);
         let packets: Vec<Vec<u8>> = [0, 13, 60, 200]

@@ -35,10 +35,19 @@ impl Packet<'_> {
     }
 }
 
-/// A map value that a lookup returned.
+/// A map value that a lookup returned, or a record of a ring buffer.
 struct Value {
     map: MapId,
     memory: MapMemory,
+    kind: ValueKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ValueKind {
+    MapValue,
+    Record,
+    /// A record that was handed over.
+    Gone,
 }
 
 pub(super) struct Memory<'a> {
@@ -90,7 +99,9 @@ impl<'a> Memory<'a> {
             Place::Packet => 1 + MAX_FRAMES,
             Place::Context => 2 + MAX_FRAMES,
             Place::Map(map) => 3 + MAX_FRAMES + map.index(),
-            Place::Value { index, .. } => 3 + MAX_FRAMES + self.maps.len() + index,
+            Place::Value { index, .. } | Place::Record { index, .. } => {
+                3 + MAX_FRAMES + self.maps.len() + index
+            }
         };
         ((window as u64) << WINDOW_BITS) + START + self.slide
     }
@@ -111,7 +122,10 @@ impl<'a> Memory<'a> {
                 } else {
                     let index = map - self.maps.len();
                     let value = self.values.get(index).ok_or(FaultKind::Address { address })?;
-                    Place::Value { map: value.map, index }
+                    match value.kind {
+                        ValueKind::MapValue => Place::Value { map: value.map, index },
+                        ValueKind::Record | ValueKind::Gone => Place::Record { map: value.map, index },
+                    }
                 }
             }
             None => return Err(FaultKind::Address { address }),
@@ -124,9 +138,49 @@ impl<'a> Memory<'a> {
         let next = self.values.len();
         let index = *self.value_at.entry(memory.address()).or_insert(next);
         if index == next {
-            self.values.push(Value { map, memory });
+            self.values.push(Value { map, memory, kind: ValueKind::MapValue });
         }
         self.address(Place::Value { map, index })
+    }
+
+    /// The address of a new record.
+    pub(super) fn add_record(&mut self, map: MapId, memory: MapMemory) -> u64 {
+        self.values.push(Value { map, memory, kind: ValueKind::Record });
+        self.address(Place::Record { map, index: self.values.len() - 1 })
+    }
+
+    /// Ends the life of the record that begins at an address.
+    pub(super) fn take_record(&mut self, address: u64) -> Option<(MapId, MapMemory)> {
+        let Ok(Spot { place: Place::Record { map, index }, off: 0 }) = self.resolve(address) else {
+            return None;
+        };
+        let value = &mut self.values[index];
+        let live = std::mem::replace(&mut value.kind, ValueKind::Gone) == ValueKind::Record;
+        live.then_some((map, value.memory))
+    }
+
+    /// Whether there are records that were not handed over.
+    pub(super) fn has_records(&self) -> bool {
+        self.values.iter().any(|value| value.kind == ValueKind::Record)
+    }
+
+    /// Ends the life of all records.
+    pub(super) fn take_records(&mut self) -> Vec<(MapId, MapMemory)> {
+        let live = self.values.iter_mut().filter(|value| value.kind == ValueKind::Record);
+        live.map(|value| {
+            value.kind = ValueKind::Gone;
+            (value.map, value.memory)
+        })
+        .collect()
+    }
+
+    /// Bytes of the packet, if they are all there.
+    pub(super) fn packet_bytes(&self, from: usize, bytes: usize) -> Option<&[u8]> {
+        let packet = match &self.packet {
+            Packet::ReadOnly(packet) => packet,
+            Packet::ReadWrite(packet) => &**packet,
+        };
+        packet.get(from..from.checked_add(bytes)?)
     }
 
     /// The map that an address is the handle of.
@@ -171,6 +225,10 @@ impl<'a> Memory<'a> {
                 let (memory, at) = self.in_value(&spot, map, index, bytes)?;
                 memory.load(at, size).ok_or(FaultKind::Address { address })
             }
+            Place::Record { index, .. } => {
+                let (memory, at) = self.in_record(&spot, index, bytes)?;
+                memory.load(at, size).ok_or(FaultKind::Address { address })
+            }
             Place::Context | Place::Map(_) => Err(FaultKind::NotMemory { place: spot.place }),
         }
     }
@@ -198,6 +256,10 @@ impl<'a> Memory<'a> {
             Place::Value { map, index } => {
                 let (memory, at) = self.in_value(&spot, map, index, bytes)?;
                 self.writable(map, spot.place)?;
+                memory.store(at, size, value).ok_or(FaultKind::Address { address })
+            }
+            Place::Record { index, .. } => {
+                let (memory, at) = self.in_record(&spot, index, bytes)?;
                 memory.store(at, size, value).ok_or(FaultKind::Address { address })
             }
             Place::Context | Place::Map(_) => Err(FaultKind::NotMemory { place: spot.place }),
@@ -268,6 +330,14 @@ impl<'a> Memory<'a> {
             }
         }
         Ok((memory, at))
+    }
+
+    fn in_record(&self, spot: &Spot, index: usize, bytes: usize) -> Result<(MapMemory, usize), FaultKind> {
+        let value = &self.values[index];
+        if value.kind == ValueKind::Gone {
+            return Err(FaultKind::RecordGone { place: spot.place });
+        }
+        Ok((value.memory, inside(spot, bytes, value.memory.len())?))
     }
 
     fn writable(&self, map: MapId, place: Place) -> Result<(), FaultKind> {

@@ -111,8 +111,11 @@ pub enum ObjectErrorKind {
     #[error("the size of type {id} cannot be told")]
     NoSize { id: u32 },
     /// A map kind that is not supported.
-    #[error("map type {number} is not supported; supported are hash (1), array (2) and lru_hash (9)")]
-    MapKind { number: u32 },
+    #[error(
+        "map type {number} ({name}) is not supported; supported are hash (1), array (2), percpu_hash (5), percpu_array (6), lru_hash (9), \
+         lru_percpu_hash (10), lpm_trie (11), ringbuf (27) and bloom_filter (30)"
+    )]
+    MapKind { number: u32, name: &'static str },
     /// A part of a map's definition is missing.
     #[error("its definition has no `{field}`")]
     MapField { field: &'static str },

@@ -5,7 +5,7 @@ use super::error::{ObjectError, ObjectErrorKind, Place};
 use super::read::{MapTypes, Variable};
 use super::sections::Elf;
 use super::{MAX_ALL_DATA_BYTES, MAX_DATA_BYTES, MAX_MAPS};
-use crate::program::{DataSection, MapDef, MapKind};
+use crate::program::{DataSection, MapDef, MapKind, linux_map_type};
 
 /// The maps and how relocations find them.
 #[derive(Debug, Default)]
@@ -63,6 +63,7 @@ impl Maps {
                     value_size: section.size as u32,
                     max_entries: 1,
                     lock_offset: None,
+                    hashes: 0,
                     data: Some(DataSection { readonly: is(".rodata"), init }),
                 },
                 MapTypes::default(),
@@ -155,15 +156,15 @@ impl Maps {
             })?;
             let word =
                 |at: usize| u32::from_le_bytes([words[at], words[at + 1], words[at + 2], words[at + 3]]);
-            let number = word(0);
-            let kind = MapKind::from_number(number)
-                .ok_or_else(|| Place::map(symbol.name).error(ObjectErrorKind::MapKind { number }))?;
+            let kind = kind(word(0)).map_err(|kind| Place::map(symbol.name).error(kind))?;
+            check_flags(kind, word(16)).map_err(|kind| Place::map(symbol.name).error(kind))?;
             let def = MapDef {
                 name: symbol.name.into(),
                 kind,
                 key_size: word(4),
                 value_size: word(8),
                 max_entries: word(12),
+                hashes: if kind == MapKind::BloomFilter { DEFAULT_HASHES } else { 0 },
                 lock_offset: None,
                 data: None,
             };
@@ -193,7 +194,7 @@ fn btf_map(btf: &Btf, var: &SecVar) -> Result<(MapDef, MapTypes), ObjectError> {
             found: kind_name(btf, *ty),
         }));
     };
-    let (mut number, mut entries, mut flags) = (None, None, 0);
+    let (mut number, mut entries, mut flags, mut extra) = (None, None, 0, 0);
     let (mut key, mut value) = (Part::default(), Part::default());
     for member in members {
         let field = btf.string(member.name).unwrap_or_default();
@@ -217,6 +218,7 @@ fn btf_map(btf: &Btf, var: &SecVar) -> Result<(MapDef, MapTypes), ObjectError> {
             "type" => number = Some(number_of()?),
             "max_entries" => entries = Some(number_of()?),
             "map_flags" => flags = number_of()?,
+            "map_extra" => extra = number_of()?,
             "key_size" => key.size = Some(number_of()?),
             "value_size" => value.size = Some(number_of()?),
             "key" => key.ty = Some(pointed()?),
@@ -227,24 +229,26 @@ fn btf_map(btf: &Btf, var: &SecVar) -> Result<(MapDef, MapTypes), ObjectError> {
         }
     }
     let number = number.ok_or_else(|| fail(ObjectErrorKind::MapField { field: "type" }))?;
-    let kind = MapKind::from_number(number).ok_or_else(|| fail(ObjectErrorKind::MapKind { number }))?;
-    // BPF_F_NO_PREALLOC is a hint; the others change what the map does.
-    if flags & !1 != 0 {
-        let found = u64::from(flags);
-        return Err(fail(ObjectErrorKind::Field {
-            field: "map_flags",
-            expected: "0 or BPF_F_NO_PREALLOC (1)",
-            found,
-        }));
-    }
-    let key_size = key.resolve(btf, "key").map_err(fail)?;
-    let value_size = value.resolve(btf, "value").map_err(fail)?;
+    let kind = kind(number).map_err(fail)?;
+    check_flags(kind, flags).map_err(fail)?;
+    let hashes = match (kind, extra & 0xf) {
+        (MapKind::BloomFilter, 0) => DEFAULT_HASHES,
+        (MapKind::BloomFilter, hashes) => hashes,
+        _ => 0,
+    };
+    // Ring buffers have neither keys nor values, Bloom filters no keys: their definitions leave them out.
+    let key_size =
+        if kind.has_entries() || key.is_given() { key.resolve(btf, "key").map_err(fail)? } else { 0 };
+    let has_values = kind != MapKind::RingBuf;
+    let value_size =
+        if has_values || value.is_given() { value.resolve(btf, "value").map_err(fail)? } else { 0 };
     let def = MapDef {
         name: name.clone(),
         kind,
         key_size,
         value_size,
         max_entries: entries.ok_or_else(|| fail(ObjectErrorKind::MapField { field: "max_entries" }))?,
+        hashes,
         lock_offset: value.ty.and_then(|id| btf.lock_offset(id)),
         data: None,
     };
@@ -260,6 +264,10 @@ struct Part {
 }
 
 impl Part {
+    fn is_given(&self) -> bool {
+        self.ty.is_some() || self.size.is_some()
+    }
+
     fn resolve(&self, btf: &Btf, field: &'static str) -> Result<u32, ObjectErrorKind> {
         let of_type = match self.ty {
             Some(id) => Some(btf.size_of(id).ok_or(ObjectErrorKind::NoSize { id })?),
@@ -275,15 +283,51 @@ impl Part {
     }
 }
 
+/// How many hash functions a Bloom filter has whose definition does not say.
+const DEFAULT_HASHES: u32 = 5;
+
+fn kind(number: u32) -> Result<MapKind, ObjectErrorKind> {
+    let name = linux_map_type(number).unwrap_or("not a map type that is known");
+    MapKind::from_number(number).ok_or(ObjectErrorKind::MapKind { number, name })
+}
+
+/// `BPF_F_NO_PREALLOC` (1) is a hint, which an LPM trie has to give; `BPF_F_NO_COMMON_LRU` (2) is one, too. Other flags
+/// change what the map does.
+fn check_flags(kind: MapKind, flags: u32) -> Result<(), ObjectErrorKind> {
+    let lru = matches!(kind, MapKind::LruHash | MapKind::LruPercpuHash);
+    let hints = if lru { 2 } else { 1 };
+    if flags & !hints == 0 {
+        return Ok(());
+    }
+    let expected = if lru { "0 or BPF_F_NO_COMMON_LRU (2)" } else { "0 or BPF_F_NO_PREALLOC (1)" };
+    Err(ObjectErrorKind::Field { field: "map_flags", expected, found: u64::from(flags) })
+}
+
 fn check_sizes(def: &MapDef) -> Result<(), ObjectError> {
     let fail = |field, expected, found: u32| {
         Err(Place::map(&def.name).error(ObjectErrorKind::Field { field, expected, found: u64::from(found) }))
     };
     match def {
-        MapDef { kind: MapKind::Array, key_size, .. } if *key_size != 4 => {
+        MapDef { kind: MapKind::RingBuf, key_size: size @ 1.., .. } => {
+            fail("key size", "0, for a ring buffer", *size)
+        }
+        MapDef { kind: MapKind::RingBuf, value_size: size @ 1.., .. } => {
+            fail("value size", "0, for a ring buffer", *size)
+        }
+        MapDef { kind: MapKind::RingBuf, max_entries, .. } if !is_ring_size(*max_entries) => {
+            fail("max_entries", "a power of two from 4096 to 2^30, for a ring buffer", *max_entries)
+        }
+        MapDef { kind: MapKind::RingBuf, .. } => Ok(()),
+        MapDef { kind: MapKind::BloomFilter, key_size: size @ 1.., .. } => {
+            fail("key size", "0, for a Bloom filter", *size)
+        }
+        MapDef { kind: MapKind::LpmTrie, key_size: size @ (..5 | 261..), .. } => {
+            fail("key size", "5 to 260, for an LPM trie", *size)
+        }
+        MapDef { kind, key_size, .. } if kind.is_array() && *key_size != 4 => {
             fail("key size", "4, for an array", *key_size)
         }
-        MapDef { key_size: 0, .. } => fail("key size", "1 or more", 0),
+        MapDef { kind, key_size: 0, .. } if kind.has_entries() => fail("key size", "1 or more", 0),
         MapDef { key_size: size @ 513.., .. } => fail("key size", "512 or less", *size),
         MapDef { value_size: 0, .. } => fail("value size", "1 or more", 0),
         MapDef { value_size: size, .. } if u64::from(*size) > MAX_DATA_BYTES => {
@@ -292,6 +336,11 @@ fn check_sizes(def: &MapDef) -> Result<(), ObjectError> {
         MapDef { max_entries: 0, .. } => fail("max_entries", "1 or more", 0),
         _ => Ok(()),
     }
+}
+
+/// Whether a ring buffer can be so large: whole pages, a power of two of them.
+pub(crate) fn is_ring_size(bytes: u32) -> bool {
+    bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes)
 }
 
 fn kind_name(btf: &Btf, id: u32) -> &'static str {

@@ -59,10 +59,19 @@ pub struct MapSpec {
     pub kind: MapKind,
     /// How many entries it holds.
     pub max_entries: u32,
-    /// The key; an array's is one `u32`.
+    /// The key; an array's is one `u32`, a ring buffer has none.
     pub key: Struct,
-    /// The value.
+    /// The value; a ring buffer has none.
     pub value: Struct,
+}
+
+impl MapSpec {
+    /// Bytes of its definition: a pointer for each thing that it tells.
+    fn definition_bytes(&self) -> u32 {
+        let flags = u32::from(self.kind == MapKind::LpmTrie);
+        let types = if self.kind.has_entries() { 2 } else { 0 };
+        8 * (2 + flags + types)
+    }
 }
 
 /// The layout of a key or value.
@@ -90,6 +99,8 @@ pub struct Member {
 pub enum MemberKind {
     /// An unsigned number of this size.
     Uint(Size),
+    /// Unsigned numbers of this size, one after the other.
+    Array(Size, u32),
     /// A `struct bpf_spin_lock`.
     SpinLock,
 }
@@ -190,22 +201,18 @@ impl Writer {
         if maps.is_empty() {
             return Ok(());
         }
-        /// Four pointers: type, max_entries, key, value.
-        const DEFINITION: usize = 32;
-        let section = self.section(".maps", SectionKind::Data, &vec![0; maps.len() * DEFINITION], 8);
-        for (index, map) in maps.iter().enumerate() {
+        let bytes: u32 = maps.iter().map(MapSpec::definition_bytes).sum();
+        let section = self.section(".maps", SectionKind::Data, &vec![0; bytes as usize], 8);
+        let mut offset = 0;
+        for map in maps {
             check_struct(map, &map.key)?;
             check_struct(map, &map.value)?;
-            let symbol = self.symbol(
-                &map.name,
-                section,
-                (index * DEFINITION) as u64,
-                DEFINITION as u64,
-                SymbolKind::Data,
-            );
+            let size = u64::from(map.definition_bytes());
+            let symbol = self.symbol(&map.name, section, offset, size, SymbolKind::Data);
             self.maps.push(symbol);
+            offset += size;
         }
-        self.types.maps(maps, DEFINITION as u32);
+        self.types.maps(maps);
         Ok(())
     }
 
@@ -321,8 +328,9 @@ impl Writer {
 fn check_struct(map: &MapSpec, layout: &Struct) -> Result<(), ObjectError> {
     let mut end = 0;
     for member in &layout.members {
-        let size = member.kind.bytes();
-        if member.offset < end || !member.offset.is_multiple_of(size) || member.offset + size > layout.size {
+        let (size, align) = (member.kind.bytes(), member.kind.align());
+        let ends = member.offset.checked_add(size).filter(|&ends| ends <= layout.size);
+        if member.offset < end || !member.offset.is_multiple_of(align) || ends.is_none() {
             let reason =
                 format!("member `{}` at offset {} of {} bytes", member.name, member.offset, layout.size);
             return Err(Place::map(&map.name).error(ObjectErrorKind::Unwritable { reason }));
@@ -336,6 +344,14 @@ impl MemberKind {
     fn bytes(self) -> u32 {
         match self {
             MemberKind::Uint(size) => size.bytes(),
+            MemberKind::Array(size, len) => size.bytes().saturating_mul(len),
+            MemberKind::SpinLock => 4,
+        }
+    }
+
+    fn align(self) -> u32 {
+        match self {
+            MemberKind::Uint(size) | MemberKind::Array(size, _) => size.bytes(),
             MemberKind::SpinLock => 4,
         }
     }

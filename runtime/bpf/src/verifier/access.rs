@@ -33,6 +33,7 @@ pub(crate) enum Found {
     Stack { frame: usize, from: i64, to: i64 },
     Packet,
     MapValue(MapId),
+    Record,
     Context(CtxField),
 }
 
@@ -96,7 +97,15 @@ impl Explorer<'_> {
                 }
                 Ok(Found::MapValue(map))
             }
+            Target::Record { map, size, .. } => {
+                if from < 0 || end > i64::from(size) {
+                    let map = self.map_name(map);
+                    return Err(Reason::RecordBounds { map, off: shown(), bytes, size });
+                }
+                Ok(Found::Record)
+            }
             Target::MapValueOrNull { map, .. } => Err(Reason::MaybeNull { reg, map: self.map_name(map) }),
+            Target::RecordOrNull { map, .. } => Err(Reason::RecordMaybeNull { reg, map: self.map_name(map) }),
             Target::PacketEnd | Target::Map(_) => Err(Reason::NotMemory { reg, found: value.to_string() }),
         }
     }
@@ -109,6 +118,7 @@ impl Explorer<'_> {
             Found::Stack { .. } => Region::Stack,
             Found::Packet => Region::Packet,
             Found::MapValue(map) => Region::MapValue(map),
+            Found::Record => Region::Record,
             Found::Context(field) => return self.note(pc, Note::CtxLoad(field)),
         };
         self.note(pc, Note::Access(region))
@@ -126,7 +136,9 @@ impl Explorer<'_> {
         let found = self.locate(state, base, off, size.bytes(), Intent::Read)?;
         self.note_access(state, pc, found)?;
         match found {
-            Found::Packet | Found::MapValue(_) => Ok(self.number(Scalar::of_size(size, signed))),
+            Found::Packet | Found::MapValue(_) | Found::Record => {
+                Ok(self.number(Scalar::of_size(size, signed)))
+            }
             Found::Context(_) if signed => {
                 Err(Reason::ContextField { off: "(sign-extended)".to_owned(), bytes: 4 })
             }

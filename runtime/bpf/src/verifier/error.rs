@@ -186,6 +186,16 @@ pub enum Reason {
     OtherLock,
     #[error("map `{map}` has no spin lock")]
     NoLock { map: String },
+    #[error("{helper} does not work on map `{map}`, which is of type {kind}")]
+    MapKind { helper: &'static str, map: String, kind: crate::program::MapKind },
+    #[error("{reg} may be null: it is a record of `{map}` that is not tested yet")]
+    RecordMaybeNull { reg: Reg, map: String },
+    #[error("{bytes} bytes at offset {off} are accessed in a record of `{map}`, which has {size}")]
+    RecordBounds { map: String, off: String, bytes: u32, size: u32 },
+    #[error("the program ends, but a record that it has reserved is not submitted or discarded")]
+    RecordKept,
+    #[error("the record was submitted or discarded before")]
+    RecordGone,
     #[error("the program returns {found}; it must return a number")]
     PointerReturned { found: String },
     #[error("the function returns a pointer to a stack frame")]
@@ -224,9 +234,14 @@ impl Reason {
             Reason::BadMap { .. } => "correct the map's definition",
             Reason::Unsupported { .. } => "compile for BPF with `-mcpu=v3`, without kernel-only features",
             Reason::UnknownHelper { .. } => {
-                "filters may call bpf_map_lookup_elem, bpf_map_update_elem, bpf_map_delete_elem, bpf_ktime_get_ns, \
-                 bpf_get_smp_processor_id, bpf_spin_lock and bpf_spin_unlock"
+                "filters may call the helpers for maps and ring buffers, for time, random numbers, spin locks and reading the packet; the \
+                 book's chapter on the verifiers lists them"
             }
+            Reason::MapKind { .. } => "use the helpers that are made for this type of map",
+            Reason::RecordMaybeNull { .. } => "test the result for null right after bpf_ringbuf_reserve",
+            Reason::RecordBounds { .. } => "reserve a larger record, or bound the offset with a comparison",
+            Reason::RecordKept => "call bpf_ringbuf_submit or bpf_ringbuf_discard on every path",
+            Reason::RecordGone => "hand each record over once",
             Reason::Unwritten { .. } => "write the register on every path; calls lose r1 to r5",
             Reason::Conflict { .. } => "let the value be a number, or the same kind of pointer, on all paths",
             Reason::FramePointerWritten => "copy r10 to another register and change the copy",

@@ -113,7 +113,8 @@ impl<'p> Explorer<'p> {
         let mut entry = Frame::new(0, 0, 0);
         entry.regs[Reg::R1.index()] = Value::pointer(Target::Context);
         let (frames, proofs) = (vec![entry], Proofs::default());
-        let state = State { pc: 0, frames, held: None, proofs, trail: NO_STEP, steps: 0 };
+        let state =
+            State { pc: 0, frames, held: None, records: Vec::new(), proofs, trail: NO_STEP, steps: 0 };
         self.enqueue(state, false);
         while let Some((place, states)) = self.queue.pop_first() {
             self.queued_bytes -= footprint(&states);

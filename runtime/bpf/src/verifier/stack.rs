@@ -165,6 +165,18 @@ impl Stack {
         Ok(())
     }
 
+    /// Marks `from..to` as written with bytes that nobody knows; a pointer of which that overwrites a part is gone.
+    pub(crate) fn fill(&mut self, from: i64, to: i64) {
+        for off in from..to {
+            let (index, byte) = locate(off);
+            let mut halves = self.slot(index).halves();
+            let half = &mut halves[(byte / 4) as usize];
+            half.written |= 1 << (byte % 4);
+            half.value = Value::Unwritten;
+            *self.slot_mut(index) = Slot::Halves(halves);
+        }
+    }
+
     /// Whether a byte of `from..to` belongs to a pointer.
     pub(crate) fn has_pointer(&self, from: i64, to: i64) -> bool {
         (from..to).any(|off| matches!(self.slot(locate(off).0), Slot::Whole(Value::Pointer(_))))

@@ -44,6 +44,8 @@ pub(crate) struct State {
     /// The running function's frame is the last one; there is always one.
     pub(crate) frames: Vec<Frame>,
     pub(crate) held: Option<Held>,
+    /// The records that were reserved and have to be handed over, or found to be null.
+    pub(crate) records: Vec<Id>,
     /// What comparisons with `data_end` have shown.
     pub(crate) proofs: Proofs,
     /// The last step that led here, in the explorer's trail.
@@ -132,25 +134,42 @@ impl State {
         self.proofs.retain(|id| packet && (id == Id::NONE || ids.contains(&id)));
     }
 
-    /// Records whether the result of a lookup is null.
-    pub(crate) fn resolve_null(&mut self, lookup: Id, null: bool) {
+    /// Takes note of whether the result of a look-up or reservation is null.
+    pub(crate) fn resolve_null(&mut self, result: Id, null: bool) {
+        if null {
+            self.records.retain(|record| *record != result);
+        }
         for value in self.values_mut() {
-            if let Value::Pointer(Pointer { target: Target::MapValueOrNull { map, lookup: own }, .. }) = value
-                && *own == lookup
+            let Value::Pointer(pointer) = value else { continue };
+            let found = match pointer.target {
+                Target::MapValueOrNull { map, lookup } if lookup == result => {
+                    Target::MapValue { map, lookup }
+                }
+                Target::RecordOrNull { map, id, size } if id == result => Target::Record { map, id, size },
+                _ => continue,
+            };
+            *value = if null { Value::constant(0) } else { Value::pointer(found) };
+        }
+    }
+
+    /// Hands a record over: nothing may refer to it any more. Gives whether it was there.
+    pub(crate) fn release(&mut self, record: Id) -> bool {
+        let before = self.records.len();
+        self.records.retain(|other| *other != record);
+        for value in self.values_mut() {
+            if matches!(value, Value::Pointer(Pointer { target: Target::Record { id, .. }, .. }) if *id == record)
             {
-                *value = if null {
-                    Value::constant(0)
-                } else {
-                    Value::pointer(Target::MapValue { map: *map, lookup })
-                };
+                *value = Value::Unwritten;
             }
         }
+        self.records.len() < before
     }
 
     /// Whether the two are in the same calls and hold a lock or not: only then they can be compared or merged.
     pub(crate) fn comparable(&self, other: &State) -> bool {
         self.pc == other.pc
             && self.held.map(|held| held.map) == other.held.map(|held| held.map)
+            && self.records.len() == other.records.len()
             && self.frames.len() == other.frames.len()
             && self.frames.iter().zip(&other.frames).all(|(a, b)| a.call_site == b.call_site)
     }
@@ -168,6 +187,7 @@ impl State {
             _ => true,
         };
         locks
+            && self.records.iter().zip(&special.records).all(|(a, b)| renaming.ids(*a, *b))
             && self.proofs.get(Id::NONE) <= special.proofs.get(Id::NONE)
             && self.frames.iter().zip(&special.frames).all(|(a, b)| {
                 a.regs.iter().zip(&b.regs).all(|(a, b)| covers(a, b, &mut renaming))
@@ -185,6 +205,7 @@ impl State {
             }
             (held, _) => held,
         };
+        let records = self.records.iter().zip(&other.records).map(|(a, b)| merging.ids(*a, *b)).collect();
         let frames = self.frames.iter().zip(&other.frames).map(|(a, b)| Frame {
             function: a.function,
             call_site: a.call_site,
@@ -194,7 +215,7 @@ impl State {
         });
         let frames = frames.collect();
         let steps = self.steps.max(other.steps);
-        State { pc: self.pc, held, frames, proofs: merging.proven, trail: self.trail, steps }
+        State { pc: self.pc, held, records, frames, proofs: merging.proven, trail: self.trail, steps }
     }
 
     /// Takes over what is counted on the way of a state that this one covers.
@@ -220,11 +241,12 @@ impl State {
     /// Bytes that the state takes.
     pub(crate) fn footprint(&self) -> usize {
         let frames: usize = self.frames.iter().map(|frame| frame.stack.footprint()).sum();
-        size_of::<State>() + self.frames.len() * size_of::<Frame>() + frames
+        let records = self.records.len() * size_of::<Id>();
+        size_of::<State>() + records + self.frames.len() * size_of::<Frame>() + frames
     }
 }
 
-/// A number for the kind of a value, without its ranges.
+/// A number for the kind of a value, without its ranges. Kinds that share one only make merges less precise.
 pub(crate) fn kind(value: &Value) -> u32 {
     match value {
         Value::Unwritten => 0,
@@ -239,6 +261,8 @@ pub(crate) fn kind(value: &Value) -> u32 {
             Target::Map(map) => 0x1000_0000 + map.0,
             Target::MapValue { map, .. } => 0x2000_0000 + map.0,
             Target::MapValueOrNull { map, .. } => 0x3000_0000 + map.0,
+            Target::Record { map, size, .. } => 0x4000_0000 + (map.0 << 20 | size & 0xf_ffff),
+            Target::RecordOrNull { map, size, .. } => 0x8000_0000 + (map.0 << 20 | size & 0xf_ffff),
         },
     }
 }

@@ -163,7 +163,9 @@ impl Explorer<'_> {
     fn moved(&mut self, reg: Reg, pointer: Pointer, op: AluOp, by: Scalar, id: Id) -> Checked<Value> {
         let off = arithmetic::alu(Width::W64, op, &pointer.off, &by);
         let target = match pointer.target {
-            Target::Context | Target::Frame(_) | Target::MapValue { .. } => pointer.target,
+            Target::Context | Target::Frame(_) | Target::MapValue { .. } | Target::Record { .. } => {
+                pointer.target
+            }
             Target::Packet { id: variable, fixed } => match by.as_constant() {
                 Some(by) => {
                     let fixed = semantics::alu(Width::W64, op, fixed.cast_unsigned(), by).cast_signed();
@@ -175,7 +177,10 @@ impl Explorer<'_> {
                     Target::Packet { id, fixed }
                 }
             },
-            Target::PacketEnd | Target::Map(_) | Target::MapValueOrNull { .. } => {
+            Target::PacketEnd
+            | Target::Map(_)
+            | Target::MapValueOrNull { .. }
+            | Target::RecordOrNull { .. } => {
                 return Err(misused(Operand::Reg(reg), Value::Pointer(pointer), "arithmetic"));
             }
         };
@@ -263,8 +268,10 @@ fn assume(
             Ok(state.narrow(*x, &a).and_then(|()| state.narrow(*y, &b)).is_some())
         }
         (Value::Pointer(pointer), other) | (other, Value::Pointer(pointer)) if equality && null(other) => {
-            if let Target::MapValueOrNull { lookup, .. } = pointer.target {
-                state.resolve_null(lookup, taken == (cond == Cond::Eq));
+            if let Target::MapValueOrNull { lookup: id, .. } | Target::RecordOrNull { id, .. } =
+                pointer.target
+            {
+                state.resolve_null(id, taken == (cond == Cond::Eq));
             }
             Ok(true)
         }

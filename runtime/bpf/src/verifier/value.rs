@@ -48,6 +48,17 @@ pub(crate) enum Target {
         map: MapId,
         lookup: Id,
     },
+    /// A record of a ring buffer that was reserved and not handed over yet.
+    Record {
+        map: MapId,
+        id: Id,
+        size: u32,
+    },
+    RecordOrNull {
+        map: MapId,
+        id: Id,
+        size: u32,
+    },
 }
 
 impl fmt::Display for Target {
@@ -60,6 +71,8 @@ impl fmt::Display for Target {
             Target::Map(_) => f.write_str("map"),
             Target::MapValue { .. } => f.write_str("pointer to a map value"),
             Target::MapValueOrNull { .. } => f.write_str("pointer to a map value, or null"),
+            Target::Record { size, .. } => write!(f, "pointer to a record of {size} bytes"),
+            Target::RecordOrNull { .. } => f.write_str("pointer to a record, or null"),
         }
     }
 }
@@ -221,6 +234,11 @@ fn target_covers(a: Target, b: Target, off: &Scalar, renaming: &mut Renaming<'_>
         | (Target::MapValueOrNull { map: a, lookup: from }, Target::MapValueOrNull { map: b, lookup: to }) => {
             a == b && (from == Id::NONE) == (to == Id::NONE) && renaming.ids(from, to)
         }
+        (Target::Record { map: a, id: from, size }, Target::Record { map: b, id: to, size: other })
+        | (
+            Target::RecordOrNull { map: a, id: from, size },
+            Target::RecordOrNull { map: b, id: to, size: other },
+        ) => a == b && size == other && renaming.ids(from, to),
         _ => a == b,
     }
 }
@@ -319,6 +337,15 @@ fn join_targets(a: &Pointer, b: &Pointer, merging: &mut Merging<'_>) -> Option<T
         {
             Some(Target::MapValueOrNull { map, lookup: merging.ids(x, y) })
         }
+        (Target::Record { map, id: x, size }, Target::Record { map: other, id: y, size: bytes })
+            if map == other && size == bytes =>
+        {
+            Some(Target::Record { map, id: merging.ids(x, y), size })
+        }
+        (
+            Target::RecordOrNull { map, id: x, size },
+            Target::RecordOrNull { map: other, id: y, size: bytes },
+        ) if map == other && size == bytes => Some(Target::RecordOrNull { map, id: merging.ids(x, y), size }),
         (a, b) => (a == b).then_some(a),
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, ptr::NonNull};
 
 use oko_bpf::{
     interp::{Env, MapMemory},
-    program::{MapDef, MapId, MapKind},
+    program::{MapDef, MapId},
 };
 
 /// Maps by number, and a clock that stands still.
@@ -13,13 +13,15 @@ pub(crate) struct TestMaps {
     tables: Vec<HashMap<Vec<u8>, usize>>,
     /// All values ever made; a deleted one stays readable, as in the switch until the burst ends.
     values: Vec<(*mut u64, usize)>,
+    /// Records that were handed to the consumer, with their ring buffer.
+    pub(crate) records: Vec<(usize, Vec<u8>)>,
     pub(crate) now: u64,
 }
 
 impl TestMaps {
     pub(crate) fn new(defs: &[MapDef]) -> TestMaps {
         let tables = vec![HashMap::new(); defs.len()];
-        TestMaps { defs: defs.to_vec(), tables, values: Vec::new(), now: 1_000_000_007 }
+        TestMaps { defs: defs.to_vec(), tables, values: Vec::new(), records: Vec::new(), now: 1_000_000_007 }
     }
 
     fn memory(&self, value: usize, map: MapId) -> MapMemory {
@@ -53,8 +55,9 @@ impl TestMaps {
     #[allow(dead_code, reason = "each test uses its part")]
     pub(crate) fn contents(&self) -> Vec<(usize, Vec<u8>, Vec<u8>)> {
         let mut all = Vec::new();
-        for (map, table) in self.tables.iter().enumerate() {
-            for (key, value) in table {
+        let has_entries = |map: &usize| self.defs[*map].kind.has_entries();
+        for map in (0..self.tables.len()).filter(has_entries) {
+            for (key, value) in &self.tables[map] {
                 let memory = self.memory(*value, MapId(map as u32));
                 let byte = |index| memory.load(index, oko_bpf::isa::Size::B).expect("inside") as u8;
                 all.push((map, key.clone(), (0..memory.len()).map(byte).collect()));
@@ -77,7 +80,7 @@ impl Drop for TestMaps {
 impl Env for TestMaps {
     fn map_lookup(&mut self, map: MapId, key: &[u8]) -> Option<MapMemory> {
         let def = self.defs[map.index()].clone();
-        if def.kind == MapKind::Array {
+        if def.kind.is_array() {
             let index = u32::from_le_bytes(key.try_into().expect("the key of an array has 4 bytes"));
             if index >= def.max_entries {
                 return None;
@@ -106,6 +109,39 @@ impl Env for TestMaps {
             Some(_) => 0,
             None => -2,
         }
+    }
+
+    fn bloom_push(&mut self, map: MapId, value: &[u8], _flags: u64) -> i64 {
+        self.tables[map.index()].insert(value.to_vec(), 0);
+        0
+    }
+
+    fn bloom_peek(&mut self, map: MapId, value: &[u8]) -> i64 {
+        if self.tables[map.index()].contains_key(value) { 0 } else { -2 }
+    }
+
+    fn ring_output(&mut self, map: MapId, record: &[u8], _flags: u64) -> i64 {
+        self.records.push((map.index(), record.to_vec()));
+        0
+    }
+
+    fn ring_reserve(&mut self, map: MapId, size: u32) -> Option<MapMemory> {
+        // Now and then there is no room.
+        if size > self.defs[map.index()].max_entries || self.records.len() % 5 == 4 {
+            self.records.push((map.index(), Vec::new()));
+            return None;
+        }
+        let words = size.div_ceil(8) as usize;
+        self.values.push((Box::leak(vec![0u64; words].into_boxed_slice()).as_mut_ptr(), words));
+        let base = NonNull::new(self.values.last()?.0.cast())?;
+        // SAFETY: as in `memory`.
+        Some(unsafe { MapMemory::new(base, size as usize) })
+    }
+
+    fn ring_hand(&mut self, map: MapId, record: MapMemory, submit: bool) {
+        let byte = |index| record.load(index, oko_bpf::isa::Size::B).expect("inside") as u8;
+        let bytes = (0..record.len()).map(byte).collect();
+        self.records.push((map.index(), if submit { bytes } else { Vec::new() }));
     }
 
     fn ktime_ns(&mut self) -> u64 {

@@ -42,6 +42,7 @@ pub(crate) fn maps() -> Vec<MapDef> {
         key_size,
         value_size,
         max_entries,
+        hashes: 0,
         lock_offset: None,
         data: None,
     };
@@ -55,8 +56,16 @@ pub(crate) fn maps() -> Vec<MapDef> {
         map("array", MapKind::Array, 4, 16, 3),
         data("variables", false, 16),
         data("constants", true, 16),
+        map("prefixes", MapKind::LpmTrie, 8, 8, 8),
+        MapDef { hashes: 3, ..map("bloom", MapKind::BloomFilter, 0, 8, 8) },
+        map("ring", MapKind::RingBuf, 0, 0, 4096),
     ]
 }
+
+/// Some of [`maps`] by number.
+const PREFIXES: u32 = 5;
+const BLOOM: u32 = 6;
+const RING: u32 = 7;
 
 const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::Dw];
 
@@ -407,11 +416,11 @@ impl Builder<'_> {
 
     /// Helpers on a map; the value is used behind a null test.
     fn map(&mut self) {
-        let map = self.rng.below(5) as u32;
-        let key_size = if map == 1 { Size::Dw } else { Size::W };
+        let map = if self.rng.chance(1) { self.rng.below(8) as u32 } else { self.rng.below(6) as u32 };
+        let key_size = if matches!(map, 1 | PREFIXES) { Size::Dw } else { Size::W };
         let key = self.operand();
         self.push(Insn::Store { size: key_size, base: Reg::R10, off: -128, src: key });
-        if map >= 2 && self.rng.chance(60) {
+        if (2..5).contains(&map) && self.rng.chance(60) {
             let key = self.rng.below(3) as i32;
             self.push(Insn::store(key_size, Reg::R10, -128, key));
         }
@@ -452,7 +461,7 @@ impl Builder<'_> {
 
     /// Uses the result of a lookup in `r0`.
     fn value(&mut self, map: u32) {
-        let size = [32u64, 24, 16, 16, 16][map as usize];
+        let size = [32u64, 24, 16, 16, 16, 8, 8, 8][map as usize];
         let branch = self.insns.len();
         self.push(Insn::branch64(Cond::Eq, Reg::R0, 0, 0));
         let base = self.rng.pick(&[Reg::R0, Reg::R9]);
@@ -579,6 +588,122 @@ impl Builder<'_> {
         self.is_number(Reg::R0);
     }
 
+    /// Helpers that come without keys: records, Bloom filters, bytes of the packet.
+    fn helper(&mut self) {
+        if self.context.is_some_and(|context| context.index() < 6) {
+            self.context = None;
+        }
+        match self.rng.below(5) {
+            0 => {
+                let src = self.operand();
+                self.push(Insn::Store { size: Size::Dw, base: Reg::R10, off: -128, src });
+                self.push_wide(Reg::R1, Imm64::Map(BLOOM));
+                self.push(Insn::mov64(Reg::R2, Reg::R10));
+                self.push(Insn::alu64(AluOp::Add, Reg::R2, -128));
+                self.push(Insn::mov64(Reg::R3, 0));
+                let helper = self.rng.pick(&[87, 89]);
+                self.push(Insn::call(helper));
+            }
+            1 => {
+                let (mut size, mut words) = (8 * (1 + self.rng.below(4)) as i32, 4);
+                if self.rng.chance(3) {
+                    (size, words) = (size + 1, (size / 8) as i16);
+                }
+                for word in 0..words {
+                    let src = self.operand();
+                    self.push(Insn::Store { size: Size::Dw, base: Reg::R10, off: -160 + 8 * word, src });
+                }
+                let variable = self.rng.chance(30) && !self.numbers.is_empty();
+                let bound = if variable { self.bound(size as u64) } else { Reg::R3 };
+                if variable && bound != Reg::R3 {
+                    self.push(Insn::mov64(Reg::R3, bound));
+                }
+                self.push_wide(Reg::R1, Imm64::Map(RING));
+                self.push(Insn::mov64(Reg::R2, Reg::R10));
+                self.push(Insn::alu64(AluOp::Add, Reg::R2, -160));
+                if !variable {
+                    self.push(Insn::mov64(Reg::R3, size));
+                }
+                self.push(Insn::mov64(Reg::R4, 0));
+                self.push(Insn::call(130));
+            }
+            2 => {
+                let Some(context) = self.context else { return };
+                let (offset, size) = (self.rng.below(40) as i32, 1 + self.rng.below(24) as i32);
+                self.push(Insn::mov64(Reg::R1, context));
+                self.push(Insn::mov64(Reg::R2, offset));
+                self.push(Insn::mov64(Reg::R3, Reg::R10));
+                self.push(Insn::alu64(AluOp::Add, Reg::R3, -160));
+                self.push(Insn::mov64(Reg::R4, size));
+                self.push(Insn::call(189));
+                self.called();
+                self.is_number(Reg::R0);
+                let off = self.rng.below(size as u64) as i16;
+                let dst = self.target();
+                self.push(Insn::load(Size::B, dst, Reg::R10, -160 + off));
+                self.is_number(dst);
+                return;
+            }
+            _ => return self.record(),
+        }
+        self.called();
+        self.is_number(Reg::R0);
+    }
+
+    /// Reserves a record, writes into it, and hands it over.
+    fn record(&mut self) {
+        let size = 8 * (1 + self.rng.below(3)) as i32;
+        self.push_wide(Reg::R1, Imm64::Map(RING));
+        self.push(Insn::mov64(Reg::R2, size));
+        self.push(Insn::mov64(Reg::R3, 0));
+        self.push(Insn::call(131));
+        self.called();
+        let branch = self.insns.len();
+        self.push(Insn::branch64(Cond::Eq, Reg::R0, 0, 0));
+        let base = self.rng.pick(&[Reg::R0, Reg::R8, Reg::R9]);
+        let before = self.numbers.clone();
+        if base != Reg::R0 {
+            self.push(Insn::mov64(base, Reg::R0));
+            self.is_other(base);
+            if self.context == Some(base) {
+                self.context = None;
+            }
+        }
+        for _ in 0..1 + self.rng.below(3) {
+            let access = self.rng.pick(&SIZES);
+            let slip = if self.rng.chance(2) { 3 } else { 0 };
+            let room = size as u64 - u64::from(access.bytes()) + slip;
+            let off = self.rng.below(room + 1) as i16;
+            if self.rng.chance(70) {
+                let src = self.operand();
+                self.push(Insn::Store { size: access, base, off, src });
+            } else {
+                let dst = reg(self.rng.below(8));
+                if dst != base && Some(dst) != self.context {
+                    self.push(Insn::load(access, dst, base, off));
+                    self.is_number(dst);
+                }
+            }
+        }
+        if self.rng.chance(97) {
+            self.push(Insn::mov64(Reg::R1, base));
+            self.push(Insn::mov64(Reg::R2, 0));
+            let helper = self.rng.pick(&[132, 133]);
+            self.push(Insn::call(helper));
+            self.called();
+            if self.rng.chance(2) {
+                self.push(Insn::load(Size::B, Reg::R0, base, 0));
+            }
+        }
+        let skip = (self.insns.len() - branch - 1) as i16;
+        self.insns[branch] = Insn::branch64(Cond::Eq, Reg::R0, 0, skip);
+        self.is_other(Reg::R0);
+        self.is_other(base);
+        self.numbers.retain(|number| before.contains(number));
+        self.push(Insn::mov64(Reg::R0, 0));
+        self.is_number(Reg::R0);
+    }
+
     /// A conditional jump over the blocks that `inside` adds.
     fn fork(&mut self, depth: u32, functions: bool) {
         if self.numbers.is_empty() {
@@ -654,6 +779,7 @@ impl Builder<'_> {
             10..=12 => self.stack(),
             13..=14 => self.map(),
             15 => self.variable(),
+            16 if self.rng.chance(60) => self.helper(),
             16 => self.call(functions),
             17 => self.spill(),
             _ if depth < 3 => self.fork(depth, functions),
@@ -749,8 +875,10 @@ fn mutate(rng: &mut Rng, insns: &mut [Insn]) {
             3 => *width = Width::W32,
             _ => *cond = rng.pick(&[Cond::Eq, Cond::Ne, Cond::Gt, Cond::Lt, Cond::Sle, Cond::Set]),
         },
-        Insn::CallHelper { helper } => *helper = rng.pick(&[1, 2, 3, 5, 8, 93, 94]),
-        Insn::LoadImm64 { imm: Imm64::Map(map), .. } => *map = rng.below(5) as u32,
+        Insn::CallHelper { helper } => {
+            *helper = rng.pick(&[1, 2, 3, 5, 8, 87, 89, 93, 94, 130, 131, 132, 133, 189])
+        }
+        Insn::LoadImm64 { imm: Imm64::Map(map), .. } => *map = rng.below(8) as u32,
         Insn::Neg { dst, .. } | Insn::Swap { dst, .. } | Insn::MovSx { dst, .. } => *dst = any,
         _ => {}
     }

@@ -55,6 +55,10 @@ impl Env for InstanceEnv<'_> {
         self.map(map).map_or(-22, |map| map_calls::delete(map, key))
     }
 
+    fn random(&mut self) -> u32 {
+        map_calls::random()
+    }
+
     fn ktime_ns(&mut self) -> u64 {
         self.now
     }

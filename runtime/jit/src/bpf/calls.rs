@@ -9,7 +9,7 @@ use oko_bpf::program::{MapId, MapKind};
 use oko_bpf::verified::Note;
 
 use super::{Translator, local_signature};
-use crate::abi::{CTX_VALUES, CTX_WORKER};
+use crate::abi::{CTX_VALUES, CTX_WORKER, PACKET_CAPTURED};
 use crate::burst::constant_memory;
 use crate::error::CompileError;
 use crate::helpers::Helper;
@@ -35,7 +35,25 @@ impl Translator<'_, '_> {
                 let [map, key] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
                 self.call(Helper::Delete, &[map, key])
             }
-            BpfHelper::KtimeGetNs => self.row.now(&mut self.builder),
+            BpfHelper::KtimeGetNs | BpfHelper::KtimeGetBootNs | BpfHelper::KtimeGetCoarseNs => {
+                self.row.now(&mut self.builder)
+            }
+            BpfHelper::GetPrandomU32 => self.call(Helper::Random, &[]),
+            BpfHelper::XdpGetBuffLen => {
+                self.builder.ins().uload32(constant_memory(), self.row.packet, PACKET_CAPTURED)
+            }
+            BpfHelper::XdpLoadBytes => {
+                let [offset, to, size] = [Reg::R2, Reg::R3, Reg::R4].map(|reg| self.get(reg));
+                self.call(Helper::LoadBytes, &[self.row.packet, offset, to, size])
+            }
+            BpfHelper::MapPushElem
+            | BpfHelper::MapPeekElem
+            | BpfHelper::RingbufOutput
+            | BpfHelper::RingbufReserve
+            | BpfHelper::RingbufSubmit
+            | BpfHelper::RingbufDiscard => {
+                return Err(CompileError::Unsupported { slot, what: "a call of this helper" });
+            }
             BpfHelper::GetSmpProcessorId => {
                 self.builder.ins().uload32(constant_memory(), self.row.context, CTX_WORKER)
             }

@@ -10,6 +10,8 @@ use crate::program::MapKind;
 
 /// `BTF_FUNC_GLOBAL`, `BTF_VAR_GLOBAL_ALLOCATED`.
 const GLOBAL: u16 = 1;
+/// `BPF_F_NO_PREALLOC`, without which the kernel makes no LPM trie.
+const NO_PREALLOC: u32 = 1;
 /// `BTF_INT_SIGNED`.
 const SIGNED: u8 = 1;
 
@@ -99,26 +101,31 @@ impl Types {
         self.btf.add(&identifier(name), Kind::Func { ty, linkage: GLOBAL })
     }
 
-    /// The variables of section `.maps`, `size` bytes each.
-    pub(super) fn maps(&mut self, maps: &[MapSpec], size: u32) {
-        let vars = (0..)
-            .zip(maps)
-            .map(|(index, map)| {
-                let key = match map.kind {
-                    MapKind::Array => self.once(Once::Uint(Size::W)),
-                    MapKind::Hash | MapKind::LruHash => {
-                        self.structure(&format!("{}_key", map.name), &map.key)
-                    }
-                };
-                let value = self.structure(&format!("{}_value", map.name), &map.value);
-                let types = [
+    /// The variables of section `.maps`.
+    pub(super) fn maps(&mut self, maps: &[MapSpec]) {
+        let mut offset = 0;
+        let vars = maps
+            .iter()
+            .map(|map| {
+                let mut parts = vec![
                     ("type", self.once(Once::Number(map.kind.number()))),
                     ("max_entries", self.once(Once::Number(map.max_entries))),
-                    ("key", self.btf.add("", Kind::Ptr { ty: key })),
-                    ("value", self.btf.add("", Kind::Ptr { ty: value })),
                 ];
+                if map.kind == MapKind::LpmTrie {
+                    parts.push(("map_flags", self.once(Once::Number(NO_PREALLOC))));
+                }
+                if map.kind.has_entries() {
+                    let key = match map.kind.is_array() {
+                        true => self.once(Once::Uint(Size::W)),
+                        false => self.structure(&format!("{}_key", map.name), &map.key),
+                    };
+                    let value = self.structure(&format!("{}_value", map.name), &map.value);
+                    parts.push(("key", self.btf.add("", Kind::Ptr { ty: key })));
+                    parts.push(("value", self.btf.add("", Kind::Ptr { ty: value })));
+                }
+                let size = map.definition_bytes();
                 let members = (0..)
-                    .zip(types)
+                    .zip(parts)
                     .map(|(at, (name, ty))| btf::Member {
                         name: self.btf.add_string(name),
                         ty,
@@ -128,10 +135,11 @@ impl Types {
                 let definition = self.btf.add("", Kind::Struct { size, bitfields: false, members });
                 // Symbols must be found by these names, so they are not changed.
                 let ty = self.btf.add(&map.name, Kind::Var { ty: definition, linkage: u32::from(GLOBAL) });
-                SecVar { ty, offset: index * size, size }
+                offset += size;
+                SecVar { ty, offset: offset - size, size }
             })
             .collect::<Vec<_>>();
-        self.btf.add(".maps", Kind::DataSec { size: vars.len() as u32 * size, vars });
+        self.btf.add(".maps", Kind::DataSec { size: offset, vars });
     }
 
     fn structure(&mut self, name: &str, layout: &Struct) -> u32 {
@@ -140,10 +148,11 @@ impl Types {
             .iter()
             .map(|member| btf::Member {
                 name: self.btf.add_string(&identifier(&member.name)),
-                ty: self.once(match member.kind {
-                    MemberKind::Uint(size) => Once::Uint(size),
-                    MemberKind::SpinLock => Once::SpinLock,
-                }),
+                ty: match member.kind {
+                    MemberKind::Uint(size) => self.once(Once::Uint(size)),
+                    MemberKind::SpinLock => self.once(Once::SpinLock),
+                    MemberKind::Array(size, len) => self.array(Once::Uint(size), len),
+                },
                 offset: member.offset * 8,
             })
             .collect();

@@ -38,7 +38,8 @@ fn is_in(value: &Value, content: Option<u64>, step: &Snapshot<'_>, state: &State
         Value::Pointer(pointer) => pointer,
         Value::Unwritten | Value::Conflict => return true,
     };
-    let null = matches!(pointer.target, Target::MapValueOrNull { .. }) && content == 0;
+    let may_be_null = matches!(pointer.target, Target::MapValueOrNull { .. } | Target::RecordOrNull { .. });
+    let null = may_be_null && content == 0;
     let Some((place, off)) = step.pointee(content) else { return null };
     let inside = pointer.off.contains(off.cast_unsigned());
     match (pointer.target, place) {
@@ -52,6 +53,9 @@ fn is_in(value: &Value, content: Option<u64>, step: &Snapshot<'_>, state: &State
         (Target::Map(map), Place::Map(other)) => map == other && off == 0,
         (Target::MapValue { map, .. }, Place::Value { map: other, .. }) => inside && map == other,
         (Target::MapValueOrNull { map, .. }, Place::Value { map: other, .. }) => inside && map == other,
+        (Target::Record { map, .. } | Target::RecordOrNull { map, .. }, Place::Record { map: other, .. }) => {
+            inside && map == other
+        }
         _ => false,
     }
 }
@@ -103,6 +107,21 @@ impl Env for Watch {
     }
     fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64 {
         self.maps.map_delete(map, key)
+    }
+    fn bloom_push(&mut self, map: MapId, value: &[u8], flags: u64) -> i64 {
+        self.maps.bloom_push(map, value, flags)
+    }
+    fn bloom_peek(&mut self, map: MapId, value: &[u8]) -> i64 {
+        self.maps.bloom_peek(map, value)
+    }
+    fn ring_output(&mut self, map: MapId, record: &[u8], flags: u64) -> i64 {
+        self.maps.ring_output(map, record, flags)
+    }
+    fn ring_reserve(&mut self, map: MapId, size: u32) -> Option<MapMemory> {
+        self.maps.ring_reserve(map, size)
+    }
+    fn ring_hand(&mut self, map: MapId, record: MapMemory, submit: bool) {
+        self.maps.ring_hand(map, record, submit);
     }
     fn ktime_ns(&mut self) -> u64 {
         self.maps.ktime_ns()
