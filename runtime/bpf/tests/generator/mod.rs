@@ -876,7 +876,7 @@ fn mutate(rng: &mut Rng, insns: &mut [Insn]) {
             _ => *cond = rng.pick(&[Cond::Eq, Cond::Ne, Cond::Gt, Cond::Lt, Cond::Sle, Cond::Set]),
         },
         Insn::CallHelper { helper } => {
-            *helper = rng.pick(&[1, 2, 3, 5, 8, 87, 89, 93, 94, 130, 131, 132, 133, 189])
+            *helper = rng.pick(&[1, 2, 3, 5, 8, 87, 89, 93, 94, 130, 131, 132, 133, 189]);
         }
         Insn::LoadImm64 { imm: Imm64::Map(map), .. } => *map = rng.below(8) as u32,
         Insn::Neg { dst, .. } | Insn::Swap { dst, .. } | Insn::MovSx { dst, .. } => *dst = any,
