@@ -22,5 +22,11 @@ pub const CERT_SECTION: &str = ".oko.cert";
 pub const LOCKS_MAP: &str = "oko_locks";
 /// The variable of `.data` that stands for the clock, in objects made for tests.
 pub const NOW_VARIABLE: &str = "oko_now";
+/// The variable of `.data` that holds the seed; 0 until somebody sets it, or the first packet that needs it.
+pub const SEED_VARIABLE: &str = "oko_seed";
+/// The ring buffer for events. A record is 64-bit words in host order: the event's index, the instant, then its values.
+pub const EVENTS_MAP: &str = "oko_events";
+/// The array for values that a stack frame has no room for; each worker has its own.
+pub const SPILL_MAP: &str = "oko_spill";
 /// The constant of `.rodata` that new entries are made of.
 pub const ZERO_VARIABLE: &str = "oko_zero";

@@ -7,17 +7,18 @@ mod arith;
 mod entry;
 mod flow;
 mod packet;
+mod word;
 
 use oko_bpf::helper::Helper;
-use oko_bpf::isa::{AluOp, Imm64, Insn, Operand, Reg, Size};
+use oko_bpf::isa::{AluOp, AtomicOp, Cond, Imm64, Insn, Operand, Reg, Size, Width};
 use oko_bpf::program::LineInfo;
 use oko_bpf::xdp::CtxField;
 use oko_ir::{BinaryOp, Block, BoolOp, Filter, Loc, Module, Op, Value};
 
 use self::packet::context_offset;
-use crate::alloc::{Allocation, Slot};
+use crate::alloc::{Allocation, SPILL_BASE, Slot};
 use crate::asm::{Asm, Label};
-use crate::maps::{Frame, Maps};
+use crate::maps::{self, Frame, Maps};
 use crate::plan::{Item, Place, Plan, VReg};
 use crate::{Clock, CompiledFilter};
 
@@ -33,6 +34,8 @@ pub(crate) enum Mark {
 enum Spot {
     Reg(Reg),
     Stack(i16),
+    /// In the spill area.
+    Far(i16),
     Const(u64),
 }
 
@@ -41,6 +44,7 @@ impl From<Slot> for Spot {
         match slot {
             Slot::Reg(reg) => Spot::Reg(reg),
             Slot::Stack(offset) => Spot::Stack(offset),
+            Slot::Far(offset) => Spot::Far(offset),
         }
     }
 }
@@ -69,6 +73,7 @@ pub(crate) fn emit(
         marks: Vec::new(),
         next: None,
     };
+    emitter.prologue();
     if let Some(slot) = allocation.slot(plan.context()) {
         emitter.put(slot.into(), Spot::Reg(Reg::R1));
     }
@@ -136,7 +141,19 @@ impl Emitter<'_> {
             (Spot::Reg(to), Spot::Reg(from)) if to == from => {}
             (Spot::Reg(to), Spot::Reg(from)) => self.alu(AluOp::Mov, to, from),
             (Spot::Reg(to), Spot::Stack(from)) => self.load(Size::Dw, to, Reg::R10, from),
+            (Spot::Reg(to), Spot::Far(from)) => {
+                let base = self.spill_base();
+                self.load(Size::Dw, to, base, from);
+            }
             (Spot::Reg(to), Spot::Const(value)) => self.constant(to, value),
+            (Spot::Far(to), Spot::Reg(from)) => {
+                let base = self.spill_base();
+                self.store(Size::Dw, base, to, from);
+            }
+            (Spot::Far(_), from) => {
+                self.put(Spot::Reg(Reg::R1), from);
+                self.put(to, Spot::Reg(Reg::R1));
+            }
             (Spot::Stack(to), Spot::Reg(from)) => self.store(Size::Dw, Reg::R10, to, from),
             // Through a register, small constants too: the kernel keeps the number of a spilled register, not always of a stored one.
             (Spot::Stack(to), from) => {
@@ -145,6 +162,68 @@ impl Emitter<'_> {
             }
             (Spot::Const(_), _) => unreachable!("nothing is moved to a constant"),
         }
+    }
+
+    /// A register with the address of the spill area.
+    fn spill_base(&mut self) -> Reg {
+        let slot = self.allocation.spill_base.expect("there is an area where something lies in it");
+        self.load(Size::Dw, SPILL_BASE, Reg::R10, slot);
+        SPILL_BASE
+    }
+
+    /// What comes before the filter: the context stays in `r1`.
+    fn prologue(&mut self) {
+        let seeds = maps::filter_uses_seed(self.filter) && self.plan.options.clock == Clock::Helper;
+        if self.allocation.spill_base.is_none() && !seeds {
+            return;
+        }
+        let context = self.allocation.shuffle;
+        self.store(Size::Dw, Reg::R10, context, Reg::R1);
+        if let Some(base) = self.allocation.spill_base {
+            // The slot is for the index at first.
+            self.store(Size::Dw, Reg::R10, base, 0);
+            self.asm.load_imm64(Reg::R1, self.maps.spill());
+            self.alu(AluOp::Mov, Reg::R2, Reg::R10);
+            self.alu(AluOp::Add, Reg::R2, i32::from(base));
+            self.call(Helper::MapLookupElem);
+            let there = self.asm.label();
+            self.asm.branch(Cond::Ne, Reg::R0, 0.into(), there);
+            // It always is, which the verifiers need not know.
+            self.constant(Reg::R0, 1);
+            self.asm.push(Insn::Exit);
+            self.asm.bind(there);
+            self.store(Size::Dw, Reg::R10, base, Reg::R0);
+        }
+        if seeds {
+            self.make_seed();
+        }
+        self.load(Size::Dw, Reg::R1, Reg::R10, context);
+    }
+
+    /// Makes the seed a random odd number if it is still 0.
+    fn make_seed(&mut self) {
+        let known = self.asm.label();
+        self.asm.load_imm64(Reg::R1, self.maps.seed());
+        self.load(Size::Dw, Reg::R0, Reg::R1, 0);
+        self.asm.branch(Cond::Ne, Reg::R0, 0.into(), known);
+        self.call(Helper::GetPrandomU32);
+        self.alu(AluOp::Lsh, Reg::R0, 32);
+        self.put(Spot::Reg(Reg::R6), Spot::Reg(Reg::R0));
+        self.call(Helper::GetPrandomU32);
+        self.alu(AluOp::Or, Reg::R6, Reg::R0);
+        self.alu(AluOp::Or, Reg::R6, 1);
+        self.asm.load_imm64(Reg::R1, self.maps.seed());
+        self.constant(Reg::R0, 0);
+        // Workers that come at once agree on the first one.
+        let op = AtomicOp::Cmpxchg;
+        self.asm.push(Insn::Atomic { width: Width::W64, op, base: Reg::R1, off: 0, src: Reg::R6 });
+        self.asm.bind(known);
+    }
+
+    /// An upper bound of a value that verifiers find as well.
+    fn bound(&self, value: Value) -> Option<u64> {
+        let is_far = |vreg| matches!(self.allocation.slot(vreg), Some(Slot::Far(_)));
+        self.plan.bound(value, &is_far)
     }
 
     fn slot(&self, vreg: VReg) -> Slot {
@@ -164,6 +243,10 @@ impl Emitter<'_> {
             Slot::Reg(reg) => reg,
             Slot::Stack(offset) => {
                 self.load(Size::Dw, scratch, Reg::R10, offset);
+                scratch
+            }
+            far @ Slot::Far(_) => {
+                self.put(Spot::Reg(scratch), far.into());
                 scratch
             }
         }
@@ -260,13 +343,23 @@ impl Emitter<'_> {
                 let value = self.operand(value, Reg::R1);
                 return self.store(size, base, offset, value);
             }
+            Op::SetAt(entry, field, index, value) => return self.set_at(entry, field, index, value),
+            Op::WordAdd(state, index, value) => {
+                return self.word_add(state, index, value, self.result(result));
+            }
+            Op::WordOr(state, index, value) => return self.word_or(state, index, value, self.result(result)),
+            Op::WordCas(state, index, expected, value) => {
+                return self.word_cas(state, index, expected, value, self.result(result));
+            }
+            Op::WordGet(state, index) => return self.word_get(state, index, self.result(result)),
+            Op::Emit(event, ref values) => return self.emit_event(event, values),
             _ => {}
         }
         let Some(slot) = self.result(result) else { return };
         // Results are made in their own register, or in r0 on the way to the stack.
         let dst = match slot {
             Slot::Reg(reg) => reg,
-            Slot::Stack(_) => Reg::R0,
+            Slot::Stack(_) | Slot::Far(_) => Reg::R0,
         };
         let mut made = dst;
         match *op {
@@ -307,18 +400,26 @@ impl Emitter<'_> {
                 let base = self.reg(entry, Reg::R0);
                 self.load(size, dst, base, offset);
             }
+            Op::GetAt(entry, field, index) => {
+                let (offset, size) = self.scalar_at(entry, field, index);
+                self.load(size, dst, Reg::R1, offset);
+            }
+            Op::Seed => {
+                self.asm.load_imm64(dst, self.maps.seed());
+                self.load(Size::Dw, dst, dst, 0);
+            }
             Op::Const(_) | Op::ConstBool(_) | Op::IntOfBool(_) | Op::Now => {
                 unreachable!("the plan leaves them out")
             }
-            Op::Lock(_) | Op::Unlock(..) | Op::Set(..) => unreachable!("done above"),
-            Op::Seed
-            | Op::GetAt(..)
+            Op::Lock(_)
+            | Op::Unlock(..)
+            | Op::Set(..)
             | Op::SetAt(..)
             | Op::WordGet(..)
             | Op::WordAdd(..)
             | Op::WordOr(..)
             | Op::WordCas(..)
-            | Op::Emit(..) => unreachable!("such modules are refused"),
+            | Op::Emit(..) => unreachable!("done above"),
         }
         self.put(slot.into(), Spot::Reg(made));
     }

@@ -9,9 +9,9 @@ pub enum BackendError {
     /// More values are alive at once than a BPF stack frame holds.
     #[error("filter `{filter}` needs {needed} bytes of stack, and BPF programs have {limit}")]
     Stack { filter: String, needed: u32, limit: u32 },
-    /// Something that this back end does not compile yet.
-    #[error("the program needs {feature}, which cannot be compiled to BPF yet")]
-    NotYet { feature: oko_ir::features::Feature },
+    /// A word is used while an entry is locked: programs may call nothing then, and a word has to be looked up.
+    #[error("filter `{filter}` uses a word while an entry is locked, which BPF programs cannot")]
+    WordUnderLock { filter: String },
     /// A jump over more instructions than its offset can say.
     #[error("filter `{filter}` has {insns} instructions; a jump of {distance} does not fit 16 bits")]
     TooLong { filter: String, insns: usize, distance: i64 },

@@ -19,7 +19,14 @@
 //!   there (`BPF_NOEXIST`), then looked up.
 //! - Entries are locked by the `struct bpf_spin_lock` that they start with. Linux allows none in an LRU hash map, so for
 //!   [`EvictOldest`](oko_ir::WhenFull::EvictOldest) the lock is an element of the array [`LOCKS_MAP`], chosen by a hash of the key.
-//! - `now` is read once, on the ways that need it, before the first of them.
+//! - `now` is read once, on the ways that need it, before the first of them and outside of loops.
+//! - A loop is a loop: its counter goes up to a constant, so verifiers that follow it round by round come to an end.
+//! - An index that verifiers do not see the bounds of is compared with them once more, and is 0 beyond.
+//! - Words are entries of an array, changed by atomic instructions. Tables are hash maps and LPM tries; nobody locks their entries. An event is a record of
+//!   the ring buffer [`EVENTS_MAP`]. What each worker has for itself are per-cpu maps, without locks.
+//! - The seed is the variable [`SEED_VARIABLE`]. If nobody has set it, the first packet does, at random.
+//! - Numbers for which neither registers nor the frame have room are in an array of which each worker has its own, [`SPILL_MAP`]. Verifiers know nothing of
+//!   what is read from there, so addresses and counters of loops stay in the frame.
 
 mod alloc;
 mod asm;
@@ -39,7 +46,7 @@ use oko_ir::Checked;
 pub use error::BackendError;
 pub use listing::listing;
 pub use maps::data_variables;
-pub use oko_artifact::{LOCKS_MAP, NOW_VARIABLE, ZERO_VARIABLE};
+pub use oko_artifact::{EVENTS_MAP, LOCKS_MAP, NOW_VARIABLE, SEED_VARIABLE, SPILL_MAP, ZERO_VARIABLE};
 
 /// How to compile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +84,8 @@ pub struct Compiled {
     pub programs: Vec<CompiledFilter>,
     /// How they were compiled.
     pub options: Options,
+    /// Bytes of the values of one worker that frames have no room for: the entry of [`SPILL_MAP`]; 0 if there is none.
+    pub spill_bytes: u32,
 }
 
 /// One filter as BPF.
@@ -102,20 +111,23 @@ pub struct CompiledFilter {
 /// A filter that does not fit: its stack, a jump; or a name that we need ourselves.
 pub fn compile(checked: &Checked, options: Options) -> Result<Compiled, BackendError> {
     let module = checked.module();
-    if let Some(&feature) = oko_ir::features::features(module).first() {
-        return Err(BackendError::NotYet { feature });
+    let mut maps = maps::Maps::of(module, options)?;
+    let mut planned = Vec::new();
+    for filter in &module.filters {
+        let plan = plan::Plan::of(module, filter, options);
+        if plan.uses_word_under_lock() {
+            return Err(BackendError::WordUnderLock { filter: filter.name.clone() });
+        }
+        let frame = maps.frame(module, filter);
+        let intervals = live::intervals(&plan);
+        let allocation = alloc::allocate(&intervals, &plan, frame.top, options.registers)?;
+        maps.spill_to(allocation.spill_bytes);
+        planned.push((plan, allocation, frame));
     }
-    let maps = maps::Maps::of(module, options)?;
-    let programs = module
-        .filters
+    let spill_bytes = planned.iter().map(|(_, allocation, _)| allocation.spill_bytes).max().unwrap_or(0);
+    let programs = planned
         .iter()
-        .map(|filter| {
-            let plan = plan::Plan::of(module, filter, options);
-            let frame = maps.frame(module, filter);
-            let intervals = live::intervals(module, &plan);
-            let allocation = alloc::allocate(&intervals, frame.top, options.registers, &filter.name)?;
-            emit::emit(module, &maps, &plan, &allocation, frame)
-        })
+        .map(|(plan, allocation, frame)| emit::emit(module, &maps, plan, allocation, *frame))
         .collect::<Result<_, _>>()?;
-    Ok(Compiled { programs, options })
+    Ok(Compiled { programs, options, spill_bytes })
 }

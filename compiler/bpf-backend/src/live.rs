@@ -1,11 +1,15 @@
 //! From where to where each virtual register is needed, in the order in which code is written.
 //!
 //! Every item has four points: operands that it reads at once, the call that it may hold, operands that it reads after that and results, and
-//! one that is free. Without cycles a value is needed in no block but those written between its definition and its last
+//! one that is free. Without loops a value is needed in no block but those written between its definition and its last
 //! use, so one interval is exact enough. A block parameter starts with its block: an edge writes it just before it
 //! jumps there, when nothing else runs in between.
+//!
+//! What is defined before a loop begins and needed after that, inside or behind, is needed to the loop's end: the loop goes round. (What is
+//! defined inside is not: it is defined again before it is used again.) The blocks of a loop need not be written in a row; its end is that of the
+//! last one.
 
-use oko_ir::{Module, Op, TerminatorKind, Unlock, Value};
+use oko_ir::{Op, TerminatorKind, Unlock, Value};
 
 use crate::plan::{Item, Place, Plan, VReg};
 
@@ -20,15 +24,17 @@ pub(crate) struct Interval {
 }
 
 /// The intervals of all virtual registers that are used, by their start.
-pub(crate) fn intervals(_module: &Module, plan: &Plan<'_>) -> Vec<Interval> {
+pub(crate) fn intervals(plan: &Plan<'_>) -> Vec<Interval> {
     let mut scan = Scan { plan, defs: vec![None; plan.vregs], ends: vec![None; plan.vregs] };
     let mut calls = Vec::new();
+    let mut spans = vec![None; plan.filter.blocks.len()];
     scan.defs[plan.context().index()] = Some(0);
     let mut point = 4;
     for &block in &plan.order {
         let data = &plan.filter.blocks[block.index()];
+        let begin = point + 2;
         for &param in &data.params {
-            scan.define(param, point + 2);
+            scan.define(param, begin);
         }
         for &item in &plan.items[block.index()] {
             point += 4;
@@ -48,10 +54,13 @@ pub(crate) fn intervals(_module: &Module, plan: &Plan<'_>) -> Vec<Interval> {
             }
         }
         point += 4;
+        spans[block.index()] = Some((begin, point - 1));
     }
+    let loops = loop_spans(plan, &spans);
     let mut intervals: Vec<_> = (0..plan.vregs)
         .filter_map(|index| {
             let (start, end) = (scan.defs[index]?, scan.ends[index]?);
+            let end = around_loops(&loops, start, end);
             let next_call = calls.partition_point(|&call| call <= start);
             let crosses_call = calls.get(next_call).is_some_and(|&call| call < end);
             Some(Interval { vreg: VReg(index as u32), start, end, crosses_call })
@@ -59,6 +68,32 @@ pub(crate) fn intervals(_module: &Module, plan: &Plan<'_>) -> Vec<Interval> {
         .collect();
     intervals.sort_by_key(|interval| (interval.start, interval.vreg));
     intervals
+}
+
+/// For each loop that is written the point at which its header begins and the last point of its blocks.
+fn loop_spans(plan: &Plan<'_>, spans: &[Option<(u32, u32)>]) -> Vec<(u32, u32)> {
+    let mut loops: Vec<Option<(u32, u32)>> =
+        plan.cfg.loops().iter().map(|this| spans[this.header.index()]).collect();
+    for &block in &plan.order {
+        let Some((_, last)) = spans[block.index()] else { continue };
+        for around in plan.cfg.loops_around(block) {
+            if let Some((_, end)) = &mut loops[around as usize] {
+                *end = last.max(*end);
+            }
+        }
+    }
+    loops.into_iter().flatten().collect()
+}
+
+/// The end of what is needed from `start` to `end`, given that loops go round.
+fn around_loops(loops: &[(u32, u32)], start: u32, mut end: u32) -> u32 {
+    loop {
+        let across = |&&(begin, last): &&(u32, u32)| start < begin && begin <= end && end < last;
+        match loops.iter().filter(across).map(|(_, last)| *last).max() {
+            Some(last) => end = last,
+            None => return end,
+        }
+    }
 }
 
 struct Scan<'p, 'a> {
@@ -102,7 +137,26 @@ impl Scan<'_, '_> {
     }
 
     fn inst(&mut self, op: &Op, point: u32) {
-        op.for_each_operand(|value| self.read(value, point));
+        match op {
+            // The call comes first: the look-up of the word, the reservation of the record.
+            Op::WordGet(_, index) => self.read(*index, point),
+            Op::WordAdd(_, index, value) | Op::WordOr(_, index, value) => {
+                self.read(*index, point);
+                self.read(*value, point + 2);
+            }
+            Op::WordCas(_, index, expected, value) => {
+                self.read(*index, point);
+                self.read(*expected, point + 2);
+                self.read(*value, point + 2);
+            }
+            Op::Emit(_, values) => {
+                for &value in values {
+                    self.read(value, point + 2);
+                }
+                self.need(self.plan.now(), point + 2);
+            }
+            _ => op.for_each_operand(|value| self.read(value, point)),
+        }
         match op {
             Op::PacketLen | Op::InPort => self.need(self.plan.context(), point),
             // The call comes first; then the entry is looked at.

@@ -36,7 +36,7 @@ pub fn write(
         .collect();
     let spec = Spec {
         programs,
-        maps: map_specs(module),
+        maps: map_specs(module, compiled.spill_bytes),
         data: data_variables(module, compiled.options),
         rodata: rodata_variables(module),
         license: LICENSE.into(),

@@ -5,6 +5,7 @@
 //! block uses are written there and have none.
 
 use oko_ir::cfg::Cfg;
+use oko_ir::loops::{counted, steps};
 use oko_ir::{Block, Filter, Module, Op, State, StateKind, TerminatorKind, Type, Value, WhenFull};
 
 use crate::maps::needs_now;
@@ -46,7 +47,9 @@ pub(crate) enum Item {
 pub(crate) struct Plan<'a> {
     pub(crate) filter: &'a Filter,
     pub(crate) options: Options,
-    /// The blocks in the order in which they are written, each after its predecessors. Those that no way leads to are not among them.
+    pub(crate) cfg: Cfg,
+    /// The blocks in the order in which they are written, each after its predecessors but those further round a loop. Those that no way leads to are
+    /// not among them.
     pub(crate) order: Vec<Block>,
     /// The items of each block, by [`Block`].
     pub(crate) items: Vec<Vec<Item>>,
@@ -56,6 +59,7 @@ pub(crate) struct Plan<'a> {
     defs: Vec<Option<&'a Op>>,
     fused: Vec<bool>,
     locks: Vec<Option<VReg>>,
+    counters: Vec<bool>,
 }
 
 impl<'a> Plan<'a> {
@@ -76,14 +80,17 @@ impl<'a> Plan<'a> {
             defs: vec![None; count],
             fused: vec![false; count],
             locks: vec![None; count],
+            counters: vec![false; count],
+            cfg,
         };
         plan.name_values();
         plan.drop_unreached();
         plan.drop_unused();
         plan.fuse_comparisons();
-        plan.place_clock(&cfg);
+        plan.place_clock();
+        plan.find_counters();
         for (index, ty) in filter.values.iter().enumerate() {
-            if matches!(ty, Type::Entry(state) if has_lock_apart(module, *state)) {
+            if matches!(ty, Type::Entry(state) if lock_place(module, *state) == LockPlace::Apart) {
                 plan.locks[index] = Some(VReg(plan.vregs as u32));
                 plan.vregs += 1;
             }
@@ -110,6 +117,27 @@ impl<'a> Plan<'a> {
         self.locks[entry.index()]
     }
 
+    /// Whether verifiers have to keep track of what a virtual register holds: an address, or the counter of a loop.
+    pub(crate) fn stays_near(&self, vreg: VReg) -> bool {
+        match self.filter.values.get(vreg.index()) {
+            Some(Type::Int | Type::Bool) => self.counters[vreg.index()],
+            Some(Type::Window(_) | Type::Entry(_)) => true,
+            None => vreg != self.now(),
+        }
+    }
+
+    /// The counters of loops, and what they are counted on to.
+    fn find_counters(&mut self) {
+        for this in self.cfg.loops() {
+            if let Some(counted) = counted(self.filter, this) {
+                self.counters[counted.counter.index()] = true;
+            }
+        }
+        for step in steps(self.filter, &self.cfg) {
+            self.counters[step.index()] = true;
+        }
+    }
+
     /// The comparison that is written where this value is used.
     pub(crate) fn fused(&self, value: Value) -> Option<(oko_ir::CompareOp, Value, Value)> {
         match self.defs[value.index()] {
@@ -118,15 +146,18 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// An upper bound of a value that the kernel's verifier finds as well: by arithmetic on loads and constants only, and small steps of it.
-    pub(crate) fn bound(&self, value: Value) -> Option<u64> {
-        self.bound_within(value, 16)
+    /// An upper bound of a value that the kernel's verifier finds as well: by arithmetic on loads and constants only, and small steps of it. It knows
+    /// nothing of what is `far`.
+    pub(crate) fn bound(&self, value: Value, far: &dyn Fn(VReg) -> bool) -> Option<u64> {
+        self.bound_within(value, 16, far)
     }
 
-    fn bound_within(&self, value: Value, depth: u32) -> Option<u64> {
+    fn bound_within(&self, value: Value, depth: u32, far: &dyn Fn(VReg) -> bool) -> Option<u64> {
         use oko_ir::BinaryOp;
-        if let Place::Const(constant) = self.place(value) {
-            return Some(constant);
+        match self.place(value) {
+            Place::Const(constant) => return Some(constant),
+            Place::VReg(vreg) if far(vreg) => return None,
+            Place::VReg(_) => {}
         }
         let depth = depth.checked_sub(1)?;
         let constant = |value| match self.place(value) {
@@ -137,14 +168,16 @@ impl<'a> Plan<'a> {
         match self.defs[value.index()]? {
             Op::Load(width, ..) => Some(oko_ir::Width::max(*width)),
             Op::Binary(BinaryOp::And, a, b) => constant(*a).or(constant(*b)),
-            Op::Binary(BinaryOp::Add, a, b) => below_2_32(self.bound_within(*a, depth)?)?
-                .checked_add(below_2_32(self.bound_within(*b, depth)?)?),
+            Op::Binary(BinaryOp::Add, a, b) => below_2_32(self.bound_within(*a, depth, far)?)?
+                .checked_add(below_2_32(self.bound_within(*b, depth, far)?)?),
             Op::Binary(BinaryOp::Mul, a, b) => {
-                below_2_32(self.bound_within(*a, depth)?)?.checked_mul(below_2_32(constant(*b)?)?)
+                below_2_32(self.bound_within(*a, depth, far)?)?.checked_mul(below_2_32(constant(*b)?)?)
             }
-            Op::Binary(BinaryOp::Shl, a, b) => below_2_32(self.bound_within(*a, depth)?)?
+            Op::Binary(BinaryOp::Shl, a, b) => below_2_32(self.bound_within(*a, depth, far)?)?
                 .checked_mul(1u64.checked_shl(constant(*b)?.try_into().ok()?)?),
-            Op::Binary(BinaryOp::UShr, a, b) => Some(self.bound_within(*a, depth)? >> (constant(*b)? & 63)),
+            Op::Binary(BinaryOp::UShr, a, b) => {
+                Some(self.bound_within(*a, depth, far)? >> (constant(*b)? & 63))
+            }
             _ => None,
         }
     }
@@ -176,6 +209,10 @@ impl<'a> Plan<'a> {
                 Place::VReg(_) => [true, true],
             },
             TerminatorKind::Window { offset, len, .. } => [self.window_can_be(offset, len), true],
+            TerminatorKind::Repeat { counter, count, .. } => match self.place(counter) {
+                Place::Const(constant) => [constant < count.into(), constant >= count.into()],
+                Place::VReg(_) => [true, true],
+            },
             _ => [true, true],
         }
     }
@@ -215,7 +252,7 @@ impl<'a> Plan<'a> {
             data.term.kind.for_each_operand(|value| used[value.index()] = true);
             let mut kept: Vec<_> = vec![Item::Term];
             for (index, inst) in data.insts.iter().enumerate().rev() {
-                let effect = matches!(inst.op, Op::Lock(_) | Op::Set(..) | Op::Unlock(..));
+                let effect = has_effect(&inst.op);
                 if !effect && !inst.result.is_some_and(|result| used[result.index()]) {
                     continue;
                 }
@@ -266,9 +303,10 @@ impl<'a> Plan<'a> {
 
     /// Puts the reading of the clock before the first thing that needs it, in the closest block through which all ways to such things go.
     ///
-    /// It is never under a lock, where calls are forbidden: locking needs the instant itself, and dominates what is under it.
-    fn place_clock(&mut self, cfg: &Cfg) {
-        let filter = self.filter;
+    /// It is never in a loop, so that there is one instant. It is never under a lock, where calls are forbidden: locking needs the instant itself, and
+    /// dominates what is under it; and no lock is held where a loop begins.
+    fn place_clock(&mut self) {
+        let (filter, cfg) = (self.filter, &self.cfg);
         let needs = |block: Block| filter.blocks[block.index()].insts.iter().any(|inst| needs_now(&inst.op));
         let common = |a: Block, b: Block| {
             let mut at = a;
@@ -277,9 +315,12 @@ impl<'a> Plan<'a> {
             }
             at
         };
-        let Some(block) = self.order.iter().copied().filter(|&block| needs(block)).reduce(common) else {
+        let Some(mut block) = self.order.iter().copied().filter(|&block| needs(block)).reduce(common) else {
             return;
         };
+        while cfg.loop_of(block).is_some() {
+            block = cfg.idom(block).expect("the entry block is in no loop");
+        }
         let data = &filter.blocks[block.index()];
         let first = data.insts.iter().position(|inst| needs_now(&inst.op)).unwrap_or(data.insts.len());
         let items = &mut self.items[block.index()];
@@ -287,18 +328,83 @@ impl<'a> Plan<'a> {
         items.insert(at.expect("a block has a terminator"), Item::ReadClock);
     }
 
+    /// Whether a word is used while an entry is locked.
+    pub(crate) fn uses_word_under_lock(&self) -> bool {
+        let mut held = vec![false; self.filter.blocks.len()];
+        for &block in &self.order {
+            let data = &self.filter.blocks[block.index()];
+            let mut locked = held[block.index()];
+            for inst in &data.insts {
+                match inst.op {
+                    Op::Lock(_) => locked = true,
+                    Op::Unlock(..) => locked = false,
+                    Op::WordGet(..) | Op::WordAdd(..) | Op::WordOr(..) | Op::WordCas(..) if locked => {
+                        return true;
+                    }
+                    _ => {}
+                }
+            }
+            // All ways to a block agree, and none holds a lock where a loop begins.
+            for edge in data.term.kind.edges() {
+                held[edge.call.block.index()] |= locked;
+            }
+        }
+        false
+    }
+
     /// Whether an item is or holds a call, which leaves nothing in `r0` to `r5`.
     pub(crate) fn calls(&self, block: Block, item: Item) -> bool {
         let data = &self.filter.blocks[block.index()];
         match item {
             Item::ReadClock => self.options.clock == Clock::Helper,
-            Item::Inst(index) => matches!(data.insts[index].op, Op::Lock(_) | Op::Unlock(..)),
+            Item::Inst(index) => match &data.insts[index].op {
+                Op::Lock(_)
+                | Op::Unlock(..)
+                | Op::WordGet(..)
+                | Op::WordAdd(..)
+                | Op::WordOr(..)
+                | Op::WordCas(..)
+                | Op::Emit(..) => true,
+                _ => false,
+            },
             Item::Term => data.term.kind.lookup().is_some(),
         }
     }
 }
 
-/// Whether the lock of a state's entries is not in them: Linux allows none in an LRU hash map.
-pub(crate) fn has_lock_apart(module: &Module, state: State) -> bool {
-    module.states[state.index()].kind == StateKind::Hash(WhenFull::EvictOldest)
+/// Where the lock of an entry is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LockPlace {
+    /// At its beginning.
+    Entry,
+    /// In the array of locks: Linux allows none in an LRU hash map.
+    Apart,
+    /// Nowhere: nobody else writes the entry. Linux allows no locks in these maps either.
+    None,
+}
+
+/// Where the locks of a state's entries are.
+pub(crate) fn lock_place(module: &Module, state: State) -> LockPlace {
+    let state = &module.states[state.index()];
+    match state.kind {
+        _ if state.per_core.is_some() => LockPlace::None,
+        StateKind::Hash(WhenFull::EvictOldest) => LockPlace::Apart,
+        StateKind::Hash(WhenFull::Refuse) | StateKind::Array => LockPlace::Entry,
+        StateKind::Words | StateKind::Table(_) => LockPlace::None,
+    }
+}
+
+/// Whether an instruction does more than compute its result.
+fn has_effect(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Lock(_)
+            | Op::Set(..)
+            | Op::SetAt(..)
+            | Op::Unlock(..)
+            | Op::WordAdd(..)
+            | Op::WordOr(..)
+            | Op::WordCas(..)
+            | Op::Emit(..)
+    )
 }

@@ -1,16 +1,18 @@
 //! Finding, making, locking and leaving entries.
 
 use oko_bpf::helper::Helper;
-use oko_bpf::isa::{AluOp, Cond, Imm64, Reg, Size};
+use oko_bpf::isa::{AluOp, ByteOrder, Cond, Imm64, Insn, Reg, Size, SwapBits};
 use oko_ir::layout::{EXPIRES_OFFSET, HEADER_SIZE, WRITTEN_OFFSET};
-use oko_ir::{BlockCall, State, StateDecl, StateKind, Type, Unlock, Value, Width};
+use oko_ir::{BlockCall, Match, State, StateDecl, StateKind, Type, Unlock, Value, Width};
 
 use super::{Emitter, Spot};
 use crate::alloc::Slot;
 use crate::asm::Label;
-use crate::maps::{self, Frame, LOCK_BITS};
-use crate::plan::has_lock_apart;
+use crate::maps::{self, Frame, LOCK_BITS, PREFIX_LENGTH_BYTES};
+use crate::plan::{LockPlace, lock_place};
 
+/// From so many words on they are zeroed in a loop.
+const MANY_WORDS: u32 = 32;
 /// `BPF_NOEXIST`.
 const NOEXIST: i32 = 1;
 
@@ -30,8 +32,16 @@ impl Emitter<'_> {
         (offset as i16, maps::size(state.fields[field.index()].width))
     }
 
-    /// Calls a function of the spin lock of an entry.
+    /// How many scalars a field has.
+    pub(super) fn count(&self, entry: Value, field: oko_ir::Field) -> u32 {
+        self.module.states[self.state_of(entry).index()].fields[field.index()].count
+    }
+
+    /// Calls a function of the spin lock of an entry, if it has one.
     fn call_on_lock(&mut self, entry: Value, helper: Helper) {
+        if lock_place(self.module, self.state_of(entry)) == LockPlace::None {
+            return;
+        }
         let from = match self.plan.lock_of(entry) {
             Some(lock) => self.slot(lock).into(),
             None => self.at(entry),
@@ -52,9 +62,7 @@ impl Emitter<'_> {
         self.asm.branch(Cond::Gt, Reg::R0, now.into(), alive);
         // Both may be on the stack, and there is one register for them.
         let base = if base == now { self.reg(entry, Reg::R1) } else { base };
-        for offset in (HEADER_SIZE..size).step_by(8) {
-            self.store(Size::Dw, base, offset as i16, 0);
-        }
+        self.zero_fields(base, size);
         match live {
             Some(slot) => {
                 self.put(slot.into(), Spot::Const(0));
@@ -65,6 +73,25 @@ impl Emitter<'_> {
             None => self.asm.bind(alive),
         }
         self.asm.bind(done);
+    }
+
+    /// Zeroes an entry of this size behind its header; `base` is lost if it is `r1`.
+    fn zero_fields(&mut self, base: Reg, size: u32) {
+        let words = (size - HEADER_SIZE) / 8;
+        if words <= MANY_WORDS {
+            for offset in (HEADER_SIZE..size).step_by(8) {
+                self.store(Size::Dw, base, offset as i16, 0);
+            }
+            return;
+        }
+        self.put(Spot::Reg(Reg::R1), Spot::Reg(base));
+        self.constant(Reg::R0, words.into());
+        let next = self.asm.label();
+        self.asm.bind(next);
+        self.store(Size::Dw, Reg::R1, HEADER_SIZE as i16, 0);
+        self.alu(AluOp::Add, Reg::R1, 8);
+        self.alu(AluOp::Sub, Reg::R0, 1);
+        self.asm.branch(Cond::Ne, Reg::R0, 0.into(), next);
     }
 
     pub(super) fn unlock(&mut self, entry: Value, how: Unlock) {
@@ -98,9 +125,10 @@ impl Emitter<'_> {
         let key_at = self.frame.key(decl);
         match decl.kind {
             StateKind::Array | StateKind::Words => self.index(decl, key[0], key_at, way.0),
-            StateKind::Hash(_) | StateKind::Table(_) => self.key(decl, key, key_at),
+            StateKind::Hash(_) | StateKind::Table(Match::Exact) => self.key(decl, key, key_at),
+            StateKind::Table(Match::Prefix) => self.prefix_key(decl, key, key_at),
         }
-        let apart = has_lock_apart(self.module, state);
+        let apart = lock_place(self.module, state) == LockPlace::Apart;
         if apart {
             self.find_lock(decl, key_at, way.0);
         }
@@ -130,7 +158,7 @@ impl Emitter<'_> {
     }
 
     /// Looks up the key at `key_at` of the frame.
-    fn find(&mut self, map: Imm64, key_at: i16) {
+    pub(super) fn find(&mut self, map: Imm64, key_at: i16) {
         self.asm.load_imm64(Reg::R1, map);
         self.frame_address(Reg::R2, key_at);
         self.call(Helper::MapLookupElem);
@@ -165,6 +193,37 @@ impl Emitter<'_> {
             end = offset + part.width.bytes();
         }
         self.zero_gap(key_at, end, layout.size);
+    }
+
+    /// Builds a key of a prefix table: the number of its bits, then the parts without gaps, in network byte order.
+    fn prefix_key(&mut self, state: &StateDecl, values: &[Value], key_at: i16) {
+        self.store(Size::W, Reg::R10, key_at, state.key_bits() as i32);
+        let mut offset = PREFIX_LENGTH_BYTES;
+        for (part, &value) in state.key.iter().zip(values) {
+            let mut left = part.width.bytes();
+            while left > 0 {
+                // The frame is accessed by aligned pieces only.
+                let fits = |size: &Size| offset.is_multiple_of(size.bytes()) && size.bytes() <= left;
+                let size = [Size::Dw, Size::W, Size::H].into_iter().find(fits).unwrap_or(Size::B);
+                left -= size.bytes();
+                let from = self.at(value);
+                self.put(Spot::Reg(Reg::R0), from);
+                if left > 0 {
+                    self.alu(AluOp::Rsh, Reg::R0, (left * 8) as i32);
+                }
+                let bits = match size {
+                    Size::B => None,
+                    Size::H => Some(SwapBits::B16),
+                    Size::W => Some(SwapBits::B32),
+                    Size::Dw => Some(SwapBits::B64),
+                };
+                if let Some(bits) = bits {
+                    self.asm.push(Insn::Swap { order: ByteOrder::Be, bits, dst: Reg::R0 });
+                }
+                self.store(size, Reg::R10, key_at + offset as i16, Reg::R0);
+                offset += size.bytes();
+            }
+        }
     }
 
     /// Zeroes `from..to` of the key, in pieces that are aligned.

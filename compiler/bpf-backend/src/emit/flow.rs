@@ -1,6 +1,6 @@
 //! Terminators, and the moves that edges between blocks make.
 
-use oko_bpf::isa::{AluOp, Insn, Reg};
+use oko_bpf::isa::{AluOp, Cond, Insn, Reg};
 use oko_ir::{Block, BlockCall, TerminatorKind, Value};
 
 use super::{Emitter, Spot};
@@ -18,7 +18,9 @@ impl Emitter<'_> {
                 self.lookup(*state, key, false, found, absent);
             }
             TerminatorKind::Slot { state, key, found, full } => self.lookup(*state, key, true, found, full),
-            TerminatorKind::Repeat { .. } => unreachable!("modules with loops are refused"),
+            TerminatorKind::Repeat { counter, count, body, done } => {
+                self.repeat(*counter, *count, body, done);
+            }
             TerminatorKind::Return(value) => {
                 match self.at(*value) {
                     Spot::Const(class) => self.constant(Reg::R0, class.wrapping_add(1)),
@@ -83,20 +85,38 @@ impl Emitter<'_> {
         if let Place::Const(constant) = self.plan.place(cond) {
             return self.edge(if constant != 0 { then } else { other }, &[]);
         }
+        self.two_ways(|this, wanted, to| this.jump_if(cond, wanted, to), then, other);
+    }
+
+    /// The header of a loop.
+    fn repeat(&mut self, counter: Value, count: u32, body: &BlockCall, done: &BlockCall) {
+        if let Place::Const(constant) = self.plan.place(counter) {
+            return self.edge(if constant < u64::from(count) { body } else { done }, &[]);
+        }
+        let jump = |this: &mut Self, wanted: bool, to: Label| {
+            let counter = this.reg(counter, Reg::R0);
+            let cond = if wanted { Cond::Lt } else { Cond::Ge };
+            this.asm.branch(cond, counter, (count as i32).into(), to);
+        };
+        self.two_ways(jump, body, done);
+    }
+
+    /// Two edges, and a conditional jump that takes the first if it is wanted to be so.
+    fn two_ways(&mut self, jump: impl Fn(&mut Self, bool, Label), then: &BlockCall, other: &BlockCall) {
         let (then_moves, other_moves) = (self.moves(then, &[]), self.moves(other, &[]));
         let label = self.labels[then.block.index()];
         if then_moves.is_empty() && self.next != Some(then.block) {
-            self.jump_if(cond, true, label);
+            jump(self, true, label);
             self.do_moves(other_moves);
             self.go(other.block);
         } else if other_moves.is_empty() {
             let label = self.labels[other.block.index()];
-            self.jump_if(cond, false, label);
+            jump(self, false, label);
             self.do_moves(then_moves);
             self.go(then.block);
         } else {
             let yes = self.asm.label();
-            self.jump_if(cond, true, yes);
+            jump(self, true, yes);
             self.do_moves(other_moves);
             self.asm.jump(self.labels[other.block.index()]);
             self.asm.bind(yes);

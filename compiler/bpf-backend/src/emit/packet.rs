@@ -51,7 +51,7 @@ impl Emitter<'_> {
             Place::VReg(_) => {
                 let add = self.reg(offset, Reg::R1);
                 let room = MAX_PACKET_OFFSET - u64::from(len);
-                if self.plan.bound(offset).is_none_or(|bound| bound > room) {
+                if self.bound(offset).is_none_or(|bound| bound > room) {
                     self.asm.branch(Cond::Gt, add, (room as i32).into(), way.0);
                 }
                 let at = self.reg_of(context, Reg::R0);
