@@ -4,19 +4,24 @@
 //! maps are created with the BTF types of their keys and values (spin locks need them), sections of variables are filled,
 //! map references become file descriptors, and `BPF_PROG_LOAD` gets function and line information. Needs root, or `CAP_BPF` and
 //! `CAP_NET_ADMIN`; see [`available`].
+//!
+//! Of maps that each CPU has for itself, the values of the first CPU are what counts: programs run there.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use oko_bpf::isa::{Imm64, Insn, encode};
 use oko_bpf::object::{self, ObjectFile};
-use oko_bpf::program::{MapDef, Program};
+use oko_bpf::program::{MapDef, MapKind, Program};
 
 /// The shortest packet of a test run: an Ethernet header.
 pub const MIN_PACKET: usize = 14;
 /// The port that packets of a test run come in by: the loopback device.
 pub const IN_PORT: u32 = 1;
+
+mod ring;
 
 /// Why the kernel did not take an object or run it.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +134,9 @@ impl Loaded {
     pub fn run_repeated(&self, program: &str, packet: &[u8], times: u32) -> Result<TestRun, KernelError> {
         let fd = self.programs.iter().find(|(name, _)| name == program).map(|(_, fd)| fd);
         let fd = fd.ok_or_else(|| KernelError::NoSuch { what: "program", name: program.into() })?;
+        if self.maps.iter().any(|(def, _)| def.kind.is_percpu()) {
+            stay_on_first_cpu().map_err(|error| fail("the first CPU".into(), error))?;
+        }
         let mut attr = Attr::default();
         attr.u32(0, fd.as_raw_fd().cast_unsigned());
         attr.u32(8, packet.len() as u32);
@@ -153,7 +161,7 @@ impl Loaded {
         let none = || KernelError::NoSuch { what: "variable", name: name.into() };
         let variable = self.variables.iter().find(|variable| variable.name == name).ok_or_else(none)?;
         let (def, fd) = &self.maps[variable.map as usize];
-        let mut content = lookup(fd, &0u32.to_ne_bytes(), def.value_size as usize)
+        let mut content = lookup(fd, def, &0u32.to_ne_bytes())
             .map_err(|error| fail(format!("read of {}", def.name), error))?
             .ok_or_else(none)?;
         let at = usize::try_from(variable.offset).map_err(|_| none())?;
@@ -173,7 +181,7 @@ impl Loaded {
         let mut entries = Vec::new();
         let mut key = None;
         while let Some(next) = next_key(fd, key.as_deref(), def.key_size as usize).map_err(error)? {
-            if let Some(value) = lookup(fd, &next, def.value_size as usize).map_err(error)? {
+            if let Some(value) = lookup(fd, def, &next).map_err(error)? {
                 entries.push((next.clone(), value));
             }
             key = Some(next);
@@ -181,11 +189,68 @@ impl Loaded {
         entries.sort();
         Ok(entries)
     }
+
+    /// Writes an entry of a map.
+    ///
+    /// # Errors
+    ///
+    /// No such map, or the kernel does not take the entry.
+    pub fn put(&self, map: &str, key: &[u8], value: &[u8]) -> Result<(), KernelError> {
+        let (_, fd) = self.map(map)?;
+        update(fd, key, value).map_err(|error| fail(format!("write of {map}"), error))
+    }
+
+    /// Removes an entry of a map.
+    ///
+    /// # Errors
+    ///
+    /// No such map, or no such entry.
+    pub fn remove(&self, map: &str, key: &[u8]) -> Result<(), KernelError> {
+        let (_, fd) = self.map(map)?;
+        let mut attr = Attr::default();
+        attr.u32(0, fd.as_raw_fd().cast_unsigned());
+        attr.pointer(8, key.as_ptr());
+        attr.call(MAP_DELETE_ELEM).map(drop).map_err(|error| fail(format!("removal from {map}"), error))
+    }
+
+    /// Takes all records out of a ring buffer.
+    ///
+    /// # Errors
+    ///
+    /// No such map, or it cannot be mapped into memory.
+    pub fn take_records(&self, map: &str) -> Result<Vec<Vec<u8>>, KernelError> {
+        let (def, fd) = self.map(map)?;
+        ring::take(fd, def.max_entries as usize).map_err(|error| fail(format!("records of {map}"), error))
+    }
+
+    fn map(&self, name: &str) -> Result<&(MapDef, OwnedFd), KernelError> {
+        let none = || KernelError::NoSuch { what: "map", name: name.into() };
+        self.maps.iter().find(|(def, _)| def.name == name).ok_or_else(none)
+    }
+}
+
+/// Lets this thread run on the first CPU only, as test runs do where they are asked for.
+fn stay_on_first_cpu() -> io::Result<()> {
+    // SAFETY: a set of CPUs is plain numbers, and the call reads as many bytes as are there.
+    let result = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(0, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// How many CPUs there may be: as many values has each entry of a map that each has for itself.
+fn possible_cpus() -> io::Result<usize> {
+    let text = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last = text.trim().rsplit(['-', ',']).next().and_then(|last| last.parse::<usize>().ok());
+    last.map(|last| last + 1).ok_or_else(|| io::Error::other(format!("possible CPUs: {text:?}")))
 }
 
 const MAP_CREATE: libc::c_long = 0;
 const MAP_LOOKUP_ELEM: libc::c_long = 1;
 const MAP_UPDATE_ELEM: libc::c_long = 2;
+const MAP_DELETE_ELEM: libc::c_long = 3;
 const MAP_GET_NEXT_KEY: libc::c_long = 4;
 const PROG_LOAD: libc::c_long = 5;
 const PROG_TEST_RUN: libc::c_long = 10;
@@ -194,6 +259,8 @@ const MAP_FREEZE: libc::c_long = 22;
 
 /// `BPF_PROG_TYPE_XDP`.
 const XDP: u32 = 6;
+/// `BPF_F_NO_PREALLOC`, which an LPM trie demands.
+const NO_PREALLOC: u32 = 1;
 /// `BPF_F_RDONLY_PROG`.
 const RDONLY_PROG: u32 = 1 << 7;
 /// How much of the verifier's log is kept.
@@ -297,7 +364,10 @@ fn create_map(file: &ObjectFile<'_>, index: usize, btf: Option<&OwnedFd>) -> Res
     let readonly = def.data.as_ref().is_some_and(|data| data.readonly);
     if readonly {
         attr.u32(16, RDONLY_PROG);
+    } else if def.kind == MapKind::LpmTrie {
+        attr.u32(16, NO_PREALLOC);
     }
+    attr.u32(64, def.hashes);
     let types = file.map_types[index];
     if let (Some(btf), Some(key), Some(value)) = (btf, types.key, types.value) {
         attr.u32(48, btf.as_raw_fd().cast_unsigned());
@@ -407,10 +477,11 @@ fn update(map: &OwnedFd, key: &[u8], value: &[u8]) -> io::Result<()> {
     attr.call(MAP_UPDATE_ELEM).map(drop)
 }
 
-/// The value has `size` bytes, the map's value size.
-fn lookup(map: &OwnedFd, key: &[u8], size: usize) -> io::Result<Option<Vec<u8>>> {
+fn lookup(map: &OwnedFd, def: &MapDef, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let size = def.value_size as usize;
+    let copies = if def.kind.is_percpu() { possible_cpus()? } else { 1 };
     // The kernel rounds values of arrays up to 8 bytes.
-    let mut value = vec![0u8; size.next_multiple_of(8)];
+    let mut value = vec![0u8; size.next_multiple_of(8) * copies];
     let mut attr = Attr::default();
     attr.u32(0, map.as_raw_fd().cast_unsigned());
     attr.pointer(8, key.as_ptr());
