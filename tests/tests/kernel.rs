@@ -48,7 +48,8 @@ fn live(loaded: &Loaded, state: &StateDecl, now: u64) -> Vec<EntryDump> {
     let all = loaded.entries(&state.name).unwrap().into_iter();
     if state.kind == StateKind::Words {
         let words = all.map(|(key, value)| (number(&key, 0, 4), number(&value, 0, 8)));
-        let entry = |(index, word)| EntryDump { key: vec![index], fields: vec![word], expires: NEVER, written: 0 };
+        let entry =
+            |(index, word)| EntryDump { key: vec![index], fields: vec![word], expires: NEVER, written: 0 };
         return words.filter(|(_, word)| *word != 0).map(entry).collect();
     }
     let mut entries: Vec<_> = all

@@ -23,7 +23,14 @@ impl Mapping {
     fn new(fd: &OwnedFd, offset: usize, len: usize, protection: i32) -> io::Result<Mapping> {
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
         let base = unsafe {
-            libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), offset as libc::off_t)
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                protection,
+                libc::MAP_SHARED,
+                fd.as_raw_fd(),
+                offset as libc::off_t,
+            )
         };
         if base == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Mapping { base, len }) }
     }
@@ -59,9 +66,8 @@ pub(super) fn take(fd: &OwnedFd, size: usize) -> io::Result<Vec<Vec<u8>>> {
         let len = (header & !(BUSY | DISCARDED)) as usize;
         if header & DISCARDED == 0 {
             // SAFETY: the record is whole and lies in the mapping; the kernel leaves it alone until the position moves on.
-            let bytes = unsafe {
-                std::slice::from_raw_parts(producer.base.cast::<u8>().add(offset + HEADER), len)
-            };
+            let bytes =
+                unsafe { std::slice::from_raw_parts(producer.base.cast::<u8>().add(offset + HEADER), len) };
             records.push(bytes.to_vec());
         }
         at += (HEADER + len).next_multiple_of(8) as u64;
