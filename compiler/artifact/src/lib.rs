@@ -4,6 +4,7 @@
 
 pub mod cert;
 pub mod schema;
+pub mod sketch;
 
 pub use cert::{Cert, FilterCert};
 pub use schema::{

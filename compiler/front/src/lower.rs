@@ -1,20 +1,24 @@
 //! From the typed program to the IR.
 //!
-//! What holds of the result: it passes the IR verifier, whatever program was accepted. Params and states stand in the
-//! module in the order of the typed program, and so they do in the schema; those of modules other than the root file are
+//! What holds of the result: it passes the IR verifier, whatever program was accepted. Params, states and events stand in the
+//! module in the order of the typed program, and so they do in the schema; behind the states there is one for the limit of each event; those of modules other than the root file are
 //! called by their module's path and name.
 
 mod array;
+mod bloom;
 mod body;
 mod cells;
 mod control;
 mod distinct;
+mod event;
 mod ewma;
+mod hash;
 mod layers;
 mod layout;
 mod load;
 mod loops;
 mod packet;
+mod sketch;
 mod state;
 mod wide;
 
@@ -38,8 +42,10 @@ pub(crate) fn lower(program: &Program, sources: &SourceMap, sink: &mut Sink) -> 
     let mut module = Module {
         files: sources.files().map(|(_, file)| plain_name(file.name())).collect(),
         params: program.params.iter().map(layout::param).collect(),
-        states: program.states.iter().map(|state| layout::state(state, program)).collect(),
-        events: Vec::new(),
+        states: (program.states.iter().map(|state| layout::state(state, program)))
+            .chain(program.events.iter().map(|def| event::limiter(def, program)))
+            .collect(),
+        events: program.events.iter().map(|def| event::event(def, program)).collect(),
         filters: Vec::new(),
     };
     if !fits_memory(program, &module, sink) {
@@ -96,9 +102,22 @@ fn fits_memory(program: &Program, module: &Module, sink: &mut Sink) -> bool {
             );
         }
     }
+    for (decl, def) in module.states.iter().zip(&program.states) {
+        let size = decl.entry_layout().size;
+        if size > limits::MAX_ENTRY_SIZE {
+            fits = false;
+            sink.push(
+                Diagnostic::error(codes::state::TOO_LARGE, "an entry takes too much memory")
+                    .label(def.span, format!("each entry takes {size} bytes"))
+                    .note(format!("at most {} bytes are allowed", limits::MAX_ENTRY_SIZE))
+                    .help("allow a greater `error`, or keep fewer cells in one entry"),
+            );
+        }
+    }
     let counts = [
         ("params", module.params.len(), limits::MAX_PARAMS, program.params.last().map(|def| def.span)),
         ("states", module.states.len(), limits::MAX_STATES, program.states.last().map(|def| def.span)),
+        ("events", module.events.len(), limits::MAX_EVENTS, program.events.last().map(|def| def.span)),
         ("filters", program.filters.len(), limits::MAX_FILTERS, program.filters.last().map(|def| def.span)),
     ];
     for (what, found, limit, span) in counts {

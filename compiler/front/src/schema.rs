@@ -5,7 +5,7 @@ use oko_artifact::{
     BloomSchema, Container, EventSchema, Ewma, FilterSchema, NamedType, ParamSchema, ScalarType, Schema,
     SketchSchema, StateSchema,
 };
-use oko_ir::Module;
+use oko_ir::{Module, StateDecl};
 
 use crate::check::has_prefix;
 use crate::geometry::{BloomGeometry, SketchGeometry};
@@ -41,8 +41,38 @@ pub(crate) fn schema(program: &Program, module: &Module) -> Schema {
             .collect(),
         states: (program.states.iter().zip(&module.states))
             .map(|(def, decl)| state(def, program, decl.bytes()))
+            .chain(
+                (program.events.iter())
+                    .zip(module.states.iter().skip(program.states.len()))
+                    .map(|(def, decl)| limiter(def, program, decl)),
+            )
             .collect(),
         events: program.events.iter().map(|def| event(def, program)).collect(),
+    }
+}
+
+/// The state that limits an event.
+fn limiter(def: &EventDef, program: &Program, decl: &StateDecl) -> StateSchema {
+    let key = match def.per.and_then(|at| def.fields.get(at)) {
+        Some((_, ty)) => parts(ty, program),
+        None => vec![NamedType { name: "index".into(), ty: ScalarType::Uint }],
+    };
+    let container = if def.per.is_some() { Container::Keyed } else { Container::Single };
+    StateSchema {
+        name: decl.name.clone(),
+        container,
+        merge: None,
+        hidden: true,
+        key,
+        value: vec![
+            NamedType { name: "until".into(), ty: ScalarType::Instant },
+            NamedType { name: "count".into(), ty: ScalarType::Uint },
+        ],
+        capacity: decl.capacity,
+        when_full: "refuse".into(),
+        expire: def.each.constant(),
+        bytes: decl.bytes(),
+        doc: String::new(),
     }
 }
 

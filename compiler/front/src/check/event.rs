@@ -25,11 +25,6 @@ impl Checker<'_, '_> {
             let source = &self.decls.events[at];
             let (module, item, ast) = (source.module, source.item, source.ast);
             self.no_attributes(item, &[]);
-            self.report(crate::resolve::not_yet(
-                oko_diagnostics::codes::unsupported::EVENT,
-                "events",
-                ast.name.span,
-            ));
             let fields = self.event_fields(module, ast);
             let per = ast.per.as_ref().and_then(|per| self.limited_field(ast, &fields, per));
             let count = Ty::Num(Num { range: Range::new(1, u32::MAX.into()), ..Num::uint(32) });

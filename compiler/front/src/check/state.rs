@@ -35,19 +35,6 @@ impl Checker<'_, '_> {
             self.no_attributes(store.item, &[]);
             self.setting_names(&store);
             let def = self.container(&store);
-            let estimates = matches!(def.shape, Shape::Sketch { .. } | Shape::Bloom { .. });
-            let later = if store.is_table {
-                Some((oko_diagnostics::codes::unsupported::TABLE, "tables"))
-            } else if store.per.is_some() {
-                Some((oko_diagnostics::codes::unsupported::PER_CORE, "state for each core"))
-            } else if estimates || def.registers > 0 {
-                Some((oko_diagnostics::codes::unsupported::STATE_KIND, "sketches"))
-            } else {
-                None
-            };
-            if let Some((code, what)) = later {
-                self.report(crate::resolve::not_yet(code, what, store.name.span));
-            }
             self.program.states.push(def);
         }
     }

@@ -343,7 +343,7 @@ impl<'p> Lowering<'p> {
                         Stmt::Expr(value) => {
                             self.expr(value)?;
                         }
-                        Stmt::Emit(..) => {}
+                        Stmt::Emit(event, fields) => self.emit(*event, fields)?,
                     }
                 }
                 self.expr(value)

@@ -37,13 +37,15 @@ use crate::types::Ty;
 const BILLION: u64 = 1_000_000_000;
 
 impl Lowering<'_> {
-    /// An operation of the cell whose scalars begin at `start`.
+    /// An operation of the cell whose scalars begin at `start`; `of` is the type of what is given to it.
+    #[expect(clippy::too_many_arguments, reason = "they are what an operation is")]
     pub(super) fn cell(
         &mut self,
         state: StateId,
         def: &StateDef,
         key: Vec<Value>,
         (start, kind): (usize, CellKind),
+        of: &Ty,
         op: &CellOp,
         ty: &Ty,
     ) -> Option<Vec<Value>> {
@@ -56,7 +58,7 @@ impl Lowering<'_> {
                 self.write_cell(state, def, key, (start, kind), amount, ty)
             }
             CellOp::Insert(value) => {
-                let hash = self.hash_of(value)?;
+                let hash = self.hash_value(&def.name, value, of)?;
                 self.write_cell(state, def, key, (start, kind), hash, ty)
             }
         }
@@ -171,14 +173,19 @@ impl Lowering<'_> {
         let moved = self.select(next, current, zero);
         let previous = self.select(same, previous, moved);
         let current = self.select(same, current, zero);
+        let part = self.covered(now, number, length);
+        let number = self.binary(BinaryOp::UMax, old, number);
+        Counts { number, current, previous, part }
+    }
+
+    /// How much of the bucket of time before number `number` a window still covers, in 65,536ths.
+    pub(super) fn covered(&mut self, now: Value, number: Value, length: Value) -> Value {
         let begin = self.binary(BinaryOp::Mul, number, length);
         let elapsed = self.binary(BinaryOp::Sub, now, begin);
         let left = self.binary(BinaryOp::Sub, length, elapsed);
         let sixteen = self.int(16);
         let scaled = self.binary(BinaryOp::Shl, left, sixteen);
-        let part = self.binary(BinaryOp::UDiv, scaled, length);
-        let number = self.binary(BinaryOp::UMax, old, number);
-        Counts { number, current, previous, part }
+        self.binary(BinaryOp::UDiv, scaled, length)
     }
 
     fn window_total(&mut self, counts: &Counts) -> Value {

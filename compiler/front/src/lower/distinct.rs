@@ -1,26 +1,106 @@
-//! Counting distinct values.
+//! Counting distinct values: `distinct`, as arithmetic on the fields of a locked entry.
+//!
+//! The registers are those of HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007) with `m` registers, a power of two: of a value's hash, the high
+//! `log2(m)` bits choose a register, and the register keeps the greatest rank seen, which is one more than the number of zeros
+//! at the low end of the low 32 bits (32 at most). The count is not computed from all registers, which would take `m` steps for a packet,
+//! but kept up to date: the historic inverse probability (Cohen 2015; Ting 2014). When a value changes a register, the probability
+//! that a new value does so was `q = sum(2^-register) / m`, so this one stands for `1 / q` values. That is unbiased over the
+//! whole range, needs no correction for small counts, and has the standard error `sqrt(ln(2) / m)`, less than
+//! HyperLogLog's own `1.04 / sqrt(m)`.
+//!
+//! Fields are the `estimate` in 65,536ths, what of `m * 2^32`, the sum for empty registers in parts of 2^32, is `gone`, and the `registers`. With
+//! the rank `r` of a value and the register's old value `o < r`:
+//!
+//! - `estimate` becomes `min(estimate + m * 2^48 / (m * 2^32 - gone), (2^47 - 1) * 2^16)`;
+//! - `gone` becomes `gone + 2^(32 - o) - 2^(32 - r)`;
+//! - the total is `estimate` rounded to the nearest. The first value counts exactly 1.
 
-use oko_ir::Value;
+use oko_ir::{BinaryOp, BlockCall, CompareOp, Field, Op, TerminatorKind, Type, Value};
 
 use super::body::Lowering;
-use crate::hir::Expr;
+use crate::check::DISTINCT_MAX;
 
 impl Lowering<'_> {
-    pub(super) fn hash_of(&mut self, value: &Expr) -> Option<Value> {
-        self.one(value)
-    }
-
     pub(super) fn distinct_total(&mut self, entry: Value, start: usize) -> Value {
-        self.get(entry, start)
+        let estimate = self.get(entry, start);
+        self.rounded(estimate)
     }
 
+    fn rounded(&mut self, estimate: Value) -> Value {
+        let (half, sixteen) = (self.int(1 << 15), self.int(16));
+        let sum = self.binary(BinaryOp::Add, estimate, half);
+        self.binary(BinaryOp::UShr, sum, sixteen)
+    }
+
+    /// Shows a value's hash to the cell; the new total.
     pub(super) fn distinct_insert(
         &mut self,
-        _registers: u32,
+        registers: u32,
         entry: Value,
         start: usize,
-        _hash: Value,
+        hash: Value,
     ) -> Value {
-        self.get(entry, start)
+        let (estimate_field, gone_field) = (start, start + 1);
+        let field = Field::from_index(start + 2);
+        let shift = self.int(64 - u64::from(registers.ilog2()));
+        let index = self.binary(BinaryOp::UShr, hash, shift);
+        let rank = self.rank(hash);
+        let old = self.ins(Op::GetAt(entry, field, index));
+        let estimate = self.get(entry, estimate_field);
+        let greater = self.compare(CompareOp::ULt, old, rank);
+        let (join, results) = self.block_of(&[Type::Int]);
+        let change = self.block();
+        let to = |block, args| BlockCall { block, args };
+        self.builder.end(TerminatorKind::Branch {
+            cond: greater,
+            then: to(change, Vec::new()),
+            other: to(join, vec![estimate]),
+        });
+
+        self.builder.switch_to(change);
+        let gone = self.get(entry, gone_field);
+        let all = self.int(u64::from(registers) << 32);
+        let left = self.binary(BinaryOp::Sub, all, gone);
+        let scaled = self.int(u64::from(registers) << 48);
+        let gained = self.binary(BinaryOp::UDiv, scaled, left);
+        let sum = self.binary(BinaryOp::Add, estimate, gained);
+        let most = self.int(DISTINCT_MAX << 16);
+        let new = self.binary(BinaryOp::UMin, sum, most);
+        self.set(entry, estimate_field, new);
+        let (before, after) = (self.power(old), self.power(rank));
+        let gone = self.binary(BinaryOp::Add, gone, before);
+        let gone = self.binary(BinaryOp::Sub, gone, after);
+        self.set(entry, gone_field, gone);
+        self.effect(Op::SetAt(entry, field, index, rank));
+        self.builder.jump(join, vec![new]);
+
+        self.builder.switch_to(join);
+        let estimate = results.first().copied().unwrap_or(estimate);
+        self.rounded(estimate)
+    }
+
+    /// `2^(32 - rank)`
+    fn power(&mut self, rank: Value) -> Value {
+        let (one, most) = (self.int(1), self.int(32));
+        let shift = self.binary(BinaryOp::Sub, most, rank);
+        self.binary(BinaryOp::Shl, one, shift)
+    }
+
+    /// One more than the number of zeros at the low end of the low 32 bits, at most 32.
+    fn rank(&mut self, hash: Value) -> Value {
+        // Bit 31 is an end to the zeros, and no bit above it is ever looked at.
+        let stop = self.int(1 << 31);
+        let mut rest = self.binary(BinaryOp::Or, hash, stop);
+        let mut rank = self.int(1);
+        for bits in (0..5).rev() {
+            let (mask, zero, bits) = (self.int((1 << (1 << bits)) - 1), self.int(0), self.int(bits));
+            let low = self.binary(BinaryOp::And, rest, mask);
+            let none = self.compare(CompareOp::Eq, low, zero);
+            let none = self.ins(Op::IntOfBool(none));
+            let zeros = self.binary(BinaryOp::Shl, none, bits);
+            rest = self.binary(BinaryOp::UShr, rest, zeros);
+            rank = self.binary(BinaryOp::Add, rank, zeros);
+        }
+        rank
     }
 }

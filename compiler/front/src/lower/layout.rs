@@ -1,8 +1,9 @@
 //! Which scalars params, keys and entries consist of.
 
-use oko_ir::{FieldDecl, KeyPart, ParamDecl, StateDecl, StateKind, WhenFull, Width};
+use oko_ir::{FieldDecl, KeyPart, Match, Merge, ParamDecl, StateDecl, StateKind, WhenFull, Width};
 
-use crate::hir::{CellKind, Content, FieldKind, ParamDef, Program, Shape, StateDef};
+use crate::check::has_prefix;
+use crate::hir::{self, CellKind, Content, FieldKind, ParamDef, Program, Shape, StateDef};
 use crate::types::Ty;
 
 /// A param as the IR has it.
@@ -13,24 +14,32 @@ pub(crate) fn param(def: &ParamDef) -> ParamDecl {
 
 /// A state as the IR has it. A single value is an array with one entry.
 pub(crate) fn state(def: &StateDef, program: &Program) -> StateDecl {
-    let fields = entry_fields(def, program)
-        .into_iter()
-        .map(|(name, width)| FieldDecl { name, width, count: 1 })
-        .collect();
+    let fields = entry_fields(def, program);
+    let parts = |key: &Ty| {
+        let parts = key_parts(key, program);
+        parts.into_iter().map(|(name, width)| KeyPart { name, width }).collect()
+    };
     let (kind, key, capacity) = match &def.shape {
         Shape::Keyed { key, capacity, evict } => {
             let policy = if *evict { WhenFull::EvictOldest } else { WhenFull::Refuse };
-            let parts = key_parts(key, program);
-            let parts = parts.into_iter().map(|(name, width)| KeyPart { name, width }).collect();
-            (StateKind::Hash(policy), parts, *capacity)
+            (StateKind::Hash(policy), parts(key), *capacity)
         }
         Shape::Single => (StateKind::Array, vec![index()], 1),
         Shape::Array { capacity } => (StateKind::Array, vec![index()], *capacity),
-        Shape::Table { .. } | Shape::Sketch { .. } | Shape::Bloom { .. } => {
-            (StateKind::Array, vec![index()], 1)
+        Shape::Table { key, capacity } => {
+            let found_by = if has_prefix(key) { Match::Prefix } else { Match::Exact };
+            (StateKind::Table(found_by), parts(key), *capacity)
         }
+        Shape::Sketch { geometry, .. } => (StateKind::Words, Vec::new(), geometry.words()),
+        Shape::Bloom { geometry, .. } => (StateKind::Words, Vec::new(), geometry.words()),
     };
-    StateDecl { name: def.name.clone(), kind, key, capacity, fields, per_core: None }
+    let per_core = def.merge.map(|merge| match merge {
+        hir::Merge::Sum => Merge::Sum,
+        hir::Merge::Max => Merge::Max,
+        hir::Merge::Min => Merge::Min,
+        hir::Merge::Latest => Merge::Latest,
+    });
+    StateDecl { name: def.name.clone(), kind, key, capacity, fields, per_core }
 }
 
 fn index() -> KeyPart {
@@ -49,27 +58,43 @@ pub(crate) fn key_parts(ty: &Ty, program: &Program) -> Vec<(String, Width)> {
     parts
 }
 
-/// The names and widths of the scalars of an entry.
-pub(crate) fn entry_fields(def: &StateDef, program: &Program) -> Vec<(String, Width)> {
+/// The scalars of an entry.
+fn entry_fields(def: &StateDef, program: &Program) -> Vec<FieldDecl> {
     let mut fields = Vec::new();
+    let mut cell = |kind: CellKind, name: &str| {
+        for (scalar, width) in cell_fields(kind) {
+            let count = if *scalar == REGISTERS { def.registers } else { 1 };
+            fields.push(FieldDecl { name: join(name, scalar), width: *width, count });
+        }
+    };
     match &def.content {
         Content::Nothing => {}
-        Content::Value(ty) => plain(ty, program, "", &mut fields),
-        Content::Cell(of) => cell(of.kind, "", &mut fields),
+        Content::Value(ty) => {
+            let scalars = parts("", ty, program).into_iter();
+            fields.extend(scalars.map(|(name, width)| FieldDecl { name, width, count: 1 }));
+        }
+        Content::Cell(of) => cell(of.kind, ""),
         Content::Cells(id) => {
             for field in &program.structs[id.index()].fields {
                 if let FieldKind::Cell(of) = &field.kind {
-                    cell(of.kind, &field.name, &mut fields);
+                    cell(of.kind, &field.name);
                 }
             }
         }
     }
-    if let [(name, _)] = fields.as_mut_slice()
-        && name.is_empty()
+    if let [field] = fields.as_mut_slice()
+        && field.name.is_empty()
     {
-        *name = "value".into();
+        field.name = "value".into();
     }
     fields
+}
+
+/// The names and widths of the scalars of a plain value of this name.
+pub(crate) fn parts(name: &str, ty: &Ty, program: &Program) -> Vec<(String, Width)> {
+    let mut scalars = Vec::new();
+    plain(ty, program, name, &mut scalars);
+    scalars
 }
 
 /// The number of the first scalar of a cell in its entry.
@@ -84,18 +109,30 @@ pub(crate) fn cell_start(def: &StateDef, program: &Program, cell: usize) -> usiz
         .sum()
 }
 
-fn cell(kind: CellKind, name: &str, fields: &mut Vec<(String, Width)>) {
-    fields.extend(cell_fields(kind).iter().map(|scalar| (join(name, scalar), Width::W64)));
+/// The type of what is given to a cell.
+pub(crate) fn cell_type<'p>(def: &'p StateDef, program: &'p Program, cell: usize) -> &'p Ty {
+    match &def.content {
+        Content::Cell(of) => &of.of,
+        Content::Cells(id) => match program.structs[id.index()].fields.get(cell).map(|field| &field.kind) {
+            Some(FieldKind::Cell(of)) => &of.of,
+            _ => &Ty::Unit,
+        },
+        Content::Nothing | Content::Value(_) => &Ty::Unit,
+    }
 }
 
+/// The field that has an index.
+const REGISTERS: &str = "registers";
+
 /// The fields of a cell.
-fn cell_fields(kind: CellKind) -> &'static [&'static str] {
+fn cell_fields(kind: CellKind) -> &'static [(&'static str, Width)] {
+    use Width::{W8, W64};
     match kind {
-        CellKind::Counter => &["count"],
-        CellKind::Window => &["number", "current", "previous"],
-        CellKind::Tokens => &["level", "at"],
-        CellKind::Distinct => &["estimate", "gone", "registers"],
-        CellKind::Ewma => &["sum", "weight", "at"],
+        CellKind::Counter => &[("count", W64)],
+        CellKind::Window => &[("number", W64), ("current", W64), ("previous", W64)],
+        CellKind::Tokens => &[("level", W64), ("at", W64)],
+        CellKind::Distinct => &[("estimate", W64), ("gone", W64), (REGISTERS, W8)],
+        CellKind::Ewma => &[("sum", W64), ("weight", W64), ("at", W64)],
     }
 }
 
@@ -139,7 +176,13 @@ fn plain(ty: &Ty, program: &Program, name: &str, scalars: &mut Vec<(String, Widt
             scalars.push((join(name, "present"), Width::W8));
             plain(inner, program, &join(name, "value"), scalars);
         }
-        Ty::Prefix | Ty::Error | Ty::Never | Ty::Unit => {}
+        // As a part of a table's key: the family, and the address at the most significant end.
+        Ty::Prefix => {
+            scalars.push((join(name, "family"), Width::W8));
+            scalars.push((join(name, "high"), Width::W64));
+            scalars.push((join(name, "low"), Width::W64));
+        }
+        Ty::Error | Ty::Never | Ty::Unit => {}
     }
 }
 

@@ -10,7 +10,8 @@
 use oko_ir::{BlockCall, Op as IrOp, TerminatorKind, Type, Unlock, Value};
 
 use super::body::{Frame, Lowering};
-use crate::hir::{Content, Expire, Expr, LocalId, Op, StateDef, StateId, StateOp};
+use crate::check::has_prefix;
+use crate::hir::{Content, Expire, Expr, LocalId, Op, Shape, StateDef, StateId, StateOp};
 use crate::types::Ty;
 
 impl Lowering<'_> {
@@ -19,6 +20,24 @@ impl Lowering<'_> {
         let key = self.key(op)?;
         let program = self.program;
         let def = &program.states[op.state.index()];
+        match (&def.shape, &op.op) {
+            (Shape::Sketch { key: ty, geometry }, op_of) => {
+                let amount = match op_of {
+                    Op::SketchAdd(amount) => Some(self.one(amount)?),
+                    _ => None,
+                };
+                let hash = self.hash_key(&def.name, &key, ty);
+                return Some(self.sketch(op.state, geometry, hash, amount));
+            }
+            (Shape::Bloom { key: ty, geometry }, op_of) => {
+                let hash = self.hash_key(&def.name, &key, ty);
+                let insert = matches!(op_of, Op::Insert);
+                let there = self.bloom(op.state, geometry, hash, insert);
+                return Some(vec![if insert { self.ins(IrOp::Not(there)) } else { there }]);
+            }
+            (Shape::Table { .. }, _) => return self.table(op.state, def, key, ty),
+            _ => {}
+        }
         match &op.op {
             Op::Read => self.read(op.state, def, key, ty),
             Op::Contains => self.if_found(op.state, key, |lowering, _, live, entry| {
@@ -30,6 +49,7 @@ impl Lowering<'_> {
                 vec![live]
             }),
             Op::Insert => self.insert(op.state, def, key, ty),
+            // Of sketches only.
             Op::SketchAdd(_) | Op::Estimate => {
                 self.dead_end();
                 None
@@ -37,7 +57,8 @@ impl Lowering<'_> {
             Op::Update { old, value } => self.update(op.state, def, key, *old, value, ty),
             Op::Cell { cell, kind, op: cell_op } => {
                 let start = super::layout::cell_start(def, program, *cell);
-                self.cell(op.state, def, key, (start, *kind), cell_op, ty)
+                let of = super::layout::cell_type(def, program, *cell);
+                self.cell(op.state, def, key, (start, *kind), of, cell_op, ty)
             }
         }
     }
@@ -46,11 +67,59 @@ impl Lowering<'_> {
     fn key(&mut self, op: &StateOp) -> Option<Vec<Value>> {
         let Some(key) = &op.key else { return Some(vec![self.int(0)]) };
         let scalars = self.expr(key)?;
-        Some(scalars.into_iter().map(|scalar| self.as_int(scalar)).collect())
+        let mut scalars: Vec<Value> = scalars.into_iter().map(|scalar| self.as_int(scalar)).collect();
+        let program = self.program;
+        if let Shape::Table { key: wanted, .. } = &program.states[op.state.index()].shape
+            && has_prefix(wanted)
+        {
+            let address = match &key.ty {
+                Ty::Tuple(parts) => parts.last()?,
+                other => other,
+            };
+            self.as_prefix(&mut scalars, address);
+        }
+        Some(scalars)
+    }
+
+    /// Makes the address at the end of a key what a prefix is there: the family, and the address at the most significant end.
+    fn as_prefix(&mut self, scalars: &mut Vec<Value>, address: &Ty) {
+        match address {
+            Ty::Ip6 => {
+                let family = self.int(6);
+                scalars.insert(scalars.len().saturating_sub(2), family);
+            }
+            _ => {
+                let Some(address) = scalars.pop() else { return };
+                let (family, half, low) = (self.int(4), self.int(32), self.int(0));
+                let high = self.binary(oko_ir::BinaryOp::Shl, address, half);
+                scalars.extend([family, high, low]);
+            }
+        }
+    }
+
+    /// Looks a key up in a table: whether it is there, or its value.
+    fn table(&mut self, state: StateId, def: &StateDef, key: Vec<Value>, ty: &Ty) -> Option<Vec<Value>> {
+        let types = self.types(ty);
+        let (join, results) = self.block_of(&types);
+        let (found, given) = self.block_of(&[Type::Entry(oko_ir::State(state.0))]);
+        let absent = self.block();
+        self.find(state, key, found, absent);
+        self.builder.switch_to(absent);
+        let none = self.zeros(ty);
+        self.builder.jump(join, none);
+        self.builder.switch_to(found);
+        let entry = *given.first()?;
+        let mut scalars = vec![self.bool(true)];
+        if let (Content::Value(value), Ty::Option(_)) = (&def.content, ty) {
+            scalars.extend(self.get_value(entry, value));
+        }
+        self.builder.jump(join, scalars);
+        self.builder.switch_to(join);
+        Some(results)
     }
 
     /// A scalar as it is kept in memory.
-    fn as_int(&mut self, scalar: Value) -> Value {
+    pub(super) fn as_int(&mut self, scalar: Value) -> Value {
         if self.builder.type_of(scalar) == Type::Bool { self.ins(IrOp::IntOfBool(scalar)) } else { scalar }
     }
 
@@ -98,8 +167,18 @@ impl Lowering<'_> {
         found: oko_ir::Block,
         full: oko_ir::Block,
     ) {
+        self.slot_in(oko_ir::State(state.0), key, found, full);
+    }
+
+    /// The same for a state of the IR.
+    pub(super) fn slot_in(
+        &mut self,
+        state: oko_ir::State,
+        key: Vec<Value>,
+        found: oko_ir::Block,
+        full: oko_ir::Block,
+    ) {
         let call = |block| BlockCall { block, args: Vec::new() };
-        let state = oko_ir::State(state.0);
         self.builder.end(TerminatorKind::Slot { state, key, found: call(found), full: call(full) });
     }
 
@@ -111,7 +190,7 @@ impl Lowering<'_> {
         self.effect(IrOp::Set(entry, oko_ir::Field::from_index(field), value));
     }
 
-    /// The scalars of the plain value of a locked entry.
+    /// The scalars of the plain value of a locked entry, or of one of a table.
     fn get_value(&mut self, entry: Value, ty: &Ty) -> Vec<Value> {
         let types = self.types(ty);
         let mut scalars = Vec::new();
