@@ -16,9 +16,6 @@
 /// Parts in one: declared percentages are counted in these.
 pub const MILLION: u64 = 1_000_000;
 
-/// The most words of 64 bits of a Bloom filter: 1 GiB.
-const MAX_WORDS: u64 = 1 << 27;
-
 /// The least and the most registers of a `distinct`.
 pub const REGISTERS: (u32, u32) = (16, 4_096);
 
@@ -89,7 +86,8 @@ impl BloomGeometry {
         let bits = (-hashes * f64::from(capacity) / (1.0 - rate.powf(1.0 / hashes)).ln()).ceil();
         let word = if expire.is_some() { f64::from(AGEING_BITS) } else { 64.0 };
         let words = (bits / word).ceil().max(1.0);
-        if words * generations > MAX_WORDS as f64 {
+        // A bit is chosen by 32 bits of a hash.
+        if words * word > f64::from(u32::MAX) {
             return None;
         }
         Some(BloomGeometry {
@@ -112,7 +110,7 @@ impl BloomGeometry {
 
     /// How many words a generation has.
     pub fn generation_words(&self) -> u32 {
-        // `new` keeps it below 2^27.
+        // `new` keeps the bits below 2^32.
         (self.bits / u64::from(self.word_bits())) as u32
     }
 

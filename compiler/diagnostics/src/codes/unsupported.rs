@@ -1,24 +1,6 @@
 //! E09xx: parts of Oko that this compiler does not have yet.
 
 codes! {
-    TABLE = 901, "tables", "\
-This is a part of the language that this version of the compiler does not have yet: tables.
-
-```oko
-table inside: set[prefix] { capacity: 1_024 };
-```
-
-List the networks in the source for now: `ipv4.src in [10.0.0.0/8, 192.168.0.0/16]`.
-";
-    EVENT = 902, "events", "\
-This is a part of the language that this version of the compiler does not have yet: events.
-
-```oko
-event seen { source: ip4 } limit 1 each 1s per source;
-```
-
-Use the filter's answer and its state, which can be read while it runs.
-";
     TEST = 904, "tests in the source", "\
 This is a part of the language that this version of the compiler does not have yet: tests in the source.
 
@@ -58,24 +40,6 @@ header option by kind: u8 {
 ```
 
 Declare the bytes as a region, which is skipped: `options: [u8 in len]`.
-";
-    PER_CORE = 909, "state for each core", "\
-This is a part of the language that this version of the compiler does not have yet: state for each core.
-
-```oko
-state hits: counter per core { merge: sum };
-```
-
-Leave `per core` away: state is shared by all cores.
-";
-    STATE_KIND = 910, "some kinds of state and cells", "\
-This is a part of the language that this version of the compiler does not have yet: some kinds of state and cells.
-
-```oko
-state seen: bloom[ip4] { capacity: 10, error: 1%, expire: 1s };
-```
-
-There are `map`, `set`, and the cells `counter`, `window` and `tokens`.
 ";
     FILTER_PARAMS = 914, "filters with parameters", "\
 This is a part of the language that this version of the compiler does not have yet: filters with parameters.

@@ -222,7 +222,7 @@ impl Checker<'_, '_> {
             BloomGeometry::new(capacity, error, generation).unwrap_or_else(|| {
                 self.report(
                     Diagnostic::error(state::TOO_LARGE, "so exact a Bloom filter takes too much memory")
-                        .label(span, "more than 1 GiB is needed")
+                        .label(span, "more than 512 MiB are needed")
                         .help("allow a greater `error`, or a smaller `capacity`"),
                 );
                 smallest

@@ -99,3 +99,42 @@ impl Machine {
         }
     }
 }
+
+/// A filter on the checking interpreter, without its passes and without comparing what it remembers after every packet: for many packets.
+pub(crate) struct Fast {
+    checked: Checked,
+    pub(crate) store: oko_ir::interp::Store,
+}
+
+impl Fast {
+    pub(crate) fn new(text: &str, seed: u64) -> Fast {
+        let checked = oko_ir::passes::optimize(verified(text));
+        let mut store = oko_ir::interp::Store::new(&checked);
+        store.set_seed(seed);
+        Fast { checked, store }
+    }
+
+    /// The class of the answer of the first filter to an empty packet, with the first params set.
+    pub(crate) fn class(&mut self, params: &[u64], now: u64) -> u32 {
+        for (at, value) in params.iter().enumerate() {
+            self.store.set_param(oko_ir::Param(at as u32), *value).expect("within its range");
+        }
+        self.run(&[], now)
+    }
+
+    pub(crate) fn run(&mut self, packet: &[u8], now: u64) -> u32 {
+        let packet = oko_ir::interp::Packet::whole(packet, 3);
+        oko_ir::interp::run(&self.checked, 0, &mut self.store, packet, now).expect("verified filters run").class
+    }
+
+    /// The live entries of a state: keys and fields.
+    pub(crate) fn entries(&self, state: usize, now: u64) -> Vec<(Vec<u64>, Vec<u64>)> {
+        let dump = self.store.dump().swap_remove(state).live(now);
+        dump.entries.into_iter().map(|entry| (entry.key, entry.fields)).collect()
+    }
+
+    /// The words of a state.
+    pub(crate) fn words(&self, state: usize) -> std::collections::HashMap<u32, u64> {
+        self.entries(state, 0).into_iter().map(|(key, fields)| (key[0] as u32, fields[0])).collect()
+    }
+}
