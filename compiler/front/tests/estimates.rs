@@ -68,7 +68,11 @@ fn a_sketch_is_within_its_error_as_often_as_it_says() {
             let hash = sketch::hash(seed, "volume", &[(key, Width::W32), (7, Width::W16)]);
             let estimate = schema.estimate(hash, SECOND, |at| words.get(&at).copied().unwrap_or(0));
             assert_eq!(filter.class(&[key, 0, estimate], SECOND), 0, "{key}");
-            assert_eq!(filter.class(&[key, 0, estimate.wrapping_sub(1)], SECOND), u32::from(estimate > 0), "{key}");
+            assert_eq!(
+                filter.class(&[key, 0, estimate.wrapping_sub(1)], SECOND),
+                u32::from(estimate > 0),
+                "{key}"
+            );
         }
     }
     assert!(above > 0, "no key shares a counter in all rows: the sketch is larger than it need be");
@@ -203,7 +207,8 @@ fn distinct(filter: &Fast) -> f64 {
 fn spread(error: &str, values: u64, runs: u64) -> (f64, f64) {
     let (mut squares, mut sum) = (0.0, 0.0);
     for run in 0..runs {
-        let mut filter = Fast::new(&DISTINCT.replace("ERROR", error), run.wrapping_mul(0x0123_4567_89ab_cdef));
+        let mut filter =
+            Fast::new(&DISTINCT.replace("ERROR", error), run.wrapping_mul(0x0123_4567_89ab_cdef));
         for value in 0..values {
             filter.class(&[value], SECOND);
         }
@@ -237,7 +242,11 @@ fn few_distinct_values_are_counted_all_but_exactly() {
         let off = distinct(&filter) - (value + 1) as f64;
         assert!(off.abs() < 1.5, "{} values are {}", value + 1, distinct(&filter));
     }
-    assert_eq!(Fast::new(&DISTINCT.replace("ERROR", "2%"), 5).class(&[1, 0], SECOND), 1, "the first is counted");
+    assert_eq!(
+        Fast::new(&DISTINCT.replace("ERROR", "2%"), 5).class(&[1, 0], SECOND),
+        1,
+        "the first is counted"
+    );
     assert_eq!(Fast::new(&DISTINCT.replace("ERROR", "2%"), 5).class(&[1, 1], SECOND), 0, "as one");
 }
 
@@ -251,6 +260,10 @@ fn distinct_values_are_counted_for_each_key_and_forgotten_with_it() {
     for (source, value, expected, now) in
         [(1, 7, 1, 1), (1, 8, 2, 2), (2, 7, 1, 2), (1, 7, 2, 3), (1, 0, 2, 12), (1, 0, 0, 13), (1, 9, 1, 14)]
     {
-        assert_eq!(filter.class(&[source, value, expected], now * SECOND), 1, "{source} and {value} at {now}");
+        assert_eq!(
+            filter.class(&[source, value, expected], now * SECOND),
+            1,
+            "{source} and {value} at {now}"
+        );
     }
 }

@@ -42,7 +42,7 @@ fn a_limit_holds_for_each_value_of_its_field() {
         event seen { source: ip4, length: u32 } limit 2 each 10s per source;
         filter f -> bool { match pkt { ipv4 => { emit seen { source: ipv4.src, length: pkt.len }; true }, _ => false } }";
     let mut filter = Fast::new(text, 1);
-    let mut at = |filter: &mut Fast, last, seconds| {
+    let at = |filter: &mut Fast, last, seconds| {
         filter.run(&from(last), seconds * SECOND);
         told(filter).len()
     };

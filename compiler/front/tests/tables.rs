@@ -4,7 +4,7 @@ mod support;
 
 use oko_ir::State;
 use oko_ir::interp::TableKey;
-use support::packets::{B, SYN, segment};
+use support::packets::{B, SYN, segment, segment6};
 use support::{Fast, SECOND};
 
 fn from(source: [u8; 4], port: u16) -> Vec<u8> {
@@ -34,6 +34,29 @@ fn the_longest_prefix_counts() {
     assert_eq!(filter.run(&from([10, 1, 2, 3], 80), 100 * SECOND), 1, "and nothing expires");
 }
 
+/// One table holds the prefixes of both families, and `::/0` is not `0.0.0.0/0`.
+#[test]
+fn addresses_of_either_family_are_looked_up() {
+    let text = "use std.net.ip;
+        table inside: set[prefix] { capacity: 8 };
+        filter f -> bool { match pkt { ip => ip.src in inside, _ => false } }";
+    let mut filter = Fast::new(text, 1);
+    filter.store.put(State(0), prefix([10, 0, 0, 0], 8), &[]).expect("it fits");
+    filter
+        .store
+        .put(State(0), TableKey { parts: vec![6, 0x2001_0db8_0000_0000, 0], bits: 8 + 32 }, &[])
+        .expect("it fits");
+    let six = |first: u128| segment6(first << 96 | 7, 1, 80, SYN);
+    let packets = [
+        from([10, 9, 9, 9], 80),
+        from([11, 9, 9, 9], 80),
+        six(0x2001_0db8),
+        six(0x2001_0db9),
+        six(0x0a09_0909),
+    ];
+    assert_eq!(packets.map(|packet| filter.run(&packet, SECOND)), [1, 0, 1, 0, 0]);
+}
+
 #[test]
 fn what_stands_in_front_of_a_prefix_must_be_equal() {
     let text = "use std.net.{ipv4, tcp};
@@ -41,7 +64,10 @@ fn what_stands_in_front_of_a_prefix_must_be_equal() {
         filter f -> bool { match pkt { ipv4 / tcp => (tcp.dst_port, ipv4.src) in open, _ => false } }";
     let mut filter = Fast::new(text, 1);
     let high = u64::from(u32::from_be_bytes([10, 0, 0, 0])) << 32;
-    filter.store.put(State(0), TableKey { parts: vec![80, 4, high, 0], bits: 16 + 8 + 8 }, &[]).expect("it fits");
+    filter
+        .store
+        .put(State(0), TableKey { parts: vec![80, 4, high, 0], bits: 16 + 8 + 8 }, &[])
+        .expect("it fits");
     let answers = [([10, 9, 9, 9], 80), ([10, 9, 9, 9], 81), ([11, 9, 9, 9], 80)];
     assert_eq!(answers.map(|(source, port)| filter.run(&from(source, port), SECOND)), [1, 0, 0]);
 }

@@ -88,6 +88,19 @@ impl Lowering<'_> {
                 let family = self.int(6);
                 scalars.insert(scalars.len().saturating_sub(2), family);
             }
+            // Of either family; an IPv4 address is in the least significant 32 bits.
+            Ty::Addr => {
+                let (Some(low), Some(high), Some(family)) = (scalars.pop(), scalars.pop(), scalars.pop())
+                else {
+                    return;
+                };
+                let (four, half, zero) = (self.int(4), self.int(32), self.int(0));
+                let is_four = self.compare(oko_ir::CompareOp::Eq, family, four);
+                let shifted = self.binary(oko_ir::BinaryOp::Shl, low, half);
+                let high = self.select(is_four, shifted, high);
+                let low = self.select(is_four, zero, low);
+                scalars.extend([family, high, low]);
+            }
             _ => {
                 let Some(address) = scalars.pop() else { return };
                 let (family, half, low) = (self.int(4), self.int(32), self.int(0));

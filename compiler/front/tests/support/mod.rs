@@ -124,7 +124,9 @@ impl Fast {
 
     pub(crate) fn run(&mut self, packet: &[u8], now: u64) -> u32 {
         let packet = oko_ir::interp::Packet::whole(packet, 3);
-        oko_ir::interp::run(&self.checked, 0, &mut self.store, packet, now).expect("verified filters run").class
+        oko_ir::interp::run(&self.checked, 0, &mut self.store, packet, now)
+            .expect("verified filters run")
+            .class
     }
 
     /// The live entries of a state: keys and fields.
