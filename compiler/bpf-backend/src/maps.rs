@@ -266,12 +266,14 @@ fn entry(state: &StateDecl, kind: MapKind) -> Struct {
     };
     let header =
         [lock, uint("expires_at", EXPIRES_OFFSET, Size::Dw), uint("written_at", WRITTEN_OFFSET, Size::Dw)];
+    // A table's entries have no header: the control plane writes them, and they do not expire.
+    let header = header.into_iter().filter(|_| !matches!(state.kind, StateKind::Table(_)));
     let layout = state.entry_layout();
     let fields = state.fields.iter().zip(&layout.offsets).map(|(field, &offset)| match field.count {
         1 => uint(&field.name, offset, size(field.width)),
         count => member(&field.name, offset, MemberKind::Array(size(field.width), count)),
     });
-    Struct { size: layout.size, members: header.into_iter().chain(fields).collect() }
+    Struct { size: layout.size, members: header.chain(fields).collect() }
 }
 
 /// The variables of `.data`: each param as a `u64` in host byte order, then `oko_seed` and `oko_now` if they are wanted.
