@@ -7,6 +7,7 @@ use oko_ir::Checked;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::budget::PartCost;
 use crate::failed::{Failed, Failure};
 use crate::phases::Optimized;
 
@@ -28,6 +29,8 @@ pub struct Artifact {
     pub schema: Schema,
     /// What was proved about its filters.
     pub cert: Cert,
+    /// For each filter, its loops and functions and what they cost, the dearest first.
+    pub parts: Vec<Vec<PartCost>>,
     /// Its IR.
     pub ir: Checked,
     /// The BPF code with the IR and the source lines that it comes from.
@@ -39,7 +42,7 @@ pub struct Artifact {
 }
 
 pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifact, Box<Failed>> {
-    let Optimized { session, ir, mut schema, fields_read } = optimized;
+    let Optimized { mut session, ir, mut schema, fields_read, costs } = optimized;
     if ir.module().filters.is_empty() {
         let file = session.sources.files().next().map(|(_, file)| file.name().to_owned()).unwrap_or_default();
         return Err(session.fail(Failure::NoFilter { file }));
@@ -52,8 +55,14 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
     schema.source_hash = source_hash(&session.sources);
     match build(&ir, &schema, fields_read, &session.sources, options) {
         Ok((bytes, cert, listing)) => {
+            let over = costs.over_budget(&ir, &cert, &session.sources);
+            if !over.is_empty() {
+                session.found.extend(over);
+                return Err(session.fail_by_errors());
+            }
+            let parts = costs.parts(&ir, &session.sources);
             let warnings = session.found.finish();
-            Ok(Artifact { bytes, schema, cert, ir, listing, warnings, sources: session.sources })
+            Ok(Artifact { bytes, schema, cert, parts, ir, listing, warnings, sources: session.sources })
         }
         Err(error) => Err(session.fail(error.into())),
     }

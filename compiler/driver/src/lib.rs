@@ -25,11 +25,13 @@
 //! - The same sources and options give the same bytes.
 
 mod artifact;
+mod budget;
 mod failed;
 mod loader;
 mod phases;
 
 pub use artifact::{Artifact, Options};
+pub use budget::{PartCost, PartKind};
 pub use failed::{Failed, Failure};
 pub use loader::{Loader, NoFiles, Source};
 pub use oko_bpf_backend::{Clock, Registers};

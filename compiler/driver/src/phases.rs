@@ -4,6 +4,7 @@ use oko_diagnostics::{Diagnostic, Sink, SourceMap};
 use oko_front::{Files, Output};
 
 use crate::artifact::{Artifact, Options, assemble};
+use crate::budget::Costs;
 use crate::failed::{Failed, Failure};
 use crate::loader::{Loader, Source};
 
@@ -19,7 +20,7 @@ impl Session {
         Box::new(Failed { sources: self.sources, diagnostics: self.found.finish(), failure })
     }
 
-    fn fail_by_errors(self) -> Box<Failed> {
+    pub(crate) fn fail_by_errors(self) -> Box<Failed> {
         let Session { sources, found } = self;
         let diagnostics = found.finish();
         let count = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
@@ -78,11 +79,14 @@ impl Parsed {
         if self.session.found.has_errors() {
             return Err(self.session.fail_by_errors());
         }
-        let Some(Output { module, schema, fields_read }) = analysis.output else {
+        let Some(Output { module, schema, fields_read, budgets, areas }) = analysis.output else {
             return Err(self.session.fail(Failure::Defect { errors: vec!["no IR and no error".to_owned()] }));
         };
         match oko_ir::verify(module) {
-            Ok(ir) => Ok(Checked { session: self.session, ir, schema, fields_read }),
+            Ok(ir) => {
+                let costs = Costs { budgets, areas };
+                Ok(Checked { session: self.session, ir, schema, fields_read, costs })
+            }
             Err(errors) => {
                 let errors = errors.iter().map(ToString::to_string).collect();
                 Err(self.session.fail(Failure::Defect { errors }))
@@ -98,6 +102,7 @@ pub struct Checked {
     ir: oko_ir::Checked,
     schema: oko_artifact::Schema,
     fields_read: Vec<Vec<String>>,
+    costs: Costs,
 }
 
 impl Checked {
@@ -108,8 +113,8 @@ impl Checked {
 
     /// Runs the passes.
     pub fn optimize(self) -> Optimized {
-        let Checked { session, ir, schema, fields_read } = self;
-        Optimized { session, ir: oko_ir::passes::optimize(ir), schema, fields_read }
+        let Checked { session, ir, schema, fields_read, costs } = self;
+        Optimized { session, ir: oko_ir::passes::optimize(ir), schema, fields_read, costs }
     }
 }
 
@@ -120,6 +125,7 @@ pub struct Optimized {
     pub(crate) ir: oko_ir::Checked,
     pub(crate) schema: oko_artifact::Schema,
     pub(crate) fields_read: Vec<Vec<String>>,
+    pub(crate) costs: Costs,
 }
 
 impl Optimized {
@@ -147,7 +153,7 @@ impl Optimized {
     ///
     /// # Errors
     ///
-    /// No filter, or one that does not fit a BPF program.
+    /// No filter, one that does not fit a BPF program, or one that costs more than its budget.
     pub fn assemble(self, options: &Options) -> Result<Artifact, Box<Failed>> {
         assemble(self, options)
     }

@@ -139,3 +139,35 @@ fn no_text_makes_the_compiler_panic() {
         let _ = build("twice.oko", &format!("{}{}", &text[..at], &text[at / 2..]), &NoFiles);
     }
 }
+
+/// The message of a budget names the limit and what the steps go to.
+#[test]
+fn a_filter_over_its_budget_is_refused() {
+    let text = "fn mixed(a: u32, b: u32) -> u32 {
+    let first = (a ^ b) * 3 mod 1_000 + (a & b) * 7 mod 100;
+    let second = (first ^ a) * 5 mod 1_000 + (first & b) * 9 mod 100;
+    first + second
+}
+
+state seen: counter {};
+
+#[budget(steps = 20, state_ops = 0, stack = 512)]
+filter odd -> bool {
+    mixed(pkt.len, pkt.in_port) & 1 == 1 and seen.add(1) > 5
+}
+";
+    let failed = build("odd.oko", text, &NoFiles).unwrap_err();
+    assert_eq!(failed.failure, Failure::Source { count: 2 });
+    let shown =
+        oko_diagnostics::render_all(&failed.diagnostics, &failed.sources, oko_diagnostics::Colour::None);
+    insta::assert_snapshot!(shown);
+
+    let artifact =
+        build("odd.oko", &text.replace("steps = 20, state_ops = 0", "steps = 90, state_ops = 1"), &NoFiles);
+    let artifact = artifact.unwrap();
+    let cost = &artifact.cert.filters[0];
+    let part = &artifact.parts[0][0];
+    assert_eq!(part.kind, oko_compiler::PartKind::Function { name: "mixed".into() });
+    assert_eq!((part.line, part.state_ops), (1, 0));
+    assert!(part.steps > 10 && part.steps < cost.steps, "{} of {}", part.steps, cost.steps);
+}

@@ -11,6 +11,7 @@
 
 use oko_diagnostics::Span;
 
+use crate::cost::{Area, Budget};
 use crate::geometry::{BloomGeometry, SketchGeometry};
 use crate::types::{NumKind, Range, Ty};
 
@@ -85,6 +86,8 @@ pub struct Program {
     pub filters: Vec<FilterDef>,
     /// The header that every packet begins with.
     pub root: Option<HeaderId>,
+    /// The loops and functions.
+    pub areas: Vec<Area>,
 }
 
 /// An `enum`.
@@ -478,6 +481,8 @@ pub struct FilterDef {
     pub doc: String,
     /// `bool` or an enum.
     pub result: Ty,
+    /// What it may cost.
+    pub budget: Budget,
     /// Its body.
     pub body: Body,
 }

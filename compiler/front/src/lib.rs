@@ -9,6 +9,7 @@
 //! | `check` | types with ranges, facts from conditions, headers, states, bodies: from syntax tree to [`hir`] |
 //! | `lower` | the way through the headers, state operations under locks, cells as arithmetic: from [`hir`] to IR |
 //! | `schema` | how params, keys and values look to people |
+//! | [`cost`] | which loop or function the steps of a filter go to |
 //!
 //! What holds:
 //! - Nothing here reads files or clocks, prints, or panics, whatever the source.
@@ -17,6 +18,7 @@
 //! - A module that comes with no error passes the IR verifier.
 
 mod check;
+pub mod cost;
 pub mod geometry;
 pub mod hir;
 mod load;
@@ -29,8 +31,9 @@ pub mod types;
 
 use std::collections::BTreeSet;
 
+use cost::{Area, Budget};
 use oko_artifact::Schema;
-use oko_diagnostics::{Diagnostic, Sink, SourceMap};
+use oko_diagnostics::{Diagnostic, Sink, SourceMap, Span};
 use oko_ir::Module;
 
 pub use load::{Files, load};
@@ -45,6 +48,10 @@ pub struct Output {
     pub schema: Schema,
     /// For each filter, the packet fields that it reads, such as `ipv4.src`, in alphabetical order.
     pub fields_read: Vec<Vec<String>>,
+    /// For each filter, where it is declared and what it may cost.
+    pub budgets: Vec<(Span, Budget)>,
+    /// The loops and functions of the program.
+    pub areas: Vec<Area>,
 }
 
 /// What came of an analysis.
@@ -77,6 +84,7 @@ pub fn analyze(units: &[Unit<'_>], sources: &SourceMap) -> Analysis {
         .into_iter()
         .map(|fields: BTreeSet<String>| fields.into_iter().collect())
         .collect();
-    let output = Output { module: lowered.module, schema, fields_read };
+    let budgets = program.filters.iter().map(|filter| (filter.span, filter.budget)).collect();
+    let output = Output { module: lowered.module, schema, fields_read, budgets, areas: program.areas };
     Analysis { output: Some(output), diagnostics: sink.finish() }
 }

@@ -64,6 +64,9 @@ pub(crate) fn lower(program: &Program, sources: &SourceMap, sink: &mut Sink) -> 
         });
         match lowered.filter(|(filter, _)| is_small(filter)) {
             Some((filter, fields)) => {
+                if let Some(diagnostic) = too_long(&filter, program, def.span, sources) {
+                    sink.push(diagnostic);
+                }
                 module.filters.push(filter);
                 fields_read.push(fields);
             }
@@ -130,6 +133,30 @@ fn fits_memory(program: &Program, module: &Module, sink: &mut Sink) -> bool {
         }
     }
     fits
+}
+
+/// What to say of a filter whose loops take too long together.
+fn too_long(
+    filter: &Filter,
+    program: &Program,
+    span: oko_diagnostics::Span,
+    sources: &SourceMap,
+) -> Option<Diagnostic> {
+    let graph = oko_ir::cfg::Cfg::of(filter).ok()?;
+    let steps = oko_ir::cost::cost_where(filter, &graph, &|_| true).steps;
+    if steps <= limits::MAX_STEPS {
+        return None;
+    }
+    let diagnostic = Diagnostic::error(
+        results::TOO_LARGE,
+        format!("a packet can cost the filter `{}` too much", filter.name),
+    )
+    .label(span, format!("up to {steps} steps, and at most {} are allowed", limits::MAX_STEPS));
+    let shares = crate::cost::shares(filter, &program.areas, sources);
+    Some(
+        crate::cost::point_at(diagnostic, &shares, steps)
+            .help("the turns of loops within one another multiply: let one of them take fewer"),
+    )
 }
 
 /// Whether a filter is not larger than an artifact may have.

@@ -6,7 +6,7 @@
 use crate::cfg::Cfg;
 use crate::entities::Block;
 use crate::loops::counted;
-use crate::module::Filter;
+use crate::module::{Filter, Loc};
 use crate::verify::Checked;
 
 /// What one packet costs at most. The maxima may be of different ways.
@@ -54,24 +54,31 @@ pub struct LoopCost {
 
 /// The cost of each loop of a filter, inner ones before those around them.
 pub fn loop_costs(filter: &Filter, cfg: &Cfg) -> Vec<LoopCost> {
-    walk(filter, cfg).1
+    walk(filter, cfg, &|_| true).1
+}
+
+/// The cost of what comes from certain places of the source alone: the most that one packet can spend there. Parts do not add up to
+/// the whole, since their maxima may be of different ways.
+pub fn cost_where(filter: &Filter, cfg: &Cfg, counts: &dyn Fn(Option<Loc>) -> bool) -> Cost {
+    walk(filter, cfg, counts).0
 }
 
 /// The cost of a filter whose loops have been verified.
 pub(crate) fn cost_of(filter: &Filter, cfg: &Cfg) -> Cost {
-    walk(filter, cfg).0
+    walk(filter, cfg, &|_| true).0
 }
 
-fn walk(filter: &Filter, cfg: &Cfg) -> (Cost, Vec<LoopCost>) {
+fn walk(filter: &Filter, cfg: &Cfg, counts: &dyn Fn(Option<Loc>) -> bool) -> (Cost, Vec<LoopCost>) {
     // For each block the longest ways without going round a loop that it is in: to the end, and by depth to the headers of these loops.
     let mut ways: Vec<Ways> = vec![Ways::default(); filter.blocks.len()];
     let mut loops = Vec::new();
     // Successors first.
     for &block in cfg.order().iter().rev() {
         let data = &filter.blocks[block.index()];
+        let term = u64::from(counts(data.term.loc));
         let own = Cost {
-            steps: data.insts.len() as u64 + 1,
-            state_ops: u64::from(data.term.kind.lookup().is_some()),
+            steps: data.insts.iter().filter(|inst| counts(inst.loc)).count() as u64 + term,
+            state_ops: if data.term.kind.lookup().is_some() { term } else { 0 },
         };
         let depth = depth_of(cfg, block);
         let mut found = Ways { to_end: None, to_header: vec![None; depth] };

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use oko_compiler::{Artifact, Failed, Failure, Optimized, Options, Source, parse};
+use oko_compiler::{Artifact, Failed, Failure, Optimized, Options, PartKind, Source, parse};
 
 use crate::args::{CheckArgs, Emit};
+use crate::build::bytes;
 use crate::emit;
 use crate::error::Error;
 use crate::files::{self, Siblings};
@@ -15,7 +16,7 @@ pub(crate) fn check(args: &CheckArgs, terminal: &Terminal) -> Result<(), Error> 
     let mut first = None;
     let mut refused = 0;
     for path in &args.files {
-        match check_one(path, args.emit, terminal) {
+        match check_one(path, args, terminal) {
             Ok(()) => {}
             Err(error @ Error::Output { .. }) => return Err(error),
             Err(error) => {
@@ -37,18 +38,59 @@ pub(crate) fn check(args: &CheckArgs, terminal: &Terminal) -> Result<(), Error> 
     }
 }
 
-fn check_one(path: &Path, emit: Option<Emit>, terminal: &Terminal) -> Result<(), Error> {
-    if emit == Some(Emit::Ast) {
+fn check_one(path: &Path, args: &CheckArgs, terminal: &Terminal) -> Result<(), Error> {
+    if args.emit == Some(Emit::Ast) {
         return print_tree(path, files::source(path)?, terminal);
     }
     let optimized = compile(path, files::source(path)?, terminal)?;
     // A program that is right may have a filter that does not fit, or only modules for others and no filter at all.
     let has_filters = !optimized.ir().module().filters.is_empty();
     let artifact = if has_filters { Some(assemble(path, optimized, terminal)?) } else { None };
-    match (artifact, emit) {
-        (Some(artifact), Some(emit)) => emit::emit(path, &artifact, emit, terminal),
-        _ => Ok(()),
+    let Some(artifact) = artifact else { return Ok(()) };
+    if args.cost {
+        terminal.print(&cost(path, &artifact))?;
     }
+    match args.emit {
+        Some(emit) => emit::emit(path, &artifact, emit, terminal),
+        None => Ok(()),
+    }
+}
+
+/// The most parts of a filter that are listed.
+const MAX_PARTS: usize = 8;
+
+/// What filters cost, and in which parts.
+fn cost(path: &Path, artifact: &Artifact) -> String {
+    let mut text = format!("{}: {} of state when full\n", path.display(), bytes(artifact.cert.state_bytes));
+    for (filter, parts) in artifact.cert.filters.iter().zip(&artifact.parts) {
+        text += &format!(
+            "  filter {}: at most {} and {} for a packet; {} BPF instructions, {} bytes of stack\n",
+            filter.name,
+            counted(filter.steps, "step", "steps"),
+            counted(filter.state_ops, "state operation", "state operations"),
+            filter.bpf_insns,
+            filter.stack_bytes
+        );
+        for part in parts.iter().take(MAX_PARTS) {
+            let what = match &part.kind {
+                PartKind::Loop { turns } => {
+                    format!("loop of up to {}", counted(u64::from(*turns), "turn", "turns"))
+                }
+                PartKind::Function { name } => format!("fn {name}"),
+            };
+            let steps = counted(part.steps, "step", "steps");
+            let state = match part.state_ops {
+                0 => String::new(),
+                ops => format!(" and {}", counted(ops, "state operation", "state operations")),
+            };
+            text += &format!("    {}:{}: {what}: up to {steps}{state}\n", part.file, part.line);
+        }
+    }
+    text
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Prints the syntax tree, and what is wrong with the program as far as the parser sees it.

@@ -130,6 +130,15 @@ fn build_writes_the_object_and_says_what_it_costs() {
 }
 
 #[test]
+fn check_says_what_a_packet_costs_and_where() {
+    let text = "fn mixed(a: u32, b: u32) -> u32 {\n    let first = (a ^ b) * 3 mod 1_000;\n    first + (a & b) mod 100\n}\n
+state seen: set[u32] { capacity: 1_024, when_full: evict_oldest, expire: 1s };\n
+filter odd -> bool {\n    let key = mixed(pkt.len, pkt.in_port);\n    seen.insert(key)\n}\n";
+    let folder = Folder::with(&[("odd.oko", text)]);
+    insta::assert_snapshot!(folder.shows(&["check", "--cost", "odd.oko"]));
+}
+
+#[test]
 fn modules_beside_the_program_are_found() {
     let folder = Folder::with(&[
         (

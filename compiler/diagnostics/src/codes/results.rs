@@ -79,4 +79,43 @@ filter two -> bool { true }
 
 Split it into several programs.
 ";
+    OVER_BUDGET = 608, "a filter that costs more than it may", "\
+`#[budget(…)]` in front of a filter says what it may cost at most: `steps` (operations of the compiled filter), `state_ops` (looked-up
+entries) and `stack` (bytes of BPF stack). The compiler finds the most that any packet can cost and compares. `okoc check --cost` shows
+the figures.
+
+```oko
+#[budget(steps = 10)]
+filter long_sum -> bool {
+    let sum = for i in 0..64 with sum = 0 {
+        sum + i * pkt.len
+    };
+    sum > 100_000
+}
+```
+
+Make the loop shorter, compute less in it, or raise the budget.
+";
+    BAD_BUDGET = 609, "a budget that limits nothing that is counted", "\
+A budget has the parts `steps`, `state_ops` and `stack`, each with a whole number.
+
+```oko
+#[budget(time = 500)]
+filter f -> bool {
+    true
+}
+```
+";
+    FILTER_PARAMS = 610, "a filter that takes arguments", "\
+A filter is asked for by its name, `filter=slow`, so nothing can be given to it. What differs between installations is a `param`,
+which has a range and can be changed while packets come.
+
+```oko
+filter long(limit: u32) -> bool {
+    pkt.len > 1_000
+}
+```
+
+Write `param limit: u32 = 1_000;`. What several filters share goes into a `fn`.
+";
 }

@@ -41,29 +41,6 @@ header option by kind: u8 {
 
 Declare the bytes as a region, which is skipped: `options: [u8 in len]`.
 ";
-    FILTER_PARAMS = 914, "filters with parameters", "\
-This is a part of the language that this version of the compiler does not have yet: filters with parameters.
-
-```oko
-filter f(limit: u32) -> bool {
-    pkt.len > 10
-}
-```
-
-Use a `param`.
-";
-    ATTRIBUTE = 915, "some attributes", "\
-This is a part of the language that this version of the compiler does not have yet: some attributes.
-
-```oko
-#[budget(steps = 500)]
-filter f -> bool {
-    true
-}
-```
-
-Remove it.
-";
     CONST_CALL = 919, "calls of functions in settings and rules", "\
 This is a part of the language that this version of the compiler does not have yet: calls of functions in settings and rules.
 

@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 
-use oko_diagnostics::codes::{names, packets, state, types, unsupported};
+use oko_diagnostics::codes::{names, packets, results, state, types};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::body::{BodyChecker, Place};
 use super::typename::MAX_SCALARS;
 use super::{Checker, Constant, Progress};
+use crate::cost::{Area, AreaKind, Budget};
 use crate::hir::scalars;
 use crate::hir::{
     BitsDef, Body, EnumDef, Expr, ExprKind, FieldKind, FilterDef, FnDef, FnId, ParamDef, StructDef,
     StructField,
 };
-use crate::resolve::not_yet;
 use crate::types::{Num, NumKind, Range, Ty};
 
 /// The longest chain of constants or structs that need one another.
@@ -25,7 +25,7 @@ impl Checker<'_, '_> {
     pub(super) fn named_numbers(&mut self) {
         for at in 0..self.decls.enums.len() {
             let (item, ast) = (self.decls.enums[at].item, self.decls.enums[at].ast);
-            self.no_attributes(item, &[]);
+            self.no_attributes(item);
             let declared =
                 ast.ty.as_ref().and_then(|ty| self.plain_bits(at_module(&self.decls.enums[at]), ty));
             let variants = self.variants(&ast.variants, declared.map(|bits| Range::of_bits(bits).max as u64));
@@ -48,7 +48,7 @@ impl Checker<'_, '_> {
         }
         for at in 0..self.decls.bits.len() {
             let (item, ast) = (self.decls.bits[at].item, self.decls.bits[at].ast);
-            self.no_attributes(item, &[]);
+            self.no_attributes(item);
             let bits = self.plain_bits(at_module(&self.decls.bits[at]), &ast.ty).unwrap_or(64);
             let positions = self.variants(&ast.variants, Some(u64::from(bits) - 1));
             let variants = positions.into_iter().map(|(name, bit)| (name, 1 << bit.min(63))).collect();
@@ -135,7 +135,7 @@ impl Checker<'_, '_> {
             self.structs.push(Progress::Unseen);
         }
         for at in 0..self.decls.structs.len() {
-            self.no_attributes(self.decls.structs[at].item, &[]);
+            self.no_attributes(self.decls.structs[at].item);
             self.struct_fields(at);
         }
     }
@@ -229,7 +229,7 @@ impl Checker<'_, '_> {
     pub(super) fn all_consts(&mut self) {
         for at in 0..self.consts.len() {
             let item = self.decls.consts[at].item;
-            self.no_attributes(item, &[]);
+            self.no_attributes(item);
             self.const_value(at, self.decls.consts[at].ast.name.span);
         }
     }
@@ -305,7 +305,7 @@ impl Checker<'_, '_> {
         for at in 0..self.decls.params.len() {
             let source = &self.decls.params[at];
             let (module, item, ast) = (source.module, source.item, source.ast);
-            self.no_attributes(item, &[]);
+            self.no_attributes(item);
             let mut ty = self.value_type(module, &ast.ty);
             if !matches!(
                 ty,
@@ -364,7 +364,7 @@ impl Checker<'_, '_> {
         for at in 0..self.decls.fns.len() {
             let source = &self.decls.fns[at];
             let (module, item, ast) = (source.module, source.item, source.ast);
-            self.no_attributes(item, &[]);
+            self.no_attributes(item);
             let params = (ast.params.iter())
                 .map(|param| (param.name.name.clone(), self.value_type(module, &param.ty)))
                 .collect();
@@ -387,6 +387,9 @@ impl Checker<'_, '_> {
                 body.bind_local(&param.name, ty);
             }
             let value = body.block_of(&ast.body, &result, ast.result.span);
+            let kind = AreaKind::Function(ast.name.name.clone());
+            let area = Area { kind, place: ast.name.span, span: ast.name.span.to(ast.body.span) };
+            body.checker.program.areas.push(area);
             let (locals, layers) = (body.locals, body.layers);
             self.program.fns[at].body = Body { locals, layers, value };
         }
@@ -397,9 +400,9 @@ impl Checker<'_, '_> {
         for at in 0..self.decls.filters.len() {
             let source = &self.decls.filters[at];
             let (module, item, ast) = (source.module, source.item, source.ast);
-            self.no_attributes(item, &["budget"]);
-            if ast.params.is_some() {
-                self.report(not_yet(unsupported::FILTER_PARAMS, "filters with parameters", ast.name.span));
+            let budget = self.budget(item);
+            if let Some(params) = &ast.params {
+                self.filter_params(ast, params);
             }
             let (result, because) = match &ast.result {
                 None => (Ty::Bool, ast.name.span),
@@ -411,7 +414,14 @@ impl Checker<'_, '_> {
             let body = Body { locals: body.locals, layers: body.layers, value };
             if module == 0 {
                 let (name, span) = (ast.name.name.clone(), ast.name.span);
-                self.program.filters.push(FilterDef { name, span, doc: doc_text(item), result, body });
+                self.program.filters.push(FilterDef {
+                    name,
+                    span,
+                    doc: doc_text(item),
+                    result,
+                    budget,
+                    body,
+                });
             }
         }
     }
@@ -427,7 +437,7 @@ impl Checker<'_, '_> {
                 let (name, span) = (def.name.clone(), def.span);
                 self.report(
                     Diagnostic::error(
-                        oko_diagnostics::codes::results::SPARSE_CLASSES,
+                        results::SPARSE_CLASSES,
                         format!(
                             "the classes of a filter are numbered from 0, and `{name}` has other numbers"
                         ),
@@ -442,7 +452,7 @@ impl Checker<'_, '_> {
                 let found = other.describe(&self.program);
                 self.report(
                     Diagnostic::error(
-                        oko_diagnostics::codes::results::BAD_RESULT,
+                        results::BAD_RESULT,
                         format!("a filter cannot answer with a `{found}`"),
                     )
                     .label(ty.span, "`bool` or an enum is expected here"),
@@ -452,19 +462,98 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Reports attributes that mean nothing here. `later` are those that this compiler does not have yet.
-    pub(super) fn no_attributes(&mut self, item: &ast::Item, later: &[&str]) {
+    /// A filter has no arguments: nobody calls it, and who asks for it says its name only.
+    fn filter_params(&mut self, ast: &ast::Filter, params: &[ast::Field]) {
+        let at = params.first().map_or(ast.name.span, |first| first.span);
+        let diagnostic = Diagnostic::error(
+            results::FILTER_PARAMS,
+            format!("the filter `{}` cannot take anything", ast.name.name),
+        )
+        .label(at, "nobody gives this to it")
+        .label(ast.name.span, "asked for by its name alone");
+        self.report(match params {
+            [] => diagnostic.help("leave the round brackets away"),
+            [first, ..] => {
+                let ty = self.sources.snippet(first.ty.span).unwrap_or("u32");
+                diagnostic
+                    .help(format!("declare what the operator sets: `param {}: {ty} = …;`", first.name.name))
+            }
+        });
+    }
+
+    /// `#[budget(steps = 500, state_ops = 2, stack = 128)]`
+    fn budget(&mut self, item: &ast::Item) -> Budget {
+        let mut budget = Budget::default();
         for attribute in &item.attributes {
-            let name = &attribute.name.name;
-            self.report(if later.contains(&name.as_str()) {
-                not_yet(unsupported::ATTRIBUTE, &format!("the attribute `{name}`"), attribute.span)
-            } else {
-                Diagnostic::error(
-                    names::UNKNOWN_ATTRIBUTE,
-                    format!("there is no attribute `{name}` for this"),
-                )
-                .label(attribute.span, "means nothing here")
-            });
+            if attribute.name.name != "budget" {
+                self.unknown_attribute(attribute);
+                continue;
+            }
+            if attribute.args.is_empty() {
+                self.report(
+                    Diagnostic::error(results::BAD_BUDGET, "this budget limits nothing")
+                        .label(attribute.span, "what is limited?")
+                        .help("write `#[budget(steps = 500)]`; there are `steps`, `state_ops` and `stack`"),
+                );
+            }
+            for arg in &attribute.args {
+                self.budget_part(arg, &mut budget);
+            }
+        }
+        budget
+    }
+
+    fn budget_part(&mut self, arg: &ast::AttributeArg, budget: &mut Budget) {
+        let limit = match arg.name.name.as_str() {
+            "steps" => &mut budget.steps,
+            "state_ops" => &mut budget.state_ops,
+            "stack" => &mut budget.stack,
+            other => {
+                let near = crate::suggest::nearest(other, ["steps", "state_ops", "stack"]);
+                let diagnostic = Diagnostic::error(results::BAD_BUDGET, format!("a budget has no `{other}`"))
+                    .label(arg.name.span, "not something that is counted");
+                self.report(match near {
+                    Some(near) => diagnostic.suggest(arg.name.span, near, format!("did you mean `{near}`?")),
+                    None => diagnostic.help("there are `steps`, `state_ops` and `stack`"),
+                });
+                return;
+            }
+        };
+        if let Some((_, first)) = *limit {
+            self.report(
+                Diagnostic::error(names::DUPLICATE, format!("`{}` is limited twice", arg.name.name))
+                    .label(arg.span, "limited again here")
+                    .label(first, "first limited here"),
+            );
+            return;
+        }
+        match arg.value.as_ref().map(|value| &value.kind) {
+            Some(ast::LiteralKind::Int(value)) => {
+                *limit = Some((u64::try_from(*value).unwrap_or(u64::MAX), arg.span));
+            }
+            _ => {
+                let at = arg.value.as_ref().map_or(arg.span, |value| value.span);
+                self.report(
+                    Diagnostic::error(results::BAD_BUDGET, "a budget is a whole number")
+                        .label(at, "not a number")
+                        .help(format!("write `{} = 500`", arg.name.name)),
+                );
+            }
+        }
+    }
+
+    fn unknown_attribute(&mut self, attribute: &ast::Attribute) {
+        let name = &attribute.name.name;
+        self.report(
+            Diagnostic::error(names::UNKNOWN_ATTRIBUTE, format!("there is no attribute `{name}` for this"))
+                .label(attribute.span, "means nothing here"),
+        );
+    }
+
+    /// Reports attributes, which mean nothing here.
+    pub(super) fn no_attributes(&mut self, item: &ast::Item) {
+        for attribute in &item.attributes {
+            self.unknown_attribute(attribute);
         }
     }
 }

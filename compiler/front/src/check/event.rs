@@ -24,7 +24,7 @@ impl Checker<'_, '_> {
         for at in 0..self.decls.events.len() {
             let source = &self.decls.events[at];
             let (module, item, ast) = (source.module, source.item, source.ast);
-            self.no_attributes(item, &[]);
+            self.no_attributes(item);
             let fields = self.event_fields(module, ast);
             let per = ast.per.as_ref().and_then(|per| self.limited_field(ast, &fields, per));
             let count = Ty::Num(Num { range: Range::new(1, u32::MAX.into()), ..Num::uint(32) });

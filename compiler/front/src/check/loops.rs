@@ -16,6 +16,7 @@ use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::body::BodyChecker;
+use crate::cost::{Area, AreaKind};
 use crate::hir::{Arith, Expr, ExprKind, LocalId, Loop, Over, Stmt};
 use crate::types::{Num, NumKind, Range, Ty};
 
@@ -259,6 +260,11 @@ impl BodyChecker<'_, '_, '_> {
             return Expr::error(span);
         }
         let Some(over) = over else { return Expr::error(span) };
+        if self.checker.quiet == 0 {
+            let place = Span { end: turns.body.span.start, ..span };
+            let area = Area { kind: AreaKind::Loop(turns.most), place, span };
+            self.checker.program.areas.push(area);
+        }
         let most = Range::one(i128::from(turns.most));
         let moved =
             |carried: &Carried| carried.found.filter(|walk| walk.only_moves).map(|walk| walk.by.mul(most));
@@ -411,9 +417,11 @@ impl BodyChecker<'_, '_, '_> {
 impl Carried {
     /// Takes in how a look at the body left the value.
     fn widen(&mut self, steps: &[Step], turns: u32) {
+        // What was reported says nothing about the type.
+        let steps = || steps.iter().filter(|step| !matches!(step, Step::To(ty) if ty.is_error()));
         let Ty::Num(first) = self.first.ty else {
             let mut whole = self.inside.clone();
-            for step in steps {
+            for step in steps() {
                 if let Step::To(ty) = step {
                     whole = whole.join(ty).unwrap_or(whole);
                 }
@@ -423,7 +431,7 @@ impl Carried {
         };
         let (mut from, mut by, mut bits) = (first.range, Range::one(0), first.bits);
         let mut only_moves = true;
-        for step in steps {
+        for step in steps() {
             match step {
                 Step::By(range) => by = by.join(*range),
                 Step::To(Ty::Num(num)) if num.kind == first.kind => {
@@ -458,6 +466,8 @@ impl Walk {
     fn holds(self, steps: &[Step]) -> bool {
         steps.iter().all(|step| match step {
             Step::By(range) => range.within(self.by),
+            // What does not fit at all is reported as that.
+            Step::To(Ty::Error) => true,
             Step::To(ty) => ty.num().is_some_and(|num| num.range.within(self.from)),
         })
     }
@@ -509,6 +519,12 @@ impl<'e> Ways<'e> {
             ExprKind::MatchPacket(arms) => arms.iter().for_each(|arm| self.follow(&arm.value, part)),
             ExprKind::Tuple(parts) if let Some(part) = part.and_then(|part| parts.get(part)) => {
                 self.follow(part, None);
+            }
+            ExprKind::Local(id) if self.moved(value, part, 0).is_none() && self.lets.contains_key(id) => {
+                // A name on the way is what it names; each is followed once.
+                if let Some(named) = self.lets.remove(id) {
+                    self.follow(named, part);
+                }
             }
             _ => {
                 let step = match (part, self.moved(value, part, 0)) {

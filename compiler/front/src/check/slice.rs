@@ -20,9 +20,8 @@ impl BodyChecker<'_, '_, '_> {
         }
         let Some(width) = self.bits_of(&value) else {
             let found = self.describe(&value.ty);
-            let diagnostic =
-                Diagnostic::error(types::BAD_OPERAND, format!("a `{found}` has no bits to take"))
-                    .label(value.span, format!("this is `{found}`"));
+            let diagnostic = Diagnostic::error(types::BAD_OPERAND, "bits cannot be taken from this")
+                .label(value.span, format!("this is `{found}`"));
             self.report(match value.ty {
                 Ty::Num(Num { kind: NumKind::Int, .. }) => {
                     diagnostic.help("`-|` instead of `-` stays at 0, or compare first")

@@ -32,7 +32,7 @@ impl Checker<'_, '_> {
     pub(super) fn states(&mut self) {
         for at in 0..self.decls.states.len() {
             let store = self.decls.states[at];
-            self.no_attributes(store.item, &[]);
+            self.no_attributes(store.item);
             self.setting_names(&store);
             let def = self.container(&store);
             self.program.states.push(def);

@@ -32,7 +32,7 @@ impl Checker<'_, '_> {
         for at in 0..self.decls.unions.len() {
             let source = &self.decls.unions[at];
             let (module, item, ast) = (source.module, source.item, source.ast);
-            self.no_attributes(item, &[]);
+            self.no_attributes(item);
             let mut headers: Vec<HeaderId> = Vec::new();
             for member in &ast.members {
                 for header in self.union_member(module, member, &mut vec![at]) {
@@ -121,7 +121,7 @@ impl Checker<'_, '_> {
     pub(super) fn all_aliases(&mut self) {
         for at in 0..self.decls.aliases.len() {
             let (item, span) = (self.decls.aliases[at].item, self.decls.aliases[at].ast.name.span);
-            self.no_attributes(item, &[]);
+            self.no_attributes(item);
             self.alias(at, span);
         }
     }

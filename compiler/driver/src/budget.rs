@@ -1,0 +1,100 @@
+//! What filters may cost, against what they do cost.
+
+use oko_artifact::Cert;
+use oko_diagnostics::codes::results::OVER_BUDGET;
+use oko_diagnostics::{Diagnostic, SourceMap, Span};
+use oko_front::cost::{Area, AreaKind, Budget, Share, point_at, shares};
+use oko_ir::Checked;
+
+/// What a part of a filter costs at most: a loop, or all calls of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartCost {
+    /// What it is.
+    pub kind: PartKind,
+    /// The name of its file.
+    pub file: String,
+    /// Its first line, from 1.
+    pub line: u32,
+    /// The most steps that one packet can spend in it.
+    pub steps: u64,
+    /// The most operations on state.
+    pub state_ops: u64,
+}
+
+/// The kinds of parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartKind {
+    /// A loop of at most so many turns.
+    Loop {
+        /// The turns.
+        turns: u32,
+    },
+    /// A function.
+    Function {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The budgets of filters, and the parts that costs go to.
+#[derive(Debug)]
+pub(crate) struct Costs {
+    pub(crate) budgets: Vec<(Span, Budget)>,
+    pub(crate) areas: Vec<Area>,
+}
+
+impl Costs {
+    /// The loops and functions of each filter.
+    pub(crate) fn parts(&self, ir: &Checked, sources: &SourceMap) -> Vec<Vec<PartCost>> {
+        let filters = ir.module().filters.iter();
+        filters
+            .map(|filter| {
+                let found = shares(filter, &self.areas, sources);
+                found.into_iter().filter_map(|share| part(share, sources)).collect()
+            })
+            .collect()
+    }
+
+    /// An error for each limit that a filter exceeds.
+    pub(crate) fn over_budget(&self, ir: &Checked, cert: &Cert, sources: &SourceMap) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for ((filter, cost), (span, budget)) in
+            ir.module().filters.iter().zip(&cert.filters).zip(&self.budgets)
+        {
+            let limits = [
+                (budget.steps, cost.steps, ["step", "steps"]),
+                (budget.state_ops, cost.state_ops, ["operation on state", "operations on state"]),
+                (budget.stack, u64::from(cost.stack_bytes), ["byte of stack", "bytes of stack"]),
+            ];
+            for (limit, real, [one, many]) in limits {
+                let Some((limit, place)) = limit.filter(|(limit, _)| real > *limit) else { continue };
+                let what = if real == 1 { one } else { many };
+                let headline =
+                    format!("the filter `{}` can cost {real} {what}, {limit} are allowed", cost.name);
+                let diagnostic = Diagnostic::error(OVER_BUDGET, headline)
+                    .label(*span, format!("at most {real} {what} for a packet"))
+                    .label(place, "the budget");
+                found.push(if many == "steps" {
+                    point_at(diagnostic, &shares(filter, &self.areas, sources), real)
+                } else {
+                    diagnostic
+                });
+            }
+        }
+        found
+    }
+}
+
+fn part(share: Share, sources: &SourceMap) -> Option<PartCost> {
+    let file = sources.get(share.area.place.file)?;
+    Some(PartCost {
+        kind: match share.area.kind {
+            AreaKind::Loop(turns) => PartKind::Loop { turns },
+            AreaKind::Function(name) => PartKind::Function { name },
+        },
+        file: file.name().to_owned(),
+        line: file.location(share.area.place.start).line,
+        steps: share.cost.steps,
+        state_ops: share.cost.state_ops,
+    })
+}
