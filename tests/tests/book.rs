@@ -163,7 +163,14 @@ fn compile(text: &str) -> Compiled {
     if checked.ir().module().filters.is_empty() {
         return Compiled { found, sources, ..Compiled::default() };
     }
-    let artifact = checked.assemble(&Options::default()).unwrap_or_else(|failed| panic!("{failed}\n{text}"));
+    let artifact = match checked.assemble(&Options::default()) {
+        Ok(artifact) => artifact,
+        // Over its budget.
+        Err(failed) if !failed.diagnostics.is_empty() => {
+            return Compiled { found: failed.diagnostics, sources: failed.sources, ..Compiled::default() };
+        }
+        Err(failed) => panic!("{failed}\n{text}"),
+    };
     Compiled { found, sources, ir: artifact.ir.module().to_string(), bpf: artifact.listing }
 }
 
