@@ -3,6 +3,7 @@
 //! One ELF object holds BPF programs and maps with BTF, which any BPF loader understands, and three sections of our own.
 
 pub mod cert;
+mod footprint;
 pub mod schema;
 pub mod sketch;
 

@@ -105,3 +105,29 @@ fn each_core_counts_for_itself_and_the_control_plane_sees_the_sum() {
     assert_eq!(merged[0].entries[0].fields, [5]);
     assert_eq!(merged[1].entries[0].fields, [5 * SECOND]);
 }
+
+/// What memory a program takes, and what was derived from the accuracy that it declares.
+#[test]
+fn the_footprint_is_told() {
+    let text = "use std.net.ipv4;
+        table inside: set[prefix] { capacity: 1_024 };
+        state tried: map[ip4, distinct[u16]] { capacity: 16_384, when_full: evict_oldest, expire: 60s, error: 10% };
+        state volume: sketch[ip4] { error: 0.01%, confidence: 99.9%, window: 1s };
+        state seen: bloom[ip4] { capacity: 1_000_000, error: 1%, expire: 60s };
+        state total: counter per core { merge: sum };
+        event seen_it { source: ip4 } limit 1 each 1s per source;
+        filter f -> bool { match pkt { ipv4 => ipv4.src in inside, _ => false } }";
+    let output = support::compile("test.oko", text).output.expect("it compiles");
+    insta::assert_snapshot!(output.schema.footprint(), @r"
+    inside: table of prefixes of 1,024 entries, 29.0 KiB
+    tried: map of 16,384 entries, 2.7 MiB
+        128 registers, standard error 7.4%
+    volume: sketch of 7 rows of 27,183 counters, twice for the window, 2.9 MiB
+    seen: Bloom filter of 11,034,720 bits and 8 hashes, two generations, 3.5 MiB
+    total: one entry, 32 bytes for each core
+    seen_it.limit: limit of an event, for 16,384 values at one time, 704.0 KiB
+    all: 9.8 MiB
+    ");
+    let bytes: u64 = output.module.states.iter().map(oko_ir::StateDecl::bytes).sum();
+    assert_eq!(output.schema.states.iter().map(|state| state.bytes).sum::<u64>(), bytes);
+}

@@ -86,6 +86,8 @@ pub(crate) enum Emit {
     Bpf,
     /// The Cranelift IR of the native code
     Clif,
+    /// What each state takes in memory, and what follows from declared accuracy
+    State,
 }
 
 /// `okoc run`

@@ -14,6 +14,7 @@ pub(crate) fn emit(path: &Path, artifact: &Artifact, what: Emit, terminal: &Term
         Emit::Ast => Ok(()),
         Emit::Ir => terminal.print(&artifact.ir.module().to_string()),
         Emit::Bpf => terminal.print(&artifact.listing),
+        Emit::State => terminal.print(&artifact.schema.footprint()),
         Emit::Clif => {
             let mut text = String::new();
             for (index, filter) in artifact.ir.module().filters.iter().enumerate() {
