@@ -22,6 +22,7 @@ pub fn kind(action: &Action) -> (u8, u8) {
         Action::SetNwTtl(_) => (7, 254),
         Action::SetMplsTtl(_) => (7, 255),
         Action::SetQueue(_) => (8, 0),
+        Action::Meter(_) => (8, 3),
         Action::Group(_) => (9, 0),
         Action::Output { .. } => (10, 0),
         // Those of Open vSwitch and OpenFlow 1.0 are like the set-field of the same field.

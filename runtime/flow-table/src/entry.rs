@@ -38,11 +38,6 @@ impl Counters {
         self.last_used.store(now, Relaxed);
     }
 
-    pub(crate) fn reset(&self) {
-        self.packets.store(0, Relaxed);
-        self.bytes.store(0, Relaxed);
-    }
-
     /// How many packets matched.
     pub fn packets(&self) -> u64 {
         self.packets.load(Relaxed)
@@ -76,6 +71,8 @@ pub struct FlowEntry {
     pub cookie: u64,
     /// The flags of the flow-mod that made it.
     pub flags: FlowModFlags,
+    /// Entries of less importance give way first.
+    pub importance: u16,
     /// Seconds without a packet until it goes; 0 for never.
     pub idle_timeout: u16,
     /// Seconds until it goes; 0 for never.

@@ -83,6 +83,23 @@ pub fn place(field: Oxm) -> Field {
         Oxm::MplsBos => Field::MPLS_BOS,
         Oxm::PbbIsid => Field::PBB_ISID,
         Oxm::Ipv6Exthdr => Field::IPV6_EXTHDR,
+        Oxm::TcpFlags => Field::TCP_FLAGS,
+        Oxm::Reg0 => Field::REG0,
+        Oxm::Reg1 => Field::REG1,
+        Oxm::Reg2 => Field::REG2,
+        Oxm::Reg3 => Field::REG3,
+        Oxm::Reg4 => Field::REG4,
+        Oxm::Reg5 => Field::REG5,
+        Oxm::Reg6 => Field::REG6,
+        Oxm::Reg7 => Field::REG7,
+        Oxm::Reg8 => Field::REG8,
+        Oxm::Reg9 => Field::REG9,
+        Oxm::Reg10 => Field::REG10,
+        Oxm::Reg11 => Field::REG11,
+        Oxm::Reg12 => Field::REG12,
+        Oxm::Reg13 => Field::REG13,
+        Oxm::Reg14 => Field::REG14,
+        Oxm::Reg15 => Field::REG15,
     }
 }
 

@@ -102,6 +102,8 @@ struct Table {
     /// What `builder` made last; none if it was changed since.
     classifier: Option<Arc<Classifier>>,
     counters: Arc<TableCounters>,
+    /// Whether entries give way when the table is full.
+    evicts: bool,
 }
 
 /// All flow tables.
@@ -111,7 +113,12 @@ pub struct FlowTables {
     tables: BTreeMap<TableId, Table>,
     limits: Limits,
     next_serial: u64,
+    /// What was done since [`begin`](Self::begin): the entry before and the entry after.
+    journal: Option<Vec<Step>>,
 }
+
+/// One entry in the place of another, or of none, or none in its place.
+type Step = (Option<Arc<FlowEntry>>, Option<Arc<FlowEntry>>);
 
 /// The tables as they were at one time.
 #[derive(Clone, Debug)]
@@ -133,7 +140,7 @@ impl FlowTables {
     pub fn new(limits: Limits) -> FlowTables {
         // Table 0 counts the packets that come in even when nothing was ever put there.
         let tables = BTreeMap::from([(TableId(0), Table::default())]);
-        FlowTables { tables, limits, next_serial: 0 }
+        FlowTables { tables, limits, next_serial: 0, journal: None }
     }
 
     /// Does a flow-mod at an instant in nanoseconds.
@@ -151,6 +158,32 @@ impl FlowTables {
         }
     }
 
+    /// From here on, what is done can be undone.
+    pub fn begin(&mut self) {
+        self.journal = Some(Vec::new());
+    }
+
+    /// Keeps what was done since [`begin`](Self::begin).
+    pub fn commit(&mut self) {
+        self.journal = None;
+    }
+
+    /// Undoes what was done since [`begin`](Self::begin).
+    pub fn rollback(&mut self) {
+        for (before, after) in self.journal.take().into_iter().flatten().rev() {
+            let Some(id) = before.as_ref().or(after.as_ref()).map(|entry| entry.table) else { continue };
+            let table = self.tables.entry(id).or_default();
+            if let Some(after) = after {
+                table.change().remove(&after);
+                table.entries.remove(&(after.priority, after.matching.clone()));
+            }
+            if let Some(before) = before {
+                table.change().insert(Arc::clone(&before));
+                table.entries.insert((before.priority, before.matching.clone()), before);
+            }
+        }
+    }
+
     fn add(&mut self, flow_mod: &FlowMod, now: u64) -> Result<Changes, FlowModError> {
         let id = writable(flow_mod.table)?;
         check_goto(id, flow_mod)?;
@@ -163,10 +196,20 @@ impl FlowTables {
         {
             return Err(FlowModError::Overlap { table: id, priority: flow_mod.priority });
         }
-        let old = table.entries.remove(&identity);
-        if old.is_none() && table.entries.len() >= limit {
-            return Err(FlowModError::TableFull { table: id, limit });
+        let mut evicted = Vec::new();
+        if table.entries.len() >= limit && !table.entries.contains_key(&identity) {
+            let Some(entry) = table.evicts.then(|| table.least_important(flow_mod.importance)).flatten()
+            else {
+                return Err(FlowModError::TableFull { table: id, limit });
+            };
+            table.change().remove(&entry);
+            table.entries.remove(&(entry.priority, entry.matching.clone()));
+            if let Some(journal) = &mut self.journal {
+                journal.push((Some(Arc::clone(&entry)), None));
+            }
+            evicted.push((entry, FlowRemovedReason::Eviction));
         }
+        let old = table.entries.remove(&identity);
         let keep = old.as_deref().filter(|_| !flow_mod.flags.contains(FlowModFlags::RESET_COUNTS));
         let entry = Arc::new(FlowEntry {
             table: id,
@@ -176,6 +219,7 @@ impl FlowTables {
             instructions: flow_mod.instructions.clone(),
             cookie: flow_mod.cookie,
             flags: flow_mod.flags,
+            importance: flow_mod.importance,
             idle_timeout: flow_mod.idle_timeout,
             hard_timeout: flow_mod.hard_timeout,
             created: now,
@@ -188,8 +232,11 @@ impl FlowTables {
             builder.remove(old);
         }
         builder.insert(Arc::clone(&entry));
+        if let Some(journal) = &mut self.journal {
+            journal.push((old, Some(Arc::clone(&entry))));
+        }
         table.entries.insert(identity, entry);
-        Ok(Changes { removed: Vec::new(), written: 1 })
+        Ok(Changes { removed: evicted, written: 1 })
     }
 
     fn modify(&mut self, flow_mod: &FlowMod, strict: bool) -> Result<Changes, FlowModError> {
@@ -199,12 +246,16 @@ impl FlowTables {
         let selection = Selection::of_flow_mod(flow_mod, strict);
         let chosen: Vec<Arc<FlowEntry>> = table.chosen(&selection).cloned().collect();
         for old in &chosen {
-            let entry =
-                Arc::new(FlowEntry { instructions: flow_mod.instructions.clone(), ..FlowEntry::clone(old) });
+            let mut entry =
+                FlowEntry { instructions: flow_mod.instructions.clone(), ..FlowEntry::clone(old) };
             if flow_mod.flags.contains(FlowModFlags::RESET_COUNTS) {
-                entry.counters.reset();
+                entry.counters = FlowEntry::start_counters(None, entry.counters.last_used());
             }
+            let entry = Arc::new(entry);
             table.change().replace(&entry);
+            if let Some(journal) = &mut self.journal {
+                journal.push((Some(Arc::clone(old)), Some(Arc::clone(&entry))));
+            }
             table.entries.insert((entry.priority, entry.matching.clone()), entry);
         }
         Ok(Changes { removed: Vec::new(), written: chosen.len() })
@@ -229,6 +280,26 @@ impl FlowTables {
                 table.entries.values().filter(|entry| uses(entry)).map(|entry| (Arc::clone(entry), reason)),
             );
         })
+    }
+
+    /// Says whether entries of a table, or of all, give way when it is full.
+    ///
+    /// # Errors
+    /// When there is no such table.
+    pub fn set_eviction(&mut self, id: TableId, evicts: bool) -> Result<(), FlowModError> {
+        if id == TableId::ALL {
+            for table in 0..=LAST_TABLE {
+                self.tables.entry(TableId(table)).or_default().evicts = evicts;
+            }
+        } else {
+            self.tables.entry(writable(id)?).or_default().evicts = evicts;
+        }
+        Ok(())
+    }
+
+    /// Whether entries of a table give way when it is full.
+    pub fn evicts(&self, id: TableId) -> bool {
+        self.tables.get(&id).is_some_and(|table| table.evicts)
     }
 
     /// How many entries there are that something holds of.
@@ -264,6 +335,9 @@ impl FlowTables {
             choose(table, &mut changes.removed);
             for (entry, _) in &changes.removed[start..] {
                 table.change().remove(entry);
+                if let Some(journal) = &mut self.journal {
+                    journal.push((Some(Arc::clone(entry)), None));
+                }
                 table.entries.remove(&(entry.priority, entry.matching.clone()));
             }
         }
@@ -371,6 +445,18 @@ impl Selection {
 }
 
 impl Table {
+    /// The entry that gives way to one of an importance: the least important, of these the one whose time is over first. One that is
+    /// more important than the new one does not.
+    fn least_important(&self, importance: u16) -> Option<Arc<FlowEntry>> {
+        let end = |entry: &FlowEntry| match (entry.hard_timeout, entry.idle_timeout) {
+            (0, 0) => u64::MAX,
+            (0, idle) => entry.counters.last_used().saturating_add(nanos(idle)),
+            (hard, _) => entry.created.saturating_add(nanos(hard)),
+        };
+        let least = self.entries.values().min_by_key(|entry| (entry.importance, end(entry), entry.serial))?;
+        (least.importance <= importance).then(|| Arc::clone(least))
+    }
+
     /// The classifier, to be changed.
     fn change(&mut self) -> &mut Builder {
         self.classifier = None;

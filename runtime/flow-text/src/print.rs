@@ -200,6 +200,7 @@ fn print_action(action: &Action, names: &Names) -> String {
         Action::PopMpls(ty) => format!("pop_mpls:{ty:#06x}"),
         Action::SetQueue(queue) => format!("set_queue:{queue}"),
         Action::Group(group) => format!("group:{}", group.0),
+        Action::Meter(meter) => format!("meter:{}", meter.0),
         Action::SetNwTtl(ttl) => format!("mod_nw_ttl:{ttl}"),
         Action::DecNwTtl => "dec_ttl".to_owned(),
         Action::SetField(value) => {

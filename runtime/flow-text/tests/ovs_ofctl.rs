@@ -105,6 +105,7 @@ fn what_we_print_is_the_same_flow_to_ovs_ofctl() {
 
 fn stats_of(flow: &FlowMod) -> FlowStats {
     FlowStats {
+        importance: 0,
         table: flow.table,
         duration: Duration::from_millis(1_500),
         priority: flow.priority,

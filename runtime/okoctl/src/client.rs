@@ -149,7 +149,7 @@ impl Client {
     /// The ports.
     pub fn ports(&mut self) -> Result<Vec<Port>, ClientError> {
         let mut out = Vec::new();
-        for reply in self.multipart(MultipartRequest::PortDesc)? {
+        for reply in self.multipart(MultipartRequest::PortDesc(PortNo::ANY))? {
             match reply {
                 MultipartReply::PortDesc(ports) => out.extend(ports),
                 _ => return Err(unexpected("port descriptions")),

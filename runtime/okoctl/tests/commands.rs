@@ -98,7 +98,7 @@ fn usual(xid: u32, message: &Message) -> Vec<Vec<u8>> {
                 .unwrap(),
         ],
         Message::BarrierRequest => one(Message::BarrierReply),
-        Message::MultipartRequest { request: MultipartRequest::PortDesc, .. } => {
+        Message::MultipartRequest { request: MultipartRequest::PortDesc(_), .. } => {
             MultipartReply::PortDesc(ports()).encode_parts(xid)
         }
         Message::MultipartRequest { request: MultipartRequest::PortStats(_), .. } => {
@@ -200,6 +200,7 @@ fn flows() -> Vec<FlowStats> {
     let mut matching = Match::any().with(Field::EthType, 0x0800).with(Field::IpProto, 6);
     matching.filter = Some(FilterMatch { filter: FilterId(7), class: 1 });
     let flow = FlowStats {
+        importance: 0,
         table: TableId(0),
         duration: Duration::from_millis(1_500),
         priority: 100,

@@ -317,6 +317,7 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
                 return Ok(());
             }
             Action::Group(group) => return self.group(*group, origin),
+            Action::Meter(meter) => return self.meter(*meter),
             Action::SetField(field) => {
                 self.set_field(field);
                 return Ok(());

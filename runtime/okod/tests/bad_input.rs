@@ -227,7 +227,7 @@ fn what_we_do_not_have_is_refused_and_empty_things_are_empty() {
         Message::Error(error) if code(&error) == ErrorCode::MeterUnknown
     ));
     assert!(matches!(
-        ask(MultipartRequest::GroupDesc),
+        ask(MultipartRequest::GroupDesc(oko_openflow::GroupId::ALL)),
         Message::MultipartReply { reply: MultipartReply::GroupDesc(groups), .. } if groups.is_empty()
     ));
     assert!(matches!(

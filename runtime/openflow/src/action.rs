@@ -1,10 +1,13 @@
 //! Actions, section 7.2.5: what is done with a packet.
 
+use crate::bundle;
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::flow_match::{MatchField, OxmHeader};
-use crate::ids::{GroupId, PortNo, TableId};
+use crate::ids::{GroupId, MeterId, PortNo, TableId};
 use crate::nicira;
-use crate::oxm::{CLASS_BASIC, Field};
+use crate::oxm::{CLASS_BASIC, CLASS_EXPERIMENTER, CLASS_PACKET_REGISTERS, Field, OXM_TCP_FLAGS};
+use crate::switch::Version;
+use crate::v10;
 use crate::wire::{Reader, Writer};
 
 /// One action.
@@ -37,6 +40,8 @@ pub enum Action {
     SetQueue(u32),
     /// Hands the packet to a group.
     Group(GroupId),
+    /// Sends the packet through a meter. From OpenFlow 1.5 on; before, that is an instruction.
+    Meter(MeterId),
     /// Sets the IP TTL.
     SetNwTtl(u8),
     /// Decrements the IP TTL.
@@ -99,6 +104,7 @@ impl Action {
             Action::SetField(_) => 25,
             Action::PushPbb(_) => 26,
             Action::PopPbb => 27,
+            Action::Meter(_) => 29,
             // OpenFlow 1.0 has numbers of its own for these; later versions say them as set-field.
             Action::SetVlanVid(_) | Action::SetVlanPcp(_) | Action::SetTpSrc(_) | Action::SetTpDst(_) => 25,
             Action::Resubmit { .. } | Action::Experimenter { .. } => 0xffff,
@@ -107,6 +113,9 @@ impl Action {
 
     /// Reads actions until `r` is empty.
     pub(crate) fn decode_list(r: &mut Reader<'_>) -> Result<Vec<Action>, DecodeError> {
+        if r.version() == Version::V1_0 {
+            return v10::decode_actions(r);
+        }
         let mut out = Vec::new();
         while !r.is_empty() {
             out.push(Action::decode(r)?);
@@ -162,10 +171,11 @@ impl Action {
                 padded(&mut r, 2, action)?
             }
             27 => padded(&mut r, 4, Action::PopPbb)?,
+            29 if r.version() >= Version::V1_5 => Action::Meter(MeterId(r.u32()?)),
             0xffff => {
                 let experimenter = r.u32()?;
                 if experimenter == nicira::EXPERIMENTER
-                    && let Some(action) = nicira::decode(&mut r.clone())?
+                    && let Some(action) = v10::decode_nicira(&mut r)?
                 {
                     return Ok(action);
                 }
@@ -185,12 +195,21 @@ impl Action {
     }
 
     pub(crate) fn encode_list(actions: &[Action], w: &mut Writer) {
+        if w.version == Version::V1_0 {
+            return v10::encode_actions(actions, w);
+        }
         for action in actions {
             action.encode(w);
         }
     }
 
     fn encode(&self, w: &mut Writer) {
+        if let Action::SetField(field) = self
+            && !field.is_exact()
+            && w.version < Version::V1_5
+        {
+            return v10::encode_load(field, w);
+        }
         let start = w.len();
         w.u16(self.ty());
         w.u16(0);
@@ -211,6 +230,7 @@ impl Action {
             }
             Action::SetQueue(queue) => w.u32(*queue),
             Action::Group(group) => w.u32(group.0),
+            Action::Meter(meter) => w.u32(meter.0),
             Action::SetField(value) => value.encode(w),
             Action::Experimenter { experimenter, data } => {
                 w.u32(*experimenter);
@@ -247,8 +267,19 @@ fn padded(r: &mut Reader<'_>, pad: usize, action: Action) -> Result<Action, Deco
 
 /// Section 7.2.5, set-field: one unmasked OXM TLV, then padding to a multiple of 8.
 fn decode_set_field(mut r: Reader<'_>) -> Result<Action, DecodeError> {
-    let header = OxmHeader::decode(&mut r)?;
-    let field = (header.class == CLASS_BASIC).then(|| Field::from_oxm(header.field)).flatten();
+    let mut header = OxmHeader::decode(&mut r)?;
+    if header.class == CLASS_PACKET_REGISTERS {
+        return decode_set_register(header, r);
+    }
+    let field = match header.class {
+        CLASS_BASIC => Field::from_oxm(header.field),
+        CLASS_EXPERIMENTER if header.field == OXM_TCP_FLAGS && r.clone().u32()? == bundle::ONF => {
+            r.skip(4)?;
+            header.len = header.len.saturating_sub(4);
+            Some(Field::TcpFlags)
+        }
+        class => Field::from_nxm(class, header.field),
+    };
     let Some(field) = field.filter(|f| f.spec().settable) else {
         let problem = Problem::Value {
             field: "OXM class and field to set",
@@ -258,18 +289,37 @@ fn decode_set_field(mut r: Reader<'_>) -> Result<Action, DecodeError> {
         return Err(r.error(ErrorCode::ActionBadSetType, problem));
     };
     let spec = field.spec();
-    if header.masked {
+    // OpenFlow 1.5 lets a mask say which bits are written.
+    if header.masked && (r.version() < Version::V1_5 || !spec.maskable) {
         return Err(r.error(ErrorCode::ActionBadSetType, Problem::NotMaskable { field: spec.name }));
     }
-    if header.len != usize::from(spec.bytes) {
+    if header.len != usize::from(spec.bytes) * if header.masked { 2 } else { 1 } {
         let problem = Problem::Length { found: header.len, expected: "the field's width" };
         return Err(r.error(ErrorCode::ActionBadSetLen, problem));
     }
-    let value = r.uint(header.len)?;
-    let value =
-        MatchField::exact(field, value).map_err(|e| r.error(ErrorCode::ActionBadSetArgument, e.problem))?;
+    let value = r.uint(usize::from(spec.bytes))?;
+    let mask = if header.masked { r.uint(usize::from(spec.bytes))? } else { spec.full_mask() };
+    let value = MatchField::masked(field, value, mask)
+        .map_err(|e| r.error(ErrorCode::ActionBadSetArgument, e.problem))?;
     if r.left() >= 8 {
         return Err(r.error(ErrorCode::ActionBadSetLen, Problem::Excess { left: r.left() }));
     }
     Ok(Action::SetField(value))
+}
+
+/// A register of 64 bits is two of 32; an action can write to one of them.
+fn decode_set_register(header: OxmHeader, mut r: Reader<'_>) -> Result<Action, DecodeError> {
+    let (value, mask) = (r.u64()?, if header.masked { r.u64()? } else { u64::MAX });
+    let parts = Field::registers(header.field, value & mask, mask);
+    let mut written = parts.into_iter().flatten().filter(|(_, _, mask)| *mask != 0);
+    match (written.next(), written.next()) {
+        (Some((field, value, mask)), None) => MatchField::masked(field, value, mask)
+            .map(Action::SetField)
+            .map_err(|e| r.error(ErrorCode::ActionBadSetArgument, e.problem)),
+        _ => {
+            let expected = "bits of one register of 32 bits";
+            let problem = Problem::Value { field: "mask of a register", found: mask.into(), expected };
+            Err(r.error(ErrorCode::ActionBadSetArgument, problem))
+        }
+    }
 }

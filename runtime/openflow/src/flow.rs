@@ -8,6 +8,7 @@ use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::flow_match::Match;
 use crate::ids::{GroupId, PortNo, TableId, buffer_from_wire, buffer_to_wire};
 use crate::instruction::Instructions;
+use crate::switch::Version;
 use crate::wire::{Reader, Writer};
 
 /// What a flow-mod does.
@@ -33,6 +34,11 @@ impl FlowModCommand {
         FlowModCommand::Delete,
         FlowModCommand::DeleteStrict,
     ];
+
+    /// The command with a number.
+    pub(crate) fn from_number(number: u8) -> Option<FlowModCommand> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
 }
 
 bitflags! {
@@ -77,6 +83,8 @@ pub struct FlowMod {
     pub out_group: GroupId,
     /// How the entry is kept.
     pub flags: FlowModFlags,
+    /// Entries of less importance give way first when a table that evicts is full. From OpenFlow 1.4 on.
+    pub importance: u16,
     /// The packets that the entry is for.
     pub matching: Match,
     /// What to do with them.
@@ -102,6 +110,7 @@ impl FlowMod {
             out_port: PortNo::ANY,
             out_group: GroupId::ANY,
             flags: FlowModFlags::empty(),
+            importance: 0,
             matching: Match::any(),
             instructions: Instructions::none(),
         }
@@ -124,11 +133,17 @@ impl FlowMod {
                 Problem::Value { field: "flags", found: flags.into(), expected: "bits 0 to 4 only" };
             return Err(r.error(ErrorCode::FlowModBadFlags, problem));
         };
-        r.skip(2)?;
+        let importance = if r.version() >= Version::V1_4 {
+            r.u16()?
+        } else {
+            r.skip(2)?;
+            0
+        };
         let matching = Match::decode_checked(r)?;
         let instructions =
             Instructions::decode(&mut r.sub_rest("instruction", ErrorCode::InstructionBadLen))?;
         Ok(FlowMod {
+            importance,
             command,
             cookie,
             cookie_mask,
@@ -157,7 +172,7 @@ impl FlowMod {
         w.u32(self.out_port.0);
         w.u32(self.out_group.0);
         w.u16(self.flags.bits());
-        w.zeros(2);
+        w.u16(if w.version >= Version::V1_4 { self.importance } else { 0 });
         self.matching.encode(w);
         self.instructions.encode(w);
     }
@@ -232,6 +247,8 @@ pub struct FlowStats {
     pub hard_timeout: u16,
     /// The flags it was added with.
     pub flags: FlowModFlags,
+    /// Its importance, from OpenFlow 1.4 on.
+    pub importance: u16,
     /// Its cookie.
     pub cookie: u64,
     /// Packets that it matched.
@@ -250,17 +267,22 @@ impl FlowStats {
         let len = usize::from(head.u16()?);
         let mut r = r.sub(len, "flow statistics", ErrorCode::RequestBadLen)?;
         r.skip(2)?;
+        if r.version() >= Version::V1_5 {
+            return Self::decode_1_5(&mut r);
+        }
         let table = TableId(r.u8()?);
         r.skip(1)?;
         let duration = decode_duration(&mut r)?;
         let (priority, idle_timeout, hard_timeout) = (r.u16()?, r.u16()?, r.u16()?);
         let flags = FlowModFlags::from_bits_retain(r.u16()?);
-        r.skip(4)?;
+        let importance = r.u16()?;
+        r.skip(2)?;
         let (cookie, packets, bytes) = (r.u64()?, r.u64()?, r.u64()?);
         let matching = Match::decode(&mut r)?;
         let instructions =
             Instructions::decode(&mut r.sub_rest("instruction", ErrorCode::InstructionBadLen))?;
         Ok(FlowStats {
+            importance,
             table,
             duration,
             priority,
@@ -275,7 +297,56 @@ impl FlowStats {
         })
     }
 
+    /// `ofp_flow_desc`.
+    fn decode_1_5(r: &mut Reader<'_>) -> Result<FlowStats, DecodeError> {
+        r.skip(2)?;
+        let table = TableId(r.u8()?);
+        r.skip(1)?;
+        let (priority, idle_timeout, hard_timeout) = (r.u16()?, r.u16()?, r.u16()?);
+        let flags = FlowModFlags::from_bits_retain(r.u16()?);
+        let (importance, cookie) = (r.u16()?, r.u64()?);
+        let matching = Match::decode(r)?;
+        let EntryStats { duration, packets, bytes, .. } = EntryStats::decode(r)?;
+        let instructions =
+            Instructions::decode(&mut r.sub_rest("instruction", ErrorCode::InstructionBadLen))?;
+        Ok(FlowStats {
+            importance,
+            table,
+            duration,
+            priority,
+            idle_timeout,
+            hard_timeout,
+            flags,
+            cookie,
+            packets,
+            bytes,
+            matching,
+            instructions,
+        })
+    }
+
+    fn encode_1_5(&self, w: &mut Writer) {
+        let start = w.len();
+        w.zeros(4);
+        w.u8(self.table.0);
+        w.zeros(1);
+        w.u16(self.priority);
+        w.u16(self.idle_timeout);
+        w.u16(self.hard_timeout);
+        w.u16(self.flags.bits());
+        w.u16(self.importance);
+        w.u64(self.cookie);
+        self.matching.encode(w);
+        EntryStats { duration: self.duration, packets: self.packets, bytes: self.bytes, flows: None }
+            .encode(w);
+        self.instructions.encode(w);
+        w.patch_u16(start, w.len() - start);
+    }
+
     pub(crate) fn encode(&self, w: &mut Writer) {
+        if w.version >= Version::V1_5 {
+            return self.encode_1_5(w);
+        }
         let start = w.len();
         w.u16(0);
         w.u8(self.table.0);
@@ -285,7 +356,8 @@ impl FlowStats {
         w.u16(self.idle_timeout);
         w.u16(self.hard_timeout);
         w.u16(self.flags.bits());
-        w.zeros(4);
+        w.u16(if w.version >= Version::V1_4 { self.importance } else { 0 });
+        w.zeros(2);
         w.u64(self.cookie);
         w.u64(self.packets);
         w.u64(self.bytes);
@@ -308,12 +380,22 @@ pub struct AggregateStats {
 
 impl AggregateStats {
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<AggregateStats, DecodeError> {
+        if r.version() >= Version::V1_5 {
+            let EntryStats { packets, bytes, flows, .. } = EntryStats::decode(r)?;
+            return Ok(AggregateStats { packets, bytes, flows: flows.unwrap_or(0) });
+        }
         let out = AggregateStats { packets: r.u64()?, bytes: r.u64()?, flows: r.u32()? };
         r.skip(4)?;
         Ok(out)
     }
 
     pub(crate) fn encode(&self, w: &mut Writer) {
+        if w.version >= Version::V1_5 {
+            let flows = Some(self.flows);
+            EntryStats { duration: Duration::ZERO, packets: self.packets, bytes: self.bytes, flows }
+                .encode(w);
+            return;
+        }
         w.u64(self.packets);
         w.u64(self.bytes);
         w.u32(self.flows);
@@ -339,6 +421,21 @@ pub enum FlowRemovedReason {
 }
 
 impl FlowRemovedReason {
+    fn decode(r: &mut Reader<'_>) -> Result<FlowRemovedReason, DecodeError> {
+        Ok(match r.u8()? {
+            0 => FlowRemovedReason::IdleTimeout,
+            1 => FlowRemovedReason::HardTimeout,
+            2 => FlowRemovedReason::Delete,
+            3 => FlowRemovedReason::GroupDelete,
+            4 if r.version() >= Version::V1_4 => FlowRemovedReason::MeterDelete,
+            5 if r.version() >= Version::V1_4 => FlowRemovedReason::Eviction,
+            found => {
+                let problem = Problem::Value { field: "reason", found: found.into(), expected: "0 to 3" };
+                return Err(r.error(ErrorCode::RequestBadType, problem));
+            }
+        })
+    }
+
     /// `OFPRR_*` of OpenFlow 1.3, which has four.
     pub(crate) fn v1_3(self) -> u8 {
         match self {
@@ -377,17 +474,26 @@ pub struct FlowRemoved {
 
 impl FlowRemoved {
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<FlowRemoved, DecodeError> {
+        if r.version() >= Version::V1_5 {
+            let (table, reason) = (TableId(r.u8()?), FlowRemovedReason::decode(r)?);
+            let (priority, idle_timeout, hard_timeout, cookie) = (r.u16()?, r.u16()?, r.u16()?, r.u64()?);
+            let matching = Match::decode(r)?;
+            let EntryStats { duration, packets, bytes, .. } = EntryStats::decode(r)?;
+            return Ok(FlowRemoved {
+                cookie,
+                priority,
+                reason,
+                table,
+                duration,
+                idle_timeout,
+                hard_timeout,
+                packets,
+                bytes,
+                matching,
+            });
+        }
         let (cookie, priority) = (r.u64()?, r.u16()?);
-        let reason = match r.u8()? {
-            0 => FlowRemovedReason::IdleTimeout,
-            1 => FlowRemovedReason::HardTimeout,
-            2 => FlowRemovedReason::Delete,
-            3 => FlowRemovedReason::GroupDelete,
-            found => {
-                let problem = Problem::Value { field: "reason", found: found.into(), expected: "0 to 3" };
-                return Err(r.error(ErrorCode::RequestBadType, problem));
-            }
-        };
+        let reason = FlowRemovedReason::decode(r)?;
         let table = TableId(r.u8()?);
         let duration = decode_duration(r)?;
         let (idle_timeout, hard_timeout) = (r.u16()?, r.u16()?);
@@ -408,9 +514,21 @@ impl FlowRemoved {
     }
 
     pub(crate) fn encode(&self, w: &mut Writer) {
+        if w.version >= Version::V1_5 {
+            w.u8(self.table.0);
+            w.u8(self.reason as u8);
+            w.u16(self.priority);
+            w.u16(self.idle_timeout);
+            w.u16(self.hard_timeout);
+            w.u64(self.cookie);
+            self.matching.encode(w);
+            let Self { duration, packets, bytes, .. } = *self;
+            EntryStats { duration, packets, bytes, flows: None }.encode(w);
+            return;
+        }
         w.u64(self.cookie);
         w.u16(self.priority);
-        w.u8(self.reason.v1_3());
+        w.u8(if w.version >= Version::V1_4 { self.reason as u8 } else { self.reason.v1_3() });
         w.u8(self.table.0);
         encode_duration(self.duration, w);
         w.u16(self.idle_timeout);
@@ -418,6 +536,73 @@ impl FlowRemoved {
         w.u64(self.packets);
         w.u64(self.bytes);
         self.matching.encode(w);
+    }
+}
+
+/// `ofp_stats`: counters as OXS TLVs of the class 0x8002, from OpenFlow 1.5 on.
+struct EntryStats {
+    duration: Duration,
+    packets: u64,
+    bytes: u64,
+    /// Of aggregates.
+    flows: Option<u32>,
+}
+
+/// `OFPXSC_OPENFLOW_BASIC`.
+const OXS_BASIC: u16 = 0x8002;
+const OXS_DURATION: u8 = 0;
+const OXS_FLOW_COUNT: u8 = 3;
+const OXS_PACKET_COUNT: u8 = 4;
+const OXS_BYTE_COUNT: u8 = 5;
+
+impl EntryStats {
+    fn decode(r: &mut Reader<'_>) -> Result<EntryStats, DecodeError> {
+        let mut out = EntryStats { duration: Duration::ZERO, packets: 0, bytes: 0, flows: None };
+        let mut head = r.clone();
+        head.skip(2)?;
+        let len = usize::from(head.u16()?);
+        if len < 4 {
+            return Err(r.bad_len(len, "at least 4"));
+        }
+        let mut fields = r.sub(len, "statistics", ErrorCode::RequestBadLen)?;
+        r.skip((len.next_multiple_of(8) - len).min(r.left()))?;
+        fields.skip(4)?;
+        while !fields.is_empty() {
+            let (class, field, len) = (fields.u16()?, fields.u8()? >> 1, usize::from(fields.u8()?));
+            let mut value = fields.sub(len, "statistic", ErrorCode::RequestBadLen)?;
+            match (class, field) {
+                (OXS_BASIC, OXS_DURATION) => out.duration = decode_duration(&mut value)?,
+                (OXS_BASIC, OXS_FLOW_COUNT) => out.flows = Some(value.u32()?),
+                (OXS_BASIC, OXS_PACKET_COUNT) => out.packets = value.u64()?,
+                (OXS_BASIC, OXS_BYTE_COUNT) => out.bytes = value.u64()?,
+                _ => {}
+            }
+        }
+        Ok(out)
+    }
+
+    fn encode(&self, w: &mut Writer) {
+        let start = w.len();
+        w.zeros(4);
+        let header = |w: &mut Writer, field: u8, len: u8| {
+            w.u16(OXS_BASIC);
+            w.u8(field << 1);
+            w.u8(len);
+        };
+        if self.flows.is_none() {
+            header(w, OXS_DURATION, 8);
+            encode_duration(self.duration, w);
+        }
+        if let Some(flows) = self.flows {
+            header(w, OXS_FLOW_COUNT, 4);
+            w.u32(flows);
+        }
+        header(w, OXS_PACKET_COUNT, 8);
+        w.u64(self.packets);
+        header(w, OXS_BYTE_COUNT, 8);
+        w.u64(self.bytes);
+        w.patch_u16(start + 2, w.len() - start);
+        w.align8(start);
     }
 }
 

@@ -16,14 +16,27 @@
 //!      12  u32  expected class; for a filter that answers true or false, 1 or 0
 //! ```
 
+use crate::bundle;
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::ids::FilterId;
+use crate::nicira;
 use crate::oko;
-use crate::oxm::{CLASS_BASIC, CLASS_EXPERIMENTER, Field, Prerequisite, VLAN_PRESENT};
+use crate::oxm::{
+    CLASS_BASIC, CLASS_EXPERIMENTER, CLASS_NXM_0, CLASS_NXM_1, CLASS_PACKET_REGISTERS, Field, OXM_TCP_FLAGS,
+    Prerequisite, VLAN_PRESENT,
+};
+use crate::switch::Version;
 use crate::wire::{Reader, Writer};
 
 /// `oxm_field` of the filter condition.
 const OXM_FILTER: u8 = 1;
+/// `NXM_OF_IN_PORT`, `NXM_OF_VLAN_TCI`, `NXM_OF_IP_TOS`, `NXM_NX_COOKIE`.
+const NXM_IN_PORT: u8 = 0;
+const NXM_VLAN_TCI: u8 = 4;
+const NXM_IP_TOS: u8 = 5;
+const NXM_COOKIE: u8 = 30;
+/// `NXM_NX_PKT_MARK`, which stands for the condition on a filter where that is not known.
+const NXM_PKT_MARK: u8 = 33;
 /// `OFPMT_OXM`.
 const MATCH_TYPE_OXM: u16 = 1;
 
@@ -112,7 +125,14 @@ impl MatchField {
     pub(crate) fn encode(&self, w: &mut Writer) {
         let spec = self.field.spec();
         let masked = !self.is_exact();
-        w.u32(spec.oxm_header(masked));
+        if self.field == Field::TcpFlags && w.version < Version::V1_5 {
+            w.u16(CLASS_EXPERIMENTER);
+            w.u8(OXM_TCP_FLAGS << 1 | u8::from(masked));
+            w.u8(if masked { 8 } else { 6 });
+            w.u32(bundle::ONF);
+        } else {
+            w.u32(spec.oxm_header(masked));
+        }
         w.uint(self.value, usize::from(spec.bytes));
         if masked {
             w.uint(self.mask, usize::from(spec.bytes));
@@ -120,7 +140,8 @@ impl MatchField {
     }
 }
 
-/// The condition that a filter gives a certain answer.
+/// The condition that a filter gives a certain answer. Open vSwitch's tools can say it as `pkt_mark`: the filter's number, shifted
+/// left by 8, and the class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FilterMatch {
     /// The loaded filter.
@@ -222,12 +243,127 @@ impl Match {
         let mut body = r.sub_own(len.next_multiple_of(8), "match", ErrorCode::MatchBadLen)?;
         body.skip(4)?;
         let mut fields = body.sub(len - 4, "match", ErrorCode::MatchBadLen)?;
+        Match::decode_fields(&mut fields)
+    }
+
+    /// Reads fields until `r` is empty.
+    fn decode_fields(r: &mut Reader<'_>) -> Result<Match, DecodeError> {
         let mut out = Match::any();
         let mut seen = 0_u64;
-        while !fields.is_empty() {
-            out.decode_field(&mut fields, &mut seen)?;
+        while !r.is_empty() {
+            out.decode_field(r, &mut seen)?;
         }
         Ok(out)
+    }
+
+    /// Reads a match in Nicira's format: fields of so many bytes, padded to a multiple of 8. A cookie with its mask may stand among
+    /// them.
+    pub(crate) fn decode_nicira(
+        r: &mut Reader<'_>,
+        len: usize,
+    ) -> Result<(Match, Option<(u64, u64)>), DecodeError> {
+        let mut fields = r.sub_own(len, "match", ErrorCode::MatchBadLen)?;
+        r.skip((len.next_multiple_of(8) - len).min(r.left()))?;
+        let (mut out, mut seen, mut cookie) = (Match::any(), 0, None);
+        while !fields.is_empty() {
+            let header = OxmHeader::decode(&mut fields.clone())?;
+            if (header.class, header.field) == (CLASS_NXM_1, NXM_COOKIE) {
+                fields.skip(4)?;
+                let value = fields.u64()?;
+                cookie = Some((value, if header.masked { fields.u64()? } else { u64::MAX }));
+            } else {
+                out.decode_field(&mut fields, &mut seen)?;
+            }
+        }
+        let at = |e: FieldError| fields.error(e.code, e.problem);
+        out.check_prerequisites().map_err(at)?;
+        Ok((out, cookie))
+    }
+
+    /// Reads one field, with its padding, as the action that loads it has it.
+    pub(crate) fn decode_one_nicira(r: &mut Reader<'_>) -> Result<MatchField, DecodeError> {
+        let header = OxmHeader::decode(&mut r.clone())?;
+        let mut one =
+            r.sub(4 + header.len.min(r.left().saturating_sub(4)), "field", ErrorCode::ActionBadSetLen)?;
+        r.rest();
+        let mut found = Match::any();
+        found.decode_field(&mut one, &mut 0)?;
+        match found.fields.first() {
+            Some(field) if field.field.spec().settable => Ok(*field),
+            _ => {
+                let expected = "a field that can be written";
+                let problem = Problem::Value { field: "field to set", found: header.field.into(), expected };
+                Err(r.error(ErrorCode::ActionBadSetType, problem))
+            }
+        }
+    }
+
+    /// Writes a match in Nicira's format, and gives its length without the padding.
+    pub(crate) fn encode_nicira(&self, w: &mut Writer) -> usize {
+        let start = w.len();
+        self.encode_fields(w);
+        let len = w.len() - start;
+        w.align8(start);
+        len
+    }
+
+    /// Fields that Nicira's format has in another form than OpenFlow.
+    fn decode_nicira_field(
+        &mut self,
+        header: OxmHeader,
+        r: &mut Reader<'_>,
+    ) -> Result<Option<()>, DecodeError> {
+        let mut at = r.clone();
+        let mut take = |bytes: usize| -> Result<(u128, u128), DecodeError> {
+            if header.len != bytes * if header.masked { 2 } else { 1 } {
+                let expected = "the field's width, twice with a mask";
+                return Err(at.error(ErrorCode::MatchBadLen, Problem::Length { found: header.len, expected }));
+            }
+            let value = at.uint(bytes)?;
+            let full = (1 << (8 * bytes)) - 1;
+            Ok((value, if header.masked { at.uint(bytes)? } else { full }))
+        };
+        let conditions = match (header.class, header.field) {
+            (CLASS_NXM_1, NXM_PKT_MARK) => {
+                let (mark, mask) = take(4)?;
+                if mask != u128::from(u32::MAX) {
+                    return Err(at.error(ErrorCode::MatchBadMask, Problem::NotMaskable { field: "pkt_mark" }));
+                }
+                *r = at;
+                self.filter =
+                    Some(FilterMatch { filter: FilterId(mark as u32 >> 8), class: mark as u32 & 0xff });
+                return Ok(Some(()));
+            }
+            (CLASS_PACKET_REGISTERS, number) => {
+                let (value, mask) = take(8)?;
+                match Field::registers(number, (value & mask) as u64, mask as u64) {
+                    Some(parts) => parts.to_vec(),
+                    None => return Ok(None),
+                }
+            }
+            (CLASS_NXM_0, NXM_IN_PORT) => {
+                let (port, _) = take(2)?;
+                vec![(Field::InPort, nicira::port_from_16(port as u16).0.into(), u128::from(u32::MAX))]
+            }
+            (CLASS_NXM_0, NXM_VLAN_TCI) => {
+                let (tci, mask) = take(2)?;
+                vec![
+                    (Field::VlanVid, tci & mask & 0x1fff, mask & 0x1fff),
+                    (Field::VlanPcp, (tci & mask) >> 13, mask >> 13),
+                ]
+            }
+            (CLASS_NXM_0, NXM_IP_TOS) => {
+                let (tos, mask) = take(1)?;
+                vec![(Field::IpDscp, (tos & mask) >> 2, mask >> 2)]
+            }
+            _ => return Ok(None),
+        };
+        *r = at;
+        for (field, value, mask) in conditions.into_iter().filter(|(_, _, mask)| *mask != 0) {
+            let condition = MatchField::masked(field, value, mask).map_err(|e| r.error(e.code, e.problem))?;
+            self.set(condition);
+        }
+        Ok(Some(()))
     }
 
     /// Reads an `ofp_match` of a request, which must be one that a flow entry may have.
@@ -248,9 +384,23 @@ impl Match {
         let at_header = |code, problem| DecodeError { code, place: "match field", offset, problem };
         let header = OxmHeader::decode(r)?;
         if header.class == CLASS_EXPERIMENTER {
+            let mut id = r.clone();
+            if id.u32()? == bundle::ONF && header.field == OXM_TCP_FLAGS {
+                // The experimenter id counts in the length.
+                *r = id;
+                let condition = self.decode_tcp_flags(header, r)?;
+                self.set(condition);
+                return Ok(());
+            }
             return self.decode_filter(header, r);
         }
-        let field = (header.class == CLASS_BASIC).then(|| Field::from_oxm(header.field)).flatten();
+        if self.decode_nicira_field(header, r)?.is_some() {
+            return Ok(());
+        }
+        let field = match header.class {
+            CLASS_BASIC => Field::from_oxm(header.field),
+            class => Field::from_nxm(class, header.field),
+        };
         let Some(field) = field else {
             let found = u128::from(header.class) << 8 | u128::from(header.field);
             let problem = Problem::Value {
@@ -276,6 +426,17 @@ impl Match {
         *seen |= 1 << spec.oxm;
         self.set(condition);
         Ok(())
+    }
+
+    /// `ONFOXM_ET_TCP_FLAGS`, behind the experimenter id.
+    fn decode_tcp_flags(&self, header: OxmHeader, r: &mut Reader<'_>) -> Result<MatchField, DecodeError> {
+        if header.len != if header.masked { 8 } else { 6 } {
+            let problem = Problem::Length { found: header.len, expected: "6, or 8 with a mask" };
+            return Err(r.error(ErrorCode::MatchBadLen, problem));
+        }
+        let value = u128::from(r.u16()?);
+        let mask = if header.masked { r.u16()?.into() } else { Field::TcpFlags.spec().full_mask() };
+        MatchField::masked(Field::TcpFlags, value, mask).map_err(|e| r.error(e.code, e.problem))
     }
 
     fn decode_filter(&mut self, header: OxmHeader, r: &mut Reader<'_>) -> Result<(), DecodeError> {
@@ -306,10 +467,25 @@ impl Match {
         let start = w.len();
         w.u16(MATCH_TYPE_OXM);
         w.u16(0);
+        self.encode_fields(w);
+        w.patch_u16(start + 2, w.len() - start);
+        w.align8(start);
+    }
+
+    fn encode_fields(&self, w: &mut Writer) {
         for field in &self.fields {
             field.encode(w);
         }
-        if let Some(filter) = &self.filter {
+        if let Some(FilterMatch { filter, class }) = self.filter
+            && !w.filters
+            && filter.0 < 1 << 24
+            && class < 1 << 8
+        {
+            w.u16(CLASS_NXM_1);
+            w.u8(NXM_PKT_MARK << 1);
+            w.u8(4);
+            w.u32(filter.0 << 8 | class);
+        } else if let Some(filter) = &self.filter {
             w.u16(CLASS_EXPERIMENTER);
             w.u8(OXM_FILTER << 1);
             w.u8(12);
@@ -317,8 +493,6 @@ impl Match {
             w.u32(filter.filter.0);
             w.u32(filter.class);
         }
-        w.patch_u16(start + 2, w.len() - start);
-        w.align8(start);
     }
 }
 

@@ -8,7 +8,18 @@ use crate::action::Action;
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::flow::{decode_duration, encode_duration};
 use crate::ids::{GroupId, PortNo};
+use crate::switch::Version;
 use crate::wire::{Reader, Writer};
+
+/// `OFPGBPT_*`, from OpenFlow 1.5 on.
+const PROPERTY_WEIGHT: u16 = 0;
+const PROPERTY_WATCH_PORT: u16 = 1;
+const PROPERTY_WATCH_GROUP: u16 = 2;
+
+/// Whether groups have the form of OpenFlow 1.5: also in Nicira's messages under 1.0, with actions of 1.0.
+fn has_new_form(version: Version) -> bool {
+    version >= Version::V1_5 || version == Version::V1_0
+}
 
 /// How a group treats a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,12 +108,17 @@ impl Bucket {
         while !r.is_empty() {
             let mut head = r.clone();
             let len = usize::from(head.u16()?);
-            if len < 16 || len % 8 != 0 {
+            let least = if has_new_form(r.version()) { 8 } else { 16 };
+            if len < least || len % 8 != 0 {
                 let problem = Problem::Length { found: len, expected: "a multiple of 8, at least 16" };
                 return Err(r.error(ErrorCode::GroupBadBucket, problem));
             }
             let mut one = r.sub_own(len, "bucket", ErrorCode::GroupBadBucket)?;
             one.skip(2)?;
+            if has_new_form(one.version()) {
+                out.push(Bucket::decode_1_5(&mut one)?);
+                continue;
+            }
             let weight = one.u16()?;
             let (watch_port, watch_group) = (PortNo(one.u32()?), GroupId(one.u32()?));
             one.skip(4)?;
@@ -113,7 +129,51 @@ impl Bucket {
         Ok(out)
     }
 
+    fn decode_1_5(r: &mut Reader<'_>) -> Result<Bucket, DecodeError> {
+        let actions_len = usize::from(r.u16()?);
+        let id = r.u32()?;
+        let actions = Action::decode_list(&mut r.sub_own(actions_len, "action", ErrorCode::ActionBadLen)?)?;
+        let mut bucket =
+            Bucket { id, weight: 1, watch_port: PortNo::ANY, watch_group: GroupId::ANY, actions };
+        while let Some((ty, mut body)) = r.property()? {
+            match ty {
+                PROPERTY_WEIGHT => bucket.weight = body.u16()?,
+                PROPERTY_WATCH_PORT => bucket.watch_port = PortNo(body.u32()?),
+                PROPERTY_WATCH_GROUP => bucket.watch_group = GroupId(body.u32()?),
+                _ => {
+                    let expected = "0 to 2: weight, watch_port, watch_group";
+                    let problem = Problem::Value { field: "property type", found: ty.into(), expected };
+                    return Err(body.error(ErrorCode::PropertyBadType, problem));
+                }
+            }
+        }
+        Ok(bucket)
+    }
+
+    fn encode_1_5(&self, w: &mut Writer) {
+        let start = w.len();
+        w.zeros(4);
+        w.u32(self.id);
+        let actions = w.len();
+        Action::encode_list(&self.actions, w);
+        w.patch_u16(start + 2, w.len() - actions);
+        w.property(PROPERTY_WEIGHT, |w| {
+            w.u16(self.weight);
+            w.zeros(2);
+        });
+        if self.watch_port != PortNo::ANY {
+            w.property(PROPERTY_WATCH_PORT, |w| w.u32(self.watch_port.0));
+        }
+        if self.watch_group != GroupId::ANY {
+            w.property(PROPERTY_WATCH_GROUP, |w| w.u32(self.watch_group.0));
+        }
+        w.patch_u16(start, w.len() - start);
+    }
+
     fn encode(&self, w: &mut Writer) {
+        if has_new_form(w.version) {
+            return self.encode_1_5(w);
+        }
         let start = w.len();
         w.u16(0);
         w.u16(self.weight);
@@ -144,6 +204,8 @@ impl GroupMod {
             0 => GroupModCommand::Add,
             1 => GroupModCommand::Modify,
             2 => GroupModCommand::Delete,
+            3 if has_new_form(r.version()) => GroupModCommand::InsertBucket(Bucket::LAST),
+            5 if has_new_form(r.version()) => GroupModCommand::RemoveBucket(Bucket::ALL),
             // Open vSwitch's, in all versions.
             0x8000 => GroupModCommand::AddOrModify,
             found => {
@@ -154,6 +216,20 @@ impl GroupMod {
         let ty = GroupType::decode(r, ErrorCode::GroupBadType)?;
         r.skip(1)?;
         let group = GroupId(r.u32()?);
+        if has_new_form(r.version()) {
+            let buckets_len = usize::from(r.u16()?);
+            r.skip(2)?;
+            let which = r.u32()?;
+            let command = match command {
+                GroupModCommand::InsertBucket(_) => GroupModCommand::InsertBucket(which),
+                GroupModCommand::RemoveBucket(_) => GroupModCommand::RemoveBucket(which),
+                command => command,
+            };
+            let buckets =
+                Bucket::decode_list(&mut r.sub_own(buckets_len, "bucket", ErrorCode::GroupBadBucket)?)?;
+            skip_properties(r)?;
+            return Ok(GroupMod { command, ty, group, buckets });
+        }
         let buckets = Bucket::decode_list(r)?;
         Ok(GroupMod { command, ty, group, buckets })
     }
@@ -163,10 +239,28 @@ impl GroupMod {
         w.u8(self.ty as u8);
         w.zeros(1);
         w.u32(self.group.0);
+        if has_new_form(w.version) {
+            let at = w.len();
+            w.zeros(4);
+            w.u32(match self.command {
+                GroupModCommand::InsertBucket(which) | GroupModCommand::RemoveBucket(which) => which,
+                _ => Bucket::ALL,
+            });
+            let start = w.len();
+            self.buckets.iter().for_each(|bucket| bucket.encode(w));
+            w.patch_u16(at, w.len() - start);
+            return;
+        }
         for bucket in &self.buckets {
             bucket.encode(w);
         }
     }
+}
+
+/// Properties of groups are experimenters': how the switch chooses of a select group's buckets. Ours does it in one way.
+fn skip_properties(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    while r.property()?.is_some() {}
+    Ok(())
 }
 
 /// A group's description.
@@ -188,6 +282,14 @@ impl GroupDesc {
         let ty = GroupType::decode(&mut r, ErrorCode::GroupBadType)?;
         r.skip(1)?;
         let group = GroupId(r.u32()?);
+        if has_new_form(r.version()) {
+            let buckets_len = usize::from(r.u16()?);
+            r.skip(6)?;
+            let buckets =
+                Bucket::decode_list(&mut r.sub(buckets_len, "bucket", ErrorCode::GroupBadBucket)?)?;
+            skip_properties(&mut r)?;
+            return Ok(GroupDesc { ty, group, buckets });
+        }
         Ok(GroupDesc { ty, group, buckets: Bucket::decode_list(&mut r)? })
     }
 
@@ -197,8 +299,16 @@ impl GroupDesc {
         w.u8(self.ty as u8);
         w.zeros(1);
         w.u32(self.group.0);
+        let at = w.len();
+        if has_new_form(w.version) {
+            w.zeros(8);
+        }
+        let buckets = w.len();
         for bucket in &self.buckets {
             bucket.encode(w);
+        }
+        if has_new_form(w.version) {
+            w.patch_u16(at, w.len() - buckets);
         }
         w.patch_u16(start, w.len() - start);
     }

@@ -6,6 +6,7 @@
 use crate::action::Action;
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::ids::{MeterId, TableId};
+use crate::switch::Version;
 use crate::wire::{Reader, Writer};
 
 /// The instructions of a flow entry, in the order of their execution. With none, a matching packet is dropped.
@@ -97,12 +98,17 @@ impl Instructions {
             APPLY_ACTIONS => {
                 r.skip(4)?;
                 self.apply = Action::decode_list(&mut r.sub_rest("action", ErrorCode::ActionBadLen))?;
+                // From OpenFlow 1.5 on a meter is an action.
+                if let Some(Action::Meter(meter)) = self.apply.first() {
+                    self.meter = Some(*meter);
+                    self.apply.remove(0);
+                }
             }
             CLEAR_ACTIONS => {
                 r.skip(4)?;
                 self.clear = true;
             }
-            METER => self.meter = Some(MeterId(r.u32()?)),
+            METER if r.version() < Version::V1_5 => self.meter = Some(MeterId(r.u32()?)),
             EXPERIMENTER => {
                 let found = r.u32()?;
                 let problem = Problem::Value {
@@ -125,12 +131,20 @@ impl Instructions {
     }
 
     pub(crate) fn encode(&self, w: &mut Writer) {
-        if let Some(meter) = self.meter {
+        if let Some(meter) = self.meter
+            && w.version >= Version::V1_5
+        {
+            let actions: Vec<Action> =
+                std::iter::once(Action::Meter(meter)).chain(self.apply.iter().cloned()).collect();
+            encode_actions(APPLY_ACTIONS, &actions, w);
+        } else if let Some(meter) = self.meter {
             w.u16(METER);
             w.u16(8);
             w.u32(meter.0);
+            encode_actions(APPLY_ACTIONS, &self.apply, w);
+        } else {
+            encode_actions(APPLY_ACTIONS, &self.apply, w);
         }
-        encode_actions(APPLY_ACTIONS, &self.apply, w);
         if self.clear {
             w.u16(CLEAR_ACTIONS);
             w.u16(8);

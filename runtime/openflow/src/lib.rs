@@ -11,6 +11,7 @@
 //! - All match fields are rows of one table, [`oxm::FIELDS`].
 
 pub mod action;
+pub mod bundle;
 pub mod error;
 pub mod flow;
 pub mod flow_match;
@@ -27,9 +28,11 @@ pub mod packet;
 pub mod port;
 pub mod switch;
 pub mod table;
+mod v10;
 mod wire;
 
 pub use action::Action;
+pub use bundle::{BundleAdd, BundleCommand, BundleControl, BundleFlags};
 pub use error::{DecodeError, ErrorCode, ErrorMsg, Problem};
 pub use flow::{
     AggregateStats, FlowMod, FlowModCommand, FlowModFlags, FlowRemoved, FlowRemovedReason, FlowStats,
@@ -43,4 +46,5 @@ pub use multipart::{MultipartReply, MultipartRequest};
 pub use oxm::{Field, FieldSpec};
 pub use packet::{PacketIn, PacketInReason, PacketOut};
 pub use port::{Port, PortStats, PortStatus};
-pub use switch::{Hello, Version};
+pub use switch::{Dialect, Hello, Version};
+pub use v10::SessionOption;

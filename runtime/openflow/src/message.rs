@@ -1,16 +1,19 @@
 //! Whole messages: the header (section 7.1), framing of a byte stream, and the sum of all messages.
 
+use crate::bundle::{self, BundleAdd, BundleControl};
 use crate::error::{DecodeError, ErrorCode, ErrorMsg, Problem};
 use crate::flow::{FlowMod, FlowRemoved};
 use crate::group::GroupMod;
 use crate::ids::PortNo;
 use crate::meter::MeterMod;
 use crate::multipart::{MultipartReply, MultipartRequest};
+use crate::nicira;
 use crate::oko::{self, OkoPart};
 use crate::packet::{PacketIn, PacketOut};
 use crate::port::{PortMod, PortStatus};
-use crate::switch::{AsyncConfig, Features, Hello, QueueConfig, RoleMsg, SwitchConfig, Version};
+use crate::switch::{AsyncConfig, Dialect, Features, Hello, QueueConfig, RoleMsg, SwitchConfig, Version};
 use crate::table::TableMod;
+use crate::v10::{self, SessionOption};
 use crate::wire::{Reader, Writer};
 
 /// Bytes of the header that every message begins with.
@@ -48,6 +51,8 @@ pub(crate) mod msg_type {
     pub(crate) const GET_ASYNC_REPLY: u8 = 27;
     pub(crate) const SET_ASYNC: u8 = 28;
     pub(crate) const METER_MOD: u8 = 29;
+    pub(crate) const BUNDLE_CONTROL: u8 = 33;
+    pub(crate) const BUNDLE_ADD: u8 = 34;
 }
 
 /// The header of a message.
@@ -148,6 +153,8 @@ pub enum Message {
         more: bool,
         /// What is asked.
         request: MultipartRequest,
+        /// Whether it came in Nicira's format under OpenFlow 1.0, and is to be answered so.
+        nicira: bool,
     },
     MultipartReply {
         /// Another part follows.
@@ -170,12 +177,18 @@ pub enum Message {
     GetAsyncReply(AsyncConfig),
     SetAsync(AsyncConfig),
     MeterMod(MeterMod),
+    /// What a client of Open vSwitch asks of its session.
+    Session(SessionOption),
+    /// Opens, closes, commits or discards a bundle, or says that it was done.
+    BundleControl(BundleControl),
+    /// A message to be done when its bundle is committed.
+    BundleAdd(BundleAdd),
 }
 
 impl Message {
     /// A multipart request in one part.
     pub fn request(request: MultipartRequest) -> Message {
-        Message::MultipartRequest { more: false, request }
+        Message::MultipartRequest { more: false, request, nicira: false }
     }
 
     /// Reads one whole message, as [`frame`] found it.
@@ -183,6 +196,11 @@ impl Message {
     /// A hello is read in any version, everything else must be in version 1.3. The error says what to answer; use
     /// [`DecodeError::reply`] for that, with the transaction id of [`Header::read`].
     pub fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
+        Message::decode_in(Version::V1_3, bytes)
+    }
+
+    /// The same for a connection whose parties have agreed on a version, one of [`Version::SPOKEN`].
+    pub fn decode_in(spoken: Version, bytes: &[u8]) -> Result<Message, DecodeError> {
         let mut r = Reader::new(bytes, 0, "header", ErrorCode::RequestBadLen);
         let version = Version(r.u8()?);
         let ty = r.u8()?;
@@ -194,16 +212,19 @@ impl Message {
         if ty == msg_type::HELLO {
             return Ok(Message::Hello(Hello::decode(version, &mut r)));
         }
-        if version != Version::V1_3 {
+        if version != spoken {
             let problem = Problem::Value {
                 field: "version",
                 found: version.0.into(),
-                expected: "4 (OpenFlow 1.3) after the negotiation",
+                expected: "that of the negotiation",
             };
             return Err(r.error(ErrorCode::RequestBadVersion, problem));
         }
+        if spoken == Version::V1_0 {
+            return v10::decode(ty, r.with_version(spoken));
+        }
         let place = place_of(ty);
-        let mut r = r.sub_rest(place, ErrorCode::RequestBadLen);
+        let mut r = r.sub_rest(place, ErrorCode::RequestBadLen).with_version(spoken);
         let message = decode_body(ty, &mut r)?;
         r.end()?;
         Ok(message)
@@ -215,7 +236,7 @@ impl Message {
             Message::Error(_) => msg_type::ERROR,
             Message::EchoRequest(_) => msg_type::ECHO_REQUEST,
             Message::EchoReply(_) => msg_type::ECHO_REPLY,
-            Message::Oko(_) | Message::Experimenter { .. } => msg_type::EXPERIMENTER,
+            Message::Oko(_) | Message::Experimenter { .. } | Message::Session(_) => msg_type::EXPERIMENTER,
             Message::FeaturesRequest => msg_type::FEATURES_REQUEST,
             Message::FeaturesReply(_) => msg_type::FEATURES_REPLY,
             Message::GetConfigRequest => msg_type::GET_CONFIG_REQUEST,
@@ -241,6 +262,10 @@ impl Message {
             Message::GetAsyncReply(_) => msg_type::GET_ASYNC_REPLY,
             Message::SetAsync(_) => msg_type::SET_ASYNC,
             Message::MeterMod(_) => msg_type::METER_MOD,
+            Message::BundleControl(control) if control.extension => msg_type::EXPERIMENTER,
+            Message::BundleControl(_) => msg_type::BUNDLE_CONTROL,
+            Message::BundleAdd(add) if add.extension => msg_type::EXPERIMENTER,
+            Message::BundleAdd(_) => msg_type::BUNDLE_ADD,
         }
     }
 
@@ -251,7 +276,16 @@ impl Message {
 
     /// The bytes of the message. Replies that may be long go through [`MultipartReply::encode_parts`] instead.
     pub fn encode(&self, xid: u32) -> Result<Vec<u8>, TooLong> {
-        let mut bytes = encode_message(self.ty(), xid, |w| self.encode_body(w))?;
+        self.encode_in(Version::V1_3, xid)
+    }
+
+    /// The same in another version.
+    pub fn encode_in(&self, dialect: impl Into<Dialect>, xid: u32) -> Result<Vec<u8>, TooLong> {
+        let dialect = dialect.into();
+        if dialect.version == Version::V1_0 && !matches!(self, Message::Hello(_)) {
+            return v10::encode(self, dialect, xid);
+        }
+        let mut bytes = encode_message(dialect, self.ty(), xid, |w| self.encode_body(w))?;
         if let Message::Hello(hello) = self {
             bytes[0] = hello.version.0;
         }
@@ -284,7 +318,7 @@ impl Message {
             Message::GroupMod(group) => group.encode(w),
             Message::PortMod(port) => port.encode(w),
             Message::TableMod(table) => table.encode(w),
-            Message::MultipartRequest { more, request } => request.encode(*more, w),
+            Message::MultipartRequest { more, request, .. } => request.encode(*more, w),
             Message::MultipartReply { more, reply } => reply.encode(*more, w),
             Message::QueueGetConfigRequest(port) => {
                 w.u32(port.0);
@@ -298,14 +332,24 @@ impl Message {
             Message::RoleRequest(role) | Message::RoleReply(role) => role.encode(w),
             Message::GetAsyncReply(config) | Message::SetAsync(config) => config.encode(w),
             Message::MeterMod(meter) => meter.encode(w),
+            Message::BundleControl(control) => control.encode(w),
+            Message::BundleAdd(add) => add.encode(w),
+            // Only clients send it, and we are none.
+            Message::Session(_) => {}
         }
     }
 }
 
-/// A message of version 1.3 with this body.
-pub(crate) fn encode_message(ty: u8, xid: u32, body: impl FnOnce(&mut Writer)) -> Result<Vec<u8>, TooLong> {
-    let mut w = Writer::default();
-    w.u8(Version::V1_3.0);
+/// A message with this body.
+pub(crate) fn encode_message(
+    dialect: impl Into<Dialect>,
+    ty: u8,
+    xid: u32,
+    body: impl FnOnce(&mut Writer),
+) -> Result<Vec<u8>, TooLong> {
+    let mut w = Writer::new(dialect);
+    let version = w.version;
+    w.u8(version.0);
     w.u8(ty);
     w.u16(0);
     w.u32(xid);
@@ -351,7 +395,11 @@ fn place_of(ty: u8) -> &'static str {
         "set_async",
         "meter_mod",
     ];
-    NAMES.get(usize::from(ty)).copied().unwrap_or("header")
+    match ty {
+        msg_type::BUNDLE_CONTROL => "bundle_control",
+        msg_type::BUNDLE_ADD => "bundle_add",
+        ty => NAMES.get(usize::from(ty)).copied().unwrap_or("header"),
+    }
 }
 
 fn decode_body(ty: u8, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
@@ -363,10 +411,20 @@ fn decode_body(ty: u8, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
             let (experimenter, exp_type) = (r.u32()?, r.u32()?);
             if experimenter == oko::EXPERIMENTER {
                 Message::Oko(OkoPart::decode(exp_type, r)?)
+            } else if experimenter == nicira::EXPERIMENTER
+                && let Some(option) = v10::decode_option(exp_type, r)?
+            {
+                Message::Session(option)
+            } else if let Some(message) = bundle::decode_extension(experimenter, exp_type, r)? {
+                message
             } else {
                 Message::Experimenter { experimenter, exp_type, data: r.rest().to_vec() }
             }
         }
+        msg_type::BUNDLE_CONTROL if r.version() >= Version::V1_4 => {
+            Message::BundleControl(BundleControl::decode(r)?)
+        }
+        msg_type::BUNDLE_ADD if r.version() >= Version::V1_4 => Message::BundleAdd(BundleAdd::decode(r)?),
         msg_type::FEATURES_REQUEST => Message::FeaturesRequest,
         msg_type::FEATURES_REPLY => Message::FeaturesReply(Features::decode(r)?),
         msg_type::GET_CONFIG_REQUEST => Message::GetConfigRequest,
@@ -382,7 +440,7 @@ fn decode_body(ty: u8, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
         msg_type::TABLE_MOD => Message::TableMod(TableMod::decode(r)?),
         msg_type::MULTIPART_REQUEST => {
             let (more, request) = MultipartRequest::decode(r)?;
-            Message::MultipartRequest { more, request }
+            Message::MultipartRequest { more, request, nicira: false }
         }
         msg_type::MULTIPART_REPLY => {
             let (more, reply) = MultipartReply::decode(r)?;

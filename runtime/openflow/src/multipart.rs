@@ -10,8 +10,9 @@ use crate::ids::{GroupId, MeterId, PortNo};
 use crate::message::{HEADER_LEN, encode_message, msg_type};
 use crate::meter::{MeterConfig, MeterFeatures, MeterStats};
 use crate::port::{Port, PortStats};
-use crate::switch::{Desc, QueueStats};
-use crate::table::{TableFeatures, TableStats};
+use crate::switch::{Desc, Dialect, QueueStats, Version};
+use crate::table::{TableDesc, TableFeatures, TableStats};
+use crate::v10;
 use crate::wire::{Reader, Writer};
 
 /// `OFPMPF_REQ_MORE` and `OFPMPF_REPLY_MORE`.
@@ -39,8 +40,8 @@ pub enum MultipartRequest {
     },
     /// The counters of a group, or of all with [`GroupId::ALL`].
     Group(GroupId),
-    /// The groups.
-    GroupDesc,
+    /// The groups, or one: only OpenFlow 1.5 can say which.
+    GroupDesc(GroupId),
     /// What groups there can be.
     GroupFeatures,
     /// The counters of a meter, or of all with [`MeterId::ALL`].
@@ -51,8 +52,14 @@ pub enum MultipartRequest {
     MeterFeatures,
     /// Without a body, asks what the tables can do; with one, sets it.
     TableFeatures(Vec<TableFeatures>),
-    /// The ports.
-    PortDesc,
+    /// The ports, or one: only OpenFlow 1.5 can say which.
+    PortDesc(PortNo),
+    /// The configuration of the tables. From OpenFlow 1.4 on.
+    TableDesc,
+    /// The queues of a port. From OpenFlow 1.4 on.
+    QueueDesc(PortNo),
+    /// The counters of entries, without what they do. From OpenFlow 1.5 on.
+    FlowCounters(FlowStatsRequest),
     /// Another party's request.
     Experimenter {
         /// The experimenter id.
@@ -78,13 +85,16 @@ impl MultipartRequest {
             MultipartRequest::PortStats(_) => 4,
             MultipartRequest::Queue { .. } => 5,
             MultipartRequest::Group(_) => 6,
-            MultipartRequest::GroupDesc => 7,
+            MultipartRequest::GroupDesc(_) => 7,
             MultipartRequest::GroupFeatures => 8,
             MultipartRequest::Meter(_) => 9,
             MultipartRequest::MeterConfig(_) => 10,
             MultipartRequest::MeterFeatures => 11,
             MultipartRequest::TableFeatures(_) => 12,
-            MultipartRequest::PortDesc => 13,
+            MultipartRequest::PortDesc(_) => 13,
+            MultipartRequest::TableDesc => 14,
+            MultipartRequest::QueueDesc(_) => 15,
+            MultipartRequest::FlowCounters(_) => 17,
             MultipartRequest::Experimenter { .. } => 0xffff,
         }
     }
@@ -108,7 +118,12 @@ impl MultipartRequest {
                 r.skip(4)?;
                 MultipartRequest::Group(group)
             }
-            7 => MultipartRequest::GroupDesc,
+            7 if r.version() >= Version::V1_5 => {
+                let group = GroupId(r.u32()?);
+                r.skip(4)?;
+                MultipartRequest::GroupDesc(group)
+            }
+            7 => MultipartRequest::GroupDesc(GroupId::ALL),
             8 => MultipartRequest::GroupFeatures,
             9 => {
                 let meter = MeterId(r.u32()?);
@@ -122,7 +137,21 @@ impl MultipartRequest {
             }
             11 => MultipartRequest::MeterFeatures,
             12 => MultipartRequest::TableFeatures(decode_list(r, TableFeatures::decode)?),
-            13 => MultipartRequest::PortDesc,
+            13 if r.version() >= Version::V1_5 => {
+                let port = PortNo(r.u32()?);
+                r.skip(4)?;
+                MultipartRequest::PortDesc(port)
+            }
+            13 => MultipartRequest::PortDesc(PortNo::ANY),
+            14 if r.version() >= Version::V1_4 => MultipartRequest::TableDesc,
+            15 if r.version() >= Version::V1_4 => {
+                let port = PortNo(r.u32()?);
+                r.skip(4)?;
+                MultipartRequest::QueueDesc(port)
+            }
+            17 if r.version() >= Version::V1_5 => {
+                MultipartRequest::FlowCounters(FlowStatsRequest::decode(r)?)
+            }
             0xffff => MultipartRequest::Experimenter {
                 experimenter: r.u32()?,
                 exp_type: r.u32()?,
@@ -139,11 +168,28 @@ impl MultipartRequest {
         match self {
             MultipartRequest::Desc
             | MultipartRequest::Table
-            | MultipartRequest::GroupDesc
+            | MultipartRequest::TableDesc
             | MultipartRequest::GroupFeatures
-            | MultipartRequest::MeterFeatures
-            | MultipartRequest::PortDesc => {}
-            MultipartRequest::Flow(request) | MultipartRequest::Aggregate(request) => request.encode(w),
+            | MultipartRequest::MeterFeatures => {}
+            MultipartRequest::GroupDesc(group) => {
+                if w.version >= Version::V1_5 {
+                    w.u32(group.0);
+                    w.zeros(4);
+                }
+            }
+            MultipartRequest::PortDesc(port) => {
+                if w.version >= Version::V1_5 {
+                    w.u32(port.0);
+                    w.zeros(4);
+                }
+            }
+            MultipartRequest::QueueDesc(port) => {
+                w.u32(port.0);
+                w.zeros(4);
+            }
+            MultipartRequest::Flow(request)
+            | MultipartRequest::Aggregate(request)
+            | MultipartRequest::FlowCounters(request) => request.encode(w),
             MultipartRequest::PortStats(port) => {
                 w.u32(port.0);
                 w.zeros(4);
@@ -201,6 +247,10 @@ pub enum MultipartReply {
     TableFeatures(Vec<TableFeatures>),
     /// Ports.
     PortDesc(Vec<Port>),
+    /// The configuration of tables. From OpenFlow 1.4 on.
+    TableDesc(Vec<TableDesc>),
+    /// Queues; there are none. From OpenFlow 1.4 on.
+    QueueDesc,
     /// Another party's reply.
     Experimenter {
         /// The experimenter id.
@@ -229,6 +279,8 @@ impl MultipartReply {
             MultipartReply::MeterFeatures(_) => 11,
             MultipartReply::TableFeatures(_) => 12,
             MultipartReply::PortDesc(_) => 13,
+            MultipartReply::TableDesc(_) => 14,
+            MultipartReply::QueueDesc => 15,
             MultipartReply::Experimenter { .. } => 0xffff,
         }
     }
@@ -251,6 +303,13 @@ impl MultipartReply {
             11 => MultipartReply::MeterFeatures(MeterFeatures::decode(r)?),
             12 => MultipartReply::TableFeatures(decode_list(r, TableFeatures::decode)?),
             13 => MultipartReply::PortDesc(decode_list(r, Port::decode)?),
+            14 if r.version() >= Version::V1_4 => {
+                MultipartReply::TableDesc(decode_list(r, TableDesc::decode)?)
+            }
+            15 if r.version() >= Version::V1_4 => {
+                r.rest();
+                MultipartReply::QueueDesc
+            }
             0xffff => MultipartReply::Experimenter {
                 experimenter: r.u32()?,
                 exp_type: r.u32()?,
@@ -264,7 +323,7 @@ impl MultipartReply {
 
     pub(crate) fn encode(&self, more: bool, w: &mut Writer) {
         encode_head(self.ty(), more, w);
-        match self.records() {
+        match self.records(Dialect { version: w.version, filters: w.filters }) {
             Ok(records) => records.iter().for_each(|record| w.bytes(record)),
             Err(body) => w.bytes(&body),
         }
@@ -275,9 +334,23 @@ impl MultipartReply {
     /// A single record of more than a message can hold, which no switch within the limits of its own tables has, is
     /// left out.
     pub fn encode_parts(&self, xid: u32) -> Vec<Vec<u8>> {
+        self.encode_parts_in(Version::V1_3, xid)
+    }
+
+    /// The same under OpenFlow 1.0 in Nicira's format.
+    pub fn encode_parts_nicira(&self, dialect: Dialect, xid: u32) -> Vec<Vec<u8>> {
+        v10::encode_parts(self, true, dialect, xid)
+    }
+
+    /// The same in another version.
+    pub fn encode_parts_in(&self, dialect: impl Into<Dialect>, xid: u32) -> Vec<Vec<u8>> {
+        let dialect = dialect.into();
+        if dialect.version == Version::V1_0 {
+            return v10::encode_parts(self, false, dialect, xid);
+        }
         const ROOM: usize = u16::MAX as usize - HEADER_LEN - 8;
         let mut bodies = vec![Vec::new()];
-        match self.records() {
+        match self.records(dialect) {
             Err(body) => bodies[0] = body,
             Ok(records) => {
                 for record in records.iter().filter(|r| r.len() <= ROOM) {
@@ -295,7 +368,7 @@ impl MultipartReply {
             .iter()
             .enumerate()
             .filter_map(|(i, body)| {
-                encode_message(msg_type::MULTIPART_REPLY, xid, |w| {
+                encode_message(dialect, msg_type::MULTIPART_REPLY, xid, |w| {
                     encode_head(self.ty(), i != last, w);
                     w.bytes(body);
                 })
@@ -305,20 +378,24 @@ impl MultipartReply {
     }
 
     /// The records of a list, or the whole body of what is no list.
-    fn records(&self) -> Result<Vec<Vec<u8>>, Vec<u8>> {
-        fn all<T>(items: &[T], encode: impl Fn(&T, &mut Writer)) -> Result<Vec<Vec<u8>>, Vec<u8>> {
-            Ok(items.iter().map(|item| one(item, &encode)).collect())
+    fn records(&self, version: Dialect) -> Result<Vec<Vec<u8>>, Vec<u8>> {
+        fn all<T>(
+            version: Dialect,
+            items: &[T],
+            encode: impl Fn(&T, &mut Writer),
+        ) -> Result<Vec<Vec<u8>>, Vec<u8>> {
+            Ok(items.iter().map(|item| one(version, item, &encode)).collect())
         }
-        fn one<T>(item: &T, encode: impl Fn(&T, &mut Writer)) -> Vec<u8> {
-            let mut w = Writer::default();
+        fn one<T>(version: Dialect, item: &T, encode: impl Fn(&T, &mut Writer)) -> Vec<u8> {
+            let mut w = Writer::new(version);
             encode(item, &mut w);
             w.out
         }
         match self {
-            MultipartReply::Desc(desc) => Err(one(desc, Desc::encode)),
-            MultipartReply::Aggregate(sums) => Err(one(sums, AggregateStats::encode)),
-            MultipartReply::GroupFeatures(features) => Err(one(features, GroupFeatures::encode)),
-            MultipartReply::MeterFeatures(features) => Err(one(features, MeterFeatures::encode)),
+            MultipartReply::Desc(desc) => Err(one(version, desc, Desc::encode)),
+            MultipartReply::Aggregate(sums) => Err(one(version, sums, AggregateStats::encode)),
+            MultipartReply::GroupFeatures(features) => Err(one(version, features, GroupFeatures::encode)),
+            MultipartReply::MeterFeatures(features) => Err(one(version, features, MeterFeatures::encode)),
             MultipartReply::Experimenter { experimenter, exp_type, data } => {
                 let mut w = Writer::default();
                 w.u32(*experimenter);
@@ -326,16 +403,18 @@ impl MultipartReply {
                 w.bytes(data);
                 Err(w.out)
             }
-            MultipartReply::Flow(items) => all(items, FlowStats::encode),
-            MultipartReply::Table(items) => all(items, TableStats::encode),
-            MultipartReply::PortStats(items) => all(items, PortStats::encode),
-            MultipartReply::Queue(items) => all(items, QueueStats::encode),
-            MultipartReply::Group(items) => all(items, GroupStats::encode),
-            MultipartReply::GroupDesc(items) => all(items, GroupDesc::encode),
-            MultipartReply::Meter(items) => all(items, MeterStats::encode),
-            MultipartReply::MeterConfig(items) => all(items, MeterConfig::encode),
-            MultipartReply::TableFeatures(items) => all(items, TableFeatures::encode),
-            MultipartReply::PortDesc(items) => all(items, Port::encode),
+            MultipartReply::Flow(items) => all(version, items, FlowStats::encode),
+            MultipartReply::Table(items) => all(version, items, TableStats::encode),
+            MultipartReply::PortStats(items) => all(version, items, PortStats::encode),
+            MultipartReply::Queue(items) => all(version, items, QueueStats::encode),
+            MultipartReply::Group(items) => all(version, items, GroupStats::encode),
+            MultipartReply::GroupDesc(items) => all(version, items, GroupDesc::encode),
+            MultipartReply::Meter(items) => all(version, items, MeterStats::encode),
+            MultipartReply::MeterConfig(items) => all(version, items, MeterConfig::encode),
+            MultipartReply::TableFeatures(items) => all(version, items, TableFeatures::encode),
+            MultipartReply::PortDesc(items) => all(version, items, Port::encode),
+            MultipartReply::TableDesc(items) => all(version, items, TableDesc::encode),
+            MultipartReply::QueueDesc => Ok(Vec::new()),
         }
     }
 }

@@ -8,6 +8,56 @@ pub const CLASS_BASIC: u16 = 0x8000;
 /// `OFPXMC_EXPERIMENTER`: an experimenter id follows the header, within its length.
 pub const CLASS_EXPERIMENTER: u16 = 0xffff;
 
+/// `NXM_OF_*`: the fields of OpenFlow 1.0 in the format of Nicira.
+pub(crate) const CLASS_NXM_0: u16 = 0x0000;
+/// `NXM_NX_*`: Nicira's extensions.
+pub(crate) const CLASS_NXM_1: u16 = 0x0001;
+
+/// `OFPXMC_PACKET_REGS`: registers of 64 bits, each two of ours.
+pub(crate) const CLASS_PACKET_REGISTERS: u16 = 0x8001;
+
+/// `OFPXMT_OFB_TCP_FLAGS` of OpenFlow 1.5, and `ONFOXM_ET_TCP_FLAGS`.
+pub(crate) const OXM_TCP_FLAGS: u8 = 42;
+/// Our numbers of fields that have none in [`CLASS_BASIC`].
+const TCP_FLAGS: u8 = Field::TcpFlags as u8;
+const REG0: u8 = Field::Reg0 as u8;
+
+/// Fields whose values Nicira's first class has as OpenFlow has them.
+const NXM_0: &[(u8, Field)] = &[
+    (1, Field::EthDst),
+    (2, Field::EthSrc),
+    (3, Field::EthType),
+    (6, Field::IpProto),
+    (7, Field::Ipv4Src),
+    (8, Field::Ipv4Dst),
+    (9, Field::TcpSrc),
+    (10, Field::TcpDst),
+    (11, Field::UdpSrc),
+    (12, Field::UdpDst),
+    (13, Field::Icmpv4Type),
+    (14, Field::Icmpv4Code),
+    (15, Field::ArpOp),
+    (16, Field::ArpSpa),
+    (17, Field::ArpTpa),
+];
+
+/// The same of its second class, without the registers.
+const NXM_1: &[(u8, Field)] = &[
+    (16, Field::TunnelId),
+    (17, Field::ArpSha),
+    (18, Field::ArpTha),
+    (19, Field::Ipv6Src),
+    (20, Field::Ipv6Dst),
+    (21, Field::Icmpv6Type),
+    (22, Field::Icmpv6Code),
+    (23, Field::NdTarget),
+    (24, Field::NdSll),
+    (25, Field::NdTll),
+    (27, Field::Ipv6Label),
+    (28, Field::IpEcn),
+    (34, Field::TcpFlags),
+];
+
 /// Set in `vlan_vid` when the packet has a tag (`OFPVID_PRESENT`); a match on 0 wants untagged packets.
 pub const VLAN_PRESENT: u128 = 0x1000;
 
@@ -48,7 +98,7 @@ pub struct FieldSpec {
     pub name: &'static str,
     /// Other names that it reads.
     pub aliases: &'static [&'static str],
-    /// `oxm_field` within [`CLASS_BASIC`].
+    /// Its number: of the fields of OpenFlow 1.3, `oxm_field` within [`CLASS_BASIC`].
     pub oxm: u8,
     /// Bytes of the value on the wire.
     pub bytes: u8,
@@ -70,17 +120,22 @@ impl FieldSpec {
         if self.bits >= 128 { u128::MAX } else { (1 << self.bits) - 1 }
     }
 
-    /// The header of an OXM TLV for this field (section 7.2.3.2).
+    /// The header of an OXM TLV for this field (section 7.2.3.2). Of `tcp_flags` it is that of OpenFlow 1.5.
     pub fn oxm_header(&self, masked: bool) -> u32 {
         let len = u32::from(self.bytes) * if masked { 2 } else { 1 };
-        (u32::from(CLASS_BASIC) << 16) | (u32::from(self.oxm) << 9) | (u32::from(masked) << 8) | len
+        let (class, number) = match self.oxm {
+            TCP_FLAGS => (CLASS_BASIC, OXM_TCP_FLAGS),
+            n if n >= REG0 => (CLASS_NXM_1, n - REG0),
+            n => (CLASS_BASIC, n),
+        };
+        (u32::from(class) << 16) | (u32::from(number) << 9) | (u32::from(masked) << 8) | len
     }
 }
 
 macro_rules! fields {
     ($( $(#[$doc:meta])* $variant:ident = $oxm:literal, $name:literal $aliases:tt, $bytes:literal, $bits:literal,
         $maskable:ident, $settable:ident, $format:ident, [$($prerequisite:expr),*]; )*) => {
-        /// A match field of OpenFlow 1.3. Its discriminant is its index in [`FIELDS`] and its `oxm_field`.
+        /// A match field. Its discriminant is its index in [`FIELDS`] and, of those of OpenFlow 1.3, its `oxm_field`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum Field { $( $(#[$doc])* $variant = $oxm, )* }
@@ -227,6 +282,40 @@ fields! {
     TunnelId = 38, "tun_id" ["tunnel_id"], 8, 64, mask, set, Hex, [];
     /// Which IPv6 extension headers there are, and whether in the recommended order.
     Ipv6Exthdr = 39, "ipv6_exthdr" [], 2, 9, mask, no, Hex, [IPV6];
+    /// TCP flags: OpenFlow 1.5's, before that an extension of the ONF.
+    TcpFlags = 40, "tcp_flags" [], 2, 12, mask, set, Hex, [TCP];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg0 = 41, "reg0" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg1 = 42, "reg1" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg2 = 43, "reg2" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg3 = 44, "reg3" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg4 = 45, "reg4" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg5 = 46, "reg5" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg6 = 47, "reg6" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg7 = 48, "reg7" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg8 = 49, "reg8" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg9 = 50, "reg9" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg10 = 51, "reg10" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg11 = 52, "reg11" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg12 = 53, "reg12" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg13 = 54, "reg13" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg14 = 55, "reg14" [], 4, 32, mask, set, Hex, [];
+    /// A register, which tables pass on: Open vSwitch's extension.
+    Reg15 = 56, "reg15" [], 4, 32, mask, set, Hex, [];
 }
 
 impl Field {
@@ -237,7 +326,39 @@ impl Field {
 
     /// The field with this `oxm_field` in [`CLASS_BASIC`].
     pub fn from_oxm(oxm: u8) -> Option<Field> {
-        FIELDS.get(usize::from(oxm)).map(|spec| spec.field)
+        match oxm {
+            OXM_TCP_FLAGS => Some(Field::TcpFlags),
+            n if n < TCP_FLAGS => FIELDS.get(usize::from(n)).map(|spec| spec.field),
+            _ => None,
+        }
+    }
+
+    /// The field with this number in one of Nicira's classes, if its values are those of the field of OpenFlow.
+    pub(crate) fn from_nxm(class: u16, number: u8) -> Option<Field> {
+        match class {
+            CLASS_NXM_0 => NXM_0.iter().find(|(n, _)| *n == number).map(|(_, field)| *field),
+            CLASS_NXM_1 if number < 16 => FIELDS.get(usize::from(REG0 + number)).map(|spec| spec.field),
+            CLASS_NXM_1 => NXM_1.iter().find(|(n, _)| *n == number).map(|(_, field)| *field),
+            _ => None,
+        }
+    }
+
+    /// The two registers that a register of 64 bits is, with their parts of a value and a mask; the upper half first.
+    pub(crate) fn registers(number: u8, value: u64, mask: u64) -> Option<[(Field, u128, u128); 2]> {
+        if number >= 8 {
+            return None;
+        }
+        let register = |n: u8| FIELDS.get(usize::from(REG0 + 2 * number + n)).map(|spec| spec.field);
+        let low = u64::from(u32::MAX);
+        Some([
+            (register(0)?, u128::from(value >> 32), u128::from(mask >> 32)),
+            (register(1)?, u128::from(value & low), u128::from(mask & low)),
+        ])
+    }
+
+    /// The field with this number in any class that has it.
+    pub(crate) fn from_nxm_or_oxm(class: u16, number: u8) -> Option<Field> {
+        if class == CLASS_BASIC { Field::from_oxm(number) } else { Field::from_nxm(class, number) }
     }
 
     /// The field with this name or alias.

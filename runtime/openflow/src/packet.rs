@@ -4,6 +4,8 @@ use crate::action::Action;
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::flow_match::Match;
 use crate::ids::{PortNo, TableId, buffer_from_wire, buffer_to_wire};
+use crate::oxm::Field;
+use crate::switch::Version;
 use crate::wire::{Reader, Writer};
 
 /// Why a packet goes to the controller.
@@ -61,6 +63,9 @@ impl PacketIn {
             0 => PacketInReason::NoMatch,
             1 => PacketInReason::Action,
             2 => PacketInReason::InvalidTtl,
+            3 if r.version() >= Version::V1_4 => PacketInReason::ActionSet,
+            4 if r.version() >= Version::V1_4 => PacketInReason::Group,
+            5 if r.version() >= Version::V1_4 => PacketInReason::PacketOut,
             found => {
                 let problem = Problem::Value { field: "reason", found: found.into(), expected: "0 to 2" };
                 return Err(r.error(ErrorCode::RequestBadType, problem));
@@ -77,7 +82,7 @@ impl PacketIn {
     pub(crate) fn encode(&self, w: &mut Writer) {
         w.u32(buffer_to_wire(self.buffer));
         w.u16(self.total_len);
-        w.u8(self.reason.v1_3());
+        w.u8(if w.version >= Version::V1_4 { self.reason as u8 } else { self.reason.v1_3() });
         w.u8(self.table.0);
         w.u64(self.cookie);
         self.matching.encode(w);
@@ -102,9 +107,20 @@ pub struct PacketOut {
 impl PacketOut {
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<PacketOut, DecodeError> {
         let buffer = buffer_from_wire(r.u32()?);
-        let in_port = PortNo(r.u32()?);
-        let actions_len = usize::from(r.u16()?);
-        r.skip(6)?;
+        let (in_port, actions_len) = if r.version() >= Version::V1_5 {
+            let actions_len = usize::from(r.u16()?);
+            r.skip(2)?;
+            let matching = Match::decode_checked(r)?;
+            // What else a match could say of the packet, the tables have not written yet.
+            let in_port =
+                matching.get(Field::InPort).map_or(PortNo::CONTROLLER, |f| PortNo(f.value() as u32));
+            (in_port, actions_len)
+        } else {
+            let in_port = PortNo(r.u32()?);
+            let actions_len = usize::from(r.u16()?);
+            r.skip(6)?;
+            (in_port, actions_len)
+        };
         if actions_len > r.left() {
             return Err(r.bad_len(actions_len, "no more than the message has"));
         }
@@ -114,10 +130,18 @@ impl PacketOut {
 
     pub(crate) fn encode(&self, w: &mut Writer) {
         w.u32(buffer_to_wire(self.buffer));
-        w.u32(self.in_port.0);
+        let v1_5 = w.version >= Version::V1_5;
+        if !v1_5 {
+            w.u32(self.in_port.0);
+        }
         let len_at = w.len();
         w.u16(0);
-        w.zeros(6);
+        if v1_5 {
+            w.zeros(2);
+            Match::any().with(Field::InPort, self.in_port.0.into()).encode(w);
+        } else {
+            w.zeros(6);
+        }
         let start = w.len();
         Action::encode_list(&self.actions, w);
         w.patch_u16(len_at, w.len() - start);

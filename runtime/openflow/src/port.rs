@@ -7,6 +7,7 @@ use bitflags::bitflags;
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::flow::{decode_duration, encode_duration};
 use crate::ids::PortNo;
+use crate::switch::Version;
 use crate::wire::{Reader, Writer};
 
 bitflags! {
@@ -78,6 +79,9 @@ bitflags! {
     }
 }
 
+/// `OFPPDPT_ETHERNET` and its like: the properties of an Ethernet port, from OpenFlow 1.4 on.
+const PROPERTY_ETHERNET: u16 = 0;
+
 /// `ofp_port`: a port's description.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Port {
@@ -124,6 +128,9 @@ impl Port {
     }
 
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Port, DecodeError> {
+        if r.version() >= Version::V1_4 {
+            return Self::decode_1_4(r);
+        }
         let number = PortNo(r.u32()?);
         r.skip(4)?;
         let hw_addr = r.mac()?;
@@ -143,7 +150,32 @@ impl Port {
         })
     }
 
+    fn decode_1_4(r: &mut Reader<'_>) -> Result<Port, DecodeError> {
+        let mut head = r.clone();
+        let number = PortNo(head.u32()?);
+        let len = usize::from(head.u16()?);
+        let mut r = r.sub(len, "port", ErrorCode::RequestBadLen)?;
+        r.skip(8)?;
+        let hw_addr = r.mac()?;
+        r.skip(2)?;
+        let mut port = Port::new(number, hw_addr, &r.padded_text(16)?);
+        port.config = PortConfig::from_bits_retain(r.u32()?);
+        port.state = PortState::from_bits_retain(r.u32()?);
+        while let Some((ty, mut body)) = r.property()? {
+            if ty == PROPERTY_ETHERNET {
+                body.skip(4)?;
+                port.current = PortFeatures::from_bits_retain(body.u32()?);
+                port.advertised = PortFeatures::from_bits_retain(body.u32()?);
+                port.supported = PortFeatures::from_bits_retain(body.u32()?);
+                port.peer = PortFeatures::from_bits_retain(body.u32()?);
+                (port.current_kbps, port.max_kbps) = (body.u32()?, body.u32()?);
+            }
+        }
+        Ok(port)
+    }
+
     pub(crate) fn encode(&self, w: &mut Writer) {
+        let start = w.len();
         w.u32(self.number.0);
         w.zeros(4);
         w.bytes(&self.hw_addr);
@@ -151,6 +183,18 @@ impl Port {
         w.padded_text(&self.name, 16);
         w.u32(self.config.bits());
         w.u32(self.state.bits());
+        if w.version >= Version::V1_4 {
+            w.property(PROPERTY_ETHERNET, |w| {
+                w.zeros(4);
+                for features in [self.current, self.advertised, self.supported, self.peer] {
+                    w.u32(features.bits());
+                }
+                w.u32(self.current_kbps);
+                w.u32(self.max_kbps);
+            });
+            w.patch_u16(start + 4, w.len() - start);
+            return;
+        }
         for features in [self.current, self.advertised, self.supported, self.peer] {
             w.u32(features.bits());
         }
@@ -222,7 +266,26 @@ impl PortMod {
         r.skip(4)?;
         let hw_addr = r.mac()?;
         r.skip(2)?;
-        let (config, mask, advertise) = (r.u32()?, r.u32()?, r.u32()?);
+        let (config, mask) = (r.u32()?, r.u32()?);
+        let mut advertise = 0;
+        if r.version() >= Version::V1_4 {
+            while let Some((ty, mut body)) = r.property()? {
+                match ty {
+                    PROPERTY_ETHERNET => advertise = body.u32()?,
+                    _ => {
+                        let problem = Problem::Value {
+                            field: "property type",
+                            found: ty.into(),
+                            expected: "0, Ethernet",
+                        };
+                        return Err(body.error(ErrorCode::PropertyBadType, problem));
+                    }
+                }
+            }
+        } else {
+            advertise = r.u32()?;
+            r.skip(4)?;
+        }
         let Some(mask) = PortConfig::from_bits(mask) else {
             let problem = Problem::Value {
                 field: "mask",
@@ -231,7 +294,6 @@ impl PortMod {
             };
             return Err(r.error(ErrorCode::PortModBadConfig, problem));
         };
-        r.skip(4)?;
         Ok(PortMod {
             number,
             hw_addr,
@@ -248,6 +310,10 @@ impl PortMod {
         w.zeros(2);
         w.u32(self.config.bits());
         w.u32(self.mask.bits());
+        if w.version >= Version::V1_4 {
+            w.property(PROPERTY_ETHERNET, |w| w.u32(self.advertise.bits()));
+            return;
+        }
         w.u32(self.advertise.bits());
         w.zeros(4);
     }
@@ -311,7 +377,65 @@ impl PortStats {
         }
     }
 
+    fn decode_1_4(r: &mut Reader<'_>) -> Result<PortStats, DecodeError> {
+        let len = usize::from(r.clone().u16()?);
+        let mut r = r.sub(len, "port statistics", ErrorCode::RequestBadLen)?;
+        r.skip(4)?;
+        let number = PortNo(r.u32()?);
+        let duration = decode_duration(&mut r)?;
+        let mut stats = PortStats {
+            duration,
+            rx_packets: r.u64()?,
+            tx_packets: r.u64()?,
+            rx_bytes: r.u64()?,
+            tx_bytes: r.u64()?,
+            rx_dropped: r.u64()?,
+            tx_dropped: r.u64()?,
+            rx_errors: r.u64()?,
+            tx_errors: r.u64()?,
+            ..PortStats::unsupported(number)
+        };
+        while let Some((ty, mut body)) = r.property()? {
+            if ty == PROPERTY_ETHERNET {
+                body.skip(4)?;
+                stats.rx_frame_err = body.u64()?;
+                stats.rx_over_err = body.u64()?;
+                stats.rx_crc_err = body.u64()?;
+                stats.collisions = body.u64()?;
+            }
+        }
+        Ok(stats)
+    }
+
+    fn encode_1_4(&self, w: &mut Writer) {
+        let start = w.len();
+        w.zeros(4);
+        w.u32(self.number.0);
+        encode_duration(self.duration, w);
+        let counters = [
+            self.rx_packets,
+            self.tx_packets,
+            self.rx_bytes,
+            self.tx_bytes,
+            self.rx_dropped,
+            self.tx_dropped,
+            self.rx_errors,
+            self.tx_errors,
+        ];
+        counters.iter().for_each(|counter| w.u64(*counter));
+        w.property(PROPERTY_ETHERNET, |w| {
+            w.zeros(4);
+            for counter in [self.rx_frame_err, self.rx_over_err, self.rx_crc_err, self.collisions] {
+                w.u64(counter);
+            }
+        });
+        w.patch_u16(start, w.len() - start);
+    }
+
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<PortStats, DecodeError> {
+        if r.version() >= Version::V1_4 {
+            return Self::decode_1_4(r);
+        }
         let number = PortNo(r.u32()?);
         r.skip(4)?;
         Ok(PortStats {
@@ -333,6 +457,9 @@ impl PortStats {
     }
 
     pub(crate) fn encode(&self, w: &mut Writer) {
+        if w.version >= Version::V1_4 {
+            return self.encode_1_4(w);
+        }
         w.u32(self.number.0);
         w.zeros(4);
         let counters = [

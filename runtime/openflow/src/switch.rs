@@ -8,6 +8,7 @@ use bitflags::bitflags;
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::flow::{decode_duration, encode_duration};
 use crate::ids::PortNo;
+use crate::port::Port;
 use crate::wire::{Reader, Writer};
 
 /// A protocol version as in the first byte of each message.
@@ -17,8 +18,31 @@ pub struct Version(pub u8);
 impl Version {
     /// OpenFlow 1.0.
     pub const V1_0: Version = Version(1);
-    /// OpenFlow 1.3, what this crate speaks.
+    /// OpenFlow 1.3.
     pub const V1_3: Version = Version(4);
+    /// OpenFlow 1.4.
+    pub const V1_4: Version = Version(5);
+    /// OpenFlow 1.5.
+    pub const V1_5: Version = Version(6);
+
+    /// What this crate speaks.
+    pub const SPOKEN: [Version; 4] = [Version::V1_0, Version::V1_3, Version::V1_4, Version::V1_5];
+}
+
+/// How one party's messages are to be written so that it can read them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Dialect {
+    /// The version that was negotiated.
+    pub version: Version,
+    /// Whether it knows our condition on filters. For one that does not, the condition is written as Open vSwitch's `pkt_mark`: the
+    /// number of the filter, shifted left by 8, and the class.
+    pub filters: bool,
+}
+
+impl From<Version> for Dialect {
+    fn from(version: Version) -> Dialect {
+        Dialect { version, filters: true }
+    }
 }
 
 impl std::fmt::Display for Version {
@@ -114,7 +138,7 @@ bitflags! {
 }
 
 /// `OFPT_FEATURES_REPLY`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Features {
     /// The switch's id.
     pub datapath_id: u64,
@@ -126,6 +150,8 @@ pub struct Features {
     pub auxiliary_id: u8,
     /// What it can do.
     pub capabilities: Capabilities,
+    /// Its ports. Only OpenFlow 1.0 transmits them here.
+    pub ports: Vec<Port>,
 }
 
 impl Features {
@@ -134,7 +160,7 @@ impl Features {
         r.skip(2)?;
         let capabilities = Capabilities::from_bits_retain(r.u32()?);
         r.skip(4)?;
-        Ok(Features { datapath_id, n_buffers, n_tables, auxiliary_id, capabilities })
+        Ok(Features { datapath_id, n_buffers, n_tables, auxiliary_id, capabilities, ports: Vec::new() })
     }
 
     pub(crate) fn encode(&self, w: &mut Writer) {
@@ -267,7 +293,32 @@ impl Default for AsyncConfig {
 }
 
 impl AsyncConfig {
+    /// A request of OpenFlow 1.4 on changes only what it names; the rest is as it is by default.
+    fn decode_1_4(r: &mut Reader<'_>) -> Result<AsyncConfig, DecodeError> {
+        let mut out = AsyncConfig::default();
+        while let Some((ty, mut body)) = r.property()? {
+            let mask = body.u32()?;
+            // Even types are about slaves.
+            let column = usize::from(ty % 2 == 0);
+            match ty {
+                0 | 1 => out.packet_in[column] = mask,
+                2 | 3 => out.port_status[column] = mask,
+                4 | 5 => out.flow_removed[column] = mask,
+                6..=11 => {}
+                _ => {
+                    let problem =
+                        Problem::Value { field: "property type", found: ty.into(), expected: "0 to 11" };
+                    return Err(body.error(ErrorCode::AsyncUnsupported, problem));
+                }
+            }
+        }
+        Ok(out)
+    }
+
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<AsyncConfig, DecodeError> {
+        if r.version() >= Version::V1_4 {
+            return Self::decode_1_4(r);
+        }
         Ok(AsyncConfig {
             packet_in: [r.u32()?, r.u32()?],
             port_status: [r.u32()?, r.u32()?],
@@ -276,7 +327,15 @@ impl AsyncConfig {
     }
 
     pub(crate) fn encode(&self, w: &mut Writer) {
-        for mask in [self.packet_in, self.port_status, self.flow_removed].as_flattened() {
+        let masks = [self.packet_in, self.port_status, self.flow_removed];
+        if w.version >= Version::V1_4 {
+            for (ty, [others, slaves]) in (0_u16..).step_by(2).zip(masks) {
+                w.property(ty, |w| w.u32(slaves));
+                w.property(ty + 1, |w| w.u32(others));
+            }
+            return;
+        }
+        for mask in masks.as_flattened() {
             w.u32(*mask);
         }
     }
@@ -301,6 +360,15 @@ pub struct QueueStats {
 
 impl QueueStats {
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<QueueStats, DecodeError> {
+        let mut whole = r.clone();
+        let r = if r.version() >= Version::V1_4 {
+            let len = usize::from(whole.u16()?);
+            whole = r.sub(len, "queue statistics", ErrorCode::RequestBadLen)?;
+            whole.skip(8)?;
+            &mut whole
+        } else {
+            r
+        };
         Ok(QueueStats {
             port: PortNo(r.u32()?),
             queue: r.u32()?,
@@ -312,6 +380,11 @@ impl QueueStats {
     }
 
     pub(crate) fn encode(&self, w: &mut Writer) {
+        if w.version >= Version::V1_4 {
+            // Length, without properties.
+            w.u16(48);
+            w.zeros(6);
+        }
         w.u32(self.port.0);
         w.u32(self.queue);
         w.u64(self.tx_bytes);

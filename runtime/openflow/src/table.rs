@@ -3,22 +3,68 @@
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::ids::TableId;
 use crate::oxm::{CLASS_EXPERIMENTER, Field};
+use crate::switch::Version;
 use crate::wire::{Reader, Writer};
+
+/// `OFPTC_EVICTION`: entries of a full table give way. From OpenFlow 1.4 on.
+pub const TABLE_EVICTION: u32 = 1 << 2;
 
 /// `OFPT_TABLE_MOD`. OpenFlow 1.3 gives it nothing to configure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TableMod {
     /// The table, or [`TableId::ALL`].
     pub table: TableId,
-    /// `ofp_table_config`; deprecated bits.
+    /// `ofp_table_config`: [`TABLE_EVICTION`], and deprecated bits.
     pub config: u32,
+}
+
+/// A table's configuration, from OpenFlow 1.4 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TableDesc {
+    /// The table.
+    pub table: TableId,
+    /// `ofp_table_config`.
+    pub config: u32,
+}
+
+/// `OFPTMPT_EVICTION`.
+const PROPERTY_EVICTION: u16 = 2;
+/// `OFPTMPEF_IMPORTANCE` and `OFPTMPEF_LIFETIME`: the order in which entries give way.
+const EVICT_BY: u32 = 1 << 1 | 1 << 2;
+
+impl TableDesc {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<TableDesc, DecodeError> {
+        let len = usize::from(r.clone().u16()?);
+        let mut r = r.sub(len, "table description", ErrorCode::RequestBadLen)?;
+        r.skip(2)?;
+        let table = TableId(r.u8()?);
+        r.skip(1)?;
+        let config = r.u32()?;
+        while r.property()?.is_some() {}
+        Ok(TableDesc { table, config })
+    }
+
+    pub(crate) fn encode(&self, w: &mut Writer) {
+        let start = w.len();
+        w.u16(0);
+        w.u8(self.table.0);
+        w.zeros(1);
+        w.u32(self.config);
+        w.property(PROPERTY_EVICTION, |w| w.u32(EVICT_BY));
+        w.patch_u16(start, w.len() - start);
+    }
 }
 
 impl TableMod {
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<TableMod, DecodeError> {
         let table = TableId(r.u8()?);
         r.skip(3)?;
-        Ok(TableMod { table, config: r.u32()? })
+        let config = r.u32()?;
+        if r.version() >= Version::V1_4 {
+            // What eviction goes by is not for choice, and there are no vacancy events.
+            while r.property()?.is_some() {}
+        }
+        Ok(TableMod { table, config })
     }
 
     pub(crate) fn encode(&self, w: &mut Writer) {
@@ -33,6 +79,8 @@ impl TableMod {
 pub struct TableStats {
     /// The table.
     pub table: TableId,
+    /// Entries that fit. Only OpenFlow 1.0 transmits it here.
+    pub max_entries: u32,
     /// Entries in it.
     pub active: u32,
     /// Packets looked up in it.
@@ -45,7 +93,7 @@ impl TableStats {
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<TableStats, DecodeError> {
         let table = TableId(r.u8()?);
         r.skip(3)?;
-        Ok(TableStats { table, active: r.u32()?, lookups: r.u64()?, matched: r.u64()? })
+        Ok(TableStats { table, max_entries: 0, active: r.u32()?, lookups: r.u64()?, matched: r.u64()? })
     }
 
     pub(crate) fn encode(&self, w: &mut Writer) {

@@ -4,6 +4,7 @@
 //! shortage there means, so that each failure names its place without help from the caller.
 
 use crate::error::{DecodeError, ErrorCode, Problem};
+use crate::switch::{Dialect, Version};
 
 /// A cursor over one structure of a message.
 #[derive(Clone)]
@@ -15,11 +16,23 @@ pub(crate) struct Reader<'a> {
     place: &'static str,
     /// What a wrong length means inside this structure.
     bad_len: ErrorCode,
+    /// The version of the message.
+    version: Version,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(buf: &'a [u8], base: usize, place: &'static str, bad_len: ErrorCode) -> Self {
-        Reader { buf, pos: 0, base, place, bad_len }
+        Reader { buf, pos: 0, base, place, bad_len, version: Version::V1_3 }
+    }
+
+    /// The same place in a message of another version than 1.3.
+    pub(crate) fn with_version(self, version: Version) -> Self {
+        Reader { version, ..self }
+    }
+
+    /// The version of the message.
+    pub(crate) fn version(&self) -> Version {
+        self.version
     }
 
     pub(crate) fn left(&self) -> usize {
@@ -112,13 +125,13 @@ impl<'a> Reader<'a> {
     ) -> Result<Reader<'a>, DecodeError> {
         let base = self.offset();
         let buf = self.bytes(n)?;
-        Ok(Reader { buf, pos: 0, base, place, bad_len })
+        Ok(Reader { buf, pos: 0, base, place, bad_len, version: self.version })
     }
 
     /// What is left, as a structure of its own.
     pub(crate) fn sub_rest(&mut self, place: &'static str, bad_len: ErrorCode) -> Reader<'a> {
         let base = self.offset();
-        Reader { buf: self.rest(), pos: 0, base, place, bad_len }
+        Reader { buf: self.rest(), pos: 0, base, place, bad_len, version: self.version }
     }
 
     /// Like [`Reader::sub`], but a shortage is already an error of the new structure.
@@ -135,6 +148,25 @@ impl<'a> Reader<'a> {
         self.sub(n, place, bad_len)
     }
 
+    /// The next property of a list, as OpenFlow has them from 1.4 on: its type, and what is behind type and length; the padding to
+    /// a multiple of 8 is skipped. `None` at the end of the list.
+    pub(crate) fn property(&mut self) -> Result<Option<(u16, Reader<'a>)>, DecodeError> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let mut head = self.clone();
+        let (ty, len) = (head.u16()?, usize::from(head.u16()?));
+        if len < 4 {
+            let problem = Problem::Length { found: len, expected: "at least 4" };
+            return Err(self.error(ErrorCode::PropertyBadLen, problem));
+        }
+        let mut body = self.sub_own(len, "property", ErrorCode::PropertyBadLen)?;
+        body.skip(4)?;
+        let pad = (len.next_multiple_of(8) - len).min(self.left());
+        self.skip(pad)?;
+        Ok(Some((ty, body)))
+    }
+
     /// Fails unless everything was read.
     pub(crate) fn end(&self) -> Result<(), DecodeError> {
         if self.is_empty() {
@@ -145,12 +177,26 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends big-endian values; sizes that depend on what follows are patched in afterwards.
-#[derive(Default)]
 pub(crate) struct Writer {
     pub(crate) out: Vec<u8>,
+    /// The version of the message.
+    pub(crate) version: Version,
+    /// Whether the reader knows the condition on filters.
+    pub(crate) filters: bool,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Writer::new(Version::V1_3)
+    }
 }
 
 impl Writer {
+    pub(crate) fn new(dialect: impl Into<Dialect>) -> Writer {
+        let Dialect { version, filters } = dialect.into();
+        Writer { out: Vec::new(), version, filters }
+    }
+
     pub(crate) fn u8(&mut self, v: u8) {
         self.out.push(v);
     }
@@ -199,6 +245,16 @@ impl Writer {
     /// its own, which `Message::encode` refuses as a whole; so the value may be cut here.
     pub(crate) fn patch_u16(&mut self, at: usize, v: usize) {
         self.out[at..at + 2].copy_from_slice(&(v as u16).to_be_bytes());
+    }
+
+    /// Writes a property: type, length, and what `body` writes, padded to a multiple of 8.
+    pub(crate) fn property(&mut self, ty: u16, body: impl FnOnce(&mut Writer)) {
+        let start = self.len();
+        self.u16(ty);
+        self.u16(0);
+        body(self);
+        self.patch_u16(start + 2, self.len() - start);
+        self.align8(start);
     }
 
     /// Zero bytes until the structure that began at `start` is a multiple of 8 long.

@@ -68,6 +68,7 @@ fn port(n: u32) -> Port {
 
 fn flow_stats() -> FlowStats {
     FlowStats {
+        importance: 0,
         table: TableId(0),
         duration: Duration::from_millis(1_500),
         priority: 7,
@@ -98,6 +99,7 @@ fn messages() -> Vec<(Message, Vec<&'static str>)> {
         ),
         (
             Message::FeaturesReply(Features {
+                ports: Vec::new(),
                 datapath_id: 0xabc,
                 n_buffers: 0,
                 n_tables: 16,
@@ -221,6 +223,7 @@ fn messages() -> Vec<(Message, Vec<&'static str>)> {
         ),
         (
             reply(MultipartReply::Table(vec![TableStats {
+                max_entries: 0,
                 table: TableId(0),
                 active: 12,
                 lookups: 100,

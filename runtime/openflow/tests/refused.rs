@@ -45,7 +45,7 @@ fn wrong_matches_and_instructions_have_the_code_of_the_specification() {
         ("field cut off", "0001000780000000".into(), ErrorCode::MatchBadLen),
         ("field with the wrong width", "0001000980000001 01 00000000000000".into(), ErrorCode::MatchBadLen),
         ("unknown field", "0001000c 8000fe04 00000000 00000000".into(), ErrorCode::MatchBadField),
-        ("unknown class", "0001000c 80010004 00000000 00000000".into(), ErrorCode::MatchBadField),
+        ("unknown class", "0001000c 80070004 00000000 00000000".into(), ErrorCode::MatchBadField),
         ("unknown experimenter", "0001000c ffff0204 00002320 00000000".into(), ErrorCode::MatchBadField),
         ("masked in_port", "00010010 80000108 00000001 000000ff".into(), ErrorCode::MatchBadMask),
         (

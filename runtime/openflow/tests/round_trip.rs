@@ -91,6 +91,7 @@ proptest! {
 fn a_reply_of_many_flows_is_cut_between_them() {
     let text = "every part but the last says that more follows";
     let stats = |priority| oko_openflow::FlowStats {
+        importance: 0,
         table: oko_openflow::TableId(0),
         duration: std::time::Duration::from_secs(1),
         priority,

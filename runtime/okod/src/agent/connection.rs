@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use oko_openflow::message::HEADER_LEN;
-use oko_openflow::{ErrorCode, ErrorMsg, Frame, Header, Hello, Message, Version, frame};
+use oko_openflow::{Dialect, ErrorCode, ErrorMsg, Frame, Header, Hello, Message, Version, frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -21,8 +21,6 @@ use super::control::{Answer, Control};
 use super::peers::{PEER_QUEUE, PeerId};
 use super::reply::Replies;
 
-/// What we speak.
-const VERSIONS: [Version; 1] = [Version::V1_3];
 /// How long a peer may take for its hello.
 const HELLO_TIME: Duration = Duration::from_secs(10);
 /// After this long without a message the peer is asked for an echo; after twice as long it is gone.
@@ -67,11 +65,17 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     control: Rc<RefCell<Control>>,
 ) {
     let (sender, events) = mpsc::channel(PEER_QUEUE);
-    let mut connection =
-        Connection { stream, received: Vec::new(), consumed: 0, control: Rc::clone(&control), events };
+    let mut connection = Connection {
+        stream,
+        received: Vec::new(),
+        consumed: 0,
+        dialect: Version::V1_3.into(),
+        control: Rc::clone(&control),
+        events,
+    };
     let end = match connection.negotiate().await {
-        Ok(()) => {
-            let peer = control.borrow_mut().peers.add(sender, is_controller);
+        Ok(version) => {
+            let peer = control.borrow_mut().peers.add(sender, is_controller, version);
             control.borrow_mut().peers_changed();
             debug!(%name, "OpenFlow connection");
             let end = connection.run(peer).await;
@@ -91,13 +95,14 @@ struct Connection<S> {
     /// Bytes received; those before `consumed` have been dealt with.
     received: Vec<u8>,
     consumed: usize,
+    dialect: Dialect,
     control: Rc<RefCell<Control>>,
     events: mpsc::Receiver<Vec<u8>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    async fn negotiate(&mut self) -> Result<(), End> {
-        self.send(&Message::Hello(Hello::of(&VERSIONS)), 0).await?;
+    async fn negotiate(&mut self) -> Result<Version, End> {
+        self.send(&Message::Hello(Hello::of(&Version::SPOKEN)), 0).await?;
         let deadline = Instant::now() + HELLO_TIME;
         loop {
             match frame(self.unread()) {
@@ -106,11 +111,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let Ok(Message::Hello(hello)) = Message::decode(&bytes) else {
                         return Err(End::NotHello);
                     };
-                    if hello.negotiate(&VERSIONS).is_some() {
-                        return Ok(());
+                    if let Some(version) = hello.negotiate(&Version::SPOKEN) {
+                        self.dialect.version = version;
+                        return Ok(version);
                     }
                     let xid = Header::read(&bytes).map_or(0, |header| header.xid);
-                    let text = format!("this switch speaks {}, the peer {}", Version::V1_3, hello.version);
+                    let text = format!(
+                        "this switch speaks OpenFlow 1.0, 1.3, 1.4 and 1.5, the peer {}",
+                        hello.version
+                    );
                     self.send(&Message::Error(ErrorMsg::incompatible(&text)), xid).await?;
                     return Err(End::Version(hello.version));
                 }
@@ -118,7 +127,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Ok(result) => result?,
                     Err(_) => return Err(End::NoHello),
                 },
-                Frame::Broken(header) => return self.broken(header).await,
+                Frame::Broken(header) => {
+                    self.broken(header).await?;
+                    return Err(End::BrokenFraming(header.length));
+                }
             }
         }
     }
@@ -179,18 +191,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn serve_one(&mut self, peer: PeerId, bytes: &[u8]) -> Result<(), End> {
         let xid = Header::read(bytes).map_or(0, |header| header.xid);
-        let message = match Message::decode(bytes) {
+        let message = match Message::decode_in(self.dialect.version, bytes) {
             Ok(message) => message,
             Err(error) => {
                 debug!(%error, "malformed message");
                 return self.send(&Message::Error(error.reply(bytes)), xid).await;
             }
         };
-        let answer = self.control.borrow_mut().handle(peer, xid, message);
+        let answer = {
+            let mut control = self.control.borrow_mut();
+            let answer = control.handle(peer, xid, message);
+            if let Some(peer) = control.peers.get(peer) {
+                self.dialect = peer.dialect();
+            }
+            answer
+        };
         match answer {
             Answer::Nothing => Ok(()),
             Answer::Message(message) => self.send(&message, xid).await,
             Answer::Error(code) => self.send(&Message::Error(ErrorMsg::new(code, bytes)), xid).await,
+            Answer::Failed { xid: failed, error, then } => {
+                self.send(&Message::Error(error), failed).await?;
+                self.send(&Message::Error(ErrorMsg::new(then, bytes)), xid).await
+            }
             Answer::Replies(replies) => self.send_all(replies, xid).await,
             Answer::Wait(wait) => {
                 let replies = wait.finish(&self.control).await;
@@ -222,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn send(&mut self, message: &Message, xid: u32) -> Result<(), End> {
-        match message.encode(xid) {
+        match message.encode_in(self.dialect, xid) {
             Ok(bytes) => self.write(&bytes).await,
             Err(error) => {
                 // Replies that may be long are cut before; what remains is an error with a long text of ours.
@@ -233,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn send_all(&mut self, replies: Replies, xid: u32) -> Result<(), End> {
-        for bytes in replies.encode(xid) {
+        for bytes in replies.encode(self.dialect, xid) {
             self.write(&bytes).await?;
         }
         Ok(())

@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oko_dpdk::Pool;
-use oko_flow_table::{FlowTables, Groups, Limits, Meters};
+use oko_flow_table::{Changes, FlowTables, Groups, Limits, Meters};
 use oko_openflow::message::Message;
 use oko_openflow::multipart::{MultipartReply, MultipartRequest};
 use oko_openflow::oko::{Assembler, OkoError};
 use oko_openflow::switch::{Capabilities, Desc, Features};
-use oko_openflow::{ErrorCode, GroupId, PortNo, TableId};
+use oko_openflow::table::{TABLE_EVICTION, TableDesc};
+use oko_openflow::{ErrorCode, ErrorMsg, PortNo, SessionOption, TableId, Version};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::bundles::Bundles;
 use super::peers::{PeerId, Peers};
 use super::reply::Replies;
 use super::table_features::table_features;
@@ -45,6 +47,8 @@ pub(super) enum Answer {
     Error(ErrorCode),
     /// Any number of messages.
     Replies(Replies),
+    /// An error about another message, and then one about the request.
+    Failed { xid: u32, error: ErrorMsg, then: ErrorCode },
     /// Replies that take time; other connections go on meanwhile.
     Wait(Wait),
 }
@@ -103,7 +107,7 @@ pub(super) struct Control {
     pub(super) shared: Arc<Shared>,
     clock: Clock,
     datapath_id: u64,
-    table_capacity: usize,
+    pub(super) table_capacity: usize,
     /// Whether the switch is a learning bridge while no controller of its configuration is connected.
     fail_standalone: bool,
     standalone: bool,
@@ -112,6 +116,9 @@ pub(super) struct Control {
     generation: Generation,
     changed: bool,
     assemblers: std::collections::BTreeMap<PeerId, Assembler>,
+    pub(super) bundles: Bundles,
+    /// What a bundle that is being committed has changed, to take effect when all of it is done.
+    pub(super) deferred: Option<Vec<Changes>>,
 }
 
 impl Control {
@@ -140,6 +147,8 @@ impl Control {
             generation: Generation(0),
             changed: false,
             assemblers: std::collections::BTreeMap::new(),
+            bundles: Bundles::new(),
+            deferred: None,
         }
     }
 
@@ -225,7 +234,18 @@ impl Control {
                 }
                 Answer::Nothing
             }
-            Message::MultipartRequest { more, request } => self.multipart(more, request),
+            Message::MultipartRequest { more, request, nicira } => self.multipart(more, request, nicira),
+            Message::Session(SessionOption::TableId(on)) => {
+                if let Some(peer) = self.peers.get_mut(peer) {
+                    peer.table_in_command = on;
+                }
+                Answer::Nothing
+            }
+            // Both formats are understood at any time.
+            Message::Session(SessionOption::FlowFormat(0 | 2)) => Answer::Nothing,
+            Message::Session(SessionOption::PacketInFormat(0)) => Answer::Nothing,
+            // Clients of Open vSwitch take this for an answer and go on with the standard format.
+            Message::Session(_) => Answer::Error(ErrorCode::RequestBadExpType),
             Message::QueueGetConfigRequest(port) => {
                 if port != PortNo::ANY && self.ports.get(port).is_none() {
                     return Answer::Error(ErrorCode::QueueBadPort);
@@ -234,6 +254,7 @@ impl Control {
             }
             Message::Experimenter { .. } => Answer::Error(ErrorCode::RequestBadExperimenter),
             Message::Oko(part) => {
+                self.peers.knows_filters(peer);
                 let assembler = self.assemblers.entry(peer).or_insert_with(|| Assembler::new(REQUEST_LIMIT));
                 match assembler.push(xid, &part) {
                     Ok(Some(request)) => self.oko(peer, request),
@@ -245,24 +266,37 @@ impl Control {
                 if !self.peers.may_write(peer) {
                     return Answer::Error(ErrorCode::RequestIsSlave);
                 }
-                self.change(change)
+                match change {
+                    Message::BundleControl(request) => self.bundle_control(peer, request),
+                    Message::BundleAdd(request) => self.bundle_add(peer, xid, request),
+                    change => self.change(peer, change),
+                }
             }
         }
     }
 
     /// Requests that a slave may not make.
-    fn change(&mut self, message: Message) -> Answer {
+    pub(super) fn change(&mut self, peer: PeerId, message: Message) -> Answer {
         match message {
-            Message::FlowMod(flow_mod) => self.flow_mod(&flow_mod),
+            Message::FlowMod(flow_mod) => self.flow_mod_of(peer, flow_mod),
             Message::PacketOut(packet_out) => self.packet_out(packet_out).into(),
             Message::PortMod(port_mod) => self.port_mod(&port_mod).into(),
             Message::TableMod(table_mod) => {
-                // The configuration bits are all deprecated (section 7.3.3).
-                if table_mod.table.0 < TABLES || table_mod.table == TableId::ALL {
-                    Answer::Nothing
-                } else {
-                    Answer::Error(ErrorCode::TableModBadTable)
+                if table_mod.table.0 >= TABLES && table_mod.table != TableId::ALL {
+                    return Answer::Error(ErrorCode::TableModBadTable);
                 }
+                // Bits that are deprecated (section 7.3.3) are not heeded, as before OpenFlow 1.4 all of them are; there are no vacancy
+                // events.
+                if self.peers.get(peer).is_some_and(|peer| peer.dialect().version >= Version::V1_4) {
+                    if table_mod.config & !(TABLE_EVICTION | 3) != 0 {
+                        return Answer::Error(ErrorCode::TableModBadConfig);
+                    }
+                    let evicts = table_mod.config & TABLE_EVICTION != 0;
+                    if self.tables.set_eviction(table_mod.table, evicts).is_err() {
+                        return Answer::Error(ErrorCode::TableModBadTable);
+                    }
+                }
+                Answer::Nothing
             }
             Message::GroupMod(group_mod) => self.group_mod(&group_mod).into(),
             Message::MeterMod(meter_mod) => self.meter_mod(&meter_mod).into(),
@@ -271,14 +305,16 @@ impl Control {
         }
     }
 
-    fn multipart(&mut self, more: bool, request: MultipartRequest) -> Answer {
+    fn multipart(&mut self, more: bool, request: MultipartRequest, nicira: bool) -> Answer {
         if more {
             // Of the requests that we serve, none is longer than a message.
             return Answer::Error(ErrorCode::RequestMultipartOverflow);
         }
         let reply = match request {
             MultipartRequest::Desc => MultipartReply::Desc(self.describe()),
-            MultipartRequest::Flow(request) => return self.flow_stats(&request).into(),
+            MultipartRequest::Flow(request) | MultipartRequest::FlowCounters(request) => {
+                return self.flow_stats(&request, nicira).into();
+            }
             MultipartRequest::Aggregate(request) => match self.aggregate_stats(&request) {
                 Ok(reply) => reply,
                 Err(error) => return Answer::Error(error),
@@ -292,14 +328,26 @@ impl Control {
                 Ok(stats) => MultipartReply::PortStats(stats),
                 Err(error) => return Answer::Error(error),
             },
-            MultipartRequest::PortDesc => {
-                MultipartReply::PortDesc(self.ports.iter().map(crate::ports::SwitchPort::describe).collect())
+            MultipartRequest::PortDesc(wanted) => {
+                let wanted =
+                    |port: &&crate::ports::SwitchPort| wanted == PortNo::ANY || port.number() == wanted;
+                let ports = self.ports.iter().filter(wanted).map(crate::ports::SwitchPort::describe);
+                MultipartReply::PortDesc(ports.collect())
             }
+            MultipartRequest::TableDesc => MultipartReply::TableDesc(
+                (0..TABLES)
+                    .map(|table| {
+                        let evicts = self.tables.evicts(TableId(table));
+                        TableDesc { table: TableId(table), config: if evicts { TABLE_EVICTION } else { 0 } }
+                    })
+                    .collect(),
+            ),
+            MultipartRequest::QueueDesc(_) => MultipartReply::QueueDesc,
             MultipartRequest::Queue { port, .. } if port == PortNo::ANY || self.ports.get(port).is_some() => {
                 MultipartReply::Queue(Vec::new())
             }
             MultipartRequest::Queue { .. } => return Answer::Error(ErrorCode::QueueBadPort),
-            MultipartRequest::GroupDesc => MultipartReply::GroupDesc(self.group_desc(GroupId::ALL)),
+            MultipartRequest::GroupDesc(group) => MultipartReply::GroupDesc(self.group_desc(group)),
             MultipartRequest::Group(group) => MultipartReply::Group(self.group_stats(group)),
             MultipartRequest::GroupFeatures => MultipartReply::GroupFeatures(Self::group_features()),
             MultipartRequest::Meter(meter) => match self.meter_stats(meter) {
@@ -313,7 +361,7 @@ impl Control {
             MultipartRequest::MeterFeatures => MultipartReply::MeterFeatures(Self::meter_features()),
             MultipartRequest::Experimenter { .. } => return Answer::Error(ErrorCode::RequestBadExperimenter),
         };
-        Answer::Replies(Replies::multipart(reply))
+        Answer::Replies(Replies::multipart(reply, nicira))
     }
 
     fn features(&self) -> Features {
@@ -326,6 +374,7 @@ impl Control {
                 | Capabilities::TABLE_STATS
                 | Capabilities::PORT_STATS
                 | Capabilities::GROUP_STATS,
+            ports: self.ports.iter().map(crate::ports::SwitchPort::describe).collect(),
         }
     }
 
@@ -346,6 +395,7 @@ impl Control {
     /// Clears up what a peer leaves behind.
     pub(super) fn forget(&mut self, peer: PeerId) {
         self.peers.remove(peer);
+        self.bundles.retain(|(owner, _), _| *owner != peer);
         self.peers_changed();
         self.assemblers.remove(&peer);
     }

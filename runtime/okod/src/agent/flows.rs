@@ -8,14 +8,57 @@ use oko_openflow::message::Message;
 use oko_openflow::multipart::MultipartReply;
 use oko_openflow::oko::{OkoError, OkoErrorCode};
 use oko_openflow::table::TableStats;
-use oko_openflow::{Action, ErrorCode, FlowMod, FlowModCommand, FlowModFlags, Match, PortNo, TableId};
+use oko_openflow::{
+    Action, ErrorCode, FlowMod, FlowModCommand, FlowModFlags, Match, PortNo, TableId, Version,
+};
 
 use super::control::{Answer, Control};
-use super::peers::Topic;
+use super::peers::{PeerId, Topic};
 use super::reply::Replies;
 use crate::clock::Nanos;
 
 impl Control {
+    /// Changes flow entries as a controller means it: before OpenFlow 1.3 a flow-mod says otherwise which tables it is about, and a
+    /// modification of nothing is an addition (1.0.0, section 4.6).
+    pub(super) fn flow_mod_of(&mut self, peer: PeerId, mut flow_mod: FlowMod) -> Answer {
+        let Some(peer_now) = self.peers.get(peer) else { return Answer::Nothing };
+        if peer_now.dialect().version != Version::V1_0 {
+            return self.flow_mod(&flow_mod);
+        }
+        let modifies = matches!(flow_mod.command, FlowModCommand::Modify | FlowModCommand::ModifyStrict);
+        if !peer_now.table_in_command && flow_mod.command != FlowModCommand::Add {
+            flow_mod.table = TableId::ALL;
+        }
+        if !modifies {
+            return self.flow_mod(&flow_mod);
+        }
+        let request = FlowStatsRequest {
+            table: flow_mod.table,
+            matching: flow_mod.matching.clone(),
+            ..FlowStatsRequest::default()
+        };
+        let strict = flow_mod.command == FlowModCommand::ModifyStrict;
+        let mut tables: Vec<TableId> = self
+            .tables
+            .select(&request)
+            .iter()
+            .filter(|e| !strict || e.priority == flow_mod.priority && e.matching == flow_mod.matching)
+            .map(|entry| entry.table)
+            .collect();
+        tables.dedup();
+        if tables.is_empty() {
+            let table = if flow_mod.table == TableId::ALL { TableId(0) } else { flow_mod.table };
+            return self.flow_mod(&FlowMod { command: FlowModCommand::Add, table, ..flow_mod });
+        }
+        for table in tables {
+            let answer = self.flow_mod(&FlowMod { table, ..flow_mod.clone() });
+            if !matches!(answer, Answer::Nothing) {
+                return answer;
+            }
+        }
+        Answer::Nothing
+    }
+
     /// Changes flow entries, or refuses to and changes nothing.
     pub(super) fn flow_mod(&mut self, flow_mod: &FlowMod) -> Answer {
         let writes = !matches!(flow_mod.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
@@ -31,7 +74,7 @@ impl Control {
         }
         match self.tables.apply(flow_mod, self.now().0) {
             Ok(changes) => {
-                self.take_effect(&changes);
+                self.done(changes);
                 Answer::Nothing
             }
             Err(error) => {
@@ -45,6 +88,14 @@ impl Control {
     pub(super) fn expire_flows(&mut self) {
         let changes = self.tables.expire(self.now().0);
         self.take_effect(&changes);
+    }
+
+    /// Reports what was removed. In a bundle that is being committed, not yet.
+    pub(super) fn done(&mut self, changes: Changes) {
+        match &mut self.deferred {
+            Some(deferred) => deferred.push(changes),
+            None => self.take_effect(&changes),
+        }
     }
 
     pub(super) fn take_effect(&mut self, changes: &Changes) {
@@ -123,6 +174,9 @@ impl Control {
                 Action::Group(group) if self.groups.get(*group).is_none() => {
                     return Err(ErrorCode::ActionBadOutGroup);
                 }
+                Action::Meter(meter) if self.meters.get(*meter).is_none() => {
+                    return Err(ErrorCode::MeterUnknown);
+                }
                 Action::SetQueue(_) => return Err(ErrorCode::ActionBadQueue),
                 Action::PushVlan(eth_type) if !matches!(eth_type, 0x8100 | 0x88a8) => {
                     return Err(ErrorCode::ActionBadArgument);
@@ -138,22 +192,24 @@ impl Control {
         Ok(())
     }
 
-    pub(super) fn flow_stats(&self, request: &FlowStatsRequest) -> Result<Answer, ErrorCode> {
+    pub(super) fn flow_stats(&self, request: &FlowStatsRequest, nicira: bool) -> Result<Answer, ErrorCode> {
         let entries = self.select(request)?;
         let now = self.now();
-        Ok(Answer::Replies(Replies::flows(entries.into_iter().map(move |entry| FlowStats {
+        let stats = entries.into_iter().map(move |entry| FlowStats {
             table: entry.table,
             duration: age(&entry, now),
             priority: entry.priority,
             idle_timeout: entry.idle_timeout,
             hard_timeout: entry.hard_timeout,
             flags: entry.flags,
+            importance: entry.importance,
             cookie: entry.cookie,
             packets: entry.counters.packets(),
             bytes: entry.counters.bytes(),
             matching: entry.matching.clone(),
             instructions: entry.instructions.clone(),
-        }))))
+        });
+        Ok(Answer::Replies(Replies::flows(stats, nicira)))
     }
 
     pub(super) fn aggregate_stats(&self, request: &FlowStatsRequest) -> Result<MultipartReply, ErrorCode> {
@@ -181,13 +237,17 @@ impl Control {
             .tables()
             .map(|(table, entries, counters)| TableStats {
                 table,
+                max_entries: u32::try_from(self.table_capacity).unwrap_or(u32::MAX),
                 active: u32::try_from(entries).unwrap_or(u32::MAX),
                 lookups: counters.lookups.load(Relaxed),
                 matched: counters.matched.load(Relaxed),
             })
             .collect();
         if stats.first().is_none_or(|first| first.table != TableId(0)) {
-            stats.insert(0, TableStats { table: TableId(0), active: 0, lookups: 0, matched: 0 });
+            stats.insert(
+                0,
+                TableStats { table: TableId(0), max_entries: 0, active: 0, lookups: 0, matched: 0 },
+            );
         }
         stats
     }

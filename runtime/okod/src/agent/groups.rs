@@ -45,7 +45,7 @@ impl Control {
             let changes = self.tables.remove_users(FlowRemovedReason::GroupDelete, |entry| {
                 gone.iter().any(|group| entry.names_group(*group))
             });
-            self.take_effect(&changes);
+            self.done(changes);
         }
         Ok(Answer::Nothing)
     }

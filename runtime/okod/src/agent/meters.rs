@@ -24,7 +24,7 @@ impl Control {
             let changes = self.tables.remove_users(FlowRemovedReason::MeterDelete, |entry| {
                 gone.iter().any(|meter| entry.names_meter(*meter))
             });
-            self.take_effect(&changes);
+            self.done(changes);
         }
         Ok(Answer::Nothing)
     }

@@ -4,6 +4,7 @@
 //! the time of one request, never across a wait. A connection that waits, whether for its peer or for a filter to be
 //! compiled, holds up nobody.
 
+mod bundles;
 mod connection;
 mod control;
 mod dial;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use oko_openflow::message::Message;
 use oko_openflow::switch::{AsyncConfig, Role, RoleMsg, SwitchConfig};
-use oko_openflow::{ErrorCode, FlowRemovedReason, PacketInReason};
+use oko_openflow::{Dialect, ErrorCode, FlowRemovedReason, PacketInReason, Version};
 use tokio::sync::mpsc::Sender;
 
 /// Asynchronous messages that wait for one controller.
@@ -31,8 +31,11 @@ pub(super) struct Peer {
     sender: Sender<Vec<u8>>,
     /// Whether it is one of those that the configuration names.
     is_controller: bool,
+    dialect: Dialect,
     role: Role,
     pub(super) wants: AsyncConfig,
+    /// Whether its flow-mods of OpenFlow 1.0 say which table they are about.
+    pub(super) table_in_command: bool,
     pub(super) config: SwitchConfig,
     dropped: u64,
 }
@@ -50,15 +53,17 @@ pub(super) struct Peers {
 const DEFAULT_MISS_SEND_LEN: u16 = 128;
 
 impl Peers {
-    pub(super) fn add(&mut self, sender: Sender<Vec<u8>>, is_controller: bool) -> PeerId {
+    pub(super) fn add(&mut self, sender: Sender<Vec<u8>>, is_controller: bool, version: Version) -> PeerId {
         let id = PeerId(self.next);
         self.next += 1;
         let config = SwitchConfig { flags: 0, miss_send_len: DEFAULT_MISS_SEND_LEN };
         let peer = Peer {
             sender,
             is_controller,
+            dialect: Dialect { version, filters: false },
             role: Role::Equal,
             wants: AsyncConfig::default(),
+            table_in_command: false,
             config,
             dropped: 0,
         };
@@ -126,7 +131,14 @@ impl Peers {
 
     /// Whether packets that no entry matches are for any controller.
     pub(super) fn any_expects_misses(&self) -> bool {
-        false
+        self.peers.values().any(|peer| peer.dialect.version == Version::V1_0 && peer.is_controller)
+    }
+
+    /// A controller has sent a message of ours: it knows the condition on filters.
+    pub(super) fn knows_filters(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.dialect.filters = true;
+        }
     }
 
     /// Whether any controller wants messages about a topic.
@@ -139,9 +151,18 @@ impl Peers {
         if !self.any_wants(topic) {
             return;
         }
-        let Ok(bytes) = message.encode(0) else { return };
+        // Mostly all speak the same.
+        let mut encoded: Vec<(Dialect, Vec<u8>)> = Vec::new();
         for peer in self.peers.values_mut().filter(|peer| peer.accepts(topic)) {
-            if peer.sender.try_send(bytes.clone()).is_err() {
+            let bytes = match encoded.iter().find(|(dialect, _)| *dialect == peer.dialect) {
+                Some((_, bytes)) => bytes.clone(),
+                None => {
+                    let Ok(bytes) = message.encode_in(peer.dialect, 0) else { continue };
+                    encoded.push((peer.dialect, bytes.clone()));
+                    bytes
+                }
+            };
+            if !bytes.is_empty() && peer.sender.try_send(bytes).is_err() {
                 peer.dropped += 1;
             }
         }
@@ -149,10 +170,22 @@ impl Peers {
 }
 
 impl Peer {
+    /// How messages to it are written.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     fn accepts(&self, topic: Topic) -> bool {
         let column = usize::from(self.role == Role::Slave);
         let (masks, reason) = match topic {
+            Topic::PacketIn(reason) if self.dialect.version < Version::V1_4 && reason as u32 > 2 => {
+                (self.wants.packet_in, PacketInReason::Action as u32)
+            }
             Topic::PacketIn(reason) => (self.wants.packet_in, reason as u32),
+            // Before OpenFlow 1.4 there are four reasons; what has none of its own is a deletion.
+            Topic::FlowRemoved(reason) if self.dialect.version < Version::V1_4 && reason as u32 > 3 => {
+                (self.wants.flow_removed, FlowRemovedReason::Delete as u32)
+            }
             Topic::FlowRemoved(reason) => (self.wants.flow_removed, reason as u32),
             Topic::PortStatus(reason) => (self.wants.port_status, reason as u32),
         };
@@ -175,7 +208,8 @@ mod tests {
     fn a_new_master_makes_the_old_one_a_slave() {
         let mut peers = Peers::default();
         let (sender, _receiver) = mpsc::channel(1);
-        let (a, b) = (peers.add(sender.clone(), false), peers.add(sender, false));
+        let (a, b) =
+            (peers.add(sender.clone(), false, Version::V1_3), peers.add(sender, false, Version::V1_3));
         assert!(peers.may_write(a) && peers.may_write(b));
         peers.set_role(a, role(Role::Master, 5)).unwrap();
         assert_eq!(peers.set_role(b, role(Role::Master, 6)).unwrap(), role(Role::Master, 6));
@@ -189,7 +223,7 @@ mod tests {
     fn generation_ids_wrap_around() {
         let mut peers = Peers::default();
         let (sender, _receiver) = mpsc::channel(1);
-        let a = peers.add(sender, false);
+        let a = peers.add(sender, false, Version::V1_3);
         peers.set_role(a, role(Role::Master, u64::MAX)).unwrap();
         peers.set_role(a, role(Role::Master, 1)).unwrap();
         assert_eq!(peers.set_role(a, role(Role::Slave, u64::MAX)), Err(ErrorCode::RoleStale));
@@ -200,7 +234,7 @@ mod tests {
         let mut peers = Peers::default();
         let (slow, _slow_receiver) = mpsc::channel(2);
         let (quick, mut quick_receiver) = mpsc::channel(20);
-        let (slow, _quick) = (peers.add(slow, false), peers.add(quick, false));
+        let (slow, _quick) = (peers.add(slow, false, Version::V1_3), peers.add(quick, false, Version::V1_3));
         for _ in 0..10 {
             peers.tell(Topic::PortStatus(PortReason::Modify), &Message::EchoRequest(Vec::new()));
         }
@@ -216,7 +250,7 @@ mod tests {
     fn a_slave_hears_of_ports_only() {
         let mut peers = Peers::default();
         let (sender, _receiver) = mpsc::channel(1);
-        let a = peers.add(sender, false);
+        let a = peers.add(sender, false, Version::V1_3);
         assert!(peers.any_wants(Topic::PacketIn(PacketInReason::Action)));
         assert!(!peers.any_wants(Topic::PacketIn(PacketInReason::InvalidTtl)));
         peers.set_role(a, role(Role::Slave, 1)).unwrap();

@@ -6,10 +6,13 @@ use oko_openflow::flow::FlowStats;
 use oko_openflow::message::Message;
 use oko_openflow::multipart::MultipartReply;
 use oko_openflow::oko::{OkoError, Reply, StateEntry};
+use oko_openflow::{Dialect, ErrorMsg};
 
 /// The messages that answer one request.
 pub(super) struct Replies {
-    messages: Box<dyn FnOnce(u32) -> Encoded>,
+    messages: Box<dyn FnOnce(Dialect, u32) -> Encoded>,
+    /// The error that it is, if it is one.
+    pub(super) error: Option<ErrorMsg>,
 }
 
 type Encoded = Box<dyn Iterator<Item = Vec<u8>>>;
@@ -19,35 +22,44 @@ const CHUNK: usize = 256;
 
 impl Replies {
     /// The encoded messages, with the request's transaction id.
-    pub(super) fn encode(self, xid: u32) -> Encoded {
-        (self.messages)(xid)
+    pub(super) fn encode(self, dialect: Dialect, xid: u32) -> Encoded {
+        (self.messages)(dialect, xid)
+    }
+
+    fn new(messages: impl FnOnce(Dialect, u32) -> Encoded + 'static) -> Self {
+        Self { messages: Box::new(messages), error: None }
     }
 
     pub(super) fn message(message: Message) -> Self {
-        Self { messages: Box::new(move |xid| Box::new(message.encode(xid).ok().into_iter())) }
+        let error = match &message {
+            Message::Error(error) => Some(error.clone()),
+            _ => None,
+        };
+        let replies =
+            Self::new(move |dialect, xid| Box::new(message.encode_in(dialect, xid).ok().into_iter()));
+        Self { error, ..replies }
     }
 
-    pub(super) fn multipart(reply: MultipartReply) -> Self {
-        Self { messages: Box::new(move |xid| Box::new(reply.encode_parts(xid).into_iter())) }
+    /// `nicira`: in the format in which clients of Open vSwitch ask for it under OpenFlow 1.0.
+    pub(super) fn multipart(reply: MultipartReply, nicira: bool) -> Self {
+        Self::new(move |dialect, xid| Box::new(encode_parts(&reply, nicira, dialect, xid).into_iter()))
     }
 
     /// Flow statistics, made one by one.
-    pub(super) fn flows(flows: impl Iterator<Item = FlowStats> + 'static) -> Self {
-        Self { messages: Box::new(move |xid| Box::new(flow_parts(flows, xid))) }
+    pub(super) fn flows(flows: impl Iterator<Item = FlowStats> + 'static, nicira: bool) -> Self {
+        Self::new(move |dialect, xid| Box::new(flow_parts(flows, nicira, dialect, xid)))
     }
 
     pub(super) fn oko(reply: &Reply) -> Self {
         let messages = reply.to_messages();
-        Self {
-            messages: Box::new(move |xid| {
-                Box::new(messages.into_iter().filter_map(move |m| m.encode(xid).ok()))
-            }),
-        }
+        Self::new(move |dialect, xid| {
+            Box::new(messages.into_iter().filter_map(move |message| message.encode_in(dialect, xid).ok()))
+        })
     }
 
     /// The entries of a state, read at `now`.
     pub(super) fn state(now: u64, entries: Vec<StateEntry>) -> Self {
-        let parts = move |xid| {
+        let parts = move |dialect: Dialect, xid| {
             let mut rest = entries.into_iter().peekable();
             let mut ended = false;
             let messages = std::iter::from_fn(move || {
@@ -66,9 +78,10 @@ impl Replies {
                 }
                 Some(messages)
             });
-            Box::new(messages.flatten().filter_map(move |message| message.encode(xid).ok())) as Encoded
+            Box::new(messages.flatten().filter_map(move |message| message.encode_in(dialect, xid).ok()))
+                as Encoded
         };
-        Self { messages: Box::new(parts) }
+        Self::new(parts)
     }
 
     pub(super) fn oko_error(error: &OkoError) -> Self {
@@ -76,53 +89,47 @@ impl Replies {
     }
 }
 
-/// Entries with filters come in messages of their own: a client that does not know the condition, as `ovs-ofctl`, gives up on the message
-/// that it is in, and must not lose others by that.
-fn flow_parts(flows: impl Iterator<Item = FlowStats>, xid: u32) -> impl Iterator<Item = Vec<u8>> {
+fn encode_parts(reply: &MultipartReply, nicira: bool, dialect: Dialect, xid: u32) -> Vec<Vec<u8>> {
+    if nicira { reply.encode_parts_nicira(dialect, xid) } else { reply.encode_parts_in(dialect, xid) }
+}
+
+fn flow_parts(
+    flows: impl Iterator<Item = FlowStats>,
+    nicira: bool,
+    dialect: Dialect,
+    xid: u32,
+) -> impl Iterator<Item = Vec<u8>> {
     let mut flows = flows.peekable();
     let mut ended = false;
-    std::iter::from_fn(move || {
+    let messages = std::iter::from_fn(move || {
         if ended {
             return None;
         }
-        let mut chunk: Vec<FlowStats> = flows.next().into_iter().collect();
-        let filtered = chunk.first().is_some_and(|flow| flow.matching.filter.is_some());
-        while chunk.len() < CHUNK
-            && let Some(flow) = flows.next_if(|flow| flow.matching.filter.is_some() == filtered)
-        {
-            chunk.push(flow);
-        }
+        let chunk: Vec<FlowStats> = flows.by_ref().take(CHUNK).collect();
         ended = flows.peek().is_none();
-        let mut parts = Vec::new();
-        encode_flows(chunk, !ended, xid, &mut parts);
+        let mut parts = encode_parts(&MultipartReply::Flow(chunk), nicira, dialect, xid);
+        if !ended && let Some(last) = parts.last_mut() {
+            // The flags of the multipart header: more follows.
+            last[MULTIPART_FLAGS] |= 1;
+        }
         Some(parts)
-    })
-    .flatten()
+    });
+    messages.flatten()
 }
 
-/// Encodes entries in one message, or in halves if they are too long for one.
-fn encode_flows(mut chunk: Vec<FlowStats>, more: bool, xid: u32, parts: &mut Vec<Vec<u8>>) {
-    // Entries are limited by the flow-mods that made them: a single one fits.
-    let second = if chunk.len() > 1 { chunk.split_off(chunk.len() / 2) } else { Vec::new() };
-    let whole = MultipartReply::Flow(chunk.iter().chain(&second).cloned().collect());
-    match (Message::MultipartReply { more, reply: whole }).encode(xid) {
-        Ok(bytes) => parts.push(bytes),
-        Err(_) if second.is_empty() => {}
-        Err(_) => {
-            encode_flows(chunk, true, xid, parts);
-            encode_flows(second, more, xid, parts);
-        }
-    }
-}
+/// Where in a multipart message the lower byte of its flags is.
+const MULTIPART_FLAGS: usize = 11;
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use oko_openflow::flow::FlowModFlags;
-    use oko_openflow::{Action, FilterId, FilterMatch, Instructions, Match, PortNo, TableId};
+    use oko_openflow::{Action, Instructions, Match, PortNo, TableId, Version};
 
     use super::*;
+
+    const V1_3: Dialect = Dialect { version: Version::V1_3, filters: true };
 
     fn flow(cookie: u64, actions: usize) -> FlowStats {
         FlowStats {
@@ -132,6 +139,7 @@ mod tests {
             idle_timeout: 0,
             hard_timeout: 0,
             flags: FlowModFlags::empty(),
+            importance: 0,
             cookie,
             packets: 0,
             bytes: 0,
@@ -158,27 +166,14 @@ mod tests {
     #[test]
     fn any_number_of_flows_arrives_complete_and_in_order() {
         for n in [0, 1, 255, 256, 257, 1000] {
-            let parts: Vec<_> = Replies::flows((0..n).map(|i| flow(i, 1))).encode(7).collect();
+            let parts: Vec<_> = Replies::flows((0..n).map(|i| flow(i, 1)), false).encode(V1_3, 7).collect();
             assert_eq!(cookies(&parts), (0..n).collect::<Vec<_>>());
         }
     }
 
     #[test]
-    fn entries_with_filters_keep_to_themselves() {
-        let filtered = |cookie| {
-            let mut flow = flow(cookie, 1);
-            flow.matching.filter = Some(FilterMatch { filter: FilterId(1), class: 1 });
-            flow
-        };
-        let flows = [flow(0, 1), filtered(1), filtered(2), flow(3, 1), flow(4, 1)];
-        let parts: Vec<_> = Replies::flows(flows.into_iter()).encode(7).collect();
-        assert_eq!(cookies(&parts), [0, 1, 2, 3, 4]);
-        assert_eq!(parts.len(), 3);
-    }
-
-    #[test]
     fn long_entries_take_more_messages() {
-        let parts: Vec<_> = Replies::flows((0..100).map(|i| flow(i, 1000))).encode(7).collect();
+        let parts: Vec<_> = Replies::flows((0..100).map(|i| flow(i, 1000)), false).encode(V1_3, 7).collect();
         assert!(parts.len() > 20, "{} parts", parts.len());
         assert_eq!(cookies(&parts), (0..100).collect::<Vec<_>>());
     }

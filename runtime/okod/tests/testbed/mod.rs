@@ -256,7 +256,7 @@ impl Controller {
     /// Brings a port up.
     pub fn up(&mut self, port: u32) {
         let Message::MultipartReply { reply: MultipartReply::PortDesc(ports), .. } =
-            self.ask(&Message::request(MultipartRequest::PortDesc))
+            self.ask(&Message::request(MultipartRequest::PortDesc(PortNo::ANY)))
         else {
             panic!("no port description")
         };

@@ -145,6 +145,7 @@ pub(crate) fn flow_mod() -> impl Strategy<Value = FlowMod> {
         (buffer(), any::<u32>(), any::<u32>(), flow_flags(), flow_match(), instructions()),
     )
         .prop_map(|(a, b)| FlowMod {
+            importance: 0,
             command: a.0,
             cookie: a.1,
             cookie_mask: a.2,
@@ -167,6 +168,7 @@ fn flow_stats() -> impl Strategy<Value = FlowStats> {
         (any::<u64>(), any::<u64>(), any::<u64>(), any_match(), instructions()),
     )
         .prop_map(|(a, b)| FlowStats {
+            importance: 0,
             table: TableId(a.0),
             duration: a.1,
             priority: a.2,
@@ -311,13 +313,13 @@ fn multipart_request() -> impl Strategy<Value = MultipartRequest> {
         (any::<u32>(), any::<u32>())
             .prop_map(|(p, queue)| MultipartRequest::Queue { port: PortNo(p), queue }),
         any::<u32>().prop_map(|g| MultipartRequest::Group(GroupId(g))),
-        Just(MultipartRequest::GroupDesc),
+        Just(MultipartRequest::GroupDesc(GroupId::ALL)),
         Just(MultipartRequest::GroupFeatures),
         any::<u32>().prop_map(|m| MultipartRequest::Meter(MeterId(m))),
         any::<u32>().prop_map(|m| MultipartRequest::MeterConfig(MeterId(m))),
         Just(MultipartRequest::MeterFeatures),
         vec(table_features(), 0..3).prop_map(MultipartRequest::TableFeatures),
-        Just(MultipartRequest::PortDesc),
+        Just(MultipartRequest::PortDesc(PortNo::ANY)),
         (any::<u32>(), any::<u32>(), data()).prop_map(|(experimenter, exp_type, data)| {
             MultipartRequest::Experimenter { experimenter, exp_type, data }
         }),
@@ -340,7 +342,13 @@ pub(crate) fn multipart_reply() -> impl Strategy<Value = MultipartReply> {
         }),
         vec(
             (any::<u8>(), any::<u32>(), any::<u64>(), any::<u64>()).prop_map(
-                |(t, active, lookups, matched)| TableStats { table: TableId(t), active, lookups, matched }
+                |(t, active, lookups, matched)| TableStats {
+                    table: TableId(t),
+                    max_entries: 0,
+                    active,
+                    lookups,
+                    matched
+                }
             ),
             0..4
         )
@@ -475,6 +483,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         Just(Message::FeaturesRequest),
         (any::<u64>(), any::<u32>(), any::<u8>(), any::<u8>(), any::<u32>()).prop_map(|v| {
             Message::FeaturesReply(Features {
+                ports: Vec::new(),
                 datapath_id: v.0,
                 n_buffers: v.1,
                 n_tables: v.2,
@@ -580,8 +589,11 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         }),
     ];
     let multipart = prop_oneof![
-        (any::<bool>(), multipart_request())
-            .prop_map(|(more, request)| Message::MultipartRequest { more, request }),
+        (any::<bool>(), multipart_request()).prop_map(|(more, request)| Message::MultipartRequest {
+            more,
+            request,
+            nicira: false
+        }),
         (any::<bool>(), multipart_reply()).prop_map(|(more, reply)| Message::MultipartReply { more, reply }),
     ];
     prop_oneof![session, packets, changes, multipart]
