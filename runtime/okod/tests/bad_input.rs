@@ -166,14 +166,14 @@ fn a_length_that_cannot_be_ends_the_connection_with_an_error() {
 }
 
 #[test]
-fn an_old_controller_is_told_which_version_is_spoken() {
+fn a_controller_of_another_version_is_told_which_are_spoken() {
     let switch = TestSwitch::start(&[&[]]);
     let mut controller = Controller::connect(&switch.socket());
-    controller.send(&Message::Hello(Hello { version: Version::V1_0, bitmap: None }));
+    controller.send(&Message::Hello(Hello { version: Version(2), bitmap: None }));
     assert!(matches!(controller.receive().1, Message::Hello(_)));
     match controller.receive().1 {
         Message::Error(ErrorMsg::Standard { ty: 0, code: 0, data }) => {
-            assert!(String::from_utf8(data).unwrap().contains("OpenFlow 1.3"));
+            assert!(String::from_utf8(data).unwrap().contains("1.0, 1.3, 1.4 and 1.5"));
         }
         other => panic!("unexpected {other:?}"),
     }

@@ -65,8 +65,10 @@ impl Lane {
             socket.display()
         );
         for port in 1..=3 {
+            // The tester's side is a packet socket: a second user of AF_XDP on the other end of a wire stalls it under load.
+            let driver = if name == TARGET.0 { "net_af_xdp" } else { "net_pcap" };
             config.push_str(&format!(
-                "[[port]]\nnumber = {port}\nname = \"p{port}\"\ndevice = \"net_af_xdp{port},iface={}\"\n",
+                "[[port]]\nnumber = {port}\nname = \"p{port}\"\ndevice = \"{driver}{port},iface={}\"\n",
                 device(name, port)
             ));
         }

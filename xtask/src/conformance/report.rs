@@ -29,7 +29,22 @@ const CONTRADICTORY: [&str; 4] = [
 ];
 
 impl Outcome {
-    fn is_as_argued(&self) -> bool {
+    /// Whether it is of the file with this heading.
+    pub(crate) fn is_of(&self, heading: &str) -> bool {
+        self.file == heading
+    }
+
+    /// Takes the place of the same case's earlier outcome, if that was worse.
+    pub(crate) fn replace_in(self, outcomes: &mut [Outcome]) {
+        let same = |other: &&mut Outcome| other.file == self.file && other.case == self.case;
+        if let Some(earlier) = outcomes.iter_mut().find(same)
+            && !earlier.is_as_argued()
+        {
+            *earlier = self;
+        }
+    }
+
+    pub(crate) fn is_as_argued(&self) -> bool {
         self.passed != CONTRADICTORY.contains(&self.file.as_str())
     }
 }

@@ -43,6 +43,14 @@ impl Suite {
         self.tests.join("tester.py")
     }
 
+    /// What a file calls itself in the log: its first string.
+    pub(crate) fn heading(&self, file: &Path) -> Result<String> {
+        let text = fs::read_to_string(file)?;
+        let values: serde_json::Value = serde_json::from_str(&text)?;
+        let heading = values.get(0).and_then(serde_json::Value::as_str);
+        Ok(heading.with_context(|| format!("{} has no heading", file.display()))?.to_owned())
+    }
+
     /// The files of a folder.
     pub(crate) fn files(&self, folder: &str) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
