@@ -4,10 +4,11 @@
 //! `i8` of 0 or 1, a window a pointer to its first byte, an entry a pointer to its value and, in hash tables, the generation of its place
 //! (see `oko_state`). Packet loads and fields need no checks: the IR verifier has shown that they are in place.
 //!
-//! Not done here: look-ups of hash tables are calls; keys of a burst are not hashed ahead of use.
+//! Not done here: keys of a burst are not hashed ahead of use.
 
 mod arithmetic;
 mod entries;
+mod probe;
 mod words;
 
 use std::collections::HashMap;
@@ -26,9 +27,7 @@ use oko_ir::{
     Type as IrType, Value, Width,
 };
 
-use crate::abi::{
-    CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN,
-};
+use crate::abi::{CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN};
 use crate::burst::{Burst, Row, constant_memory};
 use crate::code::Code;
 use crate::error::CompileError;
@@ -84,6 +83,7 @@ fn translate(isa: &dyn TargetIsa, module: &Module, filter: usize) -> Result<Func
         entries: HashMap::new(),
         key: None,
         ghost: None,
+        look_ups: source.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count(),
         record: None,
         place: Block(0),
     };
@@ -130,6 +130,8 @@ struct Translator<'a, 'b> {
     key: Option<ir::StackSlot>,
     /// Where updates of entries go that are gone: memory on the stack.
     ghost: Option<ir::StackSlot>,
+    /// How many look-ups there are.
+    look_ups: usize,
     /// Where records of events are put together.
     record: Option<ir::StackSlot>,
     /// The block that is being translated.
@@ -333,13 +335,9 @@ impl Translator<'_, '_> {
 
     fn look_up(&mut self, state: State, key: &[Value], make: bool, found: &BlockCall, absent: &BlockCall) {
         match self.module.states[state.index()].kind {
-            StateKind::Hash(_) => {
-                let (value, generation) = self.look_up_map(state, key, make);
-                self.branch(value, found, &[value, generation], absent);
-            }
-            StateKind::Table(_) => {
-                let (value, _) = self.look_up_map(state, key, false);
-                self.branch(value, found, &[value], absent);
+            StateKind::Hash(_) | StateKind::Table(_) => {
+                let key = self.key(state, key);
+                self.look_up_map(state, &key, make, found, absent);
             }
             StateKind::Array => {
                 let (there, value) = self.look_up_array(state, key[0]);
@@ -349,25 +347,8 @@ impl Translator<'_, '_> {
         }
     }
 
-    fn look_up_map(&mut self, state: State, key: &[Value], make: bool) -> (ir::Value, ir::Value) {
-        let slot = self.key(state, key);
-        let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
-        let key = self.builder.ins().stack_addr(I64, slot, 0);
-        let call = if make {
-            let now = self.row.now(&mut self.builder);
-            self.call(Helper::Slot, &[map, key, now])
-        } else {
-            self.call(Helper::Find, &[map, key])
-        };
-        let &[value, generation] = self.builder.inst_results(call) else {
-            unreachable!("look-ups return two words");
-        };
-        (value, generation)
-    }
-
-    /// Puts a key on the stack. It is put together in registers and written by whole words, as it will be read: a load that spans
-    /// several stores would have to wait for these.
-    fn key(&mut self, state: State, key: &[Value]) -> ir::StackSlot {
+    /// Puts a key together, as the words that it has in memory.
+    fn key(&mut self, state: State, key: &[Value]) -> Vec<ir::Value> {
         let decl = &self.module.states[state.index()];
         let layout = decl.key_layout();
         let count = layout.size.div_ceil(8);
@@ -394,9 +375,13 @@ impl Translator<'_, '_> {
                 self.add_bits(&mut words[word + 1], high);
             }
         }
+        words.into_iter().map(|word| word.unwrap_or_else(|| self.int(0))).collect()
+    }
+
+    /// Puts a key on the stack, by whole words as it will be read: a load that spans several stores would have to wait for these.
+    fn store_key(&mut self, key: &[ir::Value]) -> ir::StackSlot {
         let slot = self.key_slot();
-        for (index, word) in words.into_iter().enumerate() {
-            let word = word.unwrap_or_else(|| self.int(0));
+        for (index, &word) in key.iter().enumerate() {
             self.builder.ins().stack_store(I64, word, slot, index as i32 * 8);
         }
         slot

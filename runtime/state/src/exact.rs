@@ -11,6 +11,7 @@ use crate::hash::Seed;
 use crate::index::{Index, Place};
 use crate::map::{Update, UpdateError};
 use crate::pool::{Pool, spare};
+use crate::probe::Probe;
 use crate::records::Records;
 use crate::shape::Shape;
 use crate::sync::{AtomicU32, Ordering};
@@ -36,6 +37,10 @@ impl Exact {
             len: AtomicU32::new(0),
             writer: Mutex::new(Pool::new(shape.capacity + spare(shape.capacity))),
         })
+    }
+
+    pub(crate) fn probe(&self) -> Probe {
+        self.seed.probe(self.index.first(), self.index.buckets(), self.records.value(0).as_ptr())
     }
 
     pub(crate) fn len(&self) -> u32 {

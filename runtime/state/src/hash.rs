@@ -6,6 +6,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use crate::probe::Probe;
+
 /// The secret of one map.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seed {
@@ -25,10 +27,34 @@ impl Seed {
     pub(crate) fn hash(self, key: &[u64]) -> u64 {
         let mut state = self.start;
         for &word in key {
-            state = fold(state ^ word, self.factor).wrapping_add(self.start.rotate_left(23));
+            state = fold(state ^ word, self.factor).wrapping_add(self.turn());
         }
         // One multiplication does not do: of keys that count up, with some factors, both halves of it count up too.
-        fold(state, self.factor ^ 0x9e37_79b9_7f4a_7c15)
+        fold(state, self.last())
+    }
+
+    #[inline]
+    fn turn(self) -> u64 {
+        self.start.rotate_left(23)
+    }
+
+    #[inline]
+    fn last(self) -> u64 {
+        self.factor ^ 0x9e37_79b9_7f4a_7c15
+    }
+
+    /// The same numbers for generated code, with where index and values are.
+    pub(crate) fn probe(self, index: *const u8, buckets: u32, values: *const u8) -> Probe {
+        let Seed { start, factor } = self;
+        Probe {
+            index,
+            mask: u64::from(buckets - 1),
+            start,
+            factor,
+            turn: self.turn(),
+            last: self.last(),
+            values,
+        }
     }
 }
 

@@ -10,15 +10,17 @@
 //! the locks of both buckets of the key concerned, which are striped.
 
 use crate::memory::Memory;
+use crate::probe::{BUCKET_RECORDS, BUCKET_SIZE, TAG_LOW_BITS};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::hint::spin_loop;
+use std::mem::offset_of;
 
 const WAYS: usize = 8;
 const LINE: usize = 64;
 /// Tags in a word.
 const LANES: usize = 4;
 /// The lowest bit of each tag in a word.
-const LOW_BITS: u64 = 0x0001_0001_0001_0001;
+const LOW_BITS: u64 = TAG_LOW_BITS;
 
 /// A bucket.
 #[repr(C, align(64))]
@@ -78,6 +80,11 @@ impl Index {
         Some(Index { memory: Memory::zeroed(bytes(capacity))?, mask: buckets - 1, stripes })
     }
 
+    /// Where the first bucket is.
+    pub(crate) fn first(&self) -> *const u8 {
+        self.memory.at(0).as_ptr()
+    }
+
     /// How many buckets there are.
     pub(crate) fn buckets(&self) -> u32 {
         self.mask + 1
@@ -95,7 +102,8 @@ impl Index {
 
     #[inline]
     fn bucket(&self, bucket: u32) -> &Bucket {
-        const { assert!(size_of::<Bucket>() == LINE) };
+        const { assert!(size_of::<Bucket>() == LINE && LINE == BUCKET_SIZE as usize) };
+        const { assert!(offset_of!(Bucket, tags) == 0 && offset_of!(Bucket, records) == BUCKET_RECORDS as usize) };
         // SAFETY: `bucket` is at most `mask`, and the memory holds a line for each, zeroed at first; it is only accessed atomically.
         unsafe { self.memory.at(bucket as usize * LINE).cast::<Bucket>().as_ref() }
     }

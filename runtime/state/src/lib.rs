@@ -48,6 +48,7 @@ mod map;
 mod memory;
 mod pool;
 mod prefix;
+pub mod probe;
 mod readers;
 mod records;
 mod ring;

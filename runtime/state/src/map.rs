@@ -9,6 +9,7 @@ use crate::entry::Found;
 use crate::exact::Exact;
 use crate::key::with_words;
 use crate::prefix::Prefix;
+use crate::probe::Probe;
 use crate::readers::worker;
 use crate::ring_buffer::RingBuffer;
 use crate::shape::{Header, Kind, Shape, ShapeError};
@@ -16,7 +17,10 @@ use crate::table::Table;
 
 /// A map of any [`Kind`]; see the crate's documentation.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Map {
+    /// At the map's own address.
+    probe: Probe,
     shape: Shape,
     store: Store,
 }
@@ -99,7 +103,12 @@ impl Map {
             Kind::Ring => RingBuffer::new(shape.capacity).map(Store::Ring),
         };
         let store = store.ok_or(ShapeError::TooLarge { bytes: shape.footprint() })?;
-        Ok(Map { shape, store })
+        let probe = match &store {
+            Store::Table(table) => table.probe(),
+            Store::Exact(table) => table.probe(),
+            _ => Probe::NONE,
+        };
+        Ok(Map { probe, shape, store })
     }
 
     /// Makes a map with a copy for each of so many workers, by their [numbers](worker); with more workers than copies, some share one. Each
@@ -117,7 +126,7 @@ impl Map {
             return Err(ShapeError::Copies { found: copies });
         }
         let copies: Box<[Map]> = (0..copies).map(|_| Map::new(shape)).collect::<Result<_, _>>()?;
-        Ok(Map { shape, store: Store::Copies(copies) })
+        Ok(Map { probe: Probe::NONE, shape, store: Store::Copies(copies) })
     }
 
     /// What it was made from.

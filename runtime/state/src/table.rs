@@ -6,6 +6,7 @@ use crate::hash::Seed;
 use crate::index::{Guard, Index, Place, Used};
 use crate::lock_word::{lock_word, try_lock_word, unlock_word};
 use crate::map::{Update, UpdateError};
+use crate::probe::Probe;
 use crate::records::Records;
 use crate::shape::{Header, Shape, WhenFull};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -53,6 +54,10 @@ impl Table {
             refused: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
         })
+    }
+
+    pub(crate) fn probe(&self) -> Probe {
+        self.seed.probe(self.index.first(), self.index.buckets(), self.records.value(0).as_ptr())
     }
 
     pub(crate) fn len(&self) -> u32 {
