@@ -295,18 +295,20 @@ pub struct HeaderForm {
     pub span: Span,
 }
 
-/// `ihl: u4 where ihl >= 5`
+/// `#[length] total_len: u16`, `ihl: u4 where ihl >= 5`
 #[derive(Clone, PartialEq, Debug)]
 pub struct HeaderField {
     /// Its `///` lines.
     pub docs: Option<Doc>,
+    /// Its `#[…]` lines.
+    pub attributes: Vec<Attribute>,
     /// Its name.
     pub name: Ident,
     /// Its type; a region has the type [`TypeKind::Region`].
     pub ty: Type,
     /// What its value must be.
     pub rule: Option<FieldRule>,
-    /// All of it but the documentation.
+    /// All of it but documentation and attributes.
     pub span: Span,
 }
 
@@ -604,6 +606,23 @@ impl Expr {
     pub fn depth(&self) -> u16 {
         self.depth
     }
+}
+
+/// `match pkt { path => callee(args), _ => none }`, for what is made of other forms. All of it has the place `span`.
+pub fn match_layers(path: Vec<Layer>, callee: Ident, args: Vec<Ident>, span: Span) -> Expr {
+    let expr = |kind, depth| Expr { kind, span, depth };
+    let args = (args.into_iter())
+        .map(|name| Arg { name: None, value: expr(ExprKind::Name(name), 1), span })
+        .collect();
+    let call = expr(ExprKind::Call { callee: Box::new(expr(ExprKind::Name(callee), 1)), args }, 2);
+    let arm = |kind, value| Arm { pattern: Pattern { kind, span }, guard: None, value, span };
+    let pattern = match <[Layer; 1]>::try_from(path) {
+        Ok([only]) => PatternKind::Path(only.header),
+        Err(path) => PatternKind::Layers(path),
+    };
+    let arms = vec![arm(pattern, call), arm(PatternKind::Any, expr(ExprKind::None, 1))];
+    let subject = expr(ExprKind::Name(Ident { name: "pkt".to_owned(), span }), 1);
+    expr(ExprKind::Match { subject: Box::new(subject), arms }, 3)
 }
 
 /// The kinds of expressions.

@@ -193,6 +193,7 @@ impl Dump {
     fn header_fields(&mut self, fields: &[HeaderField]) {
         for field in fields {
             self.doc(field.docs.as_ref());
+            self.attributes(&field.attributes);
             self.named("field", &field.name, field.span, |out| {
                 out.ty(&field.ty);
                 match &field.rule {

@@ -13,6 +13,7 @@ mod brackets;
 mod builder;
 mod dump;
 mod expected;
+mod format;
 mod lex;
 mod literal;
 mod mend;
@@ -20,6 +21,7 @@ mod parser;
 mod token;
 
 pub use dump::dump;
+pub use format::{WIDTH, format};
 pub use parser::parse;
 
 lalrpop_util::lalrpop_mod!(

@@ -12,6 +12,7 @@
 //! | E04xx | [`packets`] | headers and packets |
 //! | E05xx | [`state`] | state, tables and params |
 //! | E06xx | [`results`] | filters, results and events |
+//! | E07xx | [`tests`] | tests, and the packets that they build |
 //! | E09xx | [`unsupported`] | parts of Oko that this compiler does not have yet |
 
 use std::fmt;
@@ -37,6 +38,7 @@ pub mod packets;
 pub mod results;
 pub mod state;
 pub mod syntax;
+pub mod tests;
 pub mod types;
 pub mod unsupported;
 
@@ -86,6 +88,7 @@ const RANGES: &[(u16, &[Code])] = &[
     (4, packets::ALL),
     (5, state::ALL),
     (6, results::ALL),
+    (7, tests::ALL),
     (9, unsupported::ALL),
 ];
 
@@ -128,7 +131,7 @@ impl std::hash::Hash for Code {
 }
 
 #[cfg(test)]
-mod tests {
+mod registry {
     use super::*;
 
     #[test]

@@ -40,15 +40,25 @@ fn write_one(diagnostic: &Diagnostic, cache: &mut Cache<'_>, colour: Colour, out
         return write_placeless(diagnostic, out);
     };
     let config = Config::default()
-        .with_index_type(IndexType::Byte)
+        .with_index_type(IndexType::Char)
         .with_char_set(CharSet::Unicode)
         .with_color(colour == Colour::Ansi);
+    let mut before = (place.excerpt, 0);
     let mut report = Report::build(kind, place)
         .with_config(config)
         .with_code(diagnostic.code)
         .with_message(&diagnostic.headline);
     for (order, label) in diagnostic.labels.iter().enumerate() {
-        let Some(place) = cache.place(label.span) else { continue };
+        let Some(mut place) = cache.place(label.span) else { continue };
+        // Excerpts have the place of their own first label in their head, as long as each is a source of its own.
+        let line = cache.sources.get(label.span.file).map_or(0, |file| file.location(label.span.end).line);
+        let (excerpt, line_before) = before;
+        place.excerpt = if excerpt.0 == label.span.file && line_before <= line {
+            excerpt
+        } else {
+            (label.span.file, order as u32)
+        };
+        before = (place.excerpt, line);
         let colour = if order == 0 { primary } else { Color::Blue };
         report = report.with_label(
             Label::new(place).with_message(&label.text).with_color(colour).with_order(order as i32),
@@ -80,19 +90,22 @@ fn write_placeless(diagnostic: &Diagnostic, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// A span that lies in its file, on character boundaries.
+/// What is shown of a file in one piece: the file, and the number of the label that begins it.
+type Excerpt = (FileId, u32);
+
+/// A span that lies in its file, in characters.
 #[derive(Clone, PartialEq)]
 struct Place {
-    file: FileId,
+    excerpt: Excerpt,
     start: usize,
     end: usize,
 }
 
 impl ariadne::Span for Place {
-    type SourceId = FileId;
+    type SourceId = Excerpt;
 
-    fn source(&self) -> &FileId {
-        &self.file
+    fn source(&self) -> &Excerpt {
+        &self.excerpt
     }
 
     fn start(&self) -> usize {
@@ -110,32 +123,44 @@ struct Cache<'a> {
     lines: HashMap<FileId, Source<&'a str>>,
 }
 
-impl Cache<'_> {
+impl<'a> Cache<'a> {
+    fn lines(&mut self, id: FileId) -> Option<&Source<&'a str>> {
+        let file = self.sources.get(id)?;
+        Some(self.lines.entry(id).or_insert_with(|| Source::from(file.text())))
+    }
+
     /// The span cut to its file; `None` where there is no such file.
-    fn place(&self, span: Span) -> Option<Place> {
+    fn place(&mut self, span: Span) -> Option<Place> {
         let text = self.sources.get(span.file)?.text();
-        let floor = |offset: u32| {
+        let lines = self.lines(span.file)?;
+        // Characters are counted from the start of the line, so that long files cost nothing.
+        let characters = |offset: u32| {
             let mut offset = (offset as usize).min(text.len());
             while !text.is_char_boundary(offset) {
                 offset -= 1;
             }
-            offset
+            match lines.get_byte_line(offset) {
+                Some((line, _, column)) => {
+                    let before = text.get(offset - column..offset).unwrap_or_default();
+                    line.offset() + before.chars().count()
+                }
+                None => text.chars().count(),
+            }
         };
-        Some(Place { file: span.file, start: floor(span.start), end: floor(span.end) })
+        let (start, end) = (characters(span.start), characters(span.end));
+        Some(Place { excerpt: (span.file, 0), start, end })
     }
 }
 
-impl<'a> ariadne::Cache<FileId> for Cache<'a> {
+impl<'a> ariadne::Cache<Excerpt> for Cache<'a> {
     type Storage = &'a str;
 
-    fn fetch(&mut self, id: &FileId) -> Result<&Source<&'a str>, impl fmt::Debug> {
-        match self.sources.get(*id) {
-            Some(file) => Ok(self.lines.entry(*id).or_insert_with(|| Source::from(file.text()))),
-            None => Err(format!("no source file {}", id.0)),
-        }
+    fn fetch(&mut self, id: &Excerpt) -> Result<&Source<&'a str>, impl fmt::Debug> {
+        let file = id.0;
+        self.lines(file).ok_or_else(|| format!("no source file {}", file.0))
     }
 
-    fn display<'b>(&self, id: &'b FileId) -> Option<impl fmt::Display + 'b> {
-        self.sources.get(*id).map(|file| file.name().to_owned())
+    fn display<'b>(&self, id: &'b Excerpt) -> Option<impl fmt::Display + 'b> {
+        self.sources.get(id.0).map(|file| file.name().to_owned())
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
     }
 }
 
-fn build(
+pub(crate) fn build(
     ir: &Checked,
     schema: &Schema,
     fields_read: Vec<Vec<String>>,

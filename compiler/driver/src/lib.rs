@@ -27,12 +27,16 @@
 mod artifact;
 mod budget;
 mod failed;
+mod format;
 mod loader;
 mod phases;
+mod tests;
 
 pub use artifact::{Artifact, Options};
 pub use budget::{PartCost, PartKind};
 pub use failed::{Failed, Failure};
+pub use format::format;
 pub use loader::{Loader, NoFiles, Source};
 pub use oko_bpf_backend::{Clock, Registers};
 pub use phases::{Checked, Optimized, Parsed, parse};
+pub use tests::TestObject;

@@ -79,13 +79,13 @@ impl Parsed {
         if self.session.found.has_errors() {
             return Err(self.session.fail_by_errors());
         }
-        let Some(Output { module, schema, fields_read, budgets, areas }) = analysis.output else {
+        let Some(Output { module, schema, fields_read, budgets, areas, program }) = analysis.output else {
             return Err(self.session.fail(Failure::Defect { errors: vec!["no IR and no error".to_owned()] }));
         };
         match oko_ir::verify(module) {
             Ok(ir) => {
                 let costs = Costs { budgets, areas };
-                Ok(Checked { session: self.session, ir, schema, fields_read, costs })
+                Ok(Checked { session: self.session, ir, schema, fields_read, costs, program })
             }
             Err(errors) => {
                 let errors = errors.iter().map(ToString::to_string).collect();
@@ -98,11 +98,12 @@ impl Parsed {
 /// A program without errors, as verified IR, as the front end made it.
 #[derive(Debug)]
 pub struct Checked {
-    session: Session,
+    pub(crate) session: Session,
     ir: oko_ir::Checked,
     schema: oko_artifact::Schema,
     fields_read: Vec<Vec<String>>,
     costs: Costs,
+    pub(crate) program: oko_front::hir::Program,
 }
 
 impl Checked {
@@ -111,9 +112,19 @@ impl Checked {
         &self.ir
     }
 
+    /// The sources.
+    pub fn sources(&self) -> &SourceMap {
+        &self.session.sources
+    }
+
+    /// The warnings so far, by place.
+    pub fn warnings(&self) -> Vec<Diagnostic> {
+        self.session.found.clone().finish()
+    }
+
     /// Runs the passes.
     pub fn optimize(self) -> Optimized {
-        let Checked { session, ir, schema, fields_read, costs } = self;
+        let Checked { session, ir, schema, fields_read, costs, program: _ } = self;
         Optimized { session, ir: oko_ir::passes::optimize(ir), schema, fields_read, costs }
     }
 }

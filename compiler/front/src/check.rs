@@ -17,6 +17,7 @@ mod event;
 mod exhaustive;
 mod expr;
 mod facts;
+mod fill;
 mod header;
 mod loops;
 mod name;
@@ -27,6 +28,8 @@ mod settings;
 mod slice;
 mod stale;
 mod state;
+mod test;
+mod test_packet;
 mod typename;
 mod union;
 mod update;
@@ -79,6 +82,7 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
     checker.fn_bodies();
     checker.fn_circles();
     checker.filters();
+    checker.tests();
     checker.program
 }
 

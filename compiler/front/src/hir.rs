@@ -62,7 +62,7 @@ id! {
 }
 
 /// A whole program: everything declared in the root file and the modules it uses.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Program {
     /// All `enum`s.
     pub enums: Vec<EnumDef>,
@@ -88,10 +88,12 @@ pub struct Program {
     pub root: Option<HeaderId>,
     /// The loops and functions.
     pub areas: Vec<Area>,
+    /// The `test`s of the root file.
+    pub tests: Vec<crate::plan::Plan>,
 }
 
 /// An `enum`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct EnumDef {
     /// Its name.
     pub name: String,
@@ -104,7 +106,7 @@ pub struct EnumDef {
 }
 
 /// A `bits` type.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BitsDef {
     /// Its name.
     pub name: String,
@@ -117,7 +119,7 @@ pub struct BitsDef {
 }
 
 /// A `struct`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StructDef {
     /// Its name.
     pub name: String,
@@ -132,7 +134,7 @@ pub struct StructDef {
 }
 
 /// How the values of a struct are computed from headers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Computed {
     /// The names of the headers; they are the first layers of the body.
     pub params: Vec<(String, Span)>,
@@ -141,7 +143,7 @@ pub struct Computed {
 }
 
 /// A field of a `struct`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StructField {
     /// Its name.
     pub name: String,
@@ -208,7 +210,7 @@ impl CellKind {
 }
 
 /// A `header`: what it looks like on the wire.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HeaderDef {
     /// Its name.
     pub name: String,
@@ -230,10 +232,12 @@ pub struct HeaderDef {
     pub region: Option<Region>,
     /// What may follow.
     pub next: Option<Next>,
+    /// The second name of its builder in tests.
+    pub builder: Option<String>,
 }
 
 /// A `union`: one of several headers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UnionDef {
     /// Its name.
     pub name: String,
@@ -244,7 +248,7 @@ pub struct UnionDef {
 }
 
 /// A field of a header.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HeaderField {
     /// Its name.
     pub name: String,
@@ -256,17 +260,46 @@ pub struct HeaderField {
     pub bit: u32,
     /// How many bits it has.
     pub bits: u32,
+    /// What packets that tests build have in it unless they say otherwise.
+    pub fill: Fill,
+    /// Whether checksums of headers further in cover it as part of a pseudo header (RFC 9293 section 3.1, RFC 8200 section 8.1).
+    pub pseudo: bool,
+}
+
+/// What packets that tests build have in a field, as attributes of the field say.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Fill {
+    /// What selects the header behind it, or the least that the header's rules allow.
+    #[default]
+    Least,
+    /// `#[initial(value = 64)]`: this number.
+    Initial(u64),
+    /// `#[length]`: the bytes from the header's start to the packet's end, less `after`, divided by `unit` and rounded up.
+    Length {
+        /// `after = 40`: so many of the header's bytes are not counted.
+        after: u32,
+        /// `unit = 4`: bytes for which one is counted.
+        unit: u32,
+    },
+    /// `#[checksum]`: the Internet checksum (RFC 1071) of the header with its region.
+    Checksum {
+        /// `payload`: and of all that is behind it.
+        payload: bool,
+        /// `pseudo`: and of the pseudo header that the header below has: its fields marked `#[pseudo]`, the number that selected this
+        /// header, the length of this header and all behind it.
+        pseudo: bool,
+    },
 }
 
 /// What a header requires.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rule {
     /// A bool over the header's fields, which are those of layer 0.
     pub condition: Expr,
 }
 
 /// The bytes of variable number behind the fields.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Region {
     /// Its name.
     pub name: String,
@@ -275,7 +308,7 @@ pub struct Region {
 }
 
 /// What follows a header.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Next {
     /// The fields that decide, by index.
     pub by: Vec<usize>,
@@ -284,7 +317,7 @@ pub struct Next {
 }
 
 /// One line of a `next by`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NextArm {
     /// For each deciding field, the values.
     pub keys: Vec<KeyPattern>,
@@ -306,7 +339,7 @@ pub enum KeyPattern {
 }
 
 /// A `param`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ParamDef {
     /// Its name.
     pub name: String,
@@ -321,7 +354,7 @@ pub struct ParamDef {
 }
 
 /// A `state` or `table`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StateDef {
     /// Its name.
     pub name: String,
@@ -348,7 +381,7 @@ pub struct StateDef {
 }
 
 /// How entries are found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Shape {
     /// By key.
     Keyed {
@@ -391,7 +424,7 @@ pub enum Shape {
 }
 
 /// What an entry holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Content {
     /// Nothing: the key is all.
     Nothing,
@@ -417,7 +450,7 @@ pub enum Merge {
 }
 
 /// When an entry goes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Expire {
     /// It stays.
     Never,
@@ -428,7 +461,7 @@ pub enum Expire {
 }
 
 /// What a new token bucket is: `tokens(rate: limit, burst: burst)`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TokensInit {
     /// How many tokens come in a second: at least 1.
     pub rate: Expr,
@@ -437,7 +470,7 @@ pub struct TokensInit {
 }
 
 /// An `event`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct EventDef {
     /// Its name.
     pub name: String,
@@ -456,7 +489,7 @@ pub struct EventDef {
 }
 
 /// A `fn`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FnDef {
     /// Its name.
     pub name: String,
@@ -471,7 +504,7 @@ pub struct FnDef {
 }
 
 /// A `filter`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FilterDef {
     /// Its name.
     pub name: String,
@@ -488,7 +521,7 @@ pub struct FilterDef {
 }
 
 /// A body: an expression and the names in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Body {
     /// The names for values.
     pub locals: Vec<Local>,
@@ -518,7 +551,7 @@ pub struct CommonField {
 }
 
 /// A name for a value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Local {
     /// The name.
     pub name: String,
@@ -844,6 +877,18 @@ pub enum CellOp {
     Average,
     /// What is added to an `ewma` in a second; 0 without an entry.
     Rate,
+}
+
+impl Op {
+    /// Whether it leaves everything as it is.
+    pub fn is_read(&self) -> bool {
+        let cell = |op: &CellOp| matches!(op, CellOp::Total | CellOp::Average | CellOp::Rate);
+        match self {
+            Op::Read | Op::Contains | Op::Estimate => true,
+            Op::Cell { op, .. } => cell(op),
+            _ => false,
+        }
+    }
 }
 
 impl Expr {

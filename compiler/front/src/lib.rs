@@ -24,10 +24,12 @@ pub mod hir;
 mod load;
 mod lower;
 mod packets;
+pub mod plan;
 mod resolve;
 mod schema;
 mod suggest;
 pub mod types;
+pub mod wire;
 
 use std::collections::BTreeSet;
 
@@ -37,6 +39,7 @@ use oko_diagnostics::{Diagnostic, Sink, SourceMap, Span};
 use oko_ir::Module;
 
 pub use load::{Files, load};
+pub use lower::{Arm, Origin, PIECES, PIECES_OF_SCALAR, TestModule};
 pub use resolve::Unit;
 
 /// A program that was accepted.
@@ -52,6 +55,8 @@ pub struct Output {
     pub budgets: Vec<(Span, Budget)>,
     /// The loops and functions of the program.
     pub areas: Vec<Area>,
+    /// The typed program that they were made of, with its tests.
+    pub program: hir::Program,
 }
 
 /// What came of an analysis.
@@ -85,6 +90,24 @@ pub fn analyze(units: &[Unit<'_>], sources: &SourceMap) -> Analysis {
         .map(|fields: BTreeSet<String>| fields.into_iter().collect())
         .collect();
     let budgets = program.filters.iter().map(|filter| (filter.span, filter.budget)).collect();
-    let output = Output { module: lowered.module, schema, fields_read, budgets, areas: program.areas };
+    let output = Output {
+        module: lowered.module,
+        schema,
+        fields_read,
+        budgets,
+        areas: program.areas.clone(),
+        program,
+    };
     Analysis { output: Some(output), diagnostics: sink.finish() }
+}
+
+/// The module of one of the program's tests: its filters, and a filter for each value that the test computes. `marked` puts
+/// marks into the arms of matches, to see which are taken; `None` if it would be too large.
+pub fn test_module(
+    program: &hir::Program,
+    plan: &plan::Plan,
+    sources: &SourceMap,
+    marked: bool,
+) -> Option<TestModule> {
+    lower::test_module(program, plan, sources, marked)
 }

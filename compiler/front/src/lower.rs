@@ -18,11 +18,15 @@ mod layout;
 mod load;
 mod loops;
 mod packet;
+mod probe;
 mod sketch;
 mod state;
 mod wide;
 
-use std::collections::BTreeSet;
+pub(crate) use probe::test_module;
+pub use probe::{Arm, Origin, PIECES, PIECES_OF_SCALAR, TestModule};
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use oko_diagnostics::codes::{self, results};
 use oko_diagnostics::{Diagnostic, Sink, SourceMap};
@@ -39,6 +43,11 @@ pub(crate) struct Lowered {
 
 /// Lowers a program that was checked without errors. Reports filters that are too large.
 pub(crate) fn lower(program: &Program, sources: &SourceMap, sink: &mut Sink) -> Lowered {
+    lower_with(program, sources, sink, false).0
+}
+
+/// The same, if asked for with marks in the arms of matches, which it gives as well.
+fn lower_with(program: &Program, sources: &SourceMap, sink: &mut Sink, marked: bool) -> (Lowered, Vec<Arm>) {
     let mut module = Module {
         files: sources.files().map(|(_, file)| plain_name(file.name())).collect(),
         params: program.params.iter().map(layout::param).collect(),
@@ -49,8 +58,12 @@ pub(crate) fn lower(program: &Program, sources: &SourceMap, sink: &mut Sink) -> 
         filters: Vec::new(),
     };
     if !fits_memory(program, &module, sink) {
-        return Lowered { module, fields_read: Vec::new() };
+        return (Lowered { module, fields_read: Vec::new() }, Vec::new());
     }
+    let mut marks = marked.then(|| {
+        module.files.push("arms".to_owned());
+        body::Marks { file: module.files.len() as u32 - 1, arms: BTreeMap::new() }
+    });
     let mut fields_read = Vec::new();
     let graph = Graph::new(program);
     for def in &program.filters {
@@ -58,7 +71,7 @@ pub(crate) fn lower(program: &Program, sources: &SourceMap, sink: &mut Sink) -> 
             let location = sources.get(span.file)?.location(span.start);
             Some(Loc { file: span.file.0, line: location.line })
         };
-        let lowered = body::filter(program, &graph, def, &place).map(|(mut filter, fields)| {
+        let lowered = body::filter(program, &graph, def, &place, &mut marks).map(|(mut filter, fields)| {
             oko_ir::passes::renumber(&module, &mut filter);
             (filter, fields)
         });
@@ -77,7 +90,9 @@ pub(crate) fn lower(program: &Program, sources: &SourceMap, sink: &mut Sink) -> 
             ),
         }
     }
-    Lowered { module, fields_read }
+    let arms = marks.map(|marks| marks.arms).unwrap_or_default();
+    let arms = arms.into_iter().map(|(span, mark)| Arm { span, mark }).collect();
+    (Lowered { module, fields_read }, arms)
 }
 
 /// The name of a file as a module may carry it.

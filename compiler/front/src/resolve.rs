@@ -129,6 +129,7 @@ pub(crate) struct Declarations<'a> {
     pub(crate) events: Vec<Source<'a, ast::Event>>,
     pub(crate) fns: Vec<Source<'a, ast::Function>>,
     pub(crate) filters: Vec<Source<'a, ast::Filter>>,
+    pub(crate) tests: Vec<Source<'a, ast::Test>>,
 }
 
 /// Finds all declarations and gives every module its names.
@@ -281,7 +282,7 @@ impl<'a> Declarations<'a> {
                 }
             }
             ItemKind::Test(ast) => {
-                sink.push(not_yet(unsupported::TEST, "tests in the source", ast.name.span));
+                self.tests.push(Source { module, item, ast });
                 None
             }
         }

@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
+    /// How to print what is wrong with programs
+    #[arg(long, global = true, value_enum, default_value_t = ErrorFormat::Human, value_name = "FORMAT")]
+    pub(crate) error_format: ErrorFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -32,6 +35,15 @@ pub(crate) enum Color {
     Never,
 }
 
+/// How to print diagnostics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ErrorFormat {
+    /// Text with the source
+    Human,
+    /// A JSON object a line, for editors and other programs
+    Json,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -39,6 +51,10 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Compile a program to an object file
     Build(BuildArgs),
+    /// Run the tests that programs contain, on every engine
+    Test(TestArgs),
+    /// Bring programs into the one style
+    Fmt(FmtArgs),
     /// Run a filter on the packets of a capture
     Run(RunArgs),
     /// Explain an error code such as E0101; without one, list all
@@ -88,6 +104,31 @@ pub(crate) enum Emit {
     Clif,
     /// What each state takes in memory, and what follows from declared accuracy
     State,
+}
+
+/// `okoc fmt`
+#[derive(Debug, clap::Args)]
+pub(crate) struct FmtArgs {
+    /// The programs; without any, or with `-`, one is read from stdin and written to stdout
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Change nothing, and fail if a program is not in the one style
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// `okoc test`
+#[derive(Debug, clap::Args)]
+pub(crate) struct TestArgs {
+    /// The programs [default: all `.oko` files in the current directory]
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Run only tests with this in their names
+    #[arg(long, value_name = "NAME")]
+    pub(crate) filter: Option<String>,
+    /// Say which arms of matches no test took
+    #[arg(long)]
+    pub(crate) coverage: bool,
 }
 
 /// `okoc run`

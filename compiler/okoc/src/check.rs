@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oko_compiler::{Artifact, Failed, Failure, Optimized, Options, PartKind, Source, parse};
+use oko_compiler::{Artifact, Checked, Failed, Failure, Optimized, Options, PartKind, Source, parse};
 
 use crate::args::{CheckArgs, Emit};
 use crate::build::bytes;
@@ -108,11 +108,16 @@ pub(crate) fn print_tree(path: &Path, source: Source, terminal: &Terminal) -> Re
 
 /// Compiles a program to IR. Warnings are printed when it is assembled.
 pub(crate) fn compile(path: &Path, source: Source, terminal: &Terminal) -> Result<Optimized, Error> {
+    Ok(checked(path, source, terminal)?.optimize())
+}
+
+/// Checks a program. Warnings are not printed.
+pub(crate) fn checked(path: &Path, source: Source, terminal: &Terminal) -> Result<Checked, Error> {
     let siblings = Siblings::of(path);
     let checked = parse(source, &siblings).check();
     match (siblings.failure(), checked) {
         (Some(error), _) => Err(error),
-        (None, Ok(checked)) => Ok(checked.optimize()),
+        (None, Ok(checked)) => Ok(checked),
         (None, Err(failed)) => Err(failure(path, *failed, terminal)),
     }
 }
@@ -127,7 +132,7 @@ pub(crate) fn assemble(path: &Path, optimized: Optimized, terminal: &Terminal) -
 }
 
 /// Prints the diagnostics of a failed compilation and gives the error that is left to tell.
-fn failure(path: &Path, failed: Failed, terminal: &Terminal) -> Error {
+pub(crate) fn failure(path: &Path, failed: Failed, terminal: &Terminal) -> Error {
     terminal.diagnostics(&failed.diagnostics, &failed.sources);
     match failed.failure {
         Failure::Source { count } => {

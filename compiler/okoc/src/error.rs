@@ -79,6 +79,21 @@ pub(crate) enum Error {
     #[error("`--param {given}`: {reason}")]
     #[diagnostic(code(okoc::param))]
     Param { given: String, reason: String },
+    /// Tests that failed; what went wrong has been printed.
+    #[error("{summary}")]
+    #[diagnostic(code(okoc::test::failed))]
+    TestsFailed { summary: String },
+    /// Programs that are not in the one style.
+    #[error("{summary}")]
+    #[diagnostic(code(okoc::fmt::check), help("`okoc fmt FILE` brings a program into it"))]
+    NotFormatted { summary: String },
+    /// Nothing to test.
+    #[error("there is no test to run{place}")]
+    #[diagnostic(
+        code(okoc::test::none),
+        help("a test is written in the program: `test \"what it shows\" {{ expect … }}`")
+    )]
+    NoTests { place: String },
     /// No error code of this name.
     #[error("there is no error code `{code}`")]
     #[diagnostic(code(okoc::explain), help("`okoc explain` lists all codes"))]
@@ -91,6 +106,8 @@ impl Error {
         match self {
             Error::Refused { .. }
             | Error::Compile { .. }
+            | Error::TestsFailed { .. }
+            | Error::NotFormatted { .. }
             | Error::Capture { .. }
             | Error::Object { .. }
             | Error::NotText { .. }
@@ -99,6 +116,7 @@ impl Error {
             | Error::UnknownFilter { .. }
             | Error::SeveralFilters { .. }
             | Error::Param { .. }
+            | Error::NoTests { .. }
             | Error::UnknownCode { .. } => 2,
             Error::Read { .. } | Error::Directory { .. } | Error::Write { .. } | Error::Output { .. } => 3,
         }

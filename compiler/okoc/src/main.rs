@@ -11,8 +11,10 @@ mod emit;
 mod error;
 mod explain;
 mod files;
+mod fmt;
 mod run;
 mod terminal;
+mod test;
 mod verify;
 
 use std::process::ExitCode;
@@ -25,10 +27,12 @@ use crate::terminal::Terminal;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let terminal = Terminal::new(args.color);
+    let terminal = Terminal::new(args.color, args.error_format);
     let done = match args.command {
         Command::Check(args) => check::check(&args, &terminal),
         Command::Build(args) => build::build(&args, &terminal),
+        Command::Test(args) => test::test(&args, &terminal),
+        Command::Fmt(args) => fmt::fmt(&args, &terminal),
         Command::Run(args) => run::run(&args, &terminal),
         Command::Explain(args) => explain::explain(&args, &terminal),
         Command::Verify(args) => verify::verify(&args, &terminal),

@@ -3,33 +3,36 @@
 use std::io::{IsTerminal, Write};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
-use oko_diagnostics::{Colour, Diagnostic, SourceMap, render_all};
+use oko_diagnostics::{Colour, Diagnostic, SourceMap, json, render_all};
 
-use crate::args::Color;
+use crate::args::{Color, ErrorFormat};
 use crate::error::Error;
 
 /// How to print.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     color_on_stderr: bool,
+    json: bool,
 }
 
 impl Terminal {
-    pub(crate) fn new(color: Color) -> Terminal {
+    pub(crate) fn new(color: Color, format: ErrorFormat) -> Terminal {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let color_on_stderr = match color {
             Color::Auto => wanted && std::io::stderr().is_terminal(),
             Color::Always => true,
             Color::Never => false,
         };
-        Terminal { color_on_stderr }
+        Terminal { color_on_stderr, json: format == ErrorFormat::Json }
     }
 
     /// Prints diagnostics with their source places to stderr.
     pub(crate) fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &SourceMap) {
         let colour = if self.color_on_stderr { Colour::Ansi } else { Colour::None };
+        let text =
+            if self.json { json(diagnostics, sources) } else { render_all(diagnostics, sources, colour) };
         // Nobody is left to be told of a closed stderr.
-        let _ = std::io::stderr().write_all(render_all(diagnostics, sources, colour).as_bytes());
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 
     /// Prints an error to stderr.

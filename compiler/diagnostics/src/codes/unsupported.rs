@@ -1,17 +1,6 @@
 //! E09xx: parts of Oko that this compiler does not have yet.
 
 codes! {
-    TEST = 904, "tests in the source", "\
-This is a part of the language that this version of the compiler does not have yet: tests in the source.
-
-```oko
-test \"nothing\" {
-    expect true;
-}
-```
-
-`okoc run` shows what a filter does with the packets of a capture.
-";
     REGION = 907, "access to regions", "\
 Regions such as options are skipped by their length; their contents cannot be read yet.
 

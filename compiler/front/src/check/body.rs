@@ -25,6 +25,8 @@ pub(super) enum Place {
     Computed(StructId),
     /// A filter.
     Filter,
+    /// A test: as in a filter, but state is only read and there is no packet.
+    Test,
 }
 
 /// What a name in a body stands for.
@@ -36,6 +38,8 @@ pub(super) enum Binding {
     Layer(LayerId),
     /// A header that only some alternatives of an arm have; here is one that has not.
     Sometimes(Span),
+    /// A packet of a test.
+    Packet(crate::plan::PacketId),
 }
 
 /// The check of one body.
@@ -56,6 +60,8 @@ pub(super) struct BodyChecker<'c, 'a, 's> {
     pub(super) origins: Vec<(LocalId, super::stale::Origin)>,
     /// The loops around the place that is being checked, the innermost last.
     pub(super) loops: Vec<LoopScope>,
+    /// What the check of a test gathers; `None` elsewhere.
+    pub(super) test: Option<Box<super::test::TestBody>>,
 }
 
 impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
@@ -72,6 +78,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
             locked: None,
             origins: Vec::new(),
             loops: Vec::new(),
+            test: None,
         }
     }
 
@@ -196,7 +203,12 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         }
     }
 
-    fn let_stmt(&mut self, name: &ast::Ident, ty: Option<&ast::Type>, value: &ast::Expr) -> (Stmt, bool) {
+    pub(super) fn let_stmt(
+        &mut self,
+        name: &ast::Ident,
+        ty: Option<&ast::Type>,
+        value: &ast::Expr,
+    ) -> (Stmt, bool) {
         let value = match ty {
             Some(ty) => {
                 let (span, ty) = (ty.span, self.checker.value_type(self.module, ty));

@@ -26,10 +26,14 @@ impl BodyChecker<'_, '_, '_> {
         match &callee.kind {
             ast::ExprKind::Name(name) if self.binding(&name.name).is_none() => match self.def(&name.name) {
                 Some((Def::Fn(id), _)) => self.call_fn(id, args, span),
+                Some((Def::Struct(id), _)) if self.is_struct_of_packet(id, args) => {
+                    self.struct_of_packet(id, &args[0], span)
+                }
                 Some((Def::Struct(id), _)) if self.checker.program.structs[id.index()].computed.is_some() => {
                     self.compute_struct(id, args, span)
                 }
                 Some((Def::Struct(id), _)) => self.make_struct(id, args, span),
+                Some((Def::Filter, _)) if self.test.is_some() => self.ask_filter(name, args, span),
                 Some((Def::Error, _)) => {
                     self.look_at(args);
                     Expr::error(span)
@@ -75,6 +79,12 @@ impl BodyChecker<'_, '_, '_> {
                 Expr::error(span)
             }
         }
+    }
+
+    /// In a test, `session(packet)` with a struct that is computed from headers.
+    fn is_struct_of_packet(&self, id: StructId, args: &[ast::Arg]) -> bool {
+        let computed = self.checker.program.structs[id.index()].computed.is_some();
+        computed && matches!(args, [arg] if self.is_packet(&arg.value))
     }
 
     /// Checks arguments that nobody takes, for their own errors.
@@ -145,7 +155,10 @@ impl BodyChecker<'_, '_, '_> {
         }
         if !matches!(
             self.place,
-            super::body::Place::Filter | super::body::Place::Function(_) | super::body::Place::Computed(_)
+            super::body::Place::Filter
+                | super::body::Place::Test
+                | super::body::Place::Function(_)
+                | super::body::Place::Computed(_)
         ) {
             return self.later(unsupported::CONST_CALL, "calls of functions in settings and rules", span);
         }

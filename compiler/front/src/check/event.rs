@@ -204,7 +204,7 @@ impl BodyChecker<'_, '_, '_> {
     }
 
     /// The value of a field: `services` alone is the name of the field and of the value.
-    fn init_value(&mut self, init: &ast::FieldInit, ty: Option<&Ty>) -> Expr {
+    pub(super) fn init_value(&mut self, init: &ast::FieldInit, ty: Option<&Ty>) -> Expr {
         match &init.value {
             Some(value) => self.expr(value, ty),
             None => self.name(&init.name, ty),
@@ -212,7 +212,7 @@ impl BodyChecker<'_, '_, '_> {
     }
 
     /// The event that a path names.
-    fn event(&mut self, path: &ast::Path) -> Option<(EventId, Span)> {
+    pub(super) fn event(&mut self, path: &ast::Path) -> Option<(EventId, Span)> {
         let name = path.parts.first()?;
         match (self.def(&name.name), path.parts.as_slice()) {
             (Some((Def::Event(id), declared)), [_]) => Some((id, declared)),

@@ -15,6 +15,23 @@ impl BodyChecker<'_, '_, '_> {
     /// and the caller still checks the type.
     pub(super) fn expr(&mut self, ast: &ast::Expr, expected: Option<&Ty>) -> Expr {
         use ast::ExprKind as Ast;
+        let branches = matches!(
+            ast.kind,
+            Ast::If { .. } | Ast::Match { .. } | Ast::For { .. } | Ast::Block(_) | Ast::Update { .. }
+        );
+        if branches && let Some(test) = &mut self.test {
+            test.branches += 1;
+            let value = self.expr_kind(ast, expected);
+            if let Some(test) = &mut self.test {
+                test.branches -= 1;
+            }
+            return value;
+        }
+        self.expr_kind(ast, expected)
+    }
+
+    fn expr_kind(&mut self, ast: &ast::Expr, expected: Option<&Ty>) -> Expr {
+        use ast::ExprKind as Ast;
         let span = ast.span;
         match &ast.kind {
             Ast::Error => Expr::error(span),
@@ -42,6 +59,14 @@ impl BodyChecker<'_, '_, '_> {
             Ast::For { name, over, carried, body } => self.for_expr(name, over, carried, body, span),
             Ast::Block(block) => self.block(block, expected),
             Ast::Replay(_) => {
+                if self.test.is_some() {
+                    self.not_in_tests(
+                        "a capture cannot stand here",
+                        span,
+                        "count what a filter matches of it, `NAME(replay \"capture.pcap\")`, or go through its packets with `for`",
+                    );
+                    return Expr::error(span);
+                }
                 self.report(
                     Diagnostic::error(results::ONLY_IN_TESTS, "this can only stand in a test")
                         .label(span, "not in a filter or function"),

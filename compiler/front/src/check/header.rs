@@ -7,6 +7,7 @@ use oko_grammar::ast::{self, PatternKind};
 use super::Checker;
 use super::body::{BodyChecker, Place};
 use super::facts::Facts;
+use super::fill::builder_name;
 use crate::hir::{
     Compare, Expr, ExprKind, HeaderDef, HeaderField, HeaderId, KeyPattern, LayerId, Next, NextArm, Region,
     Rule,
@@ -41,6 +42,7 @@ impl Checker<'_, '_> {
             let source = &self.decls.headers[at];
             let (module, item, ast) = (source.module, source.item, source.ast);
             let (is_root, extension, repeat) = self.header_attributes(item);
+            let builder = builder_name(item);
             let mut header = HeaderDef {
                 name: ast.name.name.clone(),
                 span: ast.name.span,
@@ -52,6 +54,7 @@ impl Checker<'_, '_> {
                 rules: Vec::new(),
                 region: None,
                 next: None,
+                builder,
             };
             let ast::HeaderBody::Fields(fields) = &ast.body else {
                 self.program.headers.push(header);
@@ -90,7 +93,8 @@ impl Checker<'_, '_> {
                 let ty = self.value_type(module, &field.ty);
                 let Some(bits) = self.wire_bits(&ty, field) else { continue };
                 let (name, span) = (field.name.name.clone(), field.span);
-                header.fields.push(HeaderField { name, span, ty, bit, bits });
+                let (fill, pseudo) = self.field_fill(field, &ty, bit, bits);
+                header.fields.push(HeaderField { name, span, ty, bit, bits, fill, pseudo });
                 bit = bit.saturating_add(bits);
             }
             header.size = self.header_size(ast, bit);
@@ -105,6 +109,7 @@ impl Checker<'_, '_> {
             match (attribute.name.name.as_str(), attribute.args.as_slice()) {
                 ("root", []) => root = true,
                 ("extension", []) => extension = true,
+                ("builder", [ast::AttributeArg { value: None, .. }]) => {}
                 ("repeat", [max]) if max.name.name == "max" => {
                     match max.value.as_ref().map(|value| &value.kind) {
                         Some(ast::LiteralKind::Int(times @ 1..=MAX_TIMES)) => {

@@ -42,6 +42,7 @@ impl BodyChecker<'_, '_, '_> {
                 return Expr::error(span);
             }
             Some(Binding::Sometimes(_)) => return self.only_sometimes(name),
+            Some(Binding::Packet(_)) => return self.packet_as_value(name),
             None => {}
         }
         if let Place::Rule(header) = self.place
@@ -54,6 +55,9 @@ impl BodyChecker<'_, '_, '_> {
         }
         if name.name == "now" {
             return self.packet_value(ExprKind::Now, "`now`", now_type(), span);
+        }
+        if name.name == "emitted" && self.test.is_some() && self.def("emitted").is_none() {
+            return self.emitted(span);
         }
         if name.name == "pkt" {
             self.report(
@@ -141,6 +145,15 @@ impl BodyChecker<'_, '_, '_> {
                     )
                     .label(span, "a struct is computed from headers only")
                     .help("use a tuple of the struct and this as the key"),
+                );
+                Expr::error(span)
+            }
+            Place::Test if matches!(kind, ExprKind::Now) => Expr::new(kind, ty, span),
+            Place::Test => {
+                self.not_in_tests(
+                    "there is no packet here",
+                    span,
+                    "ask a filter about a packet: `expect NAME(packet)`",
                 );
                 Expr::error(span)
             }
@@ -263,6 +276,7 @@ impl BodyChecker<'_, '_, '_> {
                 Some(Binding::Layer(layer)) => return self.header_field(layer, owner, name, span),
                 Some(Binding::Sometimes(_)) => return self.only_sometimes(owner),
                 Some(Binding::Local(_)) => {}
+                Some(Binding::Packet(_)) => return self.packet_as_value(owner),
                 None => match (owner.name.as_str(), self.def(&owner.name)) {
                     ("pkt", _) => return self.packet_field(name, span),
                     (_, Some((Def::Enum(id), declared))) => {

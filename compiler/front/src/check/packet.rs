@@ -109,6 +109,14 @@ impl BodyChecker<'_, '_, '_> {
             );
             return false;
         }
+        if self.place == Place::Test {
+            self.not_in_tests(
+                "there is no packet here",
+                span,
+                "ask a filter about a packet: `expect NAME(packet)`",
+            );
+            return false;
+        }
         if self.place != Place::Filter {
             self.report(
                 Diagnostic::error(packets::ONLY_IN_FILTERS, "headers can be looked for in filters only")

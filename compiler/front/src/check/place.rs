@@ -66,7 +66,7 @@ impl BodyChecker<'_, '_, '_> {
     /// The declaration of a state; `None` in declarations that come before states.
     pub(super) fn state_def(&mut self, path: &StatePath<'_>) -> Option<&StateDef> {
         let known = path.state.index() < self.checker.program.states.len();
-        if !known || !matches!(self.place, Place::Filter | Place::Function(_)) {
+        if !known || !matches!(self.place, Place::Filter | Place::Test | Place::Function(_)) {
             self.report(
                 Diagnostic::error(types::NOT_CONSTANT, "state cannot be used here")
                     .label(path.name.span, "a value that is known beforehand is needed here"),
@@ -170,6 +170,17 @@ impl BodyChecker<'_, '_, '_> {
                     .label(span, "uses state while the entry is being replaced")
                     .label(update, "this `update` computes the entry's new value")
                     .help("give the other value a name with `let` before the `update`"),
+            );
+            return Expr::error(span);
+        }
+        if self.place == Place::Test {
+            if op.op.is_read() {
+                return Expr::new(ExprKind::State(Box::new(op)), ty, span);
+            }
+            self.not_in_tests(
+                "only filters write their state",
+                span,
+                "give the filter packets that make it do so",
             );
             return Expr::error(span);
         }

@@ -4,7 +4,7 @@
 //! its scalars are zero if not. Functions are written into the filter where they are called. A method that returns `None` has
 //! ended the current block: control does not come back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oko_diagnostics::Span;
 use oko_ir::build::FilterBuilder;
@@ -14,6 +14,7 @@ use oko_ir::{
 
 use super::layers::{FrameLayer, SharedBlock, Source};
 use super::layout::scalar_types;
+use super::probe::Outside;
 use crate::hir::{
     Arith, Compare, Expr, ExprKind, FieldKind, FilterDef, FnId, HeaderId, Layer, LayerId, LocalId, Order,
     Program, Stmt, StructId,
@@ -33,28 +34,20 @@ pub(super) fn filter(
     graph: &Graph,
     def: &FilterDef,
     place: &dyn Fn(Span) -> Option<Loc>,
+    marks: &mut Option<Marks>,
 ) -> Option<(Filter, BTreeSet<String>)> {
     let result = match &def.result {
         Ty::Enum(id) => FilterResult::Classes(u32::try_from(program.enums[id.index()].variants.len()).ok()?),
         _ => FilterResult::Bool,
     };
-    let mut lowering = Lowering {
-        program,
-        builder: FilterBuilder::new(def.name.clone(), result),
-        result,
-        place,
-        frames: vec![Frame::new(def.body.locals.len(), &def.body.layers, None)],
-        shared: Vec::new(),
-        graph,
-        fields_read: BTreeSet::new(),
-        size: 0,
-        depth: 0,
-        overflow: false,
-        locked: false,
-    };
+    let builder = FilterBuilder::new(def.name.clone(), result);
+    let frame = Frame::new(def.body.locals.len(), &def.body.layers, None);
+    let mut lowering = Lowering::new(program, graph, builder, result, place, frame);
+    lowering.marks = marks.take();
     if let Some(value) = lowering.expr(&def.body.value) {
         lowering.answer(&value);
     }
+    *marks = lowering.marks.take();
     if lowering.overflow {
         return None;
     }
@@ -111,9 +104,59 @@ pub(super) struct Lowering<'p> {
     pub(super) overflow: bool,
     /// Whether an entry is locked here.
     pub(super) locked: bool,
+    /// Of a probe: the test around it.
+    pub(super) outside: Option<Outside<'p>>,
+    /// The marks of arms, if arms are marked.
+    marks: Option<Marks>,
+}
+
+/// Marks of the arms of matches: instructions without effect whose place is in a file that is none.
+pub(super) struct Marks {
+    /// The number of that file.
+    pub(super) file: u32,
+    /// The arms, by mark.
+    pub(super) arms: BTreeMap<Span, u32>,
 }
 
 impl<'p> Lowering<'p> {
+    pub(super) fn new(
+        program: &'p Program,
+        graph: &'p Graph,
+        builder: FilterBuilder,
+        result: FilterResult,
+        place: &'p dyn Fn(Span) -> Option<Loc>,
+        frame: Frame<'p>,
+    ) -> Lowering<'p> {
+        Lowering {
+            program,
+            builder,
+            result,
+            place,
+            frames: vec![frame],
+            shared: Vec::new(),
+            graph,
+            fields_read: BTreeSet::new(),
+            size: 0,
+            depth: 0,
+            overflow: false,
+            locked: false,
+            outside: None,
+            marks: None,
+        }
+    }
+}
+
+impl<'p> Lowering<'p> {
+    /// Marks that the arm whose answer stands here is taken.
+    pub(super) fn arm(&mut self, span: Span) {
+        let Some(marks) = &mut self.marks else { return };
+        let next = u32::try_from(marks.arms.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let line = *marks.arms.entry(span).or_insert(next);
+        let file = marks.file;
+        self.builder.set_loc(Some(Loc { file, line }));
+        self.ins(Op::Const(0));
+    }
+
     pub(super) fn ins(&mut self, op: Op) -> Value {
         self.count();
         self.builder.ins(op)
@@ -265,7 +308,10 @@ impl<'p> Lowering<'p> {
             }
             ExprKind::Nothing => Some(Vec::new()),
             ExprKind::Const(words) => Some(self.constant(words, &expr.ty)),
-            ExprKind::Local(id) => self.frame().locals.get(id.index()).cloned().flatten(),
+            ExprKind::Local(id) => match self.frame().locals.get(id.index()).cloned().flatten() {
+                None if self.outside.is_some() => self.outside_local(*id),
+                known => known,
+            },
             ExprKind::Field(layer, index) => self.field(*layer, *index),
             ExprKind::Param(id) => Some(vec![self.ins(Op::Param(oko_ir::Param(id.0)))]),
             ExprKind::PacketLen => Some(vec![self.ins(Op::PacketLen)]),

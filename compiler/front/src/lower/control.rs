@@ -120,6 +120,9 @@ impl Lowering<'_> {
                 goes_on = self.condition(guard, hit, next);
                 self.builder.switch_to(hit);
             }
+            if goes_on.is_some() {
+                self.arm(arm.value.span);
+            }
             if goes_on.is_some()
                 && let Some(mut value) = self.expr(&arm.value)
             {

@@ -170,6 +170,7 @@ impl Lowering<'_> {
                     self.set_layer(*layer, source);
                 }
             }
+            self.arm(arm.value.span);
             if let Some(mut value) = self.expr(&arm.value) {
                 value.truncate(types.len());
                 self.builder.jump(join, value);

@@ -1,0 +1,115 @@
+//! Attributes of headers and their fields. Those of fields say what packets that tests build have in them.
+
+use oko_diagnostics::Diagnostic;
+use oko_diagnostics::codes::{names, tests};
+use oko_grammar::ast;
+
+use super::Checker;
+use crate::hir::Fill;
+use crate::suggest::nearest;
+use crate::types::Ty;
+
+/// The attributes of fields.
+const OF_FIELDS: &[&str] = &["initial", "length", "checksum", "pseudo"];
+
+/// The name in `#[builder(name)]`.
+pub(super) fn builder_name(item: &ast::Item) -> Option<String> {
+    let attribute = item.attributes.iter().find(|attribute| attribute.name.name == "builder")?;
+    Some(attribute.args.first()?.name.name.clone())
+}
+
+impl Checker<'_, '_> {
+    /// What packets that tests build have in a field, and whether a pseudo header has the field.
+    pub(super) fn field_fill(
+        &mut self,
+        field: &ast::HeaderField,
+        ty: &Ty,
+        bit: u32,
+        bits: u32,
+    ) -> (Fill, bool) {
+        let (mut fill, mut pseudo) = (Fill::Least, false);
+        let number = |attribute: &ast::Attribute, name: &str| {
+            let arg = attribute.args.iter().find(|arg| arg.name.name == name)?;
+            match arg.value.as_ref()?.kind {
+                ast::LiteralKind::Int(value) => Some(value),
+                _ => None,
+            }
+        };
+        for attribute in &field.attributes {
+            let given: Vec<(&str, bool)> =
+                attribute.args.iter().map(|arg| (arg.name.name.as_str(), arg.value.is_some())).collect();
+            let whole_words = bit.is_multiple_of(8) && bits.is_multiple_of(16);
+            let found = match (attribute.name.name.as_str(), given.as_slice()) {
+                ("pseudo", []) if whole_words => {
+                    pseudo = true;
+                    continue;
+                }
+                ("initial", [("value", true)]) if bits <= 64 => number(attribute, "value")
+                    .and_then(|value| u64::try_from(value).ok())
+                    .filter(|value| bits == 64 || *value < 1 << bits)
+                    .map(Fill::Initial),
+                ("length", [] | [("after" | "unit", true)] | [("after", true), ("unit", true)])
+                    if matches!(ty, Ty::Num(_)) && bits <= 64 =>
+                {
+                    let part = |name, default: u32| match number(attribute, name) {
+                        Some(value) => u32::try_from(value).ok().filter(|value| *value <= 65_535),
+                        None => Some(default),
+                    };
+                    match (part("after", 0), part("unit", 1).filter(|unit| *unit > 0)) {
+                        (Some(after), Some(unit)) => Some(Fill::Length { after, unit }),
+                        _ => None,
+                    }
+                }
+                ("checksum", args) if bits == 16 && bit.is_multiple_of(8) => {
+                    let known =
+                        matches!(args, [] | [("payload", false)] | [("payload", false), ("pseudo", false)]);
+                    known.then_some(Fill::Checksum { payload: !args.is_empty(), pseudo: args.len() == 2 })
+                }
+                _ => None,
+            };
+            match found {
+                Some(found) => fill = found,
+                None => self.bad_field_attribute(attribute),
+            }
+        }
+        (fill, pseudo)
+    }
+
+    fn bad_field_attribute(&mut self, attribute: &ast::Attribute) {
+        let name = attribute.name.name.as_str();
+        let help = match name {
+            "initial" => "write `#[initial(value = 64)]` with a number that fits the field",
+            "length" => {
+                "write `#[length]`, or `#[length(after = 40)]` if the first 40 bytes of the header do not count; the field is an integer"
+            }
+            "checksum" => {
+                "write `#[checksum]`, `#[checksum(payload)]` or `#[checksum(payload, pseudo)]`; the field is a `u16` at a whole byte"
+            }
+            "pseudo" => "write `#[pseudo]`; the field has a multiple of 16 bits and begins at a whole byte",
+            _ => {
+                let diagnostic = Diagnostic::error(
+                    names::UNKNOWN_ATTRIBUTE,
+                    format!("there is no attribute `{name}` for a field"),
+                )
+                .label(attribute.name.span, "means nothing here");
+                self.report(match nearest(name, OF_FIELDS.iter().copied()) {
+                    Some(near) => {
+                        diagnostic.suggest(attribute.name.span, near, format!("did you mean `{near}`?"))
+                    }
+                    None => diagnostic.help(
+                        "fields have `#[initial(value = …)]`, `#[length]`, `#[checksum]` and `#[pseudo]`",
+                    ),
+                });
+                return;
+            }
+        };
+        self.report(
+            Diagnostic::error(
+                tests::BAD_FIELD_ATTRIBUTE,
+                format!("`#[{name}]` cannot be written like this here"),
+            )
+            .label(attribute.span, "does not fit the field")
+            .help(help),
+        );
+    }
+}

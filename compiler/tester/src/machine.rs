@@ -1,0 +1,176 @@
+//! What runs the filters of a test: an engine with an object, or the interpreter on marked IR.
+
+use std::collections::BTreeSet;
+
+use oko_compiler::TestObject;
+use oko_filter::{Engine, Instance, LoadOptions, Packet};
+use oko_ir::interp::{self, Store};
+use oko_ir::{Checked, Param, State};
+
+/// One way to run a test.
+pub(crate) enum Machine<'t> {
+    /// An engine.
+    Engine(Box<Instance>),
+    /// The interpreter on the IR before optimisation. Remembers which marks it came by.
+    Marked { ir: &'t Checked, file: u32, store: Box<Store>, marks: BTreeSet<u32> },
+}
+
+/// The entries of a state that are live, for comparison: key, fields, expiry.
+pub(crate) type Entries = Vec<(Vec<u64>, Vec<u64>, u64)>;
+
+impl<'t> Machine<'t> {
+    /// An engine; the error is a sentence.
+    pub(crate) fn engine(object: &TestObject, engine: Engine) -> Result<Machine<'t>, String> {
+        let options = LoadOptions { engine: Some(engine), ..LoadOptions::default() };
+        Instance::load(&object.object, &options)
+            .map(|instance| Machine::Engine(Box::new(instance)))
+            .map_err(|error| error.to_string())
+    }
+
+    /// The interpreter on marked IR.
+    pub(crate) fn marked(object: &'t TestObject) -> Machine<'t> {
+        Machine::Marked {
+            ir: &object.marked,
+            file: object.mark_file,
+            store: Box::new(Store::new(&object.marked)),
+            marks: BTreeSet::new(),
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Machine::Engine(instance) => instance.engine().name(),
+            Machine::Marked { .. } => "ir-interp before optimisation",
+        }
+    }
+
+    /// The class that a filter, by its index, gives a packet.
+    pub(crate) fn ask(
+        &mut self,
+        filter: usize,
+        bytes: &[u8],
+        wire_len: u32,
+        in_port: u32,
+        now: u64,
+    ) -> Result<u32, String> {
+        match self {
+            Machine::Engine(instance) => {
+                let Some(info) = instance.filters().get(filter) else {
+                    return Err("the filter is not in the object".to_owned());
+                };
+                let id = info.id;
+                let before = instance.stats(id).faults;
+                let packet = Packet::new(bytes, in_port).with_wire_len(wire_len);
+                let class = instance.run(id, packet, now).class();
+                if instance.stats(id).faults > before {
+                    return Err("the engine stopped within the filter".to_owned());
+                }
+                Ok(class)
+            }
+            Machine::Marked { ir, file, store, marks } => {
+                let ir: &Checked = ir;
+                let packet = interp::Packet { bytes, wire_len, in_port };
+                let blocks = ir.module().filters.get(filter).map(|filter| &filter.blocks);
+                let mut observe = |block: oko_ir::Block, _: interp::Values<'_>| {
+                    let insts = blocks.and_then(|blocks| blocks.get(block.index())).map(|block| &block.insts);
+                    let places = insts.into_iter().flatten().filter_map(|inst| inst.loc);
+                    marks.extend(places.filter(|loc| loc.file == *file).map(|loc| loc.line));
+                };
+                interp::run_observed(ir, filter, store, packet, now, &mut observe)
+                    .map(|outcome| outcome.class)
+                    .map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Sets a param by its number.
+    pub(crate) fn set_param(&mut self, name: &str, number: u32, value: u64) -> Result<(), String> {
+        match self {
+            Machine::Engine(instance) => instance.set_param(name, value).map_err(|error| error.to_string()),
+            Machine::Marked { store, .. } => {
+                store.set_param(Param(number), value).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Writes an entry of a table: the parts of its key and how many of their bits count, and the scalars of its value.
+    pub(crate) fn table_put(
+        &mut self,
+        name: &str,
+        number: u32,
+        (parts, bits): &(Vec<u64>, u32),
+        fields: &[u64],
+    ) -> Result<(), String> {
+        let parts = parts.clone();
+        match self {
+            Machine::Engine(instance) => {
+                Err(format!("{}: tables cannot be written yet: {name} {parts:?}", instance.engine()))
+            }
+            Machine::Marked { store, .. } => {
+                let key = interp::TableKey { parts, bits: *bits };
+                store.put(State(number), key, fields).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Takes an entry of a table away.
+    pub(crate) fn table_remove(
+        &mut self,
+        name: &str,
+        number: u32,
+        (parts, bits): &(Vec<u64>, u32),
+    ) -> Result<bool, String> {
+        let parts = parts.clone();
+        match self {
+            Machine::Engine(instance) => {
+                Err(format!("{}: tables cannot be written yet: {name} {parts:?}", instance.engine()))
+            }
+            Machine::Marked { store, .. } => {
+                let key = interp::TableKey { parts, bits: *bits };
+                store.remove(State(number), &key).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Takes the events that wait: which, and their scalars.
+    pub(crate) fn take_events(&mut self) -> Vec<(usize, Vec<u64>)> {
+        match self {
+            Machine::Engine(_) => Vec::new(),
+            Machine::Marked { store, .. } => {
+                let events = store.take_events().into_iter();
+                events.map(|record| (record.event.index(), record.values)).collect()
+            }
+        }
+    }
+
+    /// All entries of all states that are live, by state.
+    pub(crate) fn entries(&self, now: u64) -> Result<Vec<(String, Entries)>, String> {
+        match self {
+            Machine::Engine(instance) => {
+                let mut all = Vec::new();
+                for info in instance.states() {
+                    let snapshot =
+                        instance.state_snapshot(&info.name, now).map_err(|error| error.to_string())?;
+                    let mut entries: Entries = (snapshot.entries.into_iter())
+                        .map(|entry| (entry.key, entry.fields, entry.expires_at))
+                        .collect();
+                    entries.sort();
+                    all.push((info.name, entries));
+                }
+                Ok(all)
+            }
+            Machine::Marked { ir, store, .. } => {
+                let names = ir.module().states.iter().map(|state| state.name.clone());
+                let dumps = store.dump().into_iter().map(|dump| {
+                    let live = dump.live(now).entries.into_iter();
+                    let mut entries: Entries =
+                        live.map(|entry| (entry.key, entry.fields, entry.expires)).collect();
+                    entries.sort();
+                    entries
+                });
+                Ok(names.zip(dumps).collect())
+            }
+        }
+    }
+}

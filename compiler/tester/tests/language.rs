@@ -1,0 +1,229 @@
+//! Tests in the language: what passes, what fails and how that is told, on all engines.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use oko_compiler::{Checked, NoFiles, Source, parse};
+use oko_diagnostics::{Colour, render};
+use oko_tester::{Captured, Captures, Engine, NoCaptures, Report, run};
+
+fn checked(text: &str) -> Checked {
+    parse(Source::new("test.oko", text), &NoFiles).check().unwrap_or_else(|failed| {
+        let shown: String =
+            failed.diagnostics.iter().map(|found| render(found, &failed.sources, Colour::None)).collect();
+        panic!("{shown}")
+    })
+}
+
+fn reports(checked: &Checked, captures: &dyn Captures) -> Vec<Report> {
+    (0..checked.tests().len()).map(|at| run(checked, at, &Engine::ALL, captures)).collect()
+}
+
+/// The failures of all tests as users see them.
+fn failures(text: &str, captures: &dyn Captures) -> String {
+    let checked = checked(text);
+    let reports = reports(&checked, captures);
+    let failures = reports.iter().flat_map(|report| &report.failures);
+    failures
+        .map(|failure| render(&failure.diagnostic, checked.sources(), Colour::None) + &failure.packets)
+        .collect()
+}
+
+const HEAD: &str = "use std.net.{ipv4, ipv6, tcp, udp, icmp, icmp6, vlan, arp, tcp_flags};
+param limit: u32 in 1..=1_000 = 3;
+enum Kind { Other, Web, Mail }
+struct Pair { a: u32, b: ip4 }
+state seen: map[ip4, counter] { capacity: 64, when_full: evict_oldest, expire: 60s };
+state last: map[(ip4, u16), Pair] { capacity: 4, when_full: refuse, expire: 10s };
+state total: counter { expire: never };
+fn double(n: u32) -> u64 { n * 2 }
+filter often -> bool {
+    match pkt {
+        ipv4 / tcp => {
+            update last[(ipv4.src, tcp.src_port)] |old| match old {
+                none => Pair(a: 1, b: ipv4.dst),
+                let pair => Pair(a: pair.a +| 1, b: ipv4.dst),
+            };
+            total.add(1);
+            seen[ipv4.src].add(1) > limit
+        }
+        _ => false,
+    }
+}
+filter kind -> Kind {
+    match pkt {
+        ipv4 / tcp if tcp.dst_port in [80, 443] => Web,
+        ipv6 / tcp if tcp.dst_port == 25 => Mail,
+        _ => Other,
+    }
+}
+filter second_port -> bool { pkt.in_port == 2 }
+filter length -> bool { pkt.len > 100 }
+filter tagged -> bool { match pkt { vlan / ipv4 => vlan.vid == 7, _ => false } }
+filter echo -> bool { match pkt { ipv4 / icmp => icmp.type == 8, ipv6 / icmp6 => icmp6.type == 128, _ => false } }
+";
+
+#[test]
+fn what_tests_can_say_holds_on_every_engine() {
+    let text = format!(
+        "{HEAD}
+test \"filters, state, time, params\" {{
+    let syn = ip4(src: 10.0.0.1, dst: 192.0.2.7) / tcp(src_port: 4000, dst_port: 80, flags: SYN);
+    let first = often(syn);
+    expect first == false;
+    for i in 1..3 {{
+        expect not often(syn.with(src_port: 4000 + i));
+    }}
+    expect often(syn);
+    expect seen[10.0.0.1].total == 4;
+    expect seen[10.0.0.2].total == 0;
+    expect total.total == 4 and (10.0.0.1, 4000) in last;
+    expect last[(10.0.0.1, 4000)] == Pair(a: 2, b: 192.0.2.7);
+    expect last[(10.0.0.1, 4001)] != none;
+    advance 10s;
+    expect last[(10.0.0.1, 4000)] == none;
+    advance 50s;
+    limit.set(1);
+    expect not often(syn);
+    expect often(syn);
+    expect limit == 1;
+    let n = 5;
+    expect double(n) == 10;
+    if n > 3 {{
+        expect seen[10.0.0.1].total == 2;
+    }} else {{
+        expect false;
+    }}
+    for i in 0..=4 {{
+        if i == 4 {{ expect double(i) == 8; }}
+    }}
+}}
+test \"classes, IPv6, ports and lengths\" {{
+    let web = ipv4() / tcp(dst_port: 443);
+    expect kind(web) == Web;
+    expect kind(ip6(src: 2001:db8::1) / tcp(dst_port: 25)) == Mail;
+    expect kind(reply(web)) == Other;
+    expect kind(reply(reply(web))) == Web;
+    expect second_port(web.with(in_port: 2)) and not second_port(web);
+    expect length(web.with(payload: \"GET / HTTP/1.1\")) == false;
+    expect length(web / payload(len: 47)) == true;
+    expect length(web.with(len: 46)) == false;
+}}
+"
+    );
+    // `web / payload` builds on a name, which is no header: the mistakes are reported.
+    let failed = parse(Source::new("test.oko", text.clone()), &NoFiles).check().err().unwrap();
+    let codes: Vec<String> = failed.diagnostics.iter().map(|found| found.code.to_string()).collect();
+    assert_eq!(codes, ["E0702", "E0209"], "{:?}", failed.diagnostics);
+
+    let text = text
+        .replace("web / payload(len: 47)", "ipv4() / tcp() / payload(len: 47)")
+        .replace("web.with(len: 46)", "ipv4() / udp() / payload(len: 58)");
+    let checked = checked(&text);
+    for report in reports(&checked, &NoCaptures) {
+        let shown: Vec<String> = (report.failures.iter())
+            .map(|failure| render(&failure.diagnostic, checked.sources(), Colour::None) + &failure.packets)
+            .collect();
+        assert!(shown.is_empty(), "{}\n{}", report.name, shown.join("\n"));
+        assert!(report.expectations >= 8, "{}: {}", report.name, report.expectations);
+    }
+}
+
+#[test]
+fn a_failed_expectation_shows_both_sides_and_the_packet() {
+    let shown = failures(
+        &format!(
+            "{HEAD}
+test \"wrong\" {{
+    let p = ip4(src: 10.0.0.1, dst: 192.0.2.7) / tcp(src_port: 4000, dst_port: 80, flags: SYN | ACK);
+    expect kind(p) == Mail;
+    expect seen[10.0.0.1].total == 1;
+}}
+"
+        ),
+        &NoCaptures,
+    );
+    for part in [
+        "this is `Web`",
+        "this is `Mail`",
+        "this is `0`",
+        "packet `p`:",
+        "tcp(src_port: 4000, dst_port: 80, seq: 0, ack: 0, data_offset: 5, reserved: 0, flags: SYN | ACK",
+        "0010  0028 0000 0000 4006",
+    ] {
+        assert!(shown.contains(part), "no {part:?} in\n{shown}");
+    }
+}
+
+#[test]
+fn arms_that_no_packet_took_are_told() {
+    let checked = checked(&format!(
+        "{HEAD}
+test \"one arm\" {{
+    expect kind(ip4() / tcp(dst_port: 80)) == Web;
+}}
+"
+    ));
+    let report = &reports(&checked, &NoCaptures)[0];
+    let text = |span: oko_diagnostics::Span| checked.sources().snippet(span).unwrap().to_owned();
+    let taken: Vec<String> =
+        report.arms.iter().filter(|(_, taken)| *taken).map(|(span, _)| text(*span)).collect();
+    assert_eq!(taken, ["Web"]);
+    assert!(report.arms.len() > 8, "{:?}", report.arms);
+}
+
+/// Two ARP frames, one and three seconds after the capture's begin.
+struct TwoFrames;
+
+impl Captures for TwoFrames {
+    fn capture(&self, name: &str) -> Result<Vec<Captured>, String> {
+        if name != "two.pcap" {
+            return Err(format!("there is no `{name}`"));
+        }
+        let frame = |time| Captured { bytes: vec![0; 60], wire_len: 120, time };
+        Ok(vec![frame(5_000_000_000), frame(7_000_000_000)])
+    }
+}
+
+#[test]
+fn captures_are_replayed_at_their_times() {
+    let text = format!(
+        "{HEAD}
+state when: instant {{ expire: never }};
+filter gap -> bool {{
+    let before = update when |old| now;
+    pkt.len > 100
+}}
+test \"counts\" {{
+    expect length(replay \"two.pcap\") == 2;
+    expect second_port(replay \"two.pcap\") == 0;
+    let begin = now;
+    for p in replay \"two.pcap\" {{
+        expect length(p);
+        expect second_port(p.with(in_port: 2));
+    }}
+    expect now == begin + 2s;
+}}
+"
+    );
+    let text = text.replace("state when: instant { expire: never };\nfilter gap -> bool {\n    let before = update when |old| now;\n    pkt.len > 100\n}\n", "");
+    assert_eq!(failures(&text, &TwoFrames), "");
+    let missing =
+        failures("filter f -> bool { true } test \"a\" { expect f(replay \"no.pcap\") == 1; }", &TwoFrames);
+    assert!(missing.contains("E0710") && missing.contains("there is no `no.pcap`"), "{missing}");
+}
+
+#[test]
+fn headers_below_and_between_are_filled_in() {
+    let text = format!(
+        "{HEAD}
+test \"ways\" {{
+    expect tagged(vlan(vid: 7) / ipv4());
+    expect not tagged(vlan(vid: 8) / ipv4() / udp(dst_port: 53) / payload(hex: \"00 01\"));
+    expect echo(ipv4() / icmp(type: 8)) and echo(ip6() / icmp6(type: 128));
+    expect not echo(ipv4(protocol: 6) / icmp(type: 8));
+    expect not echo(arp(operation: 1));
+}}
+"
+    );
+    assert_eq!(failures(&text, &NoCaptures), "");
+}
