@@ -300,6 +300,13 @@ impl AsyncConfig {
             let mask = body.u32()?;
             // Even types are about slaves.
             let column = usize::from(ty % 2 == 0);
+            // Reasons that there are: six of packet-ins and flow-removed messages, three of port-status messages.
+            let known = if matches!(ty, 2 | 3) { 0b111 } else { 0b11_1111 };
+            if ty < 6 && mask & !known != 0 {
+                let expected = "only bits of reasons that there are";
+                let problem = Problem::Value { field: "mask of reasons", found: mask.into(), expected };
+                return Err(body.error(ErrorCode::AsyncInvalid, problem));
+            }
             match ty {
                 0 | 1 => out.packet_in[column] = mask,
                 2 | 3 => out.port_status[column] = mask,

@@ -3,7 +3,7 @@
 
 mod support;
 
-use oko_openflow::{Frame, HEADER_LEN, Header, Message, MultipartReply, frame};
+use oko_openflow::{Frame, HEADER_LEN, Header, Message, MultipartReply, Version, frame};
 use proptest::prelude::*;
 use support::{message, multipart_reply};
 
@@ -117,4 +117,59 @@ fn a_reply_of_many_flows_is_cut_between_them() {
         priorities.extend(flows.iter().map(|f| f.priority));
     }
     assert_eq!(priorities, (0..5_000).collect::<Vec<u16>>());
+}
+
+/// What a message means in OpenFlow 1.3 it means in later versions, where their form differs, too.
+fn newer() -> impl Strategy<Value = Version> {
+    prop_oneof![Just(Version::V1_4), Just(Version::V1_5)]
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic_in_any_version(
+        version in prop::sample::select(&Version::SPOKEN[..]),
+        ty in 0_u8..36,
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        zeros in any::<bool>(),
+    ) {
+        // Half of them with few bits set: those get further.
+        let body: Vec<u8> = if zeros { body.iter().map(|b| b & (b >> 4) & 3).collect() } else { body };
+        let mut bytes = vec![version.0, ty];
+        bytes.extend((8 + body.len() as u16).to_be_bytes());
+        bytes.extend([0, 0, 0, 1]);
+        bytes.extend(body);
+        if let Ok(message) = Message::decode_in(version, &bytes) {
+            let _ = message.encode_in(version, 1);
+        }
+    }
+
+    #[test]
+    fn a_damaged_message_is_an_error_or_another_message(
+        version in prop::sample::select(&Version::SPOKEN[..]),
+        message in message(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let Ok(mut bytes) = message.encode_in(version, 9) else { return Ok(()) };
+        if bytes.len() > 8 {
+            let at = 8 + at.index(bytes.len() - 8);
+            bytes[at] = byte;
+            let _ = Message::decode_in(version, &bytes);
+        }
+    }
+
+    #[test]
+    fn messages_survive_newer_versions(version in newer(), message in message()) {
+        // What a newer version says otherwise, or has no place for, is not compared here.
+        let plain = matches!(
+            message,
+            Message::FlowMod(_) | Message::GroupMod(_) | Message::PortStatus(_) | Message::PortMod(_)
+                | Message::FlowRemoved(_) | Message::MeterMod(_)
+        );
+        if !plain {
+            return Ok(());
+        }
+        let Ok(bytes) = message.encode_in(version, 9) else { return Ok(()) };
+        prop_assert_eq!(Message::decode_in(version, &bytes), Ok(message));
+    }
 }

@@ -56,3 +56,32 @@ fn messages_of_open_vswitch_keep_their_meaning() {
     }
     assert_eq!(read, 28, "the messages of version 1.3 and the hellos of the file");
 }
+
+/// Messages that Open vSwitch's file has of other versions and that a client sends: what we read of them is a message, whatever it is
+/// about, and what we write in the same version Open vSwitch reads.
+#[test]
+fn messages_of_other_versions_are_read_and_written() {
+    let mut written = 0;
+    for Vector { title, hex } in vectors() {
+        let bytes = unhex(&hex);
+        let header = Header::read(&bytes).unwrap();
+        let others = [Version::V1_0, Version::V1_4, Version::V1_5];
+        if header.ty == 0 || !others.contains(&header.version) || usize::from(header.length) != bytes.len() {
+            continue;
+        }
+        let Ok(message) = Message::decode_in(header.version, &bytes) else { continue };
+        let ours = message.encode_in(header.version, header.xid).unwrap();
+        if ours.is_empty() {
+            // Under OpenFlow 1.0 only what a switch sends is written.
+            continue;
+        }
+        assert!(
+            header.version == Version::V1_0 || Message::decode_in(header.version, &ours).is_ok(),
+            "{title}"
+        );
+        let Some(printed) = ofp_print(&ours) else { return };
+        assert!(!printed.contains("decode error"), "{title}: {printed}");
+        written += 1;
+    }
+    assert!(written >= 30, "{written}");
+}
