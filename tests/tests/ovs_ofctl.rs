@@ -1,4 +1,4 @@
-//! Unmodified `ovs-ofctl -O OpenFlow13` operates a running `okod`, over the unix socket and over TCP, and sees what `okoctl` sees.
+//! Unmodified `ovs-ofctl` operates a running `okod`, over the unix socket and over TCP, and sees what `okoctl` sees.
 //!
 //! Skipped, with a note, where `ovs-ofctl` is not installed (`openvswitch-common`).
 
@@ -323,41 +323,169 @@ fn flows_with_filters_are_there_for_it_too() {
         return;
     }
     let rig = Rig::start("syn_flood.pcap");
-    let object = rig.switch.folder().build(&examples::folder().join("syn_flood.oko")).display().to_string();
+    let object = rig.switch.folder().build(&examples::folder().join("telnet.oko")).display().to_string();
     rig.switch.tell(&["filter", "load", &object]);
     rig.tell("add-flow", &["priority=10,in_port=1,actions=output:2"]);
     rig.switch.tell(&[
         "flow",
         "add",
-        "priority=100,cookie=0x51,tcp,filter=syn_flood,actions=drop",
+        "priority=100,cookie=0x51,tcp,filter=telnet,actions=drop",
         "priority=100,tcp,actions=output:1",
     ]);
     rig.tell("add-flow", &["priority=20,arp,actions=drop"]);
 
-    // It does not know the condition: it shows this flow by its bytes, with our experimenter id in them, and all others as ever.
+    // It does not know the condition: it is shown the filter's number and class as a field that it knows.
     for address in &rig.addresses {
         let listing = Rig::at(address, "dump-flows", &[]).succeeded();
         let shown = flows(&listing);
         assert!(has(&shown, &["priority=10", "in_port=1"], "output:2"), "{listing}");
         assert!(has(&shown, &["priority=20", "arp"], "drop"), "{listing}");
         assert!(has(&shown, &["priority=100", "tcp"], "output:1"), "{listing}");
-        assert_eq!(shown.len(), 3, "a filter's flow must not look as if it had no condition: {listing}");
-        assert!(listing.contains("OKO"), "{listing}");
+        assert!(has(&shown, &["priority=100", "tcp", "pkt_mark=0x101"], "drop"), "{listing}");
+        assert_eq!(shown.len(), 4, "{listing}");
     }
     assert!(rig.says("dump-aggregate", &[]).contains("flow_count=4"));
 
     // It changes and deletes such a flow by its other conditions.
     rig.tell("mod-flows", &["tcp,actions=output:2"]);
     let ours = rig.switch.okoctl(&["flow", "list", "tcp"]).succeeded();
-    assert!(has(&flows(&ours), &["filter=syn_flood", "cookie=0x51", "tcp"], "output:out"), "{ours}");
+    assert!(has(&flows(&ours), &["filter=telnet", "cookie=0x51", "tcp"], "output:out"), "{ours}");
     rig.tell("--strict del-flows", &["priority=100,tcp"]);
     let ours = flows(&rig.switch.okoctl(&["flow", "list"]).succeeded());
     assert!(
-        ours.iter().any(|(words, _)| words.contains("filter=syn_flood")),
+        ours.iter().any(|(words, _)| words.contains("filter=telnet")),
         "without the filter it is another flow: {ours:?}"
     );
     assert_eq!(ours.len(), 3);
     rig.tell("del-flows", &["tcp"]);
     assert_eq!(rig.flows().len(), 2);
-    rig.switch.tell(&["filter", "unload", "syn_flood"]);
+    // The field means the same when it comes.
+    rig.tell("add-flow", &["priority=9,udp,pkt_mark=0x100,actions=drop"]);
+    let ours = rig.switch.okoctl(&["flow", "list", "udp"]).succeeded();
+    assert!(ours.contains("filter=telnet"), "{ours}");
+    rig.tell("del-flows", &["udp"]);
+    rig.switch.tell(&["filter", "unload", "telnet"]);
+}
+
+/// Commands of `ovs-ofctl` with their arguments behind the switch, in the order in which a session would give them.
+const SESSION: &[(&str, &[&str])] = &[
+    ("show", &[]),
+    ("dump-desc", &[]),
+    ("dump-tables", &[]),
+    ("dump-ports", &[]),
+    ("dump-ports-desc", &[]),
+    ("get-frags", &[]),
+    ("set-frags", &["normal"]),
+    ("mod-port", &["in", "no-flood"]),
+    ("mod-port", &["in", "flood"]),
+    ("add-flow", &["priority=5,in_port=1,actions=output:2"]),
+    ("add-flow", &["tcp,tp_dst=22,actions=drop"]),
+    ("add-flow", &["table=1,ipv6,ipv6_src=::1,actions=set_field:02:00:00:00:00:01->eth_dst,output:1"]),
+    ("add-flow", &["reg0=1,actions=output:1"]),
+    ("add-flow", &["in_port=2,actions=resubmit(,1)"]),
+    ("add-flow", &["priority=3,tcp,tcp_flags=+syn-ack,actions=NORMAL"]),
+    (
+        "add-flow",
+        &["priority=1,udp,actions=load:0x5->NXM_NX_REG1[],mod_tp_dst:99,mod_nw_tos:32,dec_ttl,output:2"],
+    ),
+    ("mod-flows", &["priority=5,in_port=1,actions=output:1"]),
+    ("--strict mod-flows", &["priority=5,in_port=1,actions=output:1"]),
+    ("dump-flows", &[]),
+    ("dump-flows", &["table=0"]),
+    ("dump-aggregate", &[]),
+    ("queue-stats", &[]),
+    ("queue-get-config", &[]),
+    ("add-group", &["group_id=1,type=all,bucket=output:1,bucket=output:2"]),
+    ("mod-group", &["group_id=1,type=select,bucket=weight:1,output:1"]),
+    ("--may-create mod-group", &["group_id=2,type=select,bucket=output:1"]),
+    ("dump-groups", &[]),
+    ("dump-group-stats", &[]),
+    ("dump-group-features", &[]),
+    ("packet-out", &["in_port=1,packet=ffffffffffff0200000000010800,actions=output:2"]),
+    ("del-groups", &[]),
+    ("--strict del-flows", &["priority=5,in_port=1"]),
+    ("del-flows", &["tcp"]),
+    ("probe", &[]),
+];
+
+/// What OpenFlow 1.0 does not have.
+const METERS: &[(&str, &[&str])] = &[
+    ("add-meter", &["meter=1,kbps,band=type=drop,rate=1000"]),
+    ("dump-meters", &[]),
+    ("meter-stats", &[]),
+    ("meter-features", &[]),
+    ("add-flow", &["priority=77,icmp,actions=meter:1,output:1"]),
+    ("dump-flows", &["icmp"]),
+    ("del-meters", &[]),
+    ("dump-table-features", &[]),
+];
+
+/// What OpenFlow 1.4 brought.
+const TABLES: &[(&str, &[&str])] =
+    &[("dump-table-desc", &[]), ("mod-table", &["0", "evict"]), ("mod-table", &["0", "noevict"])];
+
+#[test]
+fn a_session_works_in_every_version() {
+    if is_missing() {
+        return;
+    }
+    let rig = Rig::start("syn_flood.pcap");
+    let folder = rig.switch.folder();
+    let first = folder.write(
+        "first.txt",
+        "priority=7,udp,actions=output:1\npriority=8,ip,nw_dst=10.0.0.0/8,actions=output:2\n",
+    );
+    let second =
+        folder.write("second.txt", "priority=7,udp,actions=output:2\npriority=9,arp,actions=FLOOD\n");
+    let (first, second) = (first.display().to_string(), second.display().to_string());
+    let files: [(&str, &[&str]); 4] = [
+        ("add-flows", &[&first]),
+        ("--bundle add-flows", &[&first]),
+        ("replace-flows", &[&second]),
+        ("--bundle replace-flows", &[&first]),
+    ];
+    for version in ["OpenFlow10", "OpenFlow13", "OpenFlow14", "OpenFlow15"] {
+        let meters = if version == "OpenFlow10" { &[] } else { METERS };
+        let tables = if version >= "OpenFlow14" { TABLES } else { &[] };
+        for (command, arguments) in SESSION.iter().chain(meters).chain(tables).chain(&files) {
+            let mut ofctl = Command::new("ovs-ofctl");
+            ofctl.args(["-O", version, "--timeout=30"]).args(command.split(' ')).arg(&rig.addresses[0]);
+            let out = programs::run(ofctl.args(*arguments)).succeeded();
+            for word in ["decode error", "OFPT_ERROR", "***"] {
+                assert!(!out.contains(word), "{version} {command} {arguments:?}: {out}");
+            }
+        }
+        let listed = Command::new("ovs-ofctl")
+            .args(["-O", version, "dump-flows", &rig.addresses[0]])
+            .output()
+            .expect("it ran before");
+        let listed = flows(&String::from_utf8_lossy(&listed.stdout));
+        assert_eq!(listed.len(), 2, "{version}: what the last command put in place: {listed:?}");
+        rig.tell("del-flows", &[]);
+    }
+}
+
+#[test]
+fn a_bundle_is_done_as_a_whole_or_not_at_all() {
+    if is_missing() {
+        return;
+    }
+    let rig = Rig::start("syn_flood.pcap");
+    rig.tell("add-flow", &["priority=1,actions=drop"]);
+    // The second names a group that is not there.
+    let bad = rig.switch.folder().write(
+        "bad.txt",
+        "delete_strict priority=1\nadd priority=7,udp,actions=output:1\nadd priority=8,tcp,actions=group:9\n",
+    );
+    for version in ["OpenFlow13", "OpenFlow14"] {
+        let mut ofctl = Command::new("ovs-ofctl");
+        ofctl.args(["-O", version, "--timeout=30", "--bundle", "add-flows", &rig.addresses[0]]);
+        programs::run(ofctl.arg(&bad)).fails_with(&["OFPBAC_BAD_OUT_GROUP", "OFPBFC_MSG_FAILED"]);
+        let flows = rig.flows();
+        assert!(flows.len() == 1 && has(&flows, &["priority=1"], "drop"), "{version}: {flows:?}");
+    }
+    let good = rig.switch.folder().write("good.txt", "delete\nadd priority=7,udp,actions=output:2\n");
+    rig.tell("--bundle add-flows", &[&good.display().to_string()]);
+    let flows = rig.flows();
+    assert!(flows.len() == 1 && has(&flows, &["priority=7", "udp"], "output:out"), "{flows:?}");
 }

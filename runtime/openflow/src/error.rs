@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::bundle;
+use crate::switch::Version;
 use crate::wire::{Reader, Writer};
 
 macro_rules! error_codes {
@@ -288,6 +290,11 @@ pub enum Problem {
 /// The type of `OFPT_ERROR` messages with an experimenter's own codes.
 const OFPET_EXPERIMENTER: u16 = 0xffff;
 
+/// `OFPET_BUNDLE_FAILED`.
+const BUNDLE_FAILED: u16 = 17;
+/// The first of the ONF's codes for the same; the others follow in the same order.
+const ONF_BUNDLE_ERRORS: u16 = 2300;
+
 /// `OFPT_ERROR`, section 7.4.4.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ErrorMsg {
@@ -339,6 +346,13 @@ impl ErrorMsg {
 
     pub(crate) fn encode(&self, w: &mut Writer) {
         match self {
+            // Before OpenFlow 1.4 bundles are an extension of the ONF, with errors of its own.
+            ErrorMsg::Standard { ty: BUNDLE_FAILED, code, data } if w.version < Version::V1_4 => {
+                w.u16(OFPET_EXPERIMENTER);
+                w.u16(ONF_BUNDLE_ERRORS.saturating_add(*code));
+                w.u32(bundle::ONF);
+                w.bytes(data);
+            }
             ErrorMsg::Standard { ty, code, data } => {
                 w.u16(*ty);
                 w.u16(*code);
