@@ -19,6 +19,14 @@ pub enum CompileError {
         /// How many there are.
         count: usize,
     },
+    /// The filter is so large that compiling it would take too long.
+    #[error("the filter has {found} operations, and {limit} can be compiled: split it, or unroll less")]
+    TooLarge {
+        /// How many it has; a look-up counts as several.
+        found: usize,
+        /// How many it may have.
+        limit: usize,
+    },
     /// An instruction that this compiler does not translate.
     #[error("instruction {slot} cannot be translated: {what}")]
     Unsupported {

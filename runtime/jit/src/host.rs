@@ -27,16 +27,35 @@ const MOST_FRAME_BYTES: u32 = 768 << 10;
 /// Where functions start.
 const FUNCTION_ALIGN: usize = 64;
 
-/// The machine that this runs on.
+/// How much is done for fast code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Everything. What that takes grows faster than the code, and a stranger's filter may be large.
+    Full,
+    /// As good as nothing: the time is in proportion to the code.
+    Quick,
+}
+
+/// The machine that this runs on, for code that everything is done for.
 pub(crate) fn isa() -> Result<OwnedTargetIsa, CompileError> {
+    isa_with(Effort::Full)
+}
+
+/// The machine that this runs on.
+pub(crate) fn isa_with(effort: Effort) -> Result<OwnedTargetIsa, CompileError> {
     let wrong = |reason: String| CompileError::Host { reason };
     if cfg!(target_endian = "big") {
         // Keys are put together in registers, first part lowest.
         return Err(wrong("it is big-endian".to_owned()));
     }
     let mut flags = settings::builder();
+    let (level, registers) = match effort {
+        Effort::Full => ("speed", "backtracking"),
+        Effort::Quick => ("none", "single_pass"),
+    };
     let options = [
-        ("opt_level", "speed"),
+        ("opt_level", level),
+        ("regalloc_algorithm", registers),
         ("is_pic", "false"),
         ("enable_probestack", "true"),
         ("probestack_strategy", "inline"),

@@ -20,4 +20,5 @@ mod native;
 pub use bpf::{compile_bpf, compile_bpf_over_memory};
 pub use code::Code;
 pub use error::CompileError;
-pub use native::{clif, compile_ir};
+pub use host::Effort;
+pub use native::{clif, compile_ir, compile_ir_with};

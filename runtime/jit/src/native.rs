@@ -23,8 +23,8 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_ir::cfg::Cfg;
 use oko_ir::ranges::Ranges;
 use oko_ir::{
-    Block, BlockCall, Checked, Filter, FilterResult, Match, Module, Op, State, StateKind, TerminatorKind,
-    Type as IrType, Value, Width,
+    Block, BlockCall, BlockData, Checked, Filter, FilterResult, Match, Module, Op, State, StateKind,
+    TerminatorKind, Type as IrType, Value, Width,
 };
 
 use crate::abi::{CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN};
@@ -32,15 +32,45 @@ use crate::burst::{Burst, Row, constant_memory};
 use crate::code::Code;
 use crate::error::CompileError;
 use crate::helpers::Helper;
-use crate::host;
+use crate::host::{self, Effort};
 
-/// Compiles a filter of a module, by its index.
+/// Up to so many operations everything is done for fast code; the largest example has 300.
+const FULL_EFFORT_UP_TO: usize = 8_192;
+/// Filters of more operations are not compiled.
+const MOST_OPERATIONS: usize = 98_304;
+/// A look-up is so much code as this many operations.
+const LOOK_UP_OPERATIONS: usize = 16;
+
+/// Compiles a filter of a module, by its index. A large one is compiled [quickly](Effort::Quick), because whoever loads it waits.
 ///
 /// # Errors
 ///
-/// There is no such filter, or Cranelift or the system fail.
+/// There is no such filter, it is too large, or Cranelift or the system fail.
 pub fn compile_ir(checked: &Checked, filter: usize) -> Result<Code, CompileError> {
-    let isa = host::isa()?;
+    let operations = checked.module().filters.get(filter).map_or(0, operations);
+    let effort = if operations <= FULL_EFFORT_UP_TO { Effort::Full } else { Effort::Quick };
+    compile_ir_with(checked, filter, effort)
+}
+
+/// How much code a filter is about.
+fn operations(filter: &Filter) -> usize {
+    let of_block = |block: &BlockData| {
+        block.insts.len() + 1 + LOOK_UP_OPERATIONS * usize::from(block.term.kind.lookup().is_some())
+    };
+    filter.blocks.iter().map(of_block).sum()
+}
+
+/// The same with the effort given.
+///
+/// # Errors
+///
+/// As of [`compile_ir`].
+pub fn compile_ir_with(checked: &Checked, filter: usize, effort: Effort) -> Result<Code, CompileError> {
+    let found = checked.module().filters.get(filter).map_or(0, operations);
+    if found > MOST_OPERATIONS {
+        return Err(CompileError::TooLarge { found, limit: MOST_OPERATIONS });
+    }
+    let isa = host::isa_with(effort)?;
     let function = translate(&*isa, checked.module(), filter)?;
     host::finish(&*isa, vec![function])
 }

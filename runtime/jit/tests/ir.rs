@@ -9,6 +9,7 @@ use oko_ir::testing::generate::{self, Options};
 use oko_ir::testing::script::{self, Step};
 use oko_ir::{text, verify};
 use oko_jit::abi::Packet;
+use oko_jit::{CompileError, Effort, compile_ir};
 use proptest::prelude::*;
 use rig::Rig;
 
@@ -102,14 +103,14 @@ proptest! {
         prop_assert_eq!(rig.take_events(), (store.take_events(), store.dropped_events()));
     }
 
-    /// A burst is its packets one after the other.
+    /// A burst is its packets one after the other, whatever was done for fast code.
     #[test]
     fn bursts_answer_as_single_packets_do(
         module in prop::collection::vec(any::<u32>(), 0..600),
         traffic in prop::collection::vec(any::<u32>(), 0..600),
     ) {
         let checked = verify(generate::module(&module, Options::ALL.roomy())).unwrap();
-        let (single, burst) = (Rig::new(&checked), Rig::new(&checked));
+        let (single, burst) = (Rig::with_effort(&checked, Effort::Quick), Rig::new(&checked));
         let arrivals = generate::traffic(&traffic);
         let packets: Vec<_> = arrivals
             .iter()
@@ -152,4 +153,42 @@ fn a_module_at_the_limits_compiles_and_runs_on_an_ordinary_stack() {
     let rig = Rig::new(&checked);
     assert_eq!(rig.run(0, &[Packet::new(&[0; 20], 0), Packet::new(&[0; 21], 0)], 5), [1, 1]);
     assert_eq!(rig.map("s").len(), 2);
+}
+
+/// Of a filter with so many operations, each of which depends on the one before.
+fn long_module(operations: usize) -> String {
+    use std::fmt::Write;
+    let mut text = "oko.ir 1\nfilter f -> bool {\nblock0:\n    v0 = pkt.len\n".to_owned();
+    for value in 1..operations {
+        let op = ["add", "xor", "mul", "sub"][value % 4];
+        writeln!(text, "    v{value} = {op} v{}, v{}", value - 1, value / 2).unwrap();
+    }
+    writeln!(text, "    v{operations} = eq v{}, v0\n    return v{operations}\n}}", operations - 1).unwrap();
+    text
+}
+
+#[test]
+fn large_filters_are_compiled_quickly_or_refused() {
+    let checked = verify(text::read(&long_module(60_000)).unwrap()).unwrap();
+    let start = std::time::Instant::now();
+    let code = compile_ir(&checked, 0).unwrap();
+    println!("60,000 operations: {:?}, {} bytes", start.elapsed(), code.bytes());
+    let text = large_module(2_500);
+    let checked = verify(text::read(&text).unwrap()).unwrap();
+    assert!(compile_ir(&checked, 0).is_ok());
+
+    let mut text = "oko.ir 1\nstate m0 s: array, capacity 1, key(a: u8), fields()\nfilter f -> bool {\n\
+        block0:\n    v0 = true\n    v1 = pkt.len\n    find m0(v1), block1, block8000\n"
+        .to_owned();
+    for block in 1..8_000 {
+        let next = if block == 7_999 {
+            "return v0".to_owned()
+        } else {
+            format!("find m0(v1), block{}, block8000", block + 1)
+        };
+        text.push_str(&format!("block{block}(v{}: entry m0):\n    {next}\n", block + 1));
+    }
+    text.push_str("block8000:\n    return v0\n}\n");
+    let refused = compile_ir(&verify(text::read(&text).unwrap()).unwrap(), 0);
+    assert!(matches!(refused, Err(CompileError::TooLarge { found: 135_987, limit: 98_304 })), "{refused:?}");
 }

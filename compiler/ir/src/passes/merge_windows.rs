@@ -4,23 +4,24 @@ use super::renumber::renumber;
 use super::replace_values::Replacements;
 use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
-use crate::module::{Filter, Module, Op, TerminatorKind};
+use crate::module::{BinaryOp, Filter, Module, Op, TerminatorKind};
+use crate::ranges::Ranges;
 
-/// Removes a window that lies within one that dominates it, and lets its loads read from that one. Both start at the same value,
-/// or at constants.
+/// Removes a window that lies within one that dominates it, and lets its loads read from that one. Both start at constants, or a constant
+/// number of bytes behind the same value, where the sum cannot wrap.
 ///
 /// It does not widen a window so that it covers a later one: the filter would take the `short` way earlier. A window that is passed
 /// to a block as an argument stays, because its type says how long it is.
 pub fn merge_windows(module: &Module, filter: &mut Filter) {
     let cfg = Cfg::of(filter).expect("the filter has been verified");
-    let constants = constants(filter);
+    let starts = starts(module, filter, &cfg);
     let only_loaded = only_loaded(filter);
     // For each value, the window to load from instead and how many bytes further in.
     let mut moved: Vec<Option<(Value, u32)>> = vec![None; filter.values.len()];
     let mut open: Vec<Window> = Vec::new();
     for &block in cfg.order() {
         open.retain(|window| window.last >= cfg.place(block));
-        if let Some(window) = entered(filter, &cfg, block, &constants) {
+        if let Some(window) = entered(filter, &cfg, block, &starts) {
             open.push(window);
         }
         let TerminatorKind::Window { offset, len, ok, .. } = &filter.blocks[block.index()].term.kind else {
@@ -31,8 +32,8 @@ pub fn merge_windows(module: &Module, filter: &mut Filter) {
         if cfg.preds(inner).len() != 1 || !only_loaded[token.index()] {
             continue;
         }
-        let place = (*offset, constants[offset.index()]);
-        let within = open.iter().find_map(|outer| Some((outer.token, outer.distance(place, *len)?)));
+        let start = starts[offset.index()];
+        let within = open.iter().find_map(|outer| Some((outer.token, outer.distance(start, *len)?)));
         if let Some(outer) = within {
             let ok = ok.clone();
             moved[token.index()] = Some(outer);
@@ -56,7 +57,7 @@ pub fn merge_windows(module: &Module, filter: &mut Filter) {
 /// A window that can be read at some place.
 struct Window {
     token: Value,
-    offset: (Value, Option<u64>),
+    start: Start,
     len: u32,
     /// The last place of the dominator order where it is there.
     last: u32,
@@ -64,23 +65,29 @@ struct Window {
 
 impl Window {
     /// How far in another window starts, if it is within this one.
-    fn distance(&self, (value, constant): (Value, Option<u64>), len: u32) -> Option<u32> {
-        let distance = match (self.offset, constant) {
-            ((own, _), _) if own == value => 0,
-            ((_, Some(own)), Some(constant)) => u32::try_from(constant.checked_sub(own)?).ok()?,
-            _ => return None,
-        };
+    fn distance(&self, start: Start, len: u32) -> Option<u32> {
+        if self.start.base != start.base {
+            return None;
+        }
+        let distance = u32::try_from(start.behind.checked_sub(self.start.behind)?).ok()?;
         (distance.checked_add(len)? <= self.len).then_some(distance)
     }
 }
 
+/// Where a window starts: so many bytes behind a value, or behind the start of the packet.
+#[derive(Clone, Copy)]
+struct Start {
+    base: Option<Value>,
+    behind: u64,
+}
+
 /// The window that a block has if its only predecessor gives it one.
-fn entered(filter: &Filter, cfg: &Cfg, block: Block, constants: &[Option<u64>]) -> Option<Window> {
+fn entered(filter: &Filter, cfg: &Cfg, block: Block, starts: &[Start]) -> Option<Window> {
     let [pred] = cfg.preds(block) else { return None };
     match &filter.blocks[pred.index()].term.kind {
         TerminatorKind::Window { offset, len, ok, .. } if ok.block == block => Some(Window {
             token: *filter.blocks[block.index()].params.first()?,
-            offset: (*offset, constants[offset.index()]),
+            start: starts[offset.index()],
             len: *len,
             last: cfg.last_dominated(block),
         }),
@@ -88,14 +95,34 @@ fn entered(filter: &Filter, cfg: &Cfg, block: Block, constants: &[Option<u64>]) 
     }
 }
 
-fn constants(filter: &Filter) -> Vec<Option<u64>> {
-    let mut constants = vec![None; filter.values.len()];
-    for inst in filter.blocks.iter().flat_map(|block| &block.insts) {
-        if let (Some(result), Op::Const(value)) = (inst.result, &inst.op) {
-            constants[result.index()] = Some(*value);
+/// For each value what it is as the start of a window.
+fn starts(module: &Module, filter: &Filter, cfg: &Cfg) -> Vec<Start> {
+    let ranges = Ranges::of_with(module, filter, cfg);
+    let itself = |index| Start { base: Some(Value::from_index(index)), behind: 0 };
+    let mut starts: Vec<Start> = (0..filter.values.len()).map(itself).collect();
+    for &block in cfg.order() {
+        for inst in &filter.blocks[block.index()].insts {
+            let Some(result) = inst.result else { continue };
+            match inst.op {
+                Op::Const(constant) => starts[result.index()] = Start { base: None, behind: constant },
+                Op::Binary(BinaryOp::Add, a, b) => {
+                    let (a_start, b_start) = (starts[a.index()], starts[b.index()]);
+                    let sum = match (a_start.base, b_start.base) {
+                        (base, None) | (None, base) => {
+                            a_start.behind.checked_add(b_start.behind).map(|behind| Start { base, behind })
+                        }
+                        _ => None,
+                    };
+                    let (a, b) = (ranges.of_value(a).max, ranges.of_value(b).max);
+                    if let Some(sum) = sum.filter(|_| a.checked_add(b).is_some()) {
+                        starts[result.index()] = sum;
+                    }
+                }
+                _ => {}
+            }
         }
     }
-    constants
+    starts
 }
 
 /// Which values are used by loads and nothing else.

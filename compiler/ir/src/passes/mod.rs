@@ -1,4 +1,5 @@
-//! Passes that make filters cheaper without changing what they answer or remember.
+//! Passes that make filters cheaper without changing what they answer or remember. Functions of the source are inlined by the front end, so
+//! there is no pass for that.
 //!
 //! A pass takes one filter that keeps all [invariants](mod@crate::verify) but 9 and leaves it so. It may make the provable range of
 //! a class wider than the verifier can accept (invariant 9), because what a pass removes may have been what proved it; whoever runs
@@ -7,6 +8,8 @@
 mod fold_constants;
 mod forward_fields;
 mod merge_common;
+mod merge_loads;
+mod merge_lookups;
 mod merge_windows;
 mod remove_dead;
 mod renumber;
@@ -16,6 +19,8 @@ mod simplify_branches;
 pub use fold_constants::fold_constants;
 pub use forward_fields::forward_fields;
 pub use merge_common::merge_common;
+pub use merge_loads::merge_loads;
+pub use merge_lookups::merge_lookups;
 pub use merge_windows::merge_windows;
 pub use remove_dead::remove_dead;
 pub use renumber::renumber;
@@ -32,6 +37,8 @@ pub const PASSES: &[(&str, Pass)] = &[
     ("fold_constants", fold_constants),
     ("merge_common", merge_common),
     ("merge_windows", merge_windows),
+    ("merge_loads", merge_loads),
+    ("merge_lookups", merge_lookups),
     ("forward_fields", forward_fields),
     ("simplify_branches", simplify_branches),
     ("remove_dead", remove_dead),

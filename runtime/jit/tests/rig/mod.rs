@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use oko_ir::interp::{EntryDump, EventRecord, TableKey};
 use oko_ir::{Checked, Event, Match, NEVER, StateDecl, StateKind, Width};
 use oko_jit::abi::{Context, EVENT_HEADER_WORDS, Packet};
-use oko_jit::{Code, compile_ir};
+use oko_jit::{Code, Effort, compile_ir_with};
 use oko_state::{Header, Kind, Map, Shape, Update, WhenFull};
 
 pub(crate) struct Rig {
@@ -21,9 +21,14 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(checked: &Checked) -> Rig {
+        Rig::with_effort(checked, Effort::Full)
+    }
+
+    pub(crate) fn with_effort(checked: &Checked, effort: Effort) -> Rig {
         let module = checked.module();
+        let compile = |index| compile_ir_with(checked, index, effort).unwrap();
         Rig {
-            codes: (0..module.filters.len()).map(|index| compile_ir(checked, index).unwrap()).collect(),
+            codes: (0..module.filters.len()).map(compile).collect(),
             maps: module.states.iter().map(|decl| Map::new(shape(decl)).unwrap()).collect(),
             params: module.params.iter().map(|param| AtomicU64::new(param.default)).collect(),
             ring: Map::new(RING).unwrap(),
