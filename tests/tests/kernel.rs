@@ -20,7 +20,7 @@ fn kernel_is_missing() -> bool {
 }
 
 fn options(registers: Registers) -> Options {
-    Options { clock: Clock::Injected, registers }
+    Options { clock: Clock::Injected, registers, ..Options::default() }
 }
 
 /// Compiles with the injected clock and loads; a refusal shows the code and what the kernel says of it.

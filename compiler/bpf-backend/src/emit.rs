@@ -15,7 +15,6 @@ use oko_bpf::program::LineInfo;
 use oko_bpf::xdp::CtxField;
 use oko_ir::{BinaryOp, Block, BoolOp, Filter, Loc, Module, Op, Value};
 
-use self::packet::context_offset;
 use crate::alloc::{Allocation, SPILL_BASE, Slot};
 use crate::asm::{Asm, Label};
 use crate::maps::{self, Frame, Maps};
@@ -189,7 +188,8 @@ impl Emitter<'_> {
             let there = self.asm.label();
             self.asm.branch(Cond::Ne, Reg::R0, 0.into(), there);
             // It always is, which the verifiers need not know.
-            self.constant(Reg::R0, 1);
+            let (no_match, _) = self.plan.options.target.result();
+            self.constant(Reg::R0, no_match as u64);
             self.asm.push(Insn::Exit);
             self.asm.bind(there);
             self.store(Size::Dw, Reg::R10, base, Reg::R0);
@@ -381,15 +381,21 @@ impl Emitter<'_> {
             Op::Select(cond, a, b) => self.select(cond, a, b, dst),
             Op::Load(width, window, offset) => self.packet_load(width, window, offset, dst),
             Op::PacketLen => {
+                let target = self.plan.options.target;
                 let context = self.reg_of(self.plan.context(), Reg::R1);
-                self.load(Size::W, Reg::R0, context, context_offset(CtxField::DataEnd));
-                self.load(Size::W, Reg::R1, context, context_offset(CtxField::Data));
-                self.alu(AluOp::Sub, Reg::R0, Reg::R1);
+                match target.len_offset() {
+                    Some(len) => self.load(Size::W, Reg::R0, context, len),
+                    None => {
+                        self.load(Size::W, Reg::R0, context, target.offset(CtxField::DataEnd));
+                        self.load(Size::W, Reg::R1, context, target.offset(CtxField::Data));
+                        self.alu(AluOp::Sub, Reg::R0, Reg::R1);
+                    }
+                }
                 made = Reg::R0;
             }
             Op::InPort => {
                 let context = self.reg_of(self.plan.context(), Reg::R1);
-                self.load(Size::W, dst, context, context_offset(CtxField::IngressIfindex));
+                self.load(Size::W, dst, context, self.plan.options.target.offset(CtxField::IngressIfindex));
             }
             Op::Param(param) => {
                 self.asm.load_imm64(dst, self.maps.param(param));

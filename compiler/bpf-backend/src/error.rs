@@ -9,6 +9,11 @@ pub enum BackendError {
     /// More values are alive at once than a BPF stack frame holds.
     #[error("filter `{filter}` needs {needed} bytes of stack, and BPF programs have {limit}")]
     Stack { filter: String, needed: u32, limit: u32 },
+    /// A filter that answers with a class, where the kernel can only drop packets or let them pass.
+    #[error(
+        "filter `{filter}` answers with a class; on its own the kernel runs filters that answer with a bool"
+    )]
+    Classes { filter: String },
     /// A word is used while an entry is locked: programs may call nothing then, and a word has to be looked up.
     #[error("filter `{filter}` uses a word while an entry is locked, which BPF programs cannot")]
     WordUnderLock { filter: String },

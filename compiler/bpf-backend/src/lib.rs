@@ -8,7 +8,8 @@
 //! # The code
 //!
 //! - ISA v3, program type XDP: `r1` is the `xdp_md`. The result is 1 plus the class: `XDP_DROP` (1) for no match, `XDP_PASS` (2) for
-//!   a match of a bool filter.
+//!   a match of a bool filter. For the kernel alone it is what the kernel is to do ([`Target`]), in an XDP program or one of traffic control, whose `r1` is
+//!   the `__sk_buff`.
 //! - `r6` to `r9` and `r2` to `r5` hold values, the latter not across calls; `r0` and `r1` are for the moment. Values without a
 //!   register live in 8-byte stack slots, one for its lifetime; constants live nowhere and are written where they are used.
 //! - A window is the address of its *end*, which is the very register that was compared with `data_end`; its bytes are at
@@ -38,6 +39,7 @@ mod maps;
 mod moves;
 pub mod object;
 mod plan;
+mod target;
 
 use oko_bpf::isa::Insn;
 use oko_bpf::program::LineInfo;
@@ -47,6 +49,7 @@ pub use error::BackendError;
 pub use listing::listing;
 pub use maps::data_variables;
 pub use oko_artifact::{EVENTS_MAP, LOCKS_MAP, NOW_VARIABLE, SEED_VARIABLE, SPILL_MAP, ZERO_VARIABLE};
+pub use target::{OnMatch, Target};
 
 /// How to compile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct Options {
     pub clock: Clock,
     /// How many registers hold values.
     pub registers: Registers,
+    /// Who runs the programs.
+    pub target: Target,
 }
 
 /// How many registers hold values.
@@ -114,6 +119,9 @@ pub fn compile(checked: &Checked, options: Options) -> Result<Compiled, BackendE
     let mut maps = maps::Maps::of(module, options)?;
     let mut planned = Vec::new();
     for filter in &module.filters {
+        if !options.target.takes(filter.result) {
+            return Err(BackendError::Classes { filter: filter.name.clone() });
+        }
         let plan = plan::Plan::of(module, filter, options);
         if plan.uses_word_under_lock() {
             return Err(BackendError::WordUnderLock { filter: filter.name.clone() });

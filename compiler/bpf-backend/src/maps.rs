@@ -258,11 +258,10 @@ fn state_spec(state: &StateDecl) -> MapSpec {
 }
 
 fn entry(state: &StateDecl, kind: MapKind) -> Struct {
-    // Linux allows spin locks in these only, and nobody locks a table's entries.
-    let locked = matches!(kind, MapKind::Hash | MapKind::Array) && !matches!(state.kind, StateKind::Table(_));
-    let lock = match locked {
-        true => member("lock", LOCK_OFFSET, MemberKind::SpinLock),
-        false => uint("lock", LOCK_OFFSET, Size::W),
+    // Linux allows spin locks in these only.
+    let lock = match kind {
+        MapKind::Hash | MapKind::Array => member("lock", LOCK_OFFSET, MemberKind::SpinLock),
+        _ => uint("lock", LOCK_OFFSET, Size::W),
     };
     let header =
         [lock, uint("expires_at", EXPIRES_OFFSET, Size::Dw), uint("written_at", WRITTEN_OFFSET, Size::Dw)];

@@ -35,6 +35,7 @@ pub fn write(
         })
         .collect();
     let spec = Spec {
+        context: compiled.options.target.context(),
         programs,
         maps: map_specs(module, compiled.spill_bytes),
         data: data_variables(module, compiled.options),

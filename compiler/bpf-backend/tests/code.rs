@@ -168,7 +168,7 @@ proptest! {
     fn our_verifier_accepts_random_modules(choices in vec(any::<u32>(), 0..600), few in any::<bool>()) {
         let registers = if few { Registers::Few } else { Registers::All };
         let checked = verify(generate::module(&choices, generate::Options::ALL)).unwrap();
-        let compiled = match compile(&checked, Options { clock: Clock::Helper, registers }) {
+        let compiled = match compile(&checked, Options { clock: Clock::Helper, registers, ..Options::default() }) {
             Err(BackendError::WordUnderLock { .. }) => return Ok(()),
             compiled => compiled.unwrap(),
         };

@@ -1,7 +1,7 @@
 //! From IR to the artifact: BPF, schema, certificate, and one ELF object around them.
 
 use oko_artifact::{CERT_SECTION, Cert, FilterCert, IR_SECTION, SCHEMA_SECTION, Schema};
-use oko_bpf_backend::{BackendError, Clock, Compiled, compile, listing, object};
+use oko_bpf_backend::{BackendError, Clock, Compiled, Target, compile, listing, object};
 use oko_diagnostics::{Diagnostic, SourceMap};
 use oko_ir::Checked;
 use serde::Serialize;
@@ -18,6 +18,8 @@ pub struct Options {
     pub compiler: String,
     /// Where BPF programs get `now` from.
     pub clock: Clock,
+    /// Who runs the BPF programs. For the kernel alone, an object holds nothing else.
+    pub target: Target,
 }
 
 /// A compiled program.
@@ -75,17 +77,22 @@ pub(crate) fn build(
     sources: &SourceMap,
     options: &Options,
 ) -> Result<(Vec<u8>, Cert, String), BackendError> {
-    let compiled = compile(ir, oko_bpf_backend::Options { clock: options.clock, ..Default::default() })?;
+    let backend =
+        oko_bpf_backend::Options { clock: options.clock, target: options.target, ..Default::default() };
+    let compiled = compile(ir, backend)?;
     let cert = certify(ir, &compiled, fields_read);
     let line = |file: &str, line: u32| {
         let file = sources.files().find(|(_, source)| source.name() == file)?.1;
         file.line(line).map(str::to_owned)
     };
-    let sections = vec![
+    let mut sections = vec![
         (IR_SECTION.to_owned(), ir.module().to_string().into_bytes()),
         (SCHEMA_SECTION.to_owned(), json(SCHEMA_SECTION, schema)?),
         (CERT_SECTION.to_owned(), json(CERT_SECTION, &cert)?),
     ];
+    if options.target != Target::Switch {
+        sections.clear();
+    }
     let bytes = object::write(ir, &compiled, line, sections)?;
     Ok((bytes, cert, listing(ir, &compiled, line)))
 }

@@ -86,9 +86,35 @@ pub(crate) struct BuildArgs {
     /// Where to write the object [default: the program's name with `.o`, in the current directory]
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
+    /// What the object is for
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = TargetName::Switch)]
+    pub(crate) target: TargetName,
+    /// What the kernel does with packets that match, with `--target xdp` or `tc`
+    #[arg(long, value_enum, value_name = "WHAT", required_if_eq_any([("target", "xdp"), ("target", "tc")]))]
+    pub(crate) on_match: Option<OnMatchName>,
     /// Print what a phase of the compiler makes of it
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) emit: Option<Emit>,
+}
+
+/// What an object is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TargetName {
+    /// A switch: `okod`
+    Switch,
+    /// The Linux kernel alone, at a device's receive path
+    Xdp,
+    /// The Linux kernel alone, in traffic control
+    Tc,
+}
+
+/// What the kernel does with packets that match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnMatchName {
+    /// Drop them, and let the others pass
+    Drop,
+    /// Let them pass, and drop the others
+    Pass,
 }
 
 /// What to print.

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use oko_compiler::Artifact;
+use oko_compiler::{Artifact, OnMatch, Target};
 
-use crate::args::{BuildArgs, Emit};
+use crate::args::{BuildArgs, Emit, OnMatchName, TargetName};
 use crate::check::{assemble, compile, print_tree};
 use crate::emit;
 use crate::error::Error;
@@ -17,12 +17,27 @@ pub(crate) fn build(args: &BuildArgs, terminal: &Terminal) -> Result<(), Error> 
     if args.emit == Some(Emit::Ast) {
         print_tree(&args.file, source.clone(), terminal)?;
     }
-    let artifact = assemble(&args.file, compile(&args.file, source, terminal)?, terminal)?;
+    let target = target(args)?;
+    let artifact = assemble(&args.file, compile(&args.file, source, terminal)?, target, terminal)?;
     let output = args.output.clone().unwrap_or_else(|| default_output(&args.file));
     files::write(&output, &artifact.bytes)?;
     match args.emit {
         Some(what) => emit::emit(&args.file, &artifact, what, terminal),
         None => terminal.print(&summary(&output, &artifact)),
+    }
+}
+
+fn target(args: &BuildArgs) -> Result<Target, Error> {
+    let on_match = args.on_match.map(|on_match| match on_match {
+        OnMatchName::Drop => OnMatch::Drop,
+        OnMatchName::Pass => OnMatch::Pass,
+    });
+    match (args.target, on_match) {
+        (TargetName::Switch, None) => Ok(Target::Switch),
+        (TargetName::Switch, Some(_)) => Err(Error::OnMatch),
+        // The command line asks for it with these targets.
+        (TargetName::Xdp, on_match) => Ok(Target::Xdp(on_match.unwrap_or(OnMatch::Drop))),
+        (TargetName::Tc, on_match) => Ok(Target::Tc(on_match.unwrap_or(OnMatch::Drop))),
     }
 }
 

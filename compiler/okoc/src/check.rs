@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oko_compiler::{Artifact, Checked, Failed, Failure, Optimized, Options, PartKind, Source, parse};
+use oko_compiler::{Artifact, Checked, Failed, Failure, Optimized, Options, PartKind, Source, Target, parse};
 
 use crate::args::{CheckArgs, Emit};
 use crate::build::bytes;
@@ -45,7 +45,8 @@ fn check_one(path: &Path, args: &CheckArgs, terminal: &Terminal) -> Result<(), E
     let optimized = compile(path, files::source(path)?, terminal)?;
     // A program that is right may have a filter that does not fit, or only modules for others and no filter at all.
     let has_filters = !optimized.ir().module().filters.is_empty();
-    let artifact = if has_filters { Some(assemble(path, optimized, terminal)?) } else { None };
+    let artifact =
+        if has_filters { Some(assemble(path, optimized, Target::Switch, terminal)?) } else { None };
     let Some(artifact) = artifact else { return Ok(()) };
     if args.cost {
         terminal.print(&cost(path, &artifact))?;
@@ -123,9 +124,14 @@ pub(crate) fn checked(path: &Path, source: Source, terminal: &Terminal) -> Resul
 }
 
 /// Makes the artifact and prints the warnings.
-pub(crate) fn assemble(path: &Path, optimized: Optimized, terminal: &Terminal) -> Result<Artifact, Error> {
+pub(crate) fn assemble(
+    path: &Path,
+    optimized: Optimized,
+    target: Target,
+    terminal: &Terminal,
+) -> Result<Artifact, Error> {
     let compiler = concat!("okoc ", env!("CARGO_PKG_VERSION")).to_owned();
-    let options = Options { compiler, ..Options::default() };
+    let options = Options { compiler, target, ..Options::default() };
     let artifact = optimized.assemble(&options).map_err(|failed| failure(path, *failed, terminal))?;
     terminal.diagnostics(&artifact.warnings, &artifact.sources);
     Ok(artifact)

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use oko_compiler::Target;
 use oko_filter::{Engine, FilterId, Instance, LoadOptions, Packet};
 
 use crate::args::{EngineName, RunArgs};
@@ -55,7 +56,7 @@ fn object(path: &Path, terminal: &Terminal) -> Result<Vec<u8>, Error> {
         return Ok(bytes);
     }
     let source = files::text(path, bytes)?;
-    Ok(assemble(path, compile(path, source, terminal)?, terminal)?.bytes)
+    Ok(assemble(path, compile(path, source, terminal)?, Target::Switch, terminal)?.bytes)
 }
 
 fn choose(args: &RunArgs, instance: &Instance) -> Result<FilterId, Error> {

@@ -240,6 +240,7 @@ fn a_program_that_the_verifier_refuses_comes_with_its_report() {
         vec![Insn::load(Size::W, Reg::R2, Reg::R1, 0), Insn::load(Size::B, Reg::R0, Reg::R2, 20), Insn::Exit];
     let programs = vec![ProgramSpec { name: "rash".to_owned(), insns, lines: Vec::new() }];
     let spec = Spec {
+        context: oko_bpf::object::write::Context::Xdp,
         programs,
         maps: Vec::new(),
         data: Vec::new(),

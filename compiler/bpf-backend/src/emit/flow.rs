@@ -22,11 +22,20 @@ impl Emitter<'_> {
                 self.repeat(*counter, *count, body, done);
             }
             TerminatorKind::Return(value) => {
+                let (base, factor) = self.plan.options.target.result();
                 match self.at(*value) {
-                    Spot::Const(class) => self.constant(Reg::R0, class.wrapping_add(1)),
+                    Spot::Const(class) => {
+                        let scaled = class.wrapping_mul(i64::from(factor).cast_unsigned());
+                        self.constant(Reg::R0, scaled.wrapping_add_signed(base.into()));
+                    }
                     from => {
                         self.put(Spot::Reg(Reg::R0), from);
-                        self.alu(AluOp::Add, Reg::R0, 1);
+                        if factor != 1 {
+                            self.alu(AluOp::Mul, Reg::R0, factor);
+                        }
+                        if base != 0 {
+                            self.alu(AluOp::Add, Reg::R0, base);
+                        }
                     }
                 }
                 self.asm.push(Insn::Exit);

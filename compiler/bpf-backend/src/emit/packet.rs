@@ -39,7 +39,8 @@ impl Emitter<'_> {
             return self.edge(short, &[]);
         }
         let way = self.second_edge(short);
-        let (data, data_end) = (context_offset(CtxField::Data), context_offset(CtxField::DataEnd));
+        let target = self.plan.options.target;
+        let (data, data_end) = (target.offset(CtxField::Data), target.offset(CtxField::DataEnd));
         let context = self.plan.context();
         match self.plan.place(offset) {
             Place::Const(offset) => {
@@ -65,9 +66,4 @@ impl Emitter<'_> {
         self.asm.branch(Cond::Gt, Reg::R0, Reg::R1.into(), way.0);
         self.edges(ok, &[Spot::Reg(Reg::R0)], short, way);
     }
-}
-
-pub(super) fn context_offset(field: CtxField) -> i16 {
-    // The context is 24 bytes.
-    field.offset() as i16
 }

@@ -1,6 +1,6 @@
 //! Writing an object file that BPF loaders and tools understand: libbpf, bpftool, llvm-objdump.
 //!
-//! What is written: section `xdp` with the programs as global functions; `.maps` with definitions in BTF; `.data` and
+//! What is written: section `xdp` or `tc` with the programs as global functions; `.maps` with definitions in BTF; `.data` and
 //! `.rodata` with one symbol for each variable; `license`; `.BTF` and `.BTF.ext` with function and line information; and sections
 //! that only we know. Addresses are written as relocations, so instructions are given as [`read`](super::read) returns them:
 //! [`Imm64::Map`] with an index into [`Spec::maps`], [`Imm64::MapValue`] with an index that counts on after those: `.data`, then
@@ -25,6 +25,8 @@ use crate::program::{LineInfo, MapKind};
 /// An object file to be written.
 #[derive(Clone, Debug, Default)]
 pub struct Spec {
+    /// What the programs get in `r1`.
+    pub context: Context,
     /// The programs.
     pub programs: Vec<ProgramSpec>,
     /// The maps of `.maps`.
@@ -37,6 +39,25 @@ pub struct Spec {
     pub license: String,
     /// Other sections, by name; no loader looks at them.
     pub extra: Vec<(String, Vec<u8>)>,
+}
+
+/// What programs get in `r1`: the kind of program, which loaders are told by the name of the section.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// A `struct xdp_md`; section `xdp`.
+    #[default]
+    Xdp,
+    /// A `struct __sk_buff`; section `tc`.
+    Tc,
+}
+
+impl Context {
+    fn section(self) -> &'static str {
+        match self {
+            Context::Xdp => "xdp",
+            Context::Tc => "tc",
+        }
+    }
 }
 
 /// One program, an entry function.
@@ -116,9 +137,6 @@ pub struct VariableSpec {
     pub init: Vec<u8>,
 }
 
-/// Section of the programs: it tells loaders the program type.
-const PROGRAM_SECTION: &str = "xdp";
-
 /// Writes an object file.
 ///
 /// # Errors
@@ -134,7 +152,7 @@ pub fn write(spec: &Spec) -> Result<Vec<u8>, ObjectError> {
     writer.maps(&spec.maps)?;
     writer.variables(".data", &spec.data, false)?;
     writer.variables(".rodata", &spec.rodata, true)?;
-    writer.programs(&spec.programs)?;
+    writer.programs(&spec.programs, spec.context)?;
     let mut license = spec.license.clone().into_bytes();
     license.push(0);
     let section = writer.section("license", SectionKind::Data, &license, 1);
@@ -252,7 +270,7 @@ impl Writer {
         Ok(())
     }
 
-    fn programs(&mut self, programs: &[ProgramSpec]) -> Result<(), ObjectError> {
+    fn programs(&mut self, programs: &[ProgramSpec], context: Context) -> Result<(), ObjectError> {
         let mut code = Vec::new();
         let mut relocations = Vec::new();
         let mut placed = Vec::new();
@@ -292,7 +310,7 @@ impl Writer {
             }
             placed.push((program, start, code.len() - start));
         }
-        let section = self.section(PROGRAM_SECTION, SectionKind::Text, &code, 8);
+        let section = self.section(context.section(), SectionKind::Text, &code, 8);
         for &(program, start, size) in &placed {
             self.symbol(&program.name, section, start as u64, size as u64, SymbolKind::Text);
         }
@@ -300,16 +318,16 @@ impl Writer {
             let flags = RelocationFlags::Elf { r_type: elf::R_BPF_64_64 };
             self.object.add_relocation(section, Relocation { offset, symbol, addend: 0, flags }).map_err(
                 |error| {
-                    Place::section(PROGRAM_SECTION)
+                    Place::section(context.section())
                         .error(ObjectErrorKind::Unwritable { reason: error.to_string() })
                 },
             )?;
         }
         let info = SectionInfo {
-            name: self.types.btf.add_string(PROGRAM_SECTION),
+            name: self.types.btf.add_string(context.section()),
             functions: placed
                 .iter()
-                .map(|&(program, start, _)| (start as u32, self.types.function(&program.name)))
+                .map(|&(program, start, _)| (start as u32, self.types.function(&program.name, context)))
                 .collect(),
             lines: placed
                 .iter()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::btf::{self, Btf, Kind, SecVar};
 use super::super::btf_ext::SectionInfo;
-use super::{MapSpec, MemberKind, Struct, VariableSpec};
+use super::{Context, MapSpec, MemberKind, Struct, VariableSpec};
 use crate::isa::Size;
 use crate::program::MapKind;
 
@@ -29,7 +29,7 @@ enum Once {
     Int,
     Char,
     SpinLock,
-    Entry,
+    Entry(Context),
     Number(u32),
 }
 
@@ -61,8 +61,15 @@ impl Types {
                 };
                 self.btf.add("bpf_spin_lock", Kind::Struct { size: 4, bitfields: false, members: vec![val] })
             }
-            // The prototype of every program: `int (struct xdp_md *ctx)`.
-            Once::Entry => {
+            // The prototype of every program: `int (struct __sk_buff *ctx)`, or the one below. Nobody asks for the members.
+            Once::Entry(Context::Tc) => {
+                let members = Vec::new();
+                let context =
+                    self.btf.add("__sk_buff", Kind::Struct { size: 192, bitfields: false, members });
+                self.prototype(context)
+            }
+            // `int (struct xdp_md *ctx)`.
+            Once::Entry(Context::Xdp) => {
                 let word = self.once(Once::Uint(Size::W));
                 let names =
                     ["data", "data_end", "data_meta", "ingress_ifindex", "rx_queue_index", "egress_ifindex"];
@@ -75,10 +82,7 @@ impl Types {
                     })
                     .collect();
                 let context = self.btf.add("xdp_md", Kind::Struct { size: 24, bitfields: false, members });
-                let pointer = self.btf.add("", Kind::Ptr { ty: context });
-                let params = vec![(self.btf.add_string("ctx"), pointer)];
-                let ret = self.once(Once::Int);
-                self.btf.add("", Kind::FuncProto { ret, params })
+                self.prototype(context)
             }
             // `int (*)[len]`: how map definitions spell numbers.
             Once::Number(len) => {
@@ -90,14 +94,22 @@ impl Types {
         id
     }
 
+    /// The type of functions that take a pointer to this type and give an `int`.
+    fn prototype(&mut self, context: u32) -> u32 {
+        let pointer = self.btf.add("", Kind::Ptr { ty: context });
+        let params = vec![(self.btf.add_string("ctx"), pointer)];
+        let ret = self.once(Once::Int);
+        self.btf.add("", Kind::FuncProto { ret, params })
+    }
+
     fn array(&mut self, elem: Once, len: u32) -> u32 {
         let (elem, index) = (self.once(elem), self.once(Once::Uint(Size::W)));
         self.btf.add("", Kind::Array { elem, index, len })
     }
 
-    /// A function of section `xdp`; its id.
-    pub(super) fn function(&mut self, name: &str) -> u32 {
-        let ty = self.once(Once::Entry);
+    /// A program; its id.
+    pub(super) fn function(&mut self, name: &str, context: Context) -> u32 {
+        let ty = self.once(Once::Entry(context));
         self.btf.add(&identifier(name), Kind::Func { ty, linkage: GLOBAL })
     }
 
