@@ -79,7 +79,6 @@ pub(crate) enum Error {
     #[error("`--param {given}`: {reason}")]
     #[diagnostic(code(okoc::param))]
     Param { given: String, reason: String },
-<<<<<<< HEAD
     /// Tests that failed; what went wrong has been printed.
     #[error("{summary}")]
     #[diagnostic(code(okoc::test::failed))]
@@ -95,7 +94,6 @@ pub(crate) enum Error {
         help("a test is written in the program: `test \"what it shows\" {{ expect … }}`")
     )]
     NoTests { place: String },
-=======
     /// A verdict for the kernel where the switch decides.
     #[error("`--on-match` goes with `--target xdp` or `--target tc`")]
     #[diagnostic(
@@ -103,7 +101,6 @@ pub(crate) enum Error {
         help("in a switch, flow entries say what becomes of packets that match")
     )]
     OnMatch,
->>>>>>> dc04bde (okoc: objects for the kernel alone)
     /// No error code of this name.
     #[error("there is no error code `{code}`")]
     #[diagnostic(code(okoc::explain), help("`okoc explain` lists all codes"))]
@@ -126,11 +123,8 @@ impl Error {
             | Error::UnknownFilter { .. }
             | Error::SeveralFilters { .. }
             | Error::Param { .. }
-<<<<<<< HEAD
             | Error::NoTests { .. }
-=======
             | Error::OnMatch
->>>>>>> dc04bde (okoc: objects for the kernel alone)
             | Error::UnknownCode { .. } => 2,
             Error::Read { .. } | Error::Directory { .. } | Error::Write { .. } | Error::Output { .. } => 3,
         }

@@ -1,9 +1,12 @@
 //! The functions that generated code calls.
 
+use std::cell::RefCell;
+use std::ptr::NonNull;
+
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{AbiParam, Signature};
 use cranelift_codegen::isa::CallConv;
-use oko_state::{Found, Map};
+use oko_state::{Found, Handed, Map};
 
 use crate::abi::Packet;
 use crate::map_calls;
@@ -31,10 +34,20 @@ pub(crate) enum Helper {
     Random,
     /// `load_bytes(packet, offset, to, size) -> 0 or negative errno`
     LoadBytes,
+    /// `push(map, value bytes, flags) -> 0 or negative errno`
+    Push,
+    /// `peek(map, value bytes) -> 0 or negative errno`
+    Peek,
+    /// `ring_output(ring, bytes, size) -> 0 or negative errno`
+    RingOutput,
+    /// `ring_reserve(ring, size) -> record`
+    RingReserve,
+    /// `ring_hand(record, whether it is submitted)`
+    RingHand,
 }
 
 impl Helper {
-    pub(crate) const ALL: [Helper; 10] = [
+    pub(crate) const ALL: [Helper; 15] = [
         Helper::Find,
         Helper::Slot,
         Helper::Lock,
@@ -45,6 +58,11 @@ impl Helper {
         Helper::Zero,
         Helper::Random,
         Helper::LoadBytes,
+        Helper::Push,
+        Helper::Peek,
+        Helper::RingOutput,
+        Helper::RingReserve,
+        Helper::RingHand,
     ];
 
     pub(crate) fn address(self) -> usize {
@@ -59,6 +77,11 @@ impl Helper {
             Helper::Zero => zero as *const () as usize,
             Helper::Random => random as *const () as usize,
             Helper::LoadBytes => load_bytes as *const () as usize,
+            Helper::Push => push as *const () as usize,
+            Helper::Peek => peek as *const () as usize,
+            Helper::RingOutput => ring_output as *const () as usize,
+            Helper::RingReserve => ring_reserve as *const () as usize,
+            Helper::RingHand => ring_hand as *const () as usize,
         }
     }
 
@@ -73,6 +96,9 @@ impl Helper {
             Helper::Zero => (2, 0),
             Helper::Random => (0, 1),
             Helper::LoadBytes => (4, 1),
+            Helper::Push | Helper::RingOutput => (3, 1),
+            Helper::Peek | Helper::RingReserve => (2, 1),
+            Helper::RingHand => (2, 0),
         };
         let mut signature = Signature::new(convention);
         signature.params = vec![AbiParam::new(I64); params];
@@ -185,4 +211,77 @@ unsafe extern "C" fn load_bytes(packet: *const Packet<'_>, offset: u64, to: *mut
 
 extern "C" fn random() -> u64 {
     u64::from(map_calls::random())
+}
+
+/// # Safety
+///
+/// `map` is a Bloom filter that lives, and `value` has the bytes of one of its values.
+unsafe extern "C" fn push(map: *const Map, value: *const u8, flags: u64) -> i64 {
+    // SAFETY: the caller's promise.
+    let (map, value) =
+        unsafe { (&*map, std::slice::from_raw_parts(value, (*map).shape().value_size as usize)) };
+    map_calls::push(map, value, flags)
+}
+
+/// # Safety
+///
+/// As of [`push`].
+unsafe extern "C" fn peek(map: *const Map, value: *const u8) -> i64 {
+    // SAFETY: the caller's promise.
+    let (map, value) =
+        unsafe { (&*map, std::slice::from_raw_parts(value, (*map).shape().value_size as usize)) };
+    map_calls::peek(map, value)
+}
+
+/// # Safety
+///
+/// `ring` is a ring buffer that lives, and `bytes` are so many.
+unsafe extern "C" fn ring_output(ring: *const Map, bytes: *const u8, size: u64) -> i64 {
+    // SAFETY: the caller's promise.
+    let (ring, bytes) = unsafe { (&*ring, std::slice::from_raw_parts(bytes, size as usize)) };
+    map_calls::ring_output(ring, bytes)
+}
+
+/// A record that was reserved, and the ring buffer that it is of.
+struct Outstanding {
+    record: NonNull<u8>,
+    ring: *const Map,
+    size: usize,
+}
+
+thread_local! {
+    /// The records that programs of this thread have and did not hand over yet: none between two runs.
+    static OUTSTANDING: RefCell<Vec<Outstanding>> = const { RefCell::new(Vec::new()) };
+}
+
+/// # Safety
+///
+/// `ring` is a ring buffer that lives until the record is handed over by [`ring_hand`].
+unsafe extern "C" fn ring_reserve(ring: *const Map, size: u64) -> *mut u8 {
+    let size = size as usize;
+    // SAFETY: the caller's promise.
+    let record = unsafe { &*ring }.ring().filter(|_| size > 0).and_then(|ring| ring.reserve(size));
+    let Some(record) = record else { return std::ptr::null_mut() };
+    OUTSTANDING.with(|all| all.borrow_mut().push(Outstanding { record, ring, size }));
+    record.as_ptr()
+}
+
+/// # Safety
+///
+/// `record` was reserved by [`ring_reserve`] on this thread, and was not handed over yet.
+unsafe extern "C" fn ring_hand(record: *mut u8, submit: u64) {
+    let found = OUTSTANDING.with(|all| {
+        let mut all = all.borrow_mut();
+        let at = all.iter().position(|outstanding| outstanding.record.as_ptr() == record)?;
+        Some(all.swap_remove(at))
+    });
+    let Some(Outstanding { record, ring, size }) = found else { return };
+    let how = if submit != 0 { Handed::Over } else { Handed::Back };
+    // SAFETY: the ring buffer lives, by the promise that its record was reserved with; the record is one of it and was not handed over, or it were
+    // not outstanding.
+    unsafe {
+        if let Some(ring) = (*ring).ring() {
+            ring.hand(record, size, how);
+        }
+    }
 }

@@ -39,6 +39,32 @@ pub fn delete(map: &Map, key: &[u8]) -> i64 {
     }
 }
 
+/// `bpf_map_push_elem` on a Bloom filter: 0 or a negative errno.
+pub fn push(map: &Map, value: &[u8], flags: u64) -> i64 {
+    if flags != 0 {
+        return -i64::from(libc::EINVAL);
+    }
+    if map.push(value).is_ok() { 0 } else { -i64::from(libc::EOPNOTSUPP) }
+}
+
+/// `bpf_map_peek_elem` on a Bloom filter: 0 if the value may be in it, or a negative errno.
+pub fn peek(map: &Map, value: &[u8]) -> i64 {
+    match map.shape().kind {
+        Kind::Bloom { .. } if map.holds(value) => 0,
+        Kind::Bloom { .. } => -i64::from(libc::ENOENT),
+        _ => -i64::from(libc::EOPNOTSUPP),
+    }
+}
+
+/// `bpf_ringbuf_output`: 0 or a negative errno.
+pub fn ring_output(map: &Map, record: &[u8]) -> i64 {
+    match map.ring() {
+        Some(ring) if ring.output(record) => 0,
+        Some(_) => -i64::from(libc::EAGAIN),
+        None => -i64::from(libc::EOPNOTSUPP),
+    }
+}
+
 /// `bpf_get_prandom_u32`: a number that nobody can tell before, good enough for taking samples (xorshift64*, a state for each thread).
 pub fn random() -> u32 {
     thread_local! {

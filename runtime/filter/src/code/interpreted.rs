@@ -1,5 +1,6 @@
 //! The interpreters, which check every step and answer slowly.
 
+use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,7 @@ use oko_ir::interp::{self, StateDump, Store};
 use oko_ir::{Checked, Param};
 use oko_jit::abi::Packet;
 use oko_jit::map_calls;
-use oko_state::Map;
+use oko_state::{Handed, Map};
 
 use crate::instance::Verdict;
 use crate::params::Params;
@@ -53,6 +54,33 @@ impl Env for InstanceEnv<'_> {
 
     fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64 {
         self.map(map).map_or(-22, |map| map_calls::delete(map, key))
+    }
+
+    fn bloom_push(&mut self, map: MapId, value: &[u8], flags: u64) -> i64 {
+        self.map(map).map_or(-22, |map| map_calls::push(map, value, flags))
+    }
+
+    fn bloom_peek(&mut self, map: MapId, value: &[u8]) -> i64 {
+        self.map(map).map_or(-22, |map| map_calls::peek(map, value))
+    }
+
+    fn ring_output(&mut self, map: MapId, record: &[u8], _flags: u64) -> i64 {
+        self.map(map).map_or(-22, |map| map_calls::ring_output(map, record))
+    }
+
+    fn ring_reserve(&mut self, map: MapId, size: u32) -> Option<MapMemory> {
+        let record = self.map(map)?.ring().filter(|_| size > 0)?.reserve(size as usize)?;
+        // SAFETY: nobody else touches the record until it is handed over, and the ring buffer outlives the run.
+        Some(unsafe { MapMemory::new(record, size as usize) })
+    }
+
+    fn ring_hand(&mut self, map: MapId, record: MapMemory, submit: bool) {
+        let how = if submit { Handed::Over } else { Handed::Back };
+        let address = NonNull::new(record.address() as *mut u8);
+        if let (Some(ring), Some(address)) = (self.map(map).and_then(Map::ring), address) {
+            // SAFETY: the interpreter hands each record over that `ring_reserve` gave, once.
+            unsafe { ring.hand(address, record.len(), how) }
+        }
     }
 
     fn random(&mut self) -> u32 {

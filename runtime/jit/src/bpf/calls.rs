@@ -46,13 +46,27 @@ impl Translator<'_, '_> {
                 let [offset, to, size] = [Reg::R2, Reg::R3, Reg::R4].map(|reg| self.get(reg));
                 self.call(Helper::LoadBytes, &[self.row.packet, offset, to, size])
             }
-            BpfHelper::MapPushElem
-            | BpfHelper::MapPeekElem
-            | BpfHelper::RingbufOutput
-            | BpfHelper::RingbufReserve
-            | BpfHelper::RingbufSubmit
-            | BpfHelper::RingbufDiscard => {
-                return Err(CompileError::Unsupported { slot, what: "a call of this helper" });
+            BpfHelper::MapPushElem => {
+                let [map, value, flags] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.get(reg));
+                self.call(Helper::Push, &[map, value, flags])
+            }
+            BpfHelper::MapPeekElem => {
+                let [map, value] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
+                self.call(Helper::Peek, &[map, value])
+            }
+            BpfHelper::RingbufOutput => {
+                let [ring, data, size] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.get(reg));
+                self.call(Helper::RingOutput, &[ring, data, size])
+            }
+            BpfHelper::RingbufReserve => {
+                let [ring, size] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
+                self.call(Helper::RingReserve, &[ring, size])
+            }
+            BpfHelper::RingbufSubmit | BpfHelper::RingbufDiscard => {
+                let record = self.get(Reg::R1);
+                let submit = self.constant(i64::from(helper == BpfHelper::RingbufSubmit));
+                self.call(Helper::RingHand, &[record, submit]);
+                return Ok(());
             }
             BpfHelper::GetSmpProcessorId => {
                 self.builder.ins().uload32(constant_memory(), self.row.context, CTX_WORKER)
@@ -72,10 +86,14 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
+    /// Gives the result; of a helper that has none, nothing that anybody looks at.
     fn call(&mut self, helper: Helper, args: &[ir::Value]) -> ir::Value {
         let function = host::import_helper(&mut self.builder, helper, self.convention);
         let call = self.builder.ins().call(function, args);
-        self.builder.inst_results(call)[0]
+        match *self.builder.inst_results(call) {
+            [result, ..] => result,
+            [] => self.constant(0),
+        }
     }
 
     fn look_up(&mut self, map: Option<MapId>) -> ir::Value {
