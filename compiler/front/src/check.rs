@@ -24,6 +24,7 @@ mod name;
 mod packet;
 mod pattern;
 mod place;
+mod region;
 mod settings;
 mod slice;
 mod stale;

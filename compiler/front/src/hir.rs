@@ -220,6 +220,8 @@ pub struct HeaderDef {
     pub is_root: bool,
     /// Whether it is marked `#[extension]`: the layers of an arm may have it between them.
     pub extension: bool,
+    /// Whether it is marked `#[peek]`: what follows begins where it begins.
+    pub peek: bool,
     /// How many headers of its circle are passed in a row, if it says so.
     pub repeat: Option<u8>,
     /// The fields in wire order, the region not among them.
@@ -234,6 +236,19 @@ pub struct HeaderDef {
     pub next: Option<Next>,
     /// The second name of its builder in tests.
     pub builder: Option<String>,
+    /// Of a header with a tag, its forms; its own only field is the tag.
+    pub forms: Vec<Form>,
+    /// Whether it is a form of a header with a tag, and is known by its name there only.
+    pub is_form: bool,
+}
+
+/// A form of a header with a tag.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// The values of the tag; the first form that fits counts.
+    pub tag: KeyPattern,
+    /// The form as a header, which begins with the tag.
+    pub header: HeaderId,
 }
 
 /// A `union`: one of several headers.
@@ -305,6 +320,8 @@ pub struct Region {
     pub name: String,
     /// How many bytes: a number over the header's fields, never negative, at most 65,535.
     pub bytes: Expr,
+    /// The header that it consists of; `None` for bytes.
+    pub element: Option<HeaderId>,
 }
 
 /// What follows a header.
@@ -539,6 +556,8 @@ pub struct Layer {
     /// Of several headers, the fields that all of them have. [`ExprKind::Field`] is an index into this table then, else into the fields of
     /// the only header.
     pub common: Vec<CommonField>,
+    /// Whether it matters where in the packet it begins: its region is looked into.
+    pub placed: bool,
 }
 
 /// A field that several headers have.
@@ -587,6 +606,10 @@ pub enum ExprKind {
     Field(LayerId, usize),
     /// A param.
     Param(ParamId),
+    /// How many bytes the region of a layer has by its header.
+    RegionLen(LayerId),
+    /// A byte of the region of a layer, or `none`.
+    RegionByte(LayerId, Box<Expr>),
     /// `pkt.len`
     PacketLen,
     /// `pkt.in_port`
@@ -685,6 +708,17 @@ pub enum Over {
         array: Expr,
         /// How many elements it has.
         count: u32,
+    },
+    /// The headers in a region.
+    Region {
+        /// The layer whose region it is.
+        region: LayerId,
+        /// The element, which is the header of the region or one of its forms.
+        element: LayerId,
+        /// The header that the region consists of.
+        header: HeaderId,
+        /// How many there are at most: 1 to 65,536.
+        most: u32,
     },
 }
 

@@ -19,6 +19,7 @@ mod load;
 mod loops;
 mod packet;
 mod probe;
+mod region;
 mod sketch;
 mod state;
 mod wide;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use oko_diagnostics::codes::{names, packets, unsupported};
+use oko_diagnostics::codes::{names, packets};
 use oko_diagnostics::{Code, Diagnostic, Sink, SourceMap, Span};
 use oko_grammar::ast;
 
@@ -140,7 +140,7 @@ pub(crate) fn resolve<'a>(units: &[Unit<'a>], sources: &SourceMap, sink: &mut Si
     for (module, unit) in units.iter().enumerate() {
         let mut scope = Scope::default();
         for item in &unit.file.items {
-            if let Some((name, def)) = found.declare(module, item, sink) {
+            if let Some((name, def)) = found.declare(module, item) {
                 declare_name(&mut scope, name, def, sink);
             }
         }
@@ -226,12 +226,7 @@ impl<'a> Declarations<'a> {
     }
 
     /// Enters an item into the table of its kind; what it is called and stands for.
-    fn declare(
-        &mut self,
-        module: usize,
-        item: &'a ast::Item,
-        sink: &mut Sink,
-    ) -> Option<(&'a ast::Ident, Def)> {
+    fn declare(&mut self, module: usize, item: &'a ast::Item) -> Option<(&'a ast::Ident, Def)> {
         macro_rules! add {
             ($table:ident, $ast:expr, $def:expr) => {{
                 let id = self.$table.len();
@@ -239,10 +234,6 @@ impl<'a> Declarations<'a> {
                 Some((&$ast.name, $def(id)))
             }};
         }
-        let mut later = |code: Code, what: &str, name: &'a ast::Ident| {
-            sink.push(not_yet(code, what, name.span));
-            Some((name, Def::Error))
-        };
         use ast::ItemKind;
         match &item.kind {
             ItemKind::Use(_) => None,
@@ -251,9 +242,6 @@ impl<'a> Declarations<'a> {
             ItemKind::Enum(ast) => add!(enums, ast, |id| Def::Enum(EnumId::from_index(id))),
             ItemKind::Bits(ast) => add!(bits, ast, |id| Def::Bits(BitsId::from_index(id))),
             ItemKind::Struct(ast) => add!(structs, ast, |id| Def::Struct(StructId::from_index(id))),
-            ItemKind::Header(ast) if matches!(ast.body, ast::HeaderBody::Tagged { .. }) => {
-                later(unsupported::TAGGED_HEADER, "headers with a tag", &ast.name)
-            }
             ItemKind::Header(ast) => add!(headers, ast, |id| Def::Header(HeaderId::from_index(id))),
             ItemKind::State(ast) => {
                 let id = StateId::from_index(self.states.len());

@@ -14,7 +14,7 @@ use oko_artifact::{
 use oko_bpf::object::{self, ObjectFile};
 use oko_bpf::program::{MapDef, MapKind, Program};
 use oko_bpf::verified::Verified;
-use oko_ir::features::features;
+use oko_ir::features::{Feature, features};
 use oko_ir::{Checked, Filter, FilterResult, Module, ParamDecl, StateDecl, StateKind};
 use oko_state::{Header, Kind, Shape, WhenFull};
 use serde::de::DeserializeOwned;
@@ -53,7 +53,7 @@ impl Plan {
         if schema.format != FORMAT {
             return Err(LoadError::Version { expected: FORMAT, found: schema.format });
         }
-        if let Some(&feature) = features(&module).first() {
+        if let Some(&feature) = features(&module).iter().find(|feature| **feature != Feature::Loops) {
             return Err(LoadError::NotYet { feature });
         }
         schema_fits_ir(&schema, &module)?;

@@ -287,4 +287,20 @@ type either = u16 | mac;
 
 Use a struct or tuple with a field for each.
 ";
+    REGION_AS_VALUE = 423, "a region where a value is needed", "\
+A region is no value itself: a loop goes over the headers in it, and its bytes are read one by one.
+
+```oko
+use std.net.{ipv4, tcp};
+
+filter f -> bool {
+    match pkt {
+        ipv4 / tcp => tcp.options == 1,
+        _ => false,
+    }
+}
+```
+
+Write `tcp.options[0] == 1`, `tcp.options.len > 0`, or `for option in tcp.options { … }`.
+";
 }

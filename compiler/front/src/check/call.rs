@@ -253,6 +253,9 @@ impl BodyChecker<'_, '_, '_> {
         if self.state_root(base).is_some() {
             return self.read_entry(base, index, span);
         }
+        if let Some(layer) = self.region_of(base) {
+            return self.region_byte(layer, index, span);
+        }
         let value = self.expr(base, None);
         if matches!(value.ty, Ty::Array(..)) {
             return self.element(value, index, span);

@@ -9,8 +9,8 @@ use super::body::{BodyChecker, Place};
 use super::facts::Facts;
 use super::fill::builder_name;
 use crate::hir::{
-    Compare, Expr, ExprKind, HeaderDef, HeaderField, HeaderId, KeyPattern, LayerId, Next, NextArm, Region,
-    Rule,
+    Compare, Expr, ExprKind, Fill, Form, HeaderDef, HeaderField, HeaderId, KeyPattern, LayerId, Next,
+    NextArm, Region, Rule,
 };
 use crate::resolve::Def;
 use crate::suggest::nearest;
@@ -24,6 +24,15 @@ const MAX_HEADERS: usize = 256;
 
 /// How often a header can be repeated at most.
 const MAX_TIMES: u128 = 32;
+
+/// The attributes of a header.
+#[derive(Default)]
+struct Marks {
+    is_root: bool,
+    extension: bool,
+    peek: bool,
+    repeat: Option<u8>,
+}
 
 /// The longest region, in bytes.
 const MAX_REGION: i128 = 65_535;
@@ -41,13 +50,14 @@ impl Checker<'_, '_> {
         for at in 0..self.decls.headers.len() {
             let source = &self.decls.headers[at];
             let (module, item, ast) = (source.module, source.item, source.ast);
-            let (is_root, extension, repeat) = self.header_attributes(item);
+            let Marks { is_root, extension, peek, repeat } = self.header_attributes(item);
             let builder = builder_name(item);
             let mut header = HeaderDef {
                 name: ast.name.name.clone(),
                 span: ast.name.span,
                 is_root,
                 extension,
+                peek,
                 repeat,
                 fields: Vec::new(),
                 size: 1,
@@ -55,65 +65,165 @@ impl Checker<'_, '_> {
                 region: None,
                 next: None,
                 builder,
+                forms: Vec::new(),
+                is_form: false,
             };
-            let ast::HeaderBody::Fields(fields) = &ast.body else {
-                self.program.headers.push(header);
-                continue;
-            };
-            let mut bit: u32 = 0;
-            let mut seen: Vec<&ast::Ident> = Vec::new();
-            let mut region: Option<Span> = None;
-            for field in fields {
-                if let Some(first) = seen.iter().find(|other| other.name == field.name.name) {
-                    let first = first.span;
-                    self.report(
-                        Diagnostic::error(
-                            names::DUPLICATE,
-                            format!("the field `{}` is declared twice", field.name.name),
-                        )
-                        .label(field.name.span, "declared again here")
-                        .label(first, "first declared here"),
-                    );
-                    continue;
-                }
-                seen.push(&field.name);
-                if let Some(region) = region {
-                    self.report(
-                        Diagnostic::error(packets::BAD_REGION, "a region ends its header")
-                            .label(field.span, "a field behind the region")
-                            .label(region, "the region")
-                            .help("declare what is behind the region as a header of its own"),
-                    );
-                    break;
-                }
-                if matches!(field.ty.kind, ast::TypeKind::Region { .. }) {
-                    region = Some(field.span);
-                    continue;
-                }
-                let ty = self.value_type(module, &field.ty);
-                let Some(bits) = self.wire_bits(&ty, field) else { continue };
-                let (name, span) = (field.name.name.clone(), field.span);
-                let (fill, pseudo) = self.field_fill(field, &ty, bit, bits);
-                header.fields.push(HeaderField { name, span, ty, bit, bits, fill, pseudo });
-                bit = bit.saturating_add(bits);
+            match &ast.body {
+                ast::HeaderBody::Fields(fields) => self.fill_fields(module, &ast.name, fields, &mut header),
+                ast::HeaderBody::Tagged { tag, ty, .. } => self.fill_tag(module, tag, ty, &mut header),
             }
-            header.size = self.header_size(ast, bit);
             self.program.headers.push(header);
+        }
+        for at in 0..self.decls.headers.len() {
+            self.form_fields(at);
         }
     }
 
-    /// Whether a header is marked `#[root]`, whether `#[extension]`, and what it says behind `#[repeat(max = …)]`.
-    fn header_attributes(&mut self, item: &ast::Item) -> (bool, bool, Option<u8>) {
-        let (mut root, mut extension, mut repeat) = (false, false, None);
+    /// The fields of a header in wire order, behind those that it has.
+    fn fill_fields(
+        &mut self,
+        module: usize,
+        name: &ast::Ident,
+        fields: &[ast::HeaderField],
+        header: &mut HeaderDef,
+    ) {
+        let mut bit: u32 = header.fields.iter().map(|field| field.bits).sum();
+        let mut seen: Vec<(String, Span)> =
+            header.fields.iter().map(|field| (field.name.clone(), field.span)).collect();
+        let mut region: Option<Span> = None;
+        for field in fields {
+            if let Some((_, first)) = seen.iter().find(|(other, _)| *other == field.name.name) {
+                self.report(
+                    Diagnostic::error(
+                        names::DUPLICATE,
+                        format!("the field `{}` is declared twice", field.name.name),
+                    )
+                    .label(field.name.span, "declared again here")
+                    .label(*first, "first declared here"),
+                );
+                continue;
+            }
+            seen.push((field.name.name.clone(), field.name.span));
+            if let Some(region) = region {
+                self.report(
+                    Diagnostic::error(packets::BAD_REGION, "a region ends its header")
+                        .label(field.span, "a field behind the region")
+                        .label(region, "the region")
+                        .help("declare what is behind the region as a header of its own"),
+                );
+                break;
+            }
+            if matches!(field.ty.kind, ast::TypeKind::Region { .. }) {
+                region = Some(field.span);
+                continue;
+            }
+            let ty = self.value_type(module, &field.ty);
+            let Some(bits) = self.wire_bits(&ty, field.ty.span) else { continue };
+            let (name, span) = (field.name.name.clone(), field.span);
+            let (fill, pseudo) = self.field_fill(field, &ty, bit, bits);
+            header.fields.push(HeaderField { name, span, ty, bit, bits, fill, pseudo });
+            bit = bit.saturating_add(bits);
+        }
+        header.size = self.header_size(name, bit);
+    }
+
+    /// The field that decides which form a header has.
+    fn fill_tag(&mut self, module: usize, tag: &ast::Ident, ty: &ast::Type, header: &mut HeaderDef) {
+        let span = ty.span;
+        let ty = self.value_type(module, ty);
+        if let Ty::Num(Num { kind: NumKind::Int, bits, .. }) = ty {
+            let bits = u32::from(bits);
+            if !bits.is_multiple_of(8) {
+                self.report(
+                    Diagnostic::error(packets::NOT_WHOLE_BYTES, "a tag has whole bytes")
+                        .label(span, format!("{bits} bits")),
+                );
+                return;
+            }
+            header.size = bits.div_ceil(8);
+            header.fields.push(HeaderField {
+                name: tag.name.clone(),
+                span: tag.span,
+                ty,
+                bit: 0,
+                bits,
+                fill: Fill::Least,
+                pseudo: false,
+            });
+        } else if !ty.is_error() {
+            let found = ty.describe(&self.program);
+            self.report(
+                Diagnostic::error(packets::BAD_FIELD, "which form a header has is decided by an integer")
+                    .label(span, format!("this is `{found}`")),
+            );
+        }
+    }
+
+    /// The forms of a header with a tag, each as a header of its own.
+    fn form_fields(&mut self, at: usize) {
+        let (module, ast) = (self.decls.headers[at].module, self.decls.headers[at].ast);
+        let ast::HeaderBody::Tagged { forms, .. } = &ast.body else { return };
+        let mut seen: Vec<&ast::Ident> = Vec::new();
+        for form in forms {
+            if let Some(first) = seen.iter().find(|other| other.name == form.name.name) {
+                let first = first.span;
+                self.report(
+                    Diagnostic::error(
+                        names::DUPLICATE,
+                        format!("the form `{}` is declared twice", form.name.name),
+                    )
+                    .label(form.name.span, "declared again here")
+                    .label(first, "first declared here"),
+                );
+            }
+            seen.push(&form.name);
+            let tag = self.program.headers[at].fields.first().cloned();
+            let mut header = HeaderDef {
+                name: form.name.name.clone(),
+                span: form.name.span,
+                is_root: false,
+                extension: false,
+                peek: false,
+                repeat: None,
+                fields: tag.into_iter().collect(),
+                size: 1,
+                rules: Vec::new(),
+                region: None,
+                next: None,
+                builder: None,
+                forms: Vec::new(),
+                is_form: true,
+            };
+            self.fill_fields(module, &form.name, &form.fields, &mut header);
+            self.program.headers.push(header);
+        }
+        if forms.is_empty() {
+            self.report(
+                Diagnostic::error(types::EMPTY, format!("`{}` has no forms", ast.name.name))
+                    .label(ast.name.span, "at least one is needed"),
+            );
+        }
+        if let Some(next) = &ast.next {
+            self.report(
+                Diagnostic::error(packets::BAD_NEXT, "nothing follows a header with forms")
+                    .label(next.span, "what follows is decided by the region that it is in"),
+            );
+        }
+    }
+
+    /// What stands in front of a header.
+    fn header_attributes(&mut self, item: &ast::Item) -> Marks {
+        let mut marks = Marks::default();
         for attribute in &item.attributes {
             match (attribute.name.name.as_str(), attribute.args.as_slice()) {
-                ("root", []) => root = true,
-                ("extension", []) => extension = true,
+                ("root", []) => marks.is_root = true,
+                ("extension", []) => marks.extension = true,
+                ("peek", []) => marks.peek = true,
                 ("builder", [ast::AttributeArg { value: None, .. }]) => {}
                 ("repeat", [max]) if max.name.name == "max" => {
                     match max.value.as_ref().map(|value| &value.kind) {
                         Some(ast::LiteralKind::Int(times @ 1..=MAX_TIMES)) => {
-                            repeat = u8::try_from(*times).ok();
+                            marks.repeat = u8::try_from(*times).ok();
                         }
                         _ => self.report(
                             Diagnostic::error(packets::BAD_REPEAT, "a header is repeated a few times")
@@ -137,13 +247,15 @@ impl Checker<'_, '_> {
                     )
                     .label(attribute.span, "means nothing here");
                     self.report(match name {
-                        "extension" => diagnostic.help("`extension` stands alone: `#[extension]`"),
+                        "root" | "extension" | "peek" => {
+                            diagnostic.help(format!("it stands alone: `#[{name}]`"))
+                        }
                         _ => diagnostic.help("`#[root]` says that packets begin with a header"),
                     });
                 }
             }
         }
-        (root, extension, repeat)
+        marks
     }
 
     /// Whether a line of a `next by` is marked `#[tunnel]`.
@@ -168,7 +280,7 @@ impl Checker<'_, '_> {
     }
 
     /// The whole bytes that so many bits of fields take.
-    fn header_size(&mut self, ast: &ast::Header, bits: u32) -> u32 {
+    fn header_size(&mut self, name: &ast::Ident, bits: u32) -> u32 {
         if bits == 0 {
             return 1;
         }
@@ -176,10 +288,10 @@ impl Checker<'_, '_> {
             self.report(
                 Diagnostic::error(
                     packets::NOT_WHOLE_BYTES,
-                    format!("the header `{}` ends within a byte", ast.name.name),
+                    format!("the header `{}` ends within a byte", name.name),
                 )
                 .label(
-                    ast.name.span,
+                    name.span,
                     format!("its fields have {bits} bits, {} too many for whole bytes", bits % 8),
                 )
                 .help(format!(
@@ -191,8 +303,8 @@ impl Checker<'_, '_> {
         let size = bits.div_ceil(8);
         if size > MAX_SIZE {
             self.report(
-                Diagnostic::error(packets::TOO_LONG, format!("the header `{}` is too long", ast.name.name))
-                    .label(ast.name.span, format!("{size} bytes, and at most {MAX_SIZE} are allowed"))
+                Diagnostic::error(packets::TOO_LONG, format!("the header `{}` is too long", name.name))
+                    .label(name.span, format!("{size} bytes, and at most {MAX_SIZE} are allowed"))
                     .help("declare bytes that are only skipped as a region: `rest: [u8 in 2000]`"),
             );
         }
@@ -200,7 +312,7 @@ impl Checker<'_, '_> {
     }
 
     /// How many bits values of the type take on the wire.
-    fn wire_bits(&mut self, ty: &Ty, field: &ast::HeaderField) -> Option<u32> {
+    fn wire_bits(&mut self, ty: &Ty, span: Span) -> Option<u32> {
         let bits = match ty {
             Ty::Error => return None,
             Ty::Bool => 1,
@@ -215,7 +327,7 @@ impl Checker<'_, '_> {
                     packets::BAD_FIELD,
                     format!("a field of a header cannot be a `{found}`"),
                 )
-                .label(field.ty.span, "no type of what is on the wire");
+                .label(span, "no type of what is on the wire");
                 self.report(match other {
                     Ty::Enum(_) => diagnostic.help(
                         "a packet can bring any number: declare an integer such as `u8` and compare it with constants",
@@ -235,23 +347,43 @@ impl Checker<'_, '_> {
 
     /// The rules, regions and followers of all headers.
     pub(super) fn header_rules(&mut self) {
+        // The forms stand behind all declared headers, in order.
+        let mut next_form = self.decls.headers.len();
         for at in 0..self.decls.headers.len() {
             let source = &self.decls.headers[at];
             let (module, ast) = (source.module, source.ast);
             let id = HeaderId::from_index(at);
-            if let ast::HeaderBody::Fields(fields) = &ast.body {
-                for field in fields {
-                    self.field_rule(module, id, field);
-                }
-                for field in fields {
-                    if let ast::TypeKind::Region { element, bytes } = &field.ty.kind {
-                        self.region(module, id, field, element, bytes);
+            match &ast.body {
+                ast::HeaderBody::Fields(fields) => self.rules_and_region(module, id, fields),
+                ast::HeaderBody::Tagged { forms, .. } => {
+                    let first = next_form;
+                    next_form += forms.len();
+                    for (at, form) in forms.iter().enumerate() {
+                        let header = HeaderId::from_index(first + at);
+                        self.rules_and_region(module, header, &form.fields);
+                        if self.program.headers[id.index()].fields.is_empty() {
+                            continue;
+                        }
+                        if let Some(tag) = self.next_key(module, id, 0, &form.pattern) {
+                            self.program.headers[id.index()].forms.push(Form { tag, header });
+                        }
                     }
                 }
             }
-            if let Some(next) = &ast.next {
+            if let (Some(next), ast::HeaderBody::Fields(_)) = (&ast.next, &ast.body) {
                 let next = self.next(module, id, next);
                 self.program.headers[at].next = next;
+            }
+        }
+    }
+
+    fn rules_and_region(&mut self, module: usize, id: HeaderId, fields: &[ast::HeaderField]) {
+        for field in fields {
+            self.field_rule(module, id, field);
+        }
+        for field in fields {
+            if let ast::TypeKind::Region { element, bytes } = &field.ty.kind {
+                self.region(module, id, field, element, bytes);
             }
         }
     }
@@ -306,7 +438,7 @@ impl Checker<'_, '_> {
         element: &ast::Type,
         bytes: &ast::Expr,
     ) {
-        self.region_element(module, element);
+        let element = self.region_element(module, element);
         let mut body = BodyChecker::new(self, module, Place::Rule(id));
         let bytes = body.expr(bytes, None);
         let allowed = Range::new(0, MAX_REGION);
@@ -336,25 +468,29 @@ impl Checker<'_, '_> {
                 return;
             }
         }
-        self.program.headers[id.index()].region = Some(Region { name: field.name.name.clone(), bytes });
+        self.program.headers[id.index()].region =
+            Some(Region { name: field.name.name.clone(), bytes, element });
     }
 
     /// The element of a region is a header, or bytes.
-    fn region_element(&mut self, module: usize, element: &ast::Type) {
+    fn region_element(&mut self, module: usize, element: &ast::Type) -> Option<HeaderId> {
         if let ast::TypeKind::Named { path, args } = &element.kind
             && let ([name], []) = (path.parts.as_slice(), args.as_slice())
         {
             if name.name == "u8" {
-                return;
+                return None;
             }
-            if let Some((Def::Header(_) | Def::Error, _)) = self.decls.scopes[module].get(&name.name) {
-                return;
+            match self.decls.scopes[module].get(&name.name) {
+                Some((Def::Header(id), _)) => return Some(id),
+                Some((Def::Error, _)) => return None,
+                _ => {}
             }
         }
         self.report(
             Diagnostic::error(packets::BAD_REGION, "a region consists of headers, or of bytes")
                 .label(element.span, "the name of a header, or `u8`, is expected here"),
         );
+        None
     }
 
     fn next(&mut self, module: usize, id: HeaderId, next: &ast::Next) -> Option<Next> {
@@ -422,6 +558,17 @@ impl Checker<'_, '_> {
     }
 
     fn next_header(&mut self, module: usize, path: &ast::Path) -> Option<HeaderId> {
+        if let Some((Def::Header(id), declared)) = self.decls.scopes[module].get(&path.to_string())
+            && matches!(self.decls.headers[id.index()].ast.body, ast::HeaderBody::Tagged { .. })
+        {
+            self.report(
+                Diagnostic::error(packets::BAD_NEXT, "a header with forms stands in a region")
+                    .label(path.span, "cannot follow another header")
+                    .label(declared, "named here")
+                    .help(format!("declare a region of such headers: `[{path} in …]`")),
+            );
+            return None;
+        }
         let spelled = path.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(".");
         let diagnostic = match self.decls.scopes[module].get(&spelled) {
             Some((Def::Header(id), _)) => return Some(id),

@@ -91,7 +91,10 @@ impl BodyChecker<'_, '_, '_> {
     ) -> Expr {
         match over {
             ast::RangeOr::Range(range) => self.for_range(name, range, carried, body, span),
-            ast::RangeOr::Expr(of) => self.for_elements(name, of, carried, body, span),
+            ast::RangeOr::Expr(of) => match self.region_of(of) {
+                Some(layer) => self.for_region(layer, name, of, carried, body, span),
+                None => self.for_elements(name, of, carried, body, span),
+            },
         }
     }
 
@@ -516,6 +519,7 @@ impl<'e> Ways<'e> {
                 self.follow(otherwise, part);
             }
             ExprKind::Match(_, arms) => arms.iter().for_each(|arm| self.follow(&arm.value, part)),
+            ExprKind::MatchLayer(_, arms) => arms.iter().for_each(|arm| self.follow(&arm.value, part)),
             ExprKind::MatchPacket(arms) => arms.iter().for_each(|arm| self.follow(&arm.value, part)),
             ExprKind::Tuple(parts) if let Some(part) = part.and_then(|part| parts.get(part)) => {
                 self.follow(part, None);

@@ -271,6 +271,9 @@ impl BodyChecker<'_, '_, '_> {
         if self.state_root(base).is_some() {
             return self.state_field(base, name, span);
         }
+        if let Some(layer) = self.region_of(base) {
+            return self.region_len(layer, name, span);
+        }
         if let ast::ExprKind::Name(owner) = &base.kind {
             match self.binding(&owner.name) {
                 Some(Binding::Layer(layer)) => return self.header_field(layer, owner, name, span),
@@ -364,11 +367,18 @@ impl BodyChecker<'_, '_, '_> {
             return self.layer_field(layer, at, span);
         }
         if def.region.as_ref().is_some_and(|region| region.name == name.name) {
-            return self.later(
-                oko_diagnostics::codes::unsupported::REGION,
-                "access to regions such as options",
-                span,
+            self.report(
+                Diagnostic::error(
+                    packets::REGION_AS_VALUE,
+                    format!("the region `{}` is no value", name.name),
+                )
+                .label(span, "only its parts are")
+                .help(format!(
+                    "`for … in {0}.{1}` goes over it, `{0}.{1}[0]` is a byte, `{0}.{1}.len` its length",
+                    owner.name, name.name
+                )),
             );
+            return Expr::error(span);
         }
         let (what, declared) = (format!("the header `{}`", owner.name), def.span);
         let known: Vec<String> = def.fields.iter().map(|field| field.name.clone()).collect();

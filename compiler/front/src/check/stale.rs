@@ -190,6 +190,7 @@ fn walk(expr: &Expr, see: &mut impl FnMut(&Expr)) {
     match &expr.kind {
         ExprKind::Some(a)
         | ExprKind::Addr(a)
+        | ExprKind::RegionByte(_, a)
         | ExprKind::Part(a, _)
         | ExprKind::Not(a)
         | ExprKind::InRanges(a, _)
@@ -241,6 +242,7 @@ fn walk(expr: &Expr, see: &mut impl FnMut(&Expr)) {
             match &def.over {
                 Over::Range { start, end, .. } => [start, end].into_iter().for_each(|part| walk(part, see)),
                 Over::Elements { array, .. } => walk(array, see),
+                Over::Region { .. } => {}
             }
             def.carried.iter().for_each(|(_, first)| walk(first, see));
             walk(&def.body, see);
@@ -252,6 +254,7 @@ fn walk(expr: &Expr, see: &mut impl FnMut(&Expr)) {
         | ExprKind::Local(_)
         | ExprKind::Field(..)
         | ExprKind::Compute(..)
+        | ExprKind::RegionLen(_)
         | ExprKind::Param(_)
         | ExprKind::PacketLen
         | ExprKind::InPort

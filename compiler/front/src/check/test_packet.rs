@@ -56,7 +56,7 @@ impl BodyChecker<'_, '_, '_> {
             return Some(id);
         }
         let headers = &self.checker.program.headers;
-        let by_name = headers.iter().position(|header| header.name == name);
+        let by_name = headers.iter().position(|header| header.name == name && !header.is_form);
         let found =
             by_name.or_else(|| headers.iter().position(|header| header.builder.as_deref() == Some(name)));
         found.map(HeaderId::from_index)

@@ -6,6 +6,7 @@ use oko_grammar::ast::{self, PatternKind};
 
 use super::body::{Binding, BodyChecker};
 use crate::hir::{Expr, ExprKind, HeaderId, Layer, LayerArm, LayerId};
+use crate::suggest::nearest;
 use crate::types::Ty;
 
 impl BodyChecker<'_, '_, '_> {
@@ -111,6 +112,31 @@ impl BodyChecker<'_, '_, '_> {
                 return None;
             }
         };
+        let program = &self.checker.program;
+        let form = all.iter().find(|id| {
+            let def = &program.headers[id.index()];
+            def.is_form && path.parts.len() == 1 && def.name == path.parts[0].name
+        });
+        if let Some(form) = form {
+            return Some((vec![*form], name.cloned()));
+        }
+        if all.iter().any(|id| program.headers[id.index()].is_form) {
+            let known: Vec<String> = all.iter().map(|id| program.headers[id.index()].name.clone()).collect();
+            let diagnostic =
+                Diagnostic::error(packets::BAD_LAYER, format!("`{}` has no form `{path}`", subject.name))
+                    .label(path.span, "none of the forms that it can have");
+            self.report(match nearest(&path.to_string(), known.iter().map(String::as_str)) {
+                Some(near) => diagnostic.suggest(path.span, near, format!("did you mean `{near}`?")),
+                None => {
+                    let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+                    diagnostic.note(format!("the forms are {}", known.join(", ")))
+                }
+            });
+            if let Some(name) = name {
+                self.bind_local(name, Ty::Error);
+            }
+            return None;
+        }
         let named = self.headers_named(path);
         if named.is_none()
             && let Some(name) = name

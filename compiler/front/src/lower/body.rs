@@ -12,7 +12,7 @@ use oko_ir::{
     BinaryOp, Block, BlockCall, BoolOp, CompareOp, Filter, FilterResult, Loc, Op, TerminatorKind, Type, Value,
 };
 
-use super::layers::{FrameLayer, SharedBlock, Source};
+use super::layers::{At, FrameLayer, SharedBlock, Source};
 use super::layout::scalar_types;
 use super::probe::Outside;
 use crate::hir::{
@@ -55,6 +55,14 @@ pub(super) fn filter(
     Some((filter, lowering.fields_read))
 }
 
+/// The headers whose places in the packet matter.
+fn placed_headers(program: &Program) -> BTreeSet<HeaderId> {
+    let computed = program.structs.iter().filter_map(|def| def.computed.as_ref());
+    let filters = program.filters.iter().flat_map(|def| &def.body.layers);
+    let layers = filters.chain(computed.flat_map(|computed| &computed.body.layers));
+    layers.filter(|layer| layer.placed).flat_map(|layer| layer.headers.iter().copied()).collect()
+}
+
 /// The names of one body.
 pub(super) struct Frame<'p> {
     locals: Vec<Option<Vec<Value>>>,
@@ -76,8 +84,8 @@ impl<'p> Frame<'p> {
     }
 
     /// The frame of a header's rules: its only layer is the header.
-    pub(super) fn of_header(header: HeaderId, window: Value) -> Frame<'p> {
-        let layer = FrameLayer { headers: &[], common: &[], source: Some(Source::Window(header, window)) };
+    pub(super) fn of_header(header: HeaderId, at: At) -> Frame<'p> {
+        let layer = FrameLayer { headers: &[], common: &[], source: Some(Source::Window(header, at)) };
         Frame { locals: Vec::new(), layers: vec![layer], ret: None, loops: Vec::new() }
     }
 
@@ -98,6 +106,8 @@ pub(super) struct Lowering<'p> {
     frames: Vec<Frame<'p>>,
     pub(super) shared: Vec<SharedBlock>,
     pub(super) graph: &'p Graph,
+    /// The headers whose regions somebody looks into.
+    pub(super) placed: BTreeSet<HeaderId>,
     pub(super) fields_read: BTreeSet<String>,
     size: usize,
     depth: usize,
@@ -135,6 +145,7 @@ impl<'p> Lowering<'p> {
             frames: vec![frame],
             shared: Vec::new(),
             graph,
+            placed: placed_headers(program),
             fields_read: BTreeSet::new(),
             size: 0,
             depth: 0,
@@ -314,6 +325,8 @@ impl<'p> Lowering<'p> {
             },
             ExprKind::Field(layer, index) => self.field(*layer, *index),
             ExprKind::Param(id) => Some(vec![self.ins(Op::Param(oko_ir::Param(id.0)))]),
+            ExprKind::RegionLen(layer) => Some(vec![self.region_len(*layer)?]),
+            ExprKind::RegionByte(layer, index) => self.region_byte(*layer, index),
             ExprKind::PacketLen => Some(vec![self.ins(Op::PacketLen)]),
             ExprKind::InPort => Some(vec![self.ins(Op::InPort)]),
             ExprKind::Now => Some(vec![self.ins(Op::Now)]),

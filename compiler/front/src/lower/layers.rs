@@ -13,10 +13,19 @@ use crate::types::Ty;
 /// Where the fields of a layer come from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
-    /// The bytes of this header are in this window.
-    Window(HeaderId, Value),
+    /// The bytes of this header are here.
+    Window(HeaderId, At),
     /// The parameters of the block with this number; the layer is that of the arm with this place.
     Shared(usize, LayerId),
+}
+
+/// Where a header is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    /// Its bytes.
+    pub(super) window: Value,
+    /// Where in the packet it begins, if anybody looks into its region.
+    pub(super) offset: Option<Value>,
 }
 
 /// A layer of a frame.
@@ -54,6 +63,8 @@ struct Read {
 enum What {
     /// Which header it is, by number.
     Header,
+    /// Where in the packet it begins.
+    Offset,
     /// A field by this name, as scalars of these types; zeros where the header has no such field.
     Field(String, Ty, Vec<Type>),
 }
@@ -86,6 +97,15 @@ impl Lowering<'_> {
         self.new_read(shared, layer, What::Header, &[Type::Int])
     }
 
+    /// Where in the packet the header of a layer begins, as a parameter of a shared block.
+    pub(super) fn shared_offset(&mut self, shared: usize, layer: LayerId) -> Vec<Value> {
+        let known = |read: &&Read| read.layer == layer && read.what == What::Offset;
+        if let Some(read) = self.shared[shared].reads.iter().find(known) {
+            return read.values.clone();
+        }
+        self.new_read(shared, layer, What::Offset, &[Type::Int])
+    }
+
     fn new_read(&mut self, shared: usize, layer: LayerId, what: What, types: &[Type]) -> Vec<Value> {
         let block = self.shared[shared].block;
         let values: Vec<Value> = types.iter().map(|ty| self.builder.block_param(block, *ty)).collect();
@@ -108,6 +128,12 @@ impl Lowering<'_> {
         for (layer, what) in reads {
             match (what, source(layer)) {
                 (What::Header, Some(Source::Window(header, _))) => args.push(self.int(u64::from(header.0))),
+                (What::Offset, Some(Source::Window(_, at))) => {
+                    args.push(match at.offset {
+                        Some(offset) => offset,
+                        None => self.int(0),
+                    });
+                }
                 (What::Field(name, ty, types), Some(source)) => {
                     let values = self.common_field(source, &name, &ty).unwrap_or_default();
                     let same =

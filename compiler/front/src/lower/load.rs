@@ -14,9 +14,9 @@ impl Lowering<'_> {
         let source = found.source?;
         let (name, ty) = match found.common {
             [] => match source {
-                Source::Window(header, window) => {
+                Source::Window(header, at) => {
                     let def = &self.program.headers[header.index()];
-                    return Some(self.header_field(def, window, index));
+                    return Some(self.header_field(def, at.window, index));
                 }
                 Source::Shared(..) => {
                     let def = &self.program.headers[found.headers.first()?.index()];
@@ -31,10 +31,10 @@ impl Lowering<'_> {
     /// The scalars of a field that several headers have, as a type that holds the values of all.
     pub(super) fn common_field(&mut self, source: Source, name: &str, ty: &Ty) -> Option<Vec<Value>> {
         match source {
-            Source::Window(header, window) => {
+            Source::Window(header, at) => {
                 let def = &self.program.headers[header.index()];
                 let index = def.fields.iter().position(|field| field.name == name)?;
-                let scalars = self.header_field(def, window, index);
+                let scalars = self.header_field(def, at.window, index);
                 Some(self.widen(scalars, &def.fields[index].ty, ty))
             }
             Source::Shared(shared, layer) => Some(self.shared_field(shared, layer, name, ty)),

@@ -27,6 +27,7 @@ impl Lowering<'_> {
     /// The value of a loop: that of what it carries.
     pub(super) fn loop_expr(&mut self, def: &Loop, ty: &Ty) -> Option<Vec<Value>> {
         let (each, most) = match &def.over {
+            Over::Region { .. } => return self.region_loop(def, ty),
             Over::Range { index, start, end, inclusive, most } => {
                 let known = start.constant().zip(end.constant()).is_some();
                 let (start, end) = (self.one(start)?, self.one(end)?);
@@ -158,7 +159,7 @@ impl Lowering<'_> {
     }
 
     /// Gives the carried names their values of this turn.
-    fn set_carried(&mut self, def: &Loop, carried: &[Value]) {
+    pub(super) fn set_carried(&mut self, def: &Loop, carried: &[Value]) {
         let mut rest = carried;
         for (id, first) in &def.carried {
             let (own, behind) = rest.split_at(self.types(&first.ty).len().min(rest.len()));

@@ -18,13 +18,15 @@
 //! blocks behind IPv4 exist once, however many tags stand in front. The search ends as soon as no arm can change the
 //! answer any more; what it found is a list of alternatives, in order, whose conditions are then tried. The answer of an arm exists once, too:
 //! see [`layers`](super::layers).
+//!
+//! A long circle of headers that no arm names becomes a loop, whose head is given which of the headers comes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use oko_ir::{BinaryOp, Block, BlockCall, TerminatorKind, Type, Value};
 
 use super::body::{Frame, Lowering};
-use super::layers::Source;
+use super::layers::{At, Source};
 use crate::hir::{HeaderId, KeyPattern, LayerId, NextArm, PacketArm};
 use crate::packets::graph::Graph;
 use crate::types::Ty;
@@ -45,12 +47,27 @@ struct Chain<'a> {
     guarded: bool,
 }
 
+/// Circles of more headers than this, each counted as often as it is passed, become loops.
+const MAX_UNROLLED: usize = 4;
+
+/// Instead of a number of passed headers: a loop counts them.
+const LOOPED: u8 = u8::MAX;
+
+/// A loop over the headers of a circle.
+struct Round<'s> {
+    /// Where the search is at its head.
+    state: &'s State,
+    /// How many were passed.
+    counter: Value,
+    members: &'s [HeaderId],
+}
+
 /// Where the search is: before a header.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct State {
     /// The header that comes.
     header: HeaderId,
-    /// How many headers of its circle were passed in a row.
+    /// How many headers of its circle were passed in a row; [`LOOPED`] where a loop counts them, and `header` stands for any of them.
     passed: u8,
     /// Whether a tunnel was entered: no chain begins any more.
     inside: bool,
@@ -70,14 +87,16 @@ fn slots(found: &[Found]) -> BTreeSet<Slot> {
     found.iter().flat_map(|(_, slots)| slots.iter().copied()).collect()
 }
 
-/// The windows of headers that were passed.
-type Windows = BTreeMap<Slot, Value>;
+/// Where the headers are that were found.
+type Windows = BTreeMap<Slot, At>;
 
 /// The search of one `match pkt`.
 struct Search<'a> {
     arms: &'a [PacketArm],
     /// The alternatives of all arms, in order.
     chains: Vec<Chain<'a>>,
+    /// For each header of a circle that is gone through by a loop, the headers of the circle.
+    circles: HashMap<HeaderId, Vec<HeaderId>>,
     states: HashMap<State, Block>,
     open_states: VecDeque<(State, Block, Vec<Value>)>,
     lists: HashMap<Vec<Found>, Block>,
@@ -85,7 +104,7 @@ struct Search<'a> {
     /// The answer of each arm, if it is wanted.
     bodies: Vec<Option<ArmBody>>,
     /// Blocks that go to an answer: the block, the chain that was found, its windows.
-    arrivals: Vec<(Block, usize, Vec<Value>)>,
+    arrivals: Vec<(Block, usize, Vec<At>)>,
 }
 
 /// The block of an arm's answer.
@@ -93,7 +112,7 @@ struct ArmBody {
     /// Its number among the blocks that are given what they read.
     shared: usize,
     /// The layers that are always the same header, and their windows.
-    windows: Vec<(LayerId, HeaderId, Value)>,
+    windows: Vec<(LayerId, HeaderId, At)>,
 }
 
 impl Lowering<'_> {
@@ -119,9 +138,11 @@ impl Lowering<'_> {
                 }
             }
         }
+        let circles = self.looped_circles(&chains);
         let mut search = Search {
             arms,
             chains,
+            circles,
             states: HashMap::new(),
             open_states: VecDeque::new(),
             lists: HashMap::new(),
@@ -134,7 +155,7 @@ impl Lowering<'_> {
             Some(header) => {
                 let state = State { header, passed: 0, inside: false, partial: Vec::new(), matched };
                 let start = self.int(0);
-                let call = self.state_call(&mut search, state, start, &none);
+                let call = self.next_call(&mut search, state, start, None, &none);
                 self.builder.end(TerminatorKind::Jump(call));
             }
             None => {
@@ -147,7 +168,11 @@ impl Lowering<'_> {
                 return self.give_up();
             }
             self.builder.switch_to(block);
-            self.header(&mut search, &state, &params);
+            if state.passed == LOOPED {
+                self.round(&mut search, &state, &params);
+            } else {
+                self.header(&mut search, &state, &params, None);
+            }
         }
         while let Some((list, block, params)) = search.open_lists.pop_front() {
             if self.overflow {
@@ -185,11 +210,12 @@ impl Lowering<'_> {
                 let found = chain.layers.iter().zip(&windows).find(|((_, known), _)| *known == Some(layer));
                 found.map(|((header, _), window)| Source::Window(*header, *window))
             };
-            let given = body.windows.iter().filter_map(|(layer, ..)| match source(*layer)? {
-                Source::Window(_, window) => Some(window),
-                Source::Shared(..) => None,
-            });
-            let given = given.collect();
+            let mut given = Vec::new();
+            for (layer, header, _) in &body.windows {
+                if let Some(Source::Window(_, at)) = source(*layer) {
+                    self.push_place(*header, at, &mut given);
+                }
+            }
             self.builder.switch_to(block);
             self.jump_shared(body.shared, given, source);
         }
@@ -223,12 +249,49 @@ impl Lowering<'_> {
         })
     }
 
+    /// The places of headers from the parameters that they are given by.
     fn windows_of(&mut self, slots: &BTreeSet<Slot>, params: &[Value]) -> Windows {
-        slots.iter().copied().zip(params.iter().copied()).collect()
+        let mut rest = params.iter().copied();
+        let mut windows = Windows::new();
+        for slot in slots {
+            let Some(at) = self.next_place(slot.0, &mut rest) else { break };
+            windows.insert(*slot, at);
+        }
+        windows
     }
 
-    fn window_types(&self, slots: &BTreeSet<Slot>) -> Vec<Type> {
-        slots.iter().map(|(header, _)| Type::Window(self.program.headers[header.index()].size)).collect()
+    fn next_place(&self, header: HeaderId, params: &mut impl Iterator<Item = Value>) -> Option<At> {
+        let window = params.next()?;
+        let offset = if self.placed.contains(&header) { Some(params.next()?) } else { None };
+        Some(At { window, offset })
+    }
+
+    fn push_place(&self, header: HeaderId, at: At, args: &mut Vec<Value>) {
+        args.push(at.window);
+        if self.placed.contains(&header) {
+            args.extend(at.offset);
+        }
+    }
+
+    fn window_types<'s>(&self, headers: impl Iterator<Item = &'s HeaderId>) -> Vec<Type> {
+        let mut types = Vec::new();
+        for header in headers {
+            types.push(Type::Window(self.program.headers[header.index()].size));
+            if self.placed.contains(header) {
+                types.push(Type::Int);
+            }
+        }
+        types
+    }
+
+    fn window_args(&self, slots: &BTreeSet<Slot>, windows: &Windows) -> Vec<Value> {
+        let mut args = Vec::new();
+        for slot in slots {
+            if let Some(at) = windows.get(slot) {
+                self.push_place(slot.0, *at, &mut args);
+            }
+        }
+        args
     }
 
     fn state_call(
@@ -242,8 +305,8 @@ impl Lowering<'_> {
         let block = match search.states.get(&state) {
             Some(block) => *block,
             None => {
-                let mut types = vec![Type::Int];
-                types.extend(self.window_types(&slots));
+                let mut types = vec![Type::Int; if state.passed == LOOPED { 3 } else { 1 }];
+                types.extend(self.window_types(slots.iter().map(|(header, _)| header)));
                 let (block, params) = self.block_of(&types);
                 search.states.insert(state.clone(), block);
                 search.open_states.push_back((state, block, params));
@@ -251,8 +314,91 @@ impl Lowering<'_> {
             }
         };
         let mut args = vec![offset];
-        args.extend(slots.iter().filter_map(|slot| windows.get(slot)));
+        args.extend(self.window_args(&slots, windows));
         BlockCall { block, args }
+    }
+
+    /// The circles that become loops: those of many headers, none of which an arm names, so that nothing but the place in the
+    /// packet changes from one to the next.
+    fn looped_circles(&self, chains: &[Chain<'_>]) -> HashMap<HeaderId, Vec<HeaderId>> {
+        let mut circles = HashMap::new();
+        let ids = || (0..self.program.headers.len()).map(HeaderId::from_index);
+        let named = |id: &HeaderId| chains.iter().any(|chain| chain.headers.contains(id));
+        for id in ids() {
+            let members: Vec<HeaderId> = ids().filter(|other| self.graph.in_circle(id, *other)).collect();
+            let extensions =
+                members.iter().filter(|member| self.program.headers[member.index()].extension).count();
+            let long = members.len() * usize::from(self.graph.limit(id)) > MAX_UNROLLED;
+            let returns = members.len() > 1 || self.graph.leads_back(id);
+            let alike = extensions == 0 || extensions == members.len();
+            if long && returns && alike && !members.iter().any(named) {
+                circles.insert(id, members);
+            }
+        }
+        circles
+    }
+
+    /// A call of the block that goes on with `state`, which may be a loop; `round` is the loop that the search is in.
+    fn next_call(
+        &mut self,
+        search: &mut Search<'_>,
+        mut state: State,
+        offset: Value,
+        round: Option<&Round<'_>>,
+        windows: &Windows,
+    ) -> BlockCall {
+        let Some(members) = search.circles.get(&state.header) else {
+            return self.state_call(search, state, offset, windows);
+        };
+        let which = members.iter().position(|member| *member == state.header).unwrap_or(0) as u64;
+        let Some(first) = members.first() else { return self.state_call(search, state, offset, windows) };
+        state.header = *first;
+        state.passed = LOOPED;
+        let which = self.int(which);
+        let counter = match round {
+            Some(round) if *round.state == state => {
+                let one = self.int(1);
+                self.binary(BinaryOp::Add, round.counter, one)
+            }
+            _ => self.int(0),
+        };
+        let mut call = self.state_call(search, state, offset, windows);
+        call.args.splice(0..0, [which, counter]);
+        call
+    }
+
+    /// The loop over the headers of a circle.
+    fn round(&mut self, search: &mut Search<'_>, state: &State, params: &[Value]) {
+        let [which, counter, rest @ ..] = params else { return };
+        let (which, counter) = (*which, *counter);
+        let members = search.circles.get(&state.header).cloned().unwrap_or_default();
+        let windows = self.windows_of(&state.slots(), rest.get(1..).unwrap_or_default());
+        let done = self.list_call(search, &state.matched, &windows);
+        let body = self.block();
+        self.builder.end(TerminatorKind::Repeat {
+            counter,
+            count: u32::from(self.graph.limit(state.header)),
+            body: BlockCall { block: body, args: Vec::new() },
+            done,
+        });
+        self.builder.switch_to(body);
+        let round = Round { state, counter, members: &members };
+        for (at, member) in members.iter().enumerate() {
+            let (hit, next) = (self.block(), self.block());
+            if at + 1 == members.len() {
+                self.builder.jump(hit, Vec::new());
+            } else {
+                let number = self.int(at as u64);
+                let is = self.compare(oko_ir::CompareOp::Eq, which, number);
+                self.branch(is, hit, next);
+            }
+            self.builder.switch_to(hit);
+            let state = State { header: *member, ..state.clone() };
+            self.header(search, &state, rest, Some(&round));
+            self.builder.switch_to(next);
+        }
+        // Behind the last one: no packet comes here.
+        self.dead_end();
     }
 
     fn list_call(&mut self, search: &mut Search<'_>, matched: &[Found], windows: &Windows) -> BlockCall {
@@ -260,18 +406,24 @@ impl Lowering<'_> {
         let block = match search.lists.get(matched) {
             Some(block) => *block,
             None => {
-                let types = self.window_types(&slots);
+                let types = self.window_types(slots.iter().map(|(header, _)| header));
                 let (block, params) = self.block_of(&types);
                 search.lists.insert(matched.to_vec(), block);
                 search.open_lists.push_back((matched.to_vec(), block, params));
                 block
             }
         };
-        BlockCall { block, args: slots.iter().filter_map(|slot| windows.get(slot).copied()).collect() }
+        BlockCall { block, args: self.window_args(&slots, windows) }
     }
 
     /// Looks at the header of a state.
-    fn header(&mut self, search: &mut Search<'_>, state: &State, params: &[Value]) {
+    fn header(
+        &mut self,
+        search: &mut Search<'_>,
+        state: &State,
+        params: &[Value],
+        round: Option<&Round<'_>>,
+    ) {
         let program = self.program;
         let def = &program.headers[state.header.index()];
         let Some((&offset, rest)) = params.split_first() else { return };
@@ -288,7 +440,8 @@ impl Lowering<'_> {
         });
         self.builder.switch_to(ok);
         let Some(&window) = given.first() else { return };
-        let frame = Frame::of_header(state.header, window);
+        let at = At { window, offset: Some(offset) };
+        let frame = Frame::of_header(state.header, at);
         self.in_frame(frame, |lowering| {
             for rule in &def.rules {
                 let Some(holds) = lowering.one(&rule.condition) else { return };
@@ -300,7 +453,7 @@ impl Lowering<'_> {
                 });
                 lowering.builder.switch_to(next);
             }
-            lowering.follow(search, state, window, offset, &mut windows);
+            lowering.follow(search, state, at, offset, round, &mut windows);
         });
     }
 
@@ -309,8 +462,9 @@ impl Lowering<'_> {
         &mut self,
         search: &mut Search<'_>,
         state: &State,
-        window: Value,
+        at: At,
         offset: Value,
+        round: Option<&Round<'_>>,
         windows: &mut Windows,
     ) {
         let program = self.program;
@@ -319,7 +473,8 @@ impl Lowering<'_> {
         let used = state.slots();
         let free = (0..=u8::MAX).find(|number| !used.contains(&(state.header, *number))).unwrap_or(0);
         let slot = (state.header, free);
-        windows.insert(slot, window);
+        windows.insert(slot, at);
+        let window = at.window;
         let (partial, matched) = advance(&search.chains, state, slot, def.extension);
         let done = self.list_call(search, &matched, windows);
         let step = |arm: &NextArm| {
@@ -330,7 +485,8 @@ impl Lowering<'_> {
         // The arms of `next by` that lead somewhere; those that do not matter only if they take values from one that does.
         let leads = |lowering: &Self, arm: &NextArm| {
             let (passed, inside) = step(arm);
-            passed < graph.limit(arm.header)
+            (passed < graph.limit(arm.header)
+                || round.is_some_and(|round| round.members.contains(&arm.header)))
                 && lowering.useful(&search.chains, &matched, &partial, arm.header, inside)
         };
         let next = def.next.as_ref();
@@ -368,7 +524,7 @@ impl Lowering<'_> {
                     .collect();
                 let (passed, inside) = step(arm);
                 let state = State { header: arm.header, passed, inside, partial, matched: matched.clone() };
-                self.state_call(search, state, end, windows)
+                self.next_call(search, state, end, round, windows)
             } else {
                 done.clone()
             };
@@ -394,6 +550,9 @@ impl Lowering<'_> {
     /// Where the header behind the one at `offset` begins.
     fn end_of_header(&mut self, header: HeaderId, offset: Value) -> Option<Value> {
         let def = &self.program.headers[header.index()];
+        if def.peek {
+            return Some(offset);
+        }
         let size = self.int(u64::from(def.size));
         let end = self.binary(BinaryOp::Add, offset, size);
         let Some(region) = &def.region else { return Some(end) };
@@ -402,7 +561,7 @@ impl Lowering<'_> {
     }
 
     /// Whether the deciding fields have the values of an arm; `None` if they always have.
-    fn key_test(&mut self, fields: &[Value], keys: &[KeyPattern]) -> Option<Value> {
+    pub(super) fn key_test(&mut self, fields: &[Value], keys: &[KeyPattern]) -> Option<Value> {
         let mut all: Option<Value> = None;
         for (field, key) in fields.iter().zip(keys) {
             let KeyPattern::OneOf(ranges) = key else { continue };
@@ -436,7 +595,7 @@ impl Lowering<'_> {
             return self.dead_end();
         };
         let (at, arm) = (*at, &search.arms[search.chains[*at].arm]);
-        let own: Vec<Value> = own.iter().filter_map(|slot| windows.get(slot).copied()).collect();
+        let own: Vec<At> = own.iter().filter_map(|slot| windows.get(slot).copied()).collect();
         self.want_body(search, search.chains[at].arm);
         if let Some(guard) = &arm.guard {
             for ((header, layer), window) in search.chains[at].layers.iter().zip(&own) {
@@ -473,12 +632,12 @@ impl Lowering<'_> {
                 same.push((*layer, *header));
             }
         }
-        let types: Vec<Type> = (same.iter())
-            .map(|(_, header)| Type::Window(self.program.headers[header.index()].size))
-            .collect();
+        let types = self.window_types(same.iter().map(|(_, header)| header));
         let (block, params) = self.block_of(&types);
-        let windows = same.into_iter().zip(params).map(|((layer, header), window)| (layer, header, window));
-        let windows = windows.collect();
+        let mut params = params.into_iter();
+        let windows = (same.into_iter())
+            .filter_map(|(layer, header)| Some((layer, header, self.next_place(header, &mut params)?)))
+            .collect();
         search.bodies[arm] = Some(ArmBody { shared: self.share(block), windows });
     }
 }

@@ -10,7 +10,7 @@ impl Layer {
             [first, rest @ ..] if !rest.is_empty() => common_fields(program, *first, rest),
             _ => Vec::new(),
         };
-        Layer { headers, common }
+        Layer { headers, common, placed: false }
     }
 }
 

@@ -52,6 +52,7 @@ pub(crate) struct Graph {
     reachable: Vec<BTreeSet<HeaderId>>,
     behind_extensions: Vec<BTreeSet<HeaderId>>,
     limits: Vec<u8>,
+    returns: Vec<bool>,
 }
 
 impl Graph {
@@ -72,7 +73,9 @@ impl Graph {
                 circle.filter_map(|other| program.headers[other.index()].repeat).max().unwrap_or(MAX_REPEAT)
             })
             .collect();
-        Graph { reachable, behind_extensions, limits }
+        let returns =
+            ids.iter().map(|id| arms(program, *id).any(|arm| !arm.tunnel && arm.header == *id)).collect();
+        Graph { reachable, behind_extensions, limits, returns }
     }
 
     /// All headers that can come from `header` on outside of tunnels, it among them.
@@ -88,6 +91,11 @@ impl Graph {
     /// Whether the headers lead to one another.
     pub(crate) fn in_circle(&self, a: HeaderId, b: HeaderId) -> bool {
         self.reachable(a).contains(&b) && self.reachable(b).contains(&a)
+    }
+
+    /// Whether a header that is a circle by itself leads back to itself.
+    pub(crate) fn leads_back(&self, header: HeaderId) -> bool {
+        self.returns[header.index()]
     }
 
     /// How many headers of the circle of `header` are passed in a row.
