@@ -27,6 +27,8 @@ pub struct Plan {
     pub span: Span,
     /// The names for values, those of hidden ones among them.
     pub locals: Vec<Local>,
+    /// The headers that packets are looked at by, for values of [`StepKind::LetOf`].
+    pub layers: Vec<crate::hir::Layer>,
     /// The packets.
     pub packets: Vec<PacketDef>,
     /// What is computed.

@@ -24,7 +24,7 @@ impl<'t> Machine<'t> {
         let options = LoadOptions { engine: Some(engine), ..LoadOptions::default() };
         Instance::load(&object.object, &options)
             .map(|instance| Machine::Engine(Box::new(instance)))
-            .map_err(|error| error.to_string())
+            .map_err(|error| format!("{engine}: {error}"))
     }
 
     /// The interpreter on marked IR.

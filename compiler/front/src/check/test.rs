@@ -62,7 +62,7 @@ impl Checker<'_, '_> {
             let mut body = BodyChecker::new(self, module, Place::Test);
             body.test = Some(Box::default());
             body.test_block(&ast.body);
-            let (locals, test) = (body.locals, body.test.take().unwrap_or_default());
+            let (locals, layers, test) = (body.locals, body.layers, body.test.take().unwrap_or_default());
             let computed = (test.values.iter())
                 .filter(|value| !matches!(value.kind, ExprKind::Const(_) | ExprKind::Local(_)))
                 .count();
@@ -79,7 +79,7 @@ impl Checker<'_, '_> {
             if module == 0 {
                 let TestBody { steps, packets, values, .. } = *test;
                 let (name, span) = (ast.name.text.clone(), ast.name.span);
-                self.program.tests.push(Plan { name, span, locals, packets, values, steps });
+                self.program.tests.push(Plan { name, span, locals, layers, packets, values, steps });
             }
         }
     }

@@ -134,7 +134,7 @@ fn probe(
     let result = FilterResult::Classes(PIECES);
     let place = |_: Span| -> Option<Loc> { None };
     let builder = FilterBuilder::new(name.to_owned(), result);
-    let frame = Frame::new(plan.locals.len(), &[], None);
+    let frame = Frame::new(plan.locals.len(), &plan.layers, None);
     let mut lowering = Lowering::new(program, graph, builder, result, &place, frame);
     lowering.outside = Some(Outside { plan, first_param, used: Vec::new() });
     let scalars = lowering.expr(value);
