@@ -125,7 +125,13 @@ impl<'t> Printer<'_, 't> {
             return Kind::List;
         }
         match self.token(last) {
-            Token::Arrow | Token::Assign | Token::Pipe | Token::Else | Token::Return => return Kind::Block,
+            Token::Arrow
+            | Token::Assign
+            | Token::Pipe
+            | Token::Else
+            | Token::Return
+            | Token::Comma
+            | Token::Colon => return Kind::Block,
             Token::Dot => return Kind::List,
             _ => {}
         }
