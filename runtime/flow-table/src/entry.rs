@@ -113,6 +113,11 @@ impl FlowEntry {
         wanted == GroupId::ANY || self.actions().any(|action| *action == Action::Group(wanted))
     }
 
+    /// Whether it goes by itself some time.
+    pub(crate) fn has_timeout(&self) -> bool {
+        self.idle_timeout != 0 || self.hard_timeout != 0
+    }
+
     /// Whether it sends its packets through this meter.
     pub fn names_meter(&self, wanted: MeterId) -> bool {
         self.instructions.meter == Some(wanted)

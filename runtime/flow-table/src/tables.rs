@@ -104,6 +104,8 @@ struct Table {
     counters: Arc<TableCounters>,
     /// Whether entries give way when the table is full.
     evicts: bool,
+    /// How many entries have a timeout.
+    timed: usize,
 }
 
 /// All flow tables.
@@ -175,11 +177,11 @@ impl FlowTables {
             let table = self.tables.entry(id).or_default();
             if let Some(after) = after {
                 table.change().remove(&after);
-                table.entries.remove(&(after.priority, after.matching.clone()));
+                table.forget(&after);
             }
             if let Some(before) = before {
                 table.change().insert(Arc::clone(&before));
-                table.entries.insert((before.priority, before.matching.clone()), before);
+                table.keep(before);
             }
         }
     }
@@ -203,13 +205,16 @@ impl FlowTables {
                 return Err(FlowModError::TableFull { table: id, limit });
             };
             table.change().remove(&entry);
-            table.entries.remove(&(entry.priority, entry.matching.clone()));
+            table.forget(&entry);
             if let Some(journal) = &mut self.journal {
                 journal.push((Some(Arc::clone(&entry)), None));
             }
             evicted.push((entry, FlowRemovedReason::Eviction));
         }
-        let old = table.entries.remove(&identity);
+        let old = table.entries.get(&identity).cloned();
+        if let Some(old) = &old {
+            table.forget(old);
+        }
         let keep = old.as_deref().filter(|_| !flow_mod.flags.contains(FlowModFlags::RESET_COUNTS));
         let entry = Arc::new(FlowEntry {
             table: id,
@@ -235,7 +240,7 @@ impl FlowTables {
         if let Some(journal) = &mut self.journal {
             journal.push((old, Some(Arc::clone(&entry))));
         }
-        table.entries.insert(identity, entry);
+        table.keep(entry);
         Ok(Changes { removed: evicted, written: 1 })
     }
 
@@ -256,7 +261,7 @@ impl FlowTables {
             if let Some(journal) = &mut self.journal {
                 journal.push((Some(Arc::clone(old)), Some(Arc::clone(&entry))));
             }
-            table.entries.insert((entry.priority, entry.matching.clone()), entry);
+            table.keep(entry);
         }
         Ok(Changes { removed: Vec::new(), written: chosen.len() })
     }
@@ -310,6 +315,9 @@ impl FlowTables {
     /// Removes the entries whose time is over at an instant in nanoseconds.
     pub fn expire(&mut self, now: u64) -> Changes {
         self.remove_where(TableId::ALL, |table, removed| {
+            if table.timed == 0 {
+                return;
+            }
             for entry in
                 table.entries.values().filter(|entry| entry.idle_timeout != 0 || entry.hard_timeout != 0)
             {
@@ -338,7 +346,7 @@ impl FlowTables {
                 if let Some(journal) = &mut self.journal {
                     journal.push((Some(Arc::clone(entry)), None));
                 }
-                table.entries.remove(&(entry.priority, entry.matching.clone()));
+                table.forget(entry);
             }
         }
         changes
@@ -445,6 +453,19 @@ impl Selection {
 }
 
 impl Table {
+    /// Puts an entry in, in the place of one with the same match and priority.
+    fn keep(&mut self, entry: Arc<FlowEntry>) {
+        self.timed += usize::from(entry.has_timeout());
+        let old = self.entries.insert((entry.priority, entry.matching.clone()), entry);
+        self.timed -= usize::from(old.is_some_and(|old| old.has_timeout()));
+    }
+
+    /// Takes an entry out.
+    fn forget(&mut self, entry: &FlowEntry) {
+        let old = self.entries.remove(&(entry.priority, entry.matching.clone()));
+        self.timed -= usize::from(old.is_some_and(|old| old.has_timeout()));
+    }
+
     /// The entry that gives way to one of an importance: the least important, of these the one whose time is over first. One that is
     /// more important than the new one does not.
     fn least_important(&self, importance: u16) -> Option<Arc<FlowEntry>> {

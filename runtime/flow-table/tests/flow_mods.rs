@@ -244,3 +244,43 @@ fn a_snapshot_stays_as_it_was_and_shares_the_counters() {
     let (_, active, counters) = tables.tables().next().unwrap();
     assert_eq!((active, counters.lookups.load(std::sync::atomic::Ordering::Relaxed)), (1, 2));
 }
+
+#[test]
+fn what_was_begun_can_be_undone() {
+    let mut tables = FlowTables::new(Limits::default());
+    let add =
+        |priority, cookie| FlowMod { priority, cookie, idle_timeout: 5, ..FlowMod::new(FlowModCommand::Add) };
+    tables.apply(&add(1, 1), 0).unwrap();
+    tables.apply(&add(2, 2), 0).unwrap();
+    let listed = |tables: &FlowTables| -> Vec<(u16, u64)> {
+        tables.select(&FlowStatsRequest::default()).iter().map(|e| (e.priority, e.cookie)).collect()
+    };
+    let before = listed(&tables);
+    tables.begin();
+    tables.apply(&add(3, 3), 0).unwrap();
+    tables.apply(&add(1, 9), 0).unwrap();
+    let drop_all = FlowMod { table: TableId::ALL, ..FlowMod::new(FlowModCommand::Delete) };
+    tables.apply(&drop_all, 0).unwrap();
+    tables.apply(&add(4, 4), 0).unwrap();
+    assert_eq!(listed(&tables), [(4, 4)]);
+    tables.rollback();
+    assert_eq!(listed(&tables), before);
+    // Timeouts count the same entries as before.
+    assert_eq!(tables.expire(6_000_000_000).removed.len(), 2);
+    assert!(listed(&tables).is_empty());
+}
+
+#[test]
+fn the_least_important_gives_way_in_a_full_table() {
+    let mut tables = FlowTables::new(Limits { entries_per_table: 2 });
+    let add = |priority, importance| FlowMod { priority, importance, ..FlowMod::new(FlowModCommand::Add) };
+    tables.apply(&add(1, 5), 0).unwrap();
+    tables.apply(&add(2, 3), 0).unwrap();
+    assert!(matches!(tables.apply(&add(3, 9), 0), Err(FlowModError::TableFull { .. })));
+    tables.set_eviction(TableId(0), true).unwrap();
+    let changes = tables.apply(&add(3, 9), 0).unwrap();
+    let gone: Vec<_> = changes.removed.iter().map(|(e, reason)| (e.priority, *reason)).collect();
+    assert_eq!(gone, [(2, FlowRemovedReason::Eviction)]);
+    // None is less important than the new one.
+    assert!(matches!(tables.apply(&add(4, 1), 0), Err(FlowModError::TableFull { .. })));
+}
