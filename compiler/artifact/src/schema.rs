@@ -224,8 +224,8 @@ pub enum ScalarType {
     Window(u64),
     /// A token-bucket cell: two scalars, its level in billionths of a token and the time of the last take (0: never, so the bucket is full).
     Tokens,
-    /// A cell that counts distinct values with so many registers (HyperLogLog): three scalars, the estimate in 65,536ths, the part of the
-    /// registers' sum that is gone, and the registers, which are one field with an index.
+    /// A cell that counts distinct values with so many registers (HyperLogLog): the estimate in 65,536ths, the part of the registers'
+    /// sum that is gone, and the registers, a scalar each, which are one field with an index.
     Distinct(u32),
     /// A cell with an average: three scalars, the sum and the weight of what was added, in 65,536ths, and the time of the last addition in ticks
     /// of `time_constant * ln(2) / 1024`, all as of then.
@@ -248,11 +248,8 @@ impl ScalarType {
     pub fn scalars(&self) -> usize {
         match self {
             ScalarType::Ip6 | ScalarType::Tokens => 2,
-            ScalarType::Prefix
-            | ScalarType::Addr
-            | ScalarType::Window(_)
-            | ScalarType::Distinct(_)
-            | ScalarType::Ewma(_) => 3,
+            ScalarType::Prefix | ScalarType::Addr | ScalarType::Window(_) | ScalarType::Ewma(_) => 3,
+            ScalarType::Distinct(registers) => 2 + *registers as usize,
             _ => 1,
         }
     }

@@ -1,10 +1,10 @@
-//! What sketches and Bloom filters say about a key, computed from their words as filters do.
+//! What sketches, Bloom filters and averages say, computed from their words and fields as filters do.
 //!
 //! The compiler lowers the same arithmetic to code (its module `lower/hash.rs` states the formulas); a test of the compiler compares the two.
 
 use oko_ir::Width;
 
-use crate::schema::{BloomSchema, SketchSchema};
+use crate::schema::{BloomSchema, Ewma, SketchSchema};
 
 /// The step between words and between hashes: 2^64 divided by the golden ratio.
 pub const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -99,5 +99,20 @@ impl BloomSchema {
                 found >> 48 == number & 0xffff && found & bit != 0
             })
         })
+    }
+}
+
+impl Ewma {
+    /// The average and what is added in a second, as of `now` in nanoseconds, from the fields of an entry: sum, weight and tick. Real numbers, which differ
+    /// from what filters compute by half a percent at most.
+    pub fn read(&self, sum: u64, weight: u64, at: u64, now: u64) -> (f64, f64) {
+        if weight == 0 || self.time_constant == 0 {
+            return (0.0, 0.0);
+        }
+        let time_constant = self.time_constant as f64;
+        let tick = ((time_constant * std::f64::consts::LN_2) as u64 / 1_024).max(1);
+        let age = (now / tick).saturating_sub(at) as f64 * tick as f64;
+        let rate = sum as f64 / 65_536.0 * (-age / time_constant).exp() * 1e9 / time_constant;
+        (sum as f64 / weight as f64, rate)
     }
 }

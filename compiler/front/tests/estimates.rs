@@ -267,3 +267,34 @@ fn distinct_values_are_counted_for_each_key_and_forgotten_with_it() {
         );
     }
 }
+
+/// What the control plane makes of an average's fields is what filters say, within half a percent.
+#[test]
+fn the_control_plane_reads_averages_as_filters_do() {
+    let text = "
+        param sample: u32 = 0; param low: u64 = 0; param high: u64 = 0; param least: rate = 0pps; param most: rate = 0pps;
+        state load: ewma { time_constant: 2s };
+        filter f -> bool {
+            if sample > 0 { load.add(sample); }
+            let rate = load.rate;
+            let average = load.average;
+            average in low..=high and rate in least..=most
+        }";
+    let output = support::compile("test.oko", text).output.expect("it compiles");
+    let oko_artifact::ScalarType::Ewma(ewma) = output.schema.states[0].value[0].ty else {
+        panic!("an average")
+    };
+    let mut filter = Fast::new(text, 1);
+    let whole = [0, u64::MAX, 0, u64::MAX];
+    for at in 0..50u64 {
+        filter.class(&[&[1_000 + 700 * (at % 7)], whole.as_slice()].concat(), SECOND + at * SECOND / 9);
+    }
+    for now in [7, 8, 10].map(|seconds| seconds * SECOND) {
+        let fields = filter.entries(0, now).swap_remove(0).1;
+        let (average, rate) = ewma.read(fields[0], fields[1], fields[2], now);
+        assert!(average > 1_000.0 && rate > 100.0);
+        let bounds = |value: f64| [(value * 0.995).floor() as u64, (value * 1.005).ceil() as u64];
+        let params = [[0].as_slice(), &bounds(average), &bounds(rate)].concat();
+        assert_eq!(filter.class(&params, now), 1, "{average} and {rate} at {now}");
+    }
+}

@@ -387,8 +387,12 @@ fn state_fits(schema: &StateSchema, ir: &StateDecl) -> Result<(), LoadError> {
     }
     let scalars =
         |parts: &[oko_artifact::NamedType]| parts.iter().map(|part| part.ty.scalars()).sum::<usize>();
-    agree(|| format!("scalars of the key of state `{name}`"), &scalars(&schema.key), &ir.key.len())?;
-    agree(|| format!("scalars of the value of state `{name}`"), &scalars(&schema.value), &ir.fields.len())
+    // Words have no keys: that of a sketch is hashed.
+    if ir.kind != StateKind::Words {
+        agree(|| format!("scalars of the key of state `{name}`"), &scalars(&schema.key), &ir.key.len())?;
+    }
+    let fields = ir.fields.iter().map(|field| field.count as usize).sum::<usize>();
+    agree(|| format!("scalars of the value of state `{name}`"), &scalars(&schema.value), &fields)
 }
 
 /// Demands that schema and IR have the same.

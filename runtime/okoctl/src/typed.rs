@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use oko_artifact::{NamedType, ScalarType};
+use oko_artifact::{Ewma, NamedType, ScalarType};
 use serde_json::{Value, json};
 
 /// A value for people and for programs.
@@ -59,6 +59,12 @@ pub(crate) fn show(ty: &ScalarType, scalars: &[u64], now: u64) -> Shown {
             Shown::number(window_total(*length, *bucket, *current, *previous, now))
         }
         (ScalarType::Tokens, [level, last_take]) => tokens(*level, *last_take),
+        (ScalarType::Distinct(_), [estimate, ..]) => Shown::number(estimate.saturating_add(1 << 15) >> 16),
+        (ScalarType::Ewma(of), [sum, weight, at]) => average(*of, of.read(*sum, *weight, *at, now)),
+        (ScalarType::Prefix, [family, high, low]) => Shown::text(match family {
+            4 => Ipv4Addr::from_bits((high >> 32) as u32).to_string(),
+            _ => Ipv6Addr::from_bits(u128::from(*high) << 64 | u128::from(*low)).to_string(),
+        }),
         (_, [number]) => Shown::number(*number),
         (_, several) => Shown {
             text: several.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
@@ -109,6 +115,15 @@ fn tokens(level: u64, last_take: u64) -> Shown {
     let (whole, tenth) = (level / 1_000_000_000, level % 1_000_000_000 / 100_000_000);
     let text = if tenth == 0 { whole.to_string() } else { format!("{whole}.{tenth}") };
     Shown { text, json: json!(level as f64 / 1e9) }
+}
+
+/// An average, and of numbers what is added in a second.
+fn average(of: Ewma, (average, rate): (f64, f64)) -> Shown {
+    if of.of_durations {
+        let nanos = average.round() as u64;
+        return Shown { text: duration(nanos), json: json!({ "average": nanos }) };
+    }
+    Shown { text: format!("{average:.1} ({rate:.1}/s)"), json: json!({ "average": average, "rate": rate }) }
 }
 
 /// Splits the scalars of a key or value by its parts, each with its name. What the types do not account for (a schema
@@ -264,6 +279,15 @@ mod tests {
             (ScalarType::Window(10_000_000_000), vec![10, 40, 100], "140", json!(140)),
             (ScalarType::Tokens, vec![1_999_500_000_000, 7], "1999.5", json!(1_999.5)),
             (ScalarType::Tokens, vec![0, 0], "full", json!("full")),
+            (ScalarType::Distinct(2), vec![3 << 16, 5, 1, 2], "3", json!(3)),
+            (ScalarType::Prefix, vec![4, 0x0a00_0000 << 32, 0], "10.0.0.0", json!("10.0.0.0")),
+            (ScalarType::Prefix, vec![6, 0x2001_0db8 << 32, 0], "2001:db8::", json!("2001:db8::")),
+            (
+                ScalarType::Ewma(Ewma { time_constant: 1_000_000_000, of_durations: true }),
+                vec![3_000_000 << 16, 2 << 16, NOW / 676_901],
+                "1.5ms",
+                json!({ "average": 1_500_000 }),
+            ),
         ];
         for (ty, scalars, text, json) in cases {
             let shown = show(&ty, &scalars, NOW);
