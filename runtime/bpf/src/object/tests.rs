@@ -31,7 +31,7 @@ fn spec() -> Spec {
     let line = |slot, line| LineInfo { slot, file: "a.oko".into(), line, text: "filter a -> bool {".into() };
     let second = [&load(Reg::R1, Imm64::Map(1))[..], &[Insn::mov64(Reg::R0, 1), Insn::Exit]].concat();
     Spec {
-        context: super::write::Context::Xdp,
+        context: write::Context::Xdp,
         programs: vec![
             ProgramSpec { name: "first".into(), insns, lines: vec![line(0, 3), line(8, 4)] },
             ProgramSpec { name: "second".into(), insns: second, lines: vec![line(0, 9)] },
