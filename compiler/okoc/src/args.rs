@@ -210,4 +210,7 @@ pub(crate) struct VerifyArgs {
     /// The object file
     #[arg(value_name = "OBJ")]
     pub(crate) object: PathBuf,
+    /// Show what is known at each instruction of the BPF programs
+    #[arg(long)]
+    pub(crate) explain: bool,
 }

@@ -23,8 +23,15 @@ pub(crate) fn verify(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Error
         text += &format!("  map {}: {}\n", map.name, describe(map));
     }
     for program in &object.programs {
-        let verified = verifier::verify(program.clone())
-            .map_err(|error| refuse(format!("program `{}`: {error}", program.name)))?;
+        let verdict = if args.explain {
+            let (known, verdict) = verifier::explain(program.clone());
+            // Also of a program that is refused: what was known on the way there.
+            terminal.print(&format!("program {}:\n{known}", program.name))?;
+            verdict
+        } else {
+            verifier::verify(program.clone())
+        };
+        let verified = verdict.map_err(|error| refuse(format!("program `{}`: {error}", program.name)))?;
         text += &format!(
             "  program {}: safe; {} instructions, at most {} of them a packet, {} bytes of stack\n",
             program.name,

@@ -26,6 +26,7 @@ mod call;
 mod cfg;
 mod condition;
 mod error;
+mod explain;
 mod explore;
 mod loops;
 mod path;
@@ -40,9 +41,11 @@ mod tnum;
 mod value;
 
 pub use error::{PathStep, Reason, VerifyError};
+pub use explain::explain;
 
 use self::{
     cfg::Graph,
+    explain::Facts,
     explore::{Explorer, Failure},
 };
 use crate::{
@@ -96,9 +99,9 @@ pub fn verify_within(program: Program, limits: &Limits) -> Result<Verified, Box<
     let graph = Graph::new(&program.insns).map_err(|(slot, reason)| refuse(slot, reason, &[]))?;
     let mut failure: Option<Failure> = None;
     for width in WIDTHS {
-        let mut explorer = Explorer::new(&program, &graph, limits, width);
-        match explorer.run() {
-            Ok(()) => {
+        let Attempt { explorer, failed, .. } = attempt(&program, &graph, limits, width, false);
+        match failed {
+            None => {
                 let effort =
                     Effort { steps: explorer.steps, states: explorer.states, pruned: explorer.pruned };
                 let (notes, frames) = (explorer.notes, explorer.stack_bytes);
@@ -118,7 +121,7 @@ pub fn verify_within(program: Program, limits: &Limits) -> Result<Verified, Box<
                 return Ok(Verified { program, notes, functions, max_stack, effort });
             }
             // With more states kept apart it would only be reached sooner; and it says less than a fault found before.
-            Err(
+            Some(
                 found @ Failure {
                     reason:
                         Reason::StepBudget { .. } | Reason::LoopUnbounded { .. } | Reason::MemoryBudget { .. },
@@ -128,13 +131,35 @@ pub fn verify_within(program: Program, limits: &Limits) -> Result<Verified, Box<
                 failure.get_or_insert(found);
                 break;
             }
-            Err(found) => failure = Some(found),
+            Some(found) => failure = Some(found),
         }
     }
     match failure {
         Some(Failure { slot, reason, path }) => Err(refuse(slot, reason, &path)),
         None => Err(refuse(0, Reason::Empty, &[])),
     }
+}
+
+/// One attempt, with so many states kept apart where paths meet.
+struct Attempt<'p> {
+    explorer: Explorer<'p>,
+    failed: Option<Failure>,
+    /// What was known at each slot, if that was wanted.
+    facts: Option<Facts>,
+}
+
+fn attempt<'p>(
+    program: &'p Program,
+    graph: &'p Graph,
+    limits: &'p Limits,
+    width: usize,
+    facts: bool,
+) -> Attempt<'p> {
+    let mut explorer = Explorer::new(program, graph, limits, width);
+    explorer.facts = facts.then(|| Facts::new(program.insns.len()));
+    let failed = explorer.run().err();
+    let facts = explorer.facts.take();
+    Attempt { explorer, failed, facts }
 }
 
 /// The maps are part of the input too: what the rest relies on is checked here.

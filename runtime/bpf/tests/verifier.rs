@@ -15,7 +15,7 @@ use oko_bpf::{
     asm,
     interp::{Interpreter, Options, PacketMeta},
     program::{DataSection, LineInfo, MapDef, MapKind, Program},
-    verifier::{Limits, verify, verify_within},
+    verifier::{Limits, explain, verify, verify_within},
 };
 
 struct Case {
@@ -289,4 +289,32 @@ fn a_memory_limit_is_kept() {
     let limits = Limits { bytes: 2000, ..Limits::default() };
     let error = verify_within(Program { insns, ..Program::default() }, &limits).unwrap_err();
     assert!(error.to_string().contains("verification needs more than 2000 bytes, its limit"), "{error}");
+}
+
+/// Where paths meet, the state that covers the other is left.
+#[test]
+fn an_explanation_shows_the_ranges_at_each_instruction() {
+    let text = "
+        ldxw %r2, [%r1+12]
+        mov %r0, 1
+        jgt %r2, 9, out
+        mov %r0, %r2
+    out: exit";
+    let lines = vec![LineInfo { slot: 0, file: "f.c".to_owned(), line: 3, text: "if (port > 9)".to_owned() }];
+    let insns = asm::assemble(text).unwrap();
+    let (text, verdict) = explain(Program { name: "f".to_owned(), insns, lines, maps: Vec::new() });
+    assert!(verdict.is_ok());
+    let expected = "  ; f.c:3 if (port > 9)
+         r1 is a pointer to the context
+     0: ldxw %r2, [%r1+12]
+         r2 is a number (0..=4294967295)
+     1: mov %r0, 1
+         r0 is the number 1; r2 is a number (0..=4294967295)
+     2: jgt %r2, 9, +1
+         r2 is a number (0..=9)
+     3: mov %r0, %r2
+         r0 is a number (0..=9)
+     4: exit
+";
+    assert_eq!(text, expected);
 }

@@ -18,6 +18,7 @@ use super::{
     Limits,
     cfg::Graph,
     error::Reason,
+    explain::Facts,
     rounds::Rounds,
     state::{Frame, State},
     value::{Id, Proofs, Target, Value},
@@ -67,6 +68,8 @@ pub(crate) struct Explorer<'p> {
     pub(crate) longest: Vec<u64>,
     /// The rounds of the loops that are being followed.
     pub(crate) rounds: Rounds,
+    /// What is known before each slot, if somebody wants to see it.
+    pub(crate) facts: Option<Facts>,
     /// All states before each slot, if a test asks for them.
     #[cfg(test)]
     pub(crate) seen: Option<Vec<Vec<State>>>,
@@ -103,6 +106,7 @@ impl<'p> Explorer<'p> {
             pruned: 0,
             longest: vec![0; graph.functions.len()],
             rounds: Rounds::default(),
+            facts: None,
             #[cfg(test)]
             seen: None,
         }
@@ -140,6 +144,9 @@ impl<'p> Explorer<'p> {
             #[cfg(test)]
             if let Some(seen) = &mut self.seen {
                 seen[slot].push(state.clone());
+            }
+            if let Some(facts) = &mut self.facts {
+                facts.add(&state, self.graph.live[slot]);
             }
             let before = state.trail;
             state.trail = self.trail.len() as u32;
