@@ -149,6 +149,18 @@ pub struct Drain<'a> {
     end: usize,
 }
 
+impl Drain<'_> {
+    /// The packets that were not taken yet.
+    #[must_use]
+    #[inline]
+    pub fn rest(&self) -> &[Mbuf] {
+        // SAFETY: elements `next..end` are initialised, and `MaybeUninit` has the layout of its content.
+        unsafe {
+            slice::from_raw_parts(self.burst.mbufs.as_ptr().add(self.next).cast(), self.end - self.next)
+        }
+    }
+}
+
 impl Iterator for Drain<'_> {
     type Item = Mbuf;
 

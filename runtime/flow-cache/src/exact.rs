@@ -141,12 +141,13 @@ impl ExactCache {
         None
     }
 
-    /// Stores a key that was not found. What was pushed out comes back: its value.
+    /// Stores a key that was not found. Where it lies comes back, and the value that was pushed out if it was of this epoch.
     pub fn insert(&mut self, key: &Key, hash: u64, epoch: u64, value: u32) -> (u32, Option<u32>) {
         let set = self.set(hash);
         let way = self.victim(set, epoch);
         let data = &mut self.sets[set];
-        let old = (data.signatures[way] != 0).then_some(data.values[way]);
+        let was_there = data.signatures[way] != 0 && self.stored[set * WAYS + way].epoch == epoch;
+        let old = was_there.then_some(data.values[way]);
         data.signatures[way] = signature(hash);
         data.values[way] = value;
         self.stored[set * WAYS + way] = Stored { key: *key, epoch };

@@ -126,7 +126,7 @@ impl Trees {
         Ok(NodeId(node))
     }
 
-    /// Adds what the tables made of a packet to the tree of its cache entry.
+    /// Adds what the tables made of a packet to the tree of its cache entry, and says whether the leaf is in it now.
     ///
     /// `answers` are those of all filters that the tables asked, in order. The same tables ask in the same order, so as far as the
     /// answers are those of a way in the tree it is that way. If the tree disagrees, which would be a tree of other tables, it is left
@@ -135,7 +135,7 @@ impl Trees {
     /// # Errors
     ///
     /// [`Full`]; the tree stays as it was.
-    pub fn extend(&mut self, root: NodeId, answers: &[(u32, u32)], leaf: LeafId) -> Result<(), Full> {
+    pub fn extend(&mut self, root: NodeId, answers: &[(u32, u32)], leaf: LeafId) -> Result<bool, Full> {
         let mut node = root;
         for (i, (slot, class)) in answers.iter().enumerate() {
             match self.nodes[node.0 as usize] {
@@ -148,27 +148,31 @@ impl Trees {
                         let child = self.grow(&answers[i + 1..], leaf)?;
                         let edge = self.take(Node::Edge { class: *class, child: child.0, next: edges });
                         self.nodes[node.0 as usize] = Node::Test { slot: *slot, edges: edge };
-                        return Ok(());
+                        return Ok(true);
                     }
                 },
-                _ => return Ok(()),
+                _ => return Ok(false),
             }
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// Gives a tree's nodes back.
-    pub fn remove(&mut self, root: NodeId) {
+    /// Gives a tree's nodes back, and tells of its leaves.
+    pub fn remove(&mut self, root: NodeId, mut leaf: impl FnMut(LeafId)) {
         let mut pending = std::mem::take(&mut self.pending);
         pending.push(root.0);
         while let Some(node) = pending.pop() {
-            if let Node::Test { edges, .. } = self.nodes[node as usize] {
-                let mut at = edges;
-                while let Some(Node::Edge { child, next, .. }) = self.nodes.get(at as usize).copied() {
-                    pending.push(child);
-                    self.give(at);
-                    at = next;
+            match self.nodes[node as usize] {
+                Node::Leaf(id) => leaf(LeafId(id)),
+                Node::Test { edges, .. } => {
+                    let mut at = edges;
+                    while let Some(Node::Edge { child, next, .. }) = self.nodes.get(at as usize).copied() {
+                        pending.push(child);
+                        self.give(at);
+                        at = next;
+                    }
                 }
+                Node::Edge { .. } | Node::Free { .. } => continue,
             }
             self.give(node);
         }
@@ -222,7 +226,10 @@ mod tests {
         assert_eq!(walk(&trees, root, by(0, 3)), Some(LeafId(20)));
         assert_eq!(walk(&trees, root, by(0, 4)), Some(LeafId(30)));
         assert_eq!(walk(&trees, root, by(0, 5)), None);
-        trees.remove(root);
+        let mut leaves = Vec::new();
+        trees.remove(root, |leaf| leaves.push(leaf.0));
+        leaves.sort_unstable();
+        assert_eq!(leaves, [10, 20, 30]);
         assert!(trees.is_empty());
     }
 
@@ -234,10 +241,10 @@ mod tests {
         assert_eq!(trees.grow(&[(1, 0)], LeafId(1)), Err(Full));
         assert_eq!(walk(&trees, root, |_| 1), Some(LeafId(0)));
         assert_eq!(trees.len(), 3);
-        trees.remove(root);
+        trees.remove(root, |_| {});
         for _ in 0..10 {
             let root = trees.grow(&[(1, 1)], LeafId(0)).expect("nodes come back");
-            trees.remove(root);
+            trees.remove(root, |_| {});
         }
     }
 }

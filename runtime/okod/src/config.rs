@@ -88,7 +88,7 @@ impl LogLevel {
 }
 
 /// The packet thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerConfig {
     /// The CPU it is bound to; none: wherever the system puts it.
@@ -98,6 +98,15 @@ pub struct WorkerConfig {
     pub busy_poll: bool,
     /// What time filters are told.
     pub clock: FilterClock,
+    /// How many keys its flow cache has room for; rounded up to a power of two of at least 8. Without room, all packets go through the
+    /// tables.
+    pub flow_cache: usize,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self { cpu: None, busy_poll: false, clock: FilterClock::default(), flow_cache: 131_072 }
+    }
 }
 
 /// What time filters are told. Timeouts of flow entries always follow the system's clock.

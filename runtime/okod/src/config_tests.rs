@@ -58,7 +58,15 @@ fn every_key_has_its_effect() {
     assert_eq!(config.eal.extra, ["--legacy-mem"]);
     assert!(config.eal.telemetry);
     assert_eq!(config.pool.mbufs, 65535);
-    assert_eq!(config.worker, WorkerConfig { cpu: Some(1), busy_poll: true, clock: FilterClock::Capture });
+    assert_eq!(
+        config.worker,
+        WorkerConfig {
+            cpu: Some(1),
+            busy_poll: true,
+            clock: FilterClock::Capture,
+            ..WorkerConfig::default()
+        }
+    );
     assert_eq!(config.openflow.datapath_id, 42);
     assert_eq!(config.openflow.socket, Some(PathBuf::from("okod.sock")));
     assert_eq!(config.openflow.listen, Some("[::1]:6653".parse().unwrap()));

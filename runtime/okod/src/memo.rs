@@ -25,6 +25,12 @@ impl Memo {
         self.packet += 1;
     }
 
+    /// The filter in a slot has given this answer about the packet at hand.
+    #[inline]
+    pub(crate) fn learn(&mut self, slot: usize, answer: u32) {
+        self.answers[slot] = (self.packet, answer);
+    }
+
     /// The answer of the filter in a slot about the packet at hand: the one it gave, or else what `run` finds.
     #[inline]
     pub(crate) fn answer(&mut self, slot: usize, run: impl FnOnce() -> u32) -> u32 {

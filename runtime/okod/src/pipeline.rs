@@ -6,6 +6,8 @@
 //! - Lookups and filters see the packet as it is at that point; a filter runs once per packet, whatever happens to it afterwards.
 //! - Whatever entries, groups and resubmissions ask for, the work for one packet is bounded: [`BUDGET`] actions, [`DEPTH`] levels.
 
+use std::sync::Arc;
+
 use oko_filter::Packet;
 use oko_flow_table::{FlowEntry, Group, GroupBucket, Verdict, action_set, place, remark};
 use oko_openflow::group::GroupType;
@@ -18,7 +20,8 @@ use smallvec::SmallVec;
 use crate::bridge::Bridge;
 use crate::clock::Nanos;
 use crate::memo::Memo;
-use crate::plan::{Effect, Plan, ToController};
+use crate::plan::{Effect, Plan, Planned, ToController};
+use crate::recording::{Hit, Path, Recording, Then};
 use crate::snapshot::Snapshot;
 
 /// Actions and lookups for one packet; what goes beyond is not done.
@@ -56,78 +59,71 @@ pub(crate) struct Pipeline {
     pub(crate) no_room: u64,
 }
 
-/// Hits of one entry that are not in its counters yet: packets of a burst tend to hit the same.
-pub(crate) struct Hits<'s> {
-    entry: Option<&'s FlowEntry>,
-    packets: u64,
-    bytes: u64,
-    now: Nanos,
-}
-
-impl<'s> Hits<'s> {
-    /// For a burst at an instant.
-    pub(crate) fn new(now: Nanos) -> Self {
-        Self { entry: None, packets: 0, bytes: 0, now }
-    }
-
-    #[inline]
-    fn add(&mut self, entry: &'s FlowEntry, bytes: u64) {
-        if !self.entry.is_some_and(|last| std::ptr::eq(last, entry)) {
-            self.write();
-            self.entry = Some(entry);
-        }
-        self.packets += 1;
-        self.bytes += bytes;
-    }
-
-    /// Puts what was gathered into the counters.
-    #[inline]
-    pub(crate) fn write(&mut self) {
-        if let Some(entry) = self.entry.take() {
-            entry.counters.count(self.packets, self.bytes, self.now.0);
-            (self.packets, self.bytes) = (0, 0);
-        }
-    }
-}
-
 impl Pipeline {
     /// Prepares for another snapshot.
     pub(crate) fn take_up(&mut self, snapshot: &Snapshot) {
         self.memo.fit(snapshot.filters.len());
     }
 
-    /// Sends a packet through the tables, from table 0, and appends what is to be done with it.
+    /// Sends a packet through the tables, from table 0, and appends what is to be done with it. What it met there is recorded.
+    ///
+    /// `answers` are what filters have said of this packet already, by slot.
     #[inline]
-    pub(crate) fn process<'s>(
+    pub(crate) fn process(
         &mut self,
-        snapshot: &'s Snapshot,
+        snapshot: &Snapshot,
         arrival: Arrival,
         packet: &mut Editor<'_>,
-        hits: &mut Hits<'s>,
+        answers: &[(u32, u32)],
+        plan: &mut Plan,
+    ) -> Recording {
+        self.memo.next_packet();
+        for (slot, class) in answers {
+            self.memo.learn(*slot as usize, *class);
+        }
+        let mut walk = Walk::new(self, snapshot, arrival, packet, plan);
+        walk.recording = Some(Recording::new());
+        walk.whole_way();
+        let mut recording = walk.recording.take().unwrap_or_else(Recording::new);
+        recording.path.then = match plan.all() {
+            _ if !recording.plain => Then::Act,
+            [] => Then::Drop,
+            [Planned { effect: Effect::Output(port), copy: None }] => Then::Output(*port),
+            _ => Then::Act,
+        };
+        recording
+    }
+
+    /// Sends a packet along a path that another one like it took. Where the path ends, the tables are asked.
+    pub(crate) fn process_along(
+        &mut self,
+        snapshot: &Snapshot,
+        arrival: Arrival,
+        packet: &mut Editor<'_>,
+        answers: &[(u32, u32)],
+        path: &Path,
         plan: &mut Plan,
     ) {
         self.memo.next_packet();
-        let mut walk = Walk::new(self, snapshot, arrival, packet, hits, plan);
-        if snapshot.standalone {
-            let origin = Origin { table: TableId(0), cookie: 0, reason: PacketInReason::Action };
-            walk.output(PortNo::NORMAL, 0, origin);
-        } else if walk.tables(TableId(0)).is_ok() {
-            walk.at_the_end();
+        for (slot, class) in answers {
+            self.memo.learn(*slot as usize, *class);
         }
+        let mut walk = Walk::new(self, snapshot, arrival, packet, plan);
+        walk.known = path.hits.iter();
+        walk.whole_way();
     }
 
     /// Does the actions of a packet-out; gives whether it goes through the tables, which [`Effect::Tables`] in the plan stands for.
-    pub(crate) fn packet_out<'s>(
+    pub(crate) fn packet_out(
         &mut self,
-        snapshot: &'s Snapshot,
+        snapshot: &Snapshot,
         arrival: Arrival,
         packet: &mut Editor<'_>,
-        actions: &'s [Action],
-        hits: &mut Hits<'s>,
+        actions: &[Action],
         plan: &mut Plan,
     ) {
         self.memo.next_packet();
-        let mut walk = Walk::new(self, snapshot, arrival, packet, hits, plan);
+        let mut walk = Walk::new(self, snapshot, arrival, packet, plan);
         walk.from_controller = true;
         let origin = Origin { table: TableId(0), cookie: u64::MAX, reason: PacketInReason::PacketOut };
         let done = actions.iter().try_for_each(|action| walk.act(action, origin));
@@ -153,27 +149,29 @@ struct Over;
 type ActionSet<'s> = SmallVec<[(&'s Action, Origin); 12]>;
 
 /// One packet on its way.
-struct Walk<'w, 's, 'h, 'b> {
+struct Walk<'w, 's, 'b> {
     pipeline: &'w mut Pipeline,
     snapshot: &'s Snapshot,
     arrival: Arrival,
     packet: &'w mut Editor<'b>,
-    hits: &'w mut Hits<'h>,
     plan: &'w mut Plan,
     /// The action set, in its order.
     set: ActionSet<'s>,
     budget: u32,
     depth: u32,
     from_controller: bool,
+    /// Lookups that need not be made, in order.
+    known: std::slice::Iter<'s, Hit>,
+    /// What is recorded for others, if anything.
+    recording: Option<Recording>,
 }
 
-impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
+impl<'w, 's, 'b> Walk<'w, 's, 'b> {
     fn new(
         pipeline: &'w mut Pipeline,
         snapshot: &'s Snapshot,
         arrival: Arrival,
         packet: &'w mut Editor<'b>,
-        hits: &'w mut Hits<'h>,
         plan: &'w mut Plan,
     ) -> Self {
         let set = ActionSet::new();
@@ -182,12 +180,30 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
             snapshot,
             arrival,
             packet,
-            hits,
             plan,
             set,
             budget: BUDGET,
             depth: 0,
             from_controller: false,
+            known: [].iter(),
+            recording: None,
+        }
+    }
+
+    /// The whole way.
+    fn whole_way(&mut self) {
+        if self.snapshot.standalone {
+            let origin = Origin { table: TableId(0), cookie: 0, reason: PacketInReason::Action };
+            self.output(PortNo::NORMAL, 0, origin);
+        } else if self.tables(TableId(0)).is_ok() {
+            self.at_the_end();
+        }
+    }
+
+    /// Notes something for packets that will take this way.
+    fn note(&mut self, note: impl FnOnce(&mut Recording)) {
+        if let Some(recording) = &mut self.recording {
+            note(recording);
         }
     }
 
@@ -198,20 +214,17 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
     }
 
     /// Goes through the tables from one on.
-    fn tables(&mut self, mut table: TableId) -> Result<(), Over>
-    where
-        's: 'h,
-    {
+    fn tables(&mut self, mut table: TableId) -> Result<(), Over> {
         loop {
             self.spend()?;
             let Some(entry) = self.lookup(table) else {
                 if self.snapshot.miss_to_controller && !self.from_controller {
                     let origin = Origin { table, cookie: u64::MAX, reason: PacketInReason::NoMatch };
-                    self.to_controller(Action::WHOLE_PACKET, origin, true);
+                    self.tell_controller(Action::WHOLE_PACKET, origin, true);
                 }
                 return Ok(());
             };
-            self.hits.add(entry, self.packet.bytes().len() as u64);
+            entry.counters.count(1, self.packet.bytes().len() as u64, self.arrival.now.0);
             let instructions = &entry.instructions;
             let origin = Origin { table, cookie: entry.cookie, reason: reason(entry) };
             if let Some(meter) = instructions.meter {
@@ -244,20 +257,13 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
 
     #[inline]
     fn lookup(&mut self, table: TableId) -> Option<&'s FlowEntry> {
-        let Arrival { in_port, now } = self.arrival;
-        let key = *self.packet.key();
-        let frame = self.packet.bytes();
-        let (memo, filters) = (&mut self.pipeline.memo, &self.snapshot.filters);
-        let found = self.snapshot.tables.table(table).and_then(|classifier| {
-            classifier.lookup(&key, |condition| {
-                // An entry's filter is loaded as long as the entry is there.
-                let Some((slot, loaded)) = filters.find(condition.filter) else { return false };
-                let answer = memo.answer(slot, || {
-                    loaded.instance.run(loaded.filter, Packet::new(frame, in_port.0), now.0).class()
-                });
-                answer == condition.class
-            })
-        });
+        let found = match self.known.next() {
+            Some((known, entry)) if *known == table => entry.as_ref(),
+            _ => {
+                self.known = [].iter();
+                self.search(table)
+            }
+        };
         let i = usize::from(table.0);
         let tables = &mut self.pipeline.tables;
         if tables.len() <= i {
@@ -266,6 +272,33 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
         tables[i].0 += 1;
         tables[i].1 += u64::from(found.is_some());
         found.map(|entry| &**entry)
+    }
+
+    /// Asks a table.
+    fn search(&mut self, table: TableId) -> Option<&'s Arc<FlowEntry>> {
+        let Arrival { in_port, now } = self.arrival;
+        let key = *self.packet.key();
+        let frame = self.packet.bytes();
+        let (memo, filters) = (&mut self.pipeline.memo, &self.snapshot.filters);
+        let mut recording = self.recording.as_mut();
+        let found = self.snapshot.tables.table(table).and_then(|classifier| {
+            classifier.lookup(&key, |condition| {
+                // An entry's filter is loaded as long as the entry is there.
+                let Some((slot, loaded)) = filters.find(condition.filter) else { return false };
+                let answer = memo.answer(slot, || {
+                    if let Some(recording) = &mut recording {
+                        recording.asks();
+                    }
+                    loaded.instance.run(loaded.filter, Packet::new(frame, in_port.0), now.0).class()
+                });
+                if let Some(recording) = &mut recording {
+                    recording.answered(slot, answer);
+                }
+                answer == condition.class
+            })
+        });
+        self.note(|recording| recording.looked_up(table, found));
+        found
     }
 
     /// Does the action set.
@@ -289,6 +322,7 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
     fn meter(&mut self, id: MeterId) -> Result<(), Over> {
         // An entry's meter is there as long as the entry.
         let Some(meter) = self.snapshot.meters.get(id) else { return Ok(()) };
+        self.note(Recording::depends_on_packet);
         match meter.measure(self.packet.bytes().len(), self.arrival.now.0) {
             Verdict::Pass => Ok(()),
             Verdict::Drop => Err(Over),
@@ -305,6 +339,7 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
 
     /// The packet, to change: what is planned keeps what it is now.
     fn change(&mut self) -> &mut Editor<'b> {
+        self.note(Recording::depends_on_packet);
         self.plan.seal(self.packet.bytes());
         self.packet
     }
@@ -329,7 +364,11 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
             Action::Experimenter { .. } => return Ok(()),
             change => change,
         };
-        let packet = self.change();
+        self.change();
+        if moves_headers(change) {
+            self.note(Recording::ends);
+        }
+        let packet = &mut *self.packet;
         let done = match change {
             Action::PushVlan(eth_type) => packet.push_vlan(*eth_type),
             Action::PushMpls(eth_type) => packet.push_mpls(*eth_type),
@@ -368,7 +407,7 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
     /// The controllers that want to know get the packet (section 5.12, "Decrement TTL").
     fn ttl_is_over(&mut self, origin: Origin) -> Result<(), Over> {
         let origin = Origin { reason: PacketInReason::InvalidTtl, ..origin };
-        self.to_controller(Action::WHOLE_PACKET, origin, false);
+        self.tell_controller(Action::WHOLE_PACKET, origin, false);
         Err(Over)
     }
 
@@ -383,6 +422,9 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
         } else {
             self.packet.key().get(place) & !field.mask() | field.value()
         };
+        if UNCOVERING.contains(&place) {
+            self.note(Recording::ends);
+        }
         if Field::PIPELINE.contains(&place) {
             // Not a byte of the packet.
             self.packet.set(place, value);
@@ -393,6 +435,9 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
 
     fn output(&mut self, port: PortNo, max_len: u16, origin: Origin) {
         let in_port = self.arrival.in_port;
+        if matches!(port, PortNo::ALL | PortNo::FLOOD | PortNo::NORMAL | PortNo::TABLE | PortNo::CONTROLLER) {
+            self.note(|recording| recording.plain = false);
+        }
         match port {
             PortNo::IN_PORT => self.plan.push(Effect::Output(in_port)),
             PortNo::ALL => self.plan.push(Effect::All),
@@ -404,14 +449,15 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
                 }
             }
             PortNo::TABLE => self.plan.push(Effect::Tables),
-            PortNo::CONTROLLER => self.to_controller(max_len, origin, false),
+            PortNo::CONTROLLER => self.tell_controller(max_len, origin, false),
             // The ingress port needs to be asked for by its reserved name (section 7.2.5.1).
             port if port == in_port => {}
             port => self.plan.push(Effect::Output(port)),
         }
     }
 
-    fn to_controller(&mut self, max_len: u16, origin: Origin, miss: bool) {
+    fn tell_controller(&mut self, max_len: u16, origin: Origin, miss: bool) {
+        self.note(|recording| recording.plain = false);
         let key = self.packet.key();
         self.plan.push(Effect::Controller(ToController {
             max_len,
@@ -449,6 +495,7 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
         if self.depth == DEPTH {
             return Err(Over);
         }
+        self.note(|recording| recording.plain = false);
         group.counters.count(self.packet.bytes().len());
         let reason = match origin.reason {
             PacketInReason::NoMatch => PacketInReason::NoMatch,
@@ -466,7 +513,12 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
     }
 
     fn one_bucket(&mut self, group: &'s Group, origin: Origin) -> Result<(), Over> {
-        let hash = if group.ty == GroupType::Select { flow_hash(self.packet.key()) } else { 0 };
+        let mut hash = 0;
+        if group.ty == GroupType::Select {
+            // More of the packet counts than the tables look at.
+            self.note(Recording::ends);
+            hash = flow_hash(self.packet.key());
+        }
         let snapshot = self.snapshot;
         let lives = |port: PortNo| snapshot.live_ports.binary_search(&port).is_ok();
         match group.choose(&snapshot.groups, hash, &lives) {
@@ -499,6 +551,25 @@ impl<'w, 's: 'h, 'h, 'b> Walk<'w, 's, 'h, 'b> {
         }
         if self.budget == 0 { Err(Over) } else { Ok(()) }
     }
+}
+
+/// Fields that say what the bytes behind them are: another value makes other fields of these.
+const UNCOVERING: [Field; 5] =
+    [Field::ETH_TYPE, Field::IP_PROTO, Field::L4_SRC, Field::L4_DST, Field::MPLS_BOS];
+
+/// Whether an action uncovers headers or puts them on.
+fn moves_headers(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::PushVlan(_)
+            | Action::PushMpls(_)
+            | Action::PushPbb(_)
+            | Action::PopVlan
+            | Action::PopMpls(_)
+            | Action::PopPbb
+            | Action::SetVlanVid(_)
+            | Action::SetVlanPcp(_)
+    )
 }
 
 /// Puts an action into an action set.

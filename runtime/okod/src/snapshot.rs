@@ -73,6 +73,12 @@ impl FilterSet {
         Some((i, &self.slots[i]))
     }
 
+    /// The filter in a slot that was found in this snapshot.
+    #[inline]
+    pub(crate) fn slot(&self, slot: usize) -> &FilterSlot {
+        &self.slots[slot]
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }

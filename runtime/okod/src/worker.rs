@@ -5,6 +5,7 @@
 //! read once per burst. While nothing comes in, the worker rests (unless told not to); a finite device that has run dry
 //! is simply quiet.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -13,6 +14,7 @@ use std::{hint, io};
 
 use arc_swap::Cache;
 use oko_dpdk::{BURST, Burst, Eal, Mbuf, Pool, Queues, RecordedTime, RxQueue, TxQueue, pin_current_thread};
+use oko_flow_cache::LeafId;
 use oko_openflow::PortNo;
 use oko_openflow::port::PortConfig as ConfigBits;
 use oko_packet::edit::{Editor, FrameBuf};
@@ -21,9 +23,12 @@ use tracing::warn;
 use crate::clock::{Clock, Nanos};
 use crate::config::{FilterClock, WorkerConfig};
 use crate::egress::{Egress, PortIndex};
-use crate::pipeline::{Arrival, Hits, Pipeline};
+use crate::flow_cache::FlowCache;
+use crate::judge::{Decision, Judge};
+use crate::pipeline::{Arrival, Pipeline};
 use crate::plan::{Effect, Plan, Planned};
 use crate::ports::{PortState, WorkerPort};
+use crate::recording::Then;
 use crate::shared::{PacketForController, PacketFromController, Shared};
 use crate::snapshot::Snapshot;
 
@@ -114,6 +119,7 @@ struct Worker {
 struct Bench {
     egress: Egress,
     pipeline: Pipeline,
+    judge: Judge,
     shared: Arc<Shared>,
     pool: Pool,
     received: Burst,
@@ -147,6 +153,7 @@ impl Worker {
         let bench = Bench {
             egress: Egress::new(pool.clone(), outlets),
             pipeline: Pipeline::default(),
+            judge: Judge::new(FlowCache::new(config.flow_cache, secrets())),
             shared,
             pool,
             received: Burst::new(),
@@ -170,11 +177,15 @@ impl Worker {
             if current != Some(snapshot.generation) {
                 current = Some(snapshot.generation);
                 self.bench.pipeline.take_up(snapshot);
+                self.bench.judge.cache.take_up(snapshot, self.clock.now());
                 shared.took_up(snapshot.generation);
             }
             if self.round(snapshot) > 0 {
                 quiet = 0;
-            } else if quiet < QUIET_ROUNDS || self.busy_poll {
+                continue;
+            }
+            self.bench.judge.cache.flush_if_any(snapshot, &self.clock);
+            if quiet < QUIET_ROUNDS || self.busy_poll {
                 quiet += 1;
                 hint::spin_loop();
             } else {
@@ -186,6 +197,7 @@ impl Worker {
         while let Some(packet) = shared.packet_outs.pop() {
             self.bench.packet_out(&snapshot, packet, &self.clock);
         }
+        self.bench.judge.cache.flush(&snapshot, self.clock.now());
         self.bench.egress.flush();
     }
 
@@ -233,37 +245,99 @@ impl Worker {
     }
 }
 
+/// When a packet came, as filters are told.
+#[inline]
+fn judged_at(recorded: Option<RecordedTime>, packet: &Mbuf, now: Nanos) -> Nanos {
+    recorded.and_then(|time| time.of(packet)).map_or(now, Nanos)
+}
+
+/// Random numbers that nobody outside knows.
+fn secrets() -> [u64; 4] {
+    // The standard library's hashers are keyed by the system's random numbers, each anew.
+    std::array::from_fn(|i| RandomState::new().hash_one(i))
+}
+
 impl Bench {
     /// Judges the received burst of a port.
     fn burst(&mut self, snapshot: &Snapshot, intake: &Intake, clock: &Clock) {
         let now = clock.now();
-        let mut hits = Hits::new(now);
+        let in_port = intake.number;
         let mut received = std::mem::take(&mut self.received);
-        for packet in received.drain() {
-            if packet.len() > LONGEST_FRAME {
-                intake.state.count_rx_dropped(1);
-                continue;
+        let count = received.len();
+        let mut packets = received.drain();
+        self.judge.look_up(packets.rest().iter().map(Mbuf::contiguous), in_port.0);
+        for at in 0..count {
+            let recorded = self.recorded;
+            let decision = {
+                let rest = packets.rest();
+                // Only packets with a key are asked for, and these lie in one piece.
+                let frame = |i: usize| rest[i - at].first_segment();
+                let time = |i: usize| judged_at(recorded, &rest[i - at], now);
+                self.judge.decide(at, count, frame, in_port.0, snapshot, time)
+            };
+            let Some(packet) = packets.next() else { break };
+            if let Some(recorded) = recorded.and_then(|time| time.of(&packet)) {
+                self.shared.recorded_now.store(recorded, Ordering::Relaxed);
             }
-            self.plan.clear();
-            let judged_at = match self.recorded.and_then(|time| time.of(&packet)) {
-                Some(recorded) => {
-                    self.shared.recorded_now.store(recorded, Ordering::Relaxed);
-                    Nanos(recorded)
-                }
-                None => now,
-            };
-            let arrival = Arrival { in_port: intake.number, now: judged_at };
-            let Some(packet) = self.edited(packet, intake.number, |pipeline, plan, packet| {
-                pipeline.process(snapshot, arrival, packet, &mut hits, plan);
-            }) else {
-                intake.state.count_rx_dropped(1);
-                continue;
-            };
-            self.carry_out(packet, intake.number);
+            match decision {
+                Decision::Path(leaf) => match self.judge.cache.then(leaf) {
+                    Then::Output(port) => {
+                        self.judge.cache.take(leaf, packet.len());
+                        match self.egress.index(port) {
+                            Some(port) => self.egress.push(port, packet),
+                            None => self.drop_packet(packet),
+                        }
+                    }
+                    Then::Drop => {
+                        self.judge.cache.take(leaf, packet.len());
+                        self.drop_packet(packet);
+                    }
+                    Then::Act => self.through_tables(snapshot, intake, packet, at, Some(leaf), now),
+                },
+                Decision::Tables => self.through_tables(snapshot, intake, packet, at, None, now),
+            }
         }
-        hits.write();
+        drop(packets);
+        self.received = received;
+        self.judge.cache.burst_is_over(snapshot, now);
         self.pipeline.count_tables(snapshot);
         self.dropped.clear();
+    }
+
+    /// Lets the pipeline have packet `at` of the burst, on a path if one is known.
+    fn through_tables(
+        &mut self,
+        snapshot: &Snapshot,
+        intake: &Intake,
+        packet: Mbuf,
+        at: usize,
+        leaf: Option<LeafId>,
+        now: Nanos,
+    ) {
+        if packet.len() > LONGEST_FRAME {
+            intake.state.count_rx_dropped(1);
+            return;
+        }
+        let arrival = Arrival { in_port: intake.number, now: judged_at(self.recorded, &packet, now) };
+        self.plan.clear();
+        let mut recording = None;
+        let packet = self.edited(packet, intake.number, |pipeline, judge, plan, packet| {
+            let answers = judge.answers(at);
+            match leaf {
+                Some(leaf) => {
+                    let path = judge.cache.path(leaf);
+                    pipeline.process_along(snapshot, arrival, packet, answers, path, plan);
+                }
+                None => recording = Some(pipeline.process(snapshot, arrival, packet, answers, plan)),
+            }
+        });
+        if let Some(recording) = recording {
+            self.judge.learn(at, recording);
+        }
+        match packet {
+            Some(packet) => self.carry_out(packet, intake.number),
+            None => intake.state.count_rx_dropped(1),
+        }
     }
 
     /// Does what a controller asked for with its packet.
@@ -271,10 +345,9 @@ impl Bench {
         let PacketFromController { packet, in_port, actions } = from;
         let now = clock.now();
         let arrival = Arrival { in_port, now };
-        let mut hits = Hits::new(now);
         self.plan.clear();
-        let packet = self.edited(packet, in_port, |pipeline, plan, packet| {
-            pipeline.packet_out(snapshot, arrival, packet, &actions, &mut hits, plan);
+        let packet = self.edited(packet, in_port, |pipeline, _, plan, packet| {
+            pipeline.packet_out(snapshot, arrival, packet, &actions, plan);
         });
         // Through the tables it goes as it is then, once, however often that is asked for.
         let tables = self.plan.all().iter().find(|planned| planned.effect == Effect::Tables).copied();
@@ -287,14 +360,13 @@ impl Bench {
         self.carry_out(packet, in_port);
         if let Some(packet) = again {
             self.plan.clear();
-            let packet = self.edited(packet, in_port, |pipeline, plan, packet| {
-                pipeline.process(snapshot, arrival, packet, &mut hits, plan);
+            let packet = self.edited(packet, in_port, |pipeline, _, plan, packet| {
+                pipeline.process(snapshot, arrival, packet, &[], plan);
             });
             if let Some(packet) = packet {
                 self.carry_out(packet, in_port);
             }
         }
-        hits.write();
         self.pipeline.count_tables(snapshot);
         self.dropped.clear();
     }
@@ -306,12 +378,12 @@ impl Bench {
         &mut self,
         mut packet: Mbuf,
         in_port: PortNo,
-        judge: impl FnOnce(&mut Pipeline, &mut Plan, &mut Editor<'_>),
+        work: impl FnOnce(&mut Pipeline, &Judge, &mut Plan, &mut Editor<'_>),
     ) -> Option<Mbuf> {
         self.arrived_len = packet.len();
         if let Some((buffer, start, end)) = packet.buffer_mut() {
             let mut editor = Editor::new(FrameBuf::new(buffer, start, end), in_port.0);
-            judge(&mut self.pipeline, &mut self.plan, &mut editor);
+            work(&mut self.pipeline, &self.judge, &mut self.plan, &mut editor);
             let (start, end) = editor.range();
             if editor.is_edited() {
                 packet.set_range(start, end);
@@ -322,7 +394,7 @@ impl Bench {
         let len = packet.frame(&mut self.scratch[SCRATCH_ROOM..]).len();
         let frame = FrameBuf::new(&mut self.scratch, SCRATCH_ROOM, SCRATCH_ROOM + len);
         let mut editor = Editor::new(frame, in_port.0);
-        judge(&mut self.pipeline, &mut self.plan, &mut editor);
+        work(&mut self.pipeline, &self.judge, &mut self.plan, &mut editor);
         if editor.is_edited() { self.pool.packet(editor.bytes()).ok() } else { Some(packet) }
     }
 

@@ -1,0 +1,421 @@
+//! The cache against the tables: for random tables, filters, bursts and changes in between, every packet has the same
+//! fate, every counter the same value, and every filter has run as often, with the cache as without.
+
+use std::sync::{Arc, LazyLock};
+
+use oko_compiler::{NoFiles, Options, Source};
+use oko_filter::{Instance, LoadOptions};
+use oko_flow_table::{FlowTables, Groups, Limits, Meters};
+use oko_openflow::{
+    Action, Field as Oxm, FilterId, FilterMatch, FlowMod, FlowModCommand, FlowStatsRequest, Instructions,
+    Match, MatchField, MetadataWrite, PortNo, TableId,
+};
+use oko_packet::edit::{Editor, FrameBuf};
+use proptest::prelude::*;
+
+use super::*;
+use crate::pipeline::{Arrival, Pipeline};
+use crate::plan::{Effect, Plan};
+use crate::recording::Then;
+use crate::snapshot::{FilterSet, FilterSlot, Generation};
+
+const NOW: Nanos = Nanos(5_000_000_000);
+const FILTERS: usize = 3;
+
+/// Three filters: without memory, with memory of each kind of packet, and with classes. Kinds of packets differ in `id`.
+const SOURCE: &str = r#"
+use std.net.ipv4;
+
+state seen: map[u16, counter] { capacity: 1_024, when_full: refuse, expire: never };
+
+filter even -> bool {
+    match pkt {
+        ipv4 => ipv4.id mod 2 == 0,
+        _ => false,
+    }
+}
+
+filter third -> bool {
+    match pkt {
+        ipv4 => (seen[ipv4.id].add(1) ?? 0) mod 3 == 0,
+        _ => true,
+    }
+}
+
+enum Size { Small, Middle, Large }
+
+filter size -> Size {
+    match pkt {
+        ipv4 if ipv4.ttl < 2 => Small,
+        ipv4 if ipv4.id mod 3 == 0 => Middle,
+        _ => Large,
+    }
+}
+"#;
+
+/// Packets and bytes of each entry, lookups and matches of each table, runs and matches of each filter.
+type Counts = (Vec<(u64, u64, u64)>, Vec<(u64, u64)>, Vec<String>);
+
+/// What a switch does, with or without a cache.
+struct Side {
+    judge: Option<Judge>,
+    pipeline: Pipeline,
+    tables: FlowTables,
+    instance: Arc<Instance>,
+    generation: u64,
+}
+
+/// The filters, compiled once.
+static ARTIFACT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let parsed = oko_compiler::parse(Source::new(String::from("test.oko"), SOURCE.to_owned()), &NoFiles);
+    match parsed.check().map(|checked| checked.optimize().assemble(&Options::default())) {
+        Ok(Ok(artifact)) => artifact.bytes,
+        Ok(Err(failed)) | Err(failed) => panic!("{failed}"),
+    }
+});
+
+fn instance() -> Arc<Instance> {
+    let loaded = Instance::load(&ARTIFACT, &LoadOptions::default());
+    Arc::new(loaded.expect("what the compiler makes is accepted"))
+}
+
+impl Side {
+    fn new(cached: Option<usize>) -> Side {
+        Side {
+            judge: cached.map(|keys| Judge::new(FlowCache::new(keys, [3, 5, 7, 11]))),
+            pipeline: Pipeline::default(),
+            tables: FlowTables::new(Limits::default()),
+            instance: instance(),
+            generation: 0,
+        }
+    }
+
+    fn apply(&mut self, change: &FlowMod) {
+        // What the tables refuse, both refuse.
+        let _ = self.tables.apply(change, 0);
+        self.generation += 1;
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        let slots = ["even", "third", "size"].iter().enumerate().map(|(id, name)| FilterSlot {
+            id: FilterId(id as u32 + 1),
+            instance: Arc::clone(&self.instance),
+            filter: self.instance.filter(name).expect("a filter of the source"),
+        });
+        Snapshot {
+            generation: Generation(self.generation),
+            tables: self.tables.snapshot(),
+            filters: FilterSet::new(slots.collect()),
+            groups: Groups::default(),
+            meters: Meters::default(),
+            ..Snapshot::empty()
+        }
+    }
+
+    /// The effects on each packet of some bursts, and its bytes for each.
+    fn run(&mut self, bursts: &[Vec<(Vec<u8>, u32)>]) -> Vec<Vec<(Effect, Vec<u8>)>> {
+        let snapshot = self.snapshot();
+        self.pipeline.take_up(&snapshot);
+        if let Some(judge) = &mut self.judge {
+            judge.cache.take_up(&snapshot, NOW);
+        }
+        let mut fates = Vec::new();
+        for burst in bursts {
+            // All packets of a burst come in by one port.
+            let in_port = burst.first().map_or(1, |(_, port)| *port);
+            let frames: Vec<&[u8]> = burst.iter().map(|(frame, _)| frame.as_slice()).collect();
+            self.burst(&snapshot, &frames, in_port, &mut fates);
+        }
+        if let Some(judge) = &mut self.judge {
+            judge.cache.flush(&snapshot, NOW);
+        }
+        fates
+    }
+
+    fn burst(
+        &mut self,
+        snapshot: &Snapshot,
+        frames: &[&[u8]],
+        in_port: u32,
+        fates: &mut Vec<Vec<(Effect, Vec<u8>)>>,
+    ) {
+        if let Some(judge) = &mut self.judge {
+            judge.look_up(frames.iter().map(|frame| Some(*frame)), in_port);
+        }
+        for (at, frame) in frames.iter().enumerate() {
+            let mut buffer = [vec![0; 128], frame.to_vec(), vec![0; 128]].concat();
+            let mut packet = Editor::new(FrameBuf::new(&mut buffer, 128, 128 + frame.len()), in_port);
+            let arrival = Arrival { in_port: PortNo(in_port), now: NOW };
+            let mut plan = Plan::default();
+            if let Some(judge) = &mut self.judge {
+                match judge.decide(at, frames.len(), |i| frames[i], in_port, snapshot, |_| NOW) {
+                    Decision::Path(leaf) => match judge.cache.then(leaf) {
+                        Then::Output(port) => {
+                            judge.cache.take(leaf, frame.len());
+                            plan.push(Effect::Output(port));
+                        }
+                        Then::Drop => judge.cache.take(leaf, frame.len()),
+                        Then::Act => {
+                            let (answers, path) = (judge.answers(at), judge.cache.path(leaf));
+                            self.pipeline.process_along(
+                                snapshot,
+                                arrival,
+                                &mut packet,
+                                answers,
+                                path,
+                                &mut plan,
+                            );
+                        }
+                    },
+                    Decision::Tables => {
+                        let recording = self.pipeline.process(
+                            snapshot,
+                            arrival,
+                            &mut packet,
+                            judge.answers(at),
+                            &mut plan,
+                        );
+                        judge.learn(at, recording);
+                    }
+                }
+            } else {
+                self.pipeline.process(snapshot, arrival, &mut packet, &[], &mut plan);
+            }
+            let bytes = |copy: Option<usize>| copy.map_or(packet.bytes(), |copy| plan.copy(copy)).to_vec();
+            fates.push(plan.all().iter().map(|planned| (planned.effect, bytes(planned.copy))).collect());
+        }
+        self.pipeline.count_tables(snapshot);
+    }
+
+    fn counts(&self) -> Counts {
+        let entries = self.tables.select(&FlowStatsRequest::default());
+        let entries =
+            entries.iter().map(|e| (e.cookie, e.counters.packets(), e.counters.bytes())).collect::<Vec<_>>();
+        let load =
+            |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        let tables = self.tables.tables().map(|(_, _, c)| (load(&c.lookups), load(&c.matched))).collect();
+        let filters = ["even", "third", "size"].map(|name| {
+            format!("{:?}", self.instance.stats(self.instance.filter(name).expect("a filter of the source")))
+        });
+        (entries, tables, filters.to_vec())
+    }
+}
+
+/// Frames of a few kinds, each with an `id` of its own.
+fn frame(kind: u16) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, (kind % 2) as u8 + 1, 6, 0, 0, 0, 0, (kind / 2 % 2) as u8];
+    match kind / 4 % 4 {
+        1 => frame.extend([0x81, 0, 0, 5]),
+        2 => frame.extend([0x88, 0xa8, 0, 5, 0x81, 0, 0, (kind % 3) as u8 + 1]),
+        _ => {}
+    }
+    let tcp = kind.is_multiple_of(3);
+    frame.extend([0x08, 0, 0x45, 0, 0, 46]);
+    frame.extend(kind.to_be_bytes());
+    frame.extend([0, 0, if kind.is_multiple_of(5) { 1 } else { 64 }, if tcp { 6 } else { 17 }, 0, 0]);
+    frame.extend([10, 0, 0, (kind % 4) as u8, 10, 0, 1, (kind % 7) as u8]);
+    frame.extend([0, (kind % 3) as u8, 0, (kind % 5) as u8]);
+    frame.resize(frame.len() + if kind.is_multiple_of(11) { 3 } else { 22 }, 0x50);
+    frame
+}
+
+fn matches() -> impl Strategy<Value = Match> {
+    let masked = |field, values: std::ops::Range<u128>, masks: &'static [u128]| {
+        prop::option::weighted(0.4, (values, prop::sample::select(masks))).prop_map(move |some| {
+            some.and_then(|(value, mask)| MatchField::masked(field, value & mask, mask).ok())
+        })
+    };
+    let exact = |field, values: &'static [u128]| {
+        prop::option::weighted(0.3, prop::sample::select(values))
+            .prop_map(move |some| some.and_then(|value| MatchField::exact(field, value).ok()))
+    };
+    (
+        exact(Oxm::InPort, &[1, 2]),
+        masked(Oxm::EthDst, 0x0200_0000_0000..0x0200_0000_0004, &[1, 3, 0xffff_ffff_ffff]),
+        exact(Oxm::VlanVid, &[0, 0x1001, 0x1005, 0x1002]),
+        exact(Oxm::EthType, &[0x0800, 0x8100]),
+        masked(Oxm::Ipv4Src, 0x0a00_0000..0x0a00_0004, &[1, 0xffff_ff00, 0xffff_ffff]),
+        exact(Oxm::IpProto, &[6, 17]),
+        exact(Oxm::UdpDst, &[0, 1, 2, 3]),
+        exact(Oxm::Metadata, &[0, 1]),
+        prop::option::weighted(0.4, (1..=FILTERS as u32, 0..3_u32)),
+    )
+        .prop_map(|(port, mac, vlan, ty, ip, proto, udp, metadata, filter)| {
+            let fields = [port, mac, vlan, ty, ip, proto, udp, metadata];
+            let mut matching: Match = fields.into_iter().flatten().collect();
+            matching.filter = filter.map(|(filter, class)| FilterMatch { filter: FilterId(filter), class });
+            matching
+        })
+}
+
+fn actions() -> impl Strategy<Value = Action> {
+    let set = |field, value| MatchField::exact(field, value).map(Action::SetField);
+    prop_oneof![
+        5 => (1..4_u32).prop_map(|port| Action::output(PortNo(port))),
+        1 => Just(Action::output(PortNo::IN_PORT)),
+        1 => Just(Action::output(PortNo::CONTROLLER)),
+        1 => Just(Action::DecNwTtl),
+        1 => Just(Action::PopVlan),
+        1 => Just(Action::PushVlan(0x8100)),
+        2 => prop::sample::select(vec![
+            set(Oxm::VlanVid, 0x1001),
+            set(Oxm::Ipv4Src, 0x0a00_0001),
+            set(Oxm::UdpDst, 2),
+            set(Oxm::IpProto, 6),
+            set(Oxm::EthDst, 0x0200_0000_0001),
+        ]).prop_filter_map("a field with its value", Result::ok),
+        1 => (0..2_u8).prop_map(|table| Action::Resubmit { port: PortNo::IN_PORT, table: TableId(table + 1) }),
+    ]
+}
+
+fn changes() -> impl Strategy<Value = FlowMod> {
+    (
+        0..3_u8,
+        0..4_u16,
+        matches(),
+        prop::collection::vec(actions(), 0..3),
+        prop::collection::vec(actions(), 0..2),
+        prop::option::weighted(0.5, 1..3_u8),
+        prop::option::weighted(0.2, 0..2_u64),
+        (any::<bool>(), 0..8_u8, any::<u16>()),
+    )
+        .prop_map(
+            |(table, priority, matching, apply, write, goto, metadata, (clear, command, cookie))| {
+                let write: Vec<Action> =
+                    write.into_iter().filter(|action| !matches!(action, Action::Resubmit { .. })).collect();
+                let instructions = Instructions {
+                    write,
+                    clear,
+                    metadata: metadata.map(|value| MetadataWrite { value, mask: 1 }),
+                    goto_table: goto.filter(|goto| *goto > table).map(TableId),
+                    ..Instructions::apply(apply)
+                };
+                let command = match command {
+                    0 => FlowModCommand::DeleteStrict,
+                    1 => FlowModCommand::Modify,
+                    _ => FlowModCommand::Add,
+                };
+                FlowMod {
+                    table: TableId(table),
+                    priority,
+                    matching,
+                    instructions,
+                    cookie: u64::from(cookie),
+                    ..FlowMod::new(command)
+                }
+            },
+        )
+}
+
+/// An entry of table 0.
+fn entry(priority: u16, matching: Match, port: u32) -> FlowMod {
+    FlowMod {
+        table: TableId(0),
+        priority,
+        matching,
+        cookie: u64::from(priority),
+        instructions: Instructions::apply(vec![Action::output(PortNo(port))]),
+        ..FlowMod::new(FlowModCommand::Add)
+    }
+}
+
+fn filtered(filter: u32, class: u32) -> Match {
+    let mut matching = Match::any();
+    matching.filter = Some(FilterMatch { filter: FilterId(filter), class });
+    matching
+}
+
+/// Changes of the tables and the kinds of the packets of the bursts that follow.
+type Phase<'a> = (Vec<FlowMod>, Vec<&'a [u16]>);
+
+/// Goes through phases with and without the cache and compares. What was done with the packets of the last phase comes back.
+fn compare(phases: &[Phase<'_>]) -> Vec<Vec<Effect>> {
+    let (mut with, mut without) = (Side::new(Some(256)), Side::new(None));
+    let mut last = Vec::new();
+    for (changes, kinds) in phases {
+        for change in changes {
+            with.apply(change);
+            without.apply(change);
+        }
+        let burst = |kinds: &&[u16]| kinds.iter().map(|kind| (frame(*kind), 1)).collect();
+        let bursts: Vec<Vec<(Vec<u8>, u32)>> = kinds.iter().map(burst).collect();
+        let fates = with.run(&bursts);
+        assert_eq!(fates, without.run(&bursts));
+        assert_eq!(with.counts(), without.counts());
+        last = fates.iter().map(|fate| fate.iter().map(|(effect, _)| *effect).collect()).collect();
+    }
+    last
+}
+
+fn all_kinds() -> Vec<u16> {
+    (0..32).collect()
+}
+
+#[test]
+fn in_a_burst_of_hits_and_misses_each_packet_has_its_own_answer() {
+    let rules = vec![entry(2, filtered(1, 1).with(Oxm::EthType, 0x0800), 2), entry(1, Match::any(), 3)];
+    compare(&[(rules, vec![&[0, 2, 4, 6, 9], &all_kinds(), &[31, 1, 1, 30, 0, 5]])]);
+}
+
+#[test]
+fn any_number_of_a_burst_may_miss() {
+    let rules =
+        vec![entry(2, filtered(2, 1).with(Oxm::EthDst, 0x0200_0000_0001), 2), entry(1, Match::any(), 3)];
+    compare(&[(rules, vec![&all_kinds(), &all_kinds()])]);
+}
+
+#[test]
+fn a_cached_flow_gets_a_new_answer_for_each_packet() {
+    let rules = vec![entry(2, filtered(2, 1), 2), entry(1, Match::any(), 3)];
+    let fates = compare(&[(rules, vec![&[4; 6]])]);
+    let ports = [3, 3, 2, 3, 3, 2].map(|port| vec![Effect::Output(PortNo(port))]);
+    assert_eq!(fates, ports, "every third packet matches");
+}
+
+#[test]
+fn a_change_of_the_tables_is_seen_by_the_next_packet_of_a_cached_flow() {
+    let first = vec![entry(1, Match::any(), 3)];
+    let second = vec![entry(2, Match::any().with(Oxm::InPort, 1), 2)];
+    let fates = compare(&[(first, vec![&[6, 6]]), (second, vec![&[6, 6]])]);
+    assert_eq!(fates, [vec![Effect::Output(PortNo(2))], vec![Effect::Output(PortNo(2))]]);
+}
+
+#[test]
+fn more_than_255_entries_may_have_filters() {
+    let rules = (0..600_u16).map(|priority| {
+        let matching = filtered(u32::from(priority % 3) + 1, u32::from(priority % 2));
+        let matching =
+            matching.with(Oxm::EthType, 0x0800).with(Oxm::Ipv4Src, 0x0a00_0000 + u128::from(priority % 7));
+        entry(priority, matching, u32::from(priority) + 2)
+    });
+    compare(&[(rules.collect(), vec![&all_kinds(), &all_kinds(), &all_kinds()])]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn with_the_cache_everything_is_as_without(
+        steps in prop::collection::vec(
+            (
+                prop::collection::vec(changes(), 1..12),
+                prop::collection::vec((1..3_u32, prop::collection::vec(0..60_u16, 1..33)), 1..5),
+            ),
+            1..4,
+        ),
+        keys in prop::sample::select(vec![8_usize, 256]),
+    ) {
+        let (mut with, mut without) = (Side::new(Some(keys)), Side::new(None));
+        for (changes, bursts) in steps {
+            for change in &changes {
+                with.apply(change);
+                without.apply(change);
+            }
+            let bursts: Vec<Vec<(Vec<u8>, u32)>> = bursts
+                .into_iter()
+                .map(|(port, kinds)| kinds.into_iter().map(|kind| (frame(kind), port)).collect())
+                .collect();
+            prop_assert_eq!(with.run(&bursts), without.run(&bursts));
+            prop_assert_eq!(with.counts(), without.counts());
+        }
+    }
+}
