@@ -1,6 +1,6 @@
 //! Unmodified controllers operate a running `okod`, with `ping` between two network namespaces as the witness.
 //!
-//! Skipped, with a note, without root or where a controller is not installed (`openvswitch-testcontroller`).
+//! Skipped, with a note, without root or where a controller is not installed (`openvswitch-testcontroller`, `faucet`).
 
 #![cfg(target_os = "linux")]
 
@@ -29,7 +29,10 @@ fn is_missing() -> bool {
         )
 }
 
-/// Two hosts and a namespace for the switch, joined by wires. All goes with this value.
+/// The hosts with their addresses. The first test of most: does the second answer the first?
+const HOSTS: [(&str, &str); 3] = [("a", "192.0.2.1/24"), ("b", "192.0.2.2/24"), ("c", "192.0.2.3/24")];
+
+/// Hosts and a namespace for the switch, joined by wires. All goes with this value.
 struct Network {
     name: &'static str,
 }
@@ -38,11 +41,11 @@ impl Network {
     fn create(name: &'static str) -> Network {
         let network = Network { name };
         network.delete();
-        for place in ["s", "a", "b"] {
+        for place in ["s", "a", "b", "c"] {
             ip(&["netns", "add", &network.space(place)]);
             ip(&["-n", &network.space(place), "link", "set", "lo", "up"]);
         }
-        for (host, address) in [("a", "192.0.2.1/24"), ("b", "192.0.2.2/24")] {
+        for (host, address) in HOSTS {
             let (inside, wire) = (network.space(host), network.wire(host));
             ip(&[
                 "-n",
@@ -78,7 +81,7 @@ impl Network {
     }
 
     fn delete(&self) {
-        for place in ["s", "a", "b"] {
+        for place in ["s", "a", "b", "c"] {
             let _ =
                 Command::new("ip").args(["netns", "del", &self.space(place)]).stderr(Stdio::null()).status();
         }
@@ -86,7 +89,12 @@ impl Network {
 
     /// Whether the second host answers the first.
     fn pings(&self) -> bool {
-        let ping = ["ping", "-c", "1", "-W", "1", "192.0.2.2"];
+        self.reaches("192.0.2.2")
+    }
+
+    /// Whether an address answers the first host.
+    fn reaches(&self, address: &str) -> bool {
+        let ping = ["ping", "-c", "1", "-W", "1", address];
         run_in(&self.space("a"), &ping).output().expect("ping runs").status.success()
     }
 
@@ -142,7 +150,7 @@ fn okod(network: &Network, folder: &Folder, openflow: &str) -> Running {
          controllers = [\"tcp:127.0.0.1:6653\"]\nmax_backoff = 1\n{openflow}\n",
         folder.text("okod.sock")
     );
-    for (number, host) in [(1, "a"), (2, "b")] {
+    for (number, (host, _)) in (1..).zip(HOSTS) {
         config.push_str(&format!(
             "[[port]]\nnumber = {number}\nname = \"{host}\"\ndevice = \"net_af_packet{number},iface={}\"\n",
             network.wire(host)
@@ -213,4 +221,54 @@ fn without_a_controller_a_standalone_switch_is_a_bridge_and_a_secure_one_is_not(
     }
     drop(controller);
     network.wait_for_ping(&folder.file("okod.log"));
+}
+
+/// Where `faucet` is: in the path, or in a Python environment beside the conformance suite.
+fn faucet() -> Option<std::path::PathBuf> {
+    let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/conformance/faucet/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&path).chain([environment]).find(|folder| folder.join("faucet").exists());
+    if found.is_none() {
+        eprintln!("SKIPPED: there is no `faucet` (`pip install faucet==1.10.12`)");
+    }
+    found
+}
+
+#[test]
+fn faucet_keeps_two_vlans_apart_and_its_access_list_holds() {
+    if is_missing() {
+        return;
+    }
+    let Some(bin) = faucet() else { return };
+    let network = Network::create("faucet");
+    // A second address of the second host, which the access list denies.
+    ip(&["-n", &network.space("b"), "addr", "add", "192.0.2.4/24", "dev", "eth0"]);
+    let folder = Folder::new();
+    let config = folder.write(
+        "faucet.yaml",
+        "vlans: {office: {vid: 100}, guest: {vid: 200}}\n\
+         acls:\n  no-second:\n\
+         \x20   - rule: {dl_type: 0x800, nw_proto: 1, ipv4_dst: 192.0.2.4, actions: {allow: 0}}\n\
+         \x20   - rule: {actions: {allow: 1}}\n\
+         dps:\n  oko:\n    dp_id: 1\n    hardware: Open vSwitch\n    interfaces:\n\
+         \x20     1: {native_vlan: office, acls_in: [no-second]}\n\
+         \x20     2: {native_vlan: office}\n\
+         \x20     3: {native_vlan: guest}\n",
+    );
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut controller = run_in(&network.space("s"), &["faucet", "--ryu-ofp-tcp-listen-port", "6653"]);
+    controller
+        .env("PATH", format!("{}:{path}", bin.display()))
+        .env("FAUCET_CONFIG", config)
+        .env("FAUCET_LOG", folder.file("faucet.log"))
+        .env("FAUCET_EXCEPTION_LOG", folder.file("faucet-exceptions.log"));
+    // `ip netns exec` and the command become the manager's own process, so that it ends with this value.
+    let _controller = Running::start(&mut controller, &folder.file("controller.log"));
+    let _switch = okod(&network, &folder, "");
+    network.wait_for_ping(&folder.file("okod.log"));
+    assert!(!network.reaches("192.0.2.4"), "the access list: {}", flows(&folder));
+    assert!(!network.reaches("192.0.2.3"), "another VLAN: {}", flows(&folder));
+    assert!(network.pings());
+    assert!(flows(&folder).contains("push_vlan:0x8100"));
 }

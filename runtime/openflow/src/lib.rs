@@ -3,6 +3,9 @@
 //! OpenFlow 1.3 (specification 1.3.5, whose sections the documentation cites), and the experimenter messages by which
 //! filters are operated ([`oko`]). The crate is a pure codec: it knows nothing of sockets, threads or tables.
 //!
+//! The types are those of 1.3. Messages of 1.4 and 1.5 are read into them and written from them where their form differs
+//! ([`Message::decode_in`], [`Message::encode_in`]); those of 1.0, with Nicira's extensions to it, in a module of their own.
+//!
 //! - [`frame`] finds the messages in a byte stream, [`Message::decode`] reads one, [`Message::encode`] writes one.
 //! - No input makes it panic, and nothing is accepted whose lengths do not add up. A [`DecodeError`] carries the
 //!   OpenFlow error to answer with, the place in the message, and the reason.
