@@ -22,6 +22,13 @@ pub const PREFIX_BITS_SIZE: u32 = 4;
 /// The size of a word.
 pub const WORD_SIZE: u64 = 8;
 
+/// What the switch notes of each entry of a hash table.
+const RECORD_HEADER: u64 = 16;
+/// The same for the nodes of a prefix table.
+const TRIE_NODE_HEADER: u64 = 16;
+/// A line of the index of a hash table.
+const INDEX_LINE: u64 = 64;
+
 /// Where scalars lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -76,17 +83,37 @@ impl StateDecl {
         }
     }
 
-    /// The bytes that its keys and entries take when it is full, or its words; an array keeps no keys. Engines add what their tables
-    /// need. Of a state that each worker has for itself, those of one copy.
+    /// What it takes in memory in the switch, in bytes: its entries or words with their keys and what tables need to find them, as the book says
+    /// under "State in memory". Of a state that each worker has for itself, that of one copy.
     pub fn bytes(&self) -> u64 {
-        let each = match self.kind {
-            StateKind::Words => WORD_SIZE,
-            StateKind::Array => u64::from(self.entry_layout().size),
-            StateKind::Hash(_) | StateKind::Table(_) => {
-                u64::from(self.key_layout().size) + u64::from(self.entry_layout().size)
+        let entry = u64::from(self.entry_layout().size);
+        let key = u64::from(self.key_layout().size).next_multiple_of(8);
+        let capacity = u64::from(self.capacity);
+        let record = key + RECORD_HEADER + entry;
+        // Where sizes are not yet checked, nothing must go wrong.
+        let records = |count: u64| count.saturating_mul(record).saturating_add(self.index_bytes());
+        match self.kind {
+            StateKind::Words => capacity * WORD_SIZE,
+            StateKind::Array => capacity.saturating_mul(entry),
+            StateKind::Hash(_) => records(capacity),
+            StateKind::Table(Match::Exact) => records(capacity + self.spare()),
+            StateKind::Table(Match::Prefix) => {
+                let node = TRIE_NODE_HEADER + u64::from(self.key_bits() / 8).next_multiple_of(8);
+                (capacity + self.spare()).saturating_mul(2 * node + entry)
             }
-        };
-        u64::from(self.capacity).saturating_mul(each)
+        }
+    }
+
+    /// A hash table's index: a line for each four entries, or two in all.
+    fn index_bytes(&self) -> u64 {
+        let lines =
+            if self.capacity <= 16 { 2 } else { u64::from(self.capacity.div_ceil(4)).next_power_of_two() };
+        lines * INDEX_LINE
+    }
+
+    /// Entries of a table that are being replaced.
+    fn spare(&self) -> u64 {
+        u64::from(self.capacity.div_ceil(16).clamp(1, 1_024))
     }
 
     /// Where the scalars of each field start among all scalars of an entry, and behind the last how many there are.

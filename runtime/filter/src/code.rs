@@ -70,6 +70,7 @@ impl Code {
         ir: Option<Checked>,
         programs: Vec<Verified>,
         returns: Returns,
+        seed: u64,
     ) -> Result<Code, LoadError> {
         let without_ir = LoadError::EngineUnavailable { engine, needs: "a section `.oko.ir`" };
         let all = |one: &dyn Fn(usize) -> Result<oko_jit::Code, CompileError>| {
@@ -89,7 +90,7 @@ impl Code {
             }
             Engine::BpfJit => Ok(Code::BpfJit(all(&|index| compile_bpf(&programs[index]))?, returns)),
             Engine::BpfInterp => Ok(Code::BpfInterp(programs, returns)),
-            Engine::IrInterp => Ok(Code::IrInterp(Box::new(Oracle::new(ir.ok_or(without_ir)?)))),
+            Engine::IrInterp => Ok(Code::IrInterp(Box::new(Oracle::new(ir.ok_or(without_ir)?, seed)))),
         }
     }
 
@@ -119,6 +120,8 @@ impl Code {
         states: &States,
         verdicts: &mut [Verdict],
     ) -> u64 {
+        // What a filter finds in a table stays until the burst ends.
+        let _pin = states.has_tables().then(oko_state::pin);
         match self {
             Code::Native(codes) => {
                 // SAFETY: params and states were made from the module that this code was compiled from.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use oko_bpf::object::{ObjectError, ObjectErrorKind};
 use oko_bpf::program::MapKind;
+use oko_ir::interp::TableError;
 use oko_state::ShapeError;
 use thiserror::Error;
 
@@ -239,6 +240,34 @@ pub enum StateError {
         found: usize,
         /// What the state's have.
         expected: u32,
+    },
+    /// Key or value of an entry do not fit, or there is no room for it.
+    #[error("state `{name}`: {source}")]
+    Entry {
+        /// The state.
+        name: String,
+        /// What does not fit.
+        source: TableError,
+    },
+    /// An array has no entry of this index.
+    #[error("state `{name}` has no entry of this index: expected one below {capacity}")]
+    NoEntry {
+        /// The state.
+        name: String,
+        /// How many entries it has.
+        capacity: u32,
+    },
+    /// It is written by filters, and not by the control plane.
+    #[error("state `{name}` is no table")]
+    NoTable {
+        /// The state.
+        name: String,
+    },
+    /// The artifact does not say what the bytes of keys and values mean.
+    #[error("state `{name}` has no schema, for `okoc` did not make the object")]
+    Undeclared {
+        /// The state.
+        name: String,
     },
     /// The engine keeps state where it can be dumped as a whole only.
     #[error("engine `{engine}` can only dump whole states")]

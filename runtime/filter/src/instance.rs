@@ -1,16 +1,19 @@
 //! An artifact that was loaded: its filters over one set of params and states.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oko_artifact::{Cert, Schema, StateSchema};
+use oko_artifact::{Cert, Schema};
+use oko_ir::EventDecl;
+use oko_ir::interp::TableKey;
 use oko_jit::abi::Packet;
 
-use crate::code::{Code, Oracle};
+use crate::code::Code;
 use crate::error::{LoadError, ParamError, StateError};
 use crate::params::Params;
 use crate::plan::Plan;
-use crate::state::{StateEntry, StateInfo, StateSnapshot, States, from_dump, known};
+use crate::state::{Carried, Lost, Old, StateEntry, StateInfo, StateSnapshot, States};
 use crate::stats::Counters;
 
 /// What runs the filters. All give the same verdicts.
@@ -45,6 +48,11 @@ impl Engine {
         }
     }
 
+    /// Whether it runs BPF.
+    pub(crate) const fn is_bpf(self) -> bool {
+        matches!(self, Engine::BpfJit | Engine::BpfInterp)
+    }
+
     /// The engine of this name.
     pub fn from_name(name: &str) -> Option<Engine> {
         Engine::ALL.into_iter().find(|engine| engine.name() == name)
@@ -64,11 +72,18 @@ pub struct LoadOptions {
     pub engine: Option<Engine>,
     /// The most memory that the states may take together, in bytes.
     pub max_state_bytes: u64,
+    /// For how many workers there are copies of states that each has for itself; with more workers, some share one. From 1 to 1024.
+    pub workers: u32,
+    /// How many bytes of events wait to be taken at most; rounded up to a power of two. An event takes 24 bytes and 8 for each of its values.
+    pub event_bytes: u32,
+    /// The random number on which hashes of sketches and Bloom filters depend; if `None`, the system's. For runs that must come out the same.
+    pub seed: Option<u64>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { engine: None, max_state_bytes: 2 << 30 }
+        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        LoadOptions { engine: None, max_state_bytes: 2 << 30, workers, event_bytes: 256 << 10, seed: None }
     }
 }
 
@@ -147,6 +162,17 @@ pub struct FilterStats {
     pub faults: u64,
 }
 
+/// What a filter emitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its name.
+    pub name: String,
+    /// The instant of the packet, nanoseconds.
+    pub time: u64,
+    /// Its scalars in the IR's order.
+    pub values: Vec<u64>,
+}
+
 /// What loading did and took.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -172,7 +198,8 @@ pub struct Instance {
     code: Code,
     params: Params,
     states: States,
-    stats: Vec<Counters>,
+    events: Vec<EventDecl>,
+    stats: Vec<Arc<Counters>>,
     report: Report,
 }
 
@@ -183,29 +210,85 @@ impl Instance {
     ///
     /// The first thing that is wrong; nothing of the artifact stays then.
     pub fn load(object: &[u8], options: &LoadOptions) -> Result<Instance, LoadError> {
+        Instance::make(object, options, None)
+    }
+
+    /// Loads a new version of this instance's artifact. States whose name, key, value and capacity are the same go on with what they hold: their memory is
+    /// shared with this instance, so that workers may go over to the new one at any moment, each between two bursts. Params keep
+    /// the value that they were set to if it is in their range, filters that tell the same classes apart their counters, and the seed
+    /// stays. The rest starts anew; the answer says what.
+    ///
+    /// This instance stays as it is and may run on; it and what only it uses goes when the last one lets go of it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`load`](Self::load); nothing has changed then.
+    pub fn replace(&self, object: &[u8], options: &LoadOptions) -> Result<(Instance, Carried), LoadError> {
+        let new = Instance::make(object, options, Some(self))?;
+        let mut carried = match (&self.code, &new.code) {
+            (Code::IrInterp(_), _) | (_, Code::IrInterp(_)) => {
+                let lost = |state: StateInfo| Lost {
+                    name: state.name,
+                    why: format!("engine `{}` keeps state of its own", Engine::IrInterp),
+                };
+                Carried { reset_states: self.states().into_iter().map(lost).collect(), ..Carried::default() }
+            }
+            _ => self.as_old(&new.events, new.engine).report(&new.states),
+        };
+        (carried.params, carried.reset_params) = new.take_params(self);
+        Ok((new, carried))
+    }
+
+    /// Takes the values of params over that another instance has been set to, where they are in range; gives the names of those, and of those that were set and
+    /// could not be taken over. [`replace`](Self::replace) does this; whoever sets params of the old version after that does it again when the
+    /// new one takes over.
+    pub fn take_params(&self, old: &Instance) -> (Vec<String>, Vec<Lost>) {
+        let taken = self.params.take(&old.params);
+        self.params.publish(&self.states);
+        taken
+    }
+
+    fn as_old(&self, events: &[EventDecl], new_engine: Engine) -> Old<'_> {
+        let same_events = self.events == events;
+        Old::States { engine: self.engine, new_engine, states: &self.states, same_events }
+    }
+
+    fn make(object: &[u8], options: &LoadOptions, old: Option<&Instance>) -> Result<Instance, LoadError> {
         let plan = Plan::read(object)?;
         let engine = plan.engine(options.engine)?;
         let mut report = Report { read: plan.read_time, verify: plan.verify_time, ..Report::default() };
         let params = Params::new(plan.params);
-        let states = States::new(engine, &plan.states, options.max_state_bytes)?;
+        let events = plan.ir.as_ref().map_or_else(Vec::new, |ir| ir.module().events.clone());
+        let from = old.map_or(Old::None, |old| old.as_old(&events, engine));
+        let states = States::new(engine, &plan.states, options, &from)?;
         report.state_bytes = states.bytes();
         let begin = Instant::now();
-        let code = Code::compile(engine, &plan.filters, plan.ir, plan.programs, plan.returns)?;
+        let code = Code::compile(engine, &plan.filters, plan.ir, plan.programs, plan.returns, states.seed())?;
         report.compile = begin.elapsed();
         report.code_bytes = code.bytes();
         params.publish(&states);
-        let stats = plan.filters.iter().map(|filter| Counters::new(filter.class_count())).collect();
+        let stats = plan.filters.iter().map(|filter| {
+            let counted = old.and_then(|old| old.counters_of(filter));
+            counted.unwrap_or_else(|| Arc::new(Counters::new(filter.class_count())))
+        });
         Ok(Instance {
+            stats: stats.collect(),
             filters: plan.filters,
             schema: plan.schema,
             cert: plan.cert,
             engine,
             code,
             params,
+            events,
             states,
-            stats,
             report,
         })
+    }
+
+    /// The counters of the filter of the same name, if it tells the same classes apart.
+    fn counters_of(&self, new: &FilterInfo) -> Option<Arc<Counters>> {
+        let same = |old: &&FilterInfo| old.name == new.name && old.classes == new.classes;
+        self.filters.iter().find(same).map(|old| Arc::clone(&self.stats[old.id.index()]))
     }
 
     /// Its filters, in the artifact's order.
@@ -296,30 +379,27 @@ impl Instance {
         Ok(())
     }
 
-    /// Its states and how full they are.
+    /// Its states and how full they are, those that the compiler made for itself left out.
     pub fn states(&self) -> Vec<StateInfo> {
         match self.code.oracle() {
-            Some(oracle) => dumped(oracle, None, 0).map(|snapshot| snapshot.info).collect(),
+            Some(oracle) => oracle.infos(),
             None => self.states.infos(),
         }
     }
 
-    /// The entries of a state that are live at `now`.
+    /// The entries of a state that are live at `now`; the words of a sketch or Bloom filter that are not 0. What workers have for themselves is put
+    /// together as declared.
     ///
     /// # Errors
     ///
     /// There is none of this name.
     pub fn state_snapshot(&self, name: &str, now: u64) -> Result<StateSnapshot, StateError> {
+        let Some(oracle) = self.code.oracle() else {
+            return self.states.snapshot(name, now);
+        };
         let schema = self.schema.as_ref();
         let schema = schema.and_then(|schema| schema.states.iter().find(|state| state.name == name));
-        let Some(oracle) = self.code.oracle() else {
-            return self.states.snapshot(name, schema, now);
-        };
-        let found = dumped(oracle, schema, now).find(|snapshot| snapshot.info.name == name);
-        found.ok_or_else(|| StateError::Unknown {
-            name: name.to_owned(),
-            known: known(oracle.module().module().states.iter().map(|state| state.name.as_str())),
-        })
+        oracle.snapshot(name, schema, now)
     }
 
     /// The entry of a state under the bytes of a key, if it is live at `now`.
@@ -331,6 +411,23 @@ impl Instance {
         self.maps()?.read(name, raw_key, now)
     }
 
+    /// Writes an entry of a state as if a filter had written it at `now`: the scalars of its key and of its value in the IR's order, and when
+    /// it expires (`u64::MAX` for never). An entry that is there is overwritten as a whole. Where each worker has a copy, it is the calling thread's.
+    ///
+    /// # Errors
+    ///
+    /// There is no state of this name, key or value do not fit, there is no room, or the engine is [`Engine::IrInterp`].
+    pub fn state_write(
+        &self,
+        name: &str,
+        key: &[u64],
+        fields: &[u64],
+        expires_at: u64,
+        now: u64,
+    ) -> Result<(), StateError> {
+        self.maps()?.write(name, key, fields, expires_at, now)
+    }
+
     /// Deletes the entry of a state under the bytes of a key; says whether there was one.
     ///
     /// # Errors
@@ -340,13 +437,69 @@ impl Instance {
         self.maps()?.delete(name, raw_key)
     }
 
-    /// Deletes all entries of a state.
+    /// Deletes all entries of a state or table.
     ///
     /// # Errors
     ///
     /// There is none of this name, or the engine is [`Engine::IrInterp`].
     pub fn state_clear(&self, name: &str) -> Result<(), StateError> {
         self.maps()?.clear(name)
+    }
+
+    /// Writes an entry of a table: the parts of its key with how many of its bits count (all, in a table without prefixes), and the scalars of its value.
+    /// Workers see it from their next burst on, and the old value or the new one meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// There is no table of this name, key or value do not fit, or it is full.
+    pub fn table_put(&self, name: &str, key: &TableKey, fields: &[u64]) -> Result<(), StateError> {
+        match self.code.oracle() {
+            Some(oracle) => oracle.put(name, key, fields),
+            None => self.states.put(name, key, fields),
+        }
+    }
+
+    /// Removes an entry of a table; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// There is no table of this name, or the key does not fit.
+    pub fn table_remove(&self, name: &str, key: &TableKey) -> Result<bool, StateError> {
+        match self.code.oracle() {
+            Some(oracle) => oracle.remove(name, key),
+            None => self.states.remove(name, key),
+        }
+    }
+
+    /// Takes up to `limit` events that filters have emitted, oldest first.
+    pub fn take_events(&self, limit: usize) -> Vec<Event> {
+        let records = match self.code.oracle() {
+            Some(oracle) => oracle.take_events(limit),
+            None => self.states.events().drain(limit).iter().filter_map(|record| words(record)).collect(),
+        };
+        records.into_iter().filter_map(|record| self.event(&record)).collect()
+    }
+
+    /// How many events found no room.
+    pub fn events_dropped(&self) -> u64 {
+        match self.code.oracle() {
+            Some(oracle) => oracle.events_dropped(),
+            None => self.states.events().dropped(),
+        }
+    }
+
+    /// An event from its record: number, time, values.
+    fn event(&self, record: &[u64]) -> Option<Event> {
+        let (&[number, time], values) = record.split_first_chunk()?;
+        let decl = self.events.get(usize::try_from(number).ok()?)?;
+        let values = values.iter().zip(&decl.fields).map(|(value, field)| value & field.width.max());
+        Some(Event { name: decl.name.clone(), time, values: values.collect() })
+    }
+
+    /// Frees dead entries in a part of each state, of about `budget` entries; gives how many. Nobody has to do this, but who does it now and then, from any thread, spares
+    /// workers the search for room.
+    pub fn sweep(&self, now: u64, budget: u32) -> u64 {
+        self.states.sweep(now, budget)
     }
 
     /// The states, where they are maps.
@@ -358,12 +511,8 @@ impl Instance {
     }
 }
 
-/// What the interpreter of the IR holds.
-fn dumped<'a>(
-    oracle: &'a Oracle,
-    schema: Option<&'a StateSchema>,
-    now: u64,
-) -> impl Iterator<Item = StateSnapshot> + 'a {
-    let decls = &oracle.module().module().states;
-    oracle.dump().into_iter().zip(decls).map(move |(dump, decl)| from_dump(dump, decl, schema, now))
+/// The words of a record of the ring.
+fn words(record: &[u8]) -> Option<Vec<u64>> {
+    let (words, rest) = record.as_chunks();
+    rest.is_empty().then(|| words.iter().map(|word| u64::from_ne_bytes(*word)).collect())
 }

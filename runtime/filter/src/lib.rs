@@ -30,8 +30,9 @@ mod stats;
 
 pub use error::{LoadError, ParamError, StateError};
 pub use instance::{
-    Engine, FilterId, FilterInfo, FilterStats, Instance, LoadOptions, ParamInfo, Report, Verdict,
+    Engine, Event, FilterId, FilterInfo, FilterStats, Instance, LoadOptions, ParamInfo, Report, Verdict,
 };
 pub use oko_artifact::{FilterSchema, NamedType, ParamSchema, ScalarType, Schema, StateSchema};
+pub use oko_ir::interp::{TableError, TableKey};
 pub use oko_jit::abi::Packet;
-pub use state::{StateEntry, StateInfo, StateSnapshot};
+pub use state::{Carried, Lost, StateEntry, StateInfo, StateSnapshot};

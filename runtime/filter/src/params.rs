@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::ParamError;
 use crate::instance::ParamInfo;
-use crate::state::{States, known};
+use crate::state::{Lost, States, known};
 
 /// A param as the artifact declares it.
 #[derive(Clone, Debug)]
@@ -48,6 +48,32 @@ impl Params {
                 states.set_variable(place, value.load(Ordering::Relaxed));
             }
         }
+    }
+
+    /// Takes values over that others of the same names were set to; gives the names of those, and of those that were set and do not fit.
+    pub(crate) fn take(&self, old: &Params) -> (Vec<String>, Vec<Lost>) {
+        let (mut taken, mut lost) = (Vec::new(), Vec::new());
+        for (plan, value) in old.plans.iter().zip(&old.values) {
+            let (name, set) = (plan.name.clone(), value.load(Ordering::Relaxed));
+            match self.find(&name) {
+                // What was never set is whatever the new version says.
+                _ if set == plan.default => {}
+                Ok((new, value)) if (new.min..=new.max).contains(&set) => {
+                    value.store(set, Ordering::Relaxed);
+                    taken.push(name);
+                }
+                Ok((ParamPlan { min, max, .. }, _)) => {
+                    lost.push(Lost {
+                        name,
+                        why: format!("it was set to {set}, which is not in {min}..={max}"),
+                    });
+                }
+                Err(_) => {
+                    lost.push(Lost { name, why: format!("it was set to {set}, and is no param any more") })
+                }
+            }
+        }
+        (taken, lost)
     }
 
     pub(crate) fn infos(&self) -> Vec<ParamInfo> {

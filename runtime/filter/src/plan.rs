@@ -23,7 +23,7 @@ use crate::code::Returns;
 use crate::error::LoadError;
 use crate::instance::{Engine, FilterId, FilterInfo};
 use crate::params::{ParamPlan, VariablePlace};
-use crate::state::StatePlan;
+use crate::state::{StatePlan, shape};
 
 /// What an artifact asks for, verified.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Plan {
         schema_fits_ir(&schema, &module)?;
         let params =
             module.params.iter().map(|param| param_plan(param, &object)).collect::<Result<_, _>>()?;
-        let states = state_plans(&module, &object.maps)?;
+        let states = state_plans(&module, &schema, &object.maps)?;
         let mut programs = Vec::new();
         for filter in &module.filters {
             let program = object.program(&filter.name).ok_or_else(|| LoadError::Mismatch {
@@ -205,7 +205,9 @@ fn plain_state(index: usize, map: &MapDef) -> Result<StatePlan, LoadError> {
             value_size: map.value_size,
             header: Header::Plain { lock_offset: map.lock_offset },
         },
+        per_core: false,
         decl: None,
+        schema: None,
         bpf: Some(index),
         variables: map.data.as_ref().map(|data| data.init.clone()),
         hidden: map.data.is_some() || map.name == LOCKS_MAP,
@@ -241,10 +243,10 @@ fn variable_place(object: &ObjectFile<'_>, name: &str) -> Result<Option<Variable
 }
 
 /// The states of the IR with their BPF maps, then the sections of variables.
-fn state_plans(module: &Module, maps: &[MapDef]) -> Result<Vec<StatePlan>, LoadError> {
+fn state_plans(module: &Module, schema: &Schema, maps: &[MapDef]) -> Result<Vec<StatePlan>, LoadError> {
     let mut plans = Vec::new();
-    for (index, decl) in module.states.iter().enumerate() {
-        let shape = state_shape(decl);
+    for ((index, decl), schema) in module.states.iter().enumerate().zip(&schema.states) {
+        let shape = shape(decl);
         let bpf = maps.iter().position(|map| map.data.is_none() && map.name == decl.name);
         if let Some(map) = bpf.map(|bpf| &maps[bpf]) {
             let name = &decl.name;
@@ -277,10 +279,13 @@ fn state_plans(module: &Module, maps: &[MapDef]) -> Result<Vec<StatePlan>, LoadE
         plans.push(StatePlan {
             name: module.states[index].name.clone(),
             shape,
+            per_core: module.states[index].per_core.is_some(),
             decl,
+            schema: Some(schema.clone()),
             bpf,
             variables: None,
-            hidden: false,
+            // Names of what the compiler made for itself have a point.
+            hidden: schema.hidden || schema.name.contains('.'),
         });
     }
     for (index, map) in maps.iter().enumerate() {
@@ -301,23 +306,6 @@ fn state_plans(module: &Module, maps: &[MapDef]) -> Result<Vec<StatePlan>, LoadE
         }
     }
     Ok(plans)
-}
-
-/// The map that a state is kept in.
-pub(crate) fn state_shape(decl: &StateDecl) -> Shape {
-    Shape {
-        kind: match decl.kind {
-            StateKind::Hash(oko_ir::WhenFull::EvictOldest) => Kind::Hash(WhenFull::EvictOldest),
-            StateKind::Hash(oko_ir::WhenFull::Refuse) => Kind::Hash(WhenFull::Refuse),
-            // Others are refused before.
-            StateKind::Array | StateKind::Words | StateKind::Table(_) => Kind::Array,
-        },
-        capacity: decl.capacity,
-        // BPF indexes arrays by a `u32`, whatever the width in the IR.
-        key_size: if decl.kind == StateKind::Array { 4 } else { decl.key_layout().size },
-        value_size: decl.entry_layout().size,
-        header: Header::Oko,
-    }
 }
 
 fn map_kind(kind: StateKind) -> MapKind {

@@ -68,7 +68,7 @@ fn refused(object: &[u8]) -> LoadError {
 fn each_contradiction_is_named() {
     type Change = fn(&mut Schema);
     let cases: [(Change, &str, &str); 12] = [
-        (|schema| schema.format = 9, "oko::load::version", "the artifact has format 9: expected 1"),
+        (|schema| schema.format = 9, "oko::load::version", "the artifact has format 9: expected 2"),
         (
             |schema| schema.filters[0].name = "few".into(),
             "oko::load::mismatch",
@@ -322,7 +322,8 @@ fn refused_keys_are_counted() {
 /// Loads what is left of an artifact for each engine and runs it; says whether any engine took it.
 fn survives(bytes: &[u8]) -> bool {
     let instances = Engine::ALL.map(|engine| {
-        let options = LoadOptions { engine: Some(engine), max_state_bytes: 64 << 20 };
+        let options =
+            LoadOptions { engine: Some(engine), max_state_bytes: 64 << 20, ..LoadOptions::default() };
         // It may be another program by now, one that is just as safe.
         Instance::load(bytes, &options).map(|instance| answers(&instance))
     });

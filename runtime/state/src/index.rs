@@ -31,7 +31,7 @@ struct Bucket {
 }
 
 /// The mean number of records of a bucket when the map is full is at most this.
-const MEAN: u32 = 4;
+pub(crate) const MEAN: u32 = 4;
 /// Below this number of words in use, the first bucket of a key is preferred: look-ups then end there.
 const PREFER_FIRST_BELOW: usize = 5;
 const MAX_STRIPES: usize = 1024;

@@ -358,6 +358,16 @@ impl Map {
         }
     }
 
+    /// Frees dead entries in a part of a hash table of about `budget` entries, and goes on from there the next time; gives how many. Anybody may do this at
+    /// any time: look-ups never see dead entries as live, so it only makes room before it is needed. Nothing in maps of other kinds.
+    pub fn sweep(&self, now: u64, budget: u32) -> u32 {
+        match &self.store {
+            Store::Table(table) => table.sweep(now, budget),
+            Store::Copies(copies) => copies.iter().map(|copy| copy.sweep(now, budget)).sum(),
+            _ => 0,
+        }
+    }
+
     /// Copies the value under a key at one moment, its lock word as 0. No worker waits for that.
     pub fn read(&self, key: &[u8]) -> Option<Box<[u8]>> {
         if key.len() != self.shape.key_size as usize {

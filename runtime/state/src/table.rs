@@ -3,7 +3,7 @@
 use crate::entry::Found;
 use crate::free_list::FreeList;
 use crate::hash::Seed;
-use crate::index::{Guard, Index, Place, Used};
+use crate::index::{self, Guard, Index, Place, Used};
 use crate::lock_word::{lock_word, try_lock_word, unlock_word};
 use crate::map::{Update, UpdateError};
 use crate::probe::Probe;
@@ -264,6 +264,28 @@ impl Table {
             best = ranked.get(passed).copied();
         }
         None
+    }
+
+    /// Frees the dead entries of the next buckets.
+    pub(crate) fn sweep(&self, now: u64, budget: u32) -> u32 {
+        let buckets = budget.div_ceil(index::MEAN).min(self.index.buckets());
+        let mut freed = 0;
+        for _ in 0..buckets {
+            let bucket = self.sweep.fetch_add(1, Ordering::Relaxed) & (self.index.buckets() - 1);
+            // Most buckets have nothing to free; those are not locked.
+            if !self.index.used(bucket).any(|used| self.records.is_dead(used.record, now)) {
+                continue;
+            }
+            let _guard = self.index.lock(bucket, bucket);
+            for used in self.index.used(bucket) {
+                let candidate = self.candidate(used, now);
+                if !candidate.live && self.take(candidate, now) {
+                    self.push_free(used.record);
+                    freed += 1;
+                }
+            }
+        }
+        freed
     }
 
     /// Takes all dead entries of a locked bucket away; the first one's record is the answer, the others are free.

@@ -263,3 +263,25 @@ fn shapes_that_cannot_be_are_refused() {
         assert!(Map::new(shape).is_err(), "{shape:?}");
     }
 }
+
+#[test]
+fn a_sweep_frees_dead_entries_in_bounded_steps_and_no_live_ones() {
+    let capacity = 1_024;
+    let map = oko(WhenFull::Refuse, capacity);
+    for key in 0..capacity {
+        assert!(touch(&map, key, 1, if key % 4 == 0 { u64::MAX } else { 5 * SECOND }));
+    }
+    assert_eq!(map.sweep(4 * SECOND, u32::MAX), 0);
+    let first = map.sweep(6 * SECOND, 64);
+    // 64 entries' worth of buckets, each of up to eight places.
+    assert!((1..=128).contains(&first), "{first} freed by a step for 64");
+    let mut freed = first;
+    for _ in 0..capacity / 64 {
+        freed += map.sweep(6 * SECOND, 64);
+    }
+    assert_eq!((freed, map.len()), (768, 256));
+    assert!((0..capacity).all(|key| holds(&map, key) == (key % 4 == 0)));
+    // A full table takes new keys at once again.
+    assert!((0..700).all(|key| touch(&map, 10_000 + key, 6 * SECOND, u64::MAX)));
+    assert_eq!((map.refused(), map.evicted()), (0, 0));
+}

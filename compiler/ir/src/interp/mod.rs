@@ -8,7 +8,7 @@ mod store;
 mod tables;
 
 pub use store::{EVENT_ROOM, EntryDump, EventRecord, ParamError, StateDump, Store};
-pub use tables::{TableError, TableKey};
+pub use tables::{TableError, TableKey, check_fields};
 
 use std::rc::Rc;
 

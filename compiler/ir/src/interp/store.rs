@@ -53,7 +53,7 @@ impl Kept {
         match decl.kind {
             StateKind::Hash(_) | StateKind::Array => Kept::Entries(Table::new(decl)),
             StateKind::Words => Kept::Words(BTreeMap::new()),
-            StateKind::Table(by) => Kept::Table(tables::Table::new(decl, by)),
+            StateKind::Table(_) => Kept::Table(tables::Table::new(decl)),
         }
     }
 
@@ -234,9 +234,10 @@ impl Store {
         }
     }
 
-    /// Takes the events that wait, oldest first.
-    pub fn take_events(&mut self) -> Vec<EventRecord> {
-        self.events.drain(..).collect()
+    /// Takes up to `limit` of the events that wait, oldest first.
+    pub fn take_events(&mut self, limit: usize) -> Vec<EventRecord> {
+        let count = limit.min(self.events.len());
+        self.events.drain(..count).collect()
     }
 
     /// How many events found no room.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::module::{Match, StateDecl};
+use crate::module::{Match, StateDecl, StateKind};
 
 /// Why a table does not take what the control plane wants it to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,33 +75,23 @@ pub struct TableKey {
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) decl: StateDecl,
-    by: Match,
     pub(super) entries: BTreeMap<TableKey, Vec<u64>>,
 }
 
 impl Table {
-    pub(super) fn new(decl: &StateDecl, by: Match) -> Table {
-        Table { decl: decl.clone(), by, entries: BTreeMap::new() }
+    pub(super) fn new(decl: &StateDecl) -> Table {
+        Table { decl: decl.clone(), entries: BTreeMap::new() }
     }
 
     /// The entry that belongs to a key whose parts have been cut to their widths.
     pub(super) fn find(&self, key: &[u64]) -> Option<&TableKey> {
-        let belongs = |entry: &&TableKey| self.cut(key, entry.bits) == entry.parts;
+        let belongs = |entry: &&TableKey| cut(&self.decl, key, entry.bits) == entry.parts;
         self.entries.keys().filter(belongs).max_by_key(|entry| entry.bits)
     }
 
     pub(super) fn put(&mut self, key: TableKey, fields: &[u64]) -> Result<(), TableError> {
-        self.check_key(&key)?;
-        let widths: Vec<u64> = self
-            .decl
-            .fields
-            .iter()
-            .flat_map(|field| std::iter::repeat_n(field.width.max(), field.count as usize))
-            .collect();
-        if fields.len() != widths.len() {
-            return Err(TableError::Fields { expected: widths.len(), found: fields.len() });
-        }
-        fit("scalar", fields, &widths)?;
+        key.check(&self.decl)?;
+        check_fields(&self.decl, fields)?;
         let capacity = self.decl.capacity;
         if self.entries.len() >= capacity as usize && !self.entries.contains_key(&key) {
             return Err(TableError::Full { capacity });
@@ -112,43 +102,65 @@ impl Table {
 
     /// Gives whether there was one.
     pub(super) fn remove(&mut self, key: &TableKey) -> Result<bool, TableError> {
-        self.check_key(key)?;
+        key.check(&self.decl)?;
         Ok(self.entries.remove(key).is_some())
     }
+}
 
-    fn check_key(&self, key: &TableKey) -> Result<(), TableError> {
-        let (expected, found) = (self.decl.key.len(), key.parts.len());
+impl TableKey {
+    /// Looks whether a table of this declaration may have an entry under this key.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that does not fit.
+    pub fn check(&self, decl: &StateDecl) -> Result<(), TableError> {
+        let (expected, found) = (decl.key.len(), self.parts.len());
         if expected != found {
             return Err(TableError::KeyParts { expected, found });
         }
-        let widths: Vec<u64> = self.decl.key.iter().map(|part| part.width.max()).collect();
-        fit("part", &key.parts, &widths)?;
-        let all = self.decl.key_bits();
-        let fits = match self.by {
-            Match::Exact => key.bits == all,
-            Match::Prefix => key.bits <= all,
+        let widths: Vec<u64> = decl.key.iter().map(|part| part.width.max()).collect();
+        fit("part", &self.parts, &widths)?;
+        let all = decl.key_bits();
+        let fits = match decl.kind {
+            StateKind::Table(Match::Prefix) => self.bits <= all,
+            _ => self.bits == all,
         };
         if !fits {
-            return Err(TableError::Bits { expected: all, found: key.bits });
+            return Err(TableError::Bits { expected: all, found: self.bits });
         }
-        if self.cut(&key.parts, key.bits) != key.parts {
-            return Err(TableError::BitsBehind { bits: key.bits });
+        if cut(decl, &self.parts, self.bits) != self.parts {
+            return Err(TableError::BitsBehind { bits: self.bits });
         }
         Ok(())
     }
+}
 
-    /// A key with zeros behind its first bits.
-    fn cut(&self, key: &[u64], bits: u32) -> Vec<u64> {
-        let mut rest = bits;
-        let cut = self.decl.key.iter().zip(key).map(|(part, &value)| {
-            let width = part.width.bits();
-            let kept = rest.min(width);
-            rest -= kept;
-            // Of no bits, nothing is left.
-            value & (part.width.max() & part.width.max().checked_shl(width - kept).unwrap_or(0))
-        });
-        cut.collect()
+/// Looks whether the entries of a state of this declaration may have these scalars.
+///
+/// # Errors
+///
+/// There are more or fewer, or one has more bits than its field.
+pub fn check_fields(decl: &StateDecl, fields: &[u64]) -> Result<(), TableError> {
+    let widths = decl.fields.iter();
+    let widths: Vec<u64> =
+        widths.flat_map(|field| std::iter::repeat_n(field.width.max(), field.count as usize)).collect();
+    if fields.len() != widths.len() {
+        return Err(TableError::Fields { expected: widths.len(), found: fields.len() });
     }
+    fit("scalar", fields, &widths)
+}
+
+/// A key with zeros behind its first bits.
+fn cut(decl: &StateDecl, key: &[u64], bits: u32) -> Vec<u64> {
+    let mut rest = bits;
+    let cut = decl.key.iter().zip(key).map(|(part, &value)| {
+        let width = part.width.bits();
+        let kept = rest.min(width);
+        rest -= kept;
+        // Of no bits, nothing is left.
+        value & (part.width.max() & part.width.max().checked_shl(width - kept).unwrap_or(0))
+    });
+    cut.collect()
 }
 
 fn fit(what: &'static str, values: &[u64], widths: &[u64]) -> Result<(), TableError> {

@@ -4,18 +4,20 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use oko_artifact::StateSchema;
 use oko_bpf::interp::{Env, Interpreter, MapMemory, Options, PacketMeta};
 use oko_bpf::program::MapId;
 use oko_bpf::verified::Verified;
-use oko_ir::interp::{self, StateDump, Store};
-use oko_ir::{Checked, Param};
+use oko_ir::interp::{self, Store, TableError, TableKey};
+use oko_ir::{Checked, Param, State, StateDecl};
 use oko_jit::abi::Packet;
 use oko_jit::map_calls;
 use oko_state::{Handed, Map};
 
+use crate::error::StateError;
 use crate::instance::Verdict;
 use crate::params::Params;
-use crate::state::States;
+use crate::state::{StateInfo, StateSnapshot, States, from_dump, known};
 
 /// Runs a verified program; `None` if it ends in a fault, which the verifier excludes.
 pub(super) fn run_bpf(program: &Verified, packet: &Packet<'_>, now: u64, states: &States) -> Option<u32> {
@@ -110,9 +112,10 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(super) fn new(module: Checked) -> Oracle {
-        let store = Mutex::new(Store::new(&module));
-        Oracle { module, store }
+    pub(super) fn new(module: Checked, seed: u64) -> Oracle {
+        let mut store = Store::new(&module);
+        store.set_seed(seed);
+        Oracle { module, store: Mutex::new(store) }
     }
 
     /// One burst at a time.
@@ -148,13 +151,63 @@ impl Oracle {
         faults
     }
 
-    /// The module.
-    pub(crate) fn module(&self) -> &Checked {
-        &self.module
+    /// The states that are no business of the compiler alone.
+    fn visible(&self) -> impl Iterator<Item = (usize, &StateDecl)> {
+        self.module.module().states.iter().enumerate().filter(|(_, decl)| !decl.name.contains('.'))
     }
 
-    /// What each state holds.
-    pub(crate) fn dump(&self) -> Vec<StateDump> {
-        self.store().dump()
+    /// How full each state is.
+    pub(crate) fn infos(&self) -> Vec<StateInfo> {
+        let dumps = self.store().dump();
+        self.visible().map(|(index, decl)| from_dump(dumps[index].clone(), decl, None, 0).info).collect()
+    }
+
+    /// What a state holds.
+    pub(crate) fn snapshot(
+        &self,
+        name: &str,
+        schema: Option<&StateSchema>,
+        now: u64,
+    ) -> Result<StateSnapshot, StateError> {
+        let state = self.state(name)?.index();
+        let dump = self.store().merged(now).swap_remove(state);
+        Ok(from_dump(dump, &self.module.module().states[state], schema, now))
+    }
+
+    pub(crate) fn put(&self, name: &str, key: &TableKey, fields: &[u64]) -> Result<(), StateError> {
+        let state = self.state(name)?;
+        self.store().put(state, key.clone(), fields).map_err(|error| table_error(name, error))
+    }
+
+    pub(crate) fn remove(&self, name: &str, key: &TableKey) -> Result<bool, StateError> {
+        let state = self.state(name)?;
+        self.store().remove(state, key).map_err(|error| table_error(name, error))
+    }
+
+    /// Events as the ring has them: number, time, values. Those beyond the limit stay.
+    pub(crate) fn take_events(&self, limit: usize) -> Vec<Vec<u64>> {
+        let events = self.store().take_events(limit).into_iter();
+        events
+            .map(|event| [&[event.event.index() as u64, event.time], event.values.as_slice()].concat())
+            .collect()
+    }
+
+    pub(crate) fn events_dropped(&self) -> u64 {
+        self.store().dropped_events()
+    }
+
+    fn state(&self, name: &str) -> Result<State, StateError> {
+        self.module.module().state_named(name).ok_or_else(|| StateError::Unknown {
+            name: name.to_owned(),
+            known: known(self.visible().map(|(_, decl)| decl.name.as_str())),
+        })
+    }
+}
+
+fn table_error(name: &str, error: TableError) -> StateError {
+    let name = name.to_owned();
+    match error {
+        TableError::NoTable { .. } => StateError::NoTable { name },
+        source => StateError::Entry { name, source },
     }
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use oko_artifact::schema::FORMAT;
 use oko_artifact::{
-    CERT_SECTION, Cert, Container, FilterSchema, IR_SECTION, NamedType, ParamSchema, SCHEMA_SECTION,
-    ScalarType, Schema, StateSchema,
+    CERT_SECTION, Cert, Container, EventSchema, FilterSchema, IR_SECTION, NamedType, ParamSchema,
+    SCHEMA_SECTION, ScalarType, Schema, StateSchema,
 };
 use oko_compiler::{NoFiles, Source};
 use oko_filter::{Engine, Instance, LoadOptions};
-use oko_ir::{Checked, FilterResult, Module, StateKind, WhenFull};
+use oko_ir::{Checked, FilterResult, Match, Module, StateKind, WhenFull};
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -112,8 +112,13 @@ pub(crate) fn schema(module: &Module) -> Schema {
         states: (module.states.iter())
             .map(|state| StateSchema {
                 name: state.name.clone(),
-                container: Container::default(),
-                merge: None,
+                container: match state.kind {
+                    StateKind::Array => Container::Array,
+                    StateKind::Table(Match::Exact) => Container::Table,
+                    StateKind::Table(Match::Prefix) => Container::PrefixTable,
+                    StateKind::Hash(_) | StateKind::Words => Container::Keyed,
+                },
+                merge: state.per_core.map(|merge| format!("{merge:?}").to_lowercase()),
                 hidden: false,
                 key: state.key.iter().map(|part| uint(&part.name)).collect(),
                 value: state.fields.iter().map(|field| uint(&field.name)).collect(),
@@ -128,7 +133,16 @@ pub(crate) fn schema(module: &Module) -> Schema {
                 doc: String::new(),
             })
             .collect(),
-        events: Vec::new(),
+        events: (module.events.iter())
+            .map(|event| EventSchema {
+                name: event.name.clone(),
+                fields: event.fields.iter().map(|field| uint(&field.name)).collect(),
+                limit: None,
+                each: None,
+                per: None,
+                doc: String::new(),
+            })
+            .collect(),
     }
 }
 

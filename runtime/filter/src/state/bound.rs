@@ -1,0 +1,353 @@
+//! Maps bound to the states of an artifact, in the order in which an engine numbers them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use oko_artifact::StateSchema;
+use oko_ir::interp::{TableError, TableKey};
+use oko_ir::{StateDecl, StateKind};
+use oko_state::{Header, Kind, Map, RingBuffer, Shape, Update, UpdateError, worker};
+
+use super::carry::Old;
+use super::scalars::{key_bytes, table_key_bytes, value_bytes};
+use super::view::{StateEntry, StateInfo, StateSnapshot, entries, entry, info};
+use crate::error::{LoadError, StateError};
+use crate::instance::{Engine, LoadOptions};
+use crate::params::VariablePlace;
+
+/// A state or map as the artifact declares it.
+#[derive(Clone, Debug)]
+pub(crate) struct StatePlan {
+    pub(crate) name: String,
+    pub(crate) shape: Shape,
+    /// Whether each worker has a copy.
+    pub(crate) per_core: bool,
+    /// Its place among the states of the IR, and its declaration there.
+    pub(crate) decl: Option<(usize, StateDecl)>,
+    /// How it looks to a person.
+    pub(crate) schema: Option<StateSchema>,
+    /// Its place among the maps of the BPF programs.
+    pub(crate) bpf: Option<usize>,
+    /// Set if it is a section of variables: its initial content.
+    pub(crate) variables: Option<Vec<u8>>,
+    /// Whether it is no state of the source: variables, locks.
+    pub(crate) hidden: bool,
+}
+
+impl StatePlan {
+    /// The number by which an engine knows it, if it needs it at all.
+    pub(crate) fn number(&self, engine: Engine) -> Option<usize> {
+        match engine {
+            Engine::Native => self.decl.as_ref().map(|(index, _)| *index),
+            Engine::BpfJit | Engine::BpfInterp => self.bpf,
+            // It has state of its own.
+            Engine::IrInterp => None,
+        }
+    }
+}
+
+/// The states of an instance.
+#[derive(Debug)]
+pub(crate) struct States {
+    pub(super) rows: Vec<Row>,
+    /// Which row each of the engine's numbers is.
+    order: Vec<usize>,
+    /// For each worker, or one for all where they share all states.
+    bindings: Box<[Binding]>,
+    /// Whether there are tables of the control plane, for which who runs filters is pinned.
+    tables: bool,
+    /// What filters emit.
+    pub(super) events: Arc<Map>,
+    /// The random number of the instance.
+    pub(super) seed: u64,
+}
+
+/// A state and its map.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) plan: StatePlan,
+    /// Shared with older and newer versions of the instance.
+    pub(super) map: Arc<Map>,
+}
+
+impl Row {
+    fn decl(&self) -> Option<&StateDecl> {
+        self.plan.decl.as_ref().map(|(_, decl)| decl)
+    }
+}
+
+/// The maps as one worker has them, by the engine's numbers.
+#[derive(Debug)]
+struct Binding {
+    handles: Box<[*const Map]>,
+    /// The first value of each of these that is an array.
+    values: Box<[*mut u8]>,
+}
+
+// SAFETY: the pointers lead to the maps that the rows own, which are shared between threads, and to values in these.
+unsafe impl Send for States {}
+// SAFETY: as above.
+unsafe impl Sync for States {}
+
+impl States {
+    /// Makes the maps that an engine uses, but for those that `old` has.
+    pub(crate) fn new(
+        engine: Engine,
+        plans: &[StatePlan],
+        options: &LoadOptions,
+        old: &Old<'_>,
+    ) -> Result<States, LoadError> {
+        let copies = options.workers.clamp(1, 1_024);
+        let used = || plans.iter().filter_map(|plan| Some((plan, plan.number(engine)?)));
+        let ring = events_shape(options.event_bytes);
+        let bytes = used().map(|(plan, _)| plan.shape.footprint().saturating_mul(plan.copies(copies)));
+        let bytes = bytes.fold(0, u64::saturating_add);
+        let limit = options.max_state_bytes;
+        if bytes > limit {
+            return Err(LoadError::TooMuchState { bytes, limit });
+        }
+        let mut rows = Vec::new();
+        let mut order = Vec::new();
+        for (plan, number) in used() {
+            let map = match old.map(plan) {
+                Some(map) => map,
+                None => Arc::new(make(plan, copies)?),
+            };
+            order.push((number, rows.len()));
+            rows.push(Row { plan: plan.clone(), map });
+        }
+        order.sort_unstable();
+        let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
+        let workers = rows.iter().map(|row| row.map.copies().len()).max().unwrap_or(1);
+        let bindings = (0..workers as u32).map(|worker| bind(&rows, &order, worker)).collect();
+        let tables = rows.iter().any(|row| matches!(row.map.shape().kind, Kind::Exact | Kind::Prefix));
+        let events = match old.events() {
+            Some(events) => events,
+            None => Arc::new(
+                Map::new(ring).map_err(|source| LoadError::State { state: "events".to_owned(), source })?,
+            ),
+        };
+        let seed = old.seed().or(options.seed).unwrap_or_else(random);
+        Ok(States { rows, order, bindings, tables, events, seed })
+    }
+
+    fn binding(&self) -> &Binding {
+        match &*self.bindings {
+            [one] => one,
+            all => &all[worker() as usize % all.len()],
+        }
+    }
+
+    /// The maps by the engine's numbers, as this thread has them.
+    pub(crate) fn handles(&self) -> &[*const Map] {
+        &self.binding().handles
+    }
+
+    /// The first values of arrays by the engine's numbers, as this thread has them.
+    pub(crate) fn values(&self) -> &[*mut u8] {
+        &self.binding().values
+    }
+
+    /// Whether who runs filters must be pinned.
+    pub(crate) fn has_tables(&self) -> bool {
+        self.tables
+    }
+
+    /// What filters emit.
+    pub(crate) fn events(&self) -> &RingBuffer {
+        self.events.ring().expect("it was made as a ring buffer")
+    }
+
+    /// The random number of the instance.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The map of a number.
+    pub(crate) fn map(&self, number: usize) -> Option<&Map> {
+        self.order.get(number).map(|&row| &*self.rows[row].map)
+    }
+
+    /// Writes a `u64` variable, if this engine has variables.
+    pub(crate) fn set_variable(&self, place: VariablePlace, value: u64) {
+        let Some(map) = self.map(place.map).filter(|map| place.offset + 8 <= map.shape().value_size as usize)
+        else {
+            return;
+        };
+        if let Some((first, _)) = map.array_values() {
+            // SAFETY: the variable lies within the first value of the array, 8-aligned as checked when its place was read; programs
+            // read it by loads of up to 8 bytes.
+            let cell = unsafe { first.add(place.offset).cast::<AtomicU64>().as_ref() };
+            cell.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// What all maps take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.rows.iter().map(|row| row.map.footprint()).sum()
+    }
+
+    pub(crate) fn infos(&self) -> Vec<StateInfo> {
+        self.visible().map(|row| info(&row.plan.name, &row.map)).collect()
+    }
+
+    fn visible(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| !row.plan.hidden)
+    }
+
+    pub(crate) fn snapshot(&self, name: &str, now: u64) -> Result<StateSnapshot, StateError> {
+        let row = self.row(name)?;
+        Ok(StateSnapshot {
+            entries: entries(&row.map, row.decl(), now),
+            info: info(&row.plan.name, &row.map),
+            schema: row.plan.schema.clone(),
+        })
+    }
+
+    pub(crate) fn read(&self, name: &str, key: &[u8], now: u64) -> Result<Option<StateEntry>, StateError> {
+        let row = self.keyed(name, key)?;
+        Ok(entry(&row.map, row.decl(), key, now))
+    }
+
+    pub(crate) fn delete(&self, name: &str, key: &[u8]) -> Result<bool, StateError> {
+        Ok(self.keyed(name, key)?.map.delete(key))
+    }
+
+    pub(crate) fn clear(&self, name: &str) -> Result<(), StateError> {
+        self.row(name)?.map.clear();
+        Ok(())
+    }
+
+    /// Writes an entry that filters may write, too.
+    pub(crate) fn write(
+        &self,
+        name: &str,
+        key: &[u64],
+        fields: &[u64],
+        expires: u64,
+        now: u64,
+    ) -> Result<(), StateError> {
+        let (row, decl) = self.declared(name)?;
+        if matches!(decl.kind, StateKind::Table(_)) {
+            let key = TableKey { parts: key.to_vec(), bits: decl.key_bits() };
+            return self.put(name, &key, fields);
+        }
+        let wrong = |source| StateError::Entry { name: name.to_owned(), source };
+        let key = key_bytes(decl, key).map_err(wrong)?;
+        let value = value_bytes(decl, fields, expires, now).map_err(wrong)?;
+        updated(row, row.map.update(&key, &value, Update::Any, now))
+    }
+
+    /// Writes an entry of a table.
+    pub(crate) fn put(&self, name: &str, key: &TableKey, fields: &[u64]) -> Result<(), StateError> {
+        let (row, decl) = self.table(name)?;
+        let wrong = |source| StateError::Entry { name: name.to_owned(), source };
+        let key = table_key_bytes(decl, key).map_err(wrong)?;
+        let value = value_bytes(decl, fields, oko_ir::NEVER, 0).map_err(wrong)?;
+        updated(row, row.map.update(&key, &value, Update::Any, 0))
+    }
+
+    /// Removes an entry of a table; says whether there was one.
+    pub(crate) fn remove(&self, name: &str, key: &TableKey) -> Result<bool, StateError> {
+        let (row, decl) = self.table(name)?;
+        let key = table_key_bytes(decl, key);
+        let key = key.map_err(|source| StateError::Entry { name: name.to_owned(), source })?;
+        Ok(row.map.delete(&key))
+    }
+
+    /// Frees dead entries in a part of each hash table, of about so many entries; gives how many.
+    pub(crate) fn sweep(&self, now: u64, budget: u32) -> u64 {
+        let maps = self.rows.iter().flat_map(|row| row.map.copies());
+        maps.filter(|map| map.shape().header == Header::Oko)
+            .map(|map| u64::from(map.sweep(now, budget)))
+            .sum()
+    }
+
+    fn row(&self, name: &str) -> Result<&Row, StateError> {
+        // Those that the compiler made for itself are there for who knows their names.
+        let found = self.rows.iter().find(|row| row.plan.name == name && row.plan.is_state());
+        found.ok_or_else(|| StateError::Unknown {
+            name: name.to_owned(),
+            known: known(self.visible().map(|row| row.plan.name.as_str())),
+        })
+    }
+
+    fn declared(&self, name: &str) -> Result<(&Row, &StateDecl), StateError> {
+        let row = self.row(name)?;
+        row.decl().map(|decl| (row, decl)).ok_or_else(|| StateError::Undeclared { name: name.to_owned() })
+    }
+
+    fn table(&self, name: &str) -> Result<(&Row, &StateDecl), StateError> {
+        let (row, decl) = self.declared(name)?;
+        match decl.kind {
+            StateKind::Table(_) => Ok((row, decl)),
+            _ => Err(StateError::NoTable { name: name.to_owned() }),
+        }
+    }
+
+    fn keyed(&self, name: &str, key: &[u8]) -> Result<&Row, StateError> {
+        let row = self.row(name)?;
+        let expected = row.map.shape().key_size;
+        if key.len() != expected as usize {
+            return Err(StateError::KeySize { name: name.to_owned(), found: key.len(), expected });
+        }
+        Ok(row)
+    }
+}
+
+impl StatePlan {
+    fn copies(&self, copies: u32) -> u64 {
+        if self.per_core { u64::from(copies) } else { 1 }
+    }
+
+    /// Whether it is something that filters remember, and not the code's own business.
+    pub(super) fn is_state(&self) -> bool {
+        self.decl.is_some() || !self.hidden
+    }
+}
+
+fn updated(row: &Row, result: Result<(), UpdateError>) -> Result<(), StateError> {
+    let name = row.plan.name.clone();
+    result.map_err(|error| match error {
+        UpdateError::Full => {
+            let capacity = row.map.shape().capacity;
+            StateError::Entry { name, source: TableError::Full { capacity } }
+        }
+        // Keys and values were put together to fit; what is left is an index beyond an array.
+        _ => StateError::NoEntry { name, capacity: row.map.shape().capacity },
+    })
+}
+
+fn make(plan: &StatePlan, copies: u32) -> Result<Map, LoadError> {
+    let map = if plan.per_core { Map::per_core(plan.shape, copies) } else { Map::new(plan.shape) };
+    let map = map.map_err(|source| LoadError::State { state: plan.name.clone(), source })?;
+    if let Some(content) = &plan.variables {
+        // An array of one value that was sized by its content.
+        let _ = map.update(&0_u32.to_ne_bytes(), content, Update::Any, 0);
+    }
+    Ok(map)
+}
+
+fn bind(rows: &[Row], order: &[usize], worker: u32) -> Binding {
+    let maps = || order.iter().map(|&row| rows[row].map.copy_of(worker));
+    let first = |map: &Map| map.array_values().map_or(std::ptr::null_mut(), |(first, _)| first.as_ptr());
+    Binding { handles: maps().map(std::ptr::from_ref).collect(), values: maps().map(first).collect() }
+}
+
+fn events_shape(bytes: u32) -> Shape {
+    let capacity = bytes.clamp(64, 1 << 30).next_power_of_two();
+    let header = Header::Plain { lock_offset: None };
+    Shape { kind: Kind::Ring, capacity, key_size: 0, value_size: 0, header }
+}
+
+/// From the system's randomness.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u64)
+}
+
+/// Names for a message.
+pub(crate) fn known<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,13 @@
+//! The states of an instance: the maps that they are kept in, and what the control plane sees and changes of them.
+
+mod bound;
+mod carry;
+mod scalars;
+mod view;
+
+pub(crate) use bound::{StatePlan, States, known};
+pub(crate) use carry::Old;
+pub use carry::{Carried, Lost};
+pub(crate) use scalars::shape;
+pub(crate) use view::from_dump;
+pub use view::{StateEntry, StateInfo, StateSnapshot};
