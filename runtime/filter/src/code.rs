@@ -176,8 +176,8 @@ unsafe fn run_native(
         params: params.values().as_ptr().cast::<u64>(),
         maps: states.handles().as_ptr(),
         values: states.values().as_ptr(),
-        events: std::ptr::null(),
-        seed: 0,
+        events: states.events_map(),
+        seed: states.seed(),
         worker: 0,
     };
     const { assert!(size_of::<AtomicU64>() == 8 && size_of::<Verdict>() == 4) };

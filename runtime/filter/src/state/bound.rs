@@ -158,6 +158,11 @@ impl States {
         self.events.ring().expect("it was made as a ring buffer")
     }
 
+    /// The map of it.
+    pub(crate) fn events_map(&self) -> *const Map {
+        Arc::as_ptr(&self.events)
+    }
+
     /// The random number of the instance.
     pub(crate) fn seed(&self) -> u64 {
         self.seed

@@ -1,12 +1,9 @@
 //! Keys and entries as scalars in the IR's order, and as the bytes that maps have of them.
 
 use oko_ir::interp::{TableError, TableKey, check_fields};
-use oko_ir::layout::{EXPIRES_OFFSET, Layout, WORD_SIZE, WRITTEN_OFFSET};
+use oko_ir::layout::{EXPIRES_OFFSET, Layout, PREFIX_BITS_SIZE, WORD_SIZE, WRITTEN_OFFSET};
 use oko_ir::{Match, StateDecl, StateKind, Width};
 use oko_state::{Header, Kind, Shape, WhenFull};
-
-/// Bytes before the bits of a key of a prefix table: their number.
-const PREFIX_LENGTH: usize = 4;
 
 /// The map that a state is kept in.
 pub(crate) fn shape(decl: &StateDecl) -> Shape {
@@ -26,8 +23,7 @@ fn key_size(decl: &StateDecl) -> u32 {
     match decl.kind {
         // BPF indexes arrays by a `u32`, whatever the width in the IR.
         StateKind::Array | StateKind::Words => 4,
-        StateKind::Table(Match::Prefix) => PREFIX_LENGTH as u32 + decl.key_bits() / 8,
-        StateKind::Hash(_) | StateKind::Table(Match::Exact) => decl.key_layout().size,
+        StateKind::Hash(_) | StateKind::Table(_) => decl.key_layout().size,
     }
 }
 
@@ -72,7 +68,7 @@ pub(crate) fn key_scalars(decl: &StateDecl, bytes: &[u8]) -> Vec<u64> {
     match decl.kind {
         StateKind::Words => vec![scalar(bytes, 0, Width::W32)],
         StateKind::Table(Match::Prefix) => {
-            let mut at = PREFIX_LENGTH;
+            let mut at = PREFIX_BITS_SIZE as usize;
             let parts = decl.key.iter().map(|part| {
                 let size = part.width.bytes() as usize;
                 let value =
@@ -114,6 +110,10 @@ pub(crate) fn value_bytes(
 /// As [`value_bytes`], of scalars that are known to fit.
 pub(crate) fn entry_bytes(decl: &StateDecl, fields: &[u64], expires: u64, written: u64) -> Vec<u8> {
     let mut bytes = packed(fields, &decl.entry_layout(), field_widths(decl));
+    if matches!(decl.kind, StateKind::Table(_)) {
+        // Entries of tables have no header.
+        return bytes;
+    }
     for (offset, word) in [(EXPIRES_OFFSET, expires), (WRITTEN_OFFSET, written)] {
         bytes[offset as usize..offset as usize + 8].copy_from_slice(&word.to_ne_bytes());
     }
@@ -247,7 +247,7 @@ mod tests {
             let bytes = value_bytes(&decl, &fields, 7, 5).unwrap();
             prop_assert_eq!(bytes.len(), shape(&decl).value_size as usize);
             prop_assert_eq!(value_scalars(&decl, &bytes), fields.clone());
-            if !words {
+            if matches!(decl.kind, StateKind::Hash(_) | StateKind::Array) {
                 prop_assert_eq!(times(&bytes), (7, 5));
             }
             let more = [&fields[..], &[1]].concat();
