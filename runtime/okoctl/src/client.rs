@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use oko_openflow::flow::FlowStatsRequest;
-use oko_openflow::oko::{FilterInfo, ParamValue, Reply, Request, StateEntry};
+use oko_openflow::oko::{FilterInfo, ParamValue, Replaced, Reply, Request, StateEntry};
 use oko_openflow::port::PortMod;
 use oko_openflow::{
     FlowMod, FlowStats, Frame, Header, Hello, Message, MultipartReply, MultipartRequest, Port, PortNo,
@@ -69,6 +69,18 @@ impl Client {
             match reply {
                 Reply::Filters { filters, .. } => out.extend(filters),
                 _ => return Err(unexpected("FILTER_LOAD")),
+            }
+        }
+        Ok(out)
+    }
+
+    /// Replaces the artifact that a filter came from by another version. What became of states and params.
+    pub fn replace_filter(&mut self, name: &str, artifact: Vec<u8>) -> Result<Vec<Replaced>, ClientError> {
+        let mut out = Vec::new();
+        for reply in self.operate(&Request::Replace { name: name.to_owned(), artifact })? {
+            match reply {
+                Reply::Replaced(all) => out.extend(all),
+                _ => return Err(unexpected("FILTER_REPLACE")),
             }
         }
         Ok(out)

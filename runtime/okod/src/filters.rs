@@ -1,12 +1,13 @@
 //! The loaded filters, by name and by id.
 //!
 //! Loading is split in two: proving and compiling an artifact ([`prepare`]) touches nothing of the switch and may run on
-//! another thread; taking it up ([`Filters::insert`]) is quick and all or nothing.
+//! another thread; taking it up ([`Filters::insert`]) is quick and all or nothing. Replacing is split alike: [`prepare_replacement`] and
+//! [`Filters::replace`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use oko_filter::{Instance, LoadError, LoadOptions};
+use oko_filter::{Carried, Instance, LoadError, LoadOptions};
 use oko_openflow::FilterId;
 use oko_openflow::oko::{ClassInfo, FilterInfo, OkoError, OkoErrorCode};
 
@@ -56,6 +57,21 @@ pub(crate) fn prepare(name: &str, artifact: &[u8]) -> Result<Prepared, OkoError>
     Ok(Prepared { instance: Arc::new(instance), names })
 }
 
+/// A new version of an artifact, proven and compiled, that shares state with the old one.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    old: Arc<Instance>,
+    new: Arc<Instance>,
+    carried: Carried,
+}
+
+/// Verifies and compiles a new version of an artifact.
+pub(crate) fn prepare_replacement(old: Arc<Instance>, artifact: &[u8]) -> Result<Replacement, OkoError> {
+    let (new, carried) =
+        old.replace(artifact, &LoadOptions::default()).map_err(|error| load_error(&error))?;
+    Ok(Replacement { old, new: Arc::new(new), carried })
+}
+
 fn load_error(error: &LoadError) -> OkoError {
     let code = match error {
         LoadError::BpfRefused { .. } | LoadError::IrRefused { .. } => OkoErrorCode::VerifierRefused,
@@ -86,6 +102,59 @@ impl Filters {
             self.by_name.insert(name, filter);
         }
         Ok(ids)
+    }
+
+    /// Lets a new version take the place of an old one, for all filters of the old artifact; `users` says how many flow entries name a filter. Filters
+    /// of the same name keep their numbers and names; new ones get new numbers, and those that the new version has not are unloaded. Gives what was
+    /// taken over.
+    pub(crate) fn replace(
+        &mut self,
+        replacement: Replacement,
+        users: impl Fn(FilterId) -> usize,
+        now: Nanos,
+    ) -> Result<Carried, OkoError> {
+        let Replacement { old, new, mut carried } = replacement;
+        let of_old = |filter: &&LoadedFilter| Arc::ptr_eq(&filter.instance, &old);
+        if !self.by_name.values().any(|filter| of_old(&filter)) {
+            let text = "the filter was replaced or unloaded by somebody else meanwhile; try again";
+            return Err(OkoError::new(OkoErrorCode::NoSuchFilter, text));
+        }
+        // What each name stands for in the new version, looked at before anything changes.
+        let mut turns = Vec::new();
+        for filter in self.by_name.values().filter(of_old) {
+            let info = &old.filters()[filter.filter.index()];
+            let single = old.filters().len() == 1 && new.filters().len() == 1;
+            let successor = new.filters().iter().find(|new| new.name == info.name || single);
+            let users = users(filter.id);
+            if users > 0 {
+                check_successor(&filter.name, users, info, successor)?;
+            }
+            turns.push((filter.name.clone(), successor.map(|successor| successor.id)));
+        }
+        let added = new.filters().iter().filter(|info| !turns.iter().any(|(_, id)| *id == Some(info.id)));
+        let added: Vec<_> = added.map(|info| (info.name.clone(), info.id)).collect();
+        let goes = |name: &str| turns.iter().any(|(turn, id)| turn == name && id.is_none());
+        self.check_free(added.iter().map(|(name, _)| name.as_str()).filter(|name| !goes(name)))?;
+
+        // Params may have been set while the new version was compiled.
+        (carried.params, carried.reset_params) = new.take_params(&old);
+        for (name, id) in turns {
+            match id {
+                None => drop(self.by_name.remove(&name)),
+                Some(id) => {
+                    if let Some(filter) = self.by_name.get_mut(&name) {
+                        (filter.instance, filter.filter, filter.loaded) = (Arc::clone(&new), id, now);
+                    }
+                }
+            }
+        }
+        for (name, filter) in added {
+            self.last_id += 1;
+            let id = FilterId(self.last_id);
+            let instance = Arc::clone(&new);
+            self.by_name.insert(name.clone(), LoadedFilter { id, name, instance, filter, loaded: now });
+        }
+        Ok(carried)
     }
 
     /// Fails if a name is taken.
@@ -136,6 +205,34 @@ impl Filters {
                 .collect(),
         )
     }
+}
+
+/// Fails if flow entries that name a filter would not mean the same with the new version.
+fn check_successor(
+    name: &str,
+    users: usize,
+    old: &oko_filter::FilterInfo,
+    new: Option<&oko_filter::FilterInfo>,
+) -> Result<(), OkoError> {
+    let entries = if users == 1 { "flow entry names" } else { "flow entries name" };
+    let text = match new {
+        None => format!(
+            "the new version has no filter `{}`, which {users} {entries} as `{name}`; delete them first",
+            old.name
+        ),
+        Some(new) if new.classes.is_empty() != old.classes.is_empty() => format!(
+            "filter `{name}` answers {} in the new version, and {users} {entries} it; delete them first",
+            if new.classes.is_empty() { "true or false" } else { "classes" }
+        ),
+        // Entries name classes by number.
+        Some(new) if !new.classes.starts_with(&old.classes) => format!(
+            "the classes of filter `{name}` were {} and are {}, and {users} {entries} it; keep the old ones first in their order, or delete the entries",
+            old.classes.join(", "),
+            new.classes.join(", ")
+        ),
+        Some(_) => return Ok(()),
+    };
+    Err(OkoError::new(OkoErrorCode::FilterInUse, text))
 }
 
 impl LoadedFilter {

@@ -10,6 +10,8 @@ fn request() -> impl Strategy<Value = Request> {
     let text = || "[a-zA-Z_ü0-9]{0,20}";
     prop_oneof![
         (text(), vec(any::<u8>(), 0..200_000)).prop_map(|(name, artifact)| Request::Load { name, artifact }),
+        (text(), vec(any::<u8>(), 0..200_000))
+            .prop_map(|(name, artifact)| Request::Replace { name, artifact }),
         text().prop_map(|name| Request::Unload { name }),
         Just(Request::List),
         text().prop_map(|name| Request::Schema { name }),
@@ -86,6 +88,16 @@ proptest! {
             read.extend(entries);
         }
         prop_assert_eq!(read, entries);
+    }
+
+    #[test]
+    fn what_became_of_states_and_params_survives(
+        all in vec((0..Fate::ALL.len(), "[a-z]{0,9}", "[a-z ]{0,40}"), 0..9),
+    ) {
+        let all = all.into_iter().map(|(fate, name, why)| Replaced { fate: Fate::ALL[fate], name, why });
+        let reply = Reply::Replaced(all.collect());
+        let messages = reply.to_messages();
+        prop_assert_eq!(Reply::decode(&part(&messages[0])), Ok(reply));
     }
 
     #[test]

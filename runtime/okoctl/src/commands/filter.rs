@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use oko_openflow::oko::FilterInfo;
+use oko_openflow::oko::{Fate, FilterInfo, Replaced};
 use okoctl::{Address, Client};
 use serde_json::{Value, json};
 
@@ -22,6 +22,13 @@ pub(crate) enum Command {
         /// Load it under this name instead of its own; for artifacts with one filter.
         #[arg(long)]
         name: Option<String>,
+    },
+    /// Replace the artifact that a filter came from by another version, keeping the state that fits.
+    Replace {
+        /// The filter; all filters of its artifact are replaced together.
+        name: String,
+        /// The new artifact.
+        file: PathBuf,
     },
     /// List the loaded filters and what they answered.
     List,
@@ -42,6 +49,17 @@ pub(crate) fn run(command: Command, address: &Address) -> Result<Output, Failure
             });
             Ok(Output { text: lines.collect::<Vec<_>>().join("\n"), json: all_json(&filters) })
         }
+        Command::Replace { name, file } => {
+            let artifact = fs::read(&file).map_err(|reason| Failure::Read { path: file, reason })?;
+            let all = Client::connect(address)?.replace_filter(&name, artifact)?;
+            let lines = std::iter::once(format!("replaced {name}")).chain(all.iter().map(became));
+            let json =
+                all.iter().map(|one| json!({ "name": one.name, "fate": fate(one.fate), "why": one.why }));
+            Ok(Output {
+                text: lines.collect::<Vec<_>>().join("\n"),
+                json: json!({ "replaced": name, "fates": json.collect::<Vec<_>>() }),
+            })
+        }
         Command::List => {
             let filters = Client::connect(address)?.filters()?;
             let text = if filters.is_empty() { "no filter is loaded".to_owned() } else { list(&filters) };
@@ -51,6 +69,29 @@ pub(crate) fn run(command: Command, address: &Address) -> Result<Output, Failure
             Client::connect(address)?.unload_filter(&name)?;
             Ok(Output { text: format!("unloaded {name}"), json: json!({ "unloaded": name }) })
         }
+    }
+}
+
+fn became(one: &Replaced) -> String {
+    let Replaced { fate, name, why } = one;
+    match fate {
+        Fate::StateKept => format!("  state {name} goes on"),
+        Fate::StateNew => format!("  state {name} is new"),
+        Fate::StateReset => format!("  state {name} starts empty: {why}"),
+        Fate::StateGone => format!("  state {name} is gone: the new version has none of its name"),
+        Fate::ParamKept => format!("  param {name} keeps its value"),
+        Fate::ParamReset => format!("  param {name} is not kept: {why}"),
+    }
+}
+
+fn fate(fate: Fate) -> &'static str {
+    match fate {
+        Fate::StateKept => "state_kept",
+        Fate::StateNew => "state_new",
+        Fate::StateReset => "state_reset",
+        Fate::StateGone => "state_gone",
+        Fate::ParamKept => "param_kept",
+        Fate::ParamReset => "param_reset",
     }
 }
 

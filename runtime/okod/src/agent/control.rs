@@ -25,7 +25,7 @@ use super::reply::Replies;
 use super::table_features::table_features;
 use crate::clock::{Clock, Nanos};
 use crate::config::OpenFlowConfig;
-use crate::filters::{Filters, Prepared};
+use crate::filters::{Filters, Prepared, Replacement};
 use crate::ports::Ports;
 use crate::shared::Shared;
 use crate::snapshot::{Generation, Snapshot};
@@ -71,6 +71,8 @@ pub(super) enum Wait {
     Barrier(Generation),
     /// Another thread verifies and compiles an artifact.
     Load(JoinHandle<Result<Prepared, OkoError>>),
+    /// The same for a new version of one that is loaded.
+    Replace(JoinHandle<Result<Replacement, OkoError>>),
 }
 
 impl Wait {
@@ -91,6 +93,10 @@ impl Wait {
             Wait::Load(task) => {
                 let prepared = task.await;
                 control.borrow_mut().finish_load(prepared)
+            }
+            Wait::Replace(task) => {
+                let prepared = task.await;
+                control.borrow_mut().finish_replace(prepared)
             }
         }
     }

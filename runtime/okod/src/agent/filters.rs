@@ -1,24 +1,32 @@
 //! Filter operations: load, unload, list, schema, state and params.
 
-use oko_filter::{ParamError, ParamInfo};
-use oko_openflow::oko::{OkoError, OkoErrorCode, Operation, ParamValue, Reply, Request, StateEntry};
+use oko_filter::{Carried, Lost, ParamError, ParamInfo};
+use oko_openflow::oko::{
+    Fate, OkoError, OkoErrorCode, Operation, ParamValue, Replaced, Reply, Request, StateEntry,
+};
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::control::{Answer, Control, Wait};
 use super::peers::PeerId;
 use super::reply::Replies;
-use crate::filters::{LoadedFilter, Prepared, prepare};
+use crate::filters::{LoadedFilter, Prepared, Replacement, prepare, prepare_replacement};
 
 impl Control {
     /// Serves an operation.
     pub(super) fn oko(&mut self, peer: PeerId, request: Request) -> Answer {
-        let changes =
-            matches!(request, Request::Load { .. } | Request::Unload { .. } | Request::ParamSet { .. });
+        let changes = matches!(
+            request,
+            Request::Load { .. }
+                | Request::Replace { .. }
+                | Request::Unload { .. }
+                | Request::ParamSet { .. }
+        );
         if changes && !self.peers.may_write(peer) {
             return Answer::Error(oko_openflow::ErrorCode::RequestIsSlave);
         }
         match request {
             Request::Load { name, artifact } => self.load(name, artifact),
+            Request::Replace { name, artifact } => self.replace(&name, artifact),
             Request::Unload { name } => self.unload(&name),
             Request::List => {
                 let filters = self.filters.iter().map(|filter| self.describe_filter(filter)).collect();
@@ -65,6 +73,41 @@ impl Control {
                     .map(|filter| self.describe_filter(filter))
                     .collect();
                 Replies::oko(&Reply::Filters { operation: Operation::FilterLoad, filters })
+            }
+            Err(error) => Replies::oko_error(&error),
+        }
+    }
+
+    /// Verification and compilation go to another thread, as for loading.
+    fn replace(&mut self, name: &str, artifact: Vec<u8>) -> Result<Answer, OkoError> {
+        let old = std::sync::Arc::clone(&self.filters.named(name)?.instance);
+        Ok(Answer::Wait(Wait::Replace(spawn_blocking(move || prepare_replacement(old, &artifact)))))
+    }
+
+    /// Lets what the other thread made take over: the worker goes over to it between two bursts.
+    pub(super) fn finish_replace(
+        &mut self,
+        prepared: Result<Result<Replacement, OkoError>, JoinError>,
+    ) -> Replies {
+        let replaced = match prepared {
+            Ok(prepared) => prepared.and_then(|replacement| {
+                let users = |id| self.tables.users_of(id);
+                let now = self.now();
+                self.filters.replace(replacement, users, now)
+            }),
+            Err(error) => {
+                tracing::error!(%error, "replacing a filter failed");
+                let text = "the switch failed to replace the filter; see its log";
+                Err(OkoError::new(OkoErrorCode::Internal, text))
+            }
+        };
+        match replaced {
+            Ok(carried) => {
+                self.mark_changed();
+                self.publish();
+                let all = fates(carried);
+                tracing::info!(?all, "filter replaced");
+                Replies::oko(&Reply::Replaced(all))
             }
             Err(error) => Replies::oko_error(&error),
         }
@@ -132,6 +175,20 @@ impl Control {
     fn describe_filter(&self, filter: &LoadedFilter) -> oko_openflow::oko::FilterInfo {
         filter.describe(self.tables.users_of(filter.id), self.now())
     }
+}
+
+/// What became of states and params, for the reply.
+fn fates(carried: Carried) -> Vec<Replaced> {
+    let plain = |fate| move |name| Replaced { fate, name, why: String::new() };
+    let lost = |fate| move |lost: Lost| Replaced { fate, name: lost.name, why: lost.why };
+    let Carried { states, new_states, reset_states, gone_states, params, reset_params } = carried;
+    (states.into_iter().map(plain(Fate::StateKept)))
+        .chain(new_states.into_iter().map(plain(Fate::StateNew)))
+        .chain(reset_states.into_iter().map(lost(Fate::StateReset)))
+        .chain(gone_states.into_iter().map(plain(Fate::StateGone)))
+        .chain(params.into_iter().map(plain(Fate::ParamKept)))
+        .chain(reset_params.into_iter().map(lost(Fate::ParamReset)))
+        .collect()
 }
 
 fn reply(reply: &Reply) -> Answer {

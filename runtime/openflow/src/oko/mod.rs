@@ -15,7 +15,7 @@
 //!
 //! ```text
 //! 0x01 FILTER_LOAD    0x10 STATE_READ     0x20 TABLE_READ *     0x30 PARAM_GET   0x40 EVENT_SUBSCRIBE *
-//! 0x02 FILTER_REPLACE*0x11 STATE_WRITE *  0x21 TABLE_WRITE *    0x31 PARAM_SET   0x41 EVENT_UNSUBSCRIBE *
+//! 0x02 FILTER_REPLACE 0x11 STATE_WRITE *  0x21 TABLE_WRITE *    0x31 PARAM_SET   0x41 EVENT_UNSUBSCRIBE *
 //! 0x03 FILTER_UNLOAD  0x12 STATE_DELETE * 0x22 TABLE_DELETE *                    0x42 EVENT *
 //! 0x04 FILTER_LIST    0x13 STATE_CLEAR *  0x23 TABLE_CLEAR *
 //! 0x05 FILTER_STATS *
@@ -35,7 +35,7 @@ mod reply;
 mod request;
 
 pub use error::{OkoError, OkoErrorCode};
-pub use reply::{ClassInfo, FilterInfo, ParamValue, Reply, StateEntry};
+pub use reply::{ClassInfo, Fate, FilterInfo, ParamValue, Replaced, Reply, StateEntry};
 pub use request::Request;
 
 use std::fmt;
@@ -74,7 +74,7 @@ macro_rules! operations {
 operations! {
     /// Loads an artifact.
     FilterLoad = 0x01, "FILTER_LOAD";
-    /// Reserved: replaces a filter's code and keeps its state.
+    /// Replaces an artifact by another version, which keeps the state that fits.
     FilterReplace = 0x02, "FILTER_REPLACE";
     /// Unloads a filter.
     FilterUnload = 0x03, "FILTER_UNLOAD";

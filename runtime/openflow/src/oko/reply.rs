@@ -1,7 +1,7 @@
 //! The bodies of replies. Each part of a reply can be read by itself.
 
 use super::{OkoPart, Operation, PART_ROOM, cut, messages_of, read_text, write_text};
-use crate::error::{DecodeError, ErrorCode};
+use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::ids::FilterId;
 use crate::message::Message;
 use crate::wire::{Reader, Writer};
@@ -21,6 +21,10 @@ pub enum Reply {
         /// The filters.
         filters: Vec<FilterInfo>,
     },
+    /// To FILTER_REPLACE: what became of each state and param.
+    ///
+    /// Each: u16 what became of it ([`Fate`]), text name, text why (empty if it goes on).
+    Replaced(Vec<Replaced>),
     /// To FILTER_UNLOAD: done. Body: empty.
     Done {
         /// The operation that is done.
@@ -49,6 +53,68 @@ pub enum Reply {
         /// The params.
         params: Vec<ParamValue>,
     },
+}
+
+/// What became of a state or param when a filter was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Replaced {
+    /// What became of it.
+    pub fate: Fate,
+    /// The state or param.
+    pub name: String,
+    /// Why it does not go on; empty if it does, or if the old or the new version does not have it.
+    pub why: String,
+}
+
+macro_rules! fates {
+    ($( $(#[$doc:meta])* $variant:ident = $number:literal; )*) => {
+        /// What became of a state or param.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        pub enum Fate { $( $(#[$doc])* $variant = $number, )* }
+
+        impl Fate {
+            /// Every fate.
+            pub const ALL: &'static [Fate] = &[$( Fate::$variant, )*];
+
+            fn from_wire(number: u16) -> Option<Fate> {
+                Fate::ALL.iter().copied().find(|fate| *fate as u16 == number)
+            }
+        }
+    };
+}
+
+fates! {
+    /// A state goes on with what it holds.
+    StateKept = 0;
+    /// A state is new, and empty.
+    StateNew = 1;
+    /// A state starts empty, for the old one does not fit.
+    StateReset = 2;
+    /// A state is gone, for the new version has none of its name.
+    StateGone = 3;
+    /// A param keeps the value that it was set to.
+    ParamKept = 4;
+    /// A param that was set is at its default, or gone.
+    ParamReset = 5;
+}
+
+impl Replaced {
+    fn decode(r: &mut Reader<'_>) -> Result<Replaced, DecodeError> {
+        let number = r.u16()?;
+        let Some(fate) = Fate::from_wire(number) else {
+            let problem =
+                Problem::Value { field: "fate", found: number.into(), expected: "a number from 0 to 5" };
+            return Err(r.error(ErrorCode::RequestBadLen, problem));
+        };
+        Ok(Replaced { fate, name: read_text(r, "name")?, why: read_text(r, "why")? })
+    }
+
+    fn encode(&self, w: &mut Writer) {
+        w.u16(self.fate as u16);
+        write_text(&self.name, w);
+        write_text(&self.why, w);
+    }
 }
 
 /// A loaded filter.
@@ -122,6 +188,7 @@ impl Reply {
             Reply::Filters { operation, .. }
             | Reply::Done { operation }
             | Reply::Params { operation, .. } => *operation,
+            Reply::Replaced(_) => Operation::FilterReplace,
             Reply::Schema(_) => Operation::FilterSchema,
             Reply::State { .. } => Operation::StateRead,
         }
@@ -138,6 +205,13 @@ impl Reply {
                     filters.push(FilterInfo::decode(&mut r)?);
                 }
                 Reply::Filters { operation, filters }
+            }
+            Operation::FilterReplace => {
+                let mut all = Vec::new();
+                while !r.is_empty() {
+                    all.push(Replaced::decode(&mut r)?);
+                }
+                Reply::Replaced(all)
             }
             Operation::FilterSchema => Reply::Schema(r.rest().to_vec()),
             Operation::StateRead => {
@@ -165,6 +239,7 @@ impl Reply {
     pub fn to_messages(&self) -> Vec<Message> {
         let bodies = match self {
             Reply::Filters { filters, .. } => pack(&[], filters, FilterInfo::encode),
+            Reply::Replaced(all) => pack(&[], all, Replaced::encode),
             Reply::Done { .. } => vec![Vec::new()],
             Reply::Schema(json) => cut(json),
             Reply::State { now, entries } => pack(&now.to_be_bytes(), entries, StateEntry::encode),

@@ -17,6 +17,16 @@ pub enum Request {
         /// The ELF object.
         artifact: Vec<u8>,
     },
+    /// Replaces the artifact that a filter came from by another version, for all filters of the artifact, whose numbers stay. State that fits goes
+    /// on. Answered by [`super::Reply::Replaced`]. If anything is wrong, nothing has changed.
+    ///
+    /// Body: text name, then the artifact to the end.
+    Replace {
+        /// The filter.
+        name: String,
+        /// The ELF object.
+        artifact: Vec<u8>,
+    },
     /// Unloads a filter that no flow entry names. Answered by [`super::Reply::Done`].
     ///
     /// Body: text name.
@@ -67,6 +77,7 @@ impl Request {
     pub fn operation(&self) -> Operation {
         match self {
             Request::Load { .. } => Operation::FilterLoad,
+            Request::Replace { .. } => Operation::FilterReplace,
             Request::Unload { .. } => Operation::FilterUnload,
             Request::List => Operation::FilterList,
             Request::Schema { .. } => Operation::FilterSchema,
@@ -98,7 +109,7 @@ impl Request {
     pub fn to_messages(&self) -> Vec<Message> {
         let mut w = Writer::default();
         match self {
-            Request::Load { name, artifact } => {
+            Request::Load { name, artifact } | Request::Replace { name, artifact } => {
                 write_text(name, &mut w);
                 w.bytes(artifact);
             }
@@ -124,6 +135,9 @@ impl Request {
 fn decode(operation: Operation, r: &mut Reader<'_>) -> Result<Option<Request>, DecodeError> {
     Ok(Some(match operation {
         Operation::FilterLoad => Request::Load { name: read_text(r, "name")?, artifact: r.rest().to_vec() },
+        Operation::FilterReplace => {
+            Request::Replace { name: read_text(r, "name")?, artifact: r.rest().to_vec() }
+        }
         Operation::FilterUnload => Request::Unload { name: read_text(r, "name")? },
         Operation::FilterList => Request::List,
         Operation::FilterSchema => Request::Schema { name: read_text(r, "name")? },
@@ -139,8 +153,7 @@ fn decode(operation: Operation, r: &mut Reader<'_>) -> Result<Option<Request>, D
             }
             Request::ParamSet { filter, values }
         }
-        Operation::FilterReplace
-        | Operation::FilterStats
+        Operation::FilterStats
         | Operation::StateWrite
         | Operation::StateDelete
         | Operation::StateClear
