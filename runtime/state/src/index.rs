@@ -9,7 +9,7 @@
 //! Places are read without locks, four tags at a time; what a tag promises is to be checked with the record. They are written under
 //! the locks of both buckets of the key concerned, which are striped.
 
-use crate::memory::Memory;
+use crate::memory::{Memory, fetch};
 use crate::probe::{BUCKET_RECORDS, BUCKET_SIZE, TAG_LOW_BITS};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::hint::spin_loop;
@@ -106,6 +106,29 @@ impl Index {
         const { assert!(offset_of!(Bucket, tags) == 0 && offset_of!(Bucket, records) == BUCKET_RECORDS as usize) };
         // SAFETY: `bucket` is at most `mask`, and the memory holds a line for each, zeroed at first; it is only accessed atomically.
         unsafe { self.memory.at(bucket as usize * LINE).cast::<Bucket>().as_ref() }
+    }
+
+    /// Fetches the first bucket of a key.
+    #[inline]
+    pub(crate) fn fetch(&self, place: Place) {
+        fetch(std::ptr::from_ref(self.bucket(place.first)).cast());
+    }
+
+    /// The record of the first equal tag in the first bucket, which is most often the key's; if there is none, the second bucket is fetched.
+    #[inline]
+    pub(crate) fn hint(&self, place: Place) -> Option<u32> {
+        let bucket = self.bucket(place.first);
+        let wanted = u64::from(place.tag) * LOW_BITS;
+        for (word, tags) in bucket.tags.iter().enumerate() {
+            let differing = tags.load(Ordering::Relaxed) ^ wanted;
+            let equal = differing.wrapping_sub(LOW_BITS) & !differing & (LOW_BITS << 15);
+            if equal != 0 {
+                let way = word * LANES + equal.trailing_zeros() as usize / 16;
+                return Some(bucket.records[way].load(Ordering::Relaxed));
+            }
+        }
+        fetch(std::ptr::from_ref(self.bucket(place.second)).cast());
+        None
     }
 
     /// The first record that `matches` takes among those with this tag, and perhaps a few others.

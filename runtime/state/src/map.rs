@@ -220,6 +220,26 @@ impl Map {
         }
     }
 
+    /// As [`find_words`](Self::find_words) for several keys, one after the other in `keys`, whose places are fetched ahead of use: in a table that is
+    /// larger than the caches, the waits for memory of all keys go on at once.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many keys, or not as many words of each, as there are places in `found`.
+    pub fn find_burst(&self, keys: &[u64], found: &mut [Found]) {
+        let words = self.key_word_count();
+        assert_eq!(keys.len(), words * found.len());
+        match &self.store {
+            Store::Table(table) => table.find_burst(keys, words, found),
+            _ if words == 0 => found.fill(Found::NONE),
+            _ => {
+                for (key, found) in keys.chunks_exact(words).zip(found) {
+                    *found = self.find_words(key);
+                }
+            }
+        }
+    }
+
     fn find_in_copies(&self, copies: &[Map], key: &[u64]) -> Found {
         let own = self.copy_of(worker());
         let found = own.find_words(key);

@@ -101,6 +101,18 @@ impl Memory {
     }
 }
 
+/// Asks for a line of memory to be brought near; no more than a hint.
+#[inline]
+pub(crate) fn fetch(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which no address makes fail.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch(line.cast(), std::arch::x86_64::_MM_HINT_T0);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
+}
+
 impl Drop for Memory {
     fn drop(&mut self) {
         match self.origin {

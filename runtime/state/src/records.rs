@@ -13,7 +13,7 @@ use crate::control::EntryCopy;
 use crate::entry::{Found, GENERATION_OFFSET};
 use crate::key::bytes_of;
 use crate::lock_word::{begin_copy, end_copy, lock_word, unlock_word};
-use crate::memory::Memory;
+use crate::memory::{Memory, fetch};
 use crate::shape::{Header, Kind, Shape};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence, pause};
 
@@ -59,6 +59,19 @@ impl Records {
     pub(crate) fn value(&self, record: u32) -> NonNull<u8> {
         // SAFETY: a record is `stride` bytes and its value begins within it.
         unsafe { self.base(record).add(self.value_offset) }
+    }
+
+    /// Fetches a record up to the first field of its value.
+    #[inline]
+    pub(crate) fn fetch(&self, record: u32) {
+        const LINE: usize = 64;
+        const HEADER: usize = 32;
+        let start = self.base(record).as_ptr();
+        let end = (self.value_offset + HEADER).min(self.stride);
+        for offset in (0..end).step_by(LINE) {
+            fetch(start.wrapping_add(offset));
+        }
+        fetch(start.wrapping_add(end - 1));
     }
 
     /// Bytes from one value to the next.

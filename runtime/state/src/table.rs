@@ -13,6 +13,8 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// How many entries an eviction looks at if the key's own buckets hold fewer.
 const CANDIDATES: usize = 8;
+/// How many keys are looked up together.
+const AHEAD: usize = 32;
 /// How many buckets a full table searches for an entry to give away, beyond those of the key.
 const SWEEP: u32 = 8;
 
@@ -77,9 +79,33 @@ impl Table {
         self.fresh.load(Ordering::Acquire).min(self.capacity)
     }
 
+    /// Looks several keys up: hashes all, fetches their buckets, then the records that these lead to, and only then compares.
+    pub(crate) fn find_burst(&self, keys: &[u64], words: usize, found: &mut [Found]) {
+        let mut places = [self.index.place(0); AHEAD];
+        for (keys, found) in keys.chunks(AHEAD * words).zip(found.chunks_mut(AHEAD)) {
+            let places = &mut places[..found.len()];
+            for (place, key) in places.iter_mut().zip(keys.chunks_exact(words)) {
+                *place = self.index.place(self.seed.hash(key));
+                self.index.fetch(*place);
+            }
+            for &place in &*places {
+                if let Some(record) = self.index.hint(place) {
+                    self.records.fetch(record);
+                }
+            }
+            for ((&place, key), found) in places.iter().zip(keys.chunks_exact(words)).zip(found) {
+                *found = self.find_at(place, key);
+            }
+        }
+    }
+
     #[inline]
     pub(crate) fn find(&self, key: &[u64]) -> Found {
-        let place = self.index.place(self.seed.hash(key));
+        self.find_at(self.index.place(self.seed.hash(key)), key)
+    }
+
+    #[inline]
+    fn find_at(&self, place: Place, key: &[u64]) -> Found {
         match self.lookup(place, key) {
             Some((record, found)) => {
                 if self.ticking {

@@ -285,3 +285,20 @@ fn a_sweep_frees_dead_entries_in_bounded_steps_and_no_live_ones() {
     assert!((0..700).all(|key| touch(&map, 10_000 + key, 6 * SECOND, u64::MAX)));
     assert_eq!((map.refused(), map.evicted()), (0, 0));
 }
+
+#[test]
+fn a_burst_finds_what_single_look_ups_find() {
+    for capacity in [10, 1_000] {
+        let map = oko(WhenFull::EvictOldest, capacity);
+        for key in 0..2 * capacity {
+            touch(&map, key, 1 + u64::from(key), u64::MAX);
+        }
+        for count in [0, 1, 31, 32, 33, 100] {
+            let keys: Vec<u64> = (0..count).map(|n| n * 7 % (3 * u64::from(capacity))).collect();
+            let mut found = vec![Found::NONE; keys.len()];
+            map.find_burst(&keys, &mut found);
+            let single: Vec<_> = keys.iter().map(|&key| map.find_words(&[key])).collect();
+            assert_eq!(found, single);
+        }
+    }
+}
