@@ -10,11 +10,13 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::slice;
 
-use error::{Failure, Status, attempt, bad};
+use error::{Failure, attempt, bad};
 use oko_filter::{FilterId, Instance, LoadOptions, Packet, Verdict};
 
-pub use error::oko_error;
-pub use state::{Entry, oko_events, oko_state_clear, oko_state_read, oko_table_put, oko_table_remove};
+pub use error::{Status, oko_error};
+pub use state::{
+    EachEntry, EachEvent, Entry, oko_events, oko_state_clear, oko_state_read, oko_table_put, oko_table_remove,
+};
 
 /// `oko_instance`.
 #[derive(Debug)]

@@ -69,7 +69,7 @@ impl Params {
                     });
                 }
                 Err(_) => {
-                    lost.push(Lost { name, why: format!("it was set to {set}, and is no param any more") })
+                    lost.push(Lost { name, why: format!("it was set to {set}, and is no param any more") });
                 }
             }
         }

@@ -6,6 +6,7 @@
 mod build;
 mod engines;
 mod machine;
+mod maps;
 mod pages;
 mod process;
 mod stats;
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long)]
     quick: bool,
     /// Only these parts
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "build,engines,switch")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "build,maps,engines,switch")]
     only: Vec<Part>,
     /// Use what is installed and ask for no more
     #[arg(long)]
@@ -39,6 +40,8 @@ pub(crate) struct Args {
 enum Part {
     /// The time that `okoc build` takes, beside clang's
     Build,
+    /// Look-up and update in a hash table, beside others and the kernel's
+    Maps,
     /// Verification, compilation, and time per packet, beside C and the kernel
     Engines,
     /// Packets a second of `okod`, beside dpdk-testpmd
@@ -99,6 +102,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         run::run(&mut build)?;
     }
+    if wants(Part::Maps) {
+        maps::build()?;
+    }
     if wants(Part::Engines) {
         engines::build()?;
     }
@@ -106,13 +112,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let facts = machine::facts(args.quick);
     let mut report = Report::begin(&bench.out, &facts)?;
     let mut failed = Vec::new();
-    for part in [Part::Build, Part::Engines, Part::Switch] {
+    for part in [Part::Build, Part::Maps, Part::Engines, Part::Switch] {
         if !wants(part) {
             continue;
         }
         eprintln!("\x1b[1mmeasuring: {part:?}\x1b[0m");
         let (title, section) = match part {
             Part::Build => ("## `okoc build`, whole process", build::measure(&bench)),
+            Part::Maps => ("## Hash tables", maps::measure(&bench)),
             Part::Engines => ("## Engines", engines::measure(&bench)),
             Part::Switch => ("## `okod`", switch::measure(&bench)),
         };

@@ -6,6 +6,10 @@
 //! and once with the keys of a burst of 32 ahead. The kernel's runs in `BPF_PROG_TEST_RUN`, 64 times in one program, with random numbers of its own, whose
 //! cost is in its figure as ours is in ours. The subjects take turns in one run, on one thread and on two; a figure is the median of the turns.
 //! After each turn the sum of the counts is compared with the number of updates.
+//!
+//! ```text
+//! maps [--quick] [--json FILE]
+//! ```
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +23,6 @@ use dashmap::DashMap;
 use oko_state::{Found, Header, Kind, Map, Shape, WhenFull, generation_of, lock, unlock};
 
 #[cfg(target_os = "linux")]
-#[path = "kernel.rs"]
 mod kernel;
 
 const KEYS: u64 = 1 << 20;
@@ -266,9 +269,17 @@ fn main() {
         sorted[sorted.len() / 2]
     };
     let ours = [median(&figures[0][0]), median(&figures[0][1])];
+    let mut json = Vec::new();
     for (subject, [one, two]) in subjects.iter().zip(&figures) {
         let (one, two) = (median(one), median(two));
         let (name, a, b) = (subject.name(), one / ours[0], two / ours[1]);
         println!("| {name} | {one:.1} | {a:.2}× | {two:.1} | {b:.2}× |");
+        json.push(format!(
+            "{{ \"subject\": \"{name}\", \"ns_one_thread\": {one}, \"ns_two_threads\": {two} }}"
+        ));
+    }
+    let mut args = std::env::args().skip_while(|arg| arg != "--json").skip(1);
+    if let Some(file) = args.next() {
+        std::fs::write(file, format!("[{}]\n", json.join(", "))).unwrap();
     }
 }
