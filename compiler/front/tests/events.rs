@@ -15,7 +15,7 @@ fn source(last: u8) -> u64 {
 
 /// The values of the events that wait.
 fn told(filter: &mut Fast) -> Vec<Vec<u64>> {
-    filter.store.take_events(usize::MAX).into_iter().map(|event| event.values).collect()
+    filter.store.take_events().into_iter().map(|event| event.values).collect()
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn an_event_tells_its_fields_in_the_declared_order() {
         }, _ => false } }";
     let mut filter = Fast::new(text, 1);
     filter.run(&from(1), SECOND);
-    let events = filter.store.take_events(usize::MAX);
+    let events = filter.store.take_events();
     assert_eq!(events.len(), 1);
     assert_eq!((events[0].event.0, events[0].time), (0, SECOND));
     assert_eq!(events[0].values, [source(1), 1, 1, 80, 1, 7]);

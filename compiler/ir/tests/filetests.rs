@@ -167,7 +167,7 @@ fn run_step(checked: &Checked, store: &mut Store, step: &Step) -> Result<(), Str
         }
         Step::Events { events } => {
             let found: Vec<_> = store
-                .take_events(usize::MAX)
+                .take_events()
                 .into_iter()
                 .map(|record| (module.events[record.event.index()].name.clone(), record.time, record.values))
                 .collect();

@@ -96,7 +96,7 @@ proptest! {
         let seen = |outcome: Result<(Vec<u32>, Store), RunError>| {
             outcome.map(|(classes, mut store)| {
                 let live: Vec<StateDump> = store.dump().into_iter().map(|dump| dump.live(now)).collect();
-                (classes, live, store.take_events(usize::MAX), store.dropped_events())
+                (classes, live, store.take_events(), store.dropped_events())
             })
         };
         let expected = seen(expected);
@@ -196,7 +196,7 @@ fn generated_modules_do_everything() {
         let (seen, mut store) =
             observe(&checked, &generate::traffic(&numbers(!seed, 2000))).expect("the module runs");
         seen.iter().for_each(|class| classes[*class as usize] += 1);
-        events += store.take_events(usize::MAX).len();
+        events += store.take_events().len();
         for state in store.dump() {
             evicted += state.evicted;
             refused += state.refused;

@@ -138,7 +138,7 @@ impl<'t> Machine<'t> {
         match self {
             Machine::Engine(_) => Vec::new(),
             Machine::Marked { store, .. } => {
-                let events = store.take_events(usize::MAX).into_iter();
+                let events = store.take_events().into_iter();
                 events.map(|record| (record.event.index(), record.values)).collect()
             }
         }

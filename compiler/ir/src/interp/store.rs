@@ -234,8 +234,13 @@ impl Store {
         }
     }
 
+    /// Takes the events that wait, oldest first.
+    pub fn take_events(&mut self) -> Vec<EventRecord> {
+        self.take_oldest_events(usize::MAX)
+    }
+
     /// Takes up to `limit` of the events that wait, oldest first.
-    pub fn take_events(&mut self, limit: usize) -> Vec<EventRecord> {
+    pub fn take_oldest_events(&mut self, limit: usize) -> Vec<EventRecord> {
         let count = limit.min(self.events.len());
         self.events.drain(..count).collect()
     }

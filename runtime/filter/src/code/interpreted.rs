@@ -186,7 +186,7 @@ impl Oracle {
 
     /// Events as the ring has them: number, time, values. Those beyond the limit stay.
     pub(crate) fn take_events(&self, limit: usize) -> Vec<Vec<u64>> {
-        let events = self.store().take_events(limit).into_iter();
+        let events = self.store().take_oldest_events(limit).into_iter();
         events
             .map(|event| [&[event.event.index() as u64, event.time], event.values.as_slice()].concat())
             .collect()
