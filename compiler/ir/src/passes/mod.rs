@@ -15,6 +15,7 @@ mod remove_dead;
 mod renumber;
 mod replace_values;
 mod simplify_branches;
+mod unroll_loops;
 
 pub use fold_constants::fold_constants;
 pub use forward_fields::forward_fields;
@@ -25,6 +26,7 @@ pub use merge_windows::merge_windows;
 pub use remove_dead::remove_dead;
 pub use renumber::renumber;
 pub use simplify_branches::simplify_branches;
+pub use unroll_loops::unroll_loops;
 
 use crate::module::{Filter, Module};
 use crate::verify::{Checked, VerifyError, verify};
@@ -34,6 +36,7 @@ pub type Pass = fn(&Module, &mut Filter);
 
 /// All passes by name, in the order in which [`optimize`] runs them.
 pub const PASSES: &[(&str, Pass)] = &[
+    ("unroll_loops", unroll_loops),
     ("fold_constants", fold_constants),
     ("merge_common", merge_common),
     ("merge_windows", merge_windows),
