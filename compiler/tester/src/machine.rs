@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use oko_compiler::TestObject;
-use oko_filter::{Engine, Instance, LoadOptions, Packet};
+use oko_filter::{Engine, Instance, LoadError, LoadOptions, Packet};
 use oko_ir::interp::{self, Store};
 use oko_ir::{Checked, Param, State};
 
@@ -15,16 +15,26 @@ pub(crate) enum Machine<'t> {
     Marked { ir: &'t Checked, file: u32, store: Box<Store>, marks: BTreeSet<u32> },
 }
 
+/// Why there is no engine for a test.
+pub(crate) enum NoMachine {
+    /// The engine lacks something that the filters need.
+    NotYet(String),
+    /// It refuses the object.
+    Refused(String),
+}
+
 /// The entries of a state that are live, for comparison: key, fields, expiry.
 pub(crate) type Entries = Vec<(Vec<u64>, Vec<u64>, u64)>;
 
 impl<'t> Machine<'t> {
-    /// An engine; the error is a sentence.
-    pub(crate) fn engine(object: &TestObject, engine: Engine) -> Result<Machine<'t>, String> {
+    /// An engine.
+    pub(crate) fn engine(object: &TestObject, engine: Engine) -> Result<Machine<'t>, NoMachine> {
         let options = LoadOptions { engine: Some(engine), ..LoadOptions::default() };
-        Instance::load(&object.object, &options)
-            .map(|instance| Machine::Engine(Box::new(instance)))
-            .map_err(|error| format!("{engine}: {error}"))
+        match Instance::load(&object.object, &options) {
+            Ok(instance) => Ok(Machine::Engine(Box::new(instance))),
+            Err(error @ LoadError::NotYet { .. }) => Err(NoMachine::NotYet(format!("{engine}: {error}"))),
+            Err(error) => Err(NoMachine::Refused(format!("{engine}: {error}"))),
+        }
     }
 
     /// The interpreter on marked IR.

@@ -276,16 +276,21 @@ impl BodyChecker<'_, '_, '_> {
             places.push(found);
         }
         let ident = |name: &str| ast::Ident { name: name.to_owned(), span };
-        let header = |at: &usize| self.checker.program.headers[layers[*at].index()].name.clone();
+        // The names of the params are known in the module of the struct; a header between two of them is called by its own.
+        let params: Vec<String> = computed.params.iter().map(|(param, _)| param.clone()).collect();
+        let header = |at: usize| match places.iter().position(|place| *place == at) {
+            Some(param) => params[param].clone(),
+            None => self.checker.program.headers[layers[at].index()].name.clone(),
+        };
         let (Some(first), Some(last)) = (places.first(), places.last()) else { return Expr::error(span) };
         let path = (*first..=*last)
             .map(|at| ast::Layer {
-                header: ast::Path { parts: vec![ident(&header(&at))], span },
+                header: ast::Path { parts: vec![ident(&header(at))], span },
                 alias: None,
                 span,
             })
             .collect();
-        let args = places.iter().map(|at| ident(&header(at))).collect();
+        let args = params.iter().map(|param| ident(param)).collect();
         let expr = ast::match_layers(path, ident(&name), args, span);
         // As in a filter of the module that declares the struct, which knows all the headers.
         let (place, test, here) = (self.place, self.test.take(), self.module);

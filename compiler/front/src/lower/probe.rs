@@ -2,7 +2,7 @@
 //!
 //! Such a filter, a *probe*, tells its value in pieces of 8 bits, as its class: number `in_port` of the pieces, the scalars in order, the
 //! lowest bits of each first. The test's locals come to it as params: each probe takes the locals it reads from the params
-//! `test.0`, `test.1` and so on, one for each scalar. So every engine computes what a test says with the code that its filters run.
+//! `test.local.0`, `test.local.1` and so on, one for each scalar. So every engine computes what a test says with the code that its filters run.
 
 use std::collections::BTreeSet;
 
@@ -107,7 +107,7 @@ pub(crate) fn test_module(
         });
     }
     for at in 0..params {
-        let name = format!("test.{at}");
+        let name = format!("test.local.{at}");
         module.params.push(ParamDecl { name: name.clone(), min: 0, max: u64::MAX, default: 0 });
         schema.params.push(ParamSchema {
             name,
