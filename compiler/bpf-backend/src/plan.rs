@@ -357,16 +357,16 @@ impl<'a> Plan<'a> {
         let data = &self.filter.blocks[block.index()];
         match item {
             Item::ReadClock => self.options.clock == Clock::Helper,
-            Item::Inst(index) => match &data.insts[index].op {
+            Item::Inst(index) => matches!(
+                data.insts[index].op,
                 Op::Lock(_)
-                | Op::Unlock(..)
-                | Op::WordGet(..)
-                | Op::WordAdd(..)
-                | Op::WordOr(..)
-                | Op::WordCas(..)
-                | Op::Emit(..) => true,
-                _ => false,
-            },
+                    | Op::Unlock(..)
+                    | Op::WordGet(..)
+                    | Op::WordAdd(..)
+                    | Op::WordOr(..)
+                    | Op::WordCas(..)
+                    | Op::Emit(..)
+            ),
             Item::Term => data.term.kind.lookup().is_some(),
         }
     }
