@@ -12,6 +12,7 @@ mod coerce;
 mod compare;
 mod computed;
 mod control;
+mod decided;
 mod decl;
 mod event;
 mod exhaustive;
@@ -21,6 +22,7 @@ mod fill;
 mod header;
 mod loops;
 mod name;
+mod names;
 mod packet;
 mod pattern;
 mod place;
@@ -33,6 +35,7 @@ mod test;
 mod test_packet;
 mod typename;
 mod union;
+mod unused;
 mod update;
 mod which;
 mod wide;
@@ -43,11 +46,14 @@ pub(crate) use loops::MAX_LOCKED_TURNS;
 pub(crate) use place::has_prefix;
 pub(crate) use state::EWMA_MAX;
 
+use std::collections::HashMap;
+
 use oko_diagnostics::codes::packets;
 use oko_diagnostics::{Diagnostic, Sink, SourceMap, Span};
 
 use crate::hir::{Expr, FnId, HeaderId, Program};
-use crate::resolve::{Declarations, Unit, resolve};
+use crate::resolve::{Declarations, Def, Unit, resolve};
+use crate::types::Ty;
 
 /// Checks a program: the root file first, then the modules it uses.
 pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) -> Program {
@@ -64,6 +70,9 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
         aliases,
         depth: 0,
         quiet: 0,
+        conditions: HashMap::new(),
+        bindings: HashMap::new(),
+        variants: HashMap::new(),
         calls: Vec::new(),
     };
     checker.named_numbers();
@@ -84,8 +93,14 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
     checker.fn_circles();
     checker.filters();
     checker.tests();
+    if !checker.sink.has_errors() {
+        checker.warnings();
+    }
     checker.program
 }
+
+/// By the name of a variant: the names of the types that have it in a module, these types, and its numbers.
+type Variants = HashMap<String, Vec<(String, Ty, u64)>>;
 
 /// What is known of a constant.
 enum Constant {
@@ -120,11 +135,37 @@ struct Checker<'a, 's> {
     depth: u32,
     /// Above 0 while a body is looked at whose messages are thrown away.
     quiet: u32,
+    /// For each condition, what there is to say about it; nothing where it can be true and false.
+    conditions: HashMap<Span, Option<Diagnostic>>,
+    /// For each module that asked, the types in sight that have a variant of a name.
+    variants: HashMap<usize, Variants>,
+    /// The names of values by where they are given, and whether they are used.
+    bindings: HashMap<Span, (String, bool)>,
     /// Who calls which function where.
     calls: Vec<(body::Place, FnId, Span)>,
 }
 
 impl Checker<'_, '_> {
+    /// The variants of all enums and bits types that a module has a name for.
+    fn variants_in_sight(&mut self, module: usize) -> &Variants {
+        let (decls, program) = (&self.decls, &self.program);
+        self.variants.entry(module).or_insert_with(|| {
+            let mut found = Variants::new();
+            let scope = decls.scopes.get(module).into_iter().flat_map(|scope| scope.names());
+            for (owner, def) in scope {
+                let (ty, variants) = match def {
+                    Def::Enum(id) => (Ty::Enum(id), program.enums.get(id.index()).map(|def| &def.variants)),
+                    Def::Bits(id) => (Ty::Bits(id), program.bits.get(id.index()).map(|def| &def.variants)),
+                    _ => continue,
+                };
+                for (name, value) in variants.into_iter().flatten() {
+                    found.entry(name.clone()).or_default().push((owner.to_owned(), ty.clone(), *value));
+                }
+            }
+            found
+        })
+    }
+
     fn report(&mut self, diagnostic: Diagnostic) {
         if self.quiet == 0 {
             self.sink.push(diagnostic);

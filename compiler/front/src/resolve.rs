@@ -3,7 +3,8 @@
 //! Every declaration of a kind gets an id, its index among all of its kind, over the modules in order; the tables of
 //! [`crate::hir::Program`] are filled in the same order. Modules may use each other in circles.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use oko_diagnostics::codes::{names, packets};
 use oko_diagnostics::{Code, Diagnostic, Sink, SourceMap, Span};
@@ -93,13 +94,31 @@ pub(crate) struct Store<'a> {
 #[derive(Default)]
 pub(crate) struct Scope {
     names: HashMap<String, (Def, Span)>,
+    /// Whether somebody asked for a name.
+    used: RefCell<HashSet<String>>,
     /// The names declared in the module itself, not used from others.
     own: Vec<String>,
 }
 
 impl Scope {
     pub(crate) fn get(&self, name: &str) -> Option<(Def, Span)> {
-        self.names.get(name).copied()
+        let found = self.names.get(name).copied();
+        if found.is_some() && !self.used.borrow().contains(name) {
+            self.used.borrow_mut().insert(name.to_owned());
+        }
+        found
+    }
+
+    /// The names that nobody asked for.
+    pub(crate) fn unused(&self) -> impl Iterator<Item = (&str, Def, Span)> {
+        let used = self.used.borrow();
+        let names = self.names.iter().filter(|(name, _)| !used.contains(*name));
+        names.map(|(name, (def, span))| (name.as_str(), *def, *span)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether a name was declared in the module itself.
+    pub(crate) fn is_own(&self, name: &str) -> bool {
+        self.own.iter().any(|own| own == name)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = (&str, Def)> {

@@ -139,4 +139,18 @@ The names of declarations have at most 64 letters.
 const this_name_goes_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on: u32 = 1;
 ```
 ";
+    UNUSED = 214, "a name that nothing uses", "\
+Something is declared, named or brought in by `use`, and nothing uses it. That is a warning. In a file without a filter, declarations are there
+for others and nothing is said.
+
+```oko
+const limit: u32 = 100;
+
+filter f -> bool {
+    pkt.len > 1_000
+}
+```
+
+Leave it away. The name of a value that is meant to be unused begins with `_`.
+";
 }

@@ -378,4 +378,21 @@ filter f -> bool {
 
 Write `ipv4.ttl[3:0]`.
 ";
+    DECIDED = 332, "a condition that is always the same", "\
+The ranges of the numbers in a condition decide it, so it tells nothing. That is a warning: the program is accepted, but probably
+something else was meant. The message shows the ranges, and the condition or declaration that they come from.
+
+```oko
+use std.net.ipv4;
+
+filter f -> bool {
+    match pkt {
+        ipv4 if ipv4.ttl < 300 => true,
+        _ => false,
+    }
+}
+```
+
+A `ttl` has 8 bits and is at most 255.
+";
 }

@@ -102,7 +102,11 @@ impl BodyChecker<'_, '_, '_> {
             | BinaryOp::Le
             | BinaryOp::Gt
             | BinaryOp::Ge
-            | BinaryOp::Has => self.comparison(op, op_span, left, right, span),
+            | BinaryOp::Has => {
+                let value = self.comparison(op, op_span, left, right, span);
+                self.note_condition(&value);
+                value
+            }
             BinaryOp::Coalesce => self.coalesce(left, right, expected, span),
             _ => {
                 // Only names of bits gain from knowing what is expected.

@@ -7,6 +7,7 @@ use oko_grammar::ast;
 use super::Checker;
 use super::facts::Facts;
 use super::loops::LoopScope;
+use super::names::Names;
 use crate::hir::{Expr, ExprKind, FnId, HeaderId, Layer, LayerId, Local, LocalId, Stmt, StructId};
 use crate::types::Ty;
 
@@ -52,7 +53,7 @@ pub(super) struct BodyChecker<'c, 'a, 's> {
     pub(super) locals: Vec<Local>,
     pub(super) layers: Vec<Layer>,
     /// The names in scope, the innermost last.
-    pub(super) names: Vec<(String, Binding)>,
+    pub(super) names: Names,
     pub(super) facts: Facts,
     /// The `update` whose value is being computed, if any.
     pub(super) locked: Option<Span>,
@@ -73,7 +74,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
             result: None,
             locals: Vec::new(),
             layers: Vec::new(),
-            names: Vec::new(),
+            names: Names::default(),
             facts: Facts::default(),
             locked: None,
             origins: Vec::new(),
@@ -97,6 +98,14 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         self.locals.push(Local { name: name.name.clone(), span: name.span, ty });
         self.names.push((name.name.clone(), Binding::Local(id)));
         id
+    }
+
+    /// Brings a named value into scope that ought to be used.
+    pub(super) fn bind_used(&mut self, name: &ast::Ident, ty: Ty) -> LocalId {
+        if self.checker.quiet == 0 && !ty.is_error() {
+            self.checker.bindings.entry(name.span).or_insert_with(|| (name.name.clone(), false));
+        }
+        self.bind_local(name, ty)
     }
 
     /// Runs a step in a scope of its own: its names and facts end with it.
@@ -241,7 +250,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         }
         let ends = value.ty == Ty::Never;
         let ty = if matches!(value.ty, Ty::Unit | Ty::Never) { Ty::Error } else { value.ty.clone() };
-        let id = self.bind_local(name, ty);
+        let id = self.bind_used(name, ty);
         self.remember_origin(id, &value);
         (Stmt::Let(id, value), ends)
     }
@@ -273,7 +282,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         let mut ids = Vec::new();
         for name in names {
             let ty = types.next().unwrap_or(Ty::Error);
-            ids.push(name.as_ref().map(|name| self.bind_local(name, ty)));
+            ids.push(name.as_ref().map(|name| self.bind_used(name, ty)));
         }
         self.remember_parts(first, &value);
         let value = if failed { Expr::error(value.span) } else { value };

@@ -46,7 +46,11 @@ impl BodyChecker<'_, '_, '_> {
             Ast::Binary { op, op_span, left, right } => {
                 self.binary(*op, *op_span, left, right, expected, span)
             }
-            Ast::In { value, negated, within } => self.membership(value, *negated, within, span),
+            Ast::In { value, negated, within } => {
+                let value = self.membership(value, *negated, within, span);
+                self.note_condition(&value);
+                value
+            }
             Ast::Field { base, name } => self.field(base, name, span),
             Ast::Call { callee, args } => self.call(callee, args, expected, span),
             Ast::Index { base, index } => self.index(base, index, span),

@@ -14,7 +14,7 @@ use crate::types::{NOW_MAX, Num, NumKind, Range, Ty};
 impl BodyChecker<'_, '_, '_> {
     /// What a name in this body stands for.
     pub(super) fn binding(&self, name: &str) -> Option<Binding> {
-        self.names.iter().rev().find(|(known, _)| known == name).map(|(_, binding)| *binding)
+        self.names.get(name)
     }
 
     /// What a name stands for that no body has given a meaning.
@@ -27,6 +27,9 @@ impl BodyChecker<'_, '_, '_> {
         let span = name.span;
         match self.binding(&name.name) {
             Some(Binding::Local(id)) => {
+                if let Some((_, used)) = self.checker.bindings.get_mut(&self.locals[id.index()].span) {
+                    *used = true;
+                }
                 let ty = self.locals[id.index()].ty.clone();
                 return Expr::new(ExprKind::Local(id), self.narrowed(Subject::Local(id), ty), span);
             }
@@ -189,20 +192,12 @@ impl BodyChecker<'_, '_, '_> {
         {
             return Some(Expr::new(ExprKind::Const(vec![value]), ty.clone(), span));
         }
+        let known = self.checker.variants_in_sight(self.module).get(name).cloned().unwrap_or_default();
         let mut found: Vec<(Ty, u64)> = Vec::new();
-        let scope = &self.checker.decls.scopes[self.module];
-        let types: Vec<Ty> = scope
-            .names()
-            .filter_map(|(_, def)| match def {
-                Def::Enum(id) => Some(Ty::Enum(id)),
-                Def::Bits(id) => Some(Ty::Bits(id)),
-                _ => None,
-            })
-            .collect();
-        for ty in types {
-            if let Some(value) = self.variant_of(&ty, name) {
-                found.push((ty, value));
-            }
+        for (owner, ty, value) in known {
+            // The type is used by the name of its variant.
+            self.def(&owner);
+            found.push((ty, value));
         }
         match found.as_slice() {
             [] => None,

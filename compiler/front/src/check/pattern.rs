@@ -39,9 +39,7 @@ impl BodyChecker<'_, '_, '_> {
                 None
             }
             (_, Ty::Option(inner)) => Some(Pattern::Some(Box::new(self.pattern_in(ast, inner, may_bind)?))),
-            (PatternKind::Bind(name), _) if may_bind => {
-                Some(Pattern::Bind(self.bind_local(name, ty.clone())))
-            }
+            (PatternKind::Bind(name), _) if may_bind => Some(Pattern::Bind(self.bind_used(name, ty.clone()))),
             (PatternKind::Bind(name), _) => {
                 self.report(
                     Diagnostic::error(types::BAD_PATTERN, "no name can be given within alternatives")
