@@ -170,11 +170,16 @@ impl BodyChecker<'_, '_, '_> {
             if !before.is_empty()
                 && exhaustive::covered(&arm.pattern, &before, &subject.ty, &self.checker.program)
             {
-                self.report(
+                let mut diagnostic =
                     Diagnostic::warning(types::UNREACHABLE_ARM, "this arm never gets its turn")
-                        .label(spans[at], "the arms above take all these values")
-                        .help("remove it, or move it up"),
-                );
+                        .label(spans[at], "the arms above take all these values");
+                if let Some(range) = subject.range().filter(|_| subject.constant().is_none()) {
+                    diagnostic = diagnostic.label(subject.span, format!("is in {range}"));
+                    if let Some((place, why)) = self.reason(subject) {
+                        diagnostic = diagnostic.label(place, why);
+                    }
+                }
+                self.report(diagnostic.help("remove it, or move it up"));
             }
         }
         let rows: Vec<&Pattern> =

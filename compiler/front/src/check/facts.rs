@@ -142,6 +142,9 @@ impl Facts {
 
     fn add(&mut self, value: &Expr, range: Range, why: Span) {
         let Some(subject) = subject_of(value) else { return };
+        if value.range().is_some_and(|known| known.within(range)) {
+            return;
+        }
         let before = self.latest(subject);
         let range = before.map_or(range, |(known, _)| known.meet(range).unwrap_or(known));
         // What says nothing new is no reason.
