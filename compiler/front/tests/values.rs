@@ -222,6 +222,24 @@ fn arrays_are_found_by_index() {
     }
 }
 
+/// A setting may be computed by a function, also one with a loop, from params that change.
+#[test]
+fn functions_are_called_in_settings() {
+    let text = "fn idle(n: u32, unit: duration) -> duration { for i in 0..2 with sum: duration = 0s { sum +| n * unit } }
+        param n: u32 in 1..=60 = 5;
+        state seen: set[u8] { capacity: 8, when_full: refuse, expire: idle(n, 1s) };
+        filter f -> bool { if 1 in seen { true } else { seen.insert(1) == none } }";
+    let mut machine = Machine::new(text);
+    assert!(!machine.matches(&[], SECOND), "not there yet");
+    assert!(machine.matches(&[], 10 * SECOND), "it stays for two times five seconds");
+    assert!(!machine.matches(&[], 11 * SECOND), "and then goes");
+    machine.set_param(0, 1);
+    assert!(
+        machine.matches(&[], 20 * SECOND),
+        "what was written before the change stays as long as it was to"
+    );
+}
+
 #[test]
 fn membership_in_lists_that_have_a_name() {
     let text = "#[root] header h { port: u16, addr: ip4 }

@@ -1,15 +1,16 @@
 //! E09xx: parts of Oko that this compiler does not have yet.
 
 codes! {
-    CONST_CALL = 919, "calls of functions in settings and rules", "\
-This is a part of the language that this version of the compiler does not have yet: calls of functions in settings and rules.
+    CONST_CALL = 919, "calls of functions in constants and rules", "\
+Functions can be called in filters, functions and settings of states. Constants, and the rules of headers, are computed without them
+in this version of the compiler.
 
 ```oko
-fn idle() -> duration { 5s }
+fn half(n: u32) -> u32 { n / 2 }
 
-state seen: set[ip4] { capacity: 10, when_full: refuse, expire: idle() };
+const a: u32 = half(8);
 ```
 
-Write the value, or a constant.
+Write the value, or an expression of numbers and constants.
 ";
 }

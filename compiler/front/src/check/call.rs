@@ -113,13 +113,9 @@ impl BodyChecker<'_, '_, '_> {
     fn call_fn(&mut self, id: FnId, args: &[ast::Arg], span: Span) -> Expr {
         let def = &self.checker.program.fns.get(id.index());
         let Some(def) = def else {
-            // Constants and settings are computed before there are functions.
+            // Constants and the rules of headers are computed before there are functions.
             self.look_at(args);
-            self.report(
-                Diagnostic::error(types::NOT_CONSTANT, "a function cannot be called here")
-                    .label(span, "a value that is known beforehand is needed here"),
-            );
-            return Expr::error(span);
+            return self.later(unsupported::CONST_CALL, "calls of functions in constants and rules", span);
         };
         let (params, result, declared, name) =
             (def.params.clone(), def.result.clone(), def.span, def.name.clone());
@@ -157,10 +153,11 @@ impl BodyChecker<'_, '_, '_> {
             self.place,
             super::body::Place::Filter
                 | super::body::Place::Test
+                | super::body::Place::Setting
                 | super::body::Place::Function(_)
                 | super::body::Place::Computed(_)
         ) {
-            return self.later(unsupported::CONST_CALL, "calls of functions in settings and rules", span);
+            return self.later(unsupported::CONST_CALL, "calls of functions in constants and rules", span);
         }
         Expr::new(ExprKind::Call(id, values), result, span)
     }
