@@ -158,8 +158,8 @@ impl Maker {
                     let (second, name) = (self.number(32, 1), self.name());
                     let _ = writeln!(
                         body,
-                        "            let {name} = match update pairs[(({key})[7:0], {second})] |old| match old {{\n                none => Pair(left: {small}, right: {wide}),\n                \
-                         Pair(left: 0..=9, right: let r) => Pair(left: {small}, right: r),\n                let p => Pair(left: p.left -| 1, right: p.right +| 1),\n            }} {{\n                \
+                        "            let {name}s = update pairs[(({key})[7:0], {second})] |old| match old {{\n                none => Pair(left: {small}, right: {wide}),\n                \
+                         Pair(left: 0..=9, right: let r) => Pair(left: {small}, right: r),\n                let p => Pair(left: p.left -| 1, right: p.right +| 1),\n            }};\n            let {name} = match {name}s {{\n                \
                          none => 3,\n                let p => p.right,\n            }};"
                     );
                     self.names.push((name, 32));

@@ -33,7 +33,7 @@ fn compile(seed: u64, source: &str, clock: Clock) -> Vec<u8> {
         Ok(artifact) => artifact.bytes,
         Err(failed) => {
             let shown = oko_diagnostics::render_all(
-                &failed.diagnostics,
+                &failed.diagnostics.iter().filter(|found| found.is_error()).cloned().collect::<Vec<_>>(),
                 &failed.sources,
                 oko_diagnostics::Colour::None,
             );
