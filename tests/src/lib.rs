@@ -7,4 +7,3 @@ pub mod kernel;
 pub mod programs;
 #[cfg(target_os = "linux")]
 pub mod switch;
-pub mod typed;

@@ -225,9 +225,9 @@ fn arrays_are_found_by_index() {
 /// A setting may be computed by a function, also one with a loop, from params that change.
 #[test]
 fn functions_are_called_in_settings() {
-    let text = "fn idle(n: u32, unit: duration) -> duration { for i in 0..2 with sum: duration = 0s { sum +| n * unit } }
-        param n: u32 in 1..=60 = 5;
-        state seen: set[u8] { capacity: 8, when_full: refuse, expire: idle(n, 1s) };
+    let text = "fn idle(n: u8, unit: u8) -> duration { for i in 0..2 with sum: duration = 0s { sum +| n * 1s * unit } }
+        param n: u8 in 1..=60 = 5;
+        state seen: set[u8] { capacity: 8, when_full: refuse, expire: idle(n, 1) };
         filter f -> bool { if 1 in seen { true } else { seen.insert(1) == none } }";
     let mut machine = Machine::new(text);
     assert!(!machine.matches(&[], SECOND), "not there yet");
