@@ -317,7 +317,7 @@ impl Group {
                 let live = |bucket: &&GroupBucket| bucket.lives(groups, port_lives);
                 let total: u64 = self.buckets.iter().filter(live).map(|b| u64::from(b.given.weight)).sum();
                 // The upper half of the product: even for any total.
-                let mut at = (u128::from(hash) * u128::from(total) >> 64) as u64;
+                let mut at = ((u128::from(hash) * u128::from(total)) >> 64) as u64;
                 self.buckets.iter().filter(live).find(|bucket| {
                     let weight = u64::from(bucket.given.weight);
                     let chosen = at < weight;

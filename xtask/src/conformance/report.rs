@@ -111,7 +111,7 @@ pub(crate) fn print(outcomes: &[Outcome], verbose: bool) -> usize {
         match judged.len() {
             0 => println!("{folder:<8} not run ({cases} cases)"),
             n if n == cases => {
-                println!("{folder:<8} {passed:>3}/{cases}, {argued} contradict the specification")
+                println!("{folder:<8} {passed:>3}/{cases}, {argued} contradict the specification");
             }
             n => println!("{folder:<8} {passed:>3} of the {n} that were run (it has {cases})"),
         }

@@ -69,7 +69,7 @@ impl Control {
             BundleCommand::CommitRequest => match self.bundles.remove(&key) {
                 None => Answer::Error(ErrorCode::BundleBadId),
                 Some(bundle) if bundle.flags != request.flags => Answer::Error(ErrorCode::BundleBadFlags),
-                Some(bundle) => match self.commit(peer, bundle) {
+                Some(bundle) => match self.commit(peer, &bundle) {
                     Ok(()) => reply(BundleCommand::CommitReply),
                     // First what is wrong with the message, then that the bundle is not done.
                     Err((xid, error)) => Answer::Failed { xid, error, then: ErrorCode::BundleFailed },
@@ -114,7 +114,7 @@ impl Control {
     }
 
     /// Does all messages, or none: then it says which failed and how.
-    fn commit(&mut self, peer: PeerId, bundle: Bundle) -> Result<(), (u32, ErrorMsg)> {
+    fn commit(&mut self, peer: PeerId, bundle: &Bundle) -> Result<(), (u32, ErrorMsg)> {
         let Some(version) = self.peers.get(peer).map(|peer| peer.dialect().version) else { return Ok(()) };
         let before = (self.groups.clone(), self.meters.clone());
         self.tables.begin();

@@ -33,10 +33,10 @@ pub(super) async fn keep(address: ControllerAddress, config: OpenFlowConfig, con
                 info!(controller = %name, "connected");
                 match stream {
                     Stream::Tcp(stream) => {
-                        connection::serve(stream, name.clone(), true, Rc::clone(&control)).await
+                        connection::serve(stream, name.clone(), true, Rc::clone(&control)).await;
                     }
                     Stream::Unix(stream) => {
-                        connection::serve(stream, name.clone(), true, Rc::clone(&control)).await
+                        connection::serve(stream, name.clone(), true, Rc::clone(&control)).await;
                     }
                 }
             }

@@ -116,7 +116,7 @@ pub(super) fn holds(matching: &Match) -> bool {
 
 /// Writes a match, without what the format has no place for.
 pub(super) fn encode(matching: &Match, w: &mut Writer) {
-    let exact = |field: Field| matching.get(field).filter(|f| f.is_exact()).map(|f| f.value());
+    let exact = |field: Field| matching.get(field).filter(|f| f.is_exact()).map(MatchField::value);
     let mut wildcards = ALL;
     let mut take = |bit: u32, value: Option<u128>| {
         if value.is_some() {

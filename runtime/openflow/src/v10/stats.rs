@@ -1,6 +1,7 @@
 //! Ports and statistics of OpenFlow 1.0, sections 5.2.1 and 5.3.5.
 
 use crate::error::{DecodeError, ErrorCode, Problem};
+use crate::group::{GroupDesc, GroupFeatures, GroupStats};
 use crate::ids::{GroupId, PortNo};
 use crate::multipart::{MultipartReply, MultipartRequest};
 use crate::nicira::{self, port_from_16, port_to_16};
@@ -147,7 +148,7 @@ pub(super) fn records(
     let nicira = format == Format::Nicira;
     let (ty, subtype, records) = match reply {
         MultipartReply::Desc(desc) => {
-            (DESC, 0, each(dialect, std::slice::from_ref(desc), |desc, w| desc.encode(w)))
+            (DESC, 0, each(dialect, std::slice::from_ref(desc), crate::switch::Desc::encode))
         }
         MultipartReply::Flow(flows) if nicira => {
             (VENDOR, NX_FLOW, each(dialect, flows, flow::encode_nicira_stats))
@@ -155,23 +156,19 @@ pub(super) fn records(
         MultipartReply::Flow(flows) => (FLOW, 0, each(dialect, flows, flow::encode_stats)),
         MultipartReply::Aggregate(sums) => {
             let (ty, subtype) = if nicira { (VENDOR, NX_AGGREGATE) } else { (AGGREGATE, 0) };
-            (ty, subtype, each(dialect, std::slice::from_ref(sums), |sums, w| sums.encode(w)))
+            (ty, subtype, each(dialect, std::slice::from_ref(sums), crate::AggregateStats::encode))
         }
         MultipartReply::Table(tables) => (TABLE, 0, each(dialect, tables, encode_table)),
         MultipartReply::PortStats(ports) => (PORT, 0, each(dialect, ports, encode_port_stats)),
         MultipartReply::Queue(_) => (QUEUE, 0, Vec::new()),
         MultipartReply::PortDesc(ports) => (PORT_DESC, 0, each(dialect, ports, encode_port)),
-        MultipartReply::Group(groups) => {
-            (VENDOR, NX_GROUP, each(dialect, groups, |group, w| group.encode(w)))
-        }
+        MultipartReply::Group(groups) => (VENDOR, NX_GROUP, each(dialect, groups, GroupStats::encode)),
         MultipartReply::GroupDesc(groups) => {
-            (VENDOR, NX_GROUP_DESC, each(dialect, groups, |group, w| group.encode(w)))
+            (VENDOR, NX_GROUP_DESC, each(dialect, groups, GroupDesc::encode))
         }
-        MultipartReply::GroupFeatures(features) => (
-            VENDOR,
-            NX_GROUP_FEATURES,
-            each(dialect, std::slice::from_ref(features), |features, w| features.encode(w)),
-        ),
+        MultipartReply::GroupFeatures(features) => {
+            (VENDOR, NX_GROUP_FEATURES, each(dialect, std::slice::from_ref(features), GroupFeatures::encode))
+        }
         _ => return None,
     };
     let mut head = Writer::new(dialect);

@@ -13,7 +13,7 @@ impl Difference {
         debug_assert_eq!(old.len(), new.len());
         let mut sum = 0_u64;
         for (i, (old, new)) in old.iter().zip(new).enumerate() {
-            let shift = if (at + i) % 2 == 0 { 8 } else { 0 };
+            let shift = if (at + i).is_multiple_of(2) { 8 } else { 0 };
             sum += u64::from(*new) << shift;
             // The complement of a byte in its place, 0xffff being zero in this arithmetic.
             sum += 0xffff - (u64::from(*old) << shift);
