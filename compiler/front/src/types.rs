@@ -201,9 +201,16 @@ impl Ty {
             Ty::Addr => "ip4 | ip6".into(),
             Ty::Mac => "mac".into(),
             Ty::Prefix => "prefix".into(),
-            Ty::Enum(id) => program.enums[id.index()].name.clone(),
-            Ty::Bits(id) => program.bits[id.index()].name.clone(),
-            Ty::Struct(id) => program.structs[id.index()].name.clone(),
+            // A type that is being declared may be named before it is there.
+            Ty::Enum(id) => {
+                program.enums.get(id.index()).map_or_else(|| "an enum".into(), |ty| ty.name.clone())
+            }
+            Ty::Bits(id) => {
+                program.bits.get(id.index()).map_or_else(|| "a bits type".into(), |ty| ty.name.clone())
+            }
+            Ty::Struct(id) => {
+                program.structs.get(id.index()).map_or_else(|| "a struct".into(), |ty| ty.name.clone())
+            }
             Ty::Tuple(parts) => {
                 let parts: Vec<_> = parts.iter().map(|part| part.describe(program)).collect();
                 format!("({})", parts.join(", "))

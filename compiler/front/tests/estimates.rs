@@ -97,7 +97,7 @@ proptest! {
             *counts.entry(number).or_default() += amount;
             let previous = counts.get(&(number - 1)).copied().unwrap_or(0);
             let part = ((SECOND - now % SECOND) << 16) / SECOND;
-            let total = counts[&number] + (previous * part >> 16);
+            let total = counts[&number] + ((previous * part) >> 16);
             prop_assert_eq!(filter.class(&[5, amount, total - 1], now), 1, "at least {} at {}", total, now);
             prop_assert_eq!(filter.class(&[5, 0, total], now), 0, "at most {} at {}", total, now);
         }

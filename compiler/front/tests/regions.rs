@@ -13,7 +13,7 @@ fn matches(filter: &str, packet: &[u8]) -> bool {
 fn segment(options: &[u8]) -> Vec<u8> {
     let mut segment = tcp(4000, 80, SYN);
     segment.extend(options);
-    while segment.len() % 4 != 0 {
+    while !segment.len().is_multiple_of(4) {
         segment.push(1);
     }
     segment[12] = (segment.len() as u8 / 4) << 4;

@@ -72,7 +72,13 @@ pub(super) fn tokens(text: &str) -> Vec<Tok<'_>> {
             }
             Token::Comment(_) | Token::Doc => above.push(Comment { text: own, breaks }),
             _ => {
-                tokens.push(Tok { token, text: own, above: std::mem::take(&mut above), breaks, behind: None })
+                tokens.push(Tok {
+                    token,
+                    text: own,
+                    above: std::mem::take(&mut above),
+                    breaks,
+                    behind: None,
+                });
             }
         }
     }
