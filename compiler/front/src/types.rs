@@ -187,7 +187,7 @@ impl Ty {
         )
     }
 
-    /// How the type is called in messages: `u32`, `duration`, `Conn?`, `a number 0..=15`.
+    /// How the type is called in messages (declarations that are still being read have no name yet): `u32`, `duration`, `Conn?`, `a number 0..=15`.
     pub fn describe(&self, program: &Program) -> String {
         match self {
             Ty::Error => "?".into(),
@@ -201,15 +201,14 @@ impl Ty {
             Ty::Addr => "ip4 | ip6".into(),
             Ty::Mac => "mac".into(),
             Ty::Prefix => "prefix".into(),
-            // A type that is being declared may be named before it is there.
             Ty::Enum(id) => {
-                program.enums.get(id.index()).map_or_else(|| "an enum".into(), |ty| ty.name.clone())
+                program.enums.get(id.index()).map_or_else(|| "an enum".into(), |def| def.name.clone())
             }
             Ty::Bits(id) => {
-                program.bits.get(id.index()).map_or_else(|| "a bits type".into(), |ty| ty.name.clone())
+                program.bits.get(id.index()).map_or_else(|| "a bits type".into(), |def| def.name.clone())
             }
             Ty::Struct(id) => {
-                program.structs.get(id.index()).map_or_else(|| "a struct".into(), |ty| ty.name.clone())
+                program.structs.get(id.index()).map_or_else(|| "a struct".into(), |def| def.name.clone())
             }
             Ty::Tuple(parts) => {
                 let parts: Vec<_> = parts.iter().map(|part| part.describe(program)).collect();
