@@ -161,7 +161,7 @@ fn parts_of_two_requests_do_not_mix() {
 
 #[test]
 fn reserved_operations_say_that_they_are_not_supported() {
-    for operation in [Operation::FilterReplace, Operation::StateClear, Operation::EventSubscribe] {
+    for operation in [Operation::StateClear, Operation::EventSubscribe] {
         let e = Request::decode(operation, &[]).unwrap_err();
         assert_eq!(e.code, OkoErrorCode::Unsupported);
         assert_eq!(e.text, format!("{operation} is not supported"));
