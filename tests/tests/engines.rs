@@ -10,7 +10,7 @@ use std::path::Path;
 
 use oko_bpf_backend::NOW_VARIABLE;
 use oko_compiler::Clock;
-use oko_filter::{Engine, FilterInfo, Instance, LoadError, LoadOptions, Packet};
+use oko_filter::{Engine, FilterInfo, Instance, LoadOptions, Packet};
 use oko_ir::layout::EXPIRES_OFFSET;
 use oko_tests::captures::{self, Recorded};
 use oko_tests::examples;
@@ -178,11 +178,6 @@ fn every_example_on_every_capture_whole_and_damaged() {
     let mut silent = Vec::new();
     for program in examples::programs() {
         let before = whole.matched;
-        let object = examples::compile(&program, Clock::Helper).bytes;
-        if let Err(LoadError::NotYet { feature }) = Instance::load(&object, &LoadOptions::default()) {
-            eprintln!("SKIPPED: {}: no {feature} yet", program.display());
-            continue;
-        }
         for capture in examples::captures() {
             let mut rig = Rig::new(&program, kernel);
             let filters = rig.filters();

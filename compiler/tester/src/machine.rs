@@ -9,11 +9,14 @@ use oko_ir::{Checked, Param, State};
 
 /// One way to run a test.
 pub(crate) enum Machine<'t> {
-    /// An engine.
-    Engine(Box<Instance>),
+    /// An engine, and the names of the events.
+    Engine(Box<Instance>, Vec<String>),
     /// The interpreter on the IR before optimisation. Remembers which marks it came by.
     Marked { ir: &'t Checked, file: u32, store: Box<Store>, marks: BTreeSet<u32> },
 }
+
+/// The random number of all machines.
+const SEED: u64 = 0x5eed;
 
 /// Why there is no engine for a test.
 pub(crate) enum NoMachine {
@@ -29,9 +32,13 @@ pub(crate) type Entries = Vec<(Vec<u64>, Vec<u64>, u64)>;
 impl<'t> Machine<'t> {
     /// An engine.
     pub(crate) fn engine(object: &TestObject, engine: Engine) -> Result<Machine<'t>, NoMachine> {
-        let options = LoadOptions { engine: Some(engine), ..LoadOptions::default() };
+        // All machines have the same random number, so that sketches hash alike.
+        let options = LoadOptions { engine: Some(engine), seed: Some(SEED), ..LoadOptions::default() };
         match Instance::load(&object.object, &options) {
-            Ok(instance) => Ok(Machine::Engine(Box::new(instance))),
+            Ok(instance) => {
+                let events = object.marked.module().events.iter().map(|event| event.name.clone());
+                Ok(Machine::Engine(Box::new(instance), events.collect()))
+            }
             Err(error @ LoadError::NotYet { .. }) => Err(NoMachine::NotYet(format!("{engine}: {error}"))),
             Err(error) => Err(NoMachine::Refused(format!("{engine}: {error}"))),
         }
@@ -42,7 +49,11 @@ impl<'t> Machine<'t> {
         Machine::Marked {
             ir: &object.marked,
             file: object.mark_file,
-            store: Box::new(Store::new(&object.marked)),
+            store: {
+                let mut store = Box::new(Store::new(&object.marked));
+                store.set_seed(SEED);
+                store
+            },
             marks: BTreeSet::new(),
         }
     }
@@ -50,7 +61,7 @@ impl<'t> Machine<'t> {
     /// Its name.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Machine::Engine(instance) => instance.engine().name(),
+            Machine::Engine(instance, _) => instance.engine().name(),
             Machine::Marked { .. } => "ir-interp before optimisation",
         }
     }
@@ -65,7 +76,7 @@ impl<'t> Machine<'t> {
         now: u64,
     ) -> Result<u32, String> {
         match self {
-            Machine::Engine(instance) => {
+            Machine::Engine(instance, _) => {
                 let Some(info) = instance.filters().get(filter) else {
                     return Err("the filter is not in the object".to_owned());
                 };
@@ -97,7 +108,7 @@ impl<'t> Machine<'t> {
     /// Sets a param by its number.
     pub(crate) fn set_param(&mut self, name: &str, number: u32, value: u64) -> Result<(), String> {
         match self {
-            Machine::Engine(instance) => instance.set_param(name, value).map_err(|error| error.to_string()),
+            Machine::Engine(instance, _) => instance.set_param(name, value).map_err(|error| error.to_string()),
             Machine::Marked { store, .. } => {
                 store.set_param(Param(number), value).map_err(|error| error.to_string())
             }
@@ -114,8 +125,9 @@ impl<'t> Machine<'t> {
     ) -> Result<(), String> {
         let parts = parts.clone();
         match self {
-            Machine::Engine(instance) => {
-                Err(format!("{}: tables cannot be written yet: {name} {parts:?}", instance.engine()))
+            Machine::Engine(instance, _) => {
+                let key = interp::TableKey { parts, bits: *bits };
+                instance.table_put(name, &key, fields).map_err(|error| error.to_string())
             }
             Machine::Marked { store, .. } => {
                 let key = interp::TableKey { parts, bits: *bits };
@@ -133,8 +145,9 @@ impl<'t> Machine<'t> {
     ) -> Result<bool, String> {
         let parts = parts.clone();
         match self {
-            Machine::Engine(instance) => {
-                Err(format!("{}: tables cannot be written yet: {name} {parts:?}", instance.engine()))
+            Machine::Engine(instance, _) => {
+                let key = interp::TableKey { parts, bits: *bits };
+                instance.table_remove(name, &key).map_err(|error| error.to_string())
             }
             Machine::Marked { store, .. } => {
                 let key = interp::TableKey { parts, bits: *bits };
@@ -146,7 +159,12 @@ impl<'t> Machine<'t> {
     /// Takes the events that wait: which, and their scalars.
     pub(crate) fn take_events(&mut self) -> Vec<(usize, Vec<u64>)> {
         match self {
-            Machine::Engine(_) => Vec::new(),
+            Machine::Engine(instance, names) => (instance.take_events(usize::MAX).into_iter())
+                .filter_map(|event| {
+                    let index = names.iter().position(|name| *name == event.name)?;
+                    Some((index, event.values))
+                })
+                .collect(),
             Machine::Marked { store, .. } => {
                 let events = store.take_events().into_iter();
                 events.map(|record| (record.event.index(), record.values)).collect()
@@ -157,7 +175,7 @@ impl<'t> Machine<'t> {
     /// All entries of all states that are live, by state.
     pub(crate) fn entries(&self, now: u64) -> Result<Vec<(String, Entries)>, String> {
         match self {
-            Machine::Engine(instance) => {
+            Machine::Engine(instance, _) => {
                 let mut all = Vec::new();
                 for info in instance.states() {
                     let snapshot =

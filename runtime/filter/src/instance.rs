@@ -262,6 +262,9 @@ impl Instance {
         let from = old.map_or(Old::None, |old| old.as_old(&events, engine));
         let states = States::new(engine, &plan.states, options, &from)?;
         report.state_bytes = states.bytes();
+        if let Some(place) = plan.seed {
+            states.set_variable(place, states.seed());
+        }
         let begin = Instant::now();
         let code = Code::compile(engine, &plan.filters, plan.ir, plan.programs, plan.returns, states.seed())?;
         report.compile = begin.elapsed();

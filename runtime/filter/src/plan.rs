@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 
 use oko_artifact::schema::FORMAT;
 use oko_artifact::{
-    CERT_SECTION, Cert, FilterSchema, IR_SECTION, LOCKS_MAP, NOW_VARIABLE, ParamSchema, SCHEMA_SECTION,
-    Schema, StateSchema,
+    CERT_SECTION, Cert, EVENTS_MAP, FilterSchema, IR_SECTION, LOCKS_MAP, NOW_VARIABLE, ParamSchema,
+    SCHEMA_SECTION, SEED_VARIABLE, SPILL_MAP, Schema, StateSchema,
 };
 use oko_bpf::object::{self, ObjectFile};
 use oko_bpf::program::{MapDef, MapKind, Program};
 use oko_bpf::verified::Verified;
-use oko_ir::features::{Feature, features};
 use oko_ir::{Checked, Filter, FilterResult, Module, ParamDecl, StateDecl, StateKind};
 use oko_state::{Header, Kind, Shape, WhenFull};
 use serde::de::DeserializeOwned;
@@ -34,6 +33,8 @@ pub(crate) struct Plan {
     /// The programs of the filters, in their order.
     pub(crate) programs: Vec<Verified>,
     pub(crate) returns: Returns,
+    /// The variable of the BPF programs that is the instance's random number, if they need one.
+    pub(crate) seed: Option<VariablePlace>,
     /// The IR of the filters, in their order.
     pub(crate) ir: Option<Checked>,
     pub(crate) schema: Option<Schema>,
@@ -52,9 +53,6 @@ impl Plan {
         let Ours { module, schema, cert } = ours;
         if schema.format != FORMAT {
             return Err(LoadError::Version { expected: FORMAT, found: schema.format });
-        }
-        if let Some(&feature) = features(&module).iter().find(|feature| **feature != Feature::Loops) {
-            return Err(LoadError::NotYet { feature });
         }
         schema_fits_ir(&schema, &module)?;
         let params =
@@ -85,6 +83,7 @@ impl Plan {
         let programs = programs.into_iter().map(verify_program).collect::<Result<_, _>>()?;
         Ok(Plan {
             returns: Returns::of_ours(&filters, clock),
+            seed: variable_place(&object, SEED_VARIABLE)?,
             filters,
             params,
             states,
@@ -181,6 +180,7 @@ fn foreign(object: ObjectFile<'_>, begin: Instant) -> Result<Plan, LoadError> {
         params: Vec::new(),
         states,
         programs,
+        seed: None,
         ir: None,
         schema: None,
         cert: None,
@@ -194,6 +194,8 @@ fn plain_state(index: usize, map: &MapDef) -> Result<StatePlan, LoadError> {
         MapKind::Hash => Kind::Hash(WhenFull::Refuse),
         MapKind::LruHash => Kind::Hash(WhenFull::EvictOldest),
         MapKind::Array => Kind::Array,
+        MapKind::PercpuArray if map.name == SPILL_MAP => Kind::Array,
+        MapKind::RingBuf if map.name == EVENTS_MAP => Kind::Ring,
         kind => return Err(LoadError::MapKind { map: map.name.clone(), kind }),
     };
     Ok(StatePlan {
@@ -205,12 +207,12 @@ fn plain_state(index: usize, map: &MapDef) -> Result<StatePlan, LoadError> {
             value_size: map.value_size,
             header: Header::Plain { lock_offset: map.lock_offset },
         },
-        per_core: false,
+        per_core: map.kind == MapKind::PercpuArray,
         decl: None,
         schema: None,
         bpf: Some(index),
         variables: map.data.as_ref().map(|data| data.init.clone()),
-        hidden: map.data.is_some() || map.name == LOCKS_MAP,
+        hidden: map.data.is_some() || [LOCKS_MAP, EVENTS_MAP, SPILL_MAP].contains(&map.name.as_str()),
     })
 }
 
@@ -250,7 +252,7 @@ fn state_plans(module: &Module, schema: &Schema, maps: &[MapDef]) -> Result<Vec<
         let bpf = maps.iter().position(|map| map.data.is_none() && map.name == decl.name);
         if let Some(map) = bpf.map(|bpf| &maps[bpf]) {
             let name = &decl.name;
-            same(|| format!("kind of state `{name}`"), &map_kind(decl.kind), &map.kind)?;
+            same(|| format!("kind of state `{name}`"), &map_kind(decl), &map.kind)?;
             let sizes = [
                 ("capacity", shape.capacity, map.max_entries),
                 ("key size", shape.key_size, map.key_size),
@@ -262,6 +264,9 @@ fn state_plans(module: &Module, schema: &Schema, maps: &[MapDef]) -> Result<Vec<
             let locked = match decl.kind {
                 // Linux allows no lock in these; their locks are in a map of their own.
                 StateKind::Hash(oko_ir::WhenFull::EvictOldest) => "none",
+                // Nobody else writes these, or each step on them is atomic.
+                StateKind::Words | StateKind::Table(_) => "none",
+                _ if decl.per_core.is_some() => "none",
                 _ => "0",
             };
             let lock = map.lock_offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
@@ -289,7 +294,7 @@ fn state_plans(module: &Module, schema: &Schema, maps: &[MapDef]) -> Result<Vec<
         });
     }
     for (index, map) in maps.iter().enumerate() {
-        if map.data.is_some() || map.name == LOCKS_MAP {
+        if map.data.is_some() || [LOCKS_MAP, EVENTS_MAP, SPILL_MAP].contains(&map.name.as_str()) {
             plans.push(plain_state(index, map)?);
         } else if map.name == LOCKS_MAP {
             // The code's own business, like variables.
@@ -308,11 +313,18 @@ fn state_plans(module: &Module, schema: &Schema, maps: &[MapDef]) -> Result<Vec<
     Ok(plans)
 }
 
-fn map_kind(kind: StateKind) -> MapKind {
-    match kind {
+/// The kind of map that a state is in BPF.
+fn map_kind(decl: &StateDecl) -> MapKind {
+    let per_core = decl.per_core.is_some();
+    match decl.kind {
+        StateKind::Hash(oko_ir::WhenFull::EvictOldest) if per_core => MapKind::LruPercpuHash,
         StateKind::Hash(oko_ir::WhenFull::EvictOldest) => MapKind::LruHash,
+        StateKind::Hash(oko_ir::WhenFull::Refuse) if per_core => MapKind::PercpuHash,
         StateKind::Hash(oko_ir::WhenFull::Refuse) => MapKind::Hash,
-        StateKind::Array | StateKind::Words | StateKind::Table(_) => MapKind::Array,
+        StateKind::Array | StateKind::Words if per_core => MapKind::PercpuArray,
+        StateKind::Array | StateKind::Words => MapKind::Array,
+        StateKind::Table(oko_ir::Match::Exact) => MapKind::Hash,
+        StateKind::Table(oko_ir::Match::Prefix) => MapKind::LpmTrie,
     }
 }
 

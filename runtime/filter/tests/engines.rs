@@ -4,7 +4,7 @@
 
 mod rig;
 
-use oko_filter::{Engine, Instance, LoadError, LoadOptions, Packet, Verdict};
+use oko_filter::{Engine, Instance, Packet, Verdict};
 use oko_ir::testing::generate::{self, Options};
 use oko_ir::verify;
 use proptest::prelude::*;
@@ -17,10 +17,6 @@ fn examples_on_captures() {
     let mut matches = 0;
     for name in examples() {
         let object = example(&name);
-        if let Err(LoadError::NotYet { feature }) = Instance::load(&object, &LoadOptions::default()) {
-            eprintln!("SKIPPED: {name}: no {feature} yet");
-            continue;
-        }
         for capture_name in CAPTURES {
             let packets = capture(capture_name);
             let engines = Engine::ALL.map(|engine| load(&object, engine));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use oko_artifact::StateSchema;
+use oko_artifact::{EVENTS_MAP, StateSchema};
 use oko_ir::interp::{TableError, TableKey};
 use oko_ir::{StateDecl, StateKind};
 use oko_state::{Header, Kind, Map, RingBuffer, Shape, Update, UpdateError, worker};
@@ -106,10 +106,18 @@ impl States {
         if bytes > limit {
             return Err(LoadError::TooMuchState { bytes, limit });
         }
+        let events = match old.events() {
+            Some(events) => events,
+            None => Arc::new(
+                Map::new(ring).map_err(|source| LoadError::State { state: "events".to_owned(), source })?,
+            ),
+        };
         let mut rows = Vec::new();
         let mut order = Vec::new();
         for (plan, number) in used() {
             let map = match old.map(plan) {
+                // BPF programs emit to the same place as native code.
+                _ if plan.name == EVENTS_MAP && plan.decl.is_none() => Arc::clone(&events),
                 Some(map) => map,
                 None => Arc::new(make(plan, copies)?),
             };
@@ -121,12 +129,6 @@ impl States {
         let workers = rows.iter().map(|row| row.map.copies().len()).max().unwrap_or(1);
         let bindings = (0..workers as u32).map(|worker| bind(&rows, &order, worker)).collect();
         let tables = rows.iter().any(|row| matches!(row.map.shape().kind, Kind::Exact | Kind::Prefix));
-        let events = match old.events() {
-            Some(events) => events,
-            None => Arc::new(
-                Map::new(ring).map_err(|source| LoadError::State { state: "events".to_owned(), source })?,
-            ),
-        };
         let seed = old.seed().or(options.seed).unwrap_or_else(random);
         Ok(States { rows, order, bindings, tables, events, seed })
     }
