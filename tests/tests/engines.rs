@@ -48,7 +48,7 @@ impl Rig {
         let [object, injected] =
             [Clock::Helper, Clock::Injected].map(|clock| examples::compile(program, clock).bytes);
         let load = |object: &[u8], engine| {
-            let options = LoadOptions { engine: Some(engine), ..LoadOptions::default() };
+            let options = LoadOptions { engine: Some(engine), seed: Some(7), ..LoadOptions::default() };
             Instance::load(object, &options)
                 .unwrap_or_else(|error| panic!("{} on {engine}: {}", program.display(), error.report()))
         };

@@ -108,7 +108,9 @@ impl<'t> Machine<'t> {
     /// Sets a param by its number.
     pub(crate) fn set_param(&mut self, name: &str, number: u32, value: u64) -> Result<(), String> {
         match self {
-            Machine::Engine(instance, _) => instance.set_param(name, value).map_err(|error| error.to_string()),
+            Machine::Engine(instance, _) => {
+                instance.set_param(name, value).map_err(|error| error.to_string())
+            }
             Machine::Marked { store, .. } => {
                 store.set_param(Param(number), value).map_err(|error| error.to_string())
             }

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use oko_bpf::object::{ObjectError, ObjectErrorKind};
-use oko_bpf::program::MapKind;
 use oko_ir::interp::TableError;
 use oko_state::ShapeError;
 use thiserror::Error;
@@ -39,14 +38,6 @@ pub enum LoadError {
         expected: u32,
         /// What the artifact says.
         found: u32,
-    },
-    /// A map of a type that there is nothing for here.
-    #[error("map `{map}` is of type {kind}, which instances cannot hold")]
-    MapKind {
-        /// Its name.
-        map: String,
-        /// Its type.
-        kind: MapKind,
     },
     /// A BPF program was refused by the verifier.
     #[error("program `{program}` was refused by the BPF verifier:\n{report}")]
@@ -136,7 +127,6 @@ impl LoadError {
             LoadError::MissingSection { .. } => "oko::load::missing_section",
             LoadError::Section { .. } => "oko::load::section",
             LoadError::Version { .. } => "oko::load::version",
-            LoadError::MapKind { .. } => "oko::load::map_kind",
             LoadError::BpfRefused { .. } => "oko::load::bpf_refused",
             LoadError::IrRefused { .. } => "oko::load::ir_refused",
             LoadError::NotYet { .. } => "oko::load::not_yet",
@@ -168,7 +158,6 @@ impl LoadError {
             LoadError::NoFilter { .. } => "put the function into section `xdp`: `SEC(\"xdp\")`",
             LoadError::NotYet { .. } => "use a newer switch, or write the filter without it",
             LoadError::Version { .. } => "build the artifact with the `okoc` that belongs to this switch",
-            LoadError::MapKind { .. } => "use a hash, an LRU hash or an array",
             LoadError::BpfRefused { .. } => {
                 "change the program as the verifier says; `okoc` emits none that is refused"
             }

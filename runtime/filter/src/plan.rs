@@ -170,7 +170,7 @@ fn foreign(object: ObjectFile<'_>, begin: Instant) -> Result<Plan, LoadError> {
         })
         .collect();
     let states = object.maps.iter().enumerate().map(|(index, map)| plain_state(index, map));
-    let states = states.collect::<Result<_, _>>()?;
+    let states = states.collect();
     let read_time = begin.elapsed();
     let begin = Instant::now();
     let programs = programs.into_iter().map(verify_program).collect::<Result<_, _>>()?;
@@ -189,16 +189,16 @@ fn foreign(object: ObjectFile<'_>, begin: Instant) -> Result<Plan, LoadError> {
     })
 }
 
-fn plain_state(index: usize, map: &MapDef) -> Result<StatePlan, LoadError> {
+fn plain_state(index: usize, map: &MapDef) -> StatePlan {
     let kind = match map.kind {
-        MapKind::Hash => Kind::Hash(WhenFull::Refuse),
-        MapKind::LruHash => Kind::Hash(WhenFull::EvictOldest),
-        MapKind::Array => Kind::Array,
-        MapKind::PercpuArray if map.name == SPILL_MAP => Kind::Array,
-        MapKind::RingBuf if map.name == EVENTS_MAP => Kind::Ring,
-        kind => return Err(LoadError::MapKind { map: map.name.clone(), kind }),
+        MapKind::Hash | MapKind::PercpuHash => Kind::Hash(WhenFull::Refuse),
+        MapKind::LruHash | MapKind::LruPercpuHash => Kind::Hash(WhenFull::EvictOldest),
+        MapKind::Array | MapKind::PercpuArray => Kind::Array,
+        MapKind::LpmTrie => Kind::Prefix,
+        MapKind::BloomFilter => Kind::Bloom { hashes: map.hashes },
+        MapKind::RingBuf => Kind::Ring,
     };
-    Ok(StatePlan {
+    StatePlan {
         name: map.name.clone(),
         shape: Shape {
             kind,
@@ -207,13 +207,13 @@ fn plain_state(index: usize, map: &MapDef) -> Result<StatePlan, LoadError> {
             value_size: map.value_size,
             header: Header::Plain { lock_offset: map.lock_offset },
         },
-        per_core: map.kind == MapKind::PercpuArray,
+        per_core: map.kind.is_percpu(),
         decl: None,
         schema: None,
         bpf: Some(index),
         variables: map.data.as_ref().map(|data| data.init.clone()),
         hidden: map.data.is_some() || [LOCKS_MAP, EVENTS_MAP, SPILL_MAP].contains(&map.name.as_str()),
-    })
+    }
 }
 
 fn filter_info((index, (filter, schema)): (usize, (&Filter, &FilterSchema))) -> FilterInfo {
@@ -295,11 +295,11 @@ fn state_plans(module: &Module, schema: &Schema, maps: &[MapDef]) -> Result<Vec<
     }
     for (index, map) in maps.iter().enumerate() {
         if map.data.is_some() || [LOCKS_MAP, EVENTS_MAP, SPILL_MAP].contains(&map.name.as_str()) {
-            plans.push(plain_state(index, map)?);
+            plans.push(plain_state(index, map));
         } else if map.name == LOCKS_MAP {
             // The code's own business, like variables.
             let variables = Some(vec![0; map.value_size as usize]);
-            plans.push(StatePlan { variables, ..plain_state(index, map)? });
+            plans.push(StatePlan { variables, ..plain_state(index, map) });
         } else if !module.states.iter().any(|decl| decl.name == map.name) {
             return Err(LoadError::Mismatch {
                 what: format!("map `{}`", map.name),

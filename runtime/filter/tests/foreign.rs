@@ -4,6 +4,10 @@
 
 mod rig;
 
+use oko_bpf::asm;
+use oko_bpf::object::write;
+use oko_bpf::object::write::{MapSpec, Member, MemberKind, ProgramSpec, Spec, Struct};
+use oko_bpf::program::MapKind;
 use oko_filter::{Engine, Instance, LoadOptions, Packet};
 use rig::{load, root};
 
@@ -30,6 +34,101 @@ fn programs_of_clang_run_as_filters() {
         );
         assert!(instance.run(instance.filter("second").unwrap(), Packet::new(&[], 0), 1).is_match());
         assert_eq!(instance.stats(count).classes, [9, 2]);
+    }
+}
+
+/// A filter that reports the length of each packet, and matches while there is room.
+#[test]
+fn a_ring_buffer_belongs_to_an_instance() {
+    let map = |name: &str, kind, max_entries| MapSpec {
+        name: name.into(),
+        kind,
+        max_entries,
+        key: Struct::default(),
+        value: Struct::default(),
+    };
+    let text = "call 188
+         stxdw [%r10-8], %r0
+         lddw %r1, map[0]
+         mov %r2, %r10
+         add %r2, -8
+         mov %r3, 8
+         mov %r4, 0
+         call 130
+         jne %r0, 0, full
+         mov %r0, 2
+         exit
+         full: mov %r0, 1
+         exit";
+    let insns = asm::assemble(text).unwrap();
+    let programs = vec![ProgramSpec { name: "report".into(), insns, lines: Vec::new() }];
+    let maps = vec![map("events", MapKind::RingBuf, 4096)];
+    let bytes = write(&Spec { programs, maps, license: "GPL".into(), ..Spec::default() }).unwrap();
+    for engine in [Engine::BpfJit, Engine::BpfInterp] {
+        let instance = load(&bytes, engine);
+        let report = instance.filter("report").unwrap();
+        let verdicts: Vec<u32> =
+            (1..=300).map(|now| instance.run(report, Packet::new(&[0; 64], 1), now).class()).collect();
+        // A record takes 16 bytes of the 4096.
+        assert_eq!(verdicts.iter().sum::<u32>(), 256, "{engine}");
+        assert_eq!(verdicts[255..257], [1, 0], "{engine}: nobody empties it");
+    }
+}
+
+/// A filter that counts in a hash map with values of each core's own, and matches beyond two packets of a core.
+#[test]
+fn cores_have_values_of_their_own_under_a_key_of_all() {
+    let text = "stdw [%r10-8], 7
+         lddw %r1, map[0]
+         mov %r2, %r10
+         add %r2, -8
+         call 1
+         jne %r0, 0, there
+         stdw [%r10-16], 1
+         lddw %r1, map[0]
+         mov %r2, %r10
+         add %r2, -8
+         mov %r3, %r10
+         add %r3, -16
+         mov %r4, 0
+         call 2
+         mov %r0, 1
+         exit
+         there: ldxdw %r1, [%r0+0]
+         add %r1, 1
+         stxdw [%r0+0], %r1
+         mov %r0, 1
+         jle %r1, 2, few
+         mov %r0, 2
+         few: exit";
+    let insns = asm::assemble(text).unwrap();
+    let programs = vec![ProgramSpec { name: "count".into(), insns, lines: Vec::new() }];
+    let kind = MemberKind::Uint(oko_bpf::isa::Size::Dw);
+    let word = || Struct { size: 8, members: vec![Member { name: "v".into(), offset: 0, kind }] };
+    for kind in [MapKind::PercpuHash, MapKind::LruPercpuHash] {
+        let map = MapSpec { name: "seen".into(), kind, max_entries: 4, key: word(), value: word() };
+        let spec =
+            Spec { programs: programs.clone(), maps: vec![map], license: "GPL".into(), ..Spec::default() };
+        let bytes = write(&spec).unwrap();
+        for engine in [Engine::BpfJit, Engine::BpfInterp] {
+            let options = LoadOptions { engine: Some(engine), workers: 64, ..LoadOptions::default() };
+            let instance = Instance::load(&bytes, &options).unwrap();
+            let count = instance.filter("count").unwrap();
+            let three = || -> u32 {
+                (1..=3).map(|now| instance.run(count, Packet::new(&[0; 64], 1), now).class()).sum()
+            };
+            // Each sees only its own packets; the second one's first look-up finds the key, with zero.
+            assert_eq!(three(), 1, "{engine}");
+            let other = std::thread::scope(|scope| scope.spawn(three).join().unwrap());
+            assert_eq!(other, 1, "{engine}");
+            let snapshot = instance.state_snapshot("seen", 9).unwrap();
+            let [entry] = &snapshot.entries[..] else { panic!("{snapshot:?}") };
+            let values: Vec<u64> =
+                entry.raw_value.chunks(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())).collect();
+            assert_eq!((values.len(), values.iter().sum::<u64>()), (64, 6), "{engine}");
+            assert!(instance.state_delete("seen", &7_u64.to_ne_bytes()).unwrap());
+            assert!(instance.state_snapshot("seen", 9).unwrap().entries.is_empty());
+        }
     }
 }
 

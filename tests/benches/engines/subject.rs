@@ -103,7 +103,7 @@ pub(crate) struct OkoInstance {
 
 impl OkoInstance {
     pub(crate) fn load(object: &[u8], filter: &str, engine: Engine) -> Result<OkoInstance> {
-        let options = LoadOptions { engine: Some(engine), ..LoadOptions::default() };
+        let options = LoadOptions { engine: Some(engine), seed: Some(7), ..LoadOptions::default() };
         let instance =
             Instance::load(object, &options).with_context(|| format!("{engine} does not load {filter}"))?;
         let filter = instance.filter(filter).with_context(|| format!("there is no filter {filter}"))?;

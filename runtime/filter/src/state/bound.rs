@@ -336,7 +336,13 @@ fn make(plan: &StatePlan, copies: u32) -> Result<Map, LoadError> {
 }
 
 fn bind(rows: &[Row], order: &[usize], worker: u32) -> Binding {
-    let maps = || order.iter().map(|&row| rows[row].map.copy_of(worker));
+    let maps = || {
+        order.iter().map(|&row| match &rows[row] {
+            // A key that one core has put into a foreign program's map is there for all.
+            Row { plan, map } if plan.decl.is_none() && matches!(plan.shape.kind, Kind::Hash(_)) => &**map,
+            row => row.map.copy_of(worker),
+        })
+    };
     let first = |map: &Map| map.array_values().map_or(std::ptr::null_mut(), |(first, _)| first.as_ptr());
     Binding { handles: maps().map(std::ptr::from_ref).collect(), values: maps().map(first).collect() }
 }
