@@ -7,3 +7,4 @@ pub mod kernel;
 pub mod programs;
 #[cfg(target_os = "linux")]
 pub mod switch;
+pub mod typed;
