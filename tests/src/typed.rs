@@ -36,7 +36,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// The next one (SplitMix64).
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -46,7 +46,7 @@ impl Random {
 
     /// A number below `limit`, which is not 0.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit.max(1)
+        self.word() % limit.max(1)
     }
 }
 
@@ -260,7 +260,7 @@ impl Maker {
             }
             _ => {
                 let most = u64::MAX >> (64 - bits);
-                let value = self.random.next() & most;
+                let value = self.random.word() & most;
                 (if self.random.below(2) == 0 { value } else { value & 0xff }).to_string()
             }
         }

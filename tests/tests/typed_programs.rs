@@ -46,7 +46,7 @@ fn compile(seed: u64, source: &str, clock: Clock) -> Vec<u8> {
 fn packet(random: &mut Random) -> Vec<u8> {
     let length = if random.below(4) == 0 { random.below(LONGEST) } else { 46 + random.below(LONGEST - 46) };
     let small = random.below(2) == 0;
-    (0..length).map(|_| if small { random.below(4) as u8 } else { random.next() as u8 }).collect()
+    (0..length).map(|_| if small { random.below(4) as u8 } else { random.word() as u8 }).collect()
 }
 
 #[test]

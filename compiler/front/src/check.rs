@@ -151,7 +151,7 @@ impl Checker<'_, '_> {
         let (decls, program) = (&self.decls, &self.program);
         self.variants.entry(module).or_insert_with(|| {
             let mut found = Variants::new();
-            let scope = decls.scopes.get(module).into_iter().flat_map(super::resolve::Scope::names);
+            let scope = decls.scopes.get(module).into_iter().flat_map(crate::resolve::Scope::names);
             for (owner, def) in scope {
                 let (ty, variants) = match def {
                     Def::Enum(id) => (Ty::Enum(id), program.enums.get(id.index()).map(|def| &def.variants)),
