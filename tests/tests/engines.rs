@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use oko_bpf_backend::NOW_VARIABLE;
+use oko_bpf_backend::{NOW_VARIABLE, SEED_VARIABLE};
 use oko_compiler::Clock;
 use oko_filter::{Engine, FilterInfo, Instance, LoadOptions, Packet};
 use oko_ir::layout::EXPIRES_OFFSET;
@@ -16,6 +16,8 @@ use oko_tests::captures::{self, Recorded};
 use oko_tests::examples;
 use oko_tests::kernel::{self, IN_PORT, Loaded, MIN_PACKET};
 
+/// The random number of all engines, so that sketches hash alike.
+const SEED: u64 = 0x5eed;
 /// The most kinds of packets of a capture that are damaged.
 const KINDS: usize = 24;
 /// Cut packets have up to this many bytes.
@@ -48,15 +50,18 @@ impl Rig {
         let [object, injected] =
             [Clock::Helper, Clock::Injected].map(|clock| examples::compile(program, clock).bytes);
         let load = |object: &[u8], engine| {
-            let options = LoadOptions { engine: Some(engine), seed: Some(7), ..LoadOptions::default() };
+            let options = LoadOptions { engine: Some(engine), seed: Some(SEED), ..LoadOptions::default() };
             Instance::load(object, &options)
                 .unwrap_or_else(|error| panic!("{} on {engine}: {}", program.display(), error.report()))
         };
         let mut engines: Vec<Instance> = Engine::ALL.iter().map(|&engine| load(&object, engine)).collect();
         engines.push(load(&injected, Engine::BpfJit));
         let into_kernel = || {
-            kernel::load(&injected)
-                .unwrap_or_else(|error| panic!("{} in the kernel: {error}", program.display()))
+            let loaded = kernel::load(&injected)
+                .unwrap_or_else(|error| panic!("{} in the kernel: {error}", program.display()));
+            // Programs without hashes have no such variable.
+            let _ = loaded.set_variable(SEED_VARIABLE, SEED);
+            loaded
         };
         Rig { example: examples::name(program), engines, kernel: kernel.then(into_kernel) }
     }
@@ -114,7 +119,8 @@ impl Rig {
                     engine.state_snapshot(&state.name, now).expect("the engines have the same states");
                 let entries = snapshot.entries.into_iter();
                 let mut entries: Vec<_> = entries
-                    .map(|entry| (entry.raw_key.to_vec(), entry.raw_value[UNLOCKED..].to_vec()))
+                    .filter(|entry| is_live(&entry.raw_value, now))
+                    .map(|entry| (entry.raw_key.to_vec(), shared(&entry.raw_value).to_vec()))
                     .collect();
                 entries.sort();
                 entries
@@ -125,12 +131,10 @@ impl Rig {
             }
             if let Some(kernel) = &self.kernel {
                 let entries = kernel.entries(&state.name).unwrap_or_else(|error| panic!("{place}: {error}"));
-                let expires =
-                    |value: &[u8]| value[UNLOCKED..].first_chunk().copied().map_or(0, u64::from_le_bytes);
                 let found: Vec<_> = entries
                     .into_iter()
-                    .filter(|(_, value)| expires(value) > now)
-                    .map(|(key, value)| (key, value[UNLOCKED..].to_vec()))
+                    .filter(|(_, value)| is_live(value, now))
+                    .map(|(key, value)| (key, shared(&value).to_vec()))
                     .collect();
                 assert!(found == expected, "{place}: {} differs in the kernel", state.name);
             }
@@ -144,6 +148,19 @@ impl Rig {
                 );
             }
         }
+    }
+}
+
+/// The part of a value that all engines must agree on: what is behind an entry's lock, or a whole word.
+fn shared(value: &[u8]) -> &[u8] {
+    value.get(UNLOCKED..).filter(|rest| !rest.is_empty()).unwrap_or(value)
+}
+
+/// Whether an entry is live, or a word is not 0.
+fn is_live(value: &[u8], now: u64) -> bool {
+    match value.get(UNLOCKED..).and_then(|rest| rest.first_chunk()) {
+        Some(expires) => u64::from_le_bytes(*expires) > now,
+        None => value.iter().any(|byte| *byte != 0),
     }
 }
 

@@ -34,7 +34,12 @@ fn examples_on_captures() {
             let last = packets.last().unwrap().0;
             let [native, others @ ..] = &engines;
             for other in others {
-                assert_eq!(all_states(other, last), all_states(native, last), "{name} on {capture_name}");
+                assert_eq!(
+                    all_states(other, last),
+                    all_states(native, last),
+                    "{name} on {capture_name}, {}",
+                    other.engine()
+                );
                 for filter in native.filters() {
                     assert_eq!(other.stats(filter.id), native.stats(filter.id));
                 }
