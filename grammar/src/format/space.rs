@@ -97,6 +97,7 @@ pub(super) fn space(at: Between) -> bool {
                 Ident | RParen | RBracket | LParen | LBracket | Question => true,
                 By => earlier != Some(Next),
                 Emitted | Replay | Test => true,
+                With => earlier == Some(Dot),
                 word => word.is_word_of_items(),
             };
             !named
