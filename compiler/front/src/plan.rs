@@ -1,7 +1,7 @@
 //! Tests as they were checked: what to do, step by step.
 //!
 //! Packets are described, not built: what is to be in which layer. Everything else that a test computes is an expression of
-//! [`crate::hir`] over the test's locals, a [`Value`]. The front end does not evaluate them: [`crate::test_module`] makes of each
+//! [`crate::hir`] over the test's locals, a `Value`. The front end does not evaluate them: [`crate::test_module`] makes of each
 //! a filter that tells its value piece by piece (a *probe*), so tests compute as filters do, on the engine that is tested.
 //!
 //! What holds: a value's locals were given by steps before; layers follow one another as their headers say, the first is the root.

@@ -22,7 +22,7 @@ const BUCKET: usize = 8;
 /// A relaxed tuple keeps prefixes in steps of so many bits: the coarse one first.
 const STEPS: [u32; 2] = [16, 8];
 
-/// The entries of one table, as lookups need them. Never changes.
+/// The entries of one table, as lookups need them: tuple space search with merged tuples (TupleMerge, ToN 2019). Never changes.
 #[derive(Clone, Debug, Default)]
 pub struct Classifier {
     /// Ordered by highest priority, the highest first.

@@ -18,7 +18,7 @@
 //!
 //! # The classifier
 //!
-//! Tuple space search with merged tuples: [`classifier`] says how. Its hash tables are shared between versions, so that a
+//! Tuple space search with merged tuples: [`Classifier`]. Its hash tables are shared between versions, so that a
 //! flow-mod costs the same whether a table has ten entries or a million, and lookups go on in the version that they have.
 
 pub mod action_set;
