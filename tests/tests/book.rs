@@ -324,7 +324,6 @@ const RANGES: &[(u16, &str)] = &[
     (5, "State and params"),
     (6, "Filters and results"),
     (7, "Tests, and the packets that they build"),
-    (9, "Not there yet"),
 ];
 
 /// Codes whose examples only hint at what is too large to be shown, or is found by running a test.
@@ -350,21 +349,6 @@ fn the_error_index_is_up_to_date() {
     }
     let is = chapter("errors.md");
     settle("errors.md", &is, &with_part(&is, "codes", index.trim_end()));
-}
-
-#[test]
-fn the_list_of_what_is_missing_is_up_to_date() {
-    let mut list = String::from("| code | |\n|---|---|\n");
-    for code in codes::unsupported::ALL {
-        let _ = writeln!(
-            list,
-            "| [{code}](../errors.md#{}) | {} |",
-            code.to_string().to_lowercase(),
-            code.title()
-        );
-    }
-    let is = chapter("language/later.md");
-    settle("language/later.md", &is, &with_part(&is, "codes", &list));
 }
 
 #[test]

@@ -13,7 +13,8 @@
 //! | E05xx | [`state`] | state, tables and params |
 //! | E06xx | [`results`] | filters, results and events |
 //! | E07xx | [`tests`] | tests, and the packets that they build |
-//! | E09xx | [`unsupported`] | parts of Oko that this compiler does not have yet |
+//!
+//! E09xx were parts of Oko that earlier compilers did not have.
 
 use std::fmt;
 
@@ -40,7 +41,6 @@ pub mod state;
 pub mod syntax;
 pub mod tests;
 pub mod types;
-pub mod unsupported;
 
 /// A stable error code: `E0101` and what it means. Two codes are equal when their numbers are.
 #[derive(Clone, Copy)]
@@ -89,7 +89,6 @@ const RANGES: &[(u16, &[Code])] = &[
     (5, state::ALL),
     (6, results::ALL),
     (7, tests::ALL),
-    (9, unsupported::ALL),
 ];
 
 impl fmt::Display for Code {

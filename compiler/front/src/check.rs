@@ -11,6 +11,7 @@ mod cell;
 mod coerce;
 mod compare;
 mod computed;
+mod constant;
 mod control;
 mod decided;
 mod decl;
@@ -19,6 +20,7 @@ mod exhaustive;
 mod expr;
 mod facts;
 mod fill;
+mod function;
 mod header;
 mod loops;
 mod name;
@@ -37,6 +39,7 @@ mod typename;
 mod union;
 mod unused;
 mod update;
+mod walk;
 mod which;
 mod wide;
 
@@ -67,6 +70,8 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
         program: Program::default(),
         consts,
         structs: Vec::new(),
+        params: Vec::new(),
+        fns: Vec::new(),
         aliases,
         depth: 0,
         quiet: 0,
@@ -74,13 +79,16 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
         bindings: HashMap::new(),
         variants: HashMap::new(),
         calls: Vec::new(),
+        left: constant::MAX_STEPS,
     };
+    checker.param_names();
+    checker.fn_names();
     checker.named_numbers();
     checker.structs();
     checker.all_aliases();
     checker.unions();
     checker.all_consts();
-    checker.params();
+    checker.all_params();
     checker.header_fields();
     checker.header_rules();
     checker.root();
@@ -112,13 +120,13 @@ enum Constant {
     Known(Expr),
 }
 
-/// How far a struct is.
+/// How far a struct, a param or a part of a function is.
 enum Progress {
     /// Nobody has asked yet.
     Unseen,
-    /// Its fields are being read.
+    /// It is being looked at: asking again is a circle.
     Open,
-    /// Its fields are known.
+    /// It is known.
     Known,
 }
 
@@ -130,6 +138,8 @@ struct Checker<'a, 's> {
     program: Program,
     consts: Vec<Constant>,
     structs: Vec<Progress>,
+    params: Vec<Progress>,
+    fns: Vec<function::Function>,
     aliases: Vec<union::Alias>,
     /// How many constants and structs are being read within one another.
     depth: u32,
@@ -143,6 +153,8 @@ struct Checker<'a, 's> {
     bindings: HashMap<Span, (String, bool)>,
     /// Who calls which function where.
     calls: Vec<(body::Place, FnId, Span)>,
+    /// How many steps constants may still take to compute.
+    left: u64,
 }
 
 impl Checker<'_, '_> {

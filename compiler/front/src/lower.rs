@@ -10,6 +10,7 @@ mod body;
 mod cells;
 mod control;
 mod distinct;
+mod evaluate;
 mod event;
 mod ewma;
 mod hash;
@@ -24,6 +25,7 @@ mod sketch;
 mod state;
 mod wide;
 
+pub(crate) use evaluate::{TooMuch, evaluate, evaluate_rule};
 pub(crate) use probe::test_module;
 pub use probe::{Arm, Origin, PIECES, PIECES_OF_SCALAR, TestModule};
 

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use oko_diagnostics::codes::{names, packets};
-use oko_diagnostics::{Code, Diagnostic, Sink, SourceMap, Span};
+use oko_diagnostics::{Diagnostic, Sink, SourceMap, Span};
 use oko_grammar::ast;
 
 use crate::hir::{BitsId, EnumId, EventId, FnId, HeaderId, ParamId, StateId, StructId, UnionId};
@@ -45,7 +45,7 @@ pub(crate) enum Def {
     Event(EventId),
     Fn(FnId),
     Filter,
-    /// Something that was reported: unsupported, or not found where it was to be imported from.
+    /// Something that was reported: not found where it was to be imported from.
     Error,
 }
 
@@ -461,10 +461,4 @@ fn unknown_module(path: &str, import: &ast::Use, units: &[Unit<'_>]) -> Diagnost
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None => diagnostic.help("the headers of the standard library are in `std.net`"),
     }
-}
-
-/// The message for what this compiler lacks.
-pub(crate) fn not_yet(code: Code, what: &str, span: Span) -> Diagnostic {
-    Diagnostic::error(code, format!("this compiler does not have {what} yet"))
-        .label(span, "part of the language, but not of this compiler")
 }

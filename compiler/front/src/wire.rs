@@ -60,7 +60,7 @@ pub fn encode(program: &Program, layers: &[Layer], payload: &[u8]) -> Vec<u8> {
         if let (Some(next), Some(behind)) = (&def.next, layers.get(at + 1)) {
             key = select(next, behind.header, layer, &mut values);
         }
-        let region = region_bytes(def, layer, &mut values);
+        let region = region_bytes(program, def, layer, &mut values);
         parts.push(Part { def, layer, values, region, key });
     }
     // Lengths, from the innermost header outwards, then checksums in the same order: those of outer headers cover inner ones.
@@ -186,10 +186,10 @@ fn select(next: &Next, behind: HeaderId, layer: &Layer, values: &mut [u128]) -> 
 }
 
 /// The bytes of the region; where they are given, the field that says how many there are is set so that it does.
-fn region_bytes(def: &HeaderDef, layer: &Layer, values: &mut [u128]) -> Vec<u8> {
+fn region_bytes(program: &Program, def: &HeaderDef, layer: &Layer, values: &mut [u128]) -> Vec<u8> {
     let Some(region) = &def.region else { return Vec::new() };
     let length = |values: &[u128]| {
-        let bytes = eval(&region.bytes, values).unwrap_or(0);
+        let bytes = eval(program, &region.bytes, values).unwrap_or(0);
         usize::try_from(bytes).unwrap_or(0).min(MAX_PACKET)
     };
     let Some(bytes) = &layer.region else { return vec![0; length(values)] };
@@ -222,6 +222,7 @@ fn fields_in(expr: &Expr, found: &mut Vec<usize>) {
             fields_in(a, found);
             fields_in(b, found);
         }
+        ExprKind::Call(_, args) => args.iter().for_each(|arg| fields_in(arg, found)),
         _ => {}
     }
 }
@@ -277,11 +278,11 @@ pub fn decode(program: &Program, bytes: &[u8]) -> (Vec<Found>, usize) {
         let Some(def) = program.headers.get(id.index()) else { break };
         let Some(own) = bytes.get(start..start.saturating_add(def.size as usize)) else { break };
         let fields: Vec<u128> = def.fields.iter().map(|field| read(own, field.bit, field.bits)).collect();
-        if !def.rules.iter().all(|rule| eval(&rule.condition, &fields) == Some(1)) {
+        if !def.rules.iter().all(|rule| eval(program, &rule.condition, &fields) == Some(1)) {
             break;
         }
         let region = def.region.as_ref().map_or(0, |region| {
-            eval(&region.bytes, &fields).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
+            eval(program, &region.bytes, &fields).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
         });
         let end = start + def.size as usize + region;
         if end > bytes.len() {
@@ -318,21 +319,14 @@ fn read(bytes: &[u8], bit: u32, bits: u32) -> u128 {
 }
 
 /// The value of a rule or length over the fields of one header; truth values are 0 and 1.
-fn eval(expr: &Expr, fields: &[u128]) -> Option<i128> {
-    let both = |a: &Expr, b: &Expr| Some((eval(a, fields)?, eval(b, fields)?));
+fn eval(program: &Program, expr: &Expr, fields: &[u128]) -> Option<i128> {
+    let both = |a: &Expr, b: &Expr| Some((eval(program, a, fields)?, eval(program, b, fields)?));
     Some(match &expr.kind {
-        ExprKind::Const(words) => {
-            let value = words.iter().fold(0u128, |value, word| value << 64 | u128::from(*word));
-            // A negative number is a word in two's complement.
-            match (&expr.ty, words.as_slice()) {
-                (Ty::Num(num), [word]) if num.range.min < 0 => i128::from(*word as i64),
-                _ => value as i128,
-            }
-        }
+        ExprKind::Const(words) => number(&expr.ty, words),
         ExprKind::Field(_, field) => *fields.get(*field)? as i128,
-        ExprKind::Not(inner) => i128::from(eval(inner, fields)? == 0),
-        ExprKind::And(a, b) => i128::from(eval(a, fields)? != 0 && eval(b, fields)? != 0),
-        ExprKind::Or(a, b) => i128::from(eval(a, fields)? != 0 || eval(b, fields)? != 0),
+        ExprKind::Not(inner) => i128::from(eval(program, inner, fields)? == 0),
+        ExprKind::And(a, b) => i128::from(eval(program, a, fields)? != 0 && eval(program, b, fields)? != 0),
+        ExprKind::Or(a, b) => i128::from(eval(program, a, fields)? != 0 || eval(program, b, fields)? != 0),
         ExprKind::Compare(op, a, b) => {
             let (x, y) = both(a, b)?;
             i128::from(match op {
@@ -346,7 +340,7 @@ fn eval(expr: &Expr, fields: &[u128]) -> Option<i128> {
             })
         }
         ExprKind::InRanges(value, lists) => {
-            let value = eval(value, fields)?;
+            let value = eval(program, value, fields)?;
             let within = |(low, high): &(u64, u64)| (i128::from(*low)..=i128::from(*high)).contains(&value);
             i128::from(lists.iter().any(|list| list.iter().all(within)))
         }
@@ -370,6 +364,22 @@ fn eval(expr: &Expr, fields: &[u128]) -> Option<i128> {
                 Arith::SubWrap(bits) => wrap(x.checked_sub(y)?, *bits),
             }
         }
-        _ => return None,
+        _ => return computed(program, expr, fields),
     })
+}
+
+/// The same for what is more than operators on numbers.
+fn computed(program: &Program, expr: &Expr, fields: &[u128]) -> Option<i128> {
+    let mut left = oko_ir::limits::MAX_STEPS;
+    let words = crate::lower::evaluate_rule(program, expr, fields, &mut left).ok()?;
+    Some(number(&expr.ty, &words))
+}
+
+/// The number that these words are as a value of a type.
+fn number(ty: &Ty, words: &[u64]) -> i128 {
+    match (ty, words) {
+        // A negative number is a word in two's complement.
+        (Ty::Num(num), [word]) if num.range.min < 0 => i128::from(*word as i64),
+        _ => words.iter().fold(0u128, |value, word| value << 64 | u128::from(*word)) as i128,
+    }
 }

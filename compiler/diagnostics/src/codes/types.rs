@@ -75,12 +75,14 @@ An address is no number: write `ipv4.src > 10.0.0.10`, or ask `ipv4.src in 10.0.
 ";
     NOT_CONSTANT = 306, "a value that must be known beforehand", "\
 Constants, capacities, fixed values and the like are computed when the program is compiled. They cannot depend on packets,
-params or state.
+params or state, nor call a function that does.
 
 ```oko
 param limit: u32 = 10;
 const twice: u32 = limit * 2;
 ```
+
+Operators, `if`, `match`, loops and calls of functions are all computed beforehand: `const slots: u32 = round_up(3_000);`
 ";
     NOT_EXHAUSTIVE = 307, "a match that leaves values out", "\
 A `match` takes every value its subject can have. An arm with `if` does not count, since its condition can be false.

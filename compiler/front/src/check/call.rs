@@ -1,18 +1,14 @@
 //! Calls of functions, values of structs, and the search for calls in circles.
 
-use oko_diagnostics::codes::{names, types, unsupported};
+use oko_diagnostics::codes::{names, types};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
-use super::Checker;
-use super::body::BodyChecker;
+use super::body::{BodyChecker, Place};
 use crate::hir::{Expr, ExprKind, FieldKind, FnId, StructId};
 use crate::resolve::Def;
 use crate::suggest::nearest;
 use crate::types::Ty;
-
-/// The longest chain of functions that call one another.
-const MAX_CALLS: usize = 32;
 
 impl BodyChecker<'_, '_, '_> {
     /// `callee(args)`
@@ -111,12 +107,8 @@ impl BodyChecker<'_, '_, '_> {
     }
 
     fn call_fn(&mut self, id: FnId, args: &[ast::Arg], span: Span) -> Expr {
-        let def = &self.checker.program.fns.get(id.index());
-        let Some(def) = def else {
-            // Constants and the rules of headers are computed before there are functions.
-            self.look_at(args);
-            return self.later(unsupported::CONST_CALL, "calls of functions in constants and rules", span);
-        };
+        self.checker.fn_signature(id.index(), span);
+        let def = &self.checker.program.fns[id.index()];
         let (params, result, declared, name) =
             (def.params.clone(), def.result.clone(), def.span, def.name.clone());
         if args.len() != params.len() {
@@ -149,17 +141,14 @@ impl BodyChecker<'_, '_, '_> {
         if values.iter().any(|value| value.ty.is_error()) || result.is_error() {
             return Expr::error(span);
         }
-        if !matches!(
-            self.place,
-            super::body::Place::Filter
-                | super::body::Place::Test
-                | super::body::Place::Setting
-                | super::body::Place::Function(_)
-                | super::body::Place::Computed(_)
-        ) {
-            return self.later(unsupported::CONST_CALL, "calls of functions in constants and rules", span);
+        let known = values.iter().all(|value| matches!(value.kind, ExprKind::Const(_)));
+        let call = Expr::new(ExprKind::Call(id, values), result, span);
+        match self.place {
+            Place::Constant if !self.checker.known_fn(id, span) => Expr::error(span),
+            Place::Constant => self.checker.known_call(call, known),
+            Place::Rule(_) if !self.checker.known_fn(id, span) => Expr::error(span),
+            _ => call,
         }
-        Expr::new(ExprKind::Call(id, values), result, span)
     }
 
     /// `Knock(step: 1, since: now)`
@@ -267,57 +256,5 @@ impl BodyChecker<'_, '_, '_> {
             );
         }
         Expr::error(span)
-    }
-}
-
-impl Checker<'_, '_> {
-    /// Reports functions that call themselves, over whatever detour, and chains of calls that are too long.
-    pub(super) fn fn_circles(&mut self) {
-        let count = self.program.fns.len();
-        let mut callees: Vec<Vec<(usize, Span)>> = vec![Vec::new(); count];
-        for (place, callee, span) in &self.calls {
-            if let super::body::Place::Function(caller) = place {
-                callees[caller.index()].push((callee.index(), *span));
-            }
-        }
-        // Depth-first search without recursion: the height of a function is the longest chain of calls from it.
-        let mut heights: Vec<Option<usize>> = vec![None; count];
-        let mut open = vec![false; count];
-        for start in 0..count {
-            let mut stack = vec![(start, 0usize)];
-            while let Some((function, next)) = stack.pop() {
-                open[function] = true;
-                if let Some(&(callee, span)) = callees[function].get(next) {
-                    stack.push((function, next + 1));
-                    if open[callee] {
-                        let (name, declared) =
-                            (self.program.fns[callee].name.clone(), self.program.fns[callee].span);
-                        self.report(
-                            Diagnostic::error(types::CIRCLE, format!("the function `{name}` calls itself"))
-                                .label(span, "calls it again")
-                                .label(declared, "this function would never end")
-                                .help("every filter must end: write what it does without repetition"),
-                        );
-                    } else if heights[callee].is_none() {
-                        stack.push((callee, 0));
-                    }
-                    continue;
-                }
-                open[function] = false;
-                let height = callees[function]
-                    .iter()
-                    .filter_map(|(callee, _)| heights[*callee])
-                    .max()
-                    .map_or(0, |h| h + 1);
-                heights[function] = Some(height);
-                if height == MAX_CALLS {
-                    let declared = self.program.fns[function].span;
-                    self.report(
-                        Diagnostic::error(types::CIRCLE, "functions call one another in too long a chain")
-                            .label(declared, format!("more than {MAX_CALLS} calls lie below this function")),
-                    );
-                }
-            }
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Enums, bits, structs, constants, params and the signatures of functions.
+//! Enums, bits, structs, params and filters.
 
 use std::collections::HashMap;
 
@@ -8,17 +8,14 @@ use oko_grammar::ast;
 
 use super::body::{BodyChecker, Place};
 use super::typename::MAX_SCALARS;
-use super::{Checker, Constant, Progress};
-use crate::cost::{Area, AreaKind, Budget};
+use super::{Checker, Progress};
+use crate::cost::Budget;
 use crate::hir::scalars;
-use crate::hir::{
-    BitsDef, Body, EnumDef, Expr, ExprKind, FieldKind, FilterDef, FnDef, FnId, ParamDef, StructDef,
-    StructField,
-};
+use crate::hir::{BitsDef, Body, EnumDef, FieldKind, FilterDef, ParamDef, StructDef, StructField};
 use crate::types::{Num, NumKind, Range, Ty};
 
 /// The longest chain of constants or structs that need one another.
-const MAX_CHAIN: u32 = 32;
+pub(super) const MAX_CHAIN: u32 = 32;
 
 impl Checker<'_, '_> {
     /// The `enum`s and `bits` types.
@@ -225,174 +222,73 @@ impl Checker<'_, '_> {
         fields
     }
 
-    /// The value of every constant, so that errors in unused ones are reported too.
-    pub(super) fn all_consts(&mut self) {
-        for at in 0..self.consts.len() {
-            let item = self.decls.consts[at].item;
-            self.no_attributes(item);
-            self.const_value(at, self.decls.consts[at].ast.name.span);
-        }
-    }
-
-    /// The value of a constant, asked for at `span`.
-    pub(super) fn const_value(&mut self, at: usize, span: Span) -> Expr {
-        match &self.consts[at] {
-            Constant::Known(value) => return Expr { span, ..value.clone() },
-            Constant::Open => {
-                let ast = self.decls.consts[at].ast;
-                self.report(
-                    Diagnostic::error(
-                        types::CIRCLE,
-                        format!("the constant `{}` is defined by itself", ast.name.name),
-                    )
-                    .label(span, "its value is needed here")
-                    .label(ast.name.span, "to compute this constant"),
-                );
-                return Expr::error(span);
-            }
-            Constant::Unseen => {}
-        }
-        let (module, ast) = (self.decls.consts[at].module, self.decls.consts[at].ast);
-        if self.depth >= MAX_CHAIN {
-            self.report(
-                Diagnostic::error(types::CIRCLE, "a long chain of constants needs one another")
-                    .label(span, format!("the chain is longer than {MAX_CHAIN} here"))
-                    .help("declare the constants in the order in which they are needed"),
-            );
-            return Expr::error(span);
-        }
-        self.depth += 1;
-        self.consts[at] = Constant::Open;
-        let ty = self.const_type(module, &ast.ty);
-        let value =
-            self.constant(module, &ast.value, &ty, &format!("the constant `{}`", ast.name.name), ast.ty.span);
-        self.depth -= 1;
-        let value = value.unwrap_or_else(|| Expr::error(ast.value.span));
-        self.consts[at] = Constant::Known(value.clone());
-        Expr { span, ..value }
-    }
-
-    /// A constant value of a given type. `what` needs it, its type was declared at `because`.
-    pub(super) fn constant(
-        &mut self,
-        module: usize,
-        ast: &ast::Expr,
-        ty: &Ty,
-        what: &str,
-        because: Span,
-    ) -> Option<Expr> {
-        let mut body = BodyChecker::new(self, module, Place::Constant);
-        let value = body.expect(ast, ty, because);
-        if value.ty.is_error() || ty.is_error() || value.ty == Ty::Never {
-            return None;
-        }
-        if !matches!(value.kind, ExprKind::Const(_)) {
-            self.report(
-                Diagnostic::error(
-                    types::NOT_CONSTANT,
-                    format!("{what} needs a value that is known beforehand"),
-                )
-                .label(ast.span, "not known before packets come")
-                .help("write a number, or an expression of numbers and constants"),
-            );
-            return None;
-        }
-        Some(value)
-    }
-
-    /// The `param`s.
-    pub(super) fn params(&mut self) {
-        for at in 0..self.decls.params.len() {
-            let source = &self.decls.params[at];
+    /// The `param`s, of which only the names are known as yet.
+    pub(super) fn param_names(&mut self) {
+        for source in &self.decls.params {
             let (module, item, ast) = (source.module, source.item, source.ast);
-            self.no_attributes(item);
-            let mut ty = self.value_type(module, &ast.ty);
-            if !matches!(
-                ty,
-                Ty::Num(Num { kind: NumKind::Int | NumKind::Duration | NumKind::Rate, .. }) | Ty::Error
-            ) {
-                let found = ty.describe(&self.program);
-                self.report(
-                    Diagnostic::error(state::BAD_PARAM, format!("a param cannot be a `{found}`"))
-                        .label(ast.ty.span, "an integer, a `duration` or a `rate` is expected here"),
-                );
-                ty = Ty::Error;
-            }
-            if let (Some(range), Ty::Num(num)) = (&ast.range, &ty)
-                && let Some(range) = self.constant_range(module, range, &ty, ast.ty.span)
-            {
-                ty = Ty::Num(Num { range, ..*num });
-            }
-            let because = ast.range.as_ref().map_or(ast.ty.span, |range| range.span);
-            let what = format!("the param `{}`", ast.name.name);
-            let default = self.constant(module, &ast.value, &ty, &what, because);
             self.program.params.push(ParamDef {
                 name: self.decls.public_name(module, &ast.name.name),
                 span: ast.name.span,
                 doc: doc_text(item),
-                default: default.and_then(|value| value.constant()).unwrap_or(0),
-                ty,
+                default: 0,
+                ty: Ty::Error,
             });
+            self.params.push(Progress::Unseen);
         }
     }
 
-    /// A range of constants of the given type.
-    pub(super) fn constant_range(
-        &mut self,
-        module: usize,
-        range: &ast::Range,
-        ty: &Ty,
-        because: Span,
-    ) -> Option<Range> {
-        let start = self.constant(module, &range.start, ty, "a range", because);
-        let end = self.constant(module, &range.end, ty, "a range", because);
-        let (min, max) = (i128::from(start?.constant()?), i128::from(end?.constant()?));
-        let max = if range.inclusive { max } else { max - 1 };
-        if min > max {
-            self.report(
-                Diagnostic::error(types::EMPTY, "this range is empty")
-                    .label(range.span, "no value lies in it")
-                    .help("write the smaller bound first; `..=` includes the upper bound, `..` does not"),
-            );
-            return None;
-        }
-        Some(Range { min, max })
-    }
-
-    /// The names, parameters and result types of functions.
-    pub(super) fn fn_signatures(&mut self) {
-        for at in 0..self.decls.fns.len() {
-            let source = &self.decls.fns[at];
-            let (module, item, ast) = (source.module, source.item, source.ast);
+    /// The types and first values of the `param`s.
+    pub(super) fn all_params(&mut self) {
+        for at in 0..self.decls.params.len() {
+            let (item, span) = (self.decls.params[at].item, self.decls.params[at].ast.name.span);
             self.no_attributes(item);
-            let params = (ast.params.iter())
-                .map(|param| (param.name.name.clone(), self.value_type(module, &param.ty)))
-                .collect();
-            let result = self.value_type(module, &ast.result);
-            let body = Body { locals: Vec::new(), layers: Vec::new(), value: Expr::error(ast.body.span) };
-            let (name, span) = (ast.name.name.clone(), ast.name.span);
-            self.program.fns.push(FnDef { name, span, params, result, body });
+            self.param(at, span);
         }
     }
 
-    /// The bodies of functions.
-    pub(super) fn fn_bodies(&mut self) {
-        for at in 0..self.decls.fns.len() {
-            let (module, ast) = (self.decls.fns[at].module, self.decls.fns[at].ast);
-            let result = self.program.fns[at].result.clone();
-            let mut body = BodyChecker::new(self, module, Place::Function(FnId::from_index(at)));
-            body.result = Some((result.clone(), ast.result.span));
-            for param in &ast.params {
-                let ty = body.checker.program.fns[at].params[body.locals.len()].1.clone();
-                body.bind_local(&param.name, ty);
+    /// Sees to it that the type of a param is known, which is asked for at `span`.
+    pub(super) fn param(&mut self, at: usize, span: Span) {
+        match self.params[at] {
+            Progress::Known => return,
+            Progress::Open => {
+                let (name, declared) = (self.program.params[at].name.clone(), self.program.params[at].span);
+                self.report(
+                    Diagnostic::error(types::CIRCLE, format!("the param `{name}` is defined by itself"))
+                        .label(span, "its value is needed here")
+                        .label(declared, "to compute what this param is at first"),
+                );
+                return;
             }
-            let value = body.block_of(&ast.body, &result, ast.result.span);
-            let kind = AreaKind::Function(ast.name.name.clone());
-            let area = Area { kind, place: ast.name.span, span: ast.name.span.to(ast.body.span) };
-            body.checker.program.areas.push(area);
-            let (locals, layers) = (body.locals, body.layers);
-            self.program.fns[at].body = Body { locals, layers, value };
+            Progress::Unseen => {}
         }
+        self.params[at] = Progress::Open;
+        let quiet = std::mem::take(&mut self.quiet);
+        let (module, ast) = (self.decls.params[at].module, self.decls.params[at].ast);
+        let mut ty = self.value_type(module, &ast.ty);
+        if !matches!(
+            ty,
+            Ty::Num(Num { kind: NumKind::Int | NumKind::Duration | NumKind::Rate, .. }) | Ty::Error
+        ) {
+            let found = ty.describe(&self.program);
+            self.report(
+                Diagnostic::error(state::BAD_PARAM, format!("a param cannot be a `{found}`"))
+                    .label(ast.ty.span, "an integer, a `duration` or a `rate` is expected here"),
+            );
+            ty = Ty::Error;
+        }
+        if let (Some(range), Ty::Num(num)) = (&ast.range, &ty)
+            && let Some(range) = self.constant_range(module, range, &ty, ast.ty.span)
+        {
+            ty = Ty::Num(Num { range, ..*num });
+        }
+        let because = ast.range.as_ref().map_or(ast.ty.span, |range| range.span);
+        let what = format!("the param `{}`", ast.name.name);
+        let default = self.constant(module, &ast.value, &ty, &what, because);
+        let def = &mut self.program.params[at];
+        def.default = default.and_then(|value| value.constant()).unwrap_or(0);
+        def.ty = ty;
+        self.quiet = quiet;
+        self.params[at] = Progress::Known;
     }
 
     /// The filters of the root file.

@@ -7,7 +7,6 @@ use oko_grammar::ast;
 use super::body::BodyChecker;
 use super::wide::integer;
 use crate::hir::{Expr, ExprKind};
-use crate::resolve::not_yet;
 use crate::types::{Num, Range, Ty};
 
 impl BodyChecker<'_, '_, '_> {
@@ -78,12 +77,6 @@ impl BodyChecker<'_, '_, '_> {
                 Expr::error(span)
             }
         }
-    }
-
-    /// Reports what this compiler lacks.
-    pub(super) fn later(&mut self, code: oko_diagnostics::Code, what: &str, span: Span) -> Expr {
-        self.report(not_yet(code, what, span));
-        Expr::error(span)
     }
 
     fn tuple(&mut self, parts: &[ast::Expr], expected: Option<&Ty>, span: Span) -> Expr {

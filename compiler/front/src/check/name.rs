@@ -132,7 +132,8 @@ impl BodyChecker<'_, '_, '_> {
             );
             return Expr::error(span);
         }
-        let ty = self.checker.program.params.get(id.index()).map_or(Ty::Error, |param| param.ty.clone());
+        self.checker.param(id.index(), span);
+        let ty = self.checker.program.params[id.index()].ty.clone();
         Expr::new(ExprKind::Param(id), self.narrowed(Subject::Param(id), ty), span)
     }
 

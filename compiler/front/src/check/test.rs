@@ -505,7 +505,7 @@ impl BodyChecker<'_, '_, '_> {
             );
             return;
         };
-        let ty = self.checker.program.params.get(id.index()).map_or(Ty::Error, |param| param.ty.clone());
+        let ty = self.checker.program.params[id.index()].ty.clone();
         let value = self.expect(&arg.value, &ty, declared);
         if !value.ty.is_error() && !ty.is_error() {
             let value = self.test_value(value);

@@ -89,6 +89,12 @@ impl<'p> Frame<'p> {
         Frame { locals: Vec::new(), layers: vec![layer], ret: None, loops: Vec::new() }
     }
 
+    /// The frame of a header's rules if its fields are given.
+    pub(super) fn of_fields() -> Frame<'p> {
+        let layer = FrameLayer { headers: &[], common: &[], source: Some(Source::Given) };
+        Frame { locals: Vec::new(), layers: vec![layer], ret: None, loops: Vec::new() }
+    }
+
     /// Says where the fields of a layer come from.
     pub(super) fn set_layer(&mut self, id: LayerId, source: Source) {
         if let Some(layer) = self.layers.get_mut(id.index()) {
@@ -114,6 +120,8 @@ pub(super) struct Lowering<'p> {
     pub(super) overflow: bool,
     /// Whether an entry is locked here.
     pub(super) locked: bool,
+    /// The fields that are given.
+    pub(super) given: Vec<u128>,
     /// Of a probe: the test around it.
     pub(super) outside: Option<Outside<'p>>,
     /// The marks of arms, if arms are marked.
@@ -151,6 +159,7 @@ impl<'p> Lowering<'p> {
             depth: 0,
             overflow: false,
             locked: false,
+            given: Vec::new(),
             outside: None,
             marks: None,
         }
@@ -235,9 +244,12 @@ impl<'p> Lowering<'p> {
     }
 
     pub(super) fn set_local(&mut self, id: LocalId, value: Vec<Value>) {
-        if let Some(slot) = self.frame().locals.get_mut(id.index()) {
-            *slot = Some(value);
+        let locals = &mut self.frame().locals;
+        if locals.len() <= id.index() {
+            // The rules of headers do not say how many names they have.
+            locals.resize(id.index() + 1, None);
         }
+        locals[id.index()] = Some(value);
     }
 
     pub(super) fn set_layer(&mut self, id: LayerId, source: Source) {
@@ -323,7 +335,7 @@ impl<'p> Lowering<'p> {
                 None if self.outside.is_some() => self.outside_local(*id),
                 known => known,
             },
-            ExprKind::Field(layer, index) => self.field(*layer, *index),
+            ExprKind::Field(layer, index) => self.field(*layer, *index, &expr.ty),
             ExprKind::Param(id) => Some(vec![self.ins(Op::Param(oko_ir::Param(id.0)))]),
             ExprKind::RegionLen(layer) => Some(vec![self.region_len(*layer)?]),
             ExprKind::RegionByte(layer, index) => self.region_byte(*layer, index),

@@ -155,6 +155,7 @@ impl Lowering<'_> {
                 return self.expr(&arm.value);
             }
             Source::Shared(shared, of) => (shared, of),
+            Source::Given => return None,
         };
         let number = *self.shared_header(shared, of).first()?;
         let types = self.types(ty);

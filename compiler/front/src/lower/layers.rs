@@ -15,6 +15,8 @@ use crate::types::Ty;
 pub(super) enum Source {
     /// The bytes of this header are here.
     Window(HeaderId, At),
+    /// They are given; only a header's own rules are about them.
+    Given,
     /// The parameters of the block with this number; the layer is that of the arm with this place.
     Shared(usize, LayerId),
 }

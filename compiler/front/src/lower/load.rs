@@ -1,6 +1,6 @@
 //! Loads of header fields: bytes in network order, shifted and masked.
 
-use oko_ir::{BinaryOp, Op, Value, Width};
+use oko_ir::{BinaryOp, Op, Type, Value, Width};
 
 use super::body::Lowering;
 use super::layers::Source;
@@ -9,15 +9,16 @@ use crate::types::Ty;
 
 impl Lowering<'_> {
     /// The scalars of a field of a layer.
-    pub(super) fn field(&mut self, layer: LayerId, index: usize) -> Option<Vec<Value>> {
+    pub(super) fn field(&mut self, layer: LayerId, index: usize, ty: &Ty) -> Option<Vec<Value>> {
         let found = self.layer(layer)?;
         let source = found.source?;
-        let (name, ty) = match found.common {
+        let (name, common) = match found.common {
             [] => match source {
                 Source::Window(header, at) => {
                     let def = &self.program.headers[header.index()];
                     return Some(self.header_field(def, at.window, index));
                 }
+                Source::Given => return self.given_field(index, ty),
                 Source::Shared(..) => {
                     let def = &self.program.headers[found.headers.first()?.index()];
                     (&def.fields.get(index)?.name, &def.fields.get(index)?.ty)
@@ -25,7 +26,17 @@ impl Lowering<'_> {
             },
             common => (&common.get(index)?.name, &common.get(index)?.ty),
         };
-        self.common_field(source, name, ty)
+        self.common_field(source, name, common)
+    }
+
+    /// A field whose value is given.
+    fn given_field(&mut self, index: usize, ty: &Ty) -> Option<Vec<Value>> {
+        let value = *self.given.get(index)?;
+        Some(match self.types(ty).as_slice() {
+            [Type::Bool] => vec![self.bool(value != 0)],
+            [_] => vec![self.int(value as u64)],
+            _ => vec![self.int((value >> 64) as u64), self.int(value as u64)],
+        })
     }
 
     /// The scalars of a field that several headers have, as a type that holds the values of all.
@@ -38,6 +49,7 @@ impl Lowering<'_> {
                 Some(self.widen(scalars, &def.fields[index].ty, ty))
             }
             Source::Shared(shared, layer) => Some(self.shared_field(shared, layer, name, ty)),
+            Source::Given => None,
         }
     }
 

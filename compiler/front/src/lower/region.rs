@@ -48,6 +48,7 @@ impl<'p> Lowering<'p> {
         let begin = match found.source? {
             Source::Window(_, at) => at.offset?,
             Source::Shared(shared, of) => *self.shared_offset(shared, of).first()?,
+            Source::Given => return None,
         };
         let size = self.int(u64::from(self.program.headers[header.index()].size));
         Some(self.binary(BinaryOp::Add, begin, size))
