@@ -258,6 +258,14 @@ pub enum StateError {
         /// The state.
         name: String,
     },
+    /// Each worker has entries of its own.
+    #[error(
+        "each worker has entries of state `{name}` of its own: they can be deleted and cleared, not written"
+    )]
+    PerCore {
+        /// The state.
+        name: String,
+    },
     /// The engine keeps state where it can be dumped as a whole only.
     #[error("engine `{engine}` can only dump whole states")]
     Engine {

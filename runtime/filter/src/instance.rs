@@ -506,7 +506,7 @@ impl Instance {
     }
 
     /// The states, where they are maps.
-    fn maps(&self) -> Result<&States, StateError> {
+    pub(crate) fn maps(&self) -> Result<&States, StateError> {
         match self.engine {
             Engine::IrInterp => Err(StateError::Engine { engine: self.engine }),
             _ => Ok(&self.states),

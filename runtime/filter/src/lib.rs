@@ -23,6 +23,7 @@
 mod code;
 mod error;
 mod instance;
+mod operate;
 mod params;
 mod plan;
 mod state;
@@ -35,4 +36,4 @@ pub use instance::{
 pub use oko_artifact::{FilterSchema, NamedType, ParamSchema, ScalarType, Schema, StateSchema};
 pub use oko_ir::interp::{TableError, TableKey};
 pub use oko_jit::abi::Packet;
-pub use state::{Carried, Lost, StateEntry, StateInfo, StateSnapshot};
+pub use state::{Batches, Carried, Lost, NewEntry, Owner, StateEntry, StateInfo, StateSnapshot, Written};

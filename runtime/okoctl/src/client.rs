@@ -6,10 +6,12 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oko_openflow::flow::FlowStatsRequest;
-use oko_openflow::oko::{FilterInfo, ParamValue, Replaced, Reply, Request, StateEntry};
+use oko_openflow::oko::{
+    Event, FilterInfo, Operation, ParamValue, Replaced, Reply, Request, StateEntry, StateInfo, Store,
+};
 use oko_openflow::port::PortMod;
 use oko_openflow::{
     FlowMod, FlowStats, Frame, Header, Hello, Message, MultipartReply, MultipartRequest, Port, PortNo,
@@ -23,8 +25,59 @@ use crate::error::ClientError;
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 const VERSIONS: [Version; 1] = [Version::V1_3];
 
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
+trait Stream: Read + Write + Send {
+    /// How long reading waits.
+    fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+}
+
+impl Stream for UnixStream {
+    fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.set_read_timeout(timeout)
+    }
+}
+
+impl Stream for TcpStream {
+    fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.set_read_timeout(timeout)
+    }
+}
+
+/// A state or table of a filter.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Which of the two.
+    pub store: Store,
+    /// The filter.
+    pub filter: &'a str,
+    /// The state or table.
+    pub name: &'a str,
+}
+
+impl Place<'_> {
+    fn owned(&self) -> (String, String) {
+        (self.filter.to_owned(), self.name.to_owned())
+    }
+}
+
+/// Entries, each as it was at one moment.
+#[derive(Debug)]
+pub struct Entries {
+    /// The switch's monotonic time in nanoseconds at which they were read.
+    pub now: u64,
+    /// The entries, in no order.
+    pub entries: Vec<StateEntry>,
+}
+
+/// Events that came together.
+#[derive(Debug)]
+pub struct Events {
+    /// The switch's monotonic time in nanoseconds.
+    pub now: u64,
+    /// How many were lost before these.
+    pub lost: u64,
+    /// The events, oldest first.
+    pub events: Vec<Event>,
+}
 
 /// A connection to a switch, after the exchange of hellos.
 pub struct Client {
@@ -103,20 +156,98 @@ impl Client {
         Ok(out)
     }
 
-    /// The live entries of a state, and the switch's monotonic time in nanoseconds at which they were read.
-    pub fn state(&mut self, filter: &str, state: &str) -> Result<(u64, Vec<StateEntry>), ClientError> {
-        let request = Request::StateRead { filter: filter.to_owned(), state: state.to_owned() };
-        let (mut read_at, mut out) = (0, Vec::new());
-        for reply in self.operate(&request)? {
+    /// The states and tables of a filter's artifact.
+    pub fn states(&mut self, filter: &str) -> Result<Vec<StateInfo>, ClientError> {
+        let mut out = Vec::new();
+        for reply in self.operate(&Request::StateList { filter: filter.to_owned() })? {
             match reply {
-                Reply::State { now, entries } => {
-                    read_at = now;
-                    out.extend(entries);
-                }
-                _ => return Err(unexpected("STATE_READ")),
+                Reply::States(states) => out.extend(states),
+                _ => return Err(unexpected("STATE_LIST")),
             }
         }
-        Ok((read_at, out))
+        Ok(out)
+    }
+
+    /// The live entries of a state or table.
+    pub fn entries(&mut self, place: &Place<'_>) -> Result<Entries, ClientError> {
+        let (filter, name) = place.owned();
+        self.read_entries(&Request::Read { store: place.store, filter, name })
+    }
+
+    /// Those of its entries that are there under these keys.
+    pub fn entries_at(&mut self, place: &Place<'_>, keys: Vec<Vec<u64>>) -> Result<Entries, ClientError> {
+        let (filter, name) = place.owned();
+        self.read_entries(&Request::Get { store: place.store, filter, name, keys })
+    }
+
+    fn read_entries(&mut self, request: &Request) -> Result<Entries, ClientError> {
+        let mut out = Entries { now: 0, entries: Vec::new() };
+        for reply in self.operate(request)? {
+            match reply {
+                Reply::Entries { now, entries, .. } => {
+                    out.now = now;
+                    out.entries.extend(entries);
+                }
+                _ => return Err(unexpected("a request for entries")),
+            }
+        }
+        Ok(out)
+    }
+
+    /// Writes entries; how many there was no room for. If one does not fit, none is written.
+    pub fn write_entries(&mut self, place: &Place<'_>, entries: Vec<StateEntry>) -> Result<u32, ClientError> {
+        let (filter, name) = place.owned();
+        let replies = self.operate(&Request::Write { store: place.store, filter, name, entries })?;
+        match replies.as_slice() {
+            [Reply::Written { refused, .. }] => Ok(*refused),
+            _ => Err(unexpected("a request to write entries")),
+        }
+    }
+
+    /// Deletes entries; how many there were.
+    pub fn delete_entries(&mut self, place: &Place<'_>, keys: Vec<Vec<u64>>) -> Result<u32, ClientError> {
+        let (filter, name) = place.owned();
+        let replies = self.operate(&Request::Delete { store: place.store, filter, name, keys })?;
+        match replies.as_slice() {
+            [Reply::Deleted { deleted, .. }] => Ok(*deleted),
+            _ => Err(unexpected("a request to delete entries")),
+        }
+    }
+
+    /// Deletes all entries.
+    pub fn clear(&mut self, place: &Place<'_>) -> Result<(), ClientError> {
+        let (filter, name) = place.owned();
+        self.operate(&Request::Clear { store: place.store, filter, name }).map(|_| ())
+    }
+
+    /// Asks for the events of a filter's artifact, or with an empty name for those of all, from now on.
+    pub fn subscribe(&mut self, filter: &str) -> Result<(), ClientError> {
+        self.operate(&Request::EventSubscribe { filter: filter.to_owned() }).map(|_| ())
+    }
+
+    /// Waits for the next events that were [subscribed](Self::subscribe) to; none if there are none within that time.
+    pub fn next_events(&mut self, wait: Option<Duration>) -> Result<Option<Events>, ClientError> {
+        let end = wait.map(|wait| Instant::now() + wait);
+        let result = loop {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                break Ok(None);
+            }
+            self.stream.set_timeout(left)?;
+            match self.receive() {
+                Ok((_, Message::Oko(part))) if part.reply && part.operation == Operation::Event => {
+                    break match Reply::decode(&part)? {
+                        Reply::Events { now, lost, events } => Ok(Some(Events { now, lost, events })),
+                        _ => Err(unexpected("EVENT_SUBSCRIBE")),
+                    };
+                }
+                Ok(_) => {}
+                Err(ClientError::NoAnswer(_)) => break Ok(None),
+                Err(error) => break Err(error),
+            }
+        };
+        self.stream.set_timeout(Some(ANSWER_TIME))?;
+        result
     }
 
     /// The params of a filter.

@@ -45,14 +45,50 @@ pub(crate) enum Failure {
         reason: serde_json::Error,
     },
     /// The filter has no such state.
-    #[error("filter {filter} has no state `{state}`")]
+    #[error("filter {filter} has no {noun} `{state}`")]
     NoState {
         /// The filter.
         filter: String,
+        /// `state` or `table`.
+        noun: &'static str,
         /// The name.
         state: String,
         /// The states that it has.
         known: Vec<String>,
+    },
+    /// A key, a value or a setting of an entry cannot be read.
+    #[error("`{found}` is no {what}; expected {expected}")]
+    BadEntry {
+        /// What it was to be.
+        what: String,
+        /// The text.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// There is no entry under a key.
+    #[error("{what} has no entry under `{key}`")]
+    NoEntry {
+        /// The state or table.
+        what: String,
+        /// The key.
+        key: String,
+    },
+    /// There is no room for another entry.
+    #[error("{what} is full: it holds {capacity} entries")]
+    Full {
+        /// The state or table.
+        what: String,
+        /// How many fit.
+        capacity: u32,
+    },
+    /// The entries of an array are always there.
+    #[error(
+        "the entries of `{state}` cannot be deleted, for each index has one; `state clear` zeroes all, `state set` one"
+    )]
+    Stays {
+        /// The state.
+        state: String,
     },
     /// The filter has no such param.
     #[error("filter {filter} has no param `{param}`")]
@@ -104,7 +140,12 @@ impl Failure {
             Failure::Schema { .. } => "bad_answer".to_owned(),
             Failure::NoState { .. } => "no_such_state".to_owned(),
             Failure::NoParam { .. } => "no_such_param".to_owned(),
-            Failure::NoAssignment { .. } | Failure::BadParam { .. } => "bad_value".to_owned(),
+            Failure::NoAssignment { .. } | Failure::BadParam { .. } | Failure::BadEntry { .. } => {
+                "bad_value".to_owned()
+            }
+            Failure::NoEntry { .. } => "no_such_entry".to_owned(),
+            Failure::Full { .. } => "no_room".to_owned(),
+            Failure::Stays { .. } => "unsupported".to_owned(),
             Failure::NoPort { .. } => "no_such_port".to_owned(),
             Failure::Output(_) => "cannot_write".to_owned(),
         }

@@ -21,5 +21,5 @@ mod error;
 mod explain;
 
 pub use address::{Address, AddressError};
-pub use client::Client;
+pub use client::{Client, Entries, Events, Place};
 pub use error::ClientError;

@@ -17,9 +17,15 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// All was said before.
+    pub(crate) fn nothing() -> Output {
+        Output { text: String::new(), json: Value::Null }
+    }
+
     /// Prints it. A reader that has gone away is no error.
     pub(crate) fn print(&self, as_json: bool) -> io::Result<()> {
-        let text = if as_json { format!("{:#}", self.json) } else { self.text.clone() };
+        let text =
+            if as_json && !self.json.is_null() { format!("{:#}", self.json) } else { self.text.clone() };
         let mut out = io::stdout().lock();
         let written =
             if text.is_empty() { Ok(()) } else { writeln!(out, "{text}") }.and_then(|()| out.flush());

@@ -1,6 +1,6 @@
 //! Values of states and params as people write them: by the types in a filter's schema.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use oko_artifact::{Ewma, NamedType, ScalarType};
 use serde_json::{Value, json};
@@ -61,9 +61,9 @@ pub(crate) fn show(ty: &ScalarType, scalars: &[u64], now: u64) -> Shown {
         (ScalarType::Tokens, [level, last_take]) => tokens(*level, *last_take),
         (ScalarType::Distinct(_), [estimate, ..]) => Shown::number(estimate.saturating_add(1 << 15) >> 16),
         (ScalarType::Ewma(of), [sum, weight, at]) => average(*of, of.read(*sum, *weight, *at, now)),
-        (ScalarType::Prefix, [family, high, low]) => Shown::text(match family {
-            4 => Ipv4Addr::from_bits((high >> 32) as u32).to_string(),
-            _ => Ipv6Addr::from_bits(u128::from(*high) << 64 | u128::from(*low)).to_string(),
+        (ScalarType::Prefix, [family, high, low, length]) => Shown::text(match family {
+            4 => format!("{}/{length}", Ipv4Addr::from_bits((high >> 32) as u32)),
+            _ => format!("{}/{length}", Ipv6Addr::from_bits(u128::from(*high) << 64 | u128::from(*low))),
         }),
         (_, [number]) => Shown::number(*number),
         (_, several) => Shown {
@@ -138,7 +138,7 @@ pub(crate) fn show_parts(
     let mut left = scalars;
     for part in parts {
         let name = if part.name.is_empty() { alone } else { &part.name };
-        let (mine, rest) = left.split_at(part.ty.scalars().min(left.len()));
+        let (mine, rest) = left.split_at(scalars_of(&part.ty).min(left.len()));
         left = rest;
         out.push((name.to_owned(), show(&part.ty, mine, now)));
     }
@@ -146,6 +146,11 @@ pub(crate) fn show_parts(
         out.push((format!("{alone}.{index}"), Shown::number(*scalar)));
     }
     out
+}
+
+/// How many scalars the switch tells of a part: a prefix comes with its length.
+fn scalars_of(ty: &ScalarType) -> usize {
+    ty.scalars() + usize::from(*ty == ScalarType::Prefix)
 }
 
 /// Nanoseconds with a unit that leaves few digits: `850ns`, `1.5ms`, `10s`, `2m5s`, `3h0m`, `2d4h`.
@@ -183,7 +188,7 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{} {}", number.strip_suffix(".0").unwrap_or(&number), UNITS[unit])
 }
 
-/// Reads a param's value as people write it. The error says what was expected.
+/// Reads a value of one scalar as people write it. The error says what was expected.
 pub(crate) fn parse(ty: &ScalarType, text: &str) -> Result<u64, String> {
     let plain = || number(text);
     match ty {
@@ -211,8 +216,84 @@ pub(crate) fn parse(ty: &ScalarType, text: &str) -> Result<u64, String> {
                 format!("one of {}", names.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>().join(", "))
             })
         }
+        ScalarType::Bits(names) => parse_bits(names, text).ok_or_else(|| {
+            let known = names.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>().join(", ");
+            format!("names of bits with | between them, of {known}, or a number")
+        }),
         _ => plain().ok_or_else(|| "a number".to_owned()),
     }
+}
+
+/// Reads a value of any number of scalars, the inverse of [`show`]; a prefix has its length behind it. `now` is the switch's monotonic time.
+pub(crate) fn parse_scalars(ty: &ScalarType, text: &str, now: u64) -> Result<Vec<u64>, String> {
+    let halves = |address: u128| [(address >> 64) as u64, address as u64];
+    match ty {
+        ScalarType::Ip6 => text
+            .parse::<Ipv6Addr>()
+            .map(|address| halves(address.to_bits()).to_vec())
+            .map_err(|_| "an IPv6 address such as 2001:db8::1".to_owned()),
+        ScalarType::Addr => match text.parse::<IpAddr>() {
+            Ok(IpAddr::V4(address)) => Ok(vec![4, 0, address.to_bits().into()]),
+            Ok(IpAddr::V6(address)) => {
+                let [high, low] = halves(address.to_bits());
+                Ok(vec![6, high, low])
+            }
+            Err(_) => Err("an address such as 10.0.0.1 or 2001:db8::1".to_owned()),
+        },
+        ScalarType::Prefix => parse_prefix(text),
+        ScalarType::Instant => match text {
+            "now" => Ok(vec![now]),
+            _ => parse_duration(text.strip_suffix(" ago").unwrap_or(text))
+                .map(|ago| vec![now.saturating_sub(ago)])
+                .ok_or_else(|| "now, or how long ago it was, such as 10s".to_owned()),
+        },
+        ScalarType::Window(length) => number(text)
+            .map(|count| vec![now.checked_div(*length).unwrap_or(0), count, 0])
+            .ok_or_else(|| "a number".to_owned()),
+        ScalarType::Tokens => {
+            if text == "full" {
+                return Ok(vec![0, 0]);
+            }
+            number(text)
+                .and_then(|level| level.checked_mul(1_000_000_000))
+                .map(|level| vec![level, now])
+                .ok_or_else(|| "a number of tokens, or full".to_owned())
+        }
+        ScalarType::Distinct(_) | ScalarType::Ewma(_) => {
+            Err("nothing: only filters can write such a cell; delete the entry instead".to_owned())
+        }
+        _ => parse(ty, text).map(|scalar| vec![scalar]),
+    }
+}
+
+/// A prefix in the scalars of a key, and its length.
+fn parse_prefix(text: &str) -> Result<Vec<u64>, String> {
+    let bad = || "a prefix such as 10.0.0.0/8 or 2001:db8::/32".to_owned();
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length.parse::<u32>().map_err(|_| bad())?)),
+        None => (text, None),
+    };
+    // An IPv4 address is in the most significant bits.
+    let (family, bits, longest) = match address.parse::<IpAddr>().map_err(|_| bad())? {
+        IpAddr::V4(address) => (4, u128::from(address.to_bits()) << 96, 32),
+        IpAddr::V6(address) => (6, address.to_bits(), 128),
+    };
+    let length = length.unwrap_or(longest);
+    if length > longest {
+        return Err(format!("a length of at most {longest}"));
+    }
+    let behind = u128::MAX.checked_shr(length).unwrap_or(0);
+    if bits & behind != 0 {
+        return Err(format!("no bits behind the first {length} of the address"));
+    }
+    Ok(vec![family, (bits >> 64) as u64, bits as u64, length.into()])
+}
+
+fn parse_bits(names: &[(String, u64)], text: &str) -> Option<u64> {
+    text.split('|').map(str::trim).try_fold(0, |all, part| {
+        let named = names.iter().find(|(name, _)| name == part).map(|(_, mask)| *mask);
+        named.or_else(|| number(part)).map(|bits| all | bits)
+    })
 }
 
 /// A number in base 10 or, with `0x`, 16; `_` may stand between digits.
@@ -280,8 +361,8 @@ mod tests {
             (ScalarType::Tokens, vec![1_999_500_000_000, 7], "1999.5", json!(1_999.5)),
             (ScalarType::Tokens, vec![0, 0], "full", json!("full")),
             (ScalarType::Distinct(2), vec![3 << 16, 5, 1, 2], "3", json!(3)),
-            (ScalarType::Prefix, vec![4, 0x0a00_0000 << 32, 0], "10.0.0.0", json!("10.0.0.0")),
-            (ScalarType::Prefix, vec![6, 0x2001_0db8 << 32, 0], "2001:db8::", json!("2001:db8::")),
+            (ScalarType::Prefix, vec![4, 0x0a00_0000 << 32, 0, 8], "10.0.0.0/8", json!("10.0.0.0/8")),
+            (ScalarType::Prefix, vec![6, 0x2001_0db8 << 32, 0, 32], "2001:db8::/32", json!("2001:db8::/32")),
             (
                 ScalarType::Ewma(Ewma { time_constant: 1_000_000_000, of_durations: true }),
                 vec![3_000_000 << 16, 2 << 16, NOW / 676_901],
@@ -292,6 +373,41 @@ mod tests {
         for (ty, scalars, text, json) in cases {
             let shown = show(&ty, &scalars, NOW);
             assert_eq!((shown.text.as_str(), shown.json), (text, json), "{ty:?} {scalars:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_a_key_can_be_written() {
+        let names = vec![("SYN".to_owned(), 2), ("ACK".to_owned(), 0x10)];
+        let cases: Vec<(ScalarType, Vec<u64>)> = vec![
+            (ScalarType::Uint, vec![7]),
+            (ScalarType::Bool, vec![1]),
+            (ScalarType::Ip4, vec![0x0a00_0001]),
+            (ScalarType::Ip6, vec![0x2001_0db8_0000_0000, 1]),
+            (ScalarType::Addr, vec![4, 0, 0x0a00_0001]),
+            (ScalarType::Addr, vec![6, 0x2001_0db8_0000_0000, 1]),
+            (ScalarType::Mac, vec![0x0200_0000_00ff]),
+            (ScalarType::Prefix, vec![4, 0x0a00_0000 << 32, 0, 8]),
+            (ScalarType::Prefix, vec![6, 0x2001_0db8 << 32, 0, 32]),
+            (ScalarType::Enum(vec![("New".to_owned(), 1)]), vec![1]),
+            (ScalarType::Bits(names), vec![0x52]),
+            (ScalarType::Tokens, vec![0, 0]),
+            (ScalarType::Tokens, vec![5_000_000_000, NOW]),
+            (ScalarType::Window(10_000_000_000), vec![10, 40, 0]),
+            (ScalarType::Instant, vec![NOW - 2_000_000_000]),
+        ];
+        for (ty, scalars) in cases {
+            let text = show(&ty, &scalars, NOW).text;
+            assert_eq!(parse_scalars(&ty, &text, NOW), Ok(scalars), "{text}");
+        }
+        for (ty, text, expected) in [
+            (ScalarType::Prefix, "10.0.0.0/33", "a length of at most 32"),
+            (ScalarType::Prefix, "10.0.0.1/8", "no bits behind the first 8 of the address"),
+            (ScalarType::Prefix, "ten", "a prefix such as 10.0.0.0/8 or 2001:db8::/32"),
+            (ScalarType::Addr, "10.0.0", "an address such as 10.0.0.1 or 2001:db8::1"),
+            (ScalarType::Tokens, "99999999999999", "a number of tokens, or full"),
+        ] {
+            assert_eq!(parse_scalars(&ty, text, NOW), Err(expected.to_owned()), "{text}");
         }
     }
 

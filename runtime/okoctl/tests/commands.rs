@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -22,11 +23,11 @@ struct FakeSwitch {
     got: Receiver<Message>,
 }
 
-type Script = dyn Fn(u32, &Message) -> Vec<Vec<u8>> + Send;
+type Script = dyn Fn(u32, &Message) -> Vec<Vec<u8>> + Send + Sync;
 
 impl FakeSwitch {
     /// A switch with two ports, one filter and one flow, on which `script` has the first say.
-    fn new(script: impl Fn(&Message) -> Option<Vec<Message>> + Send + 'static) -> FakeSwitch {
+    fn new(script: impl Fn(&Message) -> Option<Vec<Message>> + Send + Sync + 'static) -> FakeSwitch {
         let dir = TempDir::new().unwrap();
         let socket = dir.path().join("okod.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -39,9 +40,10 @@ impl FakeSwitch {
             }
         };
         thread::spawn(move || {
-            let answer: Box<Script> = Box::new(answer);
+            let answer: Arc<Script> = Arc::new(answer);
             for stream in listener.incoming() {
-                serve(stream.unwrap(), &*answer);
+                let (stream, answer) = (stream.unwrap(), Arc::clone(&answer));
+                thread::spawn(move || serve(stream, &*answer));
             }
         });
         FakeSwitch { _dir: dir, socket, got }
@@ -115,10 +117,36 @@ fn usual(xid: u32, message: &Message) -> Vec<Vec<u8>> {
             }
             Operation::FilterUnload => oko(Reply::Done { operation: part.operation }),
             Operation::FilterSchema => oko(Reply::Schema(SCHEMA.into())),
-            Operation::StateRead => match Request::decode(part.operation, &part.body) {
-                Ok(Request::StateRead { state, .. }) if state == "servers" => oko(servers()),
-                _ => oko(pairs()),
-            },
+            Operation::StateList => oko(Reply::States(states())),
+            Operation::StateRead | Operation::StateGet | Operation::TableRead | Operation::TableGet => {
+                match Request::decode(part.operation, &part.body) {
+                    Ok(Request::Read { name, .. }) if name == "servers" => oko(servers()),
+                    Ok(Request::Read { .. }) => oko(pairs()),
+                    Ok(Request::Get { keys, store, .. }) => {
+                        let entries = if keys.is_empty() { Vec::new() } else { vec![pair()] };
+                        oko(Reply::Entries { operation: store.get(), now: 500_000_000_000, entries })
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            Operation::StateWrite => oko(Reply::Written { store: Store::State, written: 1, refused: 0 }),
+            Operation::TableWrite => oko(Reply::Written { store: Store::Table, written: 0, refused: 1 }),
+            Operation::StateDelete => oko(Reply::Deleted { store: Store::State, deleted: 2 }),
+            Operation::TableDelete => oko(Reply::Deleted { store: Store::Table, deleted: 0 }),
+            Operation::StateClear | Operation::TableClear => oko(Reply::Done { operation: part.operation }),
+            Operation::EventSubscribe => {
+                let event = |port| Event {
+                    time: 499_999_000_000,
+                    filter: FilterId(7),
+                    filter_name: "syn_flood".to_owned(),
+                    name: "flood".to_owned(),
+                    values: vec![0x0a00_0001, port],
+                };
+                let events =
+                    Reply::Events { now: 500_000_000_000, lost: 3, events: vec![event(80), event(443)] };
+                let events = events.to_messages().into_iter().map(|m| m.encode(0).unwrap());
+                [oko(Reply::Done { operation: part.operation }), events.collect()].concat()
+            }
             Operation::ParamGet | Operation::ParamSet => oko(Reply::Params {
                 operation: part.operation,
                 params: vec![
@@ -147,7 +175,11 @@ const SCHEMA: &str = r#"{
         "name": "pairs", "capacity": 4, "when_full": "refuse", "bytes": 1024,
         "key": [{"name": "0", "type": "ip4"}, {"name": "1", "type": "uint"}],
         "value": [{"name": "", "type": {"enum": [["New", 0], ["Open", 1]]}}]
-    }]
+    }, {
+        "name": "inside", "container": "prefix_table", "capacity": 4, "when_full": "refuse", "bytes": 1024,
+        "key": [{"name": "", "type": "prefix"}], "value": []
+    }],
+    "events": [{"name": "flood", "fields": [{"name": "server", "type": "ip4"}, {"name": "port", "type": "uint"}]}]
 }"#;
 
 fn filter() -> FilterInfo {
@@ -166,10 +198,25 @@ fn filter() -> FilterInfo {
     }
 }
 
+fn pair() -> StateEntry {
+    StateEntry { age: 0, expires_in: Some(1_000_000), key: vec![0x0a00_0001, 80], value: vec![1] }
+}
+
 fn pairs() -> Reply {
-    let entry =
-        StateEntry { age: 0, expires_in: Some(1_000_000), key: vec![0x0a00_0001, 80], value: vec![1] };
-    Reply::State { now: 500_000_000_000, entries: vec![entry] }
+    Reply::Entries { operation: Operation::StateRead, now: 500_000_000_000, entries: vec![pair()] }
+}
+
+fn states() -> Vec<StateInfo> {
+    let state = |store, name: &str, capacity, entries| StateInfo {
+        store,
+        name: name.to_owned(),
+        capacity,
+        entries,
+        refused: 3,
+        evicted: 0,
+        bytes: 4_194_304,
+    };
+    vec![state(Store::State, "servers", 65_536, 12), state(Store::Table, "inside", 4, 1)]
 }
 
 fn servers() -> Reply {
@@ -179,7 +226,8 @@ fn servers() -> Reply {
         key: vec![address],
         value: vec![opened, 1],
     };
-    Reply::State {
+    Reply::Entries {
+        operation: Operation::StateRead,
         now: 500_000_000_000,
         entries: vec![
             entry(0xc000_0207, 5, 2_000_000_000, None),
@@ -510,6 +558,132 @@ fn ports_are_listed_and_brought_up() {
         &switch.run(&["port", "up", "eth9"]).failed(),
         &["no port is called `eth9`", "client (1), server (2)"],
     );
+}
+
+#[test]
+fn entries_are_read_written_and_deleted_by_keys_as_people_write_them() {
+    let switch = FakeSwitch::plain();
+    let asked = |switch: &FakeSwitch| {
+        let parts = switch.got.try_iter().filter_map(|m| match m {
+            Message::Oko(part) => Some(Request::decode(part.operation, &part.body).unwrap()),
+            _ => None,
+        });
+        parts.filter(|request| !matches!(request, Request::Schema { .. })).collect::<Vec<_>>()
+    };
+    let out = switch.run(&["state", "list", "syn_flood"]).succeeded();
+    assert_has(&out, &["servers", "12", "65536", "4 MiB"]);
+    assert!(!out.contains("inside"), "{out}");
+    assert_has(&switch.run(&["table", "list", "syn_flood"]).succeeded(), &["inside", "1", "4"]);
+    asked(&switch);
+
+    let out = switch.run(&["state", "get", "syn_flood", "pairs", "10.0.0.1,80"]).succeeded();
+    assert_has(&out, &["10.0.0.1", "80", "Open", "1ms"]);
+    let (filter, name) = ("syn_flood".to_owned(), "pairs".to_owned());
+    let keys = vec![vec![0x0a00_0001, 80]];
+    assert_eq!(asked(&switch), [Request::Get { store: Store::State, filter, name, keys }]);
+
+    switch.run(&["state", "set", "syn_flood", "servers", "10.0.0.1", "opened=5,busy=true"]).succeeded();
+    switch.run(&["state", "set", "syn_flood", "pairs", "10.0.0.1,80", "New", "--expire", "2s"]).succeeded();
+    let written: Vec<StateEntry> = asked(&switch)
+        .into_iter()
+        .filter_map(|request| match request {
+            Request::Write { entries, .. } => Some(entries),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let entry = |expires_in, key, value| StateEntry { age: 0, expires_in, key, value };
+    assert_eq!(
+        written,
+        [
+            // As the state declares.
+            entry(Some(60_000_000_000), vec![0x0a00_0001], vec![5, 1]),
+            entry(Some(2_000_000_000), vec![0x0a00_0001, 80], vec![0]),
+        ]
+    );
+    assert_eq!(
+        switch.run(&["state", "delete", "syn_flood", "servers", "10.0.0.1", "10.0.0.2"]).succeeded(),
+        "2 entries deleted\n"
+    );
+    assert_eq!(
+        switch.run(&["state", "clear", "syn_flood", "servers"]).succeeded(),
+        "state servers is empty\n"
+    );
+
+    asked(&switch);
+    let err = switch.run(&["table", "insert", "syn_flood", "inside", "10.0.0.0/8"]).failed();
+    assert_has(&err, &["table inside is full: it holds 4 entries"]);
+    let written = asked(&switch).into_iter().find_map(|request| match request {
+        Request::Write { store: Store::Table, entries, .. } => Some(entries),
+        _ => None,
+    });
+    assert_eq!(written.unwrap(), [entry(None, vec![4, 0x0a00_0000 << 32, 0, 8], Vec::new())]);
+    let err = switch.run(&["table", "delete", "syn_flood", "inside", "10.0.0.0/8"]).failed();
+    assert_has(&err, &["table inside has no entry under `10.0.0.0/8`"]);
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_is_not_sent() {
+    let switch = FakeSwitch::plain();
+    for (words, says) in [
+        (
+            vec!["state", "set", "syn_flood", "servers", "10.0.0.1"],
+            "expected a key and a value (opened,busy)",
+        ),
+        (
+            vec!["state", "set", "syn_flood", "servers", "ten", "5,true"],
+            "`ten` is no key; expected an IPv4 address",
+        ),
+        (
+            vec!["state", "set", "syn_flood", "servers", "10.0.0.1", "5"],
+            "expected 2 parts with commas between: opened,busy",
+        ),
+        (
+            vec!["state", "set", "syn_flood", "servers", "10.0.0.1", "5,maybe"],
+            "`maybe` is no value part busy; expected true or false",
+        ),
+        (
+            vec!["state", "set", "syn_flood", "servers", "10.0.0.1", "busy=true,opened=5"],
+            "`busy` is no value; expected `opened`",
+        ),
+        (
+            vec!["state", "set", "syn_flood", "pairs", "10.0.0.1,80", "New", "--expire", "5"],
+            "`5` is no --expire; expected never, or a duration",
+        ),
+        (
+            vec!["table", "insert", "syn_flood", "inside", "10.0.0.1/8"],
+            "no bits behind the first 8 of the address",
+        ),
+        (vec!["table", "insert", "syn_flood", "inside", "10.0.0.0/8", "1"], "expected a key"),
+        (vec!["table", "dump", "syn_flood", "servers"], "filter syn_flood has no table `servers`"),
+        (vec!["state", "dump", "syn_flood", "inside"], "it has servers, pairs"),
+    ] {
+        assert_has(&switch.run(&words).failed(), &[says]);
+    }
+    let wrote = |m: Message| matches!(m, Message::Oko(part) if matches!(part.operation, Operation::StateWrite | Operation::TableWrite));
+    assert!(!switch.got.try_iter().any(wrote));
+}
+
+#[test]
+fn events_are_printed_as_they_come() {
+    let switch = FakeSwitch::plain();
+    let out = switch.run(&["events", "syn_flood", "--count", "2"]).succeeded();
+    assert_has(
+        &out,
+        &[
+            "3 events were lost",
+            "syn_flood flood server=10.0.0.1 port=80",
+            "syn_flood flood server=10.0.0.1 port=443",
+        ],
+    );
+    let out = switch.run(&["--json", "events", "--count", "1"]).succeeded();
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["lost"], 3);
+    assert_eq!(lines[1]["values"], serde_json::json!({ "server": "10.0.0.1", "port": 80 }));
+    assert_eq!(lines[1]["age_ns"], 1_000_000);
+    assert_eq!(lines.len(), 2, "{out}");
+    // More than there are: it ends when the time is over.
+    switch.run(&["events", "--for", "200ms", "--count", "9"]).succeeded();
 }
 
 #[test]

@@ -6,7 +6,9 @@ mod testbed;
 
 use oko_compiler::{NoFiles, Options, Source};
 use oko_openflow::message::Message;
-use oko_openflow::oko::{FilterInfo, OkoError, OkoErrorCode, OkoPart, Operation, Reply, Request, StateEntry};
+use oko_openflow::oko::{
+    FilterInfo, OkoError, OkoErrorCode, OkoPart, Operation, Reply, Request, StateEntry, Store,
+};
 use oko_openflow::{ErrorMsg, Field, FilterMatch, FlowModCommand, Match, TableId};
 use testbed::{Controller, TestSwitch, assert_same, flow, output, udp};
 
@@ -75,12 +77,12 @@ fn list(controller: &mut Controller) -> Vec<FilterInfo> {
 }
 
 fn state(controller: &mut Controller, filter: &str, state: &str) -> Vec<StateEntry> {
-    let request = Request::StateRead { filter: filter.to_owned(), state: state.to_owned() };
+    let request = Request::Read { store: Store::State, filter: filter.to_owned(), name: state.to_owned() };
     let replies = operate(controller, &request).unwrap();
     replies
         .into_iter()
         .flat_map(|reply| match reply {
-            Reply::State { entries, .. } => entries,
+            Reply::Entries { entries, .. } => entries,
             other => panic!("unexpected {other:?}"),
         })
         .collect()
@@ -272,7 +274,8 @@ fn state_of_any_size_is_read_whole() {
         state(&mut controller, "excess", "seen").iter().map(|entry| entry.key[0]).collect();
     keys.sort_unstable();
     assert_eq!(keys, (0..1000).collect::<Vec<_>>());
-    let missing = Request::StateRead { filter: String::from("excess"), state: String::from("sean") };
+    let missing =
+        Request::Read { store: Store::State, filter: String::from("excess"), name: String::from("sean") };
     let error = operate(&mut controller, &missing).unwrap_err();
     assert_eq!(error.code, OkoErrorCode::NoSuchState);
     assert!(error.text.contains("seen"), "{error}");

@@ -6,7 +6,7 @@ mod testbed;
 
 use oko_compiler::{NoFiles, Options, Source};
 use oko_openflow::message::Message;
-use oko_openflow::oko::{Fate, OkoError, OkoErrorCode, Operation, Replaced, Reply, Request};
+use oko_openflow::oko::{Fate, OkoError, OkoErrorCode, Operation, Replaced, Reply, Request, Store};
 use oko_openflow::{FilterId, FilterMatch, Match};
 use testbed::{Controller, TestSwitch, output, udp};
 
@@ -67,9 +67,9 @@ fn replace(controller: &mut Controller, name: &str, artifact: Vec<u8>) -> Result
 }
 
 fn count(controller: &mut Controller) -> u64 {
-    let request = Request::StateRead { filter: "excess".to_owned(), state: "seen".to_owned() };
+    let request = Request::Read { store: Store::State, filter: "excess".to_owned(), name: "seen".to_owned() };
     match operate(controller, &request).unwrap() {
-        Reply::State { entries, .. } => entries.iter().map(|entry| entry.value[0]).sum(),
+        Reply::Entries { entries, .. } => entries.iter().map(|entry| entry.value[0]).sum(),
         other => panic!("unexpected {other:?}"),
     }
 }

@@ -15,11 +15,37 @@ fn request() -> impl Strategy<Value = Request> {
         text().prop_map(|name| Request::Unload { name }),
         Just(Request::List),
         text().prop_map(|name| Request::Schema { name }),
-        (text(), text()).prop_map(|(filter, state)| Request::StateRead { filter, state }),
+        text().prop_map(|filter| Request::StateList { filter }),
+        (store(), text(), text()).prop_map(|(store, filter, name)| Request::Read { store, filter, name }),
+        (store(), text(), text()).prop_map(|(store, filter, name)| Request::Clear { store, filter, name }),
+        (store(), text(), text(), keys()).prop_map(|(store, filter, name, keys)| Request::Get {
+            store,
+            filter,
+            name,
+            keys
+        }),
+        (store(), text(), text(), keys()).prop_map(|(store, filter, name, keys)| Request::Delete {
+            store,
+            filter,
+            name,
+            keys
+        }),
+        (store(), text(), text(), vec(state_entry(), 0..9))
+            .prop_map(|(store, filter, name, entries)| Request::Write { store, filter, name, entries }),
+        text().prop_map(|filter| Request::EventSubscribe { filter }),
+        text().prop_map(|filter| Request::EventUnsubscribe { filter }),
         text().prop_map(|filter| Request::ParamGet { filter }),
         (text(), vec((text(), any::<u64>()), 0..5))
             .prop_map(|(filter, values)| Request::ParamSet { filter, values }),
     ]
+}
+
+fn store() -> impl Strategy<Value = Store> {
+    prop::sample::select(vec![Store::State, Store::Table])
+}
+
+fn keys() -> impl Strategy<Value = Vec<Vec<u64>>> {
+    vec(vec(any::<u64>(), 0..5), 0..9)
 }
 
 fn filter_info() -> impl Strategy<Value = FilterInfo> {
@@ -76,18 +102,39 @@ proptest! {
         now: u64,
         entries in vec(state_entry(), 0..2_000),
     ) {
-        let messages = Reply::State { now, entries: entries.clone() }.to_messages();
+        let operation = Operation::TableRead;
+        let messages = Reply::Entries { operation, now, entries: entries.clone() }.to_messages();
         let last = messages.len() - 1;
         let mut read = Vec::new();
         for (i, message) in messages.into_iter().enumerate() {
             let part = part(&message);
             prop_assert!(part.reply);
             prop_assert_eq!(part.more, i != last);
-            let Ok(Reply::State { now: then, entries }) = Reply::decode(&part) else { panic!("no state") };
+            let Ok(Reply::Entries { now: then, entries, .. }) = Reply::decode(&part) else { panic!("no state") };
             prop_assert_eq!(then, now);
             read.extend(entries);
         }
         prop_assert_eq!(read, entries);
+    }
+
+    #[test]
+    fn each_message_of_events_is_whole(
+        now: u64,
+        lost: u64,
+        events in vec((any::<u64>(), any::<u32>(), "[a-z]{0,9}", "[a-z]{0,2000}", vec(any::<u64>(), 0..9)), 0..200),
+    ) {
+        let event = |(time, filter, filter_name, name, values)| Event { time, filter: FilterId(filter), filter_name, name, values };
+        let events: Vec<Event> = events.into_iter().map(event).collect();
+        let messages = Reply::Events { now, lost, events: events.clone() }.to_messages();
+        let (mut all_lost, mut read) = (0, Vec::new());
+        for message in messages {
+            let part = part(&message);
+            prop_assert!(part.reply && !part.more);
+            let Ok(Reply::Events { lost, events, .. }) = Reply::decode(&part) else { panic!("no events") };
+            all_lost += lost;
+            read.extend(events);
+        }
+        prop_assert_eq!((all_lost, read), (lost, events));
     }
 
     #[test]
@@ -104,13 +151,22 @@ proptest! {
     fn lists_of_filters_and_params_survive(
         filters in vec(filter_info(), 0..5),
         params in vec(("[a-z]{0,9}", any::<u64>()), 0..5),
+        states in vec((store(), "[a-z]{0,9}", any::<[u32; 2]>(), any::<[u64; 3]>()), 0..5),
     ) {
+        let state = |(store, name, [capacity, entries], [refused, evicted, bytes]): (_, _, [u32; 2], [u64; 3])| StateInfo {
+            store, name, capacity, entries, refused, evicted, bytes,
+        };
+        let states = states.into_iter().map(state).collect();
         let params = params.into_iter().map(|(name, value)| ParamValue { name, value }).collect();
         for reply in [
             Reply::Filters { operation: Operation::FilterList, filters: filters.clone() },
             Reply::Filters { operation: Operation::FilterLoad, filters },
             Reply::Params { operation: Operation::ParamGet, params },
             Reply::Done { operation: Operation::FilterUnload },
+            Reply::Done { operation: Operation::TableClear },
+            Reply::States(states),
+            Reply::Written { store: Store::Table, written: 3, refused: 1 },
+            Reply::Deleted { store: Store::State, deleted: 7 },
         ] {
             let messages = reply.to_messages();
             prop_assert_eq!(messages.len(), 1);
@@ -160,12 +216,10 @@ fn parts_of_two_requests_do_not_mix() {
 }
 
 #[test]
-fn reserved_operations_say_that_they_are_not_supported() {
-    for operation in [Operation::StateClear, Operation::EventSubscribe] {
-        let e = Request::decode(operation, &[]).unwrap_err();
-        assert_eq!(e.code, OkoErrorCode::Unsupported);
-        assert_eq!(e.text, format!("{operation} is not supported"));
-    }
+fn what_only_the_switch_sends_is_no_request() {
+    let e = Request::decode(Operation::Event, &[]).unwrap_err();
+    assert_eq!(e.code, OkoErrorCode::Unsupported);
+    assert_eq!(e.text, "EVENT is for the switch to send");
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn decl(&self) -> Option<&StateDecl> {
+    pub(super) fn decl(&self) -> Option<&StateDecl> {
         self.plan.decl.as_ref().map(|(_, decl)| decl)
     }
 }
@@ -270,7 +270,7 @@ impl States {
             .sum()
     }
 
-    fn row(&self, name: &str) -> Result<&Row, StateError> {
+    pub(super) fn row(&self, name: &str) -> Result<&Row, StateError> {
         // Those that the compiler made for itself are there for who knows their names.
         let found = self.rows.iter().find(|row| row.plan.name == name && row.plan.is_state());
         found.ok_or_else(|| StateError::Unknown {

@@ -2,12 +2,14 @@
 
 mod bound;
 mod carry;
+mod operate;
 mod scalars;
 mod view;
 
 pub(crate) use bound::{StatePlan, States, known};
 pub(crate) use carry::Old;
 pub use carry::{Carried, Lost};
+pub use operate::{Batches, NewEntry, Owner, Written};
 pub(crate) use scalars::shape;
 pub(crate) use view::from_dump;
 pub use view::{StateEntry, StateInfo, StateSnapshot};

@@ -86,12 +86,12 @@ pub(super) fn entry(map: &Map, decl: Option<&StateDecl>, key: &[u8], now: u64) -
     together(map.copies().iter().map(|copy| of_copy(copy).into_iter().collect()), decl, map).pop()
 }
 
-fn is_live(entry: &StateEntry, now: u64, decl: Option<&StateDecl>) -> bool {
+pub(super) fn is_live(entry: &StateEntry, now: u64, decl: Option<&StateDecl>) -> bool {
     let empty = decl.is_some_and(|decl| decl.kind == StateKind::Words) && entry.fields == [0];
     entry.expires_at > now && !empty
 }
 
-fn taken_apart(copy: EntryCopy, header: Header, decl: Option<&StateDecl>) -> StateEntry {
+pub(super) fn taken_apart(copy: EntryCopy, header: Header, decl: Option<&StateDecl>) -> StateEntry {
     let EntryCopy { key: raw_key, value: raw_value } = copy;
     let (expires_at, written_at) = match header {
         Header::Oko => times(&raw_value),

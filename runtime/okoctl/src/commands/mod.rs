@@ -1,10 +1,13 @@
 //! The command line: what can be asked, one file for each noun.
 
+mod entries;
+mod events;
 mod filter;
 mod flow;
 mod param;
 mod port;
 mod state;
+mod table;
 
 use clap::{Parser, Subcommand};
 use oko_artifact::Schema;
@@ -36,9 +39,14 @@ enum Command {
     /// Add, change, delete and list flows.
     #[command(subcommand)]
     Flow(flow::Command),
-    /// Read what filters remember.
+    /// Read and change what filters remember.
     #[command(subcommand)]
     State(state::Command),
+    /// Read and change the tables of filters.
+    #[command(subcommand)]
+    Table(table::Command),
+    /// Print what filters tell, as it comes.
+    Events(events::Command),
     /// Read and set the params of filters.
     #[command(subcommand)]
     Param(param::Command),
@@ -54,6 +62,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<Output, Failure> {
         Command::Filter(command) => filter::run(command, &address),
         Command::Flow(command) => flow::run(command, &address),
         Command::State(command) => state::run(command, &address),
+        Command::Table(command) => table::run(command, &address),
+        Command::Events(command) => events::run(&command, &address, arguments.json),
         Command::Param(command) => param::run(command, &address),
         Command::Port(command) => port::run(command, &address),
     }

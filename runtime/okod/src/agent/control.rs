@@ -123,6 +123,8 @@ pub(super) struct Control {
     changed: bool,
     assemblers: std::collections::BTreeMap<PeerId, Assembler>,
     pub(super) bundles: Bundles,
+    /// What rings of events had dropped when they were looked at last.
+    pub(super) events_dropped: super::events::Dropped,
     /// What a bundle that is being committed has changed, to take effect when all of it is done.
     pub(super) deferred: Option<Vec<Changes>>,
 }
@@ -154,6 +156,7 @@ impl Control {
             changed: false,
             assemblers: std::collections::BTreeMap::new(),
             bundles: Bundles::new(),
+            events_dropped: super::events::Dropped::new(),
             deferred: None,
         }
     }

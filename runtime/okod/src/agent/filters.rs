@@ -1,9 +1,7 @@
-//! Filter operations: load, unload, list, schema, state and params.
+//! Filter operations: load, replace, unload, list, schema and params.
 
 use oko_filter::{Carried, Lost, ParamError, ParamInfo};
-use oko_openflow::oko::{
-    Fate, OkoError, OkoErrorCode, Operation, ParamValue, Replaced, Reply, Request, StateEntry,
-};
+use oko_openflow::oko::{Fate, OkoError, OkoErrorCode, Operation, ParamValue, Replaced, Reply, Request};
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::control::{Answer, Control, Wait};
@@ -14,13 +12,7 @@ use crate::filters::{LoadedFilter, Prepared, Replacement, prepare, prepare_repla
 impl Control {
     /// Serves an operation.
     pub(super) fn oko(&mut self, peer: PeerId, request: Request) -> Answer {
-        let changes = matches!(
-            request,
-            Request::Load { .. }
-                | Request::Replace { .. }
-                | Request::Unload { .. }
-                | Request::ParamSet { .. }
-        );
+        let changes = super::states::changes(request.operation());
         if changes && !self.peers.may_write(peer) {
             return Answer::Error(oko_openflow::ErrorCode::RequestIsSlave);
         }
@@ -33,11 +25,13 @@ impl Control {
                 Ok(reply(&Reply::Filters { operation: Operation::FilterList, filters }))
             }
             Request::Schema { name } => self.schema(&name),
-            Request::StateRead { filter, state } => self.read_state(&filter, &state),
             Request::ParamGet { filter } => {
                 self.filters.named(&filter).map(|filter| reply(&params(filter, Operation::ParamGet)))
             }
             Request::ParamSet { filter, values } => self.set_params(&filter, &values),
+            Request::EventSubscribe { filter } => self.subscribe(peer, filter),
+            Request::EventUnsubscribe { filter } => self.unsubscribe(peer, &filter),
+            about => self.about_entries(about),
         }
         .into()
     }
@@ -122,6 +116,8 @@ impl Control {
             return Err(OkoError::new(OkoErrorCode::FilterInUse, text));
         }
         self.filters.remove(name);
+        self.end_subscriptions(name);
+        self.forget_rings();
         self.mark_changed();
         self.publish();
         tracing::info!(filter = name, "filter unloaded");
@@ -137,26 +133,6 @@ impl Control {
         let json = serde_json::to_vec(schema)
             .map_err(|error| OkoError::new(OkoErrorCode::Internal, error.to_string()))?;
         Ok(reply(&Reply::Schema(json)))
-    }
-
-    fn read_state(&self, filter: &str, state: &str) -> Result<Answer, OkoError> {
-        let filter = self.filters.named(filter)?;
-        let now = self.shared.recorded_now().unwrap_or(self.now());
-        let snapshot = filter
-            .instance
-            .state_snapshot(state, now.0)
-            .map_err(|error| OkoError::new(OkoErrorCode::NoSuchState, error.to_string()))?;
-        let entries = snapshot
-            .entries
-            .into_iter()
-            .map(|entry| StateEntry {
-                age: now.0.saturating_sub(entry.written_at),
-                expires_in: (entry.expires_at != u64::MAX).then(|| entry.expires_at.saturating_sub(now.0)),
-                key: entry.key,
-                value: entry.fields,
-            })
-            .collect();
-        Ok(Answer::Replies(Replies::state(now.0, entries)))
     }
 
     /// Sets all or none.

@@ -8,6 +8,7 @@ mod bundles;
 mod connection;
 mod control;
 mod dial;
+mod events;
 mod filters;
 mod flows;
 mod groups;
@@ -17,6 +18,7 @@ mod peers;
 mod ports;
 mod reply;
 mod sockets;
+mod states;
 mod table_features;
 
 use std::cell::{Cell, RefCell};
@@ -47,6 +49,8 @@ use crate::shared::Shared;
 const CONNECTIONS: usize = 64;
 /// How often packets for the controllers are looked for.
 const PACKET_IN_INTERVAL: Duration = Duration::from_millis(5);
+/// How often events of filters are looked for.
+const EVENT_INTERVAL: Duration = Duration::from_millis(10);
 /// How often timeouts of flow entries are looked at.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the links are looked at.
@@ -86,6 +90,7 @@ impl Agent {
                 spawn_local(dial::keep(controller.clone(), config.clone(), Rc::clone(&control)));
             }
             spawn_local(packet_ins(Rc::clone(&control)));
+            spawn_local(events(Rc::clone(&control)));
             spawn_local(expiry(Rc::clone(&control)));
             spawn_local(links(Rc::clone(&control)));
             shutdown.await;
@@ -178,6 +183,14 @@ async fn packet_ins(control: Rc<RefCell<Control>>) {
     loop {
         ticks.tick().await;
         control.borrow_mut().send_packet_ins();
+    }
+}
+
+async fn events(control: Rc<RefCell<Control>>) {
+    let mut ticks = ticks(EVENT_INTERVAL);
+    loop {
+        ticks.tick().await;
+        control.borrow_mut().send_events();
     }
 }
 

@@ -11,6 +11,8 @@ use oko_openflow::switch::{AsyncConfig, Role, RoleMsg, SwitchConfig};
 use oko_openflow::{Dialect, ErrorCode, FlowRemovedReason, PacketInReason, Version};
 use tokio::sync::mpsc::Sender;
 
+use super::events::Subscription;
+
 /// Asynchronous messages that wait for one controller.
 pub(super) const PEER_QUEUE: usize = 256;
 
@@ -37,6 +39,7 @@ pub(super) struct Peer {
     /// Whether its flow-mods of OpenFlow 1.0 say which table they are about.
     pub(super) table_in_command: bool,
     pub(super) config: SwitchConfig,
+    pub(super) events: Subscription,
     dropped: u64,
 }
 
@@ -65,6 +68,7 @@ impl Peers {
             wants: AsyncConfig::default(),
             table_in_command: false,
             config,
+            events: Subscription::default(),
             dropped: 0,
         };
         self.peers.insert(id, peer);
@@ -93,6 +97,10 @@ impl Peers {
 
     pub(super) fn get_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
         self.peers.get_mut(&id)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
+        self.peers.values_mut()
     }
 
     /// Whether the controller may change the switch.
@@ -162,9 +170,7 @@ impl Peers {
                     bytes
                 }
             };
-            if !bytes.is_empty() && peer.sender.try_send(bytes).is_err() {
-                peer.dropped += 1;
-            }
+            peer.send(bytes);
         }
     }
 }
@@ -173,6 +179,27 @@ impl Peer {
     /// How messages to it are written.
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Queues a message; says whether it fitted. One of no bytes is none.
+    fn send(&mut self, bytes: Vec<u8>) -> bool {
+        let fits = bytes.is_empty() || self.sender.try_send(bytes).is_ok();
+        self.dropped += u64::from(!fits);
+        fits
+    }
+
+    /// Queues asynchronous messages for it alone: all, or none if they do not fit.
+    pub(super) fn send_all(&mut self, messages: &[Message]) -> bool {
+        if self.sender.capacity() < messages.len() {
+            self.dropped += messages.len() as u64;
+            return false;
+        }
+        let mut fits = true;
+        for message in messages {
+            // What cannot be encoded, for it is too long, is as good as lost.
+            fits &= message.encode_in(self.dialect, 0).is_ok_and(|bytes| self.send(bytes));
+        }
+        fits
     }
 
     fn accepts(&self, topic: Topic) -> bool {

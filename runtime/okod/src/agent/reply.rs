@@ -5,7 +5,7 @@
 use oko_openflow::flow::FlowStats;
 use oko_openflow::message::Message;
 use oko_openflow::multipart::MultipartReply;
-use oko_openflow::oko::{OkoError, Reply, StateEntry};
+use oko_openflow::oko::{OkoError, Operation, Reply, StateEntry};
 use oko_openflow::{Dialect, ErrorMsg};
 
 /// The messages that answer one request.
@@ -57,10 +57,14 @@ impl Replies {
         })
     }
 
-    /// The entries of a state, read at `now`.
-    pub(super) fn state(now: u64, entries: Vec<StateEntry>) -> Self {
+    /// The entries of a state or table, read at `now`, made one by one.
+    pub(super) fn entries(
+        operation: Operation,
+        now: u64,
+        entries: impl Iterator<Item = StateEntry> + 'static,
+    ) -> Self {
         let parts = move |dialect: Dialect, xid| {
-            let mut rest = entries.into_iter().peekable();
+            let mut rest = entries.peekable();
             let mut ended = false;
             let messages = std::iter::from_fn(move || {
                 if ended {
@@ -68,7 +72,7 @@ impl Replies {
                 }
                 let entries: Vec<StateEntry> = rest.by_ref().take(CHUNK).collect();
                 ended = rest.peek().is_none();
-                let mut messages = Reply::State { now, entries }.to_messages();
+                let mut messages = Reply::Entries { operation, now, entries }.to_messages();
                 if !ended {
                     for message in &mut messages {
                         if let Message::Oko(part) = message {

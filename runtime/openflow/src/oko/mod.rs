@@ -14,12 +14,12 @@
 //! Operations:
 //!
 //! ```text
-//! 0x01 FILTER_LOAD    0x10 STATE_READ     0x20 TABLE_READ *     0x30 PARAM_GET   0x40 EVENT_SUBSCRIBE *
-//! 0x02 FILTER_REPLACE 0x11 STATE_WRITE *  0x21 TABLE_WRITE *    0x31 PARAM_SET   0x41 EVENT_UNSUBSCRIBE *
-//! 0x03 FILTER_UNLOAD  0x12 STATE_DELETE * 0x22 TABLE_DELETE *                    0x42 EVENT *
-//! 0x04 FILTER_LIST    0x13 STATE_CLEAR *  0x23 TABLE_CLEAR *
-//! 0x05 FILTER_STATS *
-//! 0x06 FILTER_SCHEMA                      * reserved: answered with UNSUPPORTED
+//! 0x01 FILTER_LOAD    0x10 STATE_READ     0x20 TABLE_READ    0x30 PARAM_GET   0x40 EVENT_SUBSCRIBE
+//! 0x02 FILTER_REPLACE 0x11 STATE_WRITE    0x21 TABLE_WRITE   0x31 PARAM_SET   0x41 EVENT_UNSUBSCRIBE
+//! 0x03 FILTER_UNLOAD  0x12 STATE_DELETE   0x22 TABLE_DELETE                   0x42 EVENT (from the switch)
+//! 0x04 FILTER_LIST    0x13 STATE_CLEAR    0x23 TABLE_CLEAR
+//! 0x06 FILTER_SCHEMA  0x14 STATE_LIST
+//!                     0x15 STATE_GET      0x25 TABLE_GET
 //! ```
 //!
 //! A *request* whose body is longer than one message (an artifact, as a rule) is cut anywhere; the parts follow each
@@ -31,11 +31,13 @@
 //! UTF-8, without padding.
 
 mod error;
+mod records;
 mod reply;
 mod request;
 
 pub use error::{OkoError, OkoErrorCode};
-pub use reply::{ClassInfo, Fate, FilterInfo, ParamValue, Replaced, Reply, StateEntry};
+pub use records::{Event, StateEntry, StateInfo, Store};
+pub use reply::{ClassInfo, Fate, FilterInfo, ParamValue, Replaced, Reply};
 pub use request::Request;
 
 use std::fmt;
@@ -80,35 +82,39 @@ operations! {
     FilterUnload = 0x03, "FILTER_UNLOAD";
     /// Lists the loaded filters.
     FilterList = 0x04, "FILTER_LIST";
-    /// Reserved: detailed counters of one filter.
-    FilterStats = 0x05, "FILTER_STATS";
     /// The schema in a filter's artifact.
     FilterSchema = 0x06, "FILTER_SCHEMA";
-    /// Reads a state.
+    /// Reads all entries of a state.
     StateRead = 0x10, "STATE_READ";
-    /// Reserved: writes an entry.
+    /// Writes entries of a state.
     StateWrite = 0x11, "STATE_WRITE";
-    /// Reserved: deletes an entry.
+    /// Deletes entries of a state.
     StateDelete = 0x12, "STATE_DELETE";
-    /// Reserved: deletes all entries.
+    /// Deletes all entries of a state.
     StateClear = 0x13, "STATE_CLEAR";
-    /// Reserved: reads a table.
+    /// Lists the states and tables of a filter.
+    StateList = 0x14, "STATE_LIST";
+    /// Reads entries of a state by their keys.
+    StateGet = 0x15, "STATE_GET";
+    /// Reads all entries of a table.
     TableRead = 0x20, "TABLE_READ";
-    /// Reserved: writes an entry of a table.
+    /// Writes entries of a table.
     TableWrite = 0x21, "TABLE_WRITE";
-    /// Reserved: deletes an entry of a table.
+    /// Deletes entries of a table.
     TableDelete = 0x22, "TABLE_DELETE";
-    /// Reserved: deletes all entries of a table.
+    /// Deletes all entries of a table.
     TableClear = 0x23, "TABLE_CLEAR";
+    /// Reads entries of a table by their keys.
+    TableGet = 0x25, "TABLE_GET";
     /// Reads the params of a filter.
     ParamGet = 0x30, "PARAM_GET";
     /// Sets params of a filter.
     ParamSet = 0x31, "PARAM_SET";
-    /// Reserved: asks for events.
+    /// Asks for events.
     EventSubscribe = 0x40, "EVENT_SUBSCRIBE";
-    /// Reserved: asks for no more events.
+    /// Asks for no more events.
     EventUnsubscribe = 0x41, "EVENT_UNSUBSCRIBE";
-    /// Reserved: an event, sent by the switch.
+    /// Events, sent by the switch.
     Event = 0x42, "EVENT";
 }
 

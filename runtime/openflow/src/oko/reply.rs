@@ -1,5 +1,6 @@
 //! The bodies of replies. Each part of a reply can be read by itself.
 
+use super::records::{Event, StateEntry, StateInfo, Store};
 use super::{OkoPart, Operation, PART_ROOM, cut, messages_of, read_text, write_text};
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::ids::FilterId;
@@ -25,24 +26,60 @@ pub enum Reply {
     ///
     /// Each: u16 what became of it ([`Fate`]), text name, text why (empty if it goes on).
     Replaced(Vec<Replaced>),
-    /// To FILTER_UNLOAD: done. Body: empty.
+    /// To FILTER_UNLOAD, STATE_CLEAR, TABLE_CLEAR, EVENT_SUBSCRIBE and EVENT_UNSUBSCRIBE: done. Body: empty.
     Done {
         /// The operation that is done.
         operation: Operation,
     },
     /// To FILTER_SCHEMA: the JSON of the artifact's schema section. Parts are cut anywhere; join them before reading.
     Schema(Vec<u8>),
-    /// To STATE_READ: the live entries.
+    /// To STATE_LIST: the states and tables of a filter's artifact.
+    ///
+    /// Each: u32 bytes of the record without these four, u8 0 for a state and 1 for a table, 3 bytes of zero, u32 entries that it can hold,
+    /// u32 that it holds, u64 keys that it had no room for, u64 live entries that made room, u64 bytes in memory, text name.
+    States(Vec<StateInfo>),
+    /// To the READ and GET of states and tables: live entries, all or those that were asked for.
     ///
     /// Body: u64 the switch's monotonic time in nanoseconds; then for each entry: u64 nanoseconds since it was written,
     /// u64 nanoseconds until it expires or all ones for never, u16 number of key scalars, u16 number of value scalars,
     /// u32 zero, and the scalars, key first, each as a u64. Scalars stand in the order of the artifact's schema; its
-    /// types say how many each part has and how they are shown.
-    State {
+    /// types say how many each part has and how they are shown. A key that ends in a prefix has the prefix's length as one more scalar.
+    Entries {
+        /// STATE_READ, STATE_GET, TABLE_READ or TABLE_GET.
+        operation: Operation,
         /// The switch's monotonic time in nanoseconds at which the entries were read.
         now: u64,
         /// The entries.
         entries: Vec<StateEntry>,
+    },
+    /// To STATE_WRITE and TABLE_WRITE. Body: u32 written, u32 refused.
+    Written {
+        /// What was written to.
+        store: Store,
+        /// Entries that were written.
+        written: u32,
+        /// Entries that there was no room for.
+        refused: u32,
+    },
+    /// To STATE_DELETE and TABLE_DELETE. Body: u32 deleted.
+    Deleted {
+        /// What was deleted from.
+        store: Store,
+        /// Entries that were there and are no more.
+        deleted: u32,
+    },
+    /// EVENT, which the switch sends to subscribers by itself, with transaction id 0.
+    ///
+    /// Body: u64 the switch's monotonic time in nanoseconds, u64 events that were lost on their way to this subscriber since the last message;
+    /// then for each event: u64 time of its packet, u32 id of the filter, u16 number of scalars, u16 zero, the scalars as u64, text name of the filter,
+    /// text name of the event.
+    Events {
+        /// The switch's monotonic time in nanoseconds.
+        now: u64,
+        /// Events that were lost before these.
+        lost: u64,
+        /// The events, oldest first.
+        events: Vec<Event>,
     },
     /// To PARAM_GET and PARAM_SET: all params of the filter.
     ///
@@ -156,19 +193,6 @@ pub struct ClassInfo {
     pub packets: u64,
 }
 
-/// An entry of a state.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct StateEntry {
-    /// Nanoseconds since it was last written.
-    pub age: u64,
-    /// Nanoseconds until it expires; none for never.
-    pub expires_in: Option<u64>,
-    /// The scalars of its key.
-    pub key: Vec<u64>,
-    /// The scalars of its value.
-    pub value: Vec<u64>,
-}
-
 /// A param's value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ParamValue {
@@ -178,19 +202,20 @@ pub struct ParamValue {
     pub value: u64,
 }
 
-/// The wire form of "never expires".
-const NEVER: u64 = u64::MAX;
-
 impl Reply {
     /// The operation that this answers.
     pub fn operation(&self) -> Operation {
         match self {
             Reply::Filters { operation, .. }
             | Reply::Done { operation }
+            | Reply::Entries { operation, .. }
             | Reply::Params { operation, .. } => *operation,
+            Reply::States(_) => Operation::StateList,
+            Reply::Written { store, .. } => store.write(),
+            Reply::Deleted { store, .. } => store.delete(),
+            Reply::Events { .. } => Operation::Event,
             Reply::Replaced(_) => Operation::FilterReplace,
             Reply::Schema(_) => Operation::FilterSchema,
-            Reply::State { .. } => Operation::StateRead,
         }
     }
 
@@ -200,36 +225,35 @@ impl Reply {
         let operation = part.operation;
         let reply = match operation {
             Operation::FilterLoad | Operation::FilterList => {
-                let mut filters = Vec::new();
-                while !r.is_empty() {
-                    filters.push(FilterInfo::decode(&mut r)?);
-                }
-                Reply::Filters { operation, filters }
+                Reply::Filters { operation, filters: all(&mut r, FilterInfo::decode)? }
             }
-            Operation::FilterReplace => {
-                let mut all = Vec::new();
-                while !r.is_empty() {
-                    all.push(Replaced::decode(&mut r)?);
-                }
-                Reply::Replaced(all)
-            }
+            Operation::FilterReplace => Reply::Replaced(all(&mut r, Replaced::decode)?),
             Operation::FilterSchema => Reply::Schema(r.rest().to_vec()),
-            Operation::StateRead => {
-                let now = r.u64()?;
-                let mut entries = Vec::new();
-                while !r.is_empty() {
-                    entries.push(StateEntry::decode(&mut r)?);
-                }
-                Reply::State { now, entries }
+            Operation::StateList => Reply::States(all(&mut r, StateInfo::decode)?),
+            Operation::StateRead | Operation::StateGet | Operation::TableRead | Operation::TableGet => {
+                Reply::Entries { operation, now: r.u64()?, entries: all(&mut r, StateEntry::decode)? }
+            }
+            Operation::StateWrite => {
+                Reply::Written { store: Store::State, written: r.u32()?, refused: r.u32()? }
+            }
+            Operation::TableWrite => {
+                Reply::Written { store: Store::Table, written: r.u32()?, refused: r.u32()? }
+            }
+            Operation::StateDelete => Reply::Deleted { store: Store::State, deleted: r.u32()? },
+            Operation::TableDelete => Reply::Deleted { store: Store::Table, deleted: r.u32()? },
+            Operation::Event => {
+                Reply::Events { now: r.u64()?, lost: r.u64()?, events: all(&mut r, Event::decode)? }
             }
             Operation::ParamGet | Operation::ParamSet => {
-                let mut params = Vec::new();
-                while !r.is_empty() {
-                    params.push(ParamValue { name: read_text(&mut r, "param")?, value: r.u64()? });
-                }
-                Reply::Params { operation, params }
+                let param =
+                    |r: &mut Reader<'_>| Ok(ParamValue { name: read_text(r, "param")?, value: r.u64()? });
+                Reply::Params { operation, params: all(&mut r, param)? }
             }
-            _ => Reply::Done { operation },
+            Operation::FilterUnload
+            | Operation::StateClear
+            | Operation::TableClear
+            | Operation::EventSubscribe
+            | Operation::EventUnsubscribe => Reply::Done { operation },
         };
         r.end()?;
         Ok(reply)
@@ -242,14 +266,46 @@ impl Reply {
             Reply::Replaced(all) => pack(&[], all, Replaced::encode),
             Reply::Done { .. } => vec![Vec::new()],
             Reply::Schema(json) => cut(json),
-            Reply::State { now, entries } => pack(&now.to_be_bytes(), entries, StateEntry::encode),
+            Reply::States(all) => pack(&[], all, StateInfo::encode),
+            Reply::Entries { now, entries, .. } => pack(&now.to_be_bytes(), entries, StateEntry::encode),
+            Reply::Written { written, refused, .. } => {
+                vec![[written.to_be_bytes(), refused.to_be_bytes()].concat()]
+            }
+            Reply::Deleted { deleted, .. } => vec![deleted.to_be_bytes().to_vec()],
+            Reply::Events { now, lost, events } => {
+                let head = [now.to_be_bytes(), lost.to_be_bytes()].concat();
+                pack(&head, events, Event::encode)
+            }
             Reply::Params { params, .. } => pack(&[], params, |p, w| {
                 write_text(&p.name, w);
                 w.u64(p.value);
             }),
         };
-        messages_of(self.operation(), true, bodies)
+        let mut messages = messages_of(self.operation(), true, bodies);
+        if let Reply::Events { .. } = self {
+            // They belong to no request: each is complete, and only the first tells what was lost before it.
+            for (i, message) in messages.iter_mut().enumerate() {
+                let Message::Oko(part) = message else { continue };
+                part.more = false;
+                if i > 0 {
+                    part.body[8..16].fill(0);
+                }
+            }
+        }
+        messages
     }
+}
+
+/// Records to the end.
+fn all<T>(
+    r: &mut Reader<'_>,
+    decode: impl Fn(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, DecodeError> {
+    let mut out = Vec::new();
+    while !r.is_empty() {
+        out.push(decode(r)?);
+    }
+    Ok(out)
 }
 
 /// Records in as few parts as they fit, each part beginning with `head`. A record that fits in no part is left out.
@@ -313,28 +369,5 @@ impl FilterInfo {
         }
         w.u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
         w.bytes(&body.out);
-    }
-}
-
-impl StateEntry {
-    fn decode(r: &mut Reader<'_>) -> Result<StateEntry, DecodeError> {
-        let (age, expires_in) = (r.u64()?, r.u64()?);
-        let (n_key, n_value) = (usize::from(r.u16()?), usize::from(r.u16()?));
-        r.skip(4)?;
-        let mut scalars = |n: usize| (0..n).map(|_| r.u64()).collect::<Result<Vec<u64>, _>>();
-        let (key, value) = (scalars(n_key)?, scalars(n_value)?);
-        Ok(StateEntry { age, expires_in: (expires_in != NEVER).then_some(expires_in), key, value })
-    }
-
-    fn encode(&self, w: &mut Writer) {
-        w.u64(self.age);
-        w.u64(self.expires_in.unwrap_or(NEVER));
-        // A state's key and value have a handful of scalars each.
-        w.u16(self.key.len() as u16);
-        w.u16(self.value.len() as u16);
-        w.u32(0);
-        for scalar in self.key.iter().chain(&self.value) {
-            w.u64(*scalar);
-        }
     }
 }

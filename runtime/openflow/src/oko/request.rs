@@ -1,5 +1,6 @@
 //! The bodies of requests.
 
+use super::records::{StateEntry, Store, decode_key, encode_key};
 use super::{OkoError, OkoErrorCode, Operation, cut, messages_of, read_text, write_text};
 use crate::error::{DecodeError, ErrorCode};
 use crate::message::Message;
@@ -45,14 +46,90 @@ pub enum Request {
         /// The filter.
         name: String,
     },
-    /// Reads the live entries of a state. Answered by [`super::Reply::State`].
+    /// Lists the states and tables of a filter's artifact. Answered by [`super::Reply::States`].
     ///
-    /// Body: text filter, text state.
-    StateRead {
+    /// Body: text filter.
+    StateList {
         /// The filter.
         filter: String,
-        /// The state.
-        state: String,
+    },
+    /// Reads the live entries of a state or table. Answered by [`super::Reply::Entries`], in as many parts as it takes; each entry is
+    /// as it was at one moment, and those that come or go meanwhile may be missed.
+    ///
+    /// Body: text filter, text name.
+    Read {
+        /// STATE_READ or TABLE_READ.
+        store: Store,
+        /// The filter.
+        filter: String,
+        /// The state or table.
+        name: String,
+    },
+    /// Reads the entries under some keys. Answered by [`super::Reply::Entries`] with those that are there.
+    ///
+    /// Body: text filter, text name, then for each key: u16 number of scalars, 6 bytes of zero, the scalars as u64. Scalars are as in replies:
+    /// a key that ends in a prefix has the prefix's length as one more.
+    Get {
+        /// STATE_GET or TABLE_GET.
+        store: Store,
+        /// The filter.
+        filter: String,
+        /// The state or table.
+        name: String,
+        /// The keys.
+        keys: Vec<Vec<u64>>,
+    },
+    /// Writes entries, in the place of those that are there under their keys. If one of them does not fit, none is written. Answered by
+    /// [`super::Reply::Written`], for there may be no room.
+    ///
+    /// Body: text filter, text name, then entries as in [`super::Reply::Entries`], whose age is not looked at. Entries of tables never expire.
+    Write {
+        /// STATE_WRITE or TABLE_WRITE.
+        store: Store,
+        /// The filter.
+        filter: String,
+        /// The state or table.
+        name: String,
+        /// The entries.
+        entries: Vec<StateEntry>,
+    },
+    /// Deletes the entries under some keys. Answered by [`super::Reply::Deleted`].
+    ///
+    /// Body: as of [`Request::Get`].
+    Delete {
+        /// STATE_DELETE or TABLE_DELETE.
+        store: Store,
+        /// The filter.
+        filter: String,
+        /// The state or table.
+        name: String,
+        /// The keys.
+        keys: Vec<Vec<u64>>,
+    },
+    /// Deletes all entries. Answered by [`super::Reply::Done`].
+    ///
+    /// Body: text filter, text name.
+    Clear {
+        /// STATE_CLEAR or TABLE_CLEAR.
+        store: Store,
+        /// The filter.
+        filter: String,
+        /// The state or table.
+        name: String,
+    },
+    /// Asks for the events of a filter's artifact from now on. Answered by [`super::Reply::Done`], and by [`super::Reply::Events`] whenever there are some.
+    ///
+    /// Body: text filter; empty for all filters, also those that are loaded later.
+    EventSubscribe {
+        /// The filter.
+        filter: String,
+    },
+    /// Takes a subscription back. Answered by [`super::Reply::Done`].
+    ///
+    /// Body: text filter; empty for all subscriptions.
+    EventUnsubscribe {
+        /// The filter.
+        filter: String,
     },
     /// Reads the values of all params of a filter. Answered by [`super::Reply::Params`].
     ///
@@ -81,14 +158,21 @@ impl Request {
             Request::Unload { .. } => Operation::FilterUnload,
             Request::List => Operation::FilterList,
             Request::Schema { .. } => Operation::FilterSchema,
-            Request::StateRead { .. } => Operation::StateRead,
+            Request::StateList { .. } => Operation::StateList,
+            Request::Read { store, .. } => store.read(),
+            Request::Get { store, .. } => store.get(),
+            Request::Write { store, .. } => store.write(),
+            Request::Delete { store, .. } => store.delete(),
+            Request::Clear { store, .. } => store.clear(),
+            Request::EventSubscribe { .. } => Operation::EventSubscribe,
+            Request::EventUnsubscribe { .. } => Operation::EventUnsubscribe,
             Request::ParamGet { .. } => Operation::ParamGet,
             Request::ParamSet { .. } => Operation::ParamSet,
         }
     }
 
-    /// Reads a body that [`super::Assembler`] has put together. A reserved operation is
-    /// [`OkoErrorCode::Unsupported`], a malformed body [`OkoErrorCode::BadRequest`].
+    /// Reads a body that [`super::Assembler`] has put together. An operation that only the
+    /// switch sends is [`OkoErrorCode::Unsupported`], a malformed body [`OkoErrorCode::BadRequest`].
     pub fn decode(operation: Operation, body: &[u8]) -> Result<Request, OkoError> {
         let mut r = Reader::new(body, 20, "operation", ErrorCode::RequestBadLen);
         let request = match decode(operation, &mut r) {
@@ -96,7 +180,7 @@ impl Request {
             Ok(None) => {
                 return Err(OkoError::new(
                     OkoErrorCode::Unsupported,
-                    format!("{operation} is not supported"),
+                    format!("{operation} is for the switch to send"),
                 ));
             }
             Err(e) => return Err(bad_request(operation, &e)),
@@ -115,11 +199,24 @@ impl Request {
             }
             Request::Unload { name } | Request::Schema { name } => write_text(name, &mut w),
             Request::List => {}
-            Request::StateRead { filter, state } => {
+            Request::Read { filter, name, .. } | Request::Clear { filter, name, .. } => {
                 write_text(filter, &mut w);
-                write_text(state, &mut w);
+                write_text(name, &mut w);
             }
-            Request::ParamGet { filter } => write_text(filter, &mut w),
+            Request::Get { filter, name, keys, .. } | Request::Delete { filter, name, keys, .. } => {
+                write_text(filter, &mut w);
+                write_text(name, &mut w);
+                keys.iter().for_each(|key| encode_key(key, &mut w));
+            }
+            Request::Write { filter, name, entries, .. } => {
+                write_text(filter, &mut w);
+                write_text(name, &mut w);
+                entries.iter().for_each(|entry| entry.encode(&mut w));
+            }
+            Request::StateList { filter }
+            | Request::ParamGet { filter }
+            | Request::EventSubscribe { filter }
+            | Request::EventUnsubscribe { filter } => write_text(filter, &mut w),
             Request::ParamSet { filter, values } => {
                 write_text(filter, &mut w);
                 for (name, value) in values {
@@ -133,6 +230,9 @@ impl Request {
 }
 
 fn decode(operation: Operation, r: &mut Reader<'_>) -> Result<Option<Request>, DecodeError> {
+    if let Some(store) = Store::of(operation) {
+        return about_entries(store, operation, r).map(Some);
+    }
     Ok(Some(match operation {
         Operation::FilterLoad => Request::Load { name: read_text(r, "name")?, artifact: r.rest().to_vec() },
         Operation::FilterReplace => {
@@ -141,9 +241,7 @@ fn decode(operation: Operation, r: &mut Reader<'_>) -> Result<Option<Request>, D
         Operation::FilterUnload => Request::Unload { name: read_text(r, "name")? },
         Operation::FilterList => Request::List,
         Operation::FilterSchema => Request::Schema { name: read_text(r, "name")? },
-        Operation::StateRead => {
-            Request::StateRead { filter: read_text(r, "filter")?, state: read_text(r, "state")? }
-        }
+        Operation::StateList => Request::StateList { filter: read_text(r, "filter")? },
         Operation::ParamGet => Request::ParamGet { filter: read_text(r, "filter")? },
         Operation::ParamSet => {
             let filter = read_text(r, "filter")?;
@@ -153,18 +251,37 @@ fn decode(operation: Operation, r: &mut Reader<'_>) -> Result<Option<Request>, D
             }
             Request::ParamSet { filter, values }
         }
-        Operation::FilterStats
-        | Operation::StateWrite
-        | Operation::StateDelete
-        | Operation::StateClear
-        | Operation::TableRead
-        | Operation::TableWrite
-        | Operation::TableDelete
-        | Operation::TableClear
-        | Operation::EventSubscribe
-        | Operation::EventUnsubscribe
-        | Operation::Event => return Ok(None),
+        Operation::EventSubscribe => Request::EventSubscribe { filter: read_text(r, "filter")? },
+        Operation::EventUnsubscribe => Request::EventUnsubscribe { filter: read_text(r, "filter")? },
+        // What is about entries was read above.
+        _ => return Ok(None),
     }))
+}
+
+fn about_entries(store: Store, operation: Operation, r: &mut Reader<'_>) -> Result<Request, DecodeError> {
+    let (filter, name) = (read_text(r, "filter")?, read_text(r, "name")?);
+    let all = |r: &mut Reader<'_>| {
+        let mut keys = Vec::new();
+        while !r.is_empty() {
+            keys.push(decode_key(r)?);
+        }
+        Ok(keys)
+    };
+    Ok(match operation {
+        Operation::StateGet | Operation::TableGet => Request::Get { store, filter, name, keys: all(r)? },
+        Operation::StateDelete | Operation::TableDelete => {
+            Request::Delete { store, filter, name, keys: all(r)? }
+        }
+        Operation::StateWrite | Operation::TableWrite => {
+            let mut entries = Vec::new();
+            while !r.is_empty() {
+                entries.push(StateEntry::decode(r)?);
+            }
+            Request::Write { store, filter, name, entries }
+        }
+        Operation::StateClear | Operation::TableClear => Request::Clear { store, filter, name },
+        _ => Request::Read { store, filter, name },
+    })
 }
 
 fn bad_request(operation: Operation, e: &DecodeError) -> OkoError {

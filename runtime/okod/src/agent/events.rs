@@ -1,0 +1,156 @@
+//! Events of filters, on their way to the controllers that asked for them.
+//!
+//! Workers leave events in a ring of each artifact; the control thread takes them out and sends them to subscribers, or nowhere if there are none.
+//! Nothing here grows with a subscriber that does not read: what does not fit into its queue is lost, and it is told how many.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use oko_filter::Instance;
+use oko_openflow::FilterId;
+use oko_openflow::oko::{Event, OkoError, Operation, Reply};
+
+use super::control::{Answer, Control};
+use super::peers::PeerId;
+use super::reply::Replies;
+
+/// Events of one artifact that are taken at once, so that other work gets its turn.
+const AT_ONCE: usize = 1_024;
+/// Events in one message.
+const IN_MESSAGE: usize = 64;
+
+/// What a controller has asked for.
+#[derive(Debug, Default)]
+pub(super) struct Subscription {
+    all: bool,
+    filters: BTreeSet<String>,
+    /// Events that were lost since the last that was sent.
+    lost: u64,
+}
+
+impl Subscription {
+    pub(super) fn wants(&self, filter: &str) -> bool {
+        self.all || self.filters.contains(filter)
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.all && self.filters.is_empty()
+    }
+}
+
+/// What rings had dropped when they were looked at last, by the artifact's first filter.
+pub(super) type Dropped = BTreeMap<FilterId, u64>;
+
+/// An artifact whose events are taken together.
+struct Source {
+    instance: Arc<Instance>,
+    /// Its filters by their numbers.
+    filters: Vec<(FilterId, String)>,
+}
+
+impl Control {
+    pub(super) fn subscribe(&mut self, peer: PeerId, filter: String) -> Result<Answer, OkoError> {
+        if !filter.is_empty() {
+            self.filters.named(&filter)?;
+        }
+        if let Some(peer) = self.peers.get_mut(peer) {
+            if filter.is_empty() {
+                peer.events.all = true;
+            } else {
+                peer.events.filters.insert(filter);
+            }
+        }
+        // What happened before the subscription is not part of it.
+        self.send_events();
+        Ok(Answer::Replies(Replies::oko(&Reply::Done { operation: Operation::EventSubscribe })))
+    }
+
+    pub(super) fn unsubscribe(&mut self, peer: PeerId, filter: &str) -> Result<Answer, OkoError> {
+        if !filter.is_empty() {
+            self.filters.named(filter)?;
+        }
+        if let Some(peer) = self.peers.get_mut(peer) {
+            if filter.is_empty() {
+                peer.events = Subscription::default();
+            } else {
+                peer.events.filters.remove(filter);
+            }
+        }
+        Ok(Answer::Replies(Replies::oko(&Reply::Done { operation: Operation::EventUnsubscribe })))
+    }
+
+    /// Subscriptions end with their filter.
+    pub(super) fn end_subscriptions(&mut self, filter: &str) {
+        for peer in self.peers.iter_mut() {
+            peer.events.filters.remove(filter);
+        }
+    }
+
+    /// Takes events out of the rings and sends them.
+    pub(super) fn send_events(&mut self) {
+        let now = self.filter_now();
+        for Source { instance, filters } in self.sources() {
+            let taken = instance.take_events(AT_ONCE);
+            let first = filters.first().map_or(FilterId(0), |(id, _)| *id);
+            let dropped = instance.events_dropped();
+            let before = self.events_dropped.insert(first, dropped).unwrap_or(0);
+            let dropped = dropped.saturating_sub(before);
+            if taken.is_empty() && dropped == 0 {
+                continue;
+            }
+            for peer in self.peers.iter_mut().filter(|peer| !peer.events.is_empty()) {
+                let Some((id, name)) = filters.iter().find(|(_, name)| peer.events.wants(name)) else {
+                    continue;
+                };
+                // A ring drops what is new, so these were lost after those that were taken; they are told with the next.
+                for batch in taken.chunks(IN_MESSAGE) {
+                    let events = batch.iter().map(|event| Event {
+                        time: event.time,
+                        filter: *id,
+                        filter_name: name.clone(),
+                        name: event.name.clone(),
+                        values: event.values.clone(),
+                    });
+                    let events: Vec<Event> = events.collect();
+                    let count = events.len() as u64;
+                    let lost = std::mem::take(&mut peer.events.lost);
+                    if !peer.send_all(&Reply::Events { now, lost, events }.to_messages()) {
+                        peer.events.lost = lost + count;
+                    }
+                }
+                peer.events.lost += dropped;
+            }
+        }
+        // Who has lost events and gets no more is told, too.
+        for peer in self.peers.iter_mut().filter(|peer| peer.events.lost > 0) {
+            let lost = peer.events.lost;
+            let message = Reply::Events { now, lost, events: Vec::new() }.to_messages();
+            if peer.send_all(&message) {
+                peer.events.lost = 0;
+            }
+        }
+    }
+
+    /// The loaded artifacts, each once.
+    fn sources(&self) -> Vec<Source> {
+        let mut sources: Vec<Source> = Vec::new();
+        for filter in self.filters.iter() {
+            let known = sources.iter_mut().find(|source| Arc::ptr_eq(&source.instance, &filter.instance));
+            let entry = (filter.id, filter.name.clone());
+            match known {
+                Some(source) => source.filters.push(entry),
+                None => sources.push(Source { instance: Arc::clone(&filter.instance), filters: vec![entry] }),
+            }
+        }
+        for source in &mut sources {
+            source.filters.sort();
+        }
+        sources
+    }
+
+    /// Forgets what is known of rings that are gone.
+    pub(super) fn forget_rings(&mut self) {
+        let filters = &self.filters;
+        self.events_dropped.retain(|id, _| filters.get(*id).is_some());
+    }
+}
