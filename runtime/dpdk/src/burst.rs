@@ -72,12 +72,12 @@ impl Burst {
         }
     }
 
-    /// Takes all packets out, in order. Those that are not taken from the iterator are dropped with it.
+    /// Lets packets be taken out, after which the burst is empty.
     #[inline]
-    pub fn drain(&mut self) -> Drain<'_> {
-        let end = self.len;
-        self.len = 0;
-        Drain { burst: self, next: 0, end }
+    pub fn take_out(&mut self) -> Taking<'_> {
+        let count = std::mem::take(&mut self.len);
+        let left = u32::MAX.checked_shr((BURST - count) as u32).unwrap_or(0);
+        Taking { burst: self, count, left }
     }
 
     /// Drops all packets, at the cost of one call.
@@ -141,47 +141,88 @@ impl fmt::Debug for Burst {
     }
 }
 
-/// The packets taken out of a burst.
+/// Packets that are taken out of a burst one by one, in any order, or all that are left at once. Those that are not taken are dropped
+/// with it.
+///
+/// Invariant: exactly the elements whose bit is set in `left` are initialised, all of them before `count`.
 #[derive(Debug)]
-pub struct Drain<'a> {
+pub struct Taking<'a> {
     burst: &'a mut Burst,
-    next: usize,
-    end: usize,
+    count: usize,
+    left: u32,
 }
 
-impl Drain<'_> {
-    /// The packets that were not taken yet.
+const _: () = assert!(BURST <= u32::BITS as usize, "a bit for each packet");
+
+impl Taking<'_> {
+    /// How many packets there were.
     #[must_use]
     #[inline]
-    pub fn rest(&self) -> &[Mbuf] {
-        // SAFETY: elements `next..end` are initialised, and `MaybeUninit` has the layout of its content.
-        unsafe {
-            slice::from_raw_parts(self.burst.mbufs.as_ptr().add(self.next).cast(), self.end - self.next)
-        }
+    pub fn count(&self) -> usize {
+        self.count
     }
-}
 
-impl Iterator for Drain<'_> {
-    type Item = Mbuf;
-
+    /// A packet, by its place in the burst, if it was not taken yet.
+    #[must_use]
     #[inline]
-    fn next(&mut self) -> Option<Mbuf> {
-        if self.next == self.end {
+    pub fn get(&self, at: usize) -> Option<&Mbuf> {
+        if at >= BURST || self.left >> at & 1 == 0 {
             return None;
         }
-        let i = self.next;
-        self.next += 1;
-        // SAFETY: elements `next..end` are initialised, the burst (len 0) does not count them, and each is read once.
-        Some(unsafe { self.burst.mbufs[i].assume_init_read() })
+        // SAFETY: the element is initialised, as its bit says.
+        Some(unsafe { self.burst.mbufs[at].assume_init_ref() })
     }
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.end - self.next, Some(self.end - self.next))
+    /// Takes a packet, by its place in the burst.
+    #[inline]
+    pub fn take(&mut self, at: usize) -> Option<Mbuf> {
+        if at >= BURST || self.left >> at & 1 == 0 {
+            return None;
+        }
+        self.left &= !(1 << at);
+        // SAFETY: the element was initialised, as its bit said, and is not any more.
+        Some(unsafe { self.burst.mbufs[at].assume_init_read() })
+    }
+
+    /// Takes all packets that are left and adds them to another burst, as far as it has room.
+    #[inline]
+    pub fn take_all(&mut self, into: &mut Burst) {
+        let whole = self.left.count_ones() as usize == self.count;
+        if whole && into.len + self.count <= BURST {
+            self.left = 0;
+            // SAFETY: all elements before `count` are initialised and given up with `left`; the other burst has room for them.
+            unsafe {
+                let (from, to) = (self.burst.mbufs.as_ptr(), into.mbufs.as_mut_ptr().add(into.len));
+                ptr::copy_nonoverlapping(from, to, self.count);
+            }
+            into.len += self.count;
+            return;
+        }
+        for at in 0..self.count {
+            if into.is_full() {
+                break;
+            }
+            if let Some(packet) = self.take(at)
+                && into.push(packet).is_err()
+            {
+                unreachable!("there was room");
+            }
+        }
     }
 }
 
-impl Drop for Drain<'_> {
+impl Drop for Taking<'_> {
     fn drop(&mut self) {
-        for _ in self.by_ref() {}
+        if self.left == 0 {
+            return;
+        }
+        let left = std::mem::take(&mut self.left);
+        for at in (0..self.count).filter(|at| left >> at & 1 != 0) {
+            // SAFETY: the element is initialised, as its bit said, and its place is not beyond those that it leaves behind.
+            let packet = unsafe { self.burst.mbufs[at].assume_init_read() };
+            self.burst.mbufs[self.burst.len].write(packet);
+            self.burst.len += 1;
+        }
+        self.burst.clear();
     }
 }

@@ -29,7 +29,7 @@ mod queue;
 mod recorded;
 mod thread;
 
-pub use burst::{BURST, Burst};
+pub use burst::{BURST, Burst, Taking};
 pub use eal::{Eal, EalConfig, EalError, Memory};
 pub use errno::Errno;
 pub use log::{LogLevel, set_log_sink};

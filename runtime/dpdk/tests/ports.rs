@@ -213,13 +213,29 @@ fn a_burst_owns_its_packets() {
         assert_eq!(burst.push(mbuf).is_err(), i == 32);
     }
     assert_eq!((burst.len(), pool.available()), (32, 2047 - 32));
-    let mut drain = burst.drain();
-    let first = drain.next().unwrap();
-    assert_eq!(first.contiguous().unwrap(), frame(60, 0));
-    drop(drain);
+    let mut taking = burst.take_out();
+    let fifth = taking.take(5).unwrap();
+    assert_eq!(fifth.contiguous().unwrap(), frame(60, 5));
+    assert!(taking.take(5).is_none() && taking.get(5).is_none() && taking.get(32).is_none());
+    assert_eq!(taking.get(6).unwrap().contiguous().unwrap(), frame(60, 6));
+    let mut others = Burst::new();
+    for i in 0..3 {
+        others.push(pool.packet(&frame(60, 100 + i)).unwrap()).unwrap();
+    }
+    // All but the one fit, and the last two of them do not.
+    taking.take_all(&mut others);
+    assert_eq!(others.len(), 32);
+    assert_eq!(others.as_slice()[3].contiguous().unwrap(), frame(60, 0));
+    assert_eq!(others.as_slice()[8].contiguous().unwrap(), frame(60, 6));
+    assert!(taking.get(29).is_none() && taking.get(30).is_some());
+    drop(taking);
     assert!(burst.is_empty());
-    assert_eq!(pool.available(), 2046, "only the one taken is left");
-    burst.push(first).unwrap();
+    assert_eq!(pool.available(), 2047 - 33, "only those taken are left");
+    let mut all = Burst::new();
+    others.take_out().take_all(&mut all);
+    assert_eq!((others.len(), all.len()), (0, 32));
+    drop(all);
+    burst.push(fifth).unwrap();
     drop(burst);
     assert_eq!(pool.available(), 2047);
 }
@@ -255,10 +271,11 @@ fn a_ring_port_carries_packets_between_threads() {
     let mut seen = 0;
     while seen < 1000 {
         rx[0].receive(&mut burst);
-        for mbuf in burst.drain() {
+        for mbuf in burst.as_slice() {
             assert_eq!(mbuf.contiguous().unwrap(), frame(64, seen));
             seen += 1;
         }
+        burst.clear();
     }
     let tx = sender.join().unwrap();
     port.stop(Queues { rx, tx }).unwrap();

@@ -1,32 +1,35 @@
 //! A set-associative table from keys to nodes of trees.
 //!
-//! A key's hash chooses a set of eight ways. The set is one cache line: eight signatures of 32 bits and eight node numbers; the
-//! keys themselves lie apart, one line each. A lookup takes two steps, so that a burst can have all its lines on the way before
-//! the first is needed: [`ExactCache::prefetch`], then [`ExactCache::find`].
+//! A key's hash chooses a set of eight ways. The set is one cache line: eight signatures of 32 bits and eight values; the
+//! keys themselves lie apart, a line each, or two if they are long. A lookup takes two steps, so that a burst can have all its lines on the way before
+//! the first is needed: see [`Lookups`](crate::Lookups).
+//!
+//! # Epochs
+//!
+//! A key carries the *epoch* of the tables that its value was found or confirmed under. The user of the cache moves on to the next epoch
+//! ([`advance`](ExactCache::advance)) and decides for each key of an earlier one whether it still holds, or lets go of all at once
+//! ([`begin`](ExactCache::begin)), which costs nothing either.
 //!
 //! # Replacement
 //!
 //! A way carries a bit that says it was found since it was stored, or since its set was last aged. A new key takes the place of an
-//! empty way, one of another epoch, or else one without the bit; only where all have it, and now and then besides, all lose
-//! it. A new key starts without. So keys that come once push out each other and not those that are in use: a scan, or
+//! empty way, one of a bygone epoch, or else one without the bit; where all have it, all lose it, and now and then one does
+//! besides. A new key starts without. So keys that come once push out each other and not those that are in use: a scan, or
 //! traffic crafted to miss, cannot empty the cache.
+//!
+//! # Size
+//!
+//! The cache begins with few sets, which lie close together, and doubles their number when keys push each other out, up to its capacity. Nothing is
+//! moved then: half the keys are not found where they are looked for from now on, and are learned anew.
 //!
 //! The hash is keyed with secrets of the instance, so nobody can choose packets that share a set.
 
+use crate::gather::Layouts;
+use crate::key::{Key, with_width};
+use crate::memory::{Zeroable, Zeroed, prefetch};
+
 /// Ways of a set.
 pub const WAYS: usize = 8;
-
-/// What is looked up: where a packet came from and what it looks like, and the relevant bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key {
-    pub(crate) tag: u64,
-    pub(crate) words: [u64; Key::WORDS],
-}
-
-impl Key {
-    /// How many words of relevant bits a key has room for: with tag and epoch it fills a cache line.
-    pub const WORDS: usize = 6;
-}
 
 /// Where a key was found, and what it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct Found {
     pub way: u32,
     /// What is stored there.
     pub value: u32,
+    /// The epoch in which that held.
+    pub epoch: u64,
 }
 
 /// Signatures and values of a set; a signature of 0 is an empty way.
@@ -45,16 +50,23 @@ struct Set {
     values: [u32; WAYS],
 }
 
-/// A stored key.
+// SAFETY: integers.
+unsafe impl Zeroable for Set {}
+
+/// A line of a stored key: epoch, tag and the first words; the further words of a long key fill a second line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-struct Stored {
-    key: Key,
-    epoch: u64,
-}
+struct Line([u64; 8]);
 
-/// Replacements in a set after which its ways have to be found again to count as used.
-const AGE_TURNS: usize = 256;
+// SAFETY: integers.
+unsafe impl Zeroable for Line {}
+
+/// Words of a key that the first line has room for.
+const FIRST_WORDS: usize = 6;
+/// Sets that a cache begins with.
+const FIRST_SETS: usize = 1024;
+/// Replacements in a set after which the next of its ways has to be found again to count as used.
+const AGE_TURNS: usize = 32;
 /// The bit of a signature that says that the way was found lately.
 const USED: u32 = 1;
 /// The bit of a signature that says that there is a key.
@@ -63,128 +75,240 @@ const TAKEN: u32 = 2;
 /// The cache.
 #[derive(Debug)]
 pub struct ExactCache {
-    sets: Box<[Set]>,
-    stored: Box<[Stored]>,
+    sets: Zeroed<Set>,
+    lines: Zeroed<Line>,
     /// How often a key of each set was replaced: chooses among equals, and says when to age.
-    turns: Box<[u8]>,
-    /// The number of sets is one more.
+    turns: Zeroed<u8>,
+    /// The number of sets in use is one more.
     mask: u64,
-    secrets: [u64; 4],
+    /// Words of a key that count.
+    width: usize,
+    epoch: u64,
+    /// Keys of an earlier epoch are bygone.
+    oldest: u64,
+    /// Keys that were pushed out since the cache grew.
+    pushed_out: usize,
+    secrets: [u64; Key::WORDS + 2],
 }
 
 impl ExactCache {
-    /// A cache of at least `entries` ways, with four secret random numbers.
-    pub fn new(entries: usize, secrets: [u64; 4]) -> ExactCache {
-        let sets = entries.div_ceil(WAYS).max(1).next_power_of_two();
-        let nothing = Stored { key: Key { tag: 0, words: [0; Key::WORDS] }, epoch: 0 };
+    /// A cache that grows until it has room for at least so many keys, with four secret random numbers. It has twice as many ways then, so that
+    /// few keys have to share sets that are full.
+    pub fn new(keys: usize, secrets: [u64; 4]) -> ExactCache {
+        let sets = (keys * 2).div_ceil(WAYS).max(1).next_power_of_two();
         ExactCache {
-            sets: vec![Set::default(); sets].into_boxed_slice(),
-            stored: vec![nothing; sets * WAYS].into_boxed_slice(),
-            turns: vec![0; sets].into_boxed_slice(),
-            mask: sets as u64 - 1,
-            secrets,
+            sets: Zeroed::new(sets),
+            // Room for one set of long keys at least.
+            lines: Zeroed::new((sets * WAYS).max(2 * WAYS)),
+            turns: Zeroed::new(sets),
+            mask: sets.min(FIRST_SETS) as u64 - 1,
+            width: 1,
+            epoch: 0,
+            oldest: 0,
+            pushed_out: 0,
+            secrets: std::array::from_fn(|i| {
+                let secret = secrets[i % 4].wrapping_add(i as u64);
+                fold(secret ^ 0xa076_1d64_78bd_642f, secrets[(i + 1) % 4] ^ 0xe703_7ed1_a0b4_28db) ^ secret
+            }),
         }
     }
 
-    /// How many keys fit.
-    pub fn capacity(&self) -> usize {
-        self.stored.len()
+    /// How many ways there are now.
+    pub fn ways(&self) -> usize {
+        (self.mask as usize + 1) * WAYS
     }
 
-    /// The memory that it takes, in bytes.
-    pub fn bytes(&self) -> usize {
-        size_of_val(&*self.sets) + size_of_val(&*self.stored) + self.turns.len()
+    /// The epoch of the keys that are stored now.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Lets go of all keys. Those of the new epoch, which must be later than all before, are made by these layouts.
+    pub fn begin(&mut self, epoch: u64, layouts: &Layouts) {
+        let width = layouts.width();
+        if (width > FIRST_WORDS) != self.is_wide() {
+            // What is left in the lines does not look like keys any more.
+            self.sets.clear();
+            self.lines.clear();
+            self.mask = self.mask.min(self.most_sets(width) as u64 - 1);
+        }
+        self.width = width;
+        (self.epoch, self.oldest) = (epoch, epoch);
+        self.pushed_out = 0;
+    }
+
+    /// Keys that are stored from now on are of a later epoch; the others can be found still.
+    pub fn advance(&mut self, epoch: u64) {
+        self.epoch = epoch;
     }
 
     /// A key's hash.
     #[inline]
     pub fn hash(&self, key: &Key) -> u64 {
-        // Pairs of words, each folded with two secrets as in wyhash; the products do not wait for each other.
-        let [a, b, c, d] = self.secrets;
-        let w = &key.words;
-        fold(w[0] ^ a, w[1] ^ b)
-            ^ fold(w[2] ^ b, w[3] ^ c).rotate_left(17)
-            ^ fold(w[4] ^ c, w[5] ^ d).rotate_left(34)
-            ^ fold(key.tag ^ d, a)
+        with_width!(self.width, N => self.hash_of::<N>(key))
     }
 
-    /// Asks for the memory that [`find`](Self::find) will read first.
+    /// The hash of a key of `N` words, the cache's width.
     #[inline]
-    pub fn prefetch(&self, hash: u64) {
+    pub(crate) fn hash_of<const N: usize>(&self, key: &Key) -> u64 {
+        // Pairs of words, each folded with two secrets as in wyhash; the products do not wait for each other.
+        let (w, s) = (&key.words, &self.secrets);
+        let mut hash = fold(key.tag ^ s[0], w[0] ^ s[1]);
+        let mut i = 1;
+        while i < N {
+            let second = if i + 1 < N { w[i + 1] } else { 0 };
+            hash ^= fold(w[i] ^ s[i + 1], second ^ s[i + 2]).rotate_left(11 * i as u32 % 64);
+            i += 2;
+        }
+        // Keys that differ in few bits would share sets otherwise.
+        fold(hash ^ s[0], s[1])
+    }
+
+    /// Asks for the memory that [`candidate`](Self::candidate) will read.
+    #[inline]
+    pub(crate) fn prefetch_set(&self, hash: u64) {
         prefetch(&raw const self.sets[self.set(hash)]);
     }
 
-    /// Asks for the memory of the key that a hash most probably leads to.
+    /// The place where the key of a hash most probably is and the value there, whose memory is asked for. None if it is nowhere.
     #[inline]
-    pub fn prefetch_key(&self, hash: u64) {
+    pub(crate) fn candidate(&self, hash: u64) -> Option<(u32, u32)> {
         let set = self.set(hash);
-        if let Some(way) = candidates(&self.sets[set], signature(hash)).next() {
-            prefetch(&raw const self.stored[set * WAYS + way]);
+        let matches = matches(&self.sets[set], signature(hash));
+        if matches == 0 {
+            return None;
         }
+        let way = matches.trailing_zeros() as usize % WAYS;
+        let place = set * WAYS + way;
+        prefetch(&raw const self.lines[self.line(place)]);
+        Some((place as u32, self.sets[set].values[way]))
+    }
+
+    /// Whether a key of `N` words of this epoch is at a place.
+    #[inline]
+    pub(crate) fn confirm<const N: usize>(&mut self, place: u32, key: &Key) -> bool {
+        let place = place as usize;
+        let line = if N > FIRST_WORDS { place * 2 } else { place };
+        let mut difference = self.lines[line].0[0] ^ self.epoch;
+        difference |= self.difference::<N>(line, key);
+        if difference != 0 {
+            return false;
+        }
+        let signature = &mut self.sets[place / WAYS].signatures[place % WAYS];
+        if *signature & USED == 0 {
+            *signature |= USED;
+        }
+        true
     }
 
     /// Looks a key up.
-    #[inline]
-    pub fn find(&mut self, key: &Key, hash: u64, epoch: u64) -> Option<Found> {
+    pub fn find(&mut self, key: &Key, hash: u64) -> Option<Found> {
         let set = self.set(hash);
-        let wanted = signature(hash);
-        for way in candidates(&self.sets[set], wanted) {
-            let stored = &self.stored[set * WAYS + way];
-            if stored.key == *key && stored.epoch == epoch {
-                let set_data = &mut self.sets[set];
-                if set_data.signatures[way] & USED == 0 {
-                    set_data.signatures[way] |= USED;
-                }
-                return Some(Found { way: (set * WAYS + way) as u32, value: set_data.values[way] });
+        let mut matches = matches(&self.sets[set], signature(hash));
+        while matches != 0 {
+            let way = matches.trailing_zeros() as usize;
+            matches &= matches - 1;
+            let place = set * WAYS + way;
+            let line = self.line(place);
+            let epoch = self.lines[line].0[0];
+            if epoch >= self.oldest && with_width!(self.width, N => self.difference::<N>(line, key)) == 0 {
+                self.sets[set].signatures[way] |= USED;
+                return Some(Found { way: place as u32, value: self.sets[set].values[way], epoch });
             }
         }
         None
     }
 
-    /// Stores a key that was not found. Where it lies comes back, and the value that was pushed out if it was of this epoch.
-    pub fn insert(&mut self, key: &Key, hash: u64, epoch: u64, value: u32) -> (u32, Option<u32>) {
+    /// Stores a key that was not found. The value that was pushed out comes back, unless it was of a bygone epoch.
+    pub fn insert(&mut self, key: &Key, hash: u64, value: u32) -> Option<u32> {
+        if self.pushed_out > self.ways() / 8 && (self.mask as usize + 1) < self.most_sets(self.width) {
+            self.mask = self.mask * 2 + 1;
+            self.pushed_out = 0;
+        }
         let set = self.set(hash);
-        let way = self.victim(set, epoch);
+        let way = self.victim(set);
+        let line = self.line(set * WAYS + way);
         let data = &mut self.sets[set];
-        let was_there = data.signatures[way] != 0 && self.stored[set * WAYS + way].epoch == epoch;
+        let was_there = data.signatures[way] != 0 && self.lines[line].0[0] >= self.oldest;
         let old = was_there.then_some(data.values[way]);
+        self.pushed_out += usize::from(was_there);
         data.signatures[way] = signature(hash);
         data.values[way] = value;
-        self.stored[set * WAYS + way] = Stored { key: *key, epoch };
-        ((set * WAYS + way) as u32, old)
+        let first = &mut self.lines[line].0;
+        (first[0], first[1]) = (self.epoch, key.tag);
+        first[2..].copy_from_slice(&key.words[..FIRST_WORDS]);
+        if self.is_wide() {
+            self.lines[line + 1].0.copy_from_slice(&key.words[FIRST_WORDS..]);
+        }
+        old
     }
 
-    /// Gives a way another value.
+    /// What is stored at a place holds in this epoch, too, with another value perhaps.
+    pub fn renew(&mut self, way: u32, value: u32) {
+        let (way, line) = (way as usize, self.line(way as usize));
+        self.sets[way / WAYS].values[way % WAYS] = value;
+        self.lines[line].0[0] = self.epoch;
+    }
+
+    /// The bits in which the first `N` words that are stored from a line on differ from a key's.
     #[inline]
-    pub fn set_value(&mut self, way: u32, value: u32) {
-        self.sets[way as usize / WAYS].values[way as usize % WAYS] = value;
+    fn difference<const N: usize>(&self, line: usize, key: &Key) -> u64 {
+        let first = &self.lines[line].0;
+        let mut difference = first[1] ^ key.tag;
+        for i in 0..N.min(FIRST_WORDS) {
+            difference |= first[2 + i] ^ key.words[i];
+        }
+        if N > FIRST_WORDS {
+            let second = &self.lines[line + 1].0;
+            for i in FIRST_WORDS..N {
+                difference |= second[i - FIRST_WORDS] ^ key.words[i];
+            }
+        }
+        difference
     }
 
     /// Which way makes room.
-    fn victim(&mut self, set: usize, epoch: u64) -> usize {
+    fn victim(&mut self, set: usize) -> usize {
+        let bygone = |way: &usize| self.lines[self.line(set * WAYS + way)].0[0] < self.oldest;
+        if let Some(way) = (0..WAYS).find(|way| self.sets[set].signatures[*way] == 0) {
+            return way;
+        }
+        if let Some(way) = (0..WAYS).find(bygone) {
+            return way;
+        }
         let data = &mut self.sets[set];
-        if let Some(way) = (0..WAYS).find(|way| data.signatures[*way] == 0) {
-            return way;
-        }
-        if let Some(way) = (0..WAYS).find(|way| self.stored[set * WAYS + way].epoch != epoch) {
-            return way;
-        }
         let turn = &mut self.turns[set];
         *turn = turn.wrapping_add(1);
         let start = usize::from(*turn);
-        let unused =
-            |data: &Set| (0..WAYS).map(|i| (start + i) % WAYS).find(|way| data.signatures[*way] & USED == 0);
-        if let Some(way) = unused(data).filter(|_| start % AGE_TURNS != 0) {
-            return way;
+        if start % AGE_TURNS == 0 {
+            data.signatures[start / AGE_TURNS % WAYS] &= !USED;
         }
-        let way = unused(data).unwrap_or(start % WAYS);
-        data.signatures.iter_mut().for_each(|signature| *signature &= !USED);
-        way
+        let unused = (0..WAYS).map(|i| (start + i) % WAYS).find(|way| data.signatures[*way] & USED == 0);
+        unused.unwrap_or_else(|| {
+            data.signatures.iter_mut().for_each(|signature| *signature &= !USED);
+            start % WAYS
+        })
     }
 
     #[inline]
     fn set(&self, hash: u64) -> usize {
         (hash & self.mask) as usize
+    }
+
+    /// The first line of a place.
+    #[inline]
+    fn line(&self, place: usize) -> usize {
+        if self.is_wide() { place * 2 } else { place }
+    }
+
+    #[inline]
+    fn is_wide(&self) -> bool {
+        self.width > FIRST_WORDS
+    }
+
+    /// How many sets there is room for.
+    fn most_sets(&self, width: usize) -> usize {
+        if width > FIRST_WORDS { (self.sets.len() / 2).max(1) } else { self.sets.len() }
     }
 }
 
@@ -193,35 +317,38 @@ fn signature(hash: u64) -> u32 {
     (hash >> 32) as u32 & !USED | TAKEN
 }
 
-/// The ways of a set with a signature.
+/// The ways of a set with a signature, a bit each.
 #[inline]
-fn candidates(set: &Set, wanted: u32) -> impl Iterator<Item = usize> + use<> {
-    let mut matches = 0_u32;
-    for (way, signature) in set.signatures.iter().enumerate() {
-        matches |= u32::from(*signature & !USED == wanted) << way;
+fn matches(set: &Set, wanted: u32) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{
+            __m128i, _mm_and_si128, _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_load_si128, _mm_movemask_ps,
+            _mm_set1_epi32,
+        };
+        // SAFETY: every x86-64 has SSE2; the signatures are 32 bytes at the start of a line.
+        unsafe {
+            let halves = set.signatures.as_ptr().cast::<__m128i>();
+            let (wanted, bits) = (_mm_set1_epi32(wanted as i32), _mm_set1_epi32(!USED as i32));
+            let half = |i| {
+                let same = _mm_cmpeq_epi32(_mm_and_si128(_mm_load_si128(halves.add(i)), bits), wanted);
+                _mm_movemask_ps(_mm_castsi128_ps(same)) as u32
+            };
+            half(0) | half(1) << 4
+        }
     }
-    std::iter::from_fn(move || {
-        let way = matches.trailing_zeros() as usize;
-        (way < WAYS).then(|| {
-            matches &= matches - 1;
-            way
-        })
-    })
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let mut matches = 0;
+        for (way, signature) in set.signatures.iter().enumerate() {
+            matches |= u32::from(*signature & !USED == wanted) << way;
+        }
+        matches
+    }
 }
 
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product >> 64) as u64 ^ product as u64
-}
-
-#[inline]
-fn prefetch<T>(place: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing and cannot fault, whatever the address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
 }

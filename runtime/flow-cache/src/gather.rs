@@ -4,17 +4,19 @@
 //! mask; [`Layout`] is the list of them. Reading them is a load and an AND each. Words may lie anywhere within the least
 //! length of the shape, so no load goes beyond a frame.
 
-use oko_packet::{FlowKey, WORDS, extract};
+use oko_packet::{Field, FlowKey, WORDS, extract};
 
-use crate::exact::Key;
+use crate::key::{Key, width_for, with_width};
 use crate::shape::Shape;
 
 /// The words of a shape that hold the relevant bits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     len: u8,
+    /// How many bytes a frame of the shape has at least: every word lies within.
+    least: u8,
     offsets: [u8; Key::WORDS],
-    /// In the byte order of the host, as loaded.
+    /// In the byte order of the host, as loaded; 0 for words that are not needed.
     masks: [u64; Key::WORDS],
 }
 
@@ -22,7 +24,8 @@ impl Layout {
     /// The words for a mask; `None` if there are more than a key has room for.
     pub fn new(shape: Shape, mask: &FlowKey) -> Option<Layout> {
         let mut bytes = shape.bytes_under(mask);
-        let mut layout = Layout { len: 0, offsets: [0; Key::WORDS], masks: [0; Key::WORDS] };
+        let least = u8::try_from(bytes.len()).ok()?;
+        let mut layout = Layout { len: 0, least, offsets: [0; Key::WORDS], masks: [0; Key::WORDS] };
         while let Some(first) = bytes.iter().position(|byte| *byte != 0) {
             let offset = first.min(bytes.len() - 8);
             let word = bytes[offset..].first_chunk_mut::<8>()?;
@@ -45,30 +48,33 @@ impl Layout {
         self.len == 0
     }
 
-    /// Gathers from a frame of the layout's shape.
+    /// Gathers `N` words, at least as many as there are, from a frame of the layout's shape.
     #[inline]
-    fn gather(&self, frame: &[u8], words: &mut [u64; Key::WORDS]) {
-        let places = self.offsets.iter().zip(&self.masks).take(usize::from(self.len));
-        for (word, (offset, mask)) in words.iter_mut().zip(places) {
-            // A frame of the shape is long enough.
-            let bytes = frame.get(usize::from(*offset)..).and_then(<[u8]>::first_chunk::<8>);
-            *word = bytes.map_or(0, |bytes| u64::from_ne_bytes(*bytes)) & mask;
+    fn gather<const N: usize>(&self, frame: &[u8], words: &mut [u64; Key::WORDS]) {
+        // Frames of the shape are long enough.
+        assert!(frame.len() >= usize::from(self.least));
+        for ((word, mask), offset) in words.iter_mut().zip(&self.masks).zip(&self.offsets).take(N) {
+            // SAFETY: the eight bytes at each offset, also at 0 where none is set, lie within the least length of the shape, which
+            // the frame has.
+            let bytes = unsafe { frame.as_ptr().add(usize::from(*offset)).cast::<u64>().read_unaligned() };
+            *word = bytes & mask;
         }
     }
 }
 
 /// How keys are made under the relevant bits of one epoch: a layout for each shape, and the words of the flow key for the
 /// other frames.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layouts {
     /// By shape.
     shapes: [Option<Layout>; Shape::ALL.len()],
     /// Whether nothing but the port a packet came in by is relevant.
     only_port: bool,
-    /// The mask, and in which words it has bits.
+    /// The mask, without what no frame has, and in which words it has bits.
     mask: FlowKey,
     words: Vec<u8>,
-    epoch: u64,
+    /// Words that the longest of the keys has.
+    width: usize,
 }
 
 /// What stands for the shape in the keys of frames without one.
@@ -77,66 +83,78 @@ const NO_SHAPE: u64 = 0xff;
 const ANY_SHAPE: u64 = 0xfe;
 
 impl Layouts {
-    /// The layouts for the relevant bits of an epoch.
-    pub fn new(mask: &FlowKey, epoch: u64) -> Layouts {
+    /// The layouts for relevant bits.
+    pub fn new(mask: &FlowKey) -> Layouts {
+        let mut mask = *mask;
+        // The same for all packets when they come in, or known apart.
+        for field in Field::PIPELINE.iter().chain([&Field::IN_PORT]) {
+            mask.set(*field, 0);
+        }
         let words: Vec<u8> =
             (0..WORDS).filter(|word| mask.words()[*word] != 0).map(|word| word as u8).collect();
-        let mut beyond_port = *mask;
-        beyond_port.set(oko_packet::Field::IN_PORT, 0);
-        Layouts {
-            shapes: Shape::ALL.map(|shape| Layout::new(shape, mask)),
-            only_port: beyond_port == FlowKey::ZERO,
-            mask: *mask,
-            words,
-            epoch,
-        }
+        let shapes = Shape::ALL.map(|shape| Layout::new(shape, &mask));
+        let lengths = shapes.iter().flatten().map(Layout::len).chain([words.len()]);
+        let width = lengths.filter(|len| *len <= Key::WORDS).max().and_then(width_for).unwrap_or(Key::WORDS);
+        Layouts { shapes, only_port: mask == FlowKey::ZERO, mask, words, width }
     }
 
     /// The layouts of tables without entries.
     pub fn empty() -> Layouts {
-        Layouts::new(&FlowKey::ZERO, 0)
+        Layouts::new(&FlowKey::ZERO)
     }
 
-    /// The relevant bits.
+    /// The relevant bits of frames.
     pub fn mask(&self) -> &FlowKey {
         &self.mask
     }
 
-    /// The epoch.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
+    /// Whether nothing but the port a packet came in by is relevant.
+    pub fn only_port(&self) -> bool {
+        self.only_port
+    }
+
+    /// How many words of a key count.
+    pub fn width(&self) -> usize {
+        self.width
     }
 
     /// The key of a frame; `None` if its relevant bits are more than a key has room for.
-    #[inline]
     pub fn key(&self, frame: &[u8], in_port: u32) -> Option<Key> {
+        let mut key = Key::ZERO;
+        with_width!(self.width, N => self.key_of::<N>(frame, in_port, &mut key)).then_some(key)
+    }
+
+    /// Makes the key of a frame, of `N` words, which is the width of these layouts. Gives whether it has room for the relevant bits.
+    #[inline]
+    pub(crate) fn key_of<const N: usize>(&self, frame: &[u8], in_port: u32, key: &mut Key) -> bool {
         let port = u64::from(in_port) << 8;
         if self.only_port {
-            return Some(Key { tag: port | ANY_SHAPE, words: [0; Key::WORDS] });
+            *key = Key { tag: port | ANY_SHAPE, words: [0; Key::WORDS] };
+            return true;
         }
         if let Some(shape) = Shape::of(frame)
             && let Some(layout) = &self.shapes[shape as usize]
         {
-            let mut key = Key { tag: port | shape as u64, words: [0; Key::WORDS] };
-            layout.gather(frame, &mut key.words);
-            return Some(key);
+            key.tag = port | shape as u64;
+            layout.gather::<N>(frame, &mut key.words);
+            return true;
         }
-        self.key_of_fields(frame, port)
+        self.key_of_fields(frame, port, key)
     }
 
     /// The key of a frame by its flow key.
     #[cold]
     #[inline(never)]
-    fn key_of_fields(&self, frame: &[u8], port: u64) -> Option<Key> {
+    fn key_of_fields(&self, frame: &[u8], port: u64, key: &mut Key) -> bool {
         if self.words.len() > Key::WORDS {
-            return None;
+            return false;
         }
         let fields = extract(frame, (port >> 8) as u32).key;
-        let mut key = Key { tag: port | NO_SHAPE, words: [0; Key::WORDS] };
+        *key = Key { tag: port | NO_SHAPE, words: [0; Key::WORDS] };
         for (to, from) in key.words.iter_mut().zip(&self.words) {
             let from = usize::from(*from);
             *to = fields.words()[from] & self.mask.words()[from];
         }
-        Some(key)
+        true
     }
 }

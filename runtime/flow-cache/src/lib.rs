@@ -8,7 +8,7 @@
 //!
 //! So the masks of single rules do not matter: one rule or a thousand, with one mask or a hundred, cost the same lookup. What
 //! counts is how many different values the relevant bits take. Frames whose shape is not one of the common ones are
-//! cached under the relevant words of their flow key instead.
+//! cached under the relevant words of their flow key instead. Packets are looked up by bursts: [`Lookups`].
 //!
 //! # What an entry leads to
 //!
@@ -18,15 +18,22 @@
 //!
 //! # Validity
 //!
-//! An entry carries the *epoch* of the tables that it was made under; of another epoch it is not found. So nothing is
-//! invalidated one by one, and a change of the tables costs no more than asking them again for what is still in use.
+//! An entry carries the *epoch* of the tables that it was made or confirmed under. Of an earlier one it is not found by bursts; whether it still
+//! holds is for the user of the cache to say. So nothing is invalidated one by one, and a change of the tables costs work only for
+//! what is still in use.
 
+mod burst;
 mod exact;
 mod gather;
+mod key;
+mod memory;
 mod shape;
 mod tree;
 
-pub use exact::{ExactCache, Found, Key, WAYS};
+pub use burst::{BURST, Lookups, Together};
+pub use exact::{ExactCache, Found, WAYS};
 pub use gather::{Layout, Layouts};
+pub use key::Key;
+pub use memory::prefetch;
 pub use shape::Shape;
 pub use tree::{Full, LeafId, NodeId, Step, Trees};

@@ -40,6 +40,7 @@ enum Node {
         child: u32,
         next: u32,
     },
+    /// On the list of nodes that were in use.
     Free {
         next: u32,
     },
@@ -48,7 +49,9 @@ enum Node {
 /// The slab.
 #[derive(Debug)]
 pub struct Trees {
-    nodes: Box<[Node]>,
+    /// Those that were ever in use; there is room for all.
+    nodes: Vec<Node>,
+    capacity: usize,
     free: u32,
     in_use: usize,
     /// What is left to free while a tree is removed.
@@ -59,12 +62,10 @@ impl Trees {
     /// Room for so many nodes; a test takes one and another for each of its answers.
     pub fn new(capacity: usize) -> Trees {
         let capacity = capacity.min(NONE as usize - 1);
-        let nodes = (0..capacity)
-            .map(|i| Node::Free { next: if i + 1 < capacity { i as u32 + 1 } else { NONE } })
-            .collect();
         Trees {
-            nodes,
-            free: if capacity == 0 { NONE } else { 0 },
+            nodes: Vec::with_capacity(capacity),
+            capacity,
+            free: NONE,
             in_use: 0,
             pending: Vec::with_capacity(256),
         }
@@ -80,9 +81,10 @@ impl Trees {
         self.in_use == 0
     }
 
-    /// Forgets all trees.
+    /// Forgets all trees, at no cost.
     pub fn clear(&mut self) {
-        *self = Trees::new(self.nodes.len());
+        self.nodes.clear();
+        (self.free, self.in_use) = (NONE, 0);
     }
 
     /// What a node asks for.
@@ -115,7 +117,7 @@ impl Trees {
     ///
     /// [`Full`]; nothing was taken then.
     pub fn grow(&mut self, answers: &[(u32, u32)], leaf: LeafId) -> Result<NodeId, Full> {
-        if self.nodes.len() - self.in_use < 1 + answers.len() * 2 {
+        if self.capacity - self.in_use < 1 + answers.len() * 2 {
             return Err(Full);
         }
         let mut node = self.take(Node::Leaf(leaf.0));
@@ -142,7 +144,7 @@ impl Trees {
                 Node::Test { slot: there, edges } if there == *slot => match self.child(node, *class) {
                     Some(child) => node = child,
                     None => {
-                        if self.nodes.len() - self.in_use < 2 + (answers.len() - i - 1) * 2 {
+                        if self.capacity - self.in_use < 2 + (answers.len() - i - 1) * 2 {
                             return Err(Full);
                         }
                         let child = self.grow(&answers[i + 1..], leaf)?;
@@ -179,17 +181,23 @@ impl Trees {
         self.pending = pending;
     }
 
+    /// A node, of which callers have counted that there is one.
     fn take(&mut self, node: Node) -> u32 {
-        let id = self.free;
-        let Some(place) = self.nodes.get_mut(id as usize) else {
-            unreachable!("callers have counted the free nodes");
-        };
-        if let Node::Free { next } = *place {
-            self.free = next;
-        }
-        *place = node;
         self.in_use += 1;
-        id
+        let id = self.free;
+        match self.nodes.get_mut(id as usize) {
+            Some(place) => {
+                if let Node::Free { next } = *place {
+                    self.free = next;
+                }
+                *place = node;
+                id
+            }
+            None => {
+                self.nodes.push(node);
+                self.nodes.len() as u32 - 1
+            }
+        }
     }
 
     fn give(&mut self, id: u32) {

@@ -64,7 +64,7 @@ proptest! {
 
     #[test]
     fn frames_with_one_key_are_one_to_the_tables((a, b) in changed(), mask in mask(), ports in (1_u32..3, 1_u32..3)) {
-        let layouts = Layouts::new(&mask, 1);
+        let layouts = Layouts::new(&mask);
         let (Some(key_a), Some(key_b)) = (layouts.key(&a, ports.0), layouts.key(&b, ports.1)) else { return Ok(()) };
         let relevant = |frame: &[u8], port| extract(frame, port).key.masked(&mask);
         if key_a == key_b {
@@ -89,7 +89,7 @@ proptest! {
 fn without_conditions_on_the_frame_it_is_not_looked_at() {
     let mut mask = FlowKey::ZERO;
     mask.set(oko_packet::Field::IN_PORT, u128::MAX);
-    let layouts = Layouts::new(&mask, 1);
+    let layouts = Layouts::new(&mask);
     assert_eq!(layouts.key(&[], 1), layouts.key(&[1, 2, 3], 1));
     assert_ne!(layouts.key(&[], 1), layouts.key(&[], 2));
 }

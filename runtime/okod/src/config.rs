@@ -98,14 +98,14 @@ pub struct WorkerConfig {
     pub busy_poll: bool,
     /// What time filters are told.
     pub clock: FilterClock,
-    /// How many keys its flow cache has room for; rounded up to a power of two of at least 8. Without room, all packets go through the
-    /// tables.
+    /// How many keys its flow cache grows to have room for, at most; rounded up to a power of two. Without room, all packets go through
+    /// the tables.
     pub flow_cache: usize,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { cpu: None, busy_poll: false, clock: FilterClock::default(), flow_cache: 131_072 }
+        Self { cpu: None, busy_poll: false, clock: FilterClock::default(), flow_cache: 1_048_576 }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oko_dpdk::{BURST, Burst, Mbuf, Pool, TxQueue};
+use oko_dpdk::{BURST, Burst, Mbuf, Pool, Taking, TxQueue};
 use oko_openflow::PortNo;
 use oko_openflow::port::PortConfig as ConfigBits;
 
@@ -81,6 +81,15 @@ impl Egress {
         if outlet.waiting.push(mbuf).is_err() {
             unreachable!("a flushed burst has room");
         }
+    }
+
+    /// Puts all packets that are left of a burst in the port's queue.
+    pub(crate) fn push_all(&mut self, port: PortIndex, packets: &mut Taking<'_>) {
+        let outlet = &mut self.outlets[usize::from(port.0)];
+        if outlet.waiting.len() + packets.count() > BURST {
+            outlet.flush();
+        }
+        packets.take_all(&mut outlet.waiting);
     }
 
     /// Puts a copy of a packet in the port's queue. Without memory for a copy it is a drop of that port.

@@ -1,20 +1,26 @@
 //! The flow cache of a worker: keys to trees of filter questions, and these to [`Path`]s.
 //!
-//! Everything is made under one snapshot: taking up another starts with nothing. All memory is taken beforehand; what does not fit is not
+//! Everything is made under one snapshot: taking up another starts with nothing. Memory is taken beforehand; what does not fit is not
 //! cached, and its packets go through the tables.
 //!
-//! Packets are counted with the paths they took, and the entries of a path are told now and then ([`FlowCache::flush`]): soon after traffic
-//! pauses, after a number of bursts, and before another snapshot is taken up. No count is lost.
+//! Packets are counted with the paths they took, and the entries of a path are told now and then ([`FlowCache::flush`]): when
+//! traffic pauses, every [`FLUSH_TIME`] while it does not, and before another snapshot is taken up. No count is lost.
 
 use hashbrown::HashTable;
-use oko_flow_cache::{ExactCache, Full, Key, Layouts, LeafId, NodeId, Step, Trees};
+use oko_flow_cache::{
+    ExactCache, Found, Full, Key, Layouts, LeafId, Lookups, NodeId, Step, Together, Trees, prefetch,
+};
+use oko_openflow::{PortNo, TableId};
+use smallvec::SmallVec;
 
 use crate::clock::{Clock, Nanos};
 use crate::recording::{Path, Recording, Then};
 use crate::snapshot::Snapshot;
 
-/// Bursts after which entries are told of their packets, at the latest.
-const FLUSH_BURSTS: u32 = 64;
+/// After this time entries are told of their packets, at the latest.
+const FLUSH_TIME: u64 = 50_000_000;
+/// How many leaves ahead the memory of counters is asked for.
+const AHEAD: usize = 8;
 /// What the value of a key begins with if it is a leaf and no node.
 const LEAF: u32 = 1 << 31;
 
@@ -24,9 +30,41 @@ struct Leaf {
     path: Path,
     /// Keys and tree nodes that lead here; free without.
     uses: u32,
-    /// Packets and bytes that the entries do not know of yet.
-    packets: u64,
+}
+
+/// What every packet of a path looks at.
+#[derive(Clone, Copy, Debug)]
+struct Toll {
+    /// Bytes and packets that the entries do not know of yet.
     bytes: u64,
+    packets: u32,
+    fate: Fate,
+}
+
+/// A [`Then`] in four bytes: the port that a packet leaves by, or one of the reserved numbers, by which none does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fate(u32);
+
+impl Fate {
+    const ACT: Fate = Fate(PortNo::ANY.0);
+    const DROP: Fate = Fate(PortNo::ALL.0);
+
+    fn of(then: Then) -> Fate {
+        match then {
+            Then::Output(port) if port.is_physical() => Fate(port.0),
+            Then::Drop => Fate::DROP,
+            _ => Fate::ACT,
+        }
+    }
+
+    #[inline]
+    fn then(self) -> Then {
+        match self {
+            Fate::ACT => Then::Act,
+            Fate::DROP => Then::Drop,
+            Fate(port) => Then::Output(PortNo(port)),
+        }
+    }
 }
 
 /// Where a key leads.
@@ -45,13 +83,15 @@ pub(crate) struct FlowCache {
     exact: ExactCache,
     trees: Trees,
     leaves: Leaves,
-    bursts: u32,
+    /// When the entries were told last.
+    flushed: Nanos,
     is_on: bool,
 }
 
 /// All paths.
 #[derive(Debug)]
 struct Leaves {
+    tolls: Vec<Toll>,
     leaves: Vec<Leaf>,
     free: Vec<u32>,
     /// Leaves by their paths, so that keys with the same fate share one.
@@ -64,52 +104,52 @@ struct Leaves {
 impl FlowCache {
     /// A cache for at least so many keys, none if it is to be off, with secret random numbers for their hashes.
     pub(crate) fn new(keys: usize, secrets: [u64; 4]) -> Self {
-        let exact = ExactCache::new(keys, secrets);
-        let capacity = exact.capacity();
         Self {
             layouts: Layouts::empty(),
-            trees: Trees::new(capacity * 2),
-            leaves: Leaves::new(capacity),
-            bursts: 0,
+            trees: Trees::new(keys * 2),
+            leaves: Leaves::new(keys),
+            flushed: Nanos(0),
             is_on: keys > 0,
-            exact,
+            exact: ExactCache::new(keys, secrets),
         }
     }
 
     /// Begins anew under another snapshot.
     pub(crate) fn take_up(&mut self, snapshot: &Snapshot, now: Nanos) {
         self.flush(snapshot, now);
-        self.layouts = Layouts::new(&snapshot.tables.relevant(), snapshot.generation.0);
-        if !self.trees.is_empty() {
-            self.trees.clear();
-        }
+        self.layouts = Layouts::new(&snapshot.tables.relevant());
+        self.exact.begin(snapshot.generation.0, &self.layouts);
+        self.trees.clear();
         self.leaves.clear();
     }
 
-    /// The key of a frame and its hash, for [`find`](Self::find); the memory that this needs first is on its way. None if the frame
-    /// cannot be cached.
+    /// Looks up a burst of a port. If all packets take one path, it comes back.
     #[inline]
-    pub(crate) fn key(&self, frame: &[u8], in_port: u32) -> Option<(Key, u64)> {
-        if !self.is_on {
-            return None;
+    pub(crate) fn look_up<'f>(
+        &mut self,
+        lookups: &mut Lookups,
+        count: usize,
+        frame: impl Fn(usize) -> Option<&'f [u8]>,
+        in_port: PortNo,
+    ) -> Option<LeafId> {
+        let Self { layouts, exact, leaves, is_on, .. } = self;
+        let frame = |at| frame(at).filter(|_| *is_on);
+        let fetch = |value: u32| {
+            if value & LEAF != 0 {
+                leaves.prefetch(value & !LEAF);
+            }
+        };
+        match lookups.look_up(layouts, exact, count, frame, in_port.0, fetch) {
+            Together::Same(value) if value & LEAF != 0 => Some(LeafId(value & !LEAF)),
+            _ => None,
         }
-        let key = self.layouts.key(frame, in_port)?;
-        let hash = self.exact.hash(&key);
-        self.exact.prefetch(hash);
-        Some((key, hash))
-    }
-
-    /// Asks for the memory that [`find`](Self::find) needs next.
-    #[inline]
-    pub(crate) fn prefetch_key(&self, hash: u64) {
-        self.exact.prefetch_key(hash);
     }
 
     /// Where a key leads, if that is known.
     #[inline]
     pub(crate) fn find(&mut self, key: &Key, hash: u64) -> Option<Way> {
-        let found = self.exact.find(key, hash, self.layouts.epoch())?;
-        Some(self.way(found.value))
+        let Found { value, .. } = self.exact.find(key, hash)?;
+        Some(self.way(value))
     }
 
     /// Where an answer leads, if that is known.
@@ -118,8 +158,9 @@ impl FlowCache {
         self.trees.child(node, class).map(|node| self.step(node))
     }
 
+    /// Where the value of a key leads.
     #[inline]
-    fn way(&self, value: u32) -> Way {
+    pub(crate) fn way(&self, value: u32) -> Way {
         if value & LEAF != 0 { Way::Path(LeafId(value & !LEAF)) } else { self.step(NodeId(value)) }
     }
 
@@ -140,22 +181,21 @@ impl FlowCache {
     /// What is done with the packets of a path.
     #[inline]
     pub(crate) fn then(&self, leaf: LeafId) -> Then {
-        self.path(leaf).then
+        self.leaves.tolls[leaf.0 as usize].fate.then()
     }
 
-    /// Counts a packet of so many bytes that takes a path. Not for those whose actions are done one by one: the pipeline counts those,
-    /// since it knows how far they come.
+    /// Counts packets of so many bytes together that take a path. Not for those whose actions are done one by one: the pipeline counts
+    /// those, since it knows how far they come.
     #[inline]
-    pub(crate) fn take(&mut self, leaf: LeafId, bytes: usize) {
-        self.leaves.take(leaf, bytes);
+    pub(crate) fn take(&mut self, leaf: LeafId, packets: u32, bytes: u64) {
+        self.leaves.take(leaf, packets, bytes);
     }
 
     /// Remembers what a packet met.
     pub(crate) fn remember(&mut self, key: &Key, hash: u64, recording: Recording) {
         let Recording { path, answers, .. } = recording;
         let Some(leaf) = self.leaves.leaf(path) else { return };
-        let epoch = self.layouts.epoch();
-        match self.exact.find(key, hash, epoch) {
+        match self.exact.find(key, hash) {
             // A filter gave an answer that was not seen before.
             Some(found) if found.value & LEAF == 0 => {
                 let grown = self.trees.extend(NodeId(found.value), &answers, leaf);
@@ -172,7 +212,7 @@ impl FlowCache {
                 };
                 match value {
                     Ok(value) => {
-                        if let (_, Some(old)) = self.exact.insert(key, hash, epoch, value) {
+                        if let Some(old) = self.exact.insert(key, hash, value) {
                             self.forget(old);
                         }
                     }
@@ -182,15 +222,15 @@ impl FlowCache {
         }
     }
 
-    /// A burst is over.
+    /// A burst is over: tells the entries of their packets if it is time.
+    #[inline]
     pub(crate) fn burst_is_over(&mut self, snapshot: &Snapshot, now: Nanos) {
-        self.bursts += 1;
-        if self.bursts >= FLUSH_BURSTS {
+        if now.0.saturating_sub(self.flushed.0) >= FLUSH_TIME {
             self.flush(snapshot, now);
         }
     }
 
-    /// The same while there are no packets.
+    /// Tells them while there are no packets.
     #[inline]
     pub(crate) fn flush_if_any(&mut self, snapshot: &Snapshot, clock: &Clock) {
         if !self.leaves.touched.is_empty() {
@@ -200,7 +240,7 @@ impl FlowCache {
 
     /// Tells the entries and tables of the packets that took their paths.
     pub(crate) fn flush(&mut self, snapshot: &Snapshot, now: Nanos) {
-        self.bursts = 0;
+        self.flushed = now;
         self.leaves.flush(snapshot, now);
     }
 
@@ -218,6 +258,7 @@ impl FlowCache {
 impl Leaves {
     fn new(capacity: usize) -> Self {
         Self {
+            tolls: Vec::with_capacity(capacity),
             leaves: Vec::with_capacity(capacity),
             free: Vec::with_capacity(capacity),
             by_path: HashTable::with_capacity(capacity),
@@ -228,6 +269,7 @@ impl Leaves {
 
     /// Forgets all paths. The packets on them have been counted.
     fn clear(&mut self) {
+        self.tolls.clear();
         self.leaves.clear();
         self.free.clear();
         self.by_path.clear();
@@ -235,30 +277,39 @@ impl Leaves {
     }
 
     #[inline]
-    fn take(&mut self, leaf: LeafId, bytes: usize) {
-        let place = &mut self.leaves[leaf.0 as usize];
-        if place.packets == 0 {
+    fn prefetch(&self, id: u32) {
+        if let Some(toll) = self.tolls.get(id as usize) {
+            prefetch(&raw const *toll);
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, leaf: LeafId, packets: u32, bytes: u64) {
+        let toll = &mut self.tolls[leaf.0 as usize];
+        if toll.packets == 0 {
             self.touched.push(leaf.0);
         }
-        place.packets += 1;
-        place.bytes += bytes as u64;
+        toll.packets += packets;
+        toll.bytes += bytes;
     }
 
     /// The leaf of a path, with one use more; none if there is no room.
     fn leaf(&mut self, path: Path) -> Option<LeafId> {
-        let Self { leaves, free, by_path, capacity, .. } = self;
+        let Self { tolls, leaves, free, by_path, capacity, .. } = self;
         let hash = hash(&path);
         if let Some(id) = by_path.find(hash, |id| leaves[*id as usize].path == path) {
             leaves[*id as usize].uses += 1;
             return Some(LeafId(*id));
         }
-        let leaf = Leaf { path, uses: 1, packets: 0, bytes: 0 };
+        let toll = Toll { bytes: 0, packets: 0, fate: Fate::of(path.then) };
+        let leaf = Leaf { path, uses: 1 };
         let id = match free.pop() {
             Some(id) => {
-                leaves[id as usize] = leaf;
+                (tolls[id as usize], leaves[id as usize]) = (toll, leaf);
                 id
             }
             None if leaves.len() < *capacity => {
+                tolls.push(toll);
                 leaves.push(leaf);
                 leaves.len() as u32 - 1
             }
@@ -273,7 +324,7 @@ impl Leaves {
         let place = &mut self.leaves[leaf.0 as usize];
         place.uses -= 1;
         // One whose packets are not counted yet goes when they are.
-        if place.uses == 0 && place.packets == 0 {
+        if place.uses == 0 && self.tolls[leaf.0 as usize].packets == 0 {
             self.retire(leaf.0);
         }
     }
@@ -287,19 +338,40 @@ impl Leaves {
     }
 
     fn flush(&mut self, snapshot: &Snapshot, now: Nanos) {
-        while let Some(id) = self.touched.pop() {
-            let leaf = &mut self.leaves[id as usize];
-            let (packets, bytes) = (std::mem::take(&mut leaf.packets), std::mem::take(&mut leaf.bytes));
+        let mut tables: SmallVec<[(TableId, u64, u64); 4]> = SmallVec::new();
+        let touched = std::mem::take(&mut self.touched);
+        for (i, id) in touched.iter().enumerate() {
+            if let Some(later) = touched.get(i + AHEAD) {
+                for (_, entry) in &self.leaves[*later as usize].path.hits {
+                    entry.iter().for_each(|entry| prefetch(&raw const *entry.counters));
+                }
+            }
+            let toll = &mut self.tolls[*id as usize];
+            let (packets, bytes) = (u64::from(toll.packets), toll.bytes);
+            (toll.packets, toll.bytes) = (0, 0);
+            let leaf = &self.leaves[*id as usize];
             for (table, entry) in &leaf.path.hits {
                 if let Some(entry) = entry {
                     entry.counters.count(packets, bytes, now.0);
                 }
-                snapshot.tables.count(*table, packets, if entry.is_some() { packets } else { 0 });
+                let matched = if entry.is_some() { packets } else { 0 };
+                match tables.iter_mut().find(|(other, ..)| other == table) {
+                    Some((_, all, with_entry)) => {
+                        *all += packets;
+                        *with_entry += matched;
+                    }
+                    None => tables.push((*table, packets, matched)),
+                }
             }
             if leaf.uses == 0 {
-                self.retire(id);
+                self.retire(*id);
             }
         }
+        for (table, packets, matched) in tables {
+            snapshot.tables.count(table, packets, matched);
+        }
+        self.touched = touched;
+        self.touched.clear();
     }
 }
 

@@ -10,16 +10,17 @@
 //! asked come before those that another one was asked about before.
 
 use oko_filter::{Packet, Verdict};
-use oko_flow_cache::{Key, NodeId};
+use oko_flow_cache::{BURST, LeafId, Lookups, NodeId};
+use oko_openflow::PortNo;
 use smallvec::SmallVec;
 
+use crate::carrier::Carrier;
 use crate::clock::Nanos;
 use crate::flow_cache::{FlowCache, Way};
 use crate::recording::Recording;
 use crate::snapshot::Snapshot;
 
-/// Packets of a burst.
-const BURST: usize = oko_dpdk::BURST;
+const _: () = assert!(BURST == oko_dpdk::BURST, "what is received at once is looked up at once");
 
 /// What is known of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,76 +33,81 @@ enum Stand {
     NewAnswer,
 }
 
-/// A packet of the burst at hand.
-#[derive(Debug)]
-struct Seen {
-    key: Option<(Key, u64)>,
-    stand: Stand,
-    answers: SmallVec<[(u32, u32); 4]>,
+/// Where a burst came in, when, and under what it is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scene<'s> {
+    pub(crate) snapshot: &'s Snapshot,
+    pub(crate) in_port: PortNo,
+    pub(crate) now: Nanos,
 }
 
 /// What to do with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// It takes a cached path.
-    Path(oko_flow_cache::LeafId),
+    Path(LeafId),
     /// It goes through the tables.
     Tables,
 }
+
+/// What filters have said of a packet: slots and answers.
+type Answers = SmallVec<[(u32, u32); 4]>;
 
 /// A worker's cache and the burst that is before it.
 #[derive(Debug)]
 pub(crate) struct Judge {
     pub(crate) cache: FlowCache,
-    seen: Vec<Seen>,
+    lookups: Lookups,
+    stands: [Stand; BURST],
+    answers: [Answers; BURST],
+    /// Whether any filter was asked about a packet of this burst.
+    asked: bool,
     /// Packets before this one need no more filters than have been asked.
     settled: usize,
 }
 
 impl Judge {
     pub(crate) fn new(cache: FlowCache) -> Self {
-        let unseen = || Seen { key: None, stand: Stand::Unknown, answers: SmallVec::new() };
-        Self { cache, seen: (0..BURST).map(|_| unseen()).collect(), settled: 0 }
+        Self {
+            cache,
+            lookups: Lookups::new(),
+            stands: [Stand::Unknown; BURST],
+            answers: std::array::from_fn(|_| Answers::new()),
+            asked: false,
+            settled: 0,
+        }
     }
 
-    /// Looks up a burst; frames that are `None` go through the tables.
+    /// Looks up a burst. If all its packets take one path, without a question, it comes back; there is nothing to
+    /// [`decide`](Self::decide) then.
     #[inline]
-    pub(crate) fn look_up<'f>(&mut self, frames: impl Iterator<Item = Option<&'f [u8]>>, in_port: u32) {
-        self.settled = 0;
-        let mut count = 0;
-        for (seen, frame) in self.seen.iter_mut().zip(frames) {
-            seen.key = frame.and_then(|frame| self.cache.key(frame, in_port));
-            seen.answers.clear();
-            count += 1;
+    pub(crate) fn look_up<C: Carrier>(&mut self, carrier: &C, in_port: PortNo) -> Option<LeafId> {
+        if std::mem::take(&mut self.asked) {
+            self.answers.iter_mut().for_each(SmallVec::clear);
         }
-        for seen in &self.seen[..count] {
-            if let Some((_, hash)) = seen.key {
-                self.cache.prefetch_key(hash);
+        let count = carrier.count();
+        let all = self.cache.look_up(&mut self.lookups, count, |at| carrier.frame(at), in_port);
+        if all.is_some() {
+            return all;
+        }
+        let mut to_settle = count;
+        for (at, stand) in self.stands[..count].iter_mut().enumerate() {
+            *stand = self.lookups.value(at).map_or(Stand::Unknown, |value| Stand::Way(self.cache.way(value)));
+            if !matches!(stand, Stand::Way(Way::Path(_))) {
+                to_settle = to_settle.min(at);
             }
         }
-        for seen in &mut self.seen[..count] {
-            seen.stand = match &seen.key {
-                Some((key, hash)) => self.cache.find(key, *hash).map_or(Stand::Unknown, Stand::Way),
-                None => Stand::Unknown,
-            };
-        }
+        self.settled = to_settle;
+        None
     }
 
-    /// What to do with packet `at`. `frames` are this packet's frame and those behind it.
+    /// What to do with packet `at`, the packets before it being dealt with.
     #[inline]
-    pub(crate) fn decide<'f, F: Fn(usize) -> &'f [u8]>(
-        &mut self,
-        at: usize,
-        count: usize,
-        frames: F,
-        in_port: u32,
-        snapshot: &Snapshot,
-        time: impl Fn(usize) -> Nanos,
-    ) -> Decision {
+    pub(crate) fn decide<C: Carrier>(&mut self, at: usize, carrier: &C, scene: Scene<'_>) -> Decision {
         if self.settled <= at {
-            self.settle(at, count, &frames, in_port, snapshot, &time);
+            self.settle(at, carrier, scene);
         }
-        match self.seen[at].stand {
+        match self.stands[at] {
             Stand::Way(Way::Path(leaf)) => Decision::Path(leaf),
             _ => Decision::Tables,
         }
@@ -110,85 +116,71 @@ impl Judge {
     /// What filters have said of a packet.
     #[inline]
     pub(crate) fn answers(&self, at: usize) -> &[(u32, u32)] {
-        &self.seen[at].answers
+        &self.answers[at]
     }
 
     /// The packet went through the tables.
     pub(crate) fn learn(&mut self, at: usize, recording: Recording) {
-        if let Some((key, hash)) = self.seen[at].key {
-            self.cache.remember(&key, hash, recording);
+        if let Some((key, hash)) = self.lookups.key(at) {
+            self.cache.remember(key, hash, recording);
         }
     }
 
     /// Asks the filters about the packets from `at` to the first that has to go through the tables.
-    fn settle<'f>(
-        &mut self,
-        at: usize,
-        count: usize,
-        frames: &impl Fn(usize) -> &'f [u8],
-        in_port: u32,
-        snapshot: &Snapshot,
-        time: &impl Fn(usize) -> Nanos,
-    ) {
+    fn settle<C: Carrier>(&mut self, at: usize, carrier: &C, scene: Scene<'_>) {
         // The tables may have taught the cache since.
-        let Seen { key, stand, .. } = &mut self.seen[at];
-        if *stand == Stand::Unknown
-            && let Some((key, hash)) = key
-            && let Some(way) = self.cache.find(key, *hash)
+        if self.stands[at] == Stand::Unknown
+            && let Some((key, hash)) = self.lookups.key(at)
+            && let Some(way) = self.cache.find(key, hash)
         {
-            *stand = Stand::Way(way);
+            self.stands[at] = Stand::Way(way);
         }
-        let end = (at..count).find(|i| self.seen[*i].stand == Stand::Unknown).unwrap_or(count);
+        let count = carrier.count();
+        let end = (at..count).find(|i| self.stands[*i] == Stand::Unknown).unwrap_or(count);
         self.settled = end.max(at + 1);
         while let Some(first) = (at..end).find(|i| self.question(*i).is_some()) {
-            self.ask(first, end, frames, in_port, snapshot, time);
+            self.ask(first, end, carrier, scene);
         }
     }
 
     /// The filter that is to be asked about a packet.
     fn question(&self, at: usize) -> Option<(NodeId, u32)> {
-        match self.seen[at].stand {
+        match self.stands[at] {
             Stand::Way(Way::Ask(node, slot)) => Some((node, slot)),
             _ => None,
         }
     }
 
     /// Asks the filter of packet `first` about it and all behind it that are at the same filter.
-    fn ask<'f>(
-        &mut self,
-        first: usize,
-        end: usize,
-        frames: &impl Fn(usize) -> &'f [u8],
-        in_port: u32,
-        snapshot: &Snapshot,
-        time: &impl Fn(usize) -> Nanos,
-    ) {
+    fn ask<C: Carrier>(&mut self, first: usize, end: usize, carrier: &C, scene: Scene<'_>) {
         let Some((_, slot)) = self.question(first) else { return };
-        let now = time(first);
+        let Scene { snapshot, in_port, now } = scene;
+        let time = carrier.time(first, now);
         let mut chosen: SmallVec<[(usize, NodeId); BURST]> = SmallVec::new();
-        let mut packets: SmallVec<[Packet<'f>; BURST]> = SmallVec::new();
+        let mut packets: SmallVec<[Packet<'_>; BURST]> = SmallVec::new();
         let mut passed_over: SmallVec<[u64; BURST]> = SmallVec::new();
         for i in first..end {
-            let hash = self.seen[i].key.map_or(0, |(_, hash)| hash);
-            match self.question(i) {
-                Some((node, other)) if other == slot && time(i) == now && !passed_over.contains(&hash) => {
+            match (self.stands[i], self.lookups.flow(i)) {
+                (Stand::Way(Way::Path(_)), _) => {}
+                (Stand::Way(Way::Ask(node, other)), Some(flow))
+                    if other == slot && carrier.time(i, now) == time && !passed_over.contains(&flow) =>
+                {
                     chosen.push((i, node));
-                    packets.push(Packet::new(frames(i), in_port));
+                    packets.push(Packet::new(carrier.frame(i).unwrap_or_default(), in_port.0));
                 }
-                None if matches!(self.seen[i].stand, Stand::Way(_)) => {}
                 // Packets of the same flow behind it wait for it.
-                _ => passed_over.push(hash),
+                (_, flow) => passed_over.extend(flow),
             }
         }
         let loaded = snapshot.filters.slot(slot as usize);
         let mut verdicts = [Verdict::default(); BURST];
         let verdicts = &mut verdicts[..packets.len()];
-        loaded.instance.run_burst(loaded.filter, &packets, now.0, verdicts);
+        loaded.instance.run_burst(loaded.filter, &packets, time.0, verdicts);
+        self.asked = true;
         for ((i, node), verdict) in chosen.into_iter().zip(verdicts) {
             let class = verdict.class();
-            let seen = &mut self.seen[i];
-            seen.answers.push((slot, class));
-            seen.stand = self.cache.answered(node, class).map_or(Stand::NewAnswer, Stand::Way);
+            self.answers[i].push((slot, class));
+            self.stands[i] = self.cache.answered(node, class).map_or(Stand::NewAnswer, Stand::Way);
         }
     }
 }

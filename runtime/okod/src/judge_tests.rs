@@ -14,9 +14,8 @@ use oko_packet::edit::{Editor, FrameBuf};
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::{Arrival, Pipeline};
+use crate::forward::Forwarder;
 use crate::plan::{Effect, Plan};
-use crate::recording::Then;
 use crate::snapshot::{FilterSet, FilterSlot, Generation};
 
 const NOW: Nanos = Nanos(5_000_000_000);
@@ -58,11 +57,67 @@ type Counts = (Vec<(u64, u64, u64)>, Vec<(u64, u64)>, Vec<String>);
 
 /// What a switch does, with or without a cache.
 struct Side {
-    judge: Option<Judge>,
-    pipeline: Pipeline,
+    forwarder: Forwarder,
     tables: FlowTables,
     instance: Arc<Instance>,
     generation: u64,
+}
+
+/// What was done with a packet: each effect and the bytes that it had for it.
+type Fate = Vec<(Effect, Vec<u8>)>;
+
+/// Packets in vectors, of which it is written down what is done with them.
+struct Noted {
+    in_port: PortNo,
+    frames: Vec<Vec<u8>>,
+    fates: Vec<Option<Fate>>,
+}
+
+impl Noted {
+    fn note(&mut self, at: usize, fate: Fate) {
+        assert!(self.fates[at].replace(fate).is_none(), "something is done with each packet once");
+    }
+}
+
+impl Carrier for Noted {
+    fn count(&self) -> usize {
+        self.frames.len()
+    }
+
+    fn frame(&self, at: usize) -> Option<&[u8]> {
+        assert!(self.fates[at].is_none(), "packets that are gone are not looked at");
+        Some(&self.frames[at])
+    }
+
+    fn len(&self, at: usize) -> usize {
+        self.frames[at].len()
+    }
+
+    fn time(&self, _: usize, now: Nanos) -> Nanos {
+        now
+    }
+
+    fn output(&mut self, at: usize, port: PortNo) {
+        self.note(at, vec![(Effect::Output(port), self.frames[at].clone())]);
+    }
+
+    fn output_all(&mut self, port: PortNo) {
+        (0..self.frames.len()).for_each(|at| self.output(at, port));
+    }
+
+    fn discard(&mut self, at: usize) {
+        self.note(at, Vec::new());
+    }
+
+    fn rewrite(&mut self, at: usize, plan: &mut Plan, work: impl FnOnce(&mut Editor<'_>, &mut Plan)) {
+        let frame = &self.frames[at];
+        let mut buffer = [vec![0; 128], frame.clone(), vec![0; 128]].concat();
+        let mut packet = Editor::new(FrameBuf::new(&mut buffer, 128, 128 + frame.len()), self.in_port.0);
+        work(&mut packet, plan);
+        let bytes = |copy: Option<usize>| copy.map_or(packet.bytes(), |copy| plan.copy(copy)).to_vec();
+        let fate = plan.all().iter().map(|planned| (planned.effect, bytes(planned.copy))).collect();
+        self.note(at, fate);
+    }
 }
 
 /// The filters, compiled once.
@@ -82,8 +137,7 @@ fn instance() -> Arc<Instance> {
 impl Side {
     fn new(cached: Option<usize>) -> Side {
         Side {
-            judge: cached.map(|keys| Judge::new(FlowCache::new(keys, [3, 5, 7, 11]))),
-            pipeline: Pipeline::default(),
+            forwarder: Forwarder::new(FlowCache::new(cached.unwrap_or(0), [3, 5, 7, 11])),
             tables: FlowTables::new(Limits::default()),
             instance: instance(),
             generation: 0,
@@ -113,78 +167,22 @@ impl Side {
     }
 
     /// The effects on each packet of some bursts, and its bytes for each.
-    fn run(&mut self, bursts: &[Vec<(Vec<u8>, u32)>]) -> Vec<Vec<(Effect, Vec<u8>)>> {
+    fn run(&mut self, bursts: &[Vec<(Vec<u8>, u32)>]) -> Vec<Fate> {
         let snapshot = self.snapshot();
-        self.pipeline.take_up(&snapshot);
-        if let Some(judge) = &mut self.judge {
-            judge.cache.take_up(&snapshot, NOW);
-        }
+        self.forwarder.take_up(&snapshot, NOW);
         let mut fates = Vec::new();
         for burst in bursts {
             // All packets of a burst come in by one port.
-            let in_port = burst.first().map_or(1, |(_, port)| *port);
-            let frames: Vec<&[u8]> = burst.iter().map(|(frame, _)| frame.as_slice()).collect();
-            self.burst(&snapshot, &frames, in_port, &mut fates);
+            let in_port = PortNo(burst.first().map_or(1, |(_, port)| *port));
+            let frames: Vec<Vec<u8>> = burst.iter().map(|(frame, _)| frame.clone()).collect();
+            let mut carrier = Noted { in_port, fates: vec![None; frames.len()], frames };
+            self.forwarder.burst(&mut carrier, Scene { snapshot: &snapshot, in_port, now: NOW });
+            fates.extend(
+                carrier.fates.into_iter().map(|fate| fate.expect("something is done with each packet")),
+            );
         }
-        if let Some(judge) = &mut self.judge {
-            judge.cache.flush(&snapshot, NOW);
-        }
+        self.forwarder.judge.cache.flush(&snapshot, NOW);
         fates
-    }
-
-    fn burst(
-        &mut self,
-        snapshot: &Snapshot,
-        frames: &[&[u8]],
-        in_port: u32,
-        fates: &mut Vec<Vec<(Effect, Vec<u8>)>>,
-    ) {
-        if let Some(judge) = &mut self.judge {
-            judge.look_up(frames.iter().map(|frame| Some(*frame)), in_port);
-        }
-        for (at, frame) in frames.iter().enumerate() {
-            let mut buffer = [vec![0; 128], frame.to_vec(), vec![0; 128]].concat();
-            let mut packet = Editor::new(FrameBuf::new(&mut buffer, 128, 128 + frame.len()), in_port);
-            let arrival = Arrival { in_port: PortNo(in_port), now: NOW };
-            let mut plan = Plan::default();
-            if let Some(judge) = &mut self.judge {
-                match judge.decide(at, frames.len(), |i| frames[i], in_port, snapshot, |_| NOW) {
-                    Decision::Path(leaf) => match judge.cache.then(leaf) {
-                        Then::Output(port) => {
-                            judge.cache.take(leaf, frame.len());
-                            plan.push(Effect::Output(port));
-                        }
-                        Then::Drop => judge.cache.take(leaf, frame.len()),
-                        Then::Act => {
-                            let (answers, path) = (judge.answers(at), judge.cache.path(leaf));
-                            self.pipeline.process_along(
-                                snapshot,
-                                arrival,
-                                &mut packet,
-                                answers,
-                                path,
-                                &mut plan,
-                            );
-                        }
-                    },
-                    Decision::Tables => {
-                        let recording = self.pipeline.process(
-                            snapshot,
-                            arrival,
-                            &mut packet,
-                            judge.answers(at),
-                            &mut plan,
-                        );
-                        judge.learn(at, recording);
-                    }
-                }
-            } else {
-                self.pipeline.process(snapshot, arrival, &mut packet, &[], &mut plan);
-            }
-            let bytes = |copy: Option<usize>| copy.map_or(packet.bytes(), |copy| plan.copy(copy)).to_vec();
-            fates.push(plan.all().iter().map(|planned| (planned.effect, bytes(planned.copy))).collect());
-        }
-        self.pipeline.count_tables(snapshot);
     }
 
     fn counts(&self) -> Counts {

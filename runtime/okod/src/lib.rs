@@ -12,12 +12,14 @@
 
 mod agent;
 mod bridge;
+mod carrier;
 mod clock;
 mod config;
 mod config_error;
 mod egress;
 mod filters;
 mod flow_cache;
+mod forward;
 mod judge;
 mod memo;
 mod pipeline;

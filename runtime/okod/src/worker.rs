@@ -13,22 +13,24 @@ use std::time::Duration;
 use std::{hint, io};
 
 use arc_swap::Cache;
-use oko_dpdk::{BURST, Burst, Eal, Mbuf, Pool, Queues, RecordedTime, RxQueue, TxQueue, pin_current_thread};
-use oko_flow_cache::LeafId;
+use oko_dpdk::{
+    BURST, Burst, Eal, Mbuf, Pool, Queues, RecordedTime, RxQueue, Taking, TxQueue, pin_current_thread,
+};
 use oko_openflow::PortNo;
 use oko_openflow::port::PortConfig as ConfigBits;
 use oko_packet::edit::{Editor, FrameBuf};
 use tracing::warn;
 
+use crate::carrier::Carrier;
 use crate::clock::{Clock, Nanos};
 use crate::config::{FilterClock, WorkerConfig};
 use crate::egress::{Egress, PortIndex};
 use crate::flow_cache::FlowCache;
-use crate::judge::{Decision, Judge};
-use crate::pipeline::{Arrival, Pipeline};
+use crate::forward::Forwarder;
+use crate::judge::Scene;
+use crate::pipeline::Arrival;
 use crate::plan::{Effect, Plan, Planned};
 use crate::ports::{PortState, WorkerPort};
-use crate::recording::Then;
 use crate::shared::{PacketForController, PacketFromController, Shared};
 use crate::snapshot::Snapshot;
 
@@ -110,28 +112,32 @@ struct Intake {
 
 struct Worker {
     intakes: Vec<Intake>,
-    /// Everything but the intakes, so that one intake and this can be borrowed together.
-    bench: Bench,
+    received: Burst,
+    hands: Hands,
+    forwarder: Forwarder,
     clock: Clock,
     busy_poll: bool,
 }
 
-struct Bench {
+/// What does what was decided.
+struct Hands {
     egress: Egress,
-    pipeline: Pipeline,
-    judge: Judge,
     shared: Arc<Shared>,
     pool: Pool,
-    received: Burst,
     /// Dropped packets, freed together.
     dropped: Burst,
-    /// Bytes of the packet at hand when it came.
-    arrived_len: usize,
     /// Where frames of several segments are put together.
     scratch: Box<[u8]>,
-    plan: Plan,
     /// Where filters find the time of recording; none if they go by the system's clock.
     recorded: Option<RecordedTime>,
+}
+
+/// A burst that came in by a port.
+struct Received<'r> {
+    packets: Taking<'r>,
+    hands: &'r mut Hands,
+    in_port: PortNo,
+    state: &'r PortState,
 }
 
 impl Worker {
@@ -150,25 +156,21 @@ impl Worker {
             intakes.push(Intake { number, queue: rx, state: Arc::clone(&state) });
             outlets.push((number, tx, state));
         }
-        let bench = Bench {
+        let hands = Hands {
             egress: Egress::new(pool.clone(), outlets),
-            pipeline: Pipeline::default(),
-            judge: Judge::new(FlowCache::new(config.flow_cache, secrets())),
             shared,
             pool,
-            received: Burst::new(),
             dropped: Burst::new(),
-            arrived_len: 0,
             scratch: vec![0; SCRATCH_ROOM + LONGEST_FRAME + SCRATCH_ROOM].into_boxed_slice(),
-            plan: Plan::default(),
             // The devices are configured by now.
             recorded: (config.clock == FilterClock::Capture).then(RecordedTime::lookup).flatten(),
         };
-        Self { intakes, bench, clock, busy_poll: config.busy_poll }
+        let forwarder = Forwarder::new(FlowCache::new(config.flow_cache, secrets()));
+        Self { intakes, received: Burst::new(), hands, forwarder, clock, busy_poll: config.busy_poll }
     }
 
     fn run(&mut self) {
-        let shared = Arc::clone(&self.bench.shared);
+        let shared = Arc::clone(&self.hands.shared);
         let mut cache = Cache::new(&shared.snapshot);
         let mut current = None;
         let mut quiet = 0;
@@ -176,15 +178,14 @@ impl Worker {
             let snapshot = cache.load();
             if current != Some(snapshot.generation) {
                 current = Some(snapshot.generation);
-                self.bench.pipeline.take_up(snapshot);
-                self.bench.judge.cache.take_up(snapshot, self.clock.now());
+                self.forwarder.take_up(snapshot, self.clock.now());
                 shared.took_up(snapshot.generation);
             }
             if self.round(snapshot) > 0 {
                 quiet = 0;
                 continue;
             }
-            self.bench.judge.cache.flush_if_any(snapshot, &self.clock);
+            self.forwarder.judge.cache.flush_if_any(snapshot, &self.clock);
             if quiet < QUIET_ROUNDS || self.busy_poll {
                 quiet += 1;
                 hint::spin_loop();
@@ -195,10 +196,10 @@ impl Worker {
         // What the controllers were promised before the end still goes out.
         let snapshot = shared.snapshot.load();
         while let Some(packet) = shared.packet_outs.pop() {
-            self.bench.packet_out(&snapshot, packet, &self.clock);
+            self.packet_out(&snapshot, packet);
         }
-        self.bench.judge.cache.flush(&snapshot, self.clock.now());
-        self.bench.egress.flush();
+        self.forwarder.judge.cache.flush(&snapshot, self.clock.now());
+        self.hands.egress.flush();
     }
 
     /// One burst of each port and what the controllers send. How many packets that were.
@@ -210,29 +211,70 @@ impl Worker {
             else {
                 continue;
             };
-            let n = queue.receive(&mut self.bench.received);
+            let n = queue.receive(&mut self.received);
             if n == 0 {
                 continue;
             }
             packets += n;
             if config.contains(ConfigBits::NO_RECV) {
                 intake.state.count_rx_dropped(n as u64);
-                self.bench.received.clear();
+                self.received.clear();
                 continue;
             }
-            self.bench.burst(snapshot, intake, &self.clock);
+            let mut received = Received {
+                packets: self.received.take_out(),
+                hands: &mut self.hands,
+                in_port: intake.number,
+                state: &intake.state,
+            };
+            let scene = Scene { snapshot, in_port: intake.number, now: self.clock.now() };
+            self.forwarder.burst(&mut received, scene);
+            drop(received);
+            self.hands.dropped.clear();
         }
-        while let Some(packet) = self.bench.shared.packet_outs.pop() {
+        while !self.hands.shared.packet_outs.is_empty() {
+            let Some(packet) = self.hands.shared.packet_outs.pop() else { break };
             packets += 1;
-            self.bench.packet_out(snapshot, packet, &self.clock);
+            self.packet_out(snapshot, packet);
         }
-        self.bench.egress.flush();
+        self.hands.egress.flush();
         packets
     }
 
+    /// Does what a controller asked for with its packet.
+    fn packet_out(&mut self, snapshot: &Snapshot, from: PacketFromController) {
+        let PacketFromController { packet, in_port, actions } = from;
+        let arrival = Arrival { in_port, now: self.clock.now() };
+        let (hands, Forwarder { pipeline, plan, .. }) = (&mut self.hands, &mut self.forwarder);
+        plan.clear();
+        let packet = hands.edited(packet, in_port, plan, |packet, plan| {
+            pipeline.packet_out(snapshot, arrival, packet, &actions, plan);
+        });
+        // Through the tables it goes as it is then, once, however often that is asked for.
+        let tables = plan.all().iter().find(|planned| planned.effect == Effect::Tables).copied();
+        let Some(packet) = packet else { return };
+        let again = match tables {
+            Some(Planned { copy: Some(copy), .. }) => hands.pool.packet(plan.copy(copy)).ok(),
+            Some(Planned { copy: None, .. }) => packet.duplicate(&hands.pool).ok(),
+            None => None,
+        };
+        hands.carry_out(packet, in_port, plan);
+        if let Some(packet) = again {
+            plan.clear();
+            let packet = hands.edited(packet, in_port, plan, |packet, plan| {
+                pipeline.process(snapshot, arrival, packet, &[], plan);
+            });
+            if let Some(packet) = packet {
+                hands.carry_out(packet, in_port, plan);
+            }
+        }
+        pipeline.count_tables(snapshot);
+        hands.dropped.clear();
+    }
+
     fn into_ports(self) -> Vec<WorkerPort> {
-        let Self { intakes, bench, .. } = self;
-        let outlets = bench.egress.into_queues();
+        let Self { intakes, hands, .. } = self;
+        let outlets = hands.egress.into_queues();
         intakes
             .into_iter()
             .zip(outlets)
@@ -245,180 +287,126 @@ impl Worker {
     }
 }
 
-/// When a packet came, as filters are told.
-#[inline]
-fn judged_at(recorded: Option<RecordedTime>, packet: &Mbuf, now: Nanos) -> Nanos {
-    recorded.and_then(|time| time.of(packet)).map_or(now, Nanos)
-}
-
 /// Random numbers that nobody outside knows.
 fn secrets() -> [u64; 4] {
     // The standard library's hashers are keyed by the system's random numbers, each anew.
     std::array::from_fn(|i| RandomState::new().hash_one(i))
 }
 
-impl Bench {
-    /// Judges the received burst of a port.
-    fn burst(&mut self, snapshot: &Snapshot, intake: &Intake, clock: &Clock) {
-        let now = clock.now();
-        let in_port = intake.number;
-        let mut received = std::mem::take(&mut self.received);
-        let count = received.len();
-        let mut packets = received.drain();
-        self.judge.look_up(packets.rest().iter().map(Mbuf::contiguous), in_port.0);
-        for at in 0..count {
-            let recorded = self.recorded;
-            let decision = {
-                let rest = packets.rest();
-                // Only packets with a key are asked for, and these lie in one piece.
-                let frame = |i: usize| rest[i - at].first_segment();
-                let time = |i: usize| judged_at(recorded, &rest[i - at], now);
-                self.judge.decide(at, count, frame, in_port.0, snapshot, time)
-            };
-            let Some(packet) = packets.next() else { break };
-            if let Some(recorded) = recorded.and_then(|time| time.of(&packet)) {
-                self.shared.recorded_now.store(recorded, Ordering::Relaxed);
-            }
-            match decision {
-                Decision::Path(leaf) => match self.judge.cache.then(leaf) {
-                    Then::Output(port) => {
-                        self.judge.cache.take(leaf, packet.len());
-                        match self.egress.index(port) {
-                            Some(port) => self.egress.push(port, packet),
-                            None => self.drop_packet(packet),
-                        }
-                    }
-                    Then::Drop => {
-                        self.judge.cache.take(leaf, packet.len());
-                        self.drop_packet(packet);
-                    }
-                    Then::Act => self.through_tables(snapshot, intake, packet, at, Some(leaf), now),
-                },
-                Decision::Tables => self.through_tables(snapshot, intake, packet, at, None, now),
-            }
-        }
-        drop(packets);
-        self.received = received;
-        self.judge.cache.burst_is_over(snapshot, now);
-        self.pipeline.count_tables(snapshot);
-        self.dropped.clear();
+impl Carrier for Received<'_> {
+    #[inline]
+    fn count(&self) -> usize {
+        self.packets.count()
     }
 
-    /// Lets the pipeline have packet `at` of the burst, on a path if one is known.
-    fn through_tables(
-        &mut self,
-        snapshot: &Snapshot,
-        intake: &Intake,
-        packet: Mbuf,
-        at: usize,
-        leaf: Option<LeafId>,
-        now: Nanos,
-    ) {
+    #[inline]
+    fn frame(&self, at: usize) -> Option<&[u8]> {
+        self.packets.get(at).and_then(Mbuf::contiguous)
+    }
+
+    #[inline]
+    fn len(&self, at: usize) -> usize {
+        self.packets.get(at).map_or(0, Mbuf::len)
+    }
+
+    #[inline]
+    fn time(&self, at: usize, now: Nanos) -> Nanos {
+        let recorded = self.hands.recorded.zip(self.packets.get(at));
+        recorded.and_then(|(time, packet)| time.of(packet)).map_or(now, Nanos)
+    }
+
+    #[inline]
+    fn output(&mut self, at: usize, port: PortNo) {
+        self.note_time(at);
+        if let Some(packet) = self.packets.take(at) {
+            match self.hands.egress.index(port) {
+                Some(port) => self.hands.egress.push(port, packet),
+                None => self.hands.drop_packet(packet),
+            }
+        }
+    }
+
+    fn output_all(&mut self, port: PortNo) {
+        self.note_time(self.packets.count().saturating_sub(1));
+        // What is not taken is dropped in the end.
+        if let Some(port) = self.hands.egress.index(port) {
+            self.hands.egress.push_all(port, &mut self.packets);
+        }
+    }
+
+    #[inline]
+    fn discard(&mut self, at: usize) {
+        self.note_time(at);
+        if let Some(packet) = self.packets.take(at) {
+            self.hands.drop_packet(packet);
+        }
+    }
+
+    fn rewrite(&mut self, at: usize, plan: &mut Plan, work: impl FnOnce(&mut Editor<'_>, &mut Plan)) {
+        self.note_time(at);
+        let Some(packet) = self.packets.take(at) else { return };
         if packet.len() > LONGEST_FRAME {
-            intake.state.count_rx_dropped(1);
+            self.state.count_rx_dropped(1);
             return;
         }
-        let arrival = Arrival { in_port: intake.number, now: judged_at(self.recorded, &packet, now) };
-        self.plan.clear();
-        let mut recording = None;
-        let packet = self.edited(packet, intake.number, |pipeline, judge, plan, packet| {
-            let answers = judge.answers(at);
-            match leaf {
-                Some(leaf) => {
-                    let path = judge.cache.path(leaf);
-                    pipeline.process_along(snapshot, arrival, packet, answers, path, plan);
-                }
-                None => recording = Some(pipeline.process(snapshot, arrival, packet, answers, plan)),
-            }
-        });
-        if let Some(recording) = recording {
-            self.judge.learn(at, recording);
-        }
-        match packet {
-            Some(packet) => self.carry_out(packet, intake.number),
-            None => intake.state.count_rx_dropped(1),
+        match self.hands.edited(packet, self.in_port, plan, work) {
+            Some(packet) => self.hands.carry_out(packet, self.in_port, plan),
+            None => self.state.count_rx_dropped(1),
         }
     }
+}
 
-    /// Does what a controller asked for with its packet.
-    fn packet_out(&mut self, snapshot: &Snapshot, from: PacketFromController, clock: &Clock) {
-        let PacketFromController { packet, in_port, actions } = from;
-        let now = clock.now();
-        let arrival = Arrival { in_port, now };
-        self.plan.clear();
-        let packet = self.edited(packet, in_port, |pipeline, _, plan, packet| {
-            pipeline.packet_out(snapshot, arrival, packet, &actions, plan);
-        });
-        // Through the tables it goes as it is then, once, however often that is asked for.
-        let tables = self.plan.all().iter().find(|planned| planned.effect == Effect::Tables).copied();
-        let Some(packet) = packet else { return };
-        let again = match tables {
-            Some(Planned { copy: Some(copy), .. }) => self.pool.packet(self.plan.copy(copy)).ok(),
-            Some(Planned { copy: None, .. }) => packet.duplicate(&self.pool).ok(),
-            None => None,
-        };
-        self.carry_out(packet, in_port);
-        if let Some(packet) = again {
-            self.plan.clear();
-            let packet = self.edited(packet, in_port, |pipeline, _, plan, packet| {
-                pipeline.process(snapshot, arrival, packet, &[], plan);
-            });
-            if let Some(packet) = packet {
-                self.carry_out(packet, in_port);
-            }
+impl Received<'_> {
+    /// Tells the control side what time it is for filters, if they go by the time of recording.
+    #[inline]
+    fn note_time(&self, at: usize) {
+        if let Some(time) = self.hands.recorded
+            && let Some(recorded) = self.packets.get(at).and_then(|packet| time.of(packet))
+        {
+            self.hands.shared.recorded_now.store(recorded, Ordering::Relaxed);
         }
-        self.pipeline.count_tables(snapshot);
-        self.dropped.clear();
     }
+}
 
-    /// Lets the pipeline judge and rewrite a packet. A packet of several segments is put together first, and is a new one if it
+impl Hands {
+    /// Lets a packet be judged and rewritten. A packet of several segments is put together first, and is a new one if it
     /// was rewritten; none if there is no memory for that.
     #[inline]
     fn edited(
         &mut self,
         mut packet: Mbuf,
         in_port: PortNo,
-        work: impl FnOnce(&mut Pipeline, &Judge, &mut Plan, &mut Editor<'_>),
+        plan: &mut Plan,
+        work: impl FnOnce(&mut Editor<'_>, &mut Plan),
     ) -> Option<Mbuf> {
-        self.arrived_len = packet.len();
+        let arrived_len = packet.len();
         if let Some((buffer, start, end)) = packet.buffer_mut() {
             let mut editor = Editor::new(FrameBuf::new(buffer, start, end), in_port.0);
-            work(&mut self.pipeline, &self.judge, &mut self.plan, &mut editor);
+            work(&mut editor, plan);
             let (start, end) = editor.range();
             if editor.is_edited() {
                 packet.set_range(start, end);
-                self.pad(&mut packet);
+                pad(&mut packet, arrived_len);
             }
             return Some(packet);
         }
         let len = packet.frame(&mut self.scratch[SCRATCH_ROOM..]).len();
         let frame = FrameBuf::new(&mut self.scratch, SCRATCH_ROOM, SCRATCH_ROOM + len);
         let mut editor = Editor::new(frame, in_port.0);
-        work(&mut self.pipeline, &self.judge, &mut self.plan, &mut editor);
+        work(&mut editor, plan);
         if editor.is_edited() { self.pool.packet(editor.bytes()).ok() } else { Some(packet) }
-    }
-
-    /// A frame that had the least length of Ethernet keeps it when it loses a header: IEEE 802.3, section 4.2.3.3. Shorter ones,
-    /// as virtual devices bring them, are left as they are.
-    #[inline]
-    fn pad(&self, packet: &mut Mbuf) {
-        let len = packet.len();
-        if len < SHORTEST_FRAME && self.arrived_len >= SHORTEST_FRAME {
-            // There is room where the header was.
-            let _ = packet.append(&[0; SHORTEST_FRAME][len..]);
-        }
     }
 
     /// Does what is planned. A single output gets the packet itself, several get copies.
     #[inline]
-    fn carry_out(&mut self, packet: Mbuf, in_port: PortNo) {
-        match *self.plan.all() {
+    fn carry_out(&mut self, packet: Mbuf, in_port: PortNo, plan: &Plan) {
+        match *plan.all() {
             [] => self.drop_packet(packet),
             [Planned { effect: Effect::Output(port), copy: None }] => match self.egress.index(port) {
                 Some(port) => self.egress.push(port, packet),
                 None => self.drop_packet(packet),
             },
-            _ => self.carry_out_several(packet, in_port),
+            _ => self.carry_out_several(packet, in_port, plan),
         }
     }
 
@@ -432,17 +420,17 @@ impl Bench {
         }
     }
 
-    fn carry_out_several(&mut self, packet: Mbuf, in_port: PortNo) {
+    fn carry_out_several(&mut self, packet: Mbuf, in_port: PortNo, plan: &Plan) {
+        let arrived_len = packet.len();
         // The packet as it was when some of the effects were asked for; they stand together.
         let mut earlier: Option<(usize, Mbuf)> = None;
-        for i in 0..self.plan.all().len() {
-            let Planned { effect, copy } = self.plan.all()[i];
+        for Planned { effect, copy } in plan.all().iter().copied() {
             let packet = match copy {
                 None => &packet,
                 Some(copy) => {
                     if earlier.as_ref().is_none_or(|(number, _)| *number != copy) {
-                        earlier = self.pool.packet(self.plan.copy(copy)).ok().map(|mut packet| {
-                            self.pad(&mut packet);
+                        earlier = self.pool.packet(plan.copy(copy)).ok().map(|mut packet| {
+                            pad(&mut packet, arrived_len);
                             (copy, packet)
                         });
                     }
@@ -478,5 +466,16 @@ impl Bench {
             }
         }
         self.drop_packet(packet);
+    }
+}
+
+/// A frame that had the least length of Ethernet keeps it when it loses a header: IEEE 802.3, section 4.2.3.3. Shorter ones,
+/// as virtual devices bring them, are left as they are.
+#[inline]
+fn pad(packet: &mut Mbuf, arrived_len: usize) {
+    let len = packet.len();
+    if len < SHORTEST_FRAME && arrived_len >= SHORTEST_FRAME {
+        // There is room where the header was.
+        let _ = packet.append(&[0; SHORTEST_FRAME][len..]);
     }
 }

@@ -1,0 +1,38 @@
+//! What forwarding needs of those who have the packets: their bytes, and hands that do what was decided.
+//!
+//! The worker's packets are mbufs and leave by queues of devices; the tests' packets are vectors whose fates are written down. What is
+//! between is the same code ([`Forwarder`](crate::forward::Forwarder)), so the tests try what runs.
+
+use oko_openflow::PortNo;
+use oko_packet::edit::Editor;
+
+use crate::clock::Nanos;
+use crate::plan::Plan;
+
+/// A burst of at most [`BURST`](oko_flow_cache::BURST) packets that came in by one port, by their places in it. A packet is there until something was done
+/// with it, once.
+pub(crate) trait Carrier {
+    /// How many packets came.
+    fn count(&self) -> usize;
+
+    /// The bytes of a packet that is there, if they lie in one piece.
+    fn frame(&self, at: usize) -> Option<&[u8]>;
+
+    /// How many bytes a packet that is there has.
+    fn len(&self, at: usize) -> usize;
+
+    /// When a packet came, as filters are told; `now` is when the burst was received.
+    fn time(&self, at: usize, now: Nanos) -> Nanos;
+
+    /// Sends a packet out of a port as it is. Without such a port it is dropped.
+    fn output(&mut self, at: usize, port: PortNo);
+
+    /// Sends all packets out of a port.
+    fn output_all(&mut self, port: PortNo);
+
+    /// Drops a packet.
+    fn discard(&mut self, at: usize);
+
+    /// Lets `work` judge and rewrite a packet, and carries its plan out. A packet that there is no room or memory for is dropped before.
+    fn rewrite(&mut self, at: usize, plan: &mut Plan, work: impl FnOnce(&mut Editor<'_>, &mut Plan));
+}
