@@ -51,7 +51,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    Ok(Section { text: format!("{table}\n\nMedians of {turns} turns.\n"), figures: Value::Object(figures) })
+    Ok(Section::new(format!("{table}\n\nMedians of {turns} turns.\n"), Value::Object(figures)))
 }
 
 /// The names of all examples.

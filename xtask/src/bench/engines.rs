@@ -31,5 +31,5 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let figures: Value = serde_json::from_slice(&text)?;
     std::fs::remove_file(&file)?;
-    Ok(Section { text: String::from_utf8_lossy(&output.stdout).into_owned(), figures })
+    Ok(Section::new(String::from_utf8_lossy(&output.stdout).into_owned(), figures))
 }

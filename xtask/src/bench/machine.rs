@@ -38,6 +38,16 @@ pub(super) fn facts(quick: bool) -> Facts {
 }
 
 impl Facts {
+    /// Where and when, and what to know, in one line.
+    pub(super) fn line(&self) -> String {
+        let values = |name: &'static str| {
+            self.0.iter().filter(move |(other, _)| *other == name).map(|(_, value)| value.as_str())
+        };
+        let facts = ["date", "CPU", "kernel", "commit"].into_iter().flat_map(values);
+        let line = facts.collect::<Vec<_>>().join(" · ");
+        values("note").fold(line, |line, note| format!("{line}. {note}"))
+    }
+
     pub(super) fn json(&self) -> Value {
         let mut object = serde_json::Map::new();
         for (name, value) in &self.0 {

@@ -4,54 +4,136 @@
 //! this machine says why in its place.
 
 mod build;
+mod conntrack;
 mod engines;
+mod explosion;
+mod filters;
+mod lab;
 mod machine;
 mod maps;
-mod pages;
+mod matrix;
+mod memory;
+mod plot;
 mod process;
+mod report;
+mod setup_rate;
+mod sizes;
 mod stats;
-mod switch;
-mod telemetry;
+mod table;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
+use self::report::Report;
+use self::table::Target;
 use crate::run::{self, cargo, root};
 use crate::setup::{Need, run_setup};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Few repetitions: to see that it works
+    /// Few repetitions and fewer cells: to see that it works
     #[arg(long)]
     quick: bool,
     /// Only these parts
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "build,maps,engines,switch")]
+    #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
     /// Use what is installed and ask for no more
     #[arg(long)]
     no_setup: bool,
+    /// Put the tables and plots of this run into the book
+    #[arg(long)]
+    write_book: bool,
 }
 
 /// A part of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// The time that `okoc build` takes, beside clang's
+    /// The time that `okoc` takes, beside clang's
     Build,
     /// Look-up and update in a hash table, beside others and the kernel's
     Maps,
     /// Verification, compilation, and time per packet, beside C and the kernel
     Engines,
-    /// Packets a second of `okod`, beside dpdk-testpmd
-    Switch,
+    /// Masks × flows, beside Open vSwitch
+    Matrix,
+    /// Filters in the switch: few and many, with and without state
+    Filters,
+    /// A filter in the switch, beside the same in a process behind it
+    Process,
+    /// Sizes of packets
+    Sizes,
+    /// What a switch, an entry and a flow take
+    Memory,
+    /// New flows a second, beside Open vSwitch
+    Setup,
+    /// An innocent flow under tuple-space explosion, beside Open vSwitch
+    Explosion,
+    /// Established connections, beside `ct()` of Open vSwitch
+    Conntrack,
 }
 
-/// A part that was measured: tables, and figures in more detail.
+impl Part {
+    fn title(self) -> &'static str {
+        match self {
+            Part::Build => "The compiler",
+            Part::Maps => "Hash tables",
+            Part::Engines => "Engines",
+            Part::Matrix => "Masks and flows",
+            Part::Filters => "Filters in the switch",
+            Part::Process => "A filter in a process behind the switch",
+            Part::Sizes => "Sizes of packets",
+            Part::Memory => "Memory",
+            Part::Setup => "New flows",
+            Part::Explosion => "Tuple-space explosion",
+            Part::Conntrack => "Established connections",
+        }
+    }
+
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
+    /// Whether it measures running switches.
+    fn needs_switch(self) -> bool {
+        !matches!(self, Part::Build | Part::Maps | Part::Engines)
+    }
+
+    fn measure(self, bench: &Bench) -> Result<Section> {
+        match self {
+            Part::Build => build::measure(bench),
+            Part::Maps => maps::measure(bench),
+            Part::Engines => engines::measure(bench),
+            Part::Matrix => matrix::measure(bench),
+            Part::Filters => filters::measure(bench),
+            Part::Process => process::measure(bench),
+            Part::Sizes => sizes::measure(bench),
+            Part::Memory => memory::measure(bench),
+            Part::Setup => setup_rate::measure(bench),
+            Part::Explosion => explosion::measure(bench),
+            Part::Conntrack => conntrack::measure(bench),
+        }
+    }
+}
+
+/// A part that was measured.
 struct Section {
+    /// Tables, and what to know about them.
     text: String,
+    /// The same in more detail.
     figures: Value,
+    targets: Vec<Target>,
+    /// Plots as SVG, by name.
+    plots: Vec<(&'static str, String)>,
+}
+
+impl Section {
+    /// Tables and figures alone.
+    fn new(text: String, figures: Value) -> Section {
+        Section { text, figures, targets: Vec::new(), plots: Vec::new() }
+    }
 }
 
 /// What all parts know.
@@ -70,10 +152,15 @@ impl Bench {
 
     /// Compiles an example by `okoc`; the object file.
     fn object(&self, example: &str) -> Result<PathBuf> {
-        let object = self.out.join(format!("{example}.o"));
+        self.compile(&root().join("examples").join(format!("{example}.oko")))
+    }
+
+    /// Compiles a source file by `okoc`; the object file.
+    fn compile(&self, source: &Path) -> Result<PathBuf> {
+        let object = self.out.join(source.file_name().unwrap_or_default()).with_extension("o");
         let output = std::process::Command::new(self.program("okoc"))
             .arg("build")
-            .arg(root().join("examples").join(format!("{example}.oko")))
+            .arg(source)
             .arg("-o")
             .arg(&object)
             .output()
@@ -92,85 +179,74 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     // The benchmark of the engines runs in another folder.
     let bench = Bench { quick: args.quick, programs: target.join("release"), out: out.canonicalize()? };
+    let parts: Vec<Part> = Part::value_variants()
+        .iter()
+        .copied()
+        .filter(|part| args.only.is_empty() || args.only.contains(part))
+        .collect();
+    build_programs(&parts)?;
 
-    let wants = |part| args.only.contains(&part);
-    if wants(Part::Build) || wants(Part::Switch) {
+    let mut report = Report::begin(&bench.out, machine::facts(args.quick))?;
+    let (mut targets, mut failed) = (Vec::new(), Vec::new());
+    let begin = std::time::Instant::now();
+    for (n, &part) in parts.iter().enumerate() {
+        let seconds = begin.elapsed().as_secs();
+        eprintln!(
+            "\x1b[1mmeasuring {} ({} of {}, after {seconds} s)\x1b[0m",
+            part.name(),
+            n + 1,
+            parts.len()
+        );
+        let section = part.measure(&bench);
+        if section.is_err() {
+            failed.push(part.name());
+        }
+        targets.extend(report.add(part, section)?);
+    }
+    report.end(&targets)?;
+    if args.write_book {
+        report.write_book(&root().join("book/src"))?;
+    }
+    eprintln!(
+        "\nThe report is in {}; figures as JSON and plots are beside it.",
+        report.text_file().display()
+    );
+    anyhow::ensure!(failed.is_empty(), "not all could be measured: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Compiles all that is measured, before anything is.
+fn build_programs(parts: &[Part]) -> Result<()> {
+    let with_switch = parts.iter().any(|part| part.needs_switch());
+    if with_switch || parts.contains(&Part::Build) {
         let mut build = cargo();
         build.args(["build", "--release", "--locked", "-p", "okoc"]);
-        if wants(Part::Switch) {
+        if with_switch {
             build.args(["-p", "okod", "-p", "okoctl"]);
         }
         run::run(&mut build)?;
     }
-    if wants(Part::Maps) {
+    if parts.contains(&Part::Process) {
+        run::run(cargo().args([
+            "build",
+            "--release",
+            "--locked",
+            "-p",
+            "okod",
+            "--example",
+            "filter_process",
+        ]))?;
+    }
+    if parts.contains(&Part::Maps) {
         maps::build()?;
     }
-    if wants(Part::Engines) {
+    if parts.contains(&Part::Engines) {
         engines::build()?;
     }
-
-    let facts = machine::facts(args.quick);
-    let mut report = Report::begin(&bench.out, &facts)?;
-    let mut failed = Vec::new();
-    for part in [Part::Build, Part::Maps, Part::Engines, Part::Switch] {
-        if !wants(part) {
-            continue;
-        }
-        eprintln!("\x1b[1mmeasuring: {part:?}\x1b[0m");
-        let (title, section) = match part {
-            Part::Build => ("## `okoc build`, whole process", build::measure(&bench)),
-            Part::Maps => ("## Hash tables", maps::measure(&bench)),
-            Part::Engines => ("## Engines", engines::measure(&bench)),
-            Part::Switch => ("## `okod`", switch::measure(&bench)),
-        };
-        if section.is_err() {
-            failed.push(format!("{part:?}"));
-        }
-        report.add(&format!("{part:?}").to_lowercase(), title, section)?;
-    }
-    eprintln!("\nThe report is in {} and, as JSON, beside it.", report.text_file().display());
-    anyhow::ensure!(failed.is_empty(), "not all could be measured: {}", failed.join(", "));
     Ok(())
 }
 
 /// Where cargo puts what it builds.
 fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
-}
-
-/// The report, on disk after each part: what was measured stays if a later part fails.
-struct Report {
-    folder: PathBuf,
-    text: String,
-    figures: Map<String, Value>,
-}
-
-impl Report {
-    fn begin(folder: &Path, facts: &machine::Facts) -> Result<Report> {
-        let figures = Map::from_iter([("machine".to_owned(), facts.json())]);
-        let mut report = Report { folder: folder.to_owned(), text: String::new(), figures };
-        report.print(&format!("# What Oko costs\n\n{facts}"))?;
-        Ok(report)
-    }
-
-    fn text_file(&self) -> PathBuf {
-        self.folder.join("report.txt")
-    }
-
-    fn add(&mut self, name: &str, title: &str, section: Result<Section>) -> Result<()> {
-        let (text, figures) = match section {
-            Ok(Section { text, figures }) => (text, figures),
-            Err(error) => (format!("Not measured: {error:#}\n"), json!({ "error": format!("{error:#}") })),
-        };
-        self.figures.insert(name.to_owned(), figures);
-        self.print(&format!("\n{title}\n\n{text}"))
-    }
-
-    fn print(&mut self, text: &str) -> Result<()> {
-        print!("{text}");
-        self.text.push_str(text);
-        std::fs::write(self.text_file(), &self.text)?;
-        std::fs::write(self.folder.join("report.json"), serde_json::to_vec_pretty(&self.figures)?)?;
-        Ok(())
-    }
 }

@@ -1,6 +1,9 @@
 //! Medians and ratios.
 
+use anyhow::Result;
 use serde_json::{Value, json};
+
+use super::lab::Lab;
 
 /// Figures of one thing, from all its turns.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +34,50 @@ impl Samples {
         let (least, greatest) = self.range();
         json!({ "median": self.median(), "least": least, "greatest": greatest, "turns": self.0.len() })
     }
+}
+
+/// What becomes of one thing that is measured in several rounds: its figures, or why there are none.
+#[derive(Debug, Default)]
+pub(super) struct Cell {
+    samples: Samples,
+    failed: Option<String>,
+}
+
+impl Cell {
+    /// The figures of a round.
+    pub(super) fn add(&mut self, round: Result<Samples>) {
+        match round {
+            Ok(samples) => samples.0.into_iter().for_each(|figure| self.samples.add(figure)),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    pub(super) fn fail(&mut self, error: &anyhow::Error) {
+        // A report shows one line; the whole is shown now.
+        eprintln!("not measured: {error:#}");
+        let text = format!("{error:#}");
+        self.failed = Some(text.lines().next().unwrap_or_default().to_owned());
+    }
+
+    /// The median; NaN of nothing.
+    pub(super) fn rate(&self) -> f64 {
+        self.samples.median()
+    }
+
+    /// Why there are no figures, or not all.
+    pub(super) fn missing(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
+    /// As packets a second.
+    pub(super) fn json(&self, lab: &Lab<'_>) -> Value {
+        json!({ "packets_per_second": self.samples.json(), "cycles_per_packet": lab.cycles(self.rate()), "failed": self.failed })
+    }
+}
+
+/// The highest of the rates; NaN of none.
+pub(super) fn best(cells: &[Cell]) -> f64 {
+    cells.iter().map(Cell::rate).fold(f64::NAN, f64::max)
 }
 
 #[cfg(test)]

@@ -76,7 +76,16 @@ impl Telemetry {
 
     /// Packets that a port has sent.
     pub(super) fn sent(&self, port: u64) -> Result<u64> {
+        self.count(port, "opackets")
+    }
+
+    /// Packets that a port has received.
+    pub(super) fn received(&self, port: u64) -> Result<u64> {
+        self.count(port, "ipackets")
+    }
+
+    fn count(&self, port: u64, name: &str) -> Result<u64> {
         let stats = self.ask(&format!("/ethdev/stats,{port}"))?;
-        stats["opackets"].as_u64().with_context(|| format!("no opackets of port {port} in {stats}"))
+        stats[name].as_u64().with_context(|| format!("no {name} of port {port} in {stats}"))
     }
 }
