@@ -85,7 +85,7 @@ impl<'l> Ovs<'l> {
         let control = folder.join("vswitchd.ctl");
         let mut vswitchd = command(SWITCH);
         vswitchd.arg(&remote).arg(format!("--unixctl={}", control.display()));
-        vswitchd.args(["-vconsole:file:off", "-vconsole:info"]);
+        vswitchd.arg("-vconsole:info");
         let process = Process::start(vswitchd, &folder.join("vswitchd.log"))?;
         let leftover = Some(super::runtime_folder().join("oko-bench-ovs"));
         let mut ovs = Ovs { lab, switch: Program { process, leftover }, _database: database, folder };
