@@ -4,6 +4,8 @@
 //! holds; references between types may still be wrong and are checked where they are followed. [`Btf::encode`] is the
 //! inverse of [`Btf::parse`].
 
+use std::collections::HashMap;
+
 use super::error::{ObjectError, ObjectErrorKind, Place};
 
 /// The magic number at the start of `.BTF` and `.BTF.ext`.
@@ -20,6 +22,9 @@ pub const MAX_STRING: usize = 4096;
 pub struct Btf {
     types: Vec<Type>,
     strings: Vec<u8>,
+    /// Where each string of the table begins that follows a zero byte. Line information has a string for each line: looking for each in the table would take time by
+    /// the square of the lines.
+    places: HashMap<Vec<u8>, usize>,
 }
 
 /// One type.
@@ -189,7 +194,7 @@ impl Kind {
 
 impl Default for Btf {
     fn default() -> Self {
-        Btf { types: Vec::new(), strings: vec![0] }
+        Btf { types: Vec::new(), strings: vec![0], places: HashMap::new() }
     }
 }
 
@@ -204,20 +209,17 @@ impl Btf {
     /// Adds a string, or finds it, and returns its offset. What follows a zero byte is cut off.
     pub fn add_string(&mut self, text: &str) -> u32 {
         let text = text.split('\0').next().unwrap_or_default().as_bytes();
-        let found = if text.is_empty() {
-            Some(0)
+        let at = if text.is_empty() {
+            0
+        } else if let Some(&at) = self.places.get(text) {
+            at
         } else {
-            self.strings
-                .windows(text.len() + 2)
-                .position(|w| w[0] == 0 && &w[1..=text.len()] == text && w[text.len() + 1] == 0)
-                .map(|at| at + 1)
-        };
-        let at = found.unwrap_or_else(|| {
             let at = self.strings.len();
             self.strings.extend_from_slice(text);
             self.strings.push(0);
+            self.places.insert(text.to_vec(), at);
             at
-        });
+        };
         u32::try_from(at).expect("an object has less than 2^32 bytes of strings")
     }
 
@@ -331,7 +333,15 @@ impl Btf {
                 found: u64::from(strings.last().copied().unwrap_or(0xff)),
             }));
         }
-        let mut btf = Btf { types: Vec::new(), strings: strings.to_vec() };
+        let mut places = HashMap::new();
+        let mut at = 0;
+        for string in strings.split(|&byte| byte == 0) {
+            if !string.is_empty() {
+                places.entry(string.to_vec()).or_insert(at);
+            }
+            at += string.len() + 1;
+        }
+        let mut btf = Btf { types: Vec::new(), strings: strings.to_vec(), places };
         let mut cursor = Cursor { bytes: types, place: place(), what: "a type" };
         while !cursor.bytes.is_empty() {
             let id = btf.types.len() as u32 + 1;
