@@ -46,6 +46,15 @@ const TOOLS: &[Package] = &[
     package("python3", "a web server in the live demo"),
 ];
 
+/// Peers of the benchmarks beside those.
+const PEERS: &[Package] = &[
+    package("openvswitch-switch", "the database of Open vSwitch and its tools"),
+    package(
+        "openvswitch-switch-dpdk",
+        "Open vSwitch with DPDK; a private one is started, the system's is left alone",
+    ),
+];
+
 /// How much a chore needs.
 #[derive(Clone, Copy)]
 pub(crate) enum Need {
@@ -53,13 +62,17 @@ pub(crate) enum Need {
     Build,
     /// To try everything.
     Everything,
+    /// To compare it with peers, too.
+    Peers,
 }
 
 pub(crate) fn run_setup(need: Need, dry_run: bool) -> Result<()> {
-    let wanted = BUILD.iter().chain(match need {
-        Need::Build => &[],
-        Need::Everything => TOOLS,
-    });
+    let (tools, peers): (&[_], &[_]) = match need {
+        Need::Build => (&[], &[]),
+        Need::Everything => (TOOLS, &[]),
+        Need::Peers => (TOOLS, PEERS),
+    };
+    let wanted = BUILD.iter().chain(tools).chain(peers);
     let missing: Vec<&Package> = wanted.filter(|package| !is_installed(package.name)).collect();
     if missing.is_empty() {
         return Ok(());

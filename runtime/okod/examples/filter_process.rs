@@ -11,7 +11,9 @@
 use std::error::Error;
 use std::time::Instant;
 
-use oko_dpdk::{BURST, Burst, Eal, EalConfig, Memory, Pool, PoolConfig, Port, PortConfig, pin_current_thread};
+use oko_dpdk::{
+    BURST, Burst, Eal, EalConfig, Memory, Pool, PoolConfig, Port, PortConfig, pin_current_thread,
+};
 use oko_filter::{Instance, LoadOptions, Packet, Verdict};
 
 /// MiB of memory, and packet buffers in it.

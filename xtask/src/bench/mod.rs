@@ -172,7 +172,7 @@ impl Bench {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     if !args.no_setup {
-        run_setup(Need::Everything, false)?;
+        run_setup(Need::Peers, false)?;
     }
     let target = target();
     let out = target.join("bench");

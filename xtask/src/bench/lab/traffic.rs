@@ -51,7 +51,7 @@ impl Frame {
     pub(crate) fn of_flow(flow: usize) -> Frame {
         let n = flow as u32;
         Frame {
-            eth: (0x02_0000_0000_01, 0x02_0000_0000_02),
+            eth: (0x0200_0000_0001, 0x0200_0000_0002),
             ip: (0x0a00_0000 | (n & 0xffff), 0x0a80_0000 | (n.wrapping_mul(7919) & 0xffff)),
             ports: (1024 + (n >> 16) as u16 % 64_000, 1 + (n.wrapping_mul(31) % 60_000) as u16),
             transport: Transport::Udp,
