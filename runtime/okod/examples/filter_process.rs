@@ -51,11 +51,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         let now = begin.elapsed().as_nanos() as u64 + 1;
         instance.run_burst(filter, &packets, now, &mut verdicts[..count]);
         drop(packets);
-        for (mbuf, verdict) in taken.drain().zip(&verdicts) {
-            if !verdict.is_match() {
+        let mut packets = taken.take_out();
+        for (at, verdict) in verdicts[..count].iter().enumerate() {
+            if let Some(mbuf) = packets.take(at)
+                && !verdict.is_match()
+            {
+                // There is room: it was sent or cleared after the burst before.
                 let _ = kept.push(mbuf);
             }
         }
+        drop(packets);
         // What the switch does not take is its loss.
         queues.tx[0].send(&mut kept);
         kept.clear();
