@@ -17,6 +17,7 @@ mod hash;
 mod layers;
 mod layout;
 mod load;
+mod long;
 mod loops;
 mod packet;
 mod probe;

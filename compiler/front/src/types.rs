@@ -4,8 +4,10 @@
 //! stands for whatever was already reported; it goes with every other type, so one mistake is one message.
 
 pub mod range;
+pub mod wide;
 
 pub use range::Range;
+pub use wide::{Wide, WideRange};
 
 use crate::hir::{BitsId, EnumId, Program, StructId};
 
@@ -23,7 +25,7 @@ pub enum Ty {
     /// Numbers of a kind.
     Num(Num),
     /// An unsigned integer of 65 to 128 bits: two scalars, the high one first.
-    Wide(u8),
+    Wide(Wide),
     /// A TCP sequence number: 32 bits in serial-number order (RFC 1982).
     Seq,
     /// An IPv4 address.
@@ -99,6 +101,11 @@ impl Ty {
         Ty::Num(Num::uint(bits))
     }
 
+    /// An unsigned integer of so many bits, 65 to 128.
+    pub fn wide(bits: u8) -> Ty {
+        Ty::Wide(Wide::uint(bits))
+    }
+
     /// `duration`
     pub fn duration() -> Ty {
         Ty::Num(Num { kind: NumKind::Duration, bits: 62, range: Range::new(0, i128::from(DURATION_MAX)) })
@@ -160,9 +167,12 @@ impl Ty {
             (Ty::Tuple(a), Ty::Tuple(b)) if a.len() == b.len() => {
                 Some(Ty::Tuple(a.iter().zip(b).map(|(a, b)| a.join(b)).collect::<Option<_>>()?))
             }
-            (Ty::Wide(a), Ty::Wide(b)) => Some(Ty::Wide(*a.max(b))),
-            (Ty::Wide(bits), Ty::Num(num)) | (Ty::Num(num), Ty::Wide(bits)) => {
-                num.widens().then_some(Ty::Wide(*bits))
+            (Ty::Wide(a), Ty::Wide(b)) => {
+                Some(Ty::Wide(Wide { bits: a.bits.max(b.bits), range: a.range.join(b.range) }))
+            }
+            (Ty::Wide(wide), Ty::Num(num)) | (Ty::Num(num), Ty::Wide(wide)) => {
+                let range = wide.range.join(num.natural()?);
+                Some(Ty::Wide(Wide { range, ..*wide }))
             }
             (Ty::Array(a, n), Ty::Array(b, m)) if n == m => Some(Ty::Array(Box::new(a.join(b)?), *n)),
             (Ty::Addr, Ty::Ip4 | Ty::Ip6) | (Ty::Ip4 | Ty::Ip6, Ty::Addr) => Some(Ty::Addr),
@@ -194,7 +204,11 @@ impl Ty {
             Ty::Never | Ty::Unit => "no value".into(),
             Ty::Bool => "bool".into(),
             Ty::Num(num) => num.describe(),
-            Ty::Wide(bits) => format!("u{bits}"),
+            Ty::Wide(wide) if wide.range == wide.all() => format!("u{}", wide.bits),
+            Ty::Wide(wide) => match wide.range.single() {
+                Some(_) => format!("the number {}", wide.range),
+                None => format!("a number in {}", wide.range),
+            },
             Ty::Seq => "seq".into(),
             Ty::Ip4 => "ip4".into(),
             Ty::Ip6 => "ip6".into(),
@@ -224,7 +238,12 @@ impl Ty {
 impl Num {
     /// Whether a wide integer can stand for it.
     pub fn widens(self) -> bool {
-        self.kind == NumKind::Int && self.range.min >= 0
+        self.natural().is_some()
+    }
+
+    /// Its range as that of a wide integer, if one can stand for it.
+    pub fn natural(self) -> Option<WideRange> {
+        WideRange::of(self.range).filter(|_| self.kind == NumKind::Int)
     }
 
     /// How the number is called in messages.

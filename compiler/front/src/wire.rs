@@ -327,6 +327,10 @@ fn eval(program: &Program, expr: &Expr, fields: &[u128]) -> Option<i128> {
         ExprKind::Not(inner) => i128::from(eval(program, inner, fields)? == 0),
         ExprKind::And(a, b) => i128::from(eval(program, a, fields)? != 0 && eval(program, b, fields)? != 0),
         ExprKind::Or(a, b) => i128::from(eval(program, a, fields)? != 0 || eval(program, b, fields)? != 0),
+        // These numbers do not count on in `i128`.
+        ExprKind::Arith(_, a, _) | ExprKind::Compare(_, a, _) if matches!(a.ty, Ty::Wide(_)) => {
+            return computed(program, expr, fields);
+        }
         ExprKind::Compare(op, a, b) => {
             let (x, y) = both(a, b)?;
             i128::from(match op {

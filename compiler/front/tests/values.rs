@@ -393,6 +393,81 @@ fn wide_integers_are_computed_as_u128_is() {
     }
 }
 
+/// Differences, products and quotients of wide integers against those of `u128`, also within an `update`, where loops are written out.
+#[test]
+fn wide_products_and_quotients_are_those_of_u128() {
+    let text = "#[root] header h { op: u8, a: u128, b: u128, word: u64 }
+        const BIG: u128 = 0x1_0000_0000_0000_0005;
+        fn pick(op: u8, a: u128, b: u128, w: u64) -> u128 {
+            match op {
+                0 => if a >= BIG { a - BIG } else { 0 },
+                1 => if a < BIG { BIG - a } else { 0 },
+                2 => a[95:0] * w[31:0], 3 => a[99:0] * b[27:0],
+                4 => { let x: u128 = a[63:0]; x * w }
+                5 => if w != 0 { a / w } else { 0 }, 6 => if w != 0 { a mod w } else { 0 },
+                7 => if b > 0 { a / b } else { 0 }, 8 => if b > 0 { a mod b } else { 0 },
+                9 => a / 10, 10 => a mod 10, 11 => a / 4_096, 12 => a mod 4_096, 13 => a / BIG, 14 => a mod BIG,
+                15 => a / (w[15:0] + 1), 16 => a mod (w[15:0] + 1), 17 => BIG * 3, 18 => BIG / 7,
+                19 => if b > 0 { w / b } else { 0 }, 20 => a / 0x1_0000_0000_0000_0000, 21 => a mod 0x1_0000_0000_0000_0000,
+                22 => (a / 1_000 mod 16) * 2, _ => 0 } }
+        param high: u64 = 0; param low: u64 = 0;
+        state last: array[u128] { capacity: 1, expire: never };
+        filter f -> bool { match pkt {
+            h => {
+                let r = pick(h.op, h.a, h.b, h.word);
+                let locked = update last[0] |old| pick(h.op, h.a, h.b, h.word);
+                r[127:64] == high and r[63:0] == low and locked == r
+            }
+            _ => false } }";
+    let mut machine = Machine::new(text);
+    let big = 0x1_0000_0000_0000_0005u128;
+    let borders: Vec<u128> = [
+        0u128, 1, 5, 10, 4_096, (1 << 32) + 7, 1 << 63, u64::MAX.into(), 1 << 64, big, 0x2 << 64, 1 << 99, 1 << 127,
+        u128::MAX, 0x2001_0db8_0000_0000_0123_4567_89ab_cdef,
+    ]
+    .into_iter()
+    .flat_map(|v| [v, v.wrapping_sub(1), v.wrapping_add(0x1234_5678)])
+    .collect();
+    for (at, a) in borders.iter().copied().enumerate() {
+        for (other, b) in borders.iter().copied().enumerate().skip(at % 6).step_by(6) {
+            let w = borders[(at + other) % borders.len()] as u64;
+            let (wide, zero) = (u128::from(w), |value: Option<u128>| value.unwrap_or(0));
+            let expected = [
+                zero(a.checked_sub(big)),
+                if a < big { big - a } else { 0 },
+                (a & (u128::MAX >> 32)) * (wide & 0xffff_ffff),
+                (a & (u128::MAX >> 28)) * (b & 0x0fff_ffff),
+                u128::from(a as u64) * wide,
+                zero(a.checked_div(wide)),
+                zero(a.checked_rem(wide)),
+                zero(a.checked_div(b)),
+                zero(a.checked_rem(b)),
+                a / 10,
+                a % 10,
+                a / 4_096,
+                a % 4_096,
+                a / big,
+                a % big,
+                a / (wide % 65_536 + 1),
+                a % (wide % 65_536 + 1),
+                big * 3,
+                big / 7,
+                zero(wide.checked_div(b)),
+                a >> 64,
+                u128::from(a as u64),
+                (a / 1_000 % 16) * 2,
+                0,
+            ];
+            for (op, value) in expected.into_iter().enumerate() {
+                let packet = bytes(&mut vec![(op as u128, 8), (a, 128), (b, 128), (wide, 64)]);
+                machine.set_param(0, (value >> 64) as u64);
+                machine.set_param(1, value as u64);
+                assert!(machine.matches(&packet, SECOND), "operator {op} of {a:#x}, {b:#x}, {w:#x} is not {value:#x}");
+            }
+        }
+    }
+}
+
 /// Fields one after the other, the highest bit first.
 fn bytes(fields: &mut Vec<(u128, u32)>) -> Vec<u8> {
     let mut bits = Vec::new();

@@ -53,8 +53,8 @@ impl BodyChecker<'_, '_, '_> {
                     Ty::Num(Num { kind: NumKind::Int, bits, range }) if range.min >= 0 => {
                         Range::of_bits(*bits).max as u64
                     }
-                    Ty::Wide(bits) => {
-                        let ones = integer(u128::MAX >> (128 - u32::from(*bits)), span);
+                    Ty::Wide(wide) => {
+                        let ones = integer(wide.all().max, span);
                         return self.wide_arithmetic(BinaryOp::BitXor, span, value, ones, span);
                     }
                     _ => return self.bad_operand("~", span, &value, &value),

@@ -228,6 +228,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
                         let ty = Ty::Num(crate::types::Num { range: found.range, ..*declared });
                         Expr { ty, ..value }
                     }
+                    (Ty::Wide(_), Ty::Wide(_)) => value,
                     _ => Expr { ty: if value.ty == Ty::Never { Ty::Never } else { ty }, ..value },
                 }
             }

@@ -5,8 +5,9 @@ use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::body::BodyChecker;
+use super::slice::sliced;
 use crate::hir::{Expr, ExprKind};
-use crate::types::{NumKind, Ty};
+use crate::types::{NumKind, Ty, Wide, WideRange};
 
 impl BodyChecker<'_, '_, '_> {
     /// A value of a given type, which was declared at `because`.
@@ -82,14 +83,22 @@ impl BodyChecker<'_, '_, '_> {
                 let value = self.shape(value, inner);
                 Expr::new(ExprKind::Some(Box::new(value)), ty.clone(), span)
             }
-            (Ty::Wide(_), Ty::Num(_)) => {
+            (Ty::Wide(wide), Ty::Num(num)) => {
+                let ty = Ty::Wide(Wide { range: num.natural().unwrap_or(wide.range), ..*wide });
                 let kind = match value.kind {
                     ExprKind::Const(words) => ExprKind::Const(std::iter::once(0).chain(words).collect()),
                     _ => ExprKind::Widen(Box::new(value)),
                 };
-                Expr::new(kind, ty.clone(), span)
+                Expr::new(kind, ty, span)
             }
-            (Ty::Wide(_), Ty::Wide(_)) => Expr { ty: ty.clone(), ..value },
+            (Ty::Wide(wide), Ty::Wide(found)) => {
+                let ty = Ty::Wide(Wide { range: found.range, ..*wide });
+                Expr { ty, ..value }
+            }
+            (Ty::Num(_), Ty::Wide(found)) => {
+                let bits = found.range.bits().clamp(1, 64);
+                sliced(value, 0, bits, span)
+            }
             (Ty::Array(element, _), Ty::Array(..)) => match value.kind {
                 ExprKind::Tuple(parts) => {
                     let parts = parts.into_iter().map(|part| self.shape(part, element)).collect();
@@ -160,6 +169,23 @@ impl BodyChecker<'_, '_, '_> {
                 _ => diagnostic.help("compare it first: behind a condition its range is known"),
             };
         }
+        if let Some((has, allowed, bits)) = wide_misfit(&value.ty, plain) {
+            let headline = match has.single() {
+                Some(_) => format!("{has} does not fit in {allowed}"),
+                None => format!("a value may not fit in {allowed}"),
+            };
+            let what = if has.single().is_some() { "this is" } else { "this can be" };
+            let diagnostic = Diagnostic::error(types::DOES_NOT_FIT, headline)
+                .label(value.span, format!("{what} {has}"));
+            let diagnostic = elsewhere(diagnostic, value.span, because, format!("only {allowed} fits here"));
+            return match &value.kind {
+                ExprKind::Const(_) => diagnostic,
+                _ => diagnostic.help(format!(
+                    "take the bits that count, such as `x[{}:0]`, or compare it first",
+                    bits.max(1) - 1
+                )),
+            };
+        }
         let diagnostic =
             Diagnostic::error(types::MISMATCH, format!("`{wanted}` is needed, `{found}` is found"))
                 .label(value.span, format!("this is `{found}`"));
@@ -178,12 +204,18 @@ impl BodyChecker<'_, '_, '_> {
                 diagnostic.help("write a unit: `1_000pps`")
             }
             (Ty::Num(_), Ty::Bool) => diagnostic.help("compare it: `… != 0`"),
-            (Ty::Wide(_), Ty::Num(num)) => {
-                diagnostic.help(format!("take the bits that count: `x[{}:0]`", num.bits.max(1) - 1))
-            }
             (Ty::Unit, _) => diagnostic.help("a block's value is its last expression, without `;`"),
             _ => diagnostic,
         }
+    }
+}
+
+/// Of an integer of more than 64 bits that may not fit in another: what it can be, what fits, and how many bits that has.
+fn wide_misfit(found: &Ty, wanted: &Ty) -> Option<(WideRange, WideRange, u8)> {
+    match (found, wanted) {
+        (Ty::Wide(found), Ty::Wide(wanted)) => Some((found.range, wanted.range, wanted.bits)),
+        (Ty::Wide(found), Ty::Num(wanted)) => Some((found.range, wanted.natural()?, wanted.bits)),
+        _ => None,
     }
 }
 
@@ -197,8 +229,11 @@ pub(super) fn fits(found: &Ty, wanted: &Ty) -> bool {
     match (found, wanted) {
         (Ty::Error | Ty::Never, _) | (_, Ty::Error) => true,
         (Ty::Num(a), Ty::Num(b)) => a.kind == b.kind && a.range.within(b.range),
-        (Ty::Num(num), Ty::Wide(_)) => num.widens(),
-        (Ty::Wide(a), Ty::Wide(b)) => a <= b,
+        (Ty::Num(num), Ty::Wide(wide)) => num.natural().is_some_and(|range| range.within(wide.range)),
+        (Ty::Wide(a), Ty::Wide(b)) => a.range.within(b.range),
+        (Ty::Wide(wide), Ty::Num(num)) => {
+            num.kind == NumKind::Int && wide.range.word().is_some_and(|range| range.within(num.range))
+        }
         (Ty::Array(a, n), Ty::Array(b, m)) => n == m && fits_inside(a, b),
         (Ty::Option(a), Ty::Option(b)) => fits(a, b),
         (a, Ty::Option(b)) => fits(a, b),

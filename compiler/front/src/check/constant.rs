@@ -10,10 +10,11 @@ use oko_grammar::ast;
 use super::body::{BodyChecker, Place};
 use super::decl::MAX_CHAIN;
 use super::walk::walk;
+use super::wide::from_words;
 use super::{Checker, Constant};
 use crate::hir::{Expr, ExprKind};
 use crate::lower::TooMuch;
-use crate::types::{Num, Range, Ty};
+use crate::types::{Num, Range, Ty, Wide, WideRange};
 
 /// The most steps that all constants of a program together take to compute.
 pub(super) const MAX_STEPS: u64 = 1 << 22;
@@ -163,6 +164,9 @@ fn exactly(ty: Ty, words: &[u64]) -> Ty {
         (Ty::Num(num), [word]) => {
             let value = if num.range.min < 0 { i128::from(*word as i64) } else { i128::from(*word) };
             Ty::Num(Num { range: Range::one(value), ..num })
+        }
+        (Ty::Wide(wide), words @ [_, _]) => {
+            Ty::Wide(Wide { range: WideRange::one(from_words(words)), ..wide })
         }
         (ty, _) => ty,
     }

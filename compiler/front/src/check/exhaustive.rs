@@ -228,8 +228,8 @@ impl Search<'_> {
             }
             // No pattern looks into an array.
             Ty::Array(..) => Split::Columns(Vec::new()),
-            Ty::Wide(bits) => {
-                let high = Range::of_bits(bits.saturating_sub(64)).max as u64;
+            Ty::Wide(wide) => {
+                let high = (wide.all().max >> 64) as u64;
                 Split::Columns(vec![Column::Words(0, high), Column::Words(0, u64::MAX)])
             }
             Ty::Ip6 => Split::Columns(vec![Column::Words(0, u64::MAX), Column::Words(0, u64::MAX)]),

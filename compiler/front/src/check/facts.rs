@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use oko_diagnostics::Span;
 
 use crate::hir::{Compare, Expr, ExprKind, LayerId, LocalId, Order, ParamId};
-use crate::types::Range;
+use crate::types::{Range, Ty};
 
 /// What a fact can be about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -89,7 +89,7 @@ impl Facts {
     }
 
     fn learn_comparison(&mut self, compare: Compare, a: &Expr, b: &Expr, truth: bool, why: Span) {
-        let (Some(left), Some(right)) = (a.range(), b.range()) else { return };
+        let (Some(left), Some(right)) = (bounds(a), bounds(b)) else { return };
         match (compare, truth) {
             (Compare::Eq, true) | (Compare::Ne, false) => {
                 self.add(a, right, why);
@@ -119,11 +119,12 @@ impl Facts {
 
     /// `a + gap <= b`
     fn below(&mut self, (a, left): (&Expr, Range), (b, right): (&Expr, Range), gap: i128, why: Span) {
-        if left.min <= right.max - gap {
-            self.add(a, Range { min: left.min, max: right.max - gap }, why);
+        let (most, least) = (right.max.saturating_sub(gap), left.min.saturating_add(gap));
+        if left.min <= most {
+            self.add(a, Range { min: left.min, max: most }, why);
         }
-        if left.min + gap <= right.max {
-            self.add(b, Range { min: left.min + gap, max: right.max }, why);
+        if least <= right.max {
+            self.add(b, Range { min: least, max: right.max }, why);
         }
     }
 
@@ -142,7 +143,7 @@ impl Facts {
 
     fn add(&mut self, value: &Expr, range: Range, why: Span) {
         let Some(subject) = subject_of(value) else { return };
-        if value.range().is_some_and(|known| known.within(range)) {
+        if bounds(value).is_some_and(|known| known.within(range)) {
             return;
         }
         let before = self.latest(subject);
@@ -151,6 +152,14 @@ impl Facts {
         let why = before.filter(|(known, _)| *known == range).map_or(why, |(_, earlier)| earlier);
         self.known.entry(subject).or_default().push((range, why));
         self.learnt.push(subject);
+    }
+}
+
+/// The range of a number. That of a wide integer is [shifted](crate::types::WideRange::shifted): it is only compared with those of others.
+fn bounds(value: &Expr) -> Option<Range> {
+    match &value.ty {
+        Ty::Wide(wide) => Some(wide.range.shifted()),
+        ty => ty.num().map(|num| num.range),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::hir::{
 };
 use crate::resolve::Def;
 use crate::suggest::nearest;
-use crate::types::{Num, NumKind, Range, Ty};
+use crate::types::{Num, NumKind, Range, Ty, Wide};
 
 /// The longest header without its region, in bytes.
 const MAX_SIZE: u32 = 1024;
@@ -316,7 +316,7 @@ impl Checker<'_, '_> {
         let bits = match ty {
             Ty::Error => return None,
             Ty::Bool => 1,
-            Ty::Num(Num { kind: NumKind::Int, bits, .. }) | Ty::Wide(bits) => u32::from(*bits),
+            Ty::Num(Num { kind: NumKind::Int, bits, .. }) | Ty::Wide(Wide { bits, .. }) => u32::from(*bits),
             Ty::Seq | Ty::Ip4 => 32,
             Ty::Ip6 => 128,
             Ty::Mac => 48,

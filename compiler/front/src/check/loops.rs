@@ -429,6 +429,10 @@ impl Carried {
                     whole = whole.join(ty).unwrap_or(whole);
                 }
             }
+            // What wide integers are is not followed from turn to turn.
+            if let Ty::Wide(wide) = whole {
+                whole = Ty::wide(wide.bits);
+            }
             (self.inside, self.whole) = (whole.clone(), whole);
             return;
         };

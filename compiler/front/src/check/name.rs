@@ -9,7 +9,7 @@ use super::facts::Subject;
 use crate::hir::{Expr, ExprKind, FieldKind, LayerId, ParamId};
 use crate::resolve::Def;
 use crate::suggest::nearest;
-use crate::types::{NOW_MAX, Num, NumKind, Range, Ty};
+use crate::types::{NOW_MAX, Num, NumKind, Range, Ty, Wide, WideRange};
 
 impl BodyChecker<'_, '_, '_> {
     /// What a name in this body stands for.
@@ -490,6 +490,10 @@ impl BodyChecker<'_, '_, '_> {
     fn narrowed(&self, subject: Subject, ty: Ty) -> Ty {
         match ty {
             Ty::Num(num) => Ty::Num(Num { range: self.facts.narrow(subject, num.range), ..num }),
+            Ty::Wide(wide) => {
+                let range = self.facts.narrow(subject, wide.range.shifted());
+                Ty::Wide(Wide { range: WideRange::of_shifted(range), ..wide })
+            }
             other => other,
         }
     }

@@ -246,10 +246,10 @@ impl BodyChecker<'_, '_, '_> {
 
     /// The pattern that matches one constant, if it is one for such values.
     fn constant_pattern(&mut self, span: Span, value: Expr, ty: &Ty) -> Option<Pattern> {
-        let value = if matches!(ty, Ty::Wide(_) | Ty::Addr) {
-            self.fit(value, ty).unwrap_or_else(|value| value)
-        } else {
-            value
+        let value = match ty {
+            Ty::Wide(wide) => self.fit(value, &Ty::wide(wide.bits)).unwrap_or_else(|value| value),
+            Ty::Addr => self.fit(value, ty).unwrap_or_else(|value| value),
+            _ => value,
         };
         let goes = match (&value.ty, ty) {
             (Ty::Wide(_), Ty::Wide(_)) => true,

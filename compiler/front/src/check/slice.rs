@@ -7,7 +7,7 @@ use oko_grammar::ast;
 use super::body::BodyChecker;
 use super::wide::{from_words, words};
 use crate::hir::{Expr, ExprKind};
-use crate::types::{Num, NumKind, Range, Ty};
+use crate::types::{Num, NumKind, Range, Ty, Wide, WideRange};
 
 impl BodyChecker<'_, '_, '_> {
     /// `base[high:low]`
@@ -81,7 +81,7 @@ impl BodyChecker<'_, '_, '_> {
             Ty::Num(Num { kind: NumKind::Int, bits, range }) if range.min >= 0 => {
                 Some((*bits).max(range.bits()))
             }
-            Ty::Wide(bits) => Some(*bits),
+            Ty::Wide(wide) => Some(wide.bits),
             Ty::Bits(id) => Some(self.checker.program.bits[id.index()].bits),
             Ty::Ip4 | Ty::Seq => Some(32),
             Ty::Mac => Some(48),
@@ -95,7 +95,16 @@ impl BodyChecker<'_, '_, '_> {
 pub(super) fn sliced(value: Expr, low: u8, bits: u8, span: Span) -> Expr {
     let mask = Range::of_bits(bits);
     let ty = match &value.ty {
-        _ if bits > 64 => Ty::Wide(bits),
+        Ty::Wide(wide) => {
+            let shifted = WideRange { min: wide.range.min >> low, max: wide.range.max >> low };
+            let all = u128::MAX >> (128 - u32::from(bits));
+            let range = if shifted.max <= all { shifted } else { WideRange { min: 0, max: all } };
+            match range.word() {
+                Some(range) if bits <= 64 => Ty::Num(Num { kind: NumKind::Int, bits, range }),
+                _ => Ty::Wide(Wide { bits: bits.max(65), range }),
+            }
+        }
+        _ if bits > 64 => Ty::wide(bits),
         Ty::Num(num) if num.range.min >= 0 => {
             let shifted = num.range.shr(Range::one(i128::from(low)));
             // Where all of it fits, no bit is cut off.
@@ -108,6 +117,7 @@ pub(super) fn sliced(value: Expr, low: u8, bits: u8, span: Span) -> Expr {
         let taken = (from_words(scalars) >> low) & (u128::MAX >> (128 - u32::from(bits)));
         let ty = match ty {
             Ty::Num(num) => Ty::Num(Num { range: Range::one(taken as i128), ..num }),
+            Ty::Wide(wide) => Ty::Wide(Wide { range: WideRange::one(taken), ..wide }),
             other => other,
         };
         return Expr::new(ExprKind::Const(words(taken, &ty)), ty, span);

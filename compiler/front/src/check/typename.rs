@@ -195,7 +195,7 @@ fn built_in(name: &str) -> Option<Ty> {
         "prefix" => Ty::Prefix,
         _ => match bits_of(name)? {
             bits @ 1..=64 => Ty::uint(bits as u8),
-            bits @ 65..=128 => Ty::Wide(bits as u8),
+            bits @ 65..=128 => Ty::wide(bits as u8),
             _ => return None,
         },
     })

@@ -1,8 +1,7 @@
 //! Integers of 65 to 128 bits: two words each, the high one first.
 //!
-//! Their type is their width; ranges are known of words only. So there are the operators whose results have a width that
-//! follows from those of the operands: bit by bit, `+` as long as 128 bits suffice, `+%` `-%` `+|` `-|` at the wider operand's width,
-//! shifts by constants, and all comparisons. What is left fits in a word again: a slice `x[63:0]`, or `x & 0xffff`.
+//! The same operators as for words, and the same rule: a result must fit, in 128 bits and not below 0, for the ranges that the operands
+//! have. A result that fits in a word is an ordinary number again.
 
 use oko_diagnostics::codes::types;
 use oko_diagnostics::{Diagnostic, Span};
@@ -11,7 +10,7 @@ use oko_grammar::ast::BinaryOp;
 use super::body::BodyChecker;
 use super::slice::sliced;
 use crate::hir::{Arith, Expr, ExprKind};
-use crate::types::{Num, NumKind, Range, Ty};
+use crate::types::{Num, NumKind, Range, Ty, Wide, WideRange};
 
 impl BodyChecker<'_, '_, '_> {
     /// Arithmetic where at least one operand is wide.
@@ -23,78 +22,82 @@ impl BodyChecker<'_, '_, '_> {
         b: Expr,
         span: Span,
     ) -> Expr {
-        let (Some(left), Some(right)) = (width(&a.ty), width(&b.ty)) else {
+        let (Some(left), Some(right)) = (natural(&a.ty), natural(&b.ty)) else {
             return self.bad_operand(op.symbol(), op_span, &a, &b);
         };
-        if let (ExprKind::Const(x), ExprKind::Const(y)) = (&a.kind, &b.kind) {
-            // Constants are known exactly.
-            let (x, y) = (from_words(x), from_words(y));
-            let exact = match op {
-                BinaryOp::Add => x.checked_add(y),
-                BinaryOp::Sub => x.checked_sub(y),
-                BinaryOp::Mul => x.checked_mul(y),
-                BinaryOp::Div => x.checked_div(y),
-                BinaryOp::Mod => x.checked_rem(y),
-                _ => None,
-            };
-            if let Some(exact) = exact {
-                return integer(exact, span);
-            }
-        }
-        let bits = left.max(right);
+        let (x, y) = (left.range, right.range);
+        let bits = left.bits.max(right.bits);
+        let all = Wide::uint(bits).range;
+        // At the operands' width, where the exact result is known to fit.
+        let at_width = |exact: Option<WideRange>| {
+            let range = exact.filter(|range| range.within(all)).unwrap_or(all);
+            Ty::Wide(Wide { bits: bits.max(65), range })
+        };
+        let exact = |range: Option<WideRange>| range.map(|range| Ty::Wide(Wide::computed(range)));
         let (arith, ty) = match op {
             // A word cuts the wide operand down to a word.
-            BinaryOp::BitAnd if left <= 64 || right <= 64 => {
-                let (wide, word) = if left <= 64 { (b, a) } else { (a, b) };
+            BinaryOp::BitAnd if matches!(a.ty, Ty::Num(_)) || matches!(b.ty, Ty::Num(_)) => {
+                let (wide, word) = if matches!(a.ty, Ty::Num(_)) { (b, a) } else { (a, b) };
                 let low = sliced(wide, 0, 64, span);
                 return self.arithmetic(op, op_span, low, word, span);
             }
-            BinaryOp::BitAnd => (Arith::And, Ty::Wide(left.min(right))),
-            BinaryOp::BitOr => (Arith::Or, Ty::Wide(bits)),
-            BinaryOp::BitXor => (Arith::Xor, Ty::Wide(bits)),
-            BinaryOp::AddWrap => (Arith::AddWrap(bits), Ty::Wide(bits)),
-            BinaryOp::SubWrap => (Arith::SubWrap(bits), Ty::Wide(bits)),
-            BinaryOp::AddSat => (Arith::AddSat(bits), Ty::Wide(bits)),
-            BinaryOp::SubSat => (Arith::SubSat, Ty::Wide(left)),
-            BinaryOp::Add if bits < 128 => (Arith::Add, Ty::Wide(bits + 1)),
+            BinaryOp::BitAnd => (Arith::And, exact(Some(x.and(y)))),
+            BinaryOp::BitOr => (Arith::Or, Some(Ty::Wide(Wide { bits, range: x.or(y) }))),
+            BinaryOp::BitXor => (Arith::Xor, Some(Ty::Wide(Wide { bits, range: x.xor(y) }))),
+            BinaryOp::AddWrap => (Arith::AddWrap(bits), Some(at_width(x.add(y)))),
+            BinaryOp::SubWrap => (Arith::SubWrap(bits), Some(at_width(x.sub(y)))),
+            BinaryOp::AddSat => {
+                let sum = |a: u128, b: u128| a.saturating_add(b).min(all.max);
+                let range = WideRange { min: sum(x.min, y.min), max: sum(x.max, y.max) };
+                (Arith::AddSat(bits), Some(at_width(Some(range))))
+            }
+            BinaryOp::SubSat => {
+                let range =
+                    WideRange { min: x.min.saturating_sub(y.max), max: x.max.saturating_sub(y.min) };
+                (Arith::SubSat, Some(at_width(Some(range))))
+            }
+            BinaryOp::Add => (Arith::Add, exact(x.add(y))),
+            BinaryOp::Sub => (Arith::Sub, exact(x.sub(y))),
+            BinaryOp::Mul => (Arith::Mul, exact(x.mul(y))),
+            BinaryOp::Div | BinaryOp::Mod if y.min == 0 => return self.wide_by_zero(op, &b, y, span),
+            BinaryOp::Div => (Arith::Div, exact(Some(x.div(y)))),
+            BinaryOp::Mod => (Arith::Mod, exact(Some(x.rem(y)))),
             BinaryOp::Shl | BinaryOp::Shr => return self.wide_shift(op, op_span, a, b, span),
-            BinaryOp::Add => {
-                return self.too_wide_result(
-                    op,
-                    op_span,
-                    (&a, left),
-                    (&b, right),
-                    "`+|` stays at the greatest value, `+%` starts again at 0",
-                );
-            }
-            BinaryOp::Sub => {
-                return self.too_wide_result(
-                    op,
-                    op_span,
-                    (&a, left),
-                    (&b, right),
-                    "`-|` stays at 0, `-%` goes on from the greatest value",
-                );
-            }
-            _ => {
-                return self.too_wide_result(
-                    op,
-                    op_span,
-                    (&a, left),
-                    (&b, right),
-                    "compute with parts of it, such as `x[63:0]`",
-                );
-            }
+            _ => return self.bad_operand(op.symbol(), op_span, &a, &b),
         };
-        let wide = Ty::Wide(bits.max(65));
-        match (self.fit(a, &wide), self.fit(b, &wide)) {
-            (Ok(a), Ok(b)) => fold_wide(arith, a, b, ty, span),
-            _ => Expr::error(span),
+        let Some(ty) = ty else { return self.outside(op, op_span, (&a, x), (&b, y)) };
+        let wide = Ty::wide(bits);
+        let (Ok(a), Ok(b)) = (self.fit(a, &wide), self.fit(b, &wide)) else { return Expr::error(span) };
+        let result = match (arith, y.single()) {
+            // A power of two: the bits above, or those below.
+            (Arith::Div, Some(by)) if by.is_power_of_two() => {
+                let low = by.trailing_zeros() as u8;
+                let bits = Wide::computed(x).bits;
+                if low < bits { sliced(a, low, bits - low, span) } else { integer(0, span) }
+            }
+            (Arith::Mod, Some(by)) if by.is_power_of_two() && by > 1 => {
+                sliced(a, 0, by.trailing_zeros() as u8, span)
+            }
+            _ => fold_wide(arith, a, b, ty, span),
+        };
+        // `+|` and its like stay at their width.
+        let keeps_width = matches!(
+            op,
+            BinaryOp::AddSat | BinaryOp::SubSat | BinaryOp::AddWrap | BinaryOp::SubWrap
+        );
+        match &result.ty {
+            Ty::Wide(wide) if !keeps_width => match wide.range.word() {
+                Some(range) => sliced(result, 0, range.bits().max(1), span),
+                None => result,
+            },
+            _ => result,
         }
     }
 
     fn wide_shift(&mut self, op: BinaryOp, op_span: Span, a: Expr, b: Expr, span: Span) -> Expr {
-        let Ty::Wide(bits) = a.ty else { return self.bad_operand(op.symbol(), op_span, &a, &b) };
+        let Ty::Wide(Wide { bits, range }) = a.ty else {
+            return self.bad_operand(op.symbol(), op_span, &a, &b);
+        };
         let Some(by) = b.constant().filter(|_| b.ty.num().is_some_and(Num::widens)) else {
             self.report(
                 Diagnostic::error(types::BAD_SHIFT, "a wide integer is shifted by a constant number of bits")
@@ -104,10 +107,10 @@ impl BodyChecker<'_, '_, '_> {
             return Expr::error(span);
         };
         let left = op == BinaryOp::Shl;
-        let fits = if left { by + u64::from(bits) <= 128 } else { by < u64::from(bits) };
+        let fits = if left { by <= u64::from(range.max.leading_zeros()) } else { by < u64::from(bits) };
         if !fits || by > 127 {
             let (headline, what) = if left {
-                ("the result of `<<` may need more than 128 bits", format!("{bits} bits, shifted by {by}"))
+                ("the result of `<<` may need more than 128 bits", format!("can be {range}"))
             } else {
                 ("nothing is left of the number", format!("has {bits} bits"))
             };
@@ -124,39 +127,67 @@ impl BodyChecker<'_, '_, '_> {
         if !left {
             return sliced(a, by, bits - by, span);
         }
-        let ty = Ty::Wide(bits + by);
-        fold_wide(Arith::Shl, a, b, ty, span)
+        let range = WideRange { min: range.min << by, max: range.max << by };
+        fold_wide(Arith::Shl, a, b, Ty::Wide(Wide::computed(range)), span)
     }
 
-    fn too_wide_result(
+    fn wide_by_zero(&mut self, op: BinaryOp, divisor: &Expr, range: WideRange, span: Span) -> Expr {
+        let diagnostic = Diagnostic::error(types::DIVISION_BY_ZERO, "the divisor could be 0");
+        self.report(if range.max == 0 {
+            diagnostic.label(divisor.span, "this is 0")
+        } else {
+            diagnostic.label(divisor.span, format!("this can be {range}")).help(format!(
+                "use `{}` where a condition says that it is not 0: `if x != 0 {{ … }}`",
+                op.symbol()
+            ))
+        });
+        Expr::error(span)
+    }
+
+    /// Reports a result that may need more than 128 bits or be negative.
+    fn outside(
         &mut self,
         op: BinaryOp,
         op_span: Span,
-        (a, left): (&Expr, u8),
-        (b, right): (&Expr, u8),
-        help: &str,
+        (a, x): (&Expr, WideRange),
+        (b, y): (&Expr, WideRange),
     ) -> Expr {
-        let what = match op {
-            BinaryOp::Add => "the result of `+` may need more than 128 bits".to_owned(),
-            BinaryOp::Sub => "the result of `-` could be negative, which a wide integer cannot be".to_owned(),
-            _ => format!("there is no `{}` for wide integers", op.symbol()),
+        let (what, place, help) = match op {
+            BinaryOp::Sub => (
+                "the result of `-` could be negative, which a wide integer cannot be".to_owned(),
+                "below 0",
+                "`-|` stays at 0, `-%` goes on from the greatest value",
+            ),
+            BinaryOp::Add => (
+                "the result of `+` may need more than 128 bits".to_owned(),
+                "too large",
+                "`+|` stays at the greatest value, `+%` starts again at 0",
+            ),
+            _ => (
+                format!("the result of `{}` may need more than 128 bits", op.symbol()),
+                "too large",
+                "compare the operands first, or take the bits that count, such as `x[63:0]`",
+            ),
         };
-        self.report(
-            Diagnostic::error(types::OVERFLOW, what)
-                .label(op_span, "not for integers of more than 64 bits")
-                .label(a.span, format!("has {left} bits"))
-                .label(b.span, format!("has {right} bits"))
-                .help(help),
-        );
+        let diagnostic = Diagnostic::error(types::OVERFLOW, what)
+            .label(op_span, place)
+            .label(a.span, format!("can be {x}"))
+            .label(b.span, format!("can be {y}"))
+            .help(help);
+        self.report(if op == BinaryOp::Sub && y.single().is_some() {
+            diagnostic.note("behind a condition such as `x >= 10`, it is known that `x - 10` is not negative")
+        } else {
+            diagnostic
+        });
         Expr::error(a.span.to(b.span))
     }
 }
 
-/// How many bits an integer has that is never negative.
-fn width(ty: &Ty) -> Option<u8> {
+/// An integer that is never negative, as a wide one.
+fn natural(ty: &Ty) -> Option<Wide> {
     match ty {
-        Ty::Wide(bits) => Some(*bits),
-        Ty::Num(num) if num.widens() => Some(num.bits.max(num.range.bits())),
+        Ty::Wide(wide) => Some(*wide),
+        Ty::Num(num) => num.natural().map(Wide::computed),
         _ => None,
     }
 }
@@ -178,6 +209,10 @@ pub(super) fn words(value: u128, ty: &Ty) -> Vec<u64> {
 fn fold_wide(op: Arith, a: Expr, b: Expr, ty: Ty, span: Span) -> Expr {
     if let (ExprKind::Const(x), ExprKind::Const(y)) = (&a.kind, &b.kind) {
         let value = compute_wide(op, from_words(x), from_words(y));
+        let ty = match ty {
+            Ty::Wide(wide) => Ty::Wide(Wide { range: WideRange::one(value), ..wide }),
+            other => other,
+        };
         return Expr::new(ExprKind::Const(words(value, &ty)), ty, span);
     }
     Expr::new(ExprKind::Arith(op, Box::new(a), Box::new(b)), ty, span)
@@ -197,7 +232,10 @@ pub(crate) fn compute_wide(op: Arith, x: u128, y: u128) -> u128 {
         Arith::Sub => x.wrapping_sub(y),
         Arith::Shl => x.checked_shl(u32::try_from(y).unwrap_or(128)).unwrap_or(0),
         Arith::Shr => x.checked_shr(u32::try_from(y).unwrap_or(128)).unwrap_or(0),
-        Arith::Add | Arith::Mul | Arith::Div | Arith::Mod => x.wrapping_add(y),
+        Arith::Add => x.wrapping_add(y),
+        Arith::Mul => x.wrapping_mul(y),
+        Arith::Div => x.checked_div(y).unwrap_or(0),
+        Arith::Mod => x.checked_rem(y).unwrap_or(x),
     }
 }
 
@@ -205,7 +243,7 @@ pub(crate) fn compute_wide(op: Arith, x: u128, y: u128) -> u128 {
 pub(super) fn integer(value: u128, span: Span) -> Expr {
     let ty = match u64::try_from(value) {
         Ok(value) => Ty::Num(Num::computed(NumKind::Int, Range::one(i128::from(value)))),
-        Err(_) => Ty::Wide((128 - value.leading_zeros()) as u8),
+        Err(_) => Ty::Wide(Wide::computed(WideRange::one(value))),
     };
     Expr::new(ExprKind::Const(words(value, &ty)), ty, span)
 }

@@ -1,13 +1,13 @@
-//! Integers of more than 64 bits, as two words, the high one first; and slices of bits.
+//! Integers of more than 64 bits, as two words, the high one first; and slices of bits. Products and quotients are in `long`.
 
 use oko_ir::{BinaryOp, BoolOp, CompareOp, Op, Value};
 
 use super::body::Lowering;
 use crate::hir::{Arith, Expr};
-use crate::types::Range;
+use crate::types::{Range, Ty};
 
 /// Two words.
-type Wide = (Value, Value);
+pub(super) type Wide = (Value, Value);
 
 impl Lowering<'_> {
     /// `bits` bits from bit `low` on of one or two words.
@@ -38,11 +38,11 @@ impl Lowering<'_> {
         vec![self.masked(high, bits - 64), word]
     }
 
-    fn word_down(&mut self, word: Value, by: u32) -> Value {
+    pub(super) fn word_down(&mut self, word: Value, by: u32) -> Value {
         self.word_by(BinaryOp::UShr, word, by)
     }
 
-    fn word_up(&mut self, word: Value, by: u32) -> Value {
+    pub(super) fn word_up(&mut self, word: Value, by: u32) -> Value {
         self.word_by(BinaryOp::Shl, word, by)
     }
 
@@ -66,6 +66,10 @@ impl Lowering<'_> {
         }
         let right = self.expr(b)?;
         let right = wide(&right)?;
+        let most = |expr: &Expr| match &expr.ty {
+            Ty::Wide(wide) => wide.range.max,
+            _ => u128::MAX,
+        };
         let (high, low) = match op {
             Arith::And => self.both_words(BinaryOp::And, left, right),
             Arith::Or => self.both_words(BinaryOp::Or, left, right),
@@ -85,8 +89,12 @@ impl Lowering<'_> {
                 let zero = self.int(0);
                 (self.select(less, zero, high), self.select(less, zero, low))
             }
-            // The checker lets only sums through beside those above.
-            _ => self.wide_add(left, right),
+            Arith::Sub => self.wide_sub(left, right),
+            Arith::Mul => self.wide_product(left, right, most(a), most(b)),
+            Arith::Div => self.wide_quotient(left, right, most(b)).0,
+            Arith::Mod => self.wide_quotient(left, right, most(b)).1,
+            // Shifts are by constants, and those to the right are slices.
+            Arith::Add | Arith::Shl | Arith::Shr => self.wide_add(left, right),
         };
         Some(vec![high, low])
     }
@@ -110,7 +118,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn wide_add(&mut self, a: Wide, b: Wide) -> Wide {
+    pub(super) fn wide_add(&mut self, a: Wide, b: Wide) -> Wide {
         let low = self.binary(BinaryOp::Add, a.1, b.1);
         let carry = self.compare(CompareOp::ULt, low, a.1);
         let carry = self.ins(Op::IntOfBool(carry));
@@ -118,7 +126,7 @@ impl Lowering<'_> {
         (self.binary(BinaryOp::Add, high, carry), low)
     }
 
-    fn wide_sub(&mut self, a: Wide, b: Wide) -> Wide {
+    pub(super) fn wide_sub(&mut self, a: Wide, b: Wide) -> Wide {
         let low = self.binary(BinaryOp::Sub, a.1, b.1);
         let borrow = self.compare(CompareOp::ULt, a.1, b.1);
         let borrow = self.ins(Op::IntOfBool(borrow));
