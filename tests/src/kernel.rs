@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use oko_bpf::isa::{Imm64, Insn, encode};
 use oko_bpf::object::{self, ObjectFile};
 use oko_bpf::program::{MapDef, MapKind, Program};
+use oko_ir::interp::TableKey;
+use oko_ir::{Match, StateDecl, StateKind};
 
 /// The shortest packet of a test run: an Ethernet header.
 pub const MIN_PACKET: usize = 14;
@@ -178,6 +180,9 @@ impl Loaded {
         let none = || KernelError::NoSuch { what: "map", name: map.into() };
         let (def, fd) = self.maps.iter().find(|(def, _)| def.name == map).ok_or_else(none)?;
         let error = |error| fail(format!("read of {map}"), error);
+        if def.kind == MapKind::Array {
+            return array(fd, def).map_err(error);
+        }
         let mut entries = Vec::new();
         let mut key = None;
         while let Some(next) = next_key(fd, key.as_deref(), def.key_size as usize).map_err(error)? {
@@ -229,6 +234,39 @@ impl Loaded {
     }
 }
 
+/// The key of a table's entry as the kernel has it.
+pub fn table_key(state: &StateDecl, key: &TableKey) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if state.kind == StateKind::Table(Match::Prefix) {
+        bytes.extend(key.bits.to_ne_bytes());
+        for (part, value) in state.key.iter().zip(&key.parts) {
+            bytes.extend(&value.to_be_bytes()[8 - part.width.bytes() as usize..]);
+        }
+        return bytes;
+    }
+    let layout = state.key_layout();
+    bytes.resize(layout.size as usize, 0);
+    for ((part, &offset), value) in state.key.iter().zip(&layout.offsets).zip(&key.parts) {
+        let len = part.width.bytes() as usize;
+        bytes[offset as usize..][..len].copy_from_slice(&value.to_le_bytes()[..len]);
+    }
+    bytes
+}
+
+/// The entry of a table with these scalars.
+pub fn table_value(state: &StateDecl, scalars: &[u64]) -> Vec<u8> {
+    let layout = state.entry_layout();
+    let mut bytes = vec![0; layout.size as usize];
+    let mut scalars = scalars.iter();
+    for (field, &offset) in state.fields.iter().zip(&layout.offsets) {
+        let len = field.width.bytes() as usize;
+        for (at, value) in (0..field.count as usize).zip(&mut scalars) {
+            bytes[offset as usize + at * len..][..len].copy_from_slice(&value.to_le_bytes()[..len]);
+        }
+    }
+    bytes
+}
+
 /// Lets this thread run on the first CPU only, as test runs do where they are asked for.
 fn stay_on_first_cpu() -> io::Result<()> {
     // SAFETY: a set of CPUs is plain numbers, and the call reads as many bytes as are there.
@@ -256,6 +294,7 @@ const PROG_LOAD: libc::c_long = 5;
 const PROG_TEST_RUN: libc::c_long = 10;
 const BTF_LOAD: libc::c_long = 18;
 const MAP_FREEZE: libc::c_long = 22;
+const MAP_LOOKUP_BATCH: libc::c_long = 24;
 
 /// `BPF_PROG_TYPE_XDP`.
 const XDP: u32 = 6;
@@ -494,6 +533,35 @@ fn lookup(map: &OwnedFd, def: &MapDef, key: &[u8]) -> io::Result<Option<Vec<u8>>
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// All elements of an array, by one call: large ones have a million.
+fn array(map: &OwnedFd, def: &MapDef) -> io::Result<Vec<Entry>> {
+    let (key_size, value_size) = (def.key_size as usize, def.value_size as usize);
+    // The kernel rounds values of arrays up to 8 bytes.
+    let stride = value_size.next_multiple_of(8);
+    let count = def.max_entries as usize;
+    let (mut keys, mut values) = (vec![0u8; key_size * count], vec![0u8; stride * count]);
+    let mut next = 0u32;
+    let mut attr = Attr::default();
+    attr.pointer(8, &raw mut next);
+    attr.pointer(16, keys.as_mut_ptr());
+    attr.pointer(24, values.as_mut_ptr());
+    attr.u32(32, def.max_entries);
+    attr.u32(36, map.as_raw_fd().cast_unsigned());
+    match attr.call(MAP_LOOKUP_BATCH) {
+        Ok(_) => {}
+        // That was the last of them.
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+        Err(error) => return Err(error),
+    }
+    let found = attr.get_u32(32) as usize;
+    // Values lie one behind the other as the kernel rounds them.
+    let pairs = keys.chunks_exact(key_size).zip(values.chunks_exact(stride)).take(found);
+    let mut entries: Vec<Entry> =
+        pairs.map(|(key, value)| (key.to_vec(), value[..value_size].to_vec())).collect();
+    entries.sort();
+    Ok(entries)
 }
 
 fn next_key(map: &OwnedFd, key: Option<&[u8]>, size: usize) -> io::Result<Option<Vec<u8>>> {

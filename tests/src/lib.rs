@@ -6,5 +6,7 @@ pub mod examples;
 pub mod kernel;
 pub mod programs;
 #[cfg(target_os = "linux")]
+pub mod rig;
+#[cfg(target_os = "linux")]
 pub mod switch;
 pub mod typed;

@@ -1,8 +1,8 @@
 //! A generator of well-typed programs: whatever the seed, the source compiles.
 //!
 //! Every expression is made to a width: its value fits in so many bits, whatever its parts are, so nothing has to be tried. The programs
-//! declare their own headers, of odd widths, and use functions, loops that carry values, arrays and tables, slices, wide integers,
-//! patterns and state.
+//! declare their own headers, of odd widths, and use functions, loops that carry values, regions, arrays, slices, wide integers, patterns,
+//! all kinds of state, tables, and events.
 
 use std::fmt::Write;
 
@@ -11,9 +11,20 @@ use std::fmt::Write;
 pub struct Typed {
     /// The source, with one filter `f`.
     pub source: String,
-    /// Loops, arrays and operations on state in it.
-    pub constructs: [u32; 3],
+    /// How many of each of [`CONSTRUCTS`] it has.
+    pub constructs: [u32; 7],
 }
+
+/// What is counted.
+pub const CONSTRUCTS: [&str; 7] = [
+    "loops",
+    "arrays and calls",
+    "operations on maps, sets and arrays",
+    "operations on cells",
+    "sketches and Bloom filters",
+    "lookups in tables",
+    "events",
+];
 
 /// The program of a seed.
 pub fn program(seed: u64) -> Typed {
@@ -23,8 +34,10 @@ pub fn program(seed: u64) -> Typed {
         fresh: 0,
         fns: 0,
         pure: true,
+        region: false,
+        locked: false,
         loops: 0,
-        made: [0; 3],
+        made: [0; 7],
     };
     let source = maker.file();
     Typed { source, constructs: maker.made }
@@ -63,15 +76,20 @@ struct Maker {
     fns: u32,
     /// Whether there is no packet and no state here.
     pure: bool,
+    /// Whether `k` is at hand.
+    region: bool,
+    /// Whether an entry is being replaced here: nothing else is looked at.
+    locked: bool,
     loops: u32,
-    made: [u32; 3],
+    made: [u32; 7],
 }
 
 impl Maker {
     fn file(&mut self) -> String {
         let mut text = String::from(
             "#[root]\nheader h {\n    kind: u8,\n    b: u16,\n    c: u32,\n    d: u64,\n    four: u4,\n    twelve: u12,\n    odd: u17,\n    \
-             rest: u7,\n    w: u128,\n    seq: seq,\n} next by kind { 0..=127 => k }\n\nheader k { x: u16 where x >= 3, addr: ip4 }\n\n\
+             rest: u7,\n    w: u128,\n    seq: seq,\n} next by kind { 0..=127 => k }\n\nheader k { x: u16 where x >= 3, addr: ip4, count: u8, items: [item in count & 7] }\n\
+             header item by tag: u8 {\n    0 => nothing {},\n    _ => value { len: u8 where len >= 1, rest: [u8 in len - 1] },\n}\n\n\
              enum Class { Low, Middle, High }\nstruct Pair { left: u16, right: u32 }\n",
         );
         let table: Vec<String> = (0..16).map(|_| self.random.below(256).to_string()).collect();
@@ -89,7 +107,13 @@ impl Maker {
                 "state {state}: {content} {{ capacity: 16_384, when_full: refuse, expire: 60s }};"
             );
         }
-        text += "state total: counter {};\n\nfn class(n: u32) -> Class { match n { 0..=99 => Low, 100 | 200..=299 => Middle, _ => High } }\n";
+        text += "state total: counter;\nstruct Cells { count: counter, recent: window, rate: tokens, kinds: distinct[u32], mean: ewma }\n\
+             state cells: map[u8, Cells] {\n    capacity: 512, when_full: refuse, expire: 40s, window: 10s, init: tokens(rate: 2pps, burst: 5), error: 20%, time_constant: 30s,\n};\n\
+             state slots: array[u64] { capacity: 16 };\nstate own: counter per core { merge: sum };\n\
+             state volume: sketch[(u16, u8)] { error: 4%, confidence: 90%, window: 20s };\nstate ever: sketch[u32] { error: 10%, confidence: 95% };\n\
+             state seen: bloom[u16] { capacity: 100, error: 5%, expire: 15s };\n\
+             table nets: map[prefix, u16] { capacity: 64 };\ntable exact: map[(u8, bool), Pair] { capacity: 64 };\ntable listed: set[u16] { capacity: 64 };\n\
+             event odd { key: u16, value: u32, sure: bool } limit 2 each 10s per key;\nevent plain { wide: u64, class: Class } limit 3 each 5s;\n\nfn class(n: u32) -> Class { match n { 0..=99 => Low, 100 | 200..=299 => Middle, _ => High } }\n";
         for at in 0..3 {
             self.names = vec![("a".into(), 16), ("b".into(), 16)];
             let body = self.number(32, 4);
@@ -104,6 +128,7 @@ impl Maker {
             if inner {
                 self.names.push(("k.x".into(), 16));
             }
+            self.region = inner;
             let guard = self.condition(2);
             let mut body = String::new();
             for _ in 0..3 {
@@ -131,14 +156,14 @@ impl Maker {
         format!("v{}", self.fresh)
     }
 
-    /// Statements that change state.
+    /// Statements that change state, and those that tell events.
     fn changes(&mut self, body: &mut String) {
         for _ in 0..1 + self.random.below(3) {
             self.made[2] += 1;
             let key = self.number(16, 2);
-            match self.random.below(4) {
+            match self.random.below(5) {
                 0 => {
-                    let (value, name) = (self.number(32, 3), self.name());
+                    let (value, name) = (self.while_locked(32, 3), self.name());
                     let _ = writeln!(
                         body,
                         "            let {name} = (update words[{key}] |old| (old ?? 7) +% {value}) ?? 1;"
@@ -154,7 +179,7 @@ impl Maker {
                     self.names.push((name, 1));
                 }
                 2 => {
-                    let (small, wide) = (self.number(16, 2), self.number(32, 2));
+                    let (small, wide) = (self.while_locked(16, 2), self.while_locked(32, 2));
                     let (second, name) = (self.number(32, 1), self.name());
                     let _ = writeln!(
                         body,
@@ -164,12 +189,122 @@ impl Maker {
                     );
                     self.names.push((name, 32));
                 }
+                3 => {
+                    let (value, name) = (self.while_locked(64, 2), self.name());
+                    let _ = writeln!(
+                        body,
+                        "            let {name} = update slots[{key} & 15] |old| (old ?? 9) +% {value};"
+                    );
+                    let _ = writeln!(body, "            let {name}w = {name} ?? 0;");
+                    self.names.push((format!("{name}w"), 64));
+                }
                 _ => {
                     let name = self.name();
-                    let _ = writeln!(body, "            let {name} = total.add(({key}) & 0xff);");
+                    let state = ["total", "own"][self.random.below(2) as usize];
+                    let _ = writeln!(body, "            let {name} = {state}.add(({key}) & 0xff);");
                 }
             }
         }
+        for _ in 0..self.random.below(3) {
+            self.cell(body);
+        }
+        for _ in 0..self.random.below(3) {
+            self.estimate(body);
+        }
+        if self.random.below(2) == 0 {
+            self.told(body);
+        }
+    }
+
+    /// An operation of a cell.
+    fn cell(&mut self, body: &mut String) {
+        self.made[3] += 1;
+        let (key, value, name) = (self.number(8, 2), self.number(16, 2), self.name());
+        let (operation, bits) = match self.random.below(8) {
+            0 => (format!("count.add({value}) ?? 5"), 64),
+            1 => (format!("recent.add({value}) ?? 5"), 64),
+            2 => (format!("kinds.insert({value}) ?? 5"), 64),
+            3 => (format!("mean.add({value}) ?? 5"), 64),
+            4 => ("recent.total".to_owned(), 64),
+            5 => ("mean.average".to_owned(), 64),
+            6 => ("kinds.total".to_owned(), 64),
+            _ => (format!("rate.take({value} & 3 | 1) == true"), 1),
+        };
+        let value = format!("cells[{key}].{operation}");
+        let value = if bits == 1 { format!("if {value} {{ 1 }} else {{ 0 }}") } else { value };
+        let _ = writeln!(body, "            let {name}: u64 = {value};");
+        self.names.push((name, 64));
+    }
+
+    /// An operation of a sketch or Bloom filter.
+    fn estimate(&mut self, body: &mut String) {
+        self.made[4] += 1;
+        let (key, value, name) = (self.number(16, 2), self.number(16, 2), self.name());
+        let value = match self.random.below(5) {
+            0 => format!("volume[({key}, 7)].add({value})"),
+            1 => format!("volume[({key} & 15, {key}[7:0])].estimate"),
+            2 => format!("ever[{key}].add({value})"),
+            3 => format!("if seen.insert({key}) {{ 1 }} else {{ 0 }}"),
+            _ => format!("if {key} in seen {{ 3 }} else {{ 4 }}"),
+        };
+        // What is sliced needs a width that is declared.
+        let value = value.replace(&format!("{key}[7:0]"), "9");
+        let _ = writeln!(body, "            let {name}: u64 = {value};");
+        self.names.push((name, 64));
+    }
+
+    /// An event, on a condition.
+    fn told(&mut self, body: &mut String) {
+        self.made[6] += 1;
+        let condition = self.condition(1);
+        if self.random.below(2) == 0 {
+            let (key, value, sure) = (self.number(16, 1), self.number(32, 2), self.condition(1));
+            let _ = writeln!(
+                body,
+                "            if {condition} {{\n                emit odd {{ value: {value}, key: {key} & 3, sure: {sure} }};\n            }}"
+            );
+        } else {
+            let (wide, class) = (self.number(64, 2), self.number(32, 1));
+            let _ = writeln!(
+                body,
+                "            if {condition} {{\n                emit plain {{ wide: {wide}, class: class({class}) }};\n            }}"
+            );
+        }
+    }
+
+    /// What a table says, as a number of 16 bits.
+    fn in_table(&mut self) -> String {
+        self.made[5] += 1;
+        let key = self.number(16, 1);
+        match self.random.below(if self.region { 3 } else { 2 }) {
+            0 => format!(
+                "(match exact[({key} & 3, {})] {{ none => 6, Pair(left: let left, right: _) => left }})",
+                self.condition(1)
+            ),
+            1 => format!("(if {key} & 7 in listed {{ {key} }} else {{ 1 }})"),
+            _ => "(nets[k.addr] ?? 11)".to_owned(),
+        }
+    }
+
+    /// What a loop over a region finds, as a number of 16 bits.
+    fn over_region(&mut self) -> String {
+        self.made[0] += 1;
+        let (item, sum) = (self.name(), self.name());
+        match self.random.below(3) {
+            0 => "(k.items[2] ?? 9)".to_owned(),
+            1 => "k.items.len".to_owned(),
+            _ => format!(
+                "(for {item} in k.items with {sum}: u16 = 3 {{\n                match {item} {{ value => {sum} +% value.len, nothing => {sum} +| 1 }}\n            }})"
+            ),
+        }
+    }
+
+    /// A number of at most so many bits that is computed while an entry is replaced.
+    fn while_locked(&mut self, bits: u32, depth: u32) -> String {
+        self.locked = true;
+        let number = self.number(bits, depth);
+        self.locked = false;
+        number
     }
 
     /// A number of at most so many bits.
@@ -178,7 +313,7 @@ impl Maker {
             return self.leaf(bits);
         }
         let next = depth - 1;
-        match self.random.below(16) {
+        match self.random.below(if self.pure || self.loops > 0 { 16 } else { 20 }) {
             0..3 => self.leaf(bits),
             choice @ 3..9 => {
                 let operator = ["+%", "-%", "+|", "-|", "&", "^"][choice as usize - 3];
@@ -199,7 +334,23 @@ impl Maker {
             ),
             14 if self.loops < 1 => self.repeated(bits, next),
             15 => self.looked_up(bits, next),
+            16 if bits >= 16 && !self.locked => self.in_table(),
+            17 if bits >= 16 && self.region && !self.locked => self.over_region(),
+            18 => self.of_wide(bits, next),
             _ => self.leaf(bits),
+        }
+    }
+
+    /// A number of at most so many bits from arithmetic on the wide field.
+    fn of_wide(&mut self, bits: u32, depth: u32) -> String {
+        let depth = depth.min(1);
+        let word = |maker: &mut Maker, bits: u32| maker.number(bits, depth);
+        match self.random.below(5) {
+            0 => format!("(h.w / ({} | 1))[{}:0]", word(self, 64), bits - 1),
+            1 if bits >= 16 => format!("(h.w mod ({} | 1))", word(self, 16)),
+            2 => format!("(h.w[95:0] * ({} + 1))[{}:20]", word(self, 31), bits + 19),
+            3 => format!("(0x10_0000_0000_0000_0000_0000_0000 - h.w[99:0])[{}:30]", bits + 29),
+            _ => format!("(h.w / (h.w[70:0] | 0x1_0000_0000_0000_0001))[{}:0]", bits.min(50) - 1),
         }
     }
 

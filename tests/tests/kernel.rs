@@ -11,7 +11,7 @@ use oko_ir::interp::{EntryDump, EventRecord, Packet, Store, TableKey, run};
 use oko_ir::testing::generate::{self, Arrival};
 use oko_ir::testing::script::{self, Step};
 use oko_ir::{Checked, Event, Match, NEVER, Param, StateDecl, StateKind, WhenFull, layout, text, verify};
-use oko_tests::kernel::{self, IN_PORT, Loaded, MIN_PACKET};
+use oko_tests::kernel::{self, IN_PORT, Loaded, MIN_PACKET, table_key, table_value};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -74,39 +74,6 @@ fn live(loaded: &Loaded, state: &StateDecl, now: u64) -> Vec<EntryDump> {
         .collect();
     entries.sort();
     entries
-}
-
-/// The key of a table's entry as the kernel has it.
-fn table_key(state: &StateDecl, key: &TableKey) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if state.kind == StateKind::Table(Match::Prefix) {
-        bytes.extend(key.bits.to_ne_bytes());
-        for (part, value) in state.key.iter().zip(&key.parts) {
-            bytes.extend(&value.to_be_bytes()[8 - part.width.bytes() as usize..]);
-        }
-        return bytes;
-    }
-    let layout = state.key_layout();
-    bytes.resize(layout.size as usize, 0);
-    for ((part, &offset), value) in state.key.iter().zip(&layout.offsets).zip(&key.parts) {
-        let len = part.width.bytes() as usize;
-        bytes[offset as usize..][..len].copy_from_slice(&value.to_le_bytes()[..len]);
-    }
-    bytes
-}
-
-/// The entry of a table with these scalars.
-fn table_value(state: &StateDecl, scalars: &[u64]) -> Vec<u8> {
-    let layout = state.entry_layout();
-    let mut bytes = vec![0; layout.size as usize];
-    let mut scalars = scalars.iter();
-    for (field, &offset) in state.fields.iter().zip(&layout.offsets) {
-        let len = field.width.bytes() as usize;
-        for (at, value) in (0..field.count as usize).zip(&mut scalars) {
-            bytes[offset as usize + at * len..][..len].copy_from_slice(&value.to_le_bytes()[..len]);
-        }
-    }
-    bytes
 }
 
 /// The events that wait in the kernel's ring buffer.

@@ -422,8 +422,21 @@ fn wide_products_and_quotients_are_those_of_u128() {
     let mut machine = Machine::new(text);
     let big = 0x1_0000_0000_0000_0005u128;
     let borders: Vec<u128> = [
-        0u128, 1, 5, 10, 4_096, (1 << 32) + 7, 1 << 63, u64::MAX.into(), 1 << 64, big, 0x2 << 64, 1 << 99, 1 << 127,
-        u128::MAX, 0x2001_0db8_0000_0000_0123_4567_89ab_cdef,
+        0u128,
+        1,
+        5,
+        10,
+        4_096,
+        (1 << 32) + 7,
+        1 << 63,
+        u64::MAX.into(),
+        1 << 64,
+        big,
+        0x2 << 64,
+        1 << 99,
+        1 << 127,
+        u128::MAX,
+        0x2001_0db8_0000_0000_0123_4567_89ab_cdef,
     ]
     .into_iter()
     .flat_map(|v| [v, v.wrapping_sub(1), v.wrapping_add(0x1234_5678)])
@@ -462,7 +475,10 @@ fn wide_products_and_quotients_are_those_of_u128() {
                 let packet = bytes(&mut vec![(op as u128, 8), (a, 128), (b, 128), (wide, 64)]);
                 machine.set_param(0, (value >> 64) as u64);
                 machine.set_param(1, value as u64);
-                assert!(machine.matches(&packet, SECOND), "operator {op} of {a:#x}, {b:#x}, {w:#x} is not {value:#x}");
+                assert!(
+                    machine.matches(&packet, SECOND),
+                    "operator {op} of {a:#x}, {b:#x}, {w:#x} is not {value:#x}"
+                );
             }
         }
     }

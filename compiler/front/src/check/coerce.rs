@@ -175,8 +175,8 @@ impl BodyChecker<'_, '_, '_> {
                 None => format!("a value may not fit in {allowed}"),
             };
             let what = if has.single().is_some() { "this is" } else { "this can be" };
-            let diagnostic = Diagnostic::error(types::DOES_NOT_FIT, headline)
-                .label(value.span, format!("{what} {has}"));
+            let diagnostic =
+                Diagnostic::error(types::DOES_NOT_FIT, headline).label(value.span, format!("{what} {has}"));
             let diagnostic = elsewhere(diagnostic, value.span, because, format!("only {allowed} fits here"));
             return match &value.kind {
                 ExprKind::Const(_) => diagnostic,

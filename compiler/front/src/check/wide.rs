@@ -52,8 +52,7 @@ impl BodyChecker<'_, '_, '_> {
                 (Arith::AddSat(bits), Some(at_width(Some(range))))
             }
             BinaryOp::SubSat => {
-                let range =
-                    WideRange { min: x.min.saturating_sub(y.max), max: x.max.saturating_sub(y.min) };
+                let range = WideRange { min: x.min.saturating_sub(y.max), max: x.max.saturating_sub(y.min) };
                 (Arith::SubSat, Some(at_width(Some(range))))
             }
             BinaryOp::Add => (Arith::Add, exact(x.add(y))),
@@ -81,10 +80,8 @@ impl BodyChecker<'_, '_, '_> {
             _ => fold_wide(arith, a, b, ty, span),
         };
         // `+|` and its like stay at their width.
-        let keeps_width = matches!(
-            op,
-            BinaryOp::AddSat | BinaryOp::SubSat | BinaryOp::AddWrap | BinaryOp::SubWrap
-        );
+        let keeps_width =
+            matches!(op, BinaryOp::AddSat | BinaryOp::SubSat | BinaryOp::AddWrap | BinaryOp::SubWrap);
         match &result.ty {
             Ty::Wide(wide) if !keeps_width => match wide.range.word() {
                 Some(range) => sliced(result, 0, range.bits().max(1), span),

@@ -1,6 +1,6 @@
 //! Products and quotients of integers of more than 64 bits, by the methods of paper: digit by digit.
 
-use oko_ir::{BinaryOp, BlockCall, BoolOp, CompareOp, Op, TerminatorKind, Type, Value};
+use oko_ir::{BinaryOp, BlockCall, CompareOp, TerminatorKind, Type, Value};
 
 use super::body::Lowering;
 use super::wide::Wide;
@@ -124,6 +124,7 @@ impl Lowering<'_> {
         (results[0], results[1], results[2])
     }
 
+    /// One turn, without a branch: the kernel's verifier follows each of them, in each turn, and gives up.
     fn one_bit(&mut self, (high, low, digits): (Value, Value, Value), by: Wide) -> (Value, Value, Value) {
         let over = self.word_down(high, 63);
         let up = self.word_down(low, 63);
@@ -135,13 +136,33 @@ impl Lowering<'_> {
         let digits = self.word_up(digits, 1);
         // The remainder before was less than the divisor, so twice that is at most once too large, if need be by its bit above 128.
         let zero = self.int(0);
-        let over = self.compare(CompareOp::Ne, over, zero);
-        let less = self.wide_less((high, low), by);
-        let enough = self.ins(Op::Not(less));
-        let enough = self.ins(Op::Bool(BoolOp::Or, over, enough));
-        let (high_less, low_less) = self.wide_sub((high, low), by);
-        let bit = self.ins(Op::IntOfBool(enough));
+        let one = self.int(1);
+        let (low_less, borrow) = self.borrowing(low, by.1, zero);
+        let (high_less, borrow) = self.borrowing(high, by.0, borrow);
+        let fits = self.binary(BinaryOp::Xor, borrow, one);
+        let bit = self.binary(BinaryOp::Or, over, fits);
         let digits = self.binary(BinaryOp::Or, digits, bit);
-        (self.select(enough, high_less, high), self.select(enough, low_less, low), digits)
+        let all = self.binary(BinaryOp::Sub, zero, bit);
+        (self.blend(all, high_less, high), self.blend(all, low_less, low), digits)
+    }
+
+    /// `a - b - borrow`, and whether that is negative, as 0 or 1 (Warren, *Hacker's Delight*, section 2-16).
+    fn borrowing(&mut self, a: Value, b: Value, borrow: Value) -> (Value, Value) {
+        let difference = self.binary(BinaryOp::Sub, a, b);
+        let difference = self.binary(BinaryOp::Sub, difference, borrow);
+        let ones = self.int(u64::MAX);
+        let not_a = self.binary(BinaryOp::Xor, a, ones);
+        let less = self.binary(BinaryOp::And, not_a, b);
+        let alike = self.binary(BinaryOp::Or, not_a, b);
+        let alike = self.binary(BinaryOp::And, alike, difference);
+        let sign = self.binary(BinaryOp::Or, less, alike);
+        (difference, self.word_down(sign, 63))
+    }
+
+    /// `a` where the bits of `which` are set, `b` elsewhere.
+    fn blend(&mut self, which: Value, a: Value, b: Value) -> Value {
+        let differ = self.binary(BinaryOp::Xor, a, b);
+        let chosen = self.binary(BinaryOp::And, differ, which);
+        self.binary(BinaryOp::Xor, b, chosen)
     }
 }

@@ -118,7 +118,7 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn wide_add(&mut self, a: Wide, b: Wide) -> Wide {
+    fn wide_add(&mut self, a: Wide, b: Wide) -> Wide {
         let low = self.binary(BinaryOp::Add, a.1, b.1);
         let carry = self.compare(CompareOp::ULt, low, a.1);
         let carry = self.ins(Op::IntOfBool(carry));
@@ -126,7 +126,7 @@ impl Lowering<'_> {
         (self.binary(BinaryOp::Add, high, carry), low)
     }
 
-    pub(super) fn wide_sub(&mut self, a: Wide, b: Wide) -> Wide {
+    fn wide_sub(&mut self, a: Wide, b: Wide) -> Wide {
         let low = self.binary(BinaryOp::Sub, a.1, b.1);
         let borrow = self.compare(CompareOp::ULt, a.1, b.1);
         let borrow = self.ins(Op::IntOfBool(borrow));

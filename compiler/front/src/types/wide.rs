@@ -192,7 +192,8 @@ mod tests {
                                 assert!(value.is_some_and(|value| holds(range, value)), "{a} {b} {x} {y}");
                             }
                         }
-                        let mut all = vec![(a.and(b), x & y), (a.or(b), x | y), (a.xor(b), x ^ y), (a.join(b), x)];
+                        let mut all =
+                            vec![(a.and(b), x & y), (a.or(b), x | y), (a.xor(b), x ^ y), (a.join(b), x)];
                         if b.min > 0 {
                             all.extend([(a.div(b), x / y), (a.rem(b), x % y)]);
                         }
