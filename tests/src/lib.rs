@@ -4,6 +4,8 @@ pub mod captures;
 pub mod examples;
 #[cfg(target_os = "linux")]
 pub mod kernel;
+#[cfg(target_os = "linux")]
+pub mod network;
 pub mod programs;
 #[cfg(target_os = "linux")]
 pub mod rig;

@@ -38,7 +38,12 @@ const BUILD: &[Package] = &[
 const TOOLS: &[Package] = &[
     package("dpdk-dev", "dpdk-testpmd, the peer of the benchmarks"),
     package("iproute2", "network namespaces and veth pairs"),
+    package("iputils-ping", "does one host reach another?"),
     package("openvswitch-common", "ovs-ofctl, a stock OpenFlow client"),
+    package("openvswitch-switch", "Open vSwitch, a second opinion on flow tables"),
+    package("openvswitch-testcontroller", "a stock OpenFlow controller"),
+    package("iperf3", "traffic between hosts"),
+    package("python3-venv", "controllers and switch tests in Python"),
     package("curl", "an honest client"),
     package("hping3", "a flood"),
     package("tcpdump", "captures"),

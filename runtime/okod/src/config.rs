@@ -28,6 +28,7 @@
 //! Every key has a default but those of a port. What is wrong is reported with its place in the file
 //! ([`ConfigError`]); all wrong values are reported at once, after the first wrong key or type.
 
+use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -148,8 +149,8 @@ pub enum ControllerAddress {
     Unix(PathBuf),
 }
 
-impl std::fmt::Display for ControllerAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ControllerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "tcp:{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
@@ -192,7 +193,7 @@ enum FailMode {
 /// A port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortConfig {
-    /// Its OpenFlow number.
+    /// Its OpenFlow number: a physical one, or `LOCAL`.
     pub number: PortNo,
     /// Its name, 1 to 15 bytes.
     pub name: String,
@@ -271,11 +272,37 @@ impl Default for OpenFlow {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Port {
-    number: Spanned<u32>,
+    number: Spanned<Number>,
     name: Spanned<String>,
     device: Spanned<String>,
     #[serde(default = "yes")]
     up: bool,
+}
+
+/// A port's number as it is written.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "a port's number, or \"local\"")]
+enum Number {
+    Plain(u32),
+    Word(String),
+}
+
+impl Number {
+    fn port(&self) -> Option<PortNo> {
+        match self {
+            Self::Plain(number) => Some(PortNo(*number)).filter(|number| number.is_physical()),
+            Self::Word(word) => (word == "local").then_some(PortNo::LOCAL),
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(number) => write!(f, "{number}"),
+            Self::Word(word) => write!(f, "\"{word}\""),
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -410,8 +437,11 @@ fn parse_datapath_id(text: &str) -> Option<u64> {
 fn ports(ports: Vec<Port>, findings: &mut Vec<Finding>) -> Vec<PortConfig> {
     for (i, port) in ports.iter().enumerate() {
         let (number, name, device) = (&port.number, &port.name, &port.device);
-        if !PortNo(*number.get_ref()).is_physical() {
-            let help = format!("1 to {}; the numbers above are reserved by OpenFlow", PortNo::MAX.0);
+        if number.get_ref().port().is_none() {
+            let help = format!(
+                "1 to {}, or \"local\" for the port by which packets reach this machine; the numbers above are reserved by OpenFlow",
+                PortNo::MAX.0
+            );
             findings.push(Finding::new(
                 number.span(),
                 format!("{} is no port number", number.get_ref()),
@@ -451,7 +481,8 @@ fn ports(ports: Vec<Port>, findings: &mut Vec<Finding>) -> Vec<PortConfig> {
     ports
         .into_iter()
         .map(|port| PortConfig {
-            number: PortNo(port.number.into_inner()),
+            // What is none was found above.
+            number: port.number.get_ref().port().unwrap_or(PortNo::ANY),
             name: port.name.into_inner(),
             device: port.device.into_inner(),
             up: port.up,

@@ -26,6 +26,16 @@ fn a_port_is_all_that_a_file_needs() {
 }
 
 #[test]
+fn one_port_may_be_the_local_one() {
+    let local = PORTS.replace("number = 1", "number = \"local\"");
+    assert_eq!(Config::parse("okod.toml", &local).unwrap().ports[0].number, PortNo::LOCAL);
+    let other = PORTS.replace("number = 1", "number = \"controller\"");
+    let found = findings(&other);
+    assert_eq!(found[0].0, "\"controller\"");
+    assert!(found[0].1.contains("is no port number"), "{}", found[0].1);
+}
+
+#[test]
 fn every_key_has_its_effect() {
     let text = r#"
         log = "debug"

@@ -24,6 +24,7 @@ mod judge;
 mod memo;
 mod pipeline;
 mod plan;
+mod port_help;
 mod ports;
 mod recording;
 mod shared;

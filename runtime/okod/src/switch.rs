@@ -12,6 +12,7 @@ use tracing::{error, info};
 use crate::agent::{Agent, ListenError, Sockets};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::port_help;
 use crate::ports::Ports;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -59,7 +60,12 @@ impl Switch {
         let pool = Pool::create(eal, config.pool)?;
         let (ports, worker_ports, failed_ports) = Ports::open(eal, &pool, &config.ports, clock.now());
         for (number, error) in &failed_ports {
-            error!(port = number.0, %error, "the port does not work");
+            let device =
+                config.ports.iter().find(|port| port.number == *number).map(|port| port.device.as_str());
+            match device.and_then(port_help::help) {
+                Some(help) => error!(port = %number, %error, help, "the port does not work"),
+                None => error!(port = %number, %error, "the port does not work"),
+            }
         }
         let shared = Arc::new(Shared::new(Snapshot::empty()));
         let worker =
