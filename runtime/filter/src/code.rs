@@ -9,6 +9,7 @@ use oko_bpf::xdp::XDP_PASS;
 use oko_ir::Checked;
 use oko_jit::abi::{Context, Packet};
 use oko_jit::{CompileError, compile_bpf, compile_ir};
+use oko_state::Pin;
 
 use crate::error::LoadError;
 use crate::instance::{Engine, FilterInfo, Verdict};
@@ -110,46 +111,60 @@ impl Code {
         }
     }
 
-    /// Asks a filter about a burst, for each packet of which there is a verdict; gives how many runs ended in a fault.
+    /// Asks a filter about a burst, for each packet of which there is a verdict, by a thread that is pinned; gives how many runs ended in a fault.
+    // Of a single packet, calls within calls would cost more than a small filter.
+    #[inline(always)]
     pub(crate) fn run(
         &self,
         filter: usize,
         packets: &[Packet<'_>],
         now: u64,
-        params: &Params,
-        states: &States,
+        instance: (&Params, &States),
+        pin: &Pin,
         verdicts: &mut [Verdict],
     ) -> u64 {
-        // What a filter finds in a table stays until the burst ends.
-        let _pin = states.has_tables().then(oko_state::pin);
+        let (params, states) = instance;
         match self {
             Code::Native(codes) => {
                 // SAFETY: params and states were made from the module that this code was compiled from.
-                unsafe { run_native(&codes[filter], packets, now, params, states, verdicts) };
+                unsafe { run_native(&codes[filter], packets, now, instance, pin, verdicts) };
                 0
             }
             Code::BpfJit(codes, returns) => {
                 returns.set_clock(states, now);
                 // SAFETY: the states were made from the maps of the program that this code was compiled from; it has no params.
-                unsafe { run_native(&codes[filter], packets, now, params, states, verdicts) };
+                unsafe { run_native(&codes[filter], packets, now, instance, pin, verdicts) };
                 for verdict in verdicts {
                     *verdict = returns.verdict(filter, verdict.0);
                 }
                 0
             }
             Code::BpfInterp(programs, returns) => {
-                returns.set_clock(states, now);
-                let mut faults = 0;
-                for (packet, verdict) in packets.iter().zip(verdicts) {
-                    let value = interpreted::run_bpf(&programs[filter], packet, now, states);
-                    faults += u64::from(value.is_none());
-                    *verdict = value.map_or(Verdict::default(), |value| returns.verdict(filter, value));
-                }
-                faults
+                run_bpf(&programs[filter], filter, returns, packets, now, states, verdicts)
             }
             Code::IrInterp(oracle) => oracle.run(filter, packets, now, params, verdicts),
         }
     }
+}
+
+#[inline(never)]
+fn run_bpf(
+    program: &Verified,
+    filter: usize,
+    returns: &Returns,
+    packets: &[Packet<'_>],
+    now: u64,
+    states: &States,
+    verdicts: &mut [Verdict],
+) -> u64 {
+    returns.set_clock(states, now);
+    let mut faults = 0;
+    for (packet, verdict) in packets.iter().zip(verdicts) {
+        let value = interpreted::run_bpf(program, packet, now, states);
+        faults += u64::from(value.is_none());
+        *verdict = value.map_or(Verdict::default(), |value| returns.verdict(filter, value));
+    }
+    faults
 }
 
 impl Returns {
@@ -162,23 +177,26 @@ impl Returns {
 
 /// # Safety
 ///
-/// `params` and `states` have a row for everything that the code's module or program declares, of the declared shape.
+/// The instance's params and states have a row for everything that the code's module or program declares, of the declared shape.
+#[inline(always)]
 unsafe fn run_native(
     code: &oko_jit::Code,
     packets: &[Packet<'_>],
     now: u64,
-    params: &Params,
-    states: &States,
+    (params, states): (&Params, &States),
+    pin: &Pin,
     verdicts: &mut [Verdict],
 ) {
+    let binding = states.binding(pin.worker());
     let context = Context {
         now,
         params: params.values().as_ptr().cast::<u64>(),
-        maps: states.handles().as_ptr(),
-        values: states.values().as_ptr(),
+        maps: binding.handles().as_ptr(),
+        values: binding.values().as_ptr(),
         events: states.events_map(),
         seed: states.seed(),
         worker: 0,
+        alone: u32::from(pin.is_alone()),
     };
     const { assert!(size_of::<AtomicU64>() == 8 && size_of::<Verdict>() == 4) };
     // SAFETY: a verdict is a transparent `u32`.

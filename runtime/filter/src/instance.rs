@@ -344,8 +344,11 @@ impl Instance {
     pub fn run_burst(&self, filter: FilterId, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]) {
         assert_eq!(packets.len(), verdicts.len(), "a verdict for each packet");
         let counters = &self.stats[filter.index()];
-        let faults = self.code.run(filter.index(), packets, now, &self.params, &self.states, verdicts);
-        counters.count(verdicts, faults);
+        // What a filter finds in a table stays until the burst ends.
+        let pin = oko_state::pin();
+        let faults =
+            self.code.run(filter.index(), packets, now, (&self.params, &self.states), &pin, verdicts);
+        counters.count(pin.worker(), verdicts, faults);
     }
 
     /// How often a filter ran and what it answered.

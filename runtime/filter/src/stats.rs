@@ -1,11 +1,10 @@
 //! Counters of a filter's answers.
 //!
 //! They are bumped for every burst, so workers must not fight over their cache lines, and even an atomic addition to a line of one's own costs
-//! more than a small filter. Threads are numbered as they first run a filter; each of the first ones has counters that only it
-//! writes, by plain loads and stores, and all later ones share the last set, by atomic additions.
+//! more than a small filter. Each of the threads with the lowest [numbers](oko_state::worker) has counters that only it
+//! writes, by plain loads and stores, and all others share the last set, by atomic additions.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::instance::{FilterStats, Verdict};
 
@@ -15,26 +14,6 @@ const SETS: usize = 16;
 const MOST_CLASSES_IN_SETS: usize = 64;
 /// Counters in 128 bytes: sets are so far apart that no two share a line, or a pair of lines that is fetched together.
 const LINE: usize = 16;
-
-static THREADS: AtomicU32 = AtomicU32::new(0);
-
-thread_local! {
-    static THREAD: Cell<u32> = const { Cell::new(u32::MAX) };
-}
-
-/// The number of this thread among those that run filters.
-fn thread() -> usize {
-    THREAD.with(|number| {
-        if number.get() == u32::MAX {
-            // It stops short of wrapping: numbers that are shared are all treated alike.
-            let next = THREADS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
-                (next < SETS as u32).then_some(next + 1)
-            });
-            number.set(next.unwrap_or(SETS as u32 - 1));
-        }
-        number.get() as usize
-    })
-}
 
 #[derive(Debug)]
 pub(crate) struct Counters {
@@ -56,9 +35,10 @@ impl Counters {
         classes.next_multiple_of(LINE) + LINE
     }
 
-    /// Counts the verdicts of a burst.
-    pub(crate) fn count(&self, verdicts: &[Verdict], faults: u64) {
-        let set = thread().min(self.sets - 1);
+    /// Counts the verdicts of a burst of the worker of a number.
+    #[inline]
+    pub(crate) fn count(&self, worker: u32, verdicts: &[Verdict], faults: u64) {
+        let set = (worker as usize).min(self.sets - 1);
         let shared = set == self.sets - 1;
         let start = set * Self::stride(self.classes);
         let counters = &self.counters[start..start + self.classes];
@@ -67,11 +47,7 @@ impl Counters {
             add(none, verdicts.len() as u64 - matches, shared);
             add(some, matches, shared);
         } else {
-            for run in verdicts.chunk_by(|a, b| a == b) {
-                if let Some(counter) = counters.get(run[0].0 as usize) {
-                    add(counter, run.len() as u64, shared);
-                }
-            }
+            count_classes(counters, verdicts, shared);
         }
         if faults != 0 {
             self.faults.fetch_add(faults, Ordering::Relaxed);
@@ -87,6 +63,15 @@ impl Counters {
             }
         }
         FilterStats { runs: classes.iter().sum(), classes, faults: self.faults.load(Ordering::Relaxed) }
+    }
+}
+
+#[inline(never)]
+fn count_classes(counters: &[AtomicU64], verdicts: &[Verdict], shared: bool) {
+    for run in verdicts.chunk_by(|a, b| a == b) {
+        if let Some(counter) = counters.get(run[0].0 as usize) {
+            add(counter, run.len() as u64, shared);
+        }
     }
 }
 
@@ -115,7 +100,7 @@ mod tests {
                 for _ in 0..3 * SETS {
                     scope.spawn(|| {
                         for _ in 0..100 {
-                            counters.count(&[Verdict(1), Verdict(0), Verdict(1)], 0);
+                            counters.count(oko_state::worker(), &[Verdict(1), Verdict(0), Verdict(1)], 0);
                         }
                     });
                 }

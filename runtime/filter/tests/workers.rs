@@ -73,3 +73,43 @@ fn no_update_is_lost_and_no_snapshot_torn() {
         assert_eq!((stats.runs, stats.classes[0]), (3 * 32 * ROUNDS, 32));
     }
 }
+
+/// A worker that is alone takes locks another way. Others come and go beside it: one that runs filters, and the control plane, which writes entries.
+#[test]
+fn no_update_is_lost_when_a_worker_is_alone_by_turns() {
+    const VISITS: u64 = 200;
+    let object = artifact(&verify(text::read(COUNT).unwrap()).unwrap());
+    for engine in [Engine::Native, Engine::BpfJit] {
+        let instance = load(&object, engine);
+        let filter = instance.filter("count").unwrap();
+        let packets: Vec<Packet<'_>> = (0..32).map(|port| Packet::new(&[], port)).collect();
+        let done = AtomicBool::new(false);
+        let burst = || instance.run_burst(filter, &packets, 1, &mut [Verdict::default(); 32]);
+        let bursts: u64 = thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let mut bursts = 0_u64;
+                while !done.load(Ordering::Relaxed) {
+                    burst();
+                    bursts += 1;
+                }
+                bursts
+            });
+            for visit in 0..VISITS {
+                // Long enough that the worker becomes alone in between.
+                thread::sleep(std::time::Duration::from_micros(500));
+                if visit % 2 == 0 {
+                    burst();
+                } else {
+                    instance.state_write("seen", &[1_000], &[visit, visit], u64::MAX, 1).unwrap();
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+            worker.join().unwrap() + VISITS / 2
+        });
+        for port in [0, 31] {
+            let entry = instance.state_snapshot("seen", 1).unwrap();
+            let entry = entry.entries.iter().find(|entry| entry.key == [port]).unwrap();
+            assert_eq!(entry.fields, [bursts, bursts], "{engine}");
+        }
+    }
+}

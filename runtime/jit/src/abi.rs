@@ -74,6 +74,8 @@ pub struct Context {
     pub seed: u64,
     /// The number of the worker.
     pub worker: u32,
+    /// Whether no other thread is [pinned](oko_state::Pin::is_alone) while the code runs, 0 or 1: then it takes lock words and counts by plain stores.
+    pub alone: u32,
 }
 
 /// A compiled filter.
@@ -81,10 +83,28 @@ pub struct Context {
 /// # Safety
 ///
 /// To be called, it needs a context whose tables have a row for everything that the module or program declares, each map of the
-/// declared shape, and a ring buffer if the module has events; `count` packets; and room for as many verdicts. If there are tables of the
-/// control plane, the thread is pinned (`oko_state::pin`).
+/// declared shape, and a ring buffer if the module has events; `count` packets; and room for as many verdicts. The thread is pinned
+/// ([`oko_state::pin`]), and alone if the context says so.
 pub type Entry =
     unsafe extern "C" fn(ctx: *const Context, packets: *const Packet<'_>, count: u64, verdicts: *mut u32);
+
+/// Which map a filter will ask first about a packet, and the hash of the key.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Hint {
+    /// Null if it will ask none, or that is not known.
+    pub(crate) map: *const Map,
+    pub(crate) hash: u64,
+}
+
+/// Code that goes with a filter's and gives hints for a burst.
+///
+/// # Safety
+///
+/// As of [`Entry`], with hints for verdicts.
+pub(crate) type Ahead =
+    unsafe extern "C" fn(ctx: *const Context, packets: *const Packet<'_>, count: u64, hints: *mut Hint);
+
 pub(crate) const PACKET_DATA: i32 = offset_of!(Packet<'static>, data) as i32;
 pub(crate) const PACKET_CAPTURED: i32 = offset_of!(Packet<'static>, captured) as i32;
 pub(crate) const PACKET_WIRE_LEN: i32 = offset_of!(Packet<'static>, wire_len) as i32;
@@ -97,6 +117,7 @@ pub(crate) const CTX_VALUES: i32 = offset_of!(Context, values) as i32;
 pub(crate) const CTX_EVENTS: i32 = offset_of!(Context, events) as i32;
 pub(crate) const CTX_SEED: i32 = offset_of!(Context, seed) as i32;
 pub(crate) const CTX_WORKER: i32 = offset_of!(Context, worker) as i32;
+pub(crate) const CTX_ALONE: i32 = offset_of!(Context, alone) as i32;
 
 /// The words of an event's record in the ring buffer before its values: the event's index and the instant, each a `u64` in host order.
 /// Each value is a `u64`, too.

@@ -5,13 +5,15 @@
 //! the verifier's notes: which instructions can be reached, what kind of memory each touches, which map a helper works on.
 //! The context is not laid out in memory: loads of its fields read the packet's description.
 //!
-//! Not done here: stack slots stay in memory; look-ups in hash tables are calls.
+//! Loads from the frame take what was stored there from a register where the way from the store to the load is a straight one. The stores
+//! stay where they are, for helpers read keys and values from memory.
 
 mod alu;
 mod calls;
+mod frame;
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -21,10 +23,12 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use oko_bpf::helper::Helper as BpfHelper;
 use oko_bpf::isa::{Cond, Imm64, Insn, Operand, Reg, Width};
 use oko_bpf::program::{MapDef, Program};
-use oko_bpf::verified::{Note, Verified};
+use oko_bpf::verified::{Note, Region, Verified};
 
+use self::frame::Frame;
 use crate::abi::{CTX_MAPS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA};
 use crate::burst::{Burst, Row, constant_memory};
 use crate::code::Code;
@@ -108,6 +112,13 @@ impl Source<'_> {
         self.notes.map(|notes| notes.get(slot).copied().unwrap_or(Note::Dead))
     }
 
+    fn look_ups(&self) -> usize {
+        let is_one = |slot: &usize| {
+            matches!(self.note(*slot), Some(Note::Helper { helper: BpfHelper::MapLookupElem, .. }))
+        };
+        (0..self.insns.len()).filter(is_one).count()
+    }
+
     fn is_dead(&self, slot: usize) -> bool {
         self.note(slot) == Some(Note::Dead) || slot >= self.insns.len() || self.insns[slot] == Insn::HighHalf
     }
@@ -143,7 +154,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         3,
     ));
     let (row, burst, args) = if is_entry {
-        let burst = Burst::open(&mut builder);
+        let burst = Burst::open(&mut builder, &[I32]);
         let args = match source.convention {
             Convention::Filter => vec![burst.row.packet],
             Convention::Memory => {
@@ -180,6 +191,10 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         row,
         burst,
         blocks: BTreeMap::new(),
+        jumped_to: BTreeSet::new(),
+        frame: Frame::unknown(),
+        swapped: HashMap::new(),
+        look_ups: source.look_ups(),
     };
     translator.run()?;
     let Translator { mut builder, burst, .. } = translator;
@@ -202,6 +217,14 @@ struct Translator<'a, 'b> {
     burst: Option<Burst>,
     /// The blocks by the slots that they start at.
     blocks: BTreeMap<usize, ir::Block>,
+    /// The slots that are jumped to.
+    jumped_to: BTreeSet<usize>,
+    frame: Frame,
+    /// Numbers that were swapped to the other byte order, with what they were before: to compare one with a constant, that can be swapped
+    /// instead.
+    swapped: HashMap<ir::Value, ir::Value>,
+    /// How many look-ups the program has.
+    look_ups: usize,
 }
 
 impl Translator<'_, '_> {
@@ -213,6 +236,9 @@ impl Translator<'_, '_> {
         let mut open = false;
         for slot in self.slots.clone() {
             if let Some(&block) = self.blocks.get(&slot) {
+                if self.jumped_to.contains(&slot) {
+                    self.frame = Frame::unknown();
+                }
                 if open {
                     self.builder.ins().jump(block, &[]);
                 }
@@ -246,8 +272,10 @@ impl Translator<'_, '_> {
                 continue;
             }
             let target = insn.jump_target(slot).filter(|target| self.slots.contains(target));
-            starts
-                .push(target.ok_or(CompileError::Unsupported { slot, what: "a jump out of its function" })?);
+            let target =
+                target.ok_or(CompileError::Unsupported { slot, what: "a jump out of its function" })?;
+            starts.push(target);
+            self.jumped_to.insert(target);
             if matches!(insn, Insn::Branch { .. }) {
                 if slot + 1 >= self.slots.end {
                     return Err(CompileError::Unsupported {
@@ -270,6 +298,7 @@ impl Translator<'_, '_> {
     }
 
     fn set(&mut self, reg: Reg, value: ir::Value) {
+        self.frame.overwrite(reg);
         self.builder.def_var(self.registers[reg.index()], value);
     }
 
@@ -287,6 +316,7 @@ impl Translator<'_, '_> {
     /// Translates an instruction; gives whether the next one can come after it.
     fn instruction(&mut self, slot: usize) -> Result<bool, CompileError> {
         let insn = self.source.insns[slot];
+        let before = self.pointer_before(insn);
         match insn {
             Insn::Alu { width, op, dst, src } => self.alu(width, op, dst, src),
             Insn::Neg { width, dst } => self.negate(width, dst),
@@ -297,10 +327,14 @@ impl Translator<'_, '_> {
                 self.set(dst, value);
             }
             Insn::HighHalf => {}
-            Insn::Load { size, signed, dst, base, off } => {
+            Insn::Load { size, signed, dst, base, off: from_base } => {
                 let value = match self.source.note(slot) {
                     Some(Note::CtxLoad(field)) => self.context_field(field),
-                    _ => self.load(size, signed, base, off),
+                    Some(Note::Access(Region::Frame { off })) if !signed => {
+                        let stored = self.stored(off, size);
+                        stored.unwrap_or_else(|| self.load(size, signed, base, from_base))
+                    }
+                    _ => self.load(size, signed, base, from_base),
                 };
                 self.set(dst, value);
             }
@@ -329,6 +363,7 @@ impl Translator<'_, '_> {
                 return Ok(false);
             }
         }
+        self.follow(slot, insn, before);
         Ok(true)
     }
 
@@ -346,7 +381,7 @@ impl Translator<'_, '_> {
             }
             Some(burst) => {
                 if self.source.convention == Convention::Memory {
-                    self.builder.ins().store(MemFlagsData::trusted(), result, burst.verdict, 0);
+                    self.builder.ins().store(MemFlagsData::trusted(), result, burst.results, 0);
                 }
                 let verdict = self.builder.ins().ireduce(I32, result);
                 self.builder.ins().jump(burst.latch, &[verdict.into()]);
@@ -368,8 +403,22 @@ impl Translator<'_, '_> {
         }
     }
 
+    /// What a number was before it was swapped, and what a constant would be.
+    fn as_before_swap(&self, number: ir::Value, constant: i32) -> Option<(ir::Value, i64)> {
+        let before = *self.swapped.get(&number)?;
+        let bits = self.builder.func.dfg.value_type(before).bits();
+        let constant = u64::try_from(constant).ok().filter(|constant| constant >> bits == 0)?;
+        Some((before, (constant.swap_bytes() >> (64 - bits)).cast_signed()))
+    }
+
     fn condition(&mut self, width: Width, cond: Cond, dst: Reg, src: Operand) -> ir::Value {
         let (mut x, mut y) = (self.get(dst), self.operand(src));
+        if let (Cond::Eq | Cond::Ne, Operand::Imm(imm)) = (cond, src)
+            && let Some((x, y)) = self.as_before_swap(x, imm)
+        {
+            let code = if cond == Cond::Eq { IntCC::Equal } else { IntCC::NotEqual };
+            return self.builder.ins().icmp_imm_u(code, x, y);
+        }
         if width == Width::W32 {
             x = self.builder.ins().ireduce(I32, x);
             y = self.builder.ins().ireduce(I32, y);

@@ -2,10 +2,10 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value};
 use cranelift_frontend::FunctionBuilder;
 
-use crate::abi::{CTX_NOW, PACKET_SIZE};
+use crate::abi::{CTX_ALONE, CTX_NOW, PACKET_SIZE};
 
 /// Memory that nobody changes during a burst: contexts, packet descriptions.
 pub(crate) fn constant_memory() -> MemFlagsData {
@@ -30,21 +30,26 @@ impl Row {
     pub(crate) fn now(&self, builder: &mut FunctionBuilder<'_>) -> Value {
         builder.ins().load(I64, constant_memory(), self.context, CTX_NOW)
     }
+
+    /// Whether no other thread runs code: an `i32`, 0 or 1.
+    pub(crate) fn alone(&self, builder: &mut FunctionBuilder<'_>) -> Value {
+        builder.ins().load(I32, constant_memory(), self.context, CTX_ALONE)
+    }
 }
 
 /// The loop around a filter.
 pub(crate) struct Burst {
     pub(crate) row: Row,
-    /// Where the verdict goes.
-    pub(crate) verdict: Value,
-    /// Takes the verdict, an `i32`.
+    /// Where the packet's results go.
+    pub(crate) results: Value,
+    /// Takes the packet's results.
     pub(crate) latch: Block,
     head: Block,
 }
 
 impl Burst {
-    /// Opens the loop; code goes to its body afterwards.
-    pub(crate) fn open(builder: &mut FunctionBuilder<'_>) -> Burst {
+    /// Opens a loop that stores values of these types for each packet, one after the other; code goes to its body afterwards.
+    pub(crate) fn open(builder: &mut FunctionBuilder<'_>, types: &[Type]) -> Burst {
         let entry = builder.create_block();
         let head = builder.create_block();
         let body = builder.create_block();
@@ -52,15 +57,15 @@ impl Burst {
         let latch = builder.create_block();
         builder.append_block_params_for_function_params(entry);
         builder.switch_to_block(entry);
-        let &[context, packets, count, verdicts] = builder.block_params(entry) else {
+        let &[context, packets, count, first_results] = builder.block_params(entry) else {
             unreachable!("the signature of an entry has four parameters");
         };
         let bytes = builder.ins().imul_imm_s(count, PACKET_SIZE);
         let end = builder.ins().iadd(packets, bytes);
-        builder.ins().jump(head, &[packets.into(), verdicts.into()]);
+        builder.ins().jump(head, &[packets.into(), first_results.into()]);
 
         let packet = builder.append_block_param(head, I64);
-        let verdict = builder.append_block_param(head, I64);
+        let results = builder.append_block_param(head, I64);
         builder.switch_to_block(head);
         let done = builder.ins().icmp(IntCC::Equal, packet, end);
         builder.ins().brif(done, exit, &[], body, &[]);
@@ -68,18 +73,23 @@ impl Burst {
         builder.switch_to_block(exit);
         builder.ins().return_(&[]);
 
-        builder.append_block_param(latch, I32);
+        for &ty in types {
+            builder.append_block_param(latch, ty);
+        }
         builder.switch_to_block(body);
-        Burst { row: Row { context, packet }, verdict, latch, head }
+        Burst { row: Row { context, packet }, results, latch, head }
     }
 
     /// Writes the step to the next packet.
     pub(crate) fn close(&self, builder: &mut FunctionBuilder<'_>) {
         builder.switch_to_block(self.latch);
-        let class = builder.block_params(self.latch)[0];
-        builder.ins().store(MemFlagsData::trusted(), class, self.verdict, 0);
+        let mut offset = 0;
+        for result in builder.block_params(self.latch).to_vec() {
+            builder.ins().store(MemFlagsData::trusted(), result, self.results, offset);
+            offset += builder.func.dfg.value_type(result).bytes() as i32;
+        }
         let packet = builder.ins().iadd_imm_s(self.row.packet, PACKET_SIZE);
-        let verdict = builder.ins().iadd_imm_s(self.verdict, 4);
-        builder.ins().jump(self.head, &[packet.into(), verdict.into()]);
+        let results = builder.ins().iadd_imm_s(self.results, i64::from(offset));
+        builder.ins().jump(self.head, &[packet.into(), results.into()]);
     }
 }

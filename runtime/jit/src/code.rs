@@ -1,24 +1,50 @@
 //! Compiled code of one filter.
 
-use crate::abi::{Context, Entry, Packet};
+use crate::abi::{Ahead, Context, Entry, Hint, Packet};
 use crate::memory::ExecutableMemory;
+
+/// Packets whose look-ups are prepared together.
+const AHEAD: usize = 32;
+/// Bursts of fewer packets are not worth it: there is nothing to do while memory answers.
+const FEWEST: usize = 4;
 
 /// Compiled code of one filter, and the memory it lies in.
 #[derive(Debug)]
 pub struct Code {
-    _memory: ExecutableMemory,
+    memory: ExecutableMemory,
     entry: Entry,
+    ahead: Option<AheadCode>,
     bytes: usize,
+    /// Where its functions start in the memory.
+    starts: Vec<usize>,
+}
+
+/// The code that prepares a burst.
+#[derive(Debug)]
+struct AheadCode {
+    entry: Ahead,
+    /// The maps that its hints are about, by their numbers.
+    states: Vec<usize>,
 }
 
 impl Code {
     /// # Safety
     ///
     /// The first function in `memory` has the signature of [`Entry`].
-    pub(crate) unsafe fn new(memory: ExecutableMemory, bytes: usize) -> Code {
+    pub(crate) unsafe fn new(memory: ExecutableMemory, bytes: usize, starts: Vec<usize>) -> Code {
         // SAFETY: the caller's promise.
         let entry = unsafe { std::mem::transmute::<*mut u8, Entry>(memory.base().as_ptr()) };
-        Code { _memory: memory, entry, bytes }
+        Code { memory, entry, ahead: None, bytes, starts }
+    }
+
+    /// The same with its function of this number for hints about look-ups in these states. That function was given the signature of an entry, and
+    /// stores a [`Hint`] for each packet.
+    pub(crate) fn with_ahead(self, function: usize, states: Vec<usize>) -> Code {
+        // SAFETY: functions start within the memory.
+        let start = unsafe { self.memory.base().add(self.starts[function]) };
+        // SAFETY: the function was compiled with this signature.
+        let entry = unsafe { std::mem::transmute::<*mut u8, Ahead>(start.as_ptr()) };
+        Code { ahead: Some(AheadCode { entry, states }), ..self }
     }
 
     /// Bytes of machine code.
@@ -31,7 +57,8 @@ impl Code {
         self.entry as usize
     }
 
-    /// Runs it over a burst.
+    /// Runs it over a burst. If a map that it asks does not fit into the caches near the core, what the look-ups of all packets will read
+    /// is fetched first.
     ///
     /// # Panics
     ///
@@ -39,11 +66,77 @@ impl Code {
     ///
     /// # Safety
     ///
-    /// The context's tables have a row for everything that the module or program declares, and its maps have the shapes declared there.
+    /// As of [`Entry`]: the context's tables have a row for everything that the module or program declares, and its maps have the shapes declared there.
     #[inline]
     pub unsafe fn run(&self, context: &Context, packets: &[Packet<'_>], verdicts: &mut [u32]) {
         assert!(verdicts.len() >= packets.len(), "a verdict for each packet");
+        if let Some(ahead) = &self.ahead
+            && packets.len() >= FEWEST
+        {
+            // SAFETY: the caller's promise, and the lengths were compared.
+            return unsafe { self.run_with(ahead, context, packets, verdicts) };
+        }
         // SAFETY: the caller's promise, and the lengths were compared.
         unsafe { (self.entry)(context, packets.as_ptr(), packets.len() as u64, verdicts.as_mut_ptr()) }
+    }
+}
+
+impl Code {
+    /// Runs it over a burst whose look-ups may be prepared.
+    ///
+    /// # Safety
+    ///
+    /// As of [`run`](Self::run), and there is a verdict for each packet.
+    #[inline(never)]
+    unsafe fn run_with(
+        &self,
+        ahead: &AheadCode,
+        context: &Context,
+        packets: &[Packet<'_>],
+        verdicts: &mut [u32],
+    ) {
+        // SAFETY: the caller's promise.
+        let pays = unsafe { ahead.pays(context) };
+        let step = if pays { AHEAD } else { packets.len() };
+        for (packets, verdicts) in packets.chunks(step).zip(verdicts.chunks_mut(step)) {
+            if pays {
+                // SAFETY: the caller's promise; there are not more packets than that.
+                unsafe { ahead.fetch(context, packets) };
+            }
+            // SAFETY: the caller's promise; there are as many verdicts as packets.
+            unsafe { (self.entry)(context, packets.as_ptr(), packets.len() as u64, verdicts.as_mut_ptr()) };
+        }
+    }
+}
+
+impl AheadCode {
+    /// Whether one of the maps is too large to be near.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Code::run`].
+    unsafe fn pays(&self, context: &Context) -> bool {
+        // SAFETY: the context has a row for each state, and these maps live.
+        self.states.iter().any(|&state| unsafe { (**context.maps.add(state)).is_far() })
+    }
+
+    /// Fetches what the first look-ups of a burst will read.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Code::run`]; there are at most [`AHEAD`] packets.
+    unsafe fn fetch(&self, context: &Context, packets: &[Packet<'_>]) {
+        let mut hints = [Hint { map: std::ptr::null(), hash: 0 }; AHEAD];
+        let hints = &mut hints[..packets.len()];
+        // SAFETY: the caller's promise; there is a hint for each packet.
+        unsafe { (self.entry)(context, packets.as_ptr(), packets.len() as u64, hints.as_mut_ptr()) }
+        // SAFETY: each is null or a map of the context.
+        let maps = || hints.iter().filter_map(|hint| Some((unsafe { hint.map.as_ref() }?, hint.hash)));
+        for (map, hash) in maps() {
+            map.fetch_bucket(hash);
+        }
+        for (map, hash) in maps() {
+            map.fetch_record(hash);
+        }
     }
 }

@@ -146,7 +146,7 @@ pub(crate) fn finish(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Co
         Failure::Patch(error) => error,
     })?;
     // SAFETY: the first function was given the signature of an entry.
-    Ok(unsafe { Code::new(memory, len) })
+    Ok(unsafe { Code::new(memory, len, starts) })
 }
 
 enum Failure {

@@ -16,6 +16,7 @@ mod locks;
 pub mod map_calls;
 mod memory;
 mod native;
+mod probe;
 
 pub use bpf::{compile_bpf, compile_bpf_over_memory};
 pub use code::Code;

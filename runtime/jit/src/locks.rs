@@ -1,21 +1,37 @@
-//! Lock words, inline: see `oko_state`. Even is free, odd is held, each release adds one.
+//! Lock words and words that are counted up, inline: see `oko_state`. An even lock word is free, an odd one is held, each release adds one.
+//!
+//! A locked instruction takes as long as a small filter, and whatever comes after it waits. So where the context says that this thread
+//! is alone, words are read and written by plain instructions; the control plane, which copies entries meanwhile, sees the same.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I32;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
+use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Type, Value};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
 
+use crate::burst::Row;
 use crate::helpers::Helper;
 use crate::host;
 
+/// Whether plain stores are seen in the order in which they were made.
+const ORDERED: bool = cfg!(target_arch = "x86_64");
+
 /// Takes a lock word, by a call only if it is not free. Goes on in a new block.
-pub(crate) fn take(builder: &mut FunctionBuilder<'_>, convention: CallConv, word: Value) {
+pub(crate) fn take(builder: &mut FunctionBuilder<'_>, convention: CallConv, row: Row, word: Value) {
     let (wait, taken) = (builder.create_block(), builder.create_block());
     builder.set_cold_block(wait);
     let seen = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
-    let even = builder.ins().band_imm_s(seen, -2);
     let odd = builder.ins().bor_imm_u(seen, 1);
+    if ORDERED {
+        let (plain, locked) = (builder.create_block(), builder.create_block());
+        let alone = row.alone(builder);
+        builder.ins().brif(alone, plain, &[], locked, &[]);
+        builder.switch_to_block(plain);
+        builder.ins().store(MemFlagsData::trusted(), odd, word, 0);
+        builder.ins().jump(taken, &[]);
+        builder.switch_to_block(locked);
+    }
+    let even = builder.ins().band_imm_s(seen, -2);
     let old = builder.ins().atomic_cas(MemFlagsData::trusted(), word, even, odd);
     let free = builder.ins().icmp(IntCC::Equal, old, even);
     builder.ins().brif(free, taken, &[], wait, &[]);
@@ -30,10 +46,44 @@ pub(crate) fn take(builder: &mut FunctionBuilder<'_>, convention: CallConv, word
 pub(crate) fn release(builder: &mut FunctionBuilder<'_>, word: Value) {
     let held = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
     let free = builder.ins().iadd_imm_s(held, 1);
-    if cfg!(target_arch = "x86_64") {
+    if ORDERED {
         // A plain store releases on this machine; Cranelift's atomic store is sequentially consistent and waits.
         builder.ins().store(MemFlagsData::trusted(), free, word, 0);
     } else {
         builder.ins().atomic_store(MemFlagsData::trusted(), free, word);
     }
+}
+
+/// Changes a word of a state in one step for all cores; gives what it was. Goes on in a new block.
+pub(crate) fn change(
+    builder: &mut FunctionBuilder<'_>,
+    row: Row,
+    ty: Type,
+    op: AtomicRmwOp,
+    word: Value,
+    operand: Value,
+) -> Value {
+    let simple = matches!(op, AtomicRmwOp::Add | AtomicRmwOp::Or | AtomicRmwOp::And | AtomicRmwOp::Xor);
+    if !ORDERED || !simple {
+        return builder.ins().atomic_rmw(ty, MemFlagsData::trusted(), op, word, operand);
+    }
+    let (plain, locked, changed) = (builder.create_block(), builder.create_block(), builder.create_block());
+    let old = builder.append_block_param(changed, ty);
+    let alone = row.alone(builder);
+    builder.ins().brif(alone, plain, &[], locked, &[]);
+    builder.switch_to_block(plain);
+    let was = builder.ins().load(ty, MemFlagsData::new().with_notrap(), word, 0);
+    let new = match op {
+        AtomicRmwOp::Add => builder.ins().iadd(was, operand),
+        AtomicRmwOp::Or => builder.ins().bor(was, operand),
+        AtomicRmwOp::And => builder.ins().band(was, operand),
+        _ => builder.ins().bxor(was, operand),
+    };
+    builder.ins().store(MemFlagsData::new().with_notrap(), new, word, 0);
+    builder.ins().jump(changed, &[was.into()]);
+    builder.switch_to_block(locked);
+    let was = builder.ins().atomic_rmw(ty, MemFlagsData::trusted(), op, word, operand);
+    builder.ins().jump(changed, &[was.into()]);
+    builder.switch_to_block(changed);
+    old
 }

@@ -3,36 +3,36 @@
 //! The code of a filter is one function: a loop over the burst whose body is the filter's graph. An int is an `i64`, a bool an
 //! `i8` of 0 or 1, a window a pointer to its first byte, an entry a pointer to its value and, in hash tables, the generation of its place
 //! (see `oko_state`). Packet loads and fields need no checks: the IR verifier has shown that they are in place.
-//!
-//! Not done here: keys of a burst are not hashed ahead of use.
 
+mod ahead;
 mod arithmetic;
 mod entries;
-mod probe;
+mod lookup;
+mod repeats;
 mod words;
 
 use std::collections::HashMap;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I32, I64};
-use cranelift_codegen::ir::{
-    self, BlockArg, Function, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type,
-};
+use cranelift_codegen::ir::{self, BlockArg, Function, InstBuilder, MemFlagsData, Type};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_ir::cfg::Cfg;
 use oko_ir::ranges::Ranges;
 use oko_ir::{
-    Block, BlockCall, BlockData, Checked, Filter, FilterResult, Match, Module, Op, State, StateKind,
+    Block, BlockCall, BlockData, Checked, Filter, FilterResult, Inst, Module, Op, State, StateKind,
     TerminatorKind, Type as IrType, Value, Width,
 };
 
-use crate::abi::{CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN};
+use self::repeats::Repeats;
+use crate::abi::{CTX_PARAMS, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN};
 use crate::burst::{Burst, Row, constant_memory};
 use crate::code::Code;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::host::{self, Effort};
+use crate::probe::MOST_LOOK_UPS;
 
 /// Up to so many operations everything is done for fast code; the largest example has 300.
 const FULL_EFFORT_UP_TO: usize = 8_192;
@@ -71,8 +71,13 @@ pub fn compile_ir_with(checked: &Checked, filter: usize, effort: Effort) -> Resu
         return Err(CompileError::TooLarge { found, limit: MOST_OPERATIONS });
     }
     let isa = host::isa_with(effort)?;
-    let function = translate(&*isa, checked.module(), filter)?;
-    host::finish(&*isa, vec![function])
+    let source = Source::of(checked.module(), filter)?;
+    let run = source.translate(&*isa);
+    let ahead = if effort == Effort::Full { ahead::translate(&*isa, &source) } else { None };
+    match ahead {
+        Some((function, states)) => Ok(host::finish(&*isa, vec![run, function])?.with_ahead(1, states)),
+        None => host::finish(&*isa, vec![run]),
+    }
 }
 
 /// The Cranelift IR of a filter of a module, as text, before any optimisation.
@@ -82,47 +87,86 @@ pub fn compile_ir_with(checked: &Checked, filter: usize, effort: Effort) -> Resu
 /// There is no such filter, or Cranelift does not know this machine.
 pub fn clif(checked: &Checked, filter: usize) -> Result<String, CompileError> {
     let isa = host::isa()?;
-    translate(&*isa, checked.module(), filter).map(|function| function.display().to_string())
+    Ok(Source::of(checked.module(), filter)?.translate(&*isa).display().to_string())
 }
 
-fn translate(isa: &dyn TargetIsa, module: &Module, filter: usize) -> Result<Function, CompileError> {
-    let count = module.filters.len();
-    let source = module.filters.get(filter).ok_or(CompileError::NoSuchFilter { index: filter, count })?;
-    let cfg = Cfg::of(source)
-        .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
-    let convention = isa.default_call_conv();
-    let mut function = host::function(0, host::entry_signature(convention));
-    let mut context = FunctionBuilderContext::new();
-    let mut builder = FunctionBuilder::new(&mut function, &mut context);
-    let burst = Burst::open(&mut builder);
-    let data = builder.ins().load(I64, constant_memory(), burst.row.packet, PACKET_DATA);
-    let captured = builder.ins().uload32(constant_memory(), burst.row.packet, PACKET_CAPTURED);
-    let blocks = source.blocks.iter().map(|_| builder.create_block()).collect();
-    let mut translator = Translator {
-        builder,
-        convention,
-        module,
-        filter: source,
-        ranges: Ranges::of_with(module, source, &cfg),
-        row: burst.row,
-        latch: burst.latch,
-        data,
-        captured,
-        blocks,
-        values: HashMap::new(),
-        entries: HashMap::new(),
-        key: None,
-        ghost: None,
-        look_ups: source.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count(),
-        record: None,
-        place: Block(0),
-    };
-    translator.run(&cfg);
-    let mut builder = translator.builder;
-    burst.close(&mut builder);
-    builder.seal_all_blocks();
-    builder.finalize(isa.frontend_config());
-    Ok(function)
+/// A filter and what is known of it.
+struct Source<'a> {
+    module: &'a Module,
+    filter: &'a Filter,
+    cfg: Cfg,
+    ranges: Ranges,
+}
+
+impl<'a> Source<'a> {
+    fn of(module: &'a Module, filter: usize) -> Result<Source<'a>, CompileError> {
+        let count = module.filters.len();
+        let filter = module.filters.get(filter).ok_or(CompileError::NoSuchFilter { index: filter, count })?;
+        let cfg = Cfg::of(filter)
+            .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
+        let ranges = Ranges::of_with(module, filter, &cfg);
+        Ok(Source { module, filter, cfg, ranges })
+    }
+
+    /// The code of the filter.
+    fn translate(&self, isa: &dyn TargetIsa) -> Function {
+        let mut function = host::function(0, host::entry_signature(isa.default_call_conv()));
+        self.each_packet(isa, &mut function, &[I32], |translator| {
+            for &block in self.cfg.order() {
+                translator.block(block);
+            }
+        });
+        function
+    }
+
+    /// Fills a function with a loop over the burst that gives values of these types for each packet.
+    fn each_packet(
+        &self,
+        isa: &dyn TargetIsa,
+        function: &mut Function,
+        results: &[Type],
+        body: impl FnOnce(&mut Translator<'_, '_>),
+    ) {
+        let mut context = FunctionBuilderContext::new();
+        let mut builder = FunctionBuilder::new(function, &mut context);
+        let burst = Burst::open(&mut builder, results);
+        let data = builder.ins().load(I64, constant_memory(), burst.row.packet, PACKET_DATA);
+        let captured = builder.ins().uload32(constant_memory(), burst.row.packet, PACKET_CAPTURED);
+        let source = self.filter;
+        let blocks: Vec<_> = source.blocks.iter().map(|_| builder.create_block()).collect();
+        let look_ups = source.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
+        let repeats = Repeats::of(&mut builder, source, &self.cfg, |state| {
+            look_ups <= MOST_LOOK_UPS && lookup::is_probed(&self.module.states[state.index()])
+        });
+        builder.ins().jump(blocks[0], &[]);
+        let mut translator = Translator {
+            builder,
+            convention: isa.default_call_conv(),
+            module: self.module,
+            filter: source,
+            ranges: &self.ranges,
+            row: burst.row,
+            latch: burst.latch,
+            data,
+            captured,
+            blocks,
+            values: HashMap::new(),
+            entries: HashMap::new(),
+            constants: HashMap::new(),
+            network: HashMap::new(),
+            key: None,
+            ghost: None,
+            look_ups,
+            repeats,
+            record: None,
+            place: Block(0),
+        };
+        body(&mut translator);
+        let mut builder = translator.builder;
+        burst.close(&mut builder);
+        builder.seal_all_blocks();
+        builder.finalize(isa.frontend_config());
+    }
 }
 
 /// Bytes of packets: readable at any alignment, and nobody changes them during a burst.
@@ -144,9 +188,9 @@ struct Translator<'a, 'b> {
     convention: CallConv,
     module: &'a Module,
     filter: &'a Filter,
-    ranges: Ranges,
+    ranges: &'a Ranges,
     row: Row,
-    /// Where the verdict goes.
+    /// Where the packet's results go.
     latch: ir::Block,
     /// The packet's bytes.
     data: ir::Value,
@@ -156,39 +200,53 @@ struct Translator<'a, 'b> {
     /// Ints, bools and windows.
     values: HashMap<Value, ir::Value>,
     entries: HashMap<Value, Entry>,
+    constants: HashMap<Value, u64>,
+    /// Numbers in network order, by the same in host order: to compare them with constants, these can be swapped instead.
+    network: HashMap<ir::Value, ir::Value>,
     /// Where keys are put together for look-ups.
     key: Option<ir::StackSlot>,
     /// Where updates of entries go that are gone: memory on the stack.
     ghost: Option<ir::StackSlot>,
     /// How many look-ups there are.
     look_ups: usize,
+    /// Those whose key was looked up before.
+    repeats: Repeats,
     /// Where records of events are put together.
     record: Option<ir::StackSlot>,
     /// The block that is being translated.
     place: Block,
 }
 
-impl Translator<'_, '_> {
-    fn run(&mut self, cfg: &Cfg) {
-        let entry = self.blocks[0];
-        self.builder.ins().jump(entry, &[]);
+impl<'a> Translator<'a, '_> {
+    /// Translates a block, after those that dominate it.
+    fn block(&mut self, block: Block) {
+        let data = self.open(block);
+        for inst in &data.insts {
+            self.define(inst);
+        }
+        self.terminator(&data.term.kind);
+    }
+
+    /// Goes to a block.
+    fn open(&mut self, block: Block) -> &'a BlockData {
+        self.place = block;
         let filter = self.filter;
-        // Definitions come before uses in this order.
-        for &block in cfg.order() {
-            self.place = block;
-            let data = &filter.blocks[block.index()];
-            self.builder.switch_to_block(self.blocks[block.index()]);
-            for &param in &data.params {
-                self.define_param(param);
+        let data = &filter.blocks[block.index()];
+        self.builder.switch_to_block(self.blocks[block.index()]);
+        for &param in &data.params {
+            self.define_param(param);
+        }
+        data
+    }
+
+    fn define(&mut self, inst: &Inst) {
+        if let Some(result) = self.instruction(&inst.op)
+            && let Some(value) = inst.result
+        {
+            self.values.insert(value, result);
+            if let Op::Const(number) = inst.op {
+                self.constants.insert(value, number);
             }
-            for inst in &data.insts {
-                if let Some(result) = self.instruction(&inst.op)
-                    && let Some(value) = inst.result
-                {
-                    self.values.insert(value, result);
-                }
-            }
-            self.terminator(&data.term.kind);
         }
     }
 
@@ -290,9 +348,14 @@ impl Translator<'_, '_> {
 
     fn load(&mut self, width: Width, window: Value, offset: u32) -> ir::Value {
         let (at, offset) = (self.value(window), offset as i32);
+        if width == Width::W8 {
+            return self.builder.ins().uload8(I64, packet_memory(), at, offset);
+        }
         let loaded = self.builder.ins().load(type_of(width), packet_memory(), at, offset);
-        let host = if width == Width::W8 { loaded } else { self.builder.ins().bswap(loaded) };
-        if width == Width::W64 { host } else { self.builder.ins().uextend(I64, host) }
+        let host = self.builder.ins().bswap(loaded);
+        let host = if width == Width::W64 { host } else { self.builder.ins().uextend(I64, host) };
+        self.network.insert(host, loaded);
+        host
     }
 
     fn terminator(&mut self, kind: &TerminatorKind) {
@@ -361,108 +424,6 @@ impl Translator<'_, '_> {
         }
         let start = self.builder.ins().iadd(self.data, at);
         (shown, start)
-    }
-
-    fn look_up(&mut self, state: State, key: &[Value], make: bool, found: &BlockCall, absent: &BlockCall) {
-        match self.module.states[state.index()].kind {
-            StateKind::Hash(_) | StateKind::Table(_) => {
-                let key = self.key(state, key);
-                self.look_up_map(state, &key, make, found, absent);
-            }
-            StateKind::Array => {
-                let (there, value) = self.look_up_array(state, key[0]);
-                self.branch(there, found, &[value], absent);
-            }
-            StateKind::Words => unreachable!("the verifier has shown that nothing is looked up in words"),
-        }
-    }
-
-    /// Puts a key together, as the words that it has in memory.
-    fn key(&mut self, state: State, key: &[Value]) -> Vec<ir::Value> {
-        let decl = &self.module.states[state.index()];
-        let layout = decl.key_layout();
-        let count = layout.size.div_ceil(8);
-        let mut words: Vec<Option<ir::Value>> = vec![None; count as usize];
-        let prefix = decl.kind == StateKind::Table(Match::Prefix);
-        if prefix {
-            // How many bits count: all.
-            words[0] = Some(self.int(u64::from(decl.key_bits())));
-        }
-        for ((&value, part), &offset) in key.iter().zip(&decl.key).zip(&layout.offsets) {
-            let mut bits = self.value(value);
-            if self.ranges.at(self.place, value).max > part.width.max() {
-                bits = self.builder.ins().band_imm_u(bits, part.width.max().cast_signed());
-            }
-            if prefix {
-                bits = self.network_order(bits, part.width);
-            }
-            let (word, shift) = (offset as usize / 8, offset % 8 * 8);
-            let low = if shift == 0 { bits } else { self.builder.ins().ishl_imm_u(bits, i64::from(shift)) };
-            self.add_bits(&mut words[word], low);
-            // Only parts of prefixes do not lie at their natural alignment.
-            if shift + part.width.bits() > 64 {
-                let high = self.builder.ins().ushr_imm_u(bits, i64::from(64 - shift));
-                self.add_bits(&mut words[word + 1], high);
-            }
-        }
-        words.into_iter().map(|word| word.unwrap_or_else(|| self.int(0))).collect()
-    }
-
-    /// Puts a key on the stack, by whole words as it will be read: a load that spans several stores would have to wait for these.
-    fn store_key(&mut self, key: &[ir::Value]) -> ir::StackSlot {
-        let slot = self.key_slot();
-        for (index, &word) in key.iter().enumerate() {
-            self.builder.ins().stack_store(I64, word, slot, index as i32 * 8);
-        }
-        slot
-    }
-
-    fn add_bits(&mut self, word: &mut Option<ir::Value>, bits: ir::Value) {
-        *word = Some(match *word {
-            Some(others) => self.builder.ins().bor(others, bits),
-            None => bits,
-        });
-    }
-
-    /// The int whose low bytes in host order are those of another in network order.
-    fn network_order(&mut self, bits: ir::Value, width: Width) -> ir::Value {
-        match width {
-            Width::W8 => bits,
-            Width::W64 => self.builder.ins().bswap(bits),
-            Width::W16 | Width::W32 => {
-                let narrow = self.builder.ins().ireduce(type_of(width), bits);
-                let swapped = self.builder.ins().bswap(narrow);
-                self.builder.ins().uextend(I64, swapped)
-            }
-        }
-    }
-
-    /// Room for a key of any state. All look-ups share it, for a stranger's filter may have thousands.
-    fn key_slot(&mut self) -> ir::StackSlot {
-        let sizes = self.module.states.iter().map(|state| state.key_layout().size);
-        let size = sizes.max().unwrap_or(0).next_multiple_of(8);
-        let builder = &mut self.builder;
-        *self.key.get_or_insert_with(|| {
-            builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3))
-        })
-    }
-
-    fn look_up_array(&mut self, state: State, key: Value) -> (ir::Value, ir::Value) {
-        let decl = &self.module.states[state.index()];
-        let (width, capacity) = (decl.key[0].width, decl.capacity);
-        let stride = oko_state::array_stride(decl.entry_layout().size);
-        let index = self.value(key);
-        let index = if width == Width::W64 {
-            index
-        } else {
-            let mask = self.int(width.max());
-            self.builder.ins().band(index, mask)
-        };
-        let capacity = self.int(u64::from(capacity));
-        let there = self.builder.ins().icmp(IntCC::UnsignedLessThan, index, capacity);
-        let first = self.row.table(&mut self.builder, CTX_VALUES, state.index());
-        let offset = self.builder.ins().imul_imm_s(index, stride as i64);
-        (there, self.builder.ins().iadd(first, offset))
     }
 
     /// The low bits of an int.

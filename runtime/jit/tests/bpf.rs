@@ -51,6 +51,7 @@ impl Maps {
         let first = |map: &Map| map.array_values().map_or(std::ptr::null_mut(), |(first, _)| first.as_ptr());
         let values: Vec<*mut u8> = self.0.iter().map(first).collect();
         let params = std::ptr::null();
+        let pin = oko_state::pin();
         body(&Context {
             now,
             params,
@@ -59,6 +60,8 @@ impl Maps {
             events: std::ptr::null(),
             seed: 0,
             worker: 3,
+            // Both ways of taking locks have their turn.
+            alone: u32::from(pin.is_alone() && now.is_multiple_of(2)),
         })
     }
 }
@@ -66,6 +69,7 @@ impl Maps {
 struct InterpEnv<'a> {
     maps: &'a Maps,
     now: u64,
+    _pin: oko_state::Pin,
 }
 
 impl Env for InterpEnv<'_> {
@@ -205,7 +209,7 @@ fn same_answers(program: &Verified, packets: &[Vec<u8>]) -> Vec<u32> {
     let mut answers = Vec::new();
     for (now, packet) in (1_000..).zip(packets) {
         let found = run(&code, &native, &[Packet::new(packet, 7)], now)[0];
-        let mut env = InterpEnv { maps: &interpreted, now };
+        let mut env = InterpEnv { maps: &interpreted, now, _pin: oko_state::pin() };
         let meta = PacketMeta { ingress_ifindex: 7, rx_queue_index: 0 };
         let expected =
             Interpreter::new(program.program(), Options::default()).run(packet, meta, &mut env).unwrap().ret;

@@ -1,6 +1,7 @@
 //! The array: a value for every index below the capacity, always.
 
 use crate::entry::Found;
+use crate::readers::pin;
 use crate::records::Records;
 use crate::shape::Shape;
 
@@ -31,6 +32,9 @@ impl Array {
 
     /// Zeroes all values.
     pub(crate) fn clear(&self) {
-        (0..self.capacity).for_each(|record| self.records.zero(record));
+        for record in 0..self.capacity {
+            let _pin = pin();
+            self.records.zero(record);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::ptr::NonNull;
 
 use crate::lock_word::{lock_word, unlock_word};
+use crate::readers::is_pinned;
 use crate::sync::{AtomicU32, Ordering};
 
 /// The generation of a place is in the four bytes at this offset from its value.
@@ -43,8 +44,9 @@ pub unsafe fn generation_of(value: NonNull<u8>) -> u32 {
 ///
 /// # Safety
 ///
-/// `word` is a 4-byte aligned lock word in a value of a map that still lives.
+/// `word` is a 4-byte aligned lock word in a value of a map that still lives, and the thread is [pinned](crate::pin) until it gives it back.
 pub unsafe fn lock(word: *mut u32) {
+    debug_assert!(is_pinned(), "who takes lock words is pinned");
     // SAFETY: the caller's promise; lock words are accessed atomically by everybody.
     let word = unsafe { AtomicU32::from_ptr(word) };
     lock_word(word);

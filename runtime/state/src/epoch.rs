@@ -4,10 +4,10 @@
 //! Once every reader has unpinned or was pinned after that moment, the ticket has passed, and nobody looks at the thing any more. Readers never wait,
 //! and share no cache line with each other.
 //!
-//! A pin writes the current epoch to the reader's own slot and then fences; a ticket fences and then moves the epoch on. So either the one who
-//! asks whether a ticket has passed sees the slot, or the reader sees the structure without the thing.
+//! A pin writes the current epoch to the reader's own slot and then fences, lightly; a ticket fences, heavily, and then moves the epoch on. So
+//! either the one who asks whether a ticket has passed sees the slot, or the reader sees the structure without the thing.
 
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence, heavy_fence, light_fence};
 
 /// A slot of a reader that is not pinned.
 pub(crate) const UNPINNED: u64 = 0;
@@ -30,7 +30,7 @@ impl Epoch {
     #[inline]
     pub(crate) fn pin(&self, slot: &AtomicU64) {
         slot.store(self.0.load(Ordering::Acquire), Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        light_fence();
     }
 
     /// Unpins it.
@@ -41,7 +41,7 @@ impl Epoch {
 
     /// A ticket for what was taken out before.
     pub(crate) fn ticket(&self) -> Ticket {
-        fence(Ordering::SeqCst);
+        heavy_fence();
         Ticket(self.0.fetch_add(1, Ordering::AcqRel))
     }
 

@@ -40,7 +40,8 @@ impl Exact {
     }
 
     pub(crate) fn probe(&self) -> Probe {
-        self.seed.probe(self.index.first(), self.index.buckets(), self.records.value(0).as_ptr())
+        let first = self.records.value(0).as_ptr();
+        self.seed.probe(self.index.first(), self.index.buckets(), first, self.records.stride())
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -51,6 +52,18 @@ impl Exact {
     pub(crate) fn find(&self, key: &[u64]) -> Found {
         let place = self.index.place(self.seed.hash(key));
         self.index.find(place, |record| self.records.matching(record, key)).unwrap_or(Found::NONE)
+    }
+
+    #[inline]
+    pub(crate) fn fetch_bucket(&self, hash: u64) {
+        self.index.fetch(self.index.place(hash));
+    }
+
+    #[inline]
+    pub(crate) fn fetch_record(&self, hash: u64) {
+        if let Some(record) = self.index.hint(self.index.place(hash)) {
+            self.records.fetch(record);
+        }
     }
 
     fn writer(&self) -> MutexGuard<'_, Pool> {

@@ -1,8 +1,8 @@
 //! The keyed hash function of hash tables.
 //!
 //! Keys come from packets, so whoever sends these could aim at one bucket if he knew the function. Each map draws 128
-//! random bits; a word is folded in by a 64×64→128-bit multiplication whose halves are XORed (the step of wyhash and
-//! foldhash). The state is secret at every step, and no output of the function leaves the map.
+//! random bits; two words are folded in by a 64×64→128-bit multiplication whose halves are XORed (the step of wyhash and
+//! foldhash). Both factors are secret at every step, and no output of the function leaves the map.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -26,8 +26,9 @@ impl Seed {
     #[inline]
     pub(crate) fn hash(self, key: &[u64]) -> u64 {
         let mut state = self.start;
-        for &word in key {
-            state = fold(state ^ word, self.factor).wrapping_add(self.turn());
+        for pair in key.chunks(2) {
+            let second = pair.get(1).copied().unwrap_or_default();
+            state = fold(state ^ pair[0], self.factor ^ second).wrapping_add(self.turn());
         }
         // One multiplication does not do: of keys that count up, with some factors, both halves of it count up too.
         fold(state, self.last())
@@ -44,7 +45,7 @@ impl Seed {
     }
 
     /// The same numbers for generated code, with where index and values are.
-    pub(crate) fn probe(self, index: *const u8, buckets: u32, values: *const u8) -> Probe {
+    pub(crate) fn probe(self, index: *const u8, buckets: u32, values: *const u8, stride: usize) -> Probe {
         let Seed { start, factor } = self;
         Probe {
             index,
@@ -54,6 +55,7 @@ impl Seed {
             turn: self.turn(),
             last: self.last(),
             values,
+            stride: stride as u64,
         }
     }
 }

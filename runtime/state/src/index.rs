@@ -1,7 +1,7 @@
 //! The index of a hash table: where in the records the key with a given hash is.
 //!
-//! A key has two buckets, both from its hash. A bucket is one cache line of eight places; a place is empty (tag 0) or holds 16
-//! bits of the hash (the tag) and the number of a record. There are at least two places for each record, so two buckets are
+//! A key has two buckets, both from its hash. A bucket is one cache line of eight places; a place is empty (tag 0) or holds 15
+//! bits of the hash and a one (the tag) and the number of a record. There are at least two places for each record, so two buckets are
 //! practically never both full: with `s_k` the share of buckets that hold `k` or more, two choices square the share at each step, and eight
 //! of a mean of four come out below 10^-8, a ninth below 10^-16. Up to 16 entries there are just two buckets, which every
 //! key has, so that there is always room.
@@ -10,7 +10,7 @@
 //! the locks of both buckets of the key concerned, which are striped.
 
 use crate::memory::{Memory, fetch};
-use crate::probe::{BUCKET_RECORDS, BUCKET_SIZE, TAG_LOW_BITS};
+use crate::probe::{BUCKET_RECORDS, BUCKET_SIZE};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::hint::spin_loop;
 use std::mem::offset_of;
@@ -20,7 +20,7 @@ const LINE: usize = 64;
 /// Tags in a word.
 const LANES: usize = 4;
 /// The lowest bit of each tag in a word.
-const LOW_BITS: u64 = TAG_LOW_BITS;
+const LOW_BITS: u64 = 0x0001_0001_0001_0001;
 
 /// A bucket.
 #[repr(C, align(64))]
@@ -96,8 +96,9 @@ impl Index {
         let first = hash as u32 & self.mask;
         // Another bucket than the first: XOR with a number that is not 0 under the mask.
         let step = (hash >> 32) as u32 & self.mask;
-        let tag = (hash >> 48) as u16;
-        Place { first, second: first ^ step.max(1), tag: tag.max(1) }
+        // Not 0, which is an empty place's.
+        let tag = (hash >> 48) as u16 | 1;
+        Place { first, second: first ^ step.max(1), tag }
     }
 
     #[inline]

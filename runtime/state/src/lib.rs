@@ -34,6 +34,8 @@
 //! plane sees them all.
 
 mod array;
+mod barrier;
+mod bias;
 mod bloom;
 mod control;
 mod entry;

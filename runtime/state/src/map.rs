@@ -9,8 +9,8 @@ use crate::entry::Found;
 use crate::exact::Exact;
 use crate::key::with_words;
 use crate::prefix::Prefix;
-use crate::probe::Probe;
-use crate::readers::worker;
+use crate::probe::{BUCKET_SIZE, Probe};
+use crate::readers::{pin, worker};
 use crate::ring_buffer::RingBuffer;
 use crate::shape::{Header, Kind, Shape, ShapeError};
 use crate::table::Table;
@@ -240,6 +240,39 @@ impl Map {
         }
     }
 
+    /// Whether its entries take more memory than the caches near a core have, so that it pays to fetch what a look-up will read ahead of it.
+    #[inline]
+    pub fn is_far(&self) -> bool {
+        const NEAR_BYTES: u64 = 1 << 20;
+        // Of a record's index, four places are used of eight at most.
+        let bytes = self.shape.stride() + u64::from(BUCKET_SIZE) / 4;
+        match &self.store {
+            Store::Table(table) => u64::from(table.len()) * bytes > NEAR_BYTES,
+            Store::Exact(table) => u64::from(table.len()) * bytes > NEAR_BYTES,
+            _ => false,
+        }
+    }
+
+    /// Fetches the bucket in which the key with this hash is looked for first, as [`probe`](crate::probe) says.
+    #[inline]
+    pub fn fetch_bucket(&self, hash: u64) {
+        match &self.store {
+            Store::Table(table) => table.fetch_bucket(hash),
+            Store::Exact(table) => table.fetch_bucket(hash),
+            _ => {}
+        }
+    }
+
+    /// Fetches the record that is most probably that of the key with this hash; reads its bucket.
+    #[inline]
+    pub fn fetch_record(&self, hash: u64) {
+        match &self.store {
+            Store::Table(table) => table.fetch_record(hash),
+            Store::Exact(table) => table.fetch_record(hash),
+            _ => {}
+        }
+    }
+
     fn find_in_copies(&self, copies: &[Map], key: &[u64]) -> Found {
         let own = self.copy_of(worker());
         let found = own.find_words(key);
@@ -306,6 +339,7 @@ impl Map {
                 if update == Update::Insert {
                     return Err(UpdateError::Exists);
                 }
+                let _pin = pin();
                 array.records.write(record, value, now);
                 Ok(())
             }

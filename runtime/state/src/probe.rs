@@ -1,35 +1,31 @@
 //! What generated code needs to look a key up in a hash table without a call: where index and records are, and the hash function's numbers.
 //!
 //! A [`Probe`] is the first thing in a [`Map`](crate::Map), so code reads it through the map's address. Code does what `Index::find` and
-//! `Records::matching` do for the first place in the key's first bucket that has its tag, and calls [`Map::find_words`](crate::Map::find_words) if
-//! that is not the key. It may leave out the second look at the generation: who locks the entry compares it once more.
+//! `Records::matching` do for the first place in the key's buckets that has its tag, and calls [`Map::find_words`](crate::Map::find_words) if
+//! that is not the key's. If there is no such place, the key is not in the map. It may leave out the second look at the generation: who locks the entry compares it once more.
 //!
 //! In steps, for a key of words `w`, with `fold(a, b)` the XOR of the halves of the 128-bit product of `a` and `b`:
 //!
-//! 1. The hash: from `start`, for each word `h = fold(h ^ w, factor) + turn`; then `h = fold(h, last)`.
-//! 2. The bucket: at `index + (h & mask) * BUCKET_SIZE`. Its two words of four tags each, at 0 and 8, are compared with the tag `max(h >> 48, 1)`.
+//! 1. The hash: from `start`, for each pair of words, the last one filled up with 0, `h = fold(h ^ w, factor ^ w') + turn`; then `h = fold(h, last)`.
+//! 2. The bucket of number `b`: at `index + b * BUCKET_SIZE`. Its eight tags of 16 bits, at 0, are compared with the tag `h >> 48 | 1`. The first bucket
+//!    has the number `h & mask`, the second one the XOR of that and `max(h >> 32 & mask, 1)`.
 //! 3. The record: a `u32` at `BUCKET_RECORDS + 4 * way`.
-//! 4. Its value: at `values + record * record_stride(…)`. The generation (`u32`, odd if it belongs to a key) is [`GENERATION`] bytes from
+//! 4. Its value: at `values + record * stride`. The generation (`u32`, odd if it belongs to a key) is [`GENERATION`] bytes from
 //!    there, the key's words end [`KEY_END`] bytes from there.
-
-use std::ptr;
-
-use crate::shape::Shape;
 
 /// The size of a bucket.
 pub const BUCKET_SIZE: u32 = 64;
 /// Where the numbers of records are in a bucket.
 pub const BUCKET_RECORDS: i32 = 16;
-/// The lowest bit of each tag in a word.
-pub const TAG_LOW_BITS: u64 = 0x0001_0001_0001_0001;
 /// Where the generation is, from a value.
 pub const GENERATION: i32 = -8;
 /// Where the key ends, from a value.
 pub const KEY_END: i32 = -16;
 
-/// The numbers of one map; all 0 if it is no hash table.
+/// The numbers of one map. One that is no hash table, or that wants to see each look-up, has a bucket with one place that is no key's: so
+/// each look-up ends in a call. They lie in one cache line.
 #[derive(Clone, Copy, Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Probe {
     /// The first bucket of the index.
     pub index: *const u8,
@@ -45,6 +41,8 @@ pub struct Probe {
     pub last: u64,
     /// The value of record 0.
     pub values: *const u8,
+    /// Bytes from the value of one record to that of the next.
+    pub stride: u64,
 }
 
 // SAFETY: the addresses are those of memory that the map owns and that is accessed atomically.
@@ -53,14 +51,41 @@ unsafe impl Send for Probe {}
 unsafe impl Sync for Probe {}
 
 impl Probe {
-    /// That of maps that are no hash tables.
-    pub(crate) const NONE: Probe =
-        Probe { index: ptr::null(), mask: 0, start: 0, factor: 0, turn: 0, last: 0, values: ptr::null() };
+    /// One that makes each look-up a call. The hash of every key is 0.
+    pub(crate) const NONE: Probe = Probe {
+        index: NOBODYS.tags.as_ptr().cast(),
+        mask: 0,
+        start: 0,
+        factor: 0,
+        turn: 0,
+        last: 0,
+        values: NOBODYS.value.as_ptr().cast(),
+        stride: 0,
+    };
 }
 
-impl Shape {
-    /// Bytes from the value of one record to that of the next.
-    pub fn record_stride(&self) -> u64 {
-        self.stride()
-    }
+/// The longest key that code may look up without a call, in words.
+pub const MOST_KEY_WORDS: usize = 6;
+
+/// A bucket with one place, whose record is no key's: its generation is even.
+#[repr(C, align(64))]
+struct Nobodys {
+    tags: [u16; 8],
+    records: [u32; 8],
+    rest_of_bucket: [u64; 2],
+    key: [u64; MOST_KEY_WORDS],
+    stamp: u64,
+    generation: u64,
+    value: [u64; 1],
 }
+
+static NOBODYS: Nobodys = Nobodys {
+    // That of a hash of 0.
+    tags: [1, 0, 0, 0, 0, 0, 0, 0],
+    records: [0; 8],
+    rest_of_bucket: [0; 2],
+    key: [0; MOST_KEY_WORDS],
+    stamp: 0,
+    generation: 0,
+    value: [0],
+};

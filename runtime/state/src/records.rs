@@ -14,6 +14,7 @@ use crate::entry::{Found, GENERATION_OFFSET};
 use crate::key::bytes_of;
 use crate::lock_word::{begin_copy, end_copy, lock_word, unlock_word};
 use crate::memory::{Memory, fetch};
+use crate::readers::{is_pinned, pin};
 use crate::shape::{Header, Kind, Shape};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence, pause};
 
@@ -240,6 +241,7 @@ impl Records {
 
     fn with_lock(&self, record: u32, body: impl FnOnce()) {
         let lock = self.lock_word(record);
+        debug_assert!(lock.is_none() || is_pinned(), "who takes lock words is pinned");
         if let Some(word) = lock {
             lock_word(word);
         }
@@ -276,6 +278,7 @@ impl Records {
                 return None;
             }
             let forced = attempt == COPY_ATTEMPTS;
+            let _pin = forced.then(pin);
             if forced && let Some(word) = lock {
                 lock_word(word);
             }

@@ -1,4 +1,6 @@
 //! The hash table: an index over records, a list of records without key, and the policy when there are none.
+//!
+//! Whoever takes lock words of records is [pinned](pin) meanwhile.
 
 use crate::entry::Found;
 use crate::free_list::FreeList;
@@ -7,6 +9,7 @@ use crate::index::{self, Guard, Index, Place, Used};
 use crate::lock_word::{lock_word, try_lock_word, unlock_word};
 use crate::map::{Update, UpdateError};
 use crate::probe::Probe;
+use crate::readers::pin;
 use crate::records::Records;
 use crate::shape::{Header, Shape, WhenFull};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -58,8 +61,13 @@ impl Table {
         })
     }
 
+    /// None if each use is to be seen.
     pub(crate) fn probe(&self) -> Probe {
-        self.seed.probe(self.index.first(), self.index.buckets(), self.records.value(0).as_ptr())
+        if self.ticking {
+            return Probe::NONE;
+        }
+        let first = self.records.value(0).as_ptr();
+        self.seed.probe(self.index.first(), self.index.buckets(), first, self.records.stride())
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -89,13 +97,28 @@ impl Table {
                 self.index.fetch(*place);
             }
             for &place in &*places {
-                if let Some(record) = self.index.hint(place) {
-                    self.records.fetch(record);
-                }
+                self.fetch_hinted(place);
             }
             for ((&place, key), found) in places.iter().zip(keys.chunks_exact(words)).zip(found) {
                 *found = self.find_at(place, key);
             }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn fetch_bucket(&self, hash: u64) {
+        self.index.fetch(self.index.place(hash));
+    }
+
+    #[inline]
+    pub(crate) fn fetch_record(&self, hash: u64) {
+        self.fetch_hinted(self.index.place(hash));
+    }
+
+    #[inline]
+    fn fetch_hinted(&self, place: Place) {
+        if let Some(record) = self.index.hint(place) {
+            self.records.fetch(record);
         }
     }
 
@@ -138,6 +161,7 @@ impl Table {
 
     #[cold]
     fn make(&self, place: Place, key: &[u64], now: u64) -> Found {
+        let _pin = pin();
         let guard = self.index.lock(place.first, place.second);
         if let Some((_, found)) = self.lookup(place, key) {
             return found;
@@ -166,6 +190,7 @@ impl Table {
         now: u64,
     ) -> Result<(), UpdateError> {
         let place = self.index.place(self.seed.hash(key));
+        let _pin = pin();
         let guard = self.index.lock(place.first, place.second);
         if let Some((record, _)) = self.lookup(place, key) {
             if update == Update::Insert {
@@ -189,6 +214,7 @@ impl Table {
 
     pub(crate) fn delete(&self, key: &[u64]) -> bool {
         let place = self.index.place(self.seed.hash(key));
+        let _pin = pin();
         let _guard = self.index.lock(place.first, place.second);
         let Some((record, _)) = self.lookup(place, key) else {
             return false;
@@ -202,6 +228,8 @@ impl Table {
     /// Deletes every entry, bucket by bucket.
     pub(crate) fn clear(&self) {
         for bucket in 0..self.index.buckets() {
+            // For each anew, so that workers do not wait for all.
+            let _pin = pin();
             let _guard = self.index.lock(bucket, bucket);
             for used in self.index.used(bucket) {
                 self.unlink(used);
@@ -302,6 +330,7 @@ impl Table {
             if !self.index.used(bucket).any(|used| self.records.is_dead(used.record, now)) {
                 continue;
             }
+            let _pin = pin();
             let _guard = self.index.lock(bucket, bucket);
             for used in self.index.used(bucket) {
                 let candidate = self.candidate(used, now);

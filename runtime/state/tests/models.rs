@@ -9,7 +9,23 @@ mod sync {
     pub(crate) fn pause() {
         loom::thread::yield_now();
     }
+
+    pub(crate) fn step_aside() {
+        loom::thread::yield_now();
+    }
+
+    // The checker knows no system call that fences for others, so both halves are whole ones.
+    pub(crate) fn light_fence() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn heavy_fence() {
+        fence(Ordering::SeqCst);
+    }
 }
+
+#[path = "../src/bias.rs"]
+mod bias;
 
 #[path = "../src/epoch.rs"]
 mod epoch;
@@ -186,6 +202,79 @@ fn two_workers_under_a_lock_word_lose_no_update() {
         assert_eq!(count.load(Ordering::Relaxed), 2);
         assert_eq!(word.load(Ordering::Relaxed), 4, "each release adds one, each taking too");
     });
+}
+
+/// The slots of threads, each with its burst while it is in one.
+struct Bursts([AtomicU64; 2]);
+
+impl bias::Slots for Bursts {
+    fn others_pinned(&self, number: u32) -> bool {
+        self.burst(1 - number) != 0
+    }
+
+    fn burst(&self, number: u32) -> u64 {
+        self.0[number as usize].load(Ordering::Acquire)
+    }
+}
+
+#[test]
+fn who_is_alone_loses_no_update_by_plain_stores() {
+    use bias::{Bias, Mode};
+
+    struct Shared {
+        bias: Bias,
+        bursts: Bursts,
+        word: AtomicU32,
+        count: AtomicU64,
+    }
+
+    /// A burst: one update under the lock word, which is taken by plain stores if this thread is alone. `claims` says whether it asks to be.
+    fn burst(shared: &Shared, number: u32, burst: u64, claims: bool) {
+        let slot = &shared.bursts.0[number as usize];
+        slot.store(burst, Ordering::Relaxed);
+        sync::light_fence();
+        let mut mode = shared.bias.enter(number, &shared.bursts);
+        if claims && mode == Mode::Shared && shared.bias.is_free() {
+            mode = shared.bias.claim(number, &shared.bursts);
+            if mode == Mode::Shared {
+                mode = shared.bias.enter(number, &shared.bursts);
+                assert_eq!(mode, Mode::Shared);
+            }
+        }
+        let word = &shared.word;
+        if mode == Mode::Alone {
+            let seen = word.load(Ordering::Relaxed);
+            assert_eq!(seen & 1, 0, "held by another one");
+            word.store(seen | 1, Ordering::Relaxed);
+        } else {
+            lock_word::lock_word(word);
+        }
+        let old = shared.count.load(Ordering::Relaxed);
+        shared.count.store(old + 1, Ordering::Relaxed);
+        lock_word::unlock_word(word);
+        slot.store(0, Ordering::Release);
+    }
+
+    let run = |claims: [bool; 2]| {
+        check(2, move || {
+            let shared = Arc::new(Shared {
+                bias: Bias::from(AtomicU64::new(0)),
+                bursts: Bursts([AtomicU64::new(0), AtomicU64::new(0)]),
+                word: AtomicU32::new(0),
+                count: AtomicU64::new(0),
+            });
+            let other = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || (1..=2).for_each(|number| burst(&shared, 1, number, claims[1])))
+            };
+            (1..=2).for_each(|number| burst(&shared, 0, number, claims[0]));
+            other.join().unwrap();
+            assert_eq!(shared.count.load(Ordering::Relaxed), 4);
+            assert_eq!(shared.word.load(Ordering::Relaxed), 8);
+        });
+    };
+    run([true, false]);
+    run([true, true]);
 }
 
 #[test]

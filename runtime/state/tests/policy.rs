@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use oko_state::{Found, Header, Kind, Map, Shape, Update, UpdateError, WhenFull, lock, unlock};
+use oko_state::{Found, Header, Kind, Map, Shape, Update, UpdateError, WhenFull, lock, pin, unlock};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -18,6 +18,7 @@ fn touch(map: &Map, key: u32, now: u64, expires: u64) -> bool {
     if value.is_null() {
         return false;
     }
+    let _pin = pin();
     // SAFETY: the value is one of this map's, 32 bytes with the header of Oko, and its lock word is held.
     unsafe {
         lock(value.cast());
@@ -226,6 +227,7 @@ fn a_lock_word_is_never_overwritten_nor_shown() {
         map.update(&key, &[0xff; 12], Update::Any, 1).unwrap();
         map.update(&key, &[0xee; 12], Update::Any, 1).unwrap();
         let value = map.find(&key).value;
+        let _pin = pin();
         // SAFETY: a value of this map, and a lock word in it; it hangs here if an update overwrote the word with odd bytes.
         unsafe {
             lock(value.add(offset as usize).cast());

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use oko_state::{Found, Header, Kind, Map, Shape, WhenFull, generation_of, lock, unlock};
+use oko_state::{Found, Header, Kind, Map, Shape, WhenFull, generation_of, pin, unlock};
 
 fn map(when_full: WhenFull, capacity: u32) -> Map {
     let shape =
@@ -17,9 +17,10 @@ fn map(when_full: WhenFull, capacity: u32) -> Map {
 fn count(map: &Map, key: u64, now: u64) -> bool {
     let Found { value, generation } = map.slot(&key.to_ne_bytes(), now);
     let Some(entry) = std::ptr::NonNull::new(value) else { return false };
+    let pin = pin();
     // SAFETY: a value of this map of 40 bytes, under its lock.
     unsafe {
-        lock(value.cast());
+        pin.lock(value.cast());
         if u64::from(generation_of(entry)) != generation {
             unlock(value.cast());
             return false;

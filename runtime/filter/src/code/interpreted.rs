@@ -123,6 +123,7 @@ impl Oracle {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline(never)]
     pub(super) fn run(
         &self,
         filter: usize,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use oko_artifact::{EVENTS_MAP, StateSchema};
 use oko_ir::interp::{TableError, TableKey};
 use oko_ir::{StateDecl, StateKind};
-use oko_state::{Header, Kind, Map, RingBuffer, Shape, Update, UpdateError, worker};
+use oko_state::{Header, Kind, Map, RingBuffer, Shape, Update, UpdateError};
 
 use super::carry::Old;
 use super::scalars::{key_bytes, table_key_bytes, value_bytes};
@@ -54,8 +54,6 @@ pub(crate) struct States {
     order: Vec<usize>,
     /// For each worker, or one for all where they share all states.
     bindings: Box<[Binding]>,
-    /// Whether there are tables of the control plane, for which who runs filters is pinned.
-    tables: bool,
     /// What filters emit.
     pub(super) events: Arc<Map>,
     /// The random number of the instance.
@@ -78,10 +76,21 @@ impl Row {
 
 /// The maps as one worker has them, by the engine's numbers.
 #[derive(Debug)]
-struct Binding {
+pub(crate) struct Binding {
     handles: Box<[*const Map]>,
-    /// The first value of each of these that is an array.
     values: Box<[*mut u8]>,
+}
+
+impl Binding {
+    /// The maps.
+    pub(crate) fn handles(&self) -> &[*const Map] {
+        &self.handles
+    }
+
+    /// The first value of each of these that is an array.
+    pub(crate) fn values(&self) -> &[*mut u8] {
+        &self.values
+    }
 }
 
 // SAFETY: the pointers lead to the maps that the rows own, which are shared between threads, and to values in these.
@@ -128,31 +137,17 @@ impl States {
         let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
         let workers = rows.iter().map(|row| row.map.copies().len()).max().unwrap_or(1);
         let bindings = (0..workers as u32).map(|worker| bind(&rows, &order, worker)).collect();
-        let tables = rows.iter().any(|row| matches!(row.map.shape().kind, Kind::Exact | Kind::Prefix));
         let seed = old.seed().or(options.seed).unwrap_or_else(random);
-        Ok(States { rows, order, bindings, tables, events, seed })
+        Ok(States { rows, order, bindings, events, seed })
     }
 
-    fn binding(&self) -> &Binding {
+    /// The maps as the worker of a number has them.
+    #[inline]
+    pub(crate) fn binding(&self, worker: u32) -> &Binding {
         match &*self.bindings {
             [one] => one,
-            all => &all[worker() as usize % all.len()],
+            all => &all[worker as usize % all.len()],
         }
-    }
-
-    /// The maps by the engine's numbers, as this thread has them.
-    pub(crate) fn handles(&self) -> &[*const Map] {
-        &self.binding().handles
-    }
-
-    /// The first values of arrays by the engine's numbers, as this thread has them.
-    pub(crate) fn values(&self) -> &[*mut u8] {
-        &self.binding().values
-    }
-
-    /// Whether who runs filters must be pinned.
-    pub(crate) fn has_tables(&self) -> bool {
-        self.tables
     }
 
     /// What filters emit.

@@ -134,7 +134,14 @@ impl Translator<'_, '_> {
             SwapBits::B64 => value,
         };
         let host_order = if cfg!(target_endian = "little") { ByteOrder::Le } else { ByteOrder::Be };
-        let value = if order == host_order { value } else { self.builder.ins().bswap(value) };
-        self.set_cut(dst, value);
+        if order == host_order {
+            return self.set_cut(dst, value);
+        }
+        let swapped = self.builder.ins().bswap(value);
+        self.set_cut(dst, swapped);
+        if bits != SwapBits::B64 {
+            let number = self.get(dst);
+            self.swapped.insert(number, value);
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
+use cranelift_codegen::ir::{self, InstBuilder};
 use oko_bpf::helper::Helper as BpfHelper;
 use oko_bpf::isa::{Insn, Reg};
-use oko_bpf::program::{MapId, MapKind};
+use oko_bpf::program::{MapDef, MapId, MapKind};
 use oko_bpf::verified::Note;
 
 use super::{Translator, local_signature};
@@ -13,6 +13,7 @@ use crate::abi::{CTX_VALUES, CTX_WORKER, PACKET_CAPTURED};
 use crate::burst::constant_memory;
 use crate::error::CompileError;
 use crate::helpers::Helper;
+use crate::probe::{self, Comparison, MOST_LOOK_UPS, MOST_WORDS, Otherwise};
 use crate::{host, locks};
 
 const ARGUMENTS: [Reg; 5] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
@@ -24,6 +25,9 @@ impl Translator<'_, '_> {
             _ => (BpfHelper::from_number(number), None),
         };
         let helper = helper.ok_or(CompileError::Unsupported { slot, what: "a call of an unknown helper" })?;
+        if !only_reads(helper) {
+            self.frame.forget_stores();
+        }
         let result = match helper {
             BpfHelper::MapLookupElem => self.look_up(map),
             BpfHelper::MapUpdateElem => {
@@ -73,7 +77,7 @@ impl Translator<'_, '_> {
             }
             BpfHelper::SpinLock => {
                 let word = self.get(Reg::R1);
-                locks::take(&mut self.builder, self.convention, word);
+                locks::take(&mut self.builder, self.convention, self.row, word);
                 return Ok(());
             }
             BpfHelper::SpinUnlock => {
@@ -97,13 +101,12 @@ impl Translator<'_, '_> {
     }
 
     fn look_up(&mut self, map: Option<MapId>) -> ir::Value {
-        let key = self.get(Reg::R2);
-        if let Some(map) = map
-            && let Some(def) = self.source.maps.get(map.index())
+        let def = map.and_then(|map| Some((map, self.source.maps.get(map.index())?)));
+        if let Some((map, def)) = def
             && def.kind == MapKind::Array
             && def.key_size == 4
         {
-            let index = self.builder.ins().uload32(MemFlagsData::new().with_notrap(), key, 0);
+            let index = self.key_words(Reg::R2, 4)[0];
             let there =
                 self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, index, i64::from(def.max_entries));
             let first = self.row.table(&mut self.builder, CTX_VALUES, map.index());
@@ -113,8 +116,32 @@ impl Translator<'_, '_> {
             let null = self.builder.ins().iconst(I64, 0);
             return self.builder.ins().select(there, value, null);
         }
-        let map = self.get(Reg::R1);
-        self.call(Helper::Lookup, &[map, key])
+        let (map, key) = (self.get(Reg::R1), self.get(Reg::R2));
+        let probed = def.map(|(_, def)| def).filter(|def| self.is_probed(def));
+        let Some(def) = probed else { return self.call(Helper::Lookup, &[map, key]) };
+        let words = self.key_words(Reg::R2, def.key_size);
+        let (call, absent, done) =
+            (self.builder.create_block(), self.builder.create_block(), self.builder.create_block());
+        self.builder.set_cold_block(call);
+        let result = self.builder.append_block_param(done, I64);
+        let otherwise = Otherwise { absent, unclear: call };
+        let (value, _) = probe::probe(&mut self.builder, map, &words, Comparison::Here, otherwise);
+        self.builder.ins().jump(done, &[value.into()]);
+        self.builder.switch_to_block(absent);
+        let null = self.constant(0);
+        self.builder.ins().jump(done, &[null.into()]);
+        self.builder.switch_to_block(call);
+        let value = self.call(Helper::Lookup, &[map, key]);
+        self.builder.ins().jump(done, &[value.into()]);
+        self.builder.switch_to_block(done);
+        result
+    }
+
+    /// Whether keys of a map are looked up inline.
+    fn is_probed(&self, def: &MapDef) -> bool {
+        self.look_ups <= MOST_LOOK_UPS
+            && def.key_size.div_ceil(8) as usize <= MOST_WORDS
+            && matches!(def.kind, MapKind::Hash | MapKind::LruHash)
     }
 
     pub(super) fn call_local(&mut self, slot: usize, insn: Insn) -> Result<(), CompileError> {
@@ -127,6 +154,7 @@ impl Translator<'_, '_> {
         let unknown = CompileError::Unsupported { slot, what: "a call of no function of the program" };
         // The entry has another signature; verified programs do not call it, for that would be recursion.
         let index = index.filter(|&index| index > 0 && index < self.source.functions.len()).ok_or(unknown)?;
+        self.frame.forget_stores();
         let function = host::import_function(&mut self.builder, index, local_signature(self.convention));
         let mut args = vec![self.row.context, self.row.packet];
         args.extend(ARGUMENTS.map(|reg| self.get(reg)));
@@ -135,4 +163,21 @@ impl Translator<'_, '_> {
         self.set(Reg::R0, result);
         Ok(())
     }
+}
+
+/// Whether a helper leaves the memory that its arguments point to as it is.
+fn only_reads(helper: BpfHelper) -> bool {
+    matches!(
+        helper,
+        BpfHelper::MapLookupElem
+            | BpfHelper::MapUpdateElem
+            | BpfHelper::MapDeleteElem
+            | BpfHelper::KtimeGetNs
+            | BpfHelper::KtimeGetBootNs
+            | BpfHelper::KtimeGetCoarseNs
+            | BpfHelper::GetPrandomU32
+            | BpfHelper::SpinLock
+            | BpfHelper::SpinUnlock
+            | BpfHelper::RingbufOutput
+    )
 }

@@ -8,6 +8,7 @@ use oko_bpf::xdp::CtxField;
 use super::Translator;
 use crate::abi::{PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT};
 use crate::burst::constant_memory;
+use crate::locks;
 
 /// Memory that the verifier has shown to be there, at any alignment.
 fn verified_memory() -> MemFlagsData {
@@ -79,7 +80,7 @@ impl Translator<'_, '_> {
                 return;
             }
         };
-        let old = self.builder.ins().atomic_rmw(ty, MemFlagsData::trusted(), operation, at, operand);
+        let old = locks::change(&mut self.builder, self.row, ty, operation, at, operand);
         if fetch {
             let old = self.extended(old);
             self.set(src, old);

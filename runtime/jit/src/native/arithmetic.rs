@@ -15,7 +15,7 @@ impl Translator<'_, '_> {
             BinaryOp::Sub => self.builder.ins().isub(x, y),
             BinaryOp::Mul => self.builder.ins().imul(x, y),
             BinaryOp::UDiv | BinaryOp::URem => self.divide(op, x, y, self.ranges.at(self.place, b).min > 0),
-            BinaryOp::And => self.builder.ins().band(x, y),
+            BinaryOp::And => self.mask(a, b),
             BinaryOp::Or => self.builder.ins().bor(x, y),
             BinaryOp::Xor => self.builder.ins().bxor(x, y),
             // Cranelift takes shift amounts modulo the width too.
@@ -46,6 +46,12 @@ impl Translator<'_, '_> {
 
     pub(super) fn compare(&mut self, op: CompareOp, a: Value, b: Value) -> ir::Value {
         let (x, y) = (self.value(a), self.value(b));
+        if let CompareOp::Eq | CompareOp::Ne = op
+            && let Some((x, y)) = self.in_network_order(a, b).or_else(|| self.in_network_order(b, a))
+        {
+            let condition = if op == CompareOp::Eq { IntCC::Equal } else { IntCC::NotEqual };
+            return self.builder.ins().icmp_imm_u(condition, x, y);
+        }
         let condition = match op {
             CompareOp::Eq => IntCC::Equal,
             CompareOp::Ne => IntCC::NotEqual,
@@ -55,6 +61,28 @@ impl Translator<'_, '_> {
             CompareOp::SLe => IntCC::SignedLessThanOrEqual,
         };
         self.builder.ins().icmp(condition, x, y)
+    }
+
+    fn mask(&mut self, a: Value, b: Value) -> ir::Value {
+        let (x, y) = (self.value(a), self.value(b));
+        let result = self.builder.ins().band(x, y);
+        // The masked number is compared most often, and then this is all that is left of it.
+        if let Some((x, y)) = self.in_network_order(a, b).or_else(|| self.in_network_order(b, a)) {
+            let masked = self.builder.ins().band_imm_u(x, y);
+            self.network.insert(result, masked);
+        }
+        result
+    }
+
+    /// A number from a packet as it is there, and a constant as it would be there.
+    fn in_network_order(&self, number: Value, constant: Value) -> Option<(ir::Value, i64)> {
+        let there = *self.network.get(self.values.get(&number)?)?;
+        let constant = *self.constants.get(&constant)?;
+        let bits = self.builder.func.dfg.value_type(there).bits();
+        if bits < 64 && constant >> bits != 0 {
+            return None;
+        }
+        Some((there, (constant.swap_bytes() >> (64 - bits)).cast_signed()))
     }
 
     pub(super) fn boolean(&mut self, op: BoolOp, a: Value, b: Value) -> ir::Value {

@@ -33,7 +33,7 @@ impl Translator<'_, '_> {
     pub(super) fn lock(&mut self, entry: Value) -> ir::Value {
         let Entry { value: variable, generation } = self.entries[&entry];
         let pointer = self.builder.use_var(variable);
-        locks::take(&mut self.builder, self.convention, pointer);
+        locks::take(&mut self.builder, self.convention, self.row, pointer);
         if let Some(generation) = generation {
             self.check_generation(variable, pointer, generation);
         }

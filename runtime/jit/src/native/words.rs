@@ -8,6 +8,7 @@ use super::Translator;
 use crate::abi::{CTX_EVENTS, CTX_SEED, CTX_VALUES, EVENT_HEADER_WORDS};
 use crate::burst::constant_memory;
 use crate::helpers::Helper;
+use crate::locks;
 
 impl Translator<'_, '_> {
     /// The address of a word; the verifier has shown that there is one of this index.
@@ -25,13 +26,13 @@ impl Translator<'_, '_> {
 
     pub(super) fn word_add(&mut self, state: State, index: Value, by: Value) -> ir::Value {
         let (word, by) = (self.word(state, index), self.value(by));
-        let old = self.builder.ins().atomic_rmw(I64, MemFlagsData::trusted(), AtomicRmwOp::Add, word, by);
+        let old = locks::change(&mut self.builder, self.row, I64, AtomicRmwOp::Add, word, by);
         self.builder.ins().iadd(old, by)
     }
 
     pub(super) fn word_or(&mut self, state: State, index: Value, bits: Value) -> ir::Value {
         let (word, bits) = (self.word(state, index), self.value(bits));
-        self.builder.ins().atomic_rmw(I64, MemFlagsData::trusted(), AtomicRmwOp::Or, word, bits)
+        locks::change(&mut self.builder, self.row, I64, AtomicRmwOp::Or, word, bits)
     }
 
     pub(super) fn word_cas(&mut self, state: State, index: Value, expected: Value, new: Value) -> ir::Value {

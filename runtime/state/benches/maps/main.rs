@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use dashmap::DashMap;
-use oko_state::{Found, Header, Kind, Map, Shape, WhenFull, generation_of, lock, unlock};
+use oko_state::{Found, Header, Kind, Map, Pin, Shape, WhenFull, generation_of, pin, unlock};
 
 #[cfg(target_os = "linux")]
 mod kernel;
@@ -62,17 +62,19 @@ impl Oko {
         let kind = Kind::Hash(WhenFull::EvictOldest);
         let shape = Shape { kind, capacity: KEYS as u32, key_size: 8, value_size: 32, header: Header::Oko };
         let oko = Oko { map: Map::new(shape).unwrap(), burst };
-        (0..KEYS).for_each(|number| oko.count(oko.map.slot_words(&[key(number)], 1), 0, 1));
+        let pin = pin();
+        (0..KEYS).for_each(|number| oko.count(&pin, oko.map.slot_words(&[key(number)], 1), 0, 1));
+        drop(pin);
         oko
     }
 
     /// What generated code does with a found entry.
     #[inline]
-    fn count(&self, found: Found, by: u64, now: u64) {
+    fn count(&self, pin: &Pin, found: Found, by: u64, now: u64) {
         let Some(entry) = found.get() else { return };
         // SAFETY: a value of this map of 32 bytes, under its lock.
         unsafe {
-            lock(found.value.cast());
+            pin.lock(found.value.cast());
             if u64::from(generation_of(entry)) == found.generation {
                 let word = |offset: usize| AtomicU64::from_ptr(found.value.add(offset).cast());
                 word(24).store(word(24).load(Ordering::Relaxed) + by, Ordering::Relaxed);
@@ -95,15 +97,20 @@ impl Subject for Oko {
             let mut found = [Found::NONE; BURST];
             for round in 0..updates / BURST as u64 {
                 keys.iter_mut().for_each(|slot| *slot = key(random.next()));
+                let pin = pin();
                 self.map.find_burst(&keys, &mut found);
-                found.iter().for_each(|&found| self.count(found, 1, round));
+                found.iter().for_each(|&found| self.count(&pin, found, 1, round));
             }
             return Ok(updates / BURST as u64 * BURST as u64);
         }
-        for round in 0..updates {
-            self.count(self.map.slot_words(&[key(random.next())], round), 1, round);
+        // Pinned for a burst, as workers are.
+        for round in 0..updates / BURST as u64 {
+            let pin = pin();
+            for _ in 0..BURST {
+                self.count(&pin, self.map.slot_words(&[key(random.next())], round), 1, round);
+            }
         }
-        Ok(updates)
+        Ok(updates / BURST as u64 * BURST as u64)
     }
 
     fn total(&self) -> u64 {

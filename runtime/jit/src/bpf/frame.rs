@@ -1,0 +1,180 @@
+//! What is known of the stack frame: the values that were stored there last, so that loads need not wait for the stores, and registers that point
+//! there, so that keys of look-ups are put together in registers.
+//!
+//! All of it holds on the one way that leads here: it is forgotten at each block that can be jumped to. The stores themselves stay.
+
+use std::collections::BTreeMap;
+
+use cranelift_codegen::ir::types::{I8, I16, I32, I64};
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
+use oko_bpf::isa::{AluOp, Insn, Operand, Reg, Size, Width};
+use oko_bpf::verified::{Note, Region};
+
+use super::Translator;
+
+/// Bytes of a value that a register can hold.
+const WORD: i32 = 8;
+
+/// What is known at a place of the program. Offsets are from the frame pointer, in bytes.
+#[derive(Default)]
+pub(super) struct Frame {
+    /// By where they begin: how many bytes were stored, and of what, lowest first. They do not overlap.
+    stores: BTreeMap<i32, (i32, ir::Value)>,
+    /// Registers that point into the frame.
+    pointers: [Option<i32>; Reg::COUNT],
+}
+
+impl Frame {
+    /// Nothing but the frame pointer.
+    pub(super) fn unknown() -> Frame {
+        let mut frame = Frame::default();
+        frame.pointers[Reg::R10.index()] = Some(0);
+        frame
+    }
+
+    /// A register was written.
+    pub(super) fn overwrite(&mut self, reg: Reg) {
+        self.pointers[reg.index()] = None;
+    }
+
+    fn forget(&mut self, from: i32, bytes: i32) {
+        self.stores.retain(|&at, &mut (size, _)| at >= from + bytes || at + size <= from);
+    }
+
+    /// Something may have been written anywhere.
+    pub(super) fn forget_stores(&mut self) {
+        self.stores.clear();
+    }
+
+    /// The store that has all of these bytes, and where in it they begin.
+    fn holding(&self, from: i32, bytes: i32) -> Option<(ir::Value, i32)> {
+        let (&at, &(size, value)) = self.stores.range(..=from).next_back()?;
+        (from + bytes <= at + size).then_some((value, from - at))
+    }
+}
+
+impl Translator<'_, '_> {
+    /// Follows an instruction that was translated.
+    pub(super) fn follow(&mut self, slot: usize, insn: Insn, before: Option<i32>) {
+        match insn {
+            Insn::Alu { width: Width::W64, op: AluOp::Mov, dst, src: Operand::Reg(_) } => {
+                self.frame.pointers[dst.index()] = before;
+            }
+            Insn::Alu { width: Width::W64, op: AluOp::Add, dst, src: Operand::Imm(imm) } => {
+                self.frame.pointers[dst.index()] = before.and_then(|offset| offset.checked_add(imm));
+            }
+            Insn::Store { size, src, .. } => match self.source.note(slot) {
+                Some(Note::Access(Region::Frame { off })) => {
+                    let bytes = size.bytes() as i32;
+                    let value = self.operand(src);
+                    self.frame.forget(off, bytes);
+                    self.frame.stores.insert(off, (bytes, value));
+                }
+                Some(Note::Access(Region::Packet | Region::MapValue(_) | Region::Record)) => {}
+                _ => self.frame.forget_stores(),
+            },
+            Insn::Atomic { .. } => self.frame.forget_stores(),
+            _ => {}
+        }
+    }
+
+    /// Where the register that an instruction moves or adds to points to before it.
+    pub(super) fn pointer_before(&self, insn: Insn) -> Option<i32> {
+        match insn {
+            Insn::Alu { op: AluOp::Mov, src: Operand::Reg(src), .. } => self.frame.pointers[src.index()],
+            Insn::Alu { op: AluOp::Add, dst, .. } => self.frame.pointers[dst.index()],
+            _ => None,
+        }
+    }
+
+    /// Bytes of the frame that were stored on the way here: as a zero-extended `i64`.
+    pub(super) fn stored(&mut self, from: i32, size: Size) -> Option<ir::Value> {
+        let bytes = size.bytes() as i32;
+        let (value, skipped) = self.frame.holding(from, bytes)?;
+        Some(self.part(value, skipped, bytes))
+    }
+
+    /// Some bytes of a value, lowest first, zero-extended.
+    fn part(&mut self, value: ir::Value, skipped: i32, bytes: i32) -> ir::Value {
+        let value =
+            if skipped == 0 { value } else { self.builder.ins().ushr_imm_u(value, i64::from(skipped) * 8) };
+        let narrow = match bytes {
+            1 => I8,
+            2 => I16,
+            4 => I32,
+            _ => return value,
+        };
+        let value = self.builder.ins().ireduce(narrow, value);
+        self.builder.ins().uextend(I64, value)
+    }
+
+    /// The zero-padded words of a key of so many bytes that a register points to.
+    pub(super) fn key_words(&mut self, pointer: Reg, bytes: u32) -> Vec<ir::Value> {
+        let offset = self.frame.pointers[pointer.index()];
+        let pointer = self.get(pointer);
+        let starts = (0..bytes as i32).step_by(WORD as usize);
+        starts
+            .map(|start| {
+                let size = WORD.min(bytes as i32 - start);
+                let known = offset.and_then(|offset| self.assembled(offset + start, size));
+                known.unwrap_or_else(|| self.loaded(pointer, start, size))
+            })
+            .collect()
+    }
+
+    /// Up to eight bytes of the frame, if they were all stored on the way here.
+    fn assembled(&mut self, from: i32, bytes: i32) -> Option<ir::Value> {
+        let mut pieces = Vec::new();
+        let mut at = from;
+        while at < from + bytes {
+            let (&start, &(size, value)) = self.frame.stores.range(..=at).next_back()?;
+            let end = (start + size).min(from + bytes);
+            if end <= at {
+                return None;
+            }
+            pieces.push((at, end, value, at - start));
+            at = end;
+        }
+        // A piece of three bytes or the like is not worth it.
+        if pieces.iter().any(|(at, end, ..)| ![1, 2, 4, 8].contains(&(end - at))) {
+            return None;
+        }
+        let mut word = None;
+        for (at, end, value, skipped) in pieces {
+            let part = self.part(value, skipped, end - at);
+            let part =
+                if at == from { part } else { self.builder.ins().ishl_imm_u(part, i64::from(at - from) * 8) };
+            word = Some(match word {
+                Some(others) => self.builder.ins().bor(others, part),
+                None => part,
+            });
+        }
+        word
+    }
+
+    /// Up to eight bytes of memory.
+    fn loaded(&mut self, pointer: ir::Value, start: i32, bytes: i32) -> ir::Value {
+        let memory = MemFlagsData::new().with_notrap();
+        let mut word = None;
+        let mut at = 0;
+        for size in [8, 4, 2, 1] {
+            if bytes - at < size {
+                continue;
+            }
+            let offset = start + at;
+            let part = match size {
+                8 => self.builder.ins().load(I64, memory, pointer, offset),
+                4 => self.builder.ins().uload32(memory, pointer, offset),
+                2 => self.builder.ins().uload16(I64, memory, pointer, offset),
+                _ => self.builder.ins().uload8(I64, memory, pointer, offset),
+            };
+            let part = if at == 0 { part } else { self.builder.ins().ishl_imm_u(part, i64::from(at) * 8) };
+            word = Some(match word {
+                Some(others) => self.builder.ins().bor(others, part),
+                None => part,
+            });
+            at += size;
+        }
+        word.unwrap_or_else(|| self.constant(0))
+    }
+}

@@ -1,0 +1,231 @@
+//! Look-ups: keys, and the entries under them.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{self, InstBuilder, StackSlotData, StackSlotKind};
+use oko_ir::{BlockCall, Match, State, StateDecl, StateKind, Value, Width};
+
+use super::repeats::Site;
+use super::{Translator, type_of};
+use crate::abi::{CTX_MAPS, CTX_VALUES};
+use crate::helpers::Helper;
+use crate::probe::{self, Comparison, MOST_LOOK_UPS, MOST_WORDS, Otherwise};
+
+impl Translator<'_, '_> {
+    pub(super) fn look_up(
+        &mut self,
+        state: State,
+        key: &[Value],
+        make: bool,
+        found: &BlockCall,
+        absent: &BlockCall,
+    ) {
+        match self.module.states[state.index()].kind {
+            StateKind::Hash(_) | StateKind::Table(_) => {
+                let key = self.key(state, key);
+                self.look_up_map(state, &key, make, found, absent);
+            }
+            StateKind::Array => {
+                let (there, value) = self.look_up_array(state, key[0]);
+                self.branch(there, found, &[value], absent);
+            }
+            StateKind::Words => unreachable!("the verifier has shown that nothing is looked up in words"),
+        }
+    }
+
+    /// Goes to `found` with the value and, if it may go away, its generation, or to `absent`.
+    fn look_up_map(
+        &mut self,
+        state: State,
+        key: &[ir::Value],
+        make: bool,
+        found: &BlockCall,
+        absent: &BlockCall,
+    ) {
+        let again = self.repeats.site(self.place);
+        if let Some(again) = again.filter(|again| !again.is_first) {
+            self.take_known(again, state, found);
+        }
+        let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
+        let (hit, miss) = (self.builder.create_block(), self.builder.create_block());
+        let (value, generation) =
+            (self.builder.append_block_param(hit, I64), self.builder.append_block_param(hit, I64));
+        if self.look_ups <= MOST_LOOK_UPS && is_probed(&self.module.states[state.index()]) {
+            let call = self.builder.create_block();
+            self.builder.set_cold_block(call);
+            let otherwise = Otherwise { absent: if make { call } else { miss }, unclear: call };
+            let comparison = match self.has_generations(state) {
+                true => Comparison::AtLock,
+                false => Comparison::Here,
+            };
+            let (value, generation) = probe::probe(&mut self.builder, map, key, comparison, otherwise);
+            self.builder.ins().jump(hit, &[value.into(), generation.into()]);
+            self.builder.switch_to_block(call);
+        }
+        let slot = self.store_key(key);
+        let key = self.builder.ins().stack_addr(I64, slot, 0);
+        let call = if make {
+            let now = self.row.now(&mut self.builder);
+            self.call(Helper::Slot, &[map, key, now])
+        } else {
+            self.call(Helper::Find, &[map, key])
+        };
+        let &[called_value, called_generation] = self.builder.inst_results(call) else {
+            unreachable!("look-ups return two words");
+        };
+        self.builder.ins().brif(
+            called_value,
+            hit,
+            &[called_value.into(), called_generation.into()],
+            miss,
+            &[],
+        );
+        self.builder.switch_to_block(miss);
+        self.remember(again, state, make, None);
+        let args = self.args(absent, &[]);
+        self.builder.ins().jump(self.blocks[absent.block.index()], &args);
+        self.builder.switch_to_block(hit);
+        self.remember(again, state, make, Some((value, generation)));
+        let token = self.token(state, value, generation);
+        let args = self.args(found, &token);
+        self.builder.ins().jump(self.blocks[found.block.index()], &args);
+    }
+
+    /// If the entry was found before, goes on with it; goes on in a new block if not.
+    fn take_known(&mut self, again: Site, state: State, found: &BlockCall) {
+        let (value, generation) = self.repeats.variables(again.group);
+        let (value, generation) = (self.builder.use_var(value), self.builder.use_var(generation));
+        let (known, unknown) = (self.builder.create_block(), self.builder.create_block());
+        self.builder.ins().brif(value, known, &[], unknown, &[]);
+        self.builder.switch_to_block(known);
+        let token = self.token(state, value, generation);
+        let args = self.args(found, &token);
+        self.builder.ins().jump(self.blocks[found.block.index()], &args);
+        self.builder.switch_to_block(unknown);
+    }
+
+    /// Remembers what a look-up has found, or that there is nothing. A `slot` may have taken the memory of all others.
+    fn remember(
+        &mut self,
+        again: Option<Site>,
+        state: State,
+        make: bool,
+        found: Option<(ir::Value, ir::Value)>,
+    ) {
+        let group = again.map(|again| again.group);
+        for other in self.repeats.groups_of(state) {
+            let entry = if Some(other) == group {
+                found
+            } else if make {
+                None
+            } else {
+                continue;
+            };
+            let (value, generation) = self.repeats.variables(other);
+            let (found_value, found_generation) = entry.unwrap_or_else(|| {
+                let zero = self.builder.ins().iconst(I64, 0);
+                (zero, zero)
+            });
+            self.builder.def_var(value, found_value);
+            self.builder.def_var(generation, found_generation);
+        }
+    }
+
+    fn token(&self, state: State, value: ir::Value, generation: ir::Value) -> Vec<ir::Value> {
+        if self.has_generations(state) { vec![value, generation] } else { vec![value] }
+    }
+
+    /// Puts a key together, as the words that it has in memory.
+    pub(super) fn key(&mut self, state: State, key: &[Value]) -> Vec<ir::Value> {
+        let decl = &self.module.states[state.index()];
+        let layout = decl.key_layout();
+        let count = layout.size.div_ceil(8);
+        let mut words: Vec<Option<ir::Value>> = vec![None; count as usize];
+        let prefix = decl.kind == StateKind::Table(Match::Prefix);
+        if prefix {
+            // How many bits count: all.
+            words[0] = Some(self.int(u64::from(decl.key_bits())));
+        }
+        for ((&value, part), &offset) in key.iter().zip(&decl.key).zip(&layout.offsets) {
+            let mut bits = self.value(value);
+            if self.ranges.at(self.place, value).max > part.width.max() {
+                bits = self.builder.ins().band_imm_u(bits, part.width.max().cast_signed());
+            }
+            if prefix {
+                bits = self.network_order(bits, part.width);
+            }
+            let (word, shift) = (offset as usize / 8, offset % 8 * 8);
+            let low = if shift == 0 { bits } else { self.builder.ins().ishl_imm_u(bits, i64::from(shift)) };
+            self.add_bits(&mut words[word], low);
+            // Only parts of prefixes do not lie at their natural alignment.
+            if shift + part.width.bits() > 64 {
+                let high = self.builder.ins().ushr_imm_u(bits, i64::from(64 - shift));
+                self.add_bits(&mut words[word + 1], high);
+            }
+        }
+        words.into_iter().map(|word| word.unwrap_or_else(|| self.int(0))).collect()
+    }
+
+    /// Puts a key on the stack, by whole words as it will be read: a load that spans several stores would have to wait for these.
+    fn store_key(&mut self, key: &[ir::Value]) -> ir::StackSlot {
+        let slot = self.key_slot();
+        for (index, &word) in key.iter().enumerate() {
+            self.builder.ins().stack_store(I64, word, slot, index as i32 * 8);
+        }
+        slot
+    }
+
+    fn add_bits(&mut self, word: &mut Option<ir::Value>, bits: ir::Value) {
+        *word = Some(match *word {
+            Some(others) => self.builder.ins().bor(others, bits),
+            None => bits,
+        });
+    }
+
+    /// The int whose low bytes in host order are those of another in network order.
+    fn network_order(&mut self, bits: ir::Value, width: Width) -> ir::Value {
+        match width {
+            Width::W8 => bits,
+            Width::W64 => self.builder.ins().bswap(bits),
+            Width::W16 | Width::W32 => {
+                let narrow = self.builder.ins().ireduce(type_of(width), bits);
+                let swapped = self.builder.ins().bswap(narrow);
+                self.builder.ins().uextend(I64, swapped)
+            }
+        }
+    }
+
+    /// Room for a key of any state. All look-ups share it, for a stranger's filter may have thousands.
+    fn key_slot(&mut self) -> ir::StackSlot {
+        let sizes = self.module.states.iter().map(|state| state.key_layout().size);
+        let size = sizes.max().unwrap_or(0).next_multiple_of(8);
+        let builder = &mut self.builder;
+        *self.key.get_or_insert_with(|| {
+            builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3))
+        })
+    }
+
+    fn look_up_array(&mut self, state: State, key: Value) -> (ir::Value, ir::Value) {
+        let decl = &self.module.states[state.index()];
+        let (width, capacity) = (decl.key[0].width, decl.capacity);
+        let stride = oko_state::array_stride(decl.entry_layout().size);
+        let index = self.value(key);
+        let index = if width == Width::W64 {
+            index
+        } else {
+            let mask = self.int(width.max());
+            self.builder.ins().band(index, mask)
+        };
+        let capacity = self.int(u64::from(capacity));
+        let there = self.builder.ins().icmp(IntCC::UnsignedLessThan, index, capacity);
+        let first = self.row.table(&mut self.builder, CTX_VALUES, state.index());
+        let offset = self.builder.ins().imul_imm_s(index, stride as i64);
+        (there, self.builder.ins().iadd(first, offset))
+    }
+}
+
+/// Whether keys of a state are looked up inline.
+pub(super) fn is_probed(decl: &StateDecl) -> bool {
+    let words = decl.key_layout().size.div_ceil(8) as usize;
+    words <= MOST_WORDS && matches!(decl.kind, StateKind::Hash(_) | StateKind::Table(Match::Exact))
+}

@@ -1,0 +1,158 @@
+//! Look-ups in hash tables: the tags of both buckets and the first place that may hold the key are looked at inline, and only if that is not it, a
+//! helper is called. See [`oko_state::probe`] for what is where.
+//!
+//! The generation is read before the key. If the place is given to another key meanwhile, the generation is another one when the entry is
+//! locked; who does not compare it then looks at it a second time here.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I16, I16X8, I32, I64};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value};
+use cranelift_frontend::FunctionBuilder;
+use oko_state::probe::{BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, Probe};
+
+use crate::burst::constant_memory;
+
+/// Longer keys are hashed and compared by the helper.
+pub(crate) const MOST_WORDS: usize = MOST_KEY_WORDS;
+/// Programs with more look-ups have calls only: the code of a stranger's program must not grow beyond measure.
+pub(crate) const MOST_LOOK_UPS: usize = 64;
+
+/// What to do with a key that is not where it is looked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Otherwise {
+    /// No tag is that of the key: it is not in the map.
+    pub(crate) absent: Block,
+    /// The first place that may hold the key does not, and another one might.
+    pub(crate) unclear: Block,
+}
+
+/// Whether an entry that was found is locked by a lock word and then compared with the generation that was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    /// It is.
+    AtLock,
+    /// It may be used without.
+    Here,
+}
+
+/// Looks a key up in a map. Goes on in a new block with the value and its generation, or
+/// to where `otherwise` says.
+pub(crate) fn probe(
+    builder: &mut FunctionBuilder<'_>,
+    map: Value,
+    key: &[Value],
+    comparison: Comparison,
+    otherwise: Otherwise,
+) -> (Value, Value) {
+    let hash = hash(builder, map, key);
+    let mask = number(builder, map, offset_of!(Probe, mask));
+    let index = number(builder, map, offset_of!(Probe, index));
+    let tag = builder.ins().ushr_imm_u(hash, 48);
+    let tag = builder.ins().bor_imm_u(tag, 1);
+    let tag = builder.ins().ireduce(I16, tag);
+    let wanted = builder.ins().splat(I16X8, tag);
+    let (second, compare) = (builder.create_block(), builder.create_block());
+
+    let first_line = builder.ins().band(hash, mask);
+    let bucket = line(builder, index, first_line);
+    let equal = equal_tags(builder, bucket, wanted);
+    builder.ins().brif(equal, compare, &[bucket.into(), equal.into()], second, &[]);
+
+    // The other bucket is another one: the step is not 0.
+    builder.switch_to_block(second);
+    let step = builder.ins().ushr_imm_u(hash, 32);
+    let step = builder.ins().band(step, mask);
+    let one = builder.ins().iconst(I64, 1);
+    let step = builder.ins().umax(step, one);
+    let second_line = builder.ins().bxor(first_line, step);
+    let bucket = line(builder, index, second_line);
+    let equal = equal_tags(builder, bucket, wanted);
+    builder.ins().brif(equal, compare, &[bucket.into(), equal.into()], otherwise.absent, &[]);
+
+    // The record of the first equal tag, and whether it is the key's.
+    let bucket = builder.append_block_param(compare, I64);
+    let equal = builder.append_block_param(compare, I32);
+    builder.switch_to_block(compare);
+    let way = builder.ins().ctz(equal);
+    let way = builder.ins().uextend(I64, way);
+    let at = builder.ins().ishl_imm_u(way, 2);
+    let at = builder.ins().iadd(bucket, at);
+    let record = builder.ins().load(I32, MemFlagsData::trusted(), at, BUCKET_RECORDS);
+    let record = builder.ins().uextend(I64, record);
+    let values = number(builder, map, offset_of!(Probe, values));
+    let stride = number(builder, map, offset_of!(Probe, stride));
+    let distance = builder.ins().imul(record, stride);
+    let value = builder.ins().iadd(values, distance);
+    let generation = generation_of(builder, value);
+    let mut differ = builder.ins().bnot(generation);
+    differ = builder.ins().band_imm_s(differ, 1);
+    for (index, &word) in key.iter().enumerate() {
+        let offset = KEY_END - 8 * (key.len() - index) as i32;
+        let there = builder.ins().load(I64, MemFlagsData::trusted(), value, offset);
+        let wrong = builder.ins().bxor(there, word);
+        differ = builder.ins().bor(differ, wrong);
+    }
+    if comparison == Comparison::Here {
+        // The words may be of two keys.
+        if cfg!(not(target_arch = "x86_64")) {
+            builder.ins().fence();
+        }
+        let now = generation_of(builder, value);
+        let moved = builder.ins().bxor(now, generation);
+        differ = builder.ins().bor(differ, moved);
+    }
+    let found = builder.create_block();
+    builder.ins().brif(differ, otherwise.unclear, &[], found, &[]);
+    builder.switch_to_block(found);
+    (value, generation)
+}
+
+/// A bucket by its number.
+fn line(builder: &mut FunctionBuilder<'_>, index: Value, number: Value) -> Value {
+    let distance = builder.ins().imul_imm_s(number, i64::from(BUCKET_SIZE));
+    builder.ins().iadd(index, distance)
+}
+
+/// A bit for each tag of a bucket that is the wanted one, lowest first: an `i32`. What a torn load shows is no worse than what another
+/// moment would have shown.
+fn equal_tags(builder: &mut FunctionBuilder<'_>, bucket: Value, wanted: Value) -> Value {
+    let tags = builder.ins().load(I16X8, MemFlagsData::trusted(), bucket, 0);
+    let equal = builder.ins().icmp(IntCC::Equal, tags, wanted);
+    builder.ins().vhigh_bits(I32, equal)
+}
+
+fn generation_of(builder: &mut FunctionBuilder<'_>, value: Value) -> Value {
+    let generation = builder.ins().iadd_imm_s(value, i64::from(GENERATION));
+    let generation = builder.ins().atomic_load(I32, MemFlagsData::trusted(), generation);
+    builder.ins().uextend(I64, generation)
+}
+
+/// The hash of a key: what `oko_state` computes of the same words.
+pub(crate) fn hash(builder: &mut FunctionBuilder<'_>, map: Value, key: &[Value]) -> Value {
+    let factor = number(builder, map, offset_of!(Probe, factor));
+    let mut state = number(builder, map, offset_of!(Probe, start));
+    for pair in key.chunks(2) {
+        let first = builder.ins().bxor(state, pair[0]);
+        let second = match pair.get(1) {
+            Some(&word) => builder.ins().bxor(factor, word),
+            None => factor,
+        };
+        let folded = fold(builder, first, second);
+        let turn = number(builder, map, offset_of!(Probe, turn));
+        state = builder.ins().iadd(folded, turn);
+    }
+    let last = number(builder, map, offset_of!(Probe, last));
+    fold(builder, state, last)
+}
+
+fn fold(builder: &mut FunctionBuilder<'_>, a: Value, b: Value) -> Value {
+    let low = builder.ins().imul(a, b);
+    let high = builder.ins().umulhi(a, b);
+    builder.ins().bxor(low, high)
+}
+
+fn number(builder: &mut FunctionBuilder<'_>, map: Value, offset: usize) -> Value {
+    builder.ins().load(I64, constant_memory(), map, offset as i32)
+}
