@@ -37,9 +37,14 @@ const EXAMPLES: [(&str, &[&str]); 9] = [
     ("traffic_class", &["firewall"]),
 ];
 
-/// All examples, compiled; what clang makes goes to a folder.
-pub(crate) fn all(out: &Path) -> Result<Vec<Example>> {
-    EXAMPLES.iter().map(|(name, captures)| example(name, captures, out)).collect()
+/// The examples of these names, or all if there are none, compiled; what clang makes goes to a folder.
+pub(crate) fn all(out: &Path, only: &[String]) -> Result<Vec<Example>> {
+    if let Some(unknown) = only.iter().find(|only| EXAMPLES.iter().all(|(name, _)| name != only)) {
+        let names: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
+        bail!("there is no example `{unknown}` here: expected one of {}", names.join(", "));
+    }
+    let wanted = EXAMPLES.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|only| only == name));
+    wanted.map(|(name, captures)| example(name, captures, out)).collect()
 }
 
 fn example(name: &'static str, captures: &[&'static str], out: &Path) -> Result<Example> {

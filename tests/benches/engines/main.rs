@@ -5,11 +5,13 @@
 //! capture the verdict of every subject on every packet is compared with that of the C filter, and the benchmark fails if one differs.
 //!
 //! ```text
-//! engines [--quick] [--out FOLDER]
+//! engines [--quick] [--only EXAMPLE,…] [--out FOLDER]
 //! ```
 //!
 //! Tables go to the standard output, the same with more detail to `FOLDER/engines.json`.
 
+#[cfg(target_os = "linux")]
+mod entries;
 #[cfg(target_os = "linux")]
 mod examples;
 #[cfg(target_os = "linux")]
@@ -45,7 +47,10 @@ mod linux {
     use clap::Parser;
     use serde_json::json;
 
-    use crate::{examples, loading, peer, running};
+    use crate::{entries, examples, loading, peer, running};
+
+    /// What stands for the measurement of [`entries`] among the names of examples.
+    const ENTRIES: &str = "entries";
 
     /// The CPU that everything runs on, if there are two: the first one takes the interrupts.
     const CPU: usize = 1;
@@ -58,24 +63,38 @@ mod linux {
         /// Where to put what is compiled, and the figures as JSON
         #[arg(long, default_value = "target/bench")]
         out: PathBuf,
+        /// Run these examples only, or `entries` for how the number of entries counts, and leave out what loading costs
+        #[arg(long, value_name = "EXAMPLE", value_delimiter = ',')]
+        only: Vec<String>,
         /// Given by `cargo bench`
         #[arg(long, hide = true)]
         bench: bool,
     }
 
     pub(super) fn main() -> Result<()> {
-        let Args { quick, out, bench: _ } = Args::parse();
+        let Args { quick, out, only, bench: _ } = Args::parse();
         std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
         let out = out.canonicalize()?;
         let cpu = pin();
-        let examples = examples::all(&out)?;
-        let loading = loading::measure(&examples, if quick { 5 } else { 25 })?;
-        let running = running::measure(&examples, if quick { 3 } else { 25 })?;
+        let all = only.is_empty();
+        let with_entries = all || only.iter().any(|only| only == ENTRIES);
+        let named: Vec<String> = only.iter().filter(|only| *only != ENTRIES).cloned().collect();
+        let examples = if all || !named.is_empty() { examples::all(&out, &named)? } else { Vec::new() };
+        let nothing = json!({});
+        let loading =
+            if all { loading::measure(&examples, if quick { 5 } else { 25 })? } else { nothing.clone() };
+        let running = match examples.is_empty() {
+            true => nothing.clone(),
+            false => running::measure(&examples, if quick { 3 } else { 25 })?,
+        };
+        let entries =
+            if with_entries { entries::measure(&out, if quick { 3 } else { 9 }, quick)? } else { nothing };
         let figures = json!({
             "cpu": cpu,
             "clang": peer::clang_version()?,
             "loading": loading,
             "running": running,
+            "entries": entries,
         });
         let file = out.join("engines.json");
         std::fs::write(&file, serde_json::to_vec_pretty(&figures)?)
