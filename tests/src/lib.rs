@@ -1,6 +1,7 @@
 //! Tests across the parts of Oko: what they share.
 
 pub mod captures;
+pub mod clang;
 pub mod examples;
 #[cfg(target_os = "linux")]
 pub mod kernel;

@@ -99,6 +99,12 @@ const CASES: &[Case] = &[
         kernel: true,
     },
     Case {
+        what: "a byte of the packet behind a test of that length",
+        program: "ldxw %r2, [%r1+0]\n ldxw %r3, [%r1+4]\n mov %r0, 0\n sub %r3, %r2\n jlt %r3, 14, out\n ldxb %r0, [%r2+13]\n out: exit",
+        ours: true,
+        kernel: false,
+    },
+    Case {
         what: "another pointer compared with the end of the packet",
         program: "ldxw %r3, [%r1+4]\n mov %r0, 0\n jgt %r10, %r3, out\n mov %r0, 1\n out: exit",
         ours: false,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use oko_bpf::object::Abi;
 
 /// The Oko compiler.
 #[derive(Debug, Parser)]
@@ -172,9 +173,12 @@ pub(crate) struct RunArgs {
     /// Write the packets that match to this capture
     #[arg(long, value_name = "OUT")]
     pub(crate) matched: Option<PathBuf>,
-    /// What runs the filter
-    #[arg(long, value_enum, default_value_t = EngineName::Native)]
-    pub(crate) engine: EngineName,
+    /// What runs the filter [default: `native`, or `bpf-jit` for objects that `okoc` did not make]
+    #[arg(long, value_enum)]
+    pub(crate) engine: Option<EngineName>,
+    /// What the programs of an object were written for
+    #[arg(long, value_enum, default_value_t = AbiName::Linux)]
+    pub(crate) abi: AbiName,
     /// The number of the port that the packets come in by
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub(crate) in_port: u32,
@@ -196,6 +200,24 @@ pub(crate) enum EngineName {
     Ir,
 }
 
+/// What programs of an object were written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AbiName {
+    /// Linux: XDP programs, and what `okoc` makes
+    Linux,
+    /// The first Oko: `entry(packet, length)`
+    Original,
+}
+
+impl AbiName {
+    pub(crate) fn abi(self) -> Abi {
+        match self {
+            AbiName::Linux => Abi::Linux,
+            AbiName::Original => Abi::Original,
+        }
+    }
+}
+
 /// `okoc explain`
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
@@ -213,4 +235,7 @@ pub(crate) struct VerifyArgs {
     /// Show what is known at each instruction of the BPF programs
     #[arg(long)]
     pub(crate) explain: bool,
+    /// What its programs were written for
+    #[arg(long, value_enum, default_value_t = AbiName::Linux)]
+    pub(crate) abi: AbiName,
 }

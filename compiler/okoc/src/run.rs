@@ -20,13 +20,13 @@ const CHUNK: usize = 1024;
 /// Runs a filter and prints what it answered.
 pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<(), Error> {
     let object = object(&args.file, terminal)?;
-    let engine = match args.engine {
+    let engine = args.engine.map(|engine| match engine {
         EngineName::Native => Engine::Native,
         EngineName::BpfJit => Engine::BpfJit,
         EngineName::Bpf => Engine::BpfInterp,
         EngineName::Ir => Engine::IrInterp,
-    };
-    let options = LoadOptions { engine: Some(engine), ..LoadOptions::default() };
+    });
+    let options = LoadOptions { engine, abi: args.abi.abi(), ..LoadOptions::default() };
     let instance = Instance::load(&object, &options)
         .map_err(|error| Error::Object { path: args.file.clone(), reason: error.to_string() })?;
     let filter = choose(args, &instance)?;

@@ -16,12 +16,11 @@ use crate::terminal::Terminal;
 /// Runs the tests and prints what came of each.
 pub(crate) fn test(args: &TestArgs, terminal: &Terminal) -> Result<(), Error> {
     let files = if args.files.is_empty() { programs_here()? } else { args.files.clone() };
-    let (mut passed, mut failed, mut refused, mut partly) = (0, 0, 0, 0);
+    let (mut passed, mut failed, mut refused) = (0, 0, 0);
     for path in &files {
         match test_file(path, args, terminal) {
-            Ok((good, bad, not_all)) => {
+            Ok((good, bad)) => {
                 passed += good;
-                partly += not_all;
                 failed += bad;
             }
             Err(error @ Error::Output { .. }) => return Err(error),
@@ -45,11 +44,7 @@ pub(crate) fn test(args: &TestArgs, terminal: &Terminal) -> Result<(), Error> {
         return Err(Error::NoTests { place });
     }
     let tests = if passed == 1 { "test" } else { "tests" };
-    let engines = match partly {
-        0 => format!("on {} engines", Engine::ALL.len()),
-        partly => format!(", {partly} of them not on all engines"),
-    };
-    terminal.print(&format!("{passed} {tests} passed {engines}\n").replace(" ,", ","))
+    terminal.print(&format!("{passed} {tests} passed on {} engines\n", Engine::ALL.len()))
 }
 
 /// The programs in the current directory, by name.
@@ -66,12 +61,12 @@ fn programs_here() -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// How many tests of a file passed, failed, and were not run on all engines.
-fn test_file(path: &Path, args: &TestArgs, terminal: &Terminal) -> Result<(u32, u32, u32), Error> {
+/// How many tests of a file passed and failed.
+fn test_file(path: &Path, args: &TestArgs, terminal: &Terminal) -> Result<(u32, u32), Error> {
     let program = checked(path, files::source(path)?, terminal)?;
     terminal.diagnostics(&program.warnings(), program.sources());
     let beside = Beside { folder: path.parent().map(Path::to_owned).unwrap_or_default() };
-    let (mut passed, mut failed, mut partly) = (0, 0, 0);
+    let (mut passed, mut failed) = (0, 0);
     let mut arms: Vec<(Span, bool)> = Vec::new();
     let wanted = |name: &str| args.filter.as_ref().is_none_or(|part| name.contains(part.as_str()));
     let tests = program.tests().iter().enumerate().filter(|(_, plan)| wanted(&plan.name));
@@ -82,7 +77,6 @@ fn test_file(path: &Path, args: &TestArgs, terminal: &Terminal) -> Result<(u32, 
         let report = oko_tester::run(&program, at, &Engine::ALL, &beside);
         arms = merged(arms, &report.arms);
         terminal.print(&line(&report))?;
-        partly += u32::from(!report.skipped.is_empty());
         if report.failures.is_empty() {
             passed += 1;
             continue;
@@ -96,14 +90,12 @@ fn test_file(path: &Path, args: &TestArgs, terminal: &Terminal) -> Result<(u32, 
     if args.coverage && passed + failed > 0 {
         terminal.print(&coverage(&program, &arms))?;
     }
-    Ok((passed, failed, partly))
+    Ok((passed, failed))
 }
 
 fn line(report: &Report) -> String {
     let word = if report.failures.is_empty() { "ok  " } else { "FAIL" };
-    let skipped: String =
-        report.skipped.iter().map(|reason| format!("        not run on {reason}\n")).collect();
-    format!("  {word}  {}\n{skipped}", report.name)
+    format!("  {word}  {}\n", report.name)
 }
 
 /// The arms that either took.

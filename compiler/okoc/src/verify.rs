@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oko_bpf::object::{ObjectFile, read};
+use oko_bpf::object::{ObjectFile, read_as};
 use oko_bpf::program::MapDef;
 use oko_bpf::verifier;
 
@@ -17,7 +17,7 @@ pub(crate) fn verify(args: &VerifyArgs, terminal: &Terminal) -> Result<(), Error
     let path = &args.object;
     let content = files::read(path)?;
     let refuse = |reason: String| Error::Object { path: path.clone(), reason };
-    let object = read(&content).map_err(|error| refuse(error.to_string()))?;
+    let object = read_as(&content, args.abi.abi()).map_err(|error| refuse(error.to_string()))?;
     let mut text = format!("{}: {}\n", path.display(), counts(&object));
     for map in object.maps.iter().filter(|map| map.data.is_none()) {
         text += &format!("  map {}: {}\n", map.name, describe(map));

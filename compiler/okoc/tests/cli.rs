@@ -363,6 +363,15 @@ fn foreign_and_broken_objects_are_refused() {
     assert!(shown.starts_with("exit 1\n") && shown.contains("program `short`"), "{shown}");
 }
 
+/// An object of `okoc` is none of the first Oko's; what those are tests across crates show.
+#[test]
+fn the_abi_is_what_one_says_it_is() {
+    let folder = Folder::with(&[("short.oko", "filter short -> bool { pkt.len < 64 }\n")]);
+    assert!(folder.okoc(&["build", "short.oko"]).status.success());
+    let shown = folder.shows(&["verify", "--abi", "original", "short.o"]);
+    assert!(shown.starts_with("exit 1\n") && shown.contains("have a function `entry`"), "{shown}");
+}
+
 #[test]
 fn codes_are_explained() {
     let folder = Folder::with(&[]);

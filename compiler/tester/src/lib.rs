@@ -69,8 +69,6 @@ pub struct Report {
     pub expectations: u64,
     /// How many times filters were asked on each engine.
     pub asked: u64,
-    /// The engines that lack something that the filters need, and what. The test was not run on them.
-    pub skipped: Vec<String>,
     /// The arms of matches in the program, and whether the test took each.
     pub arms: Vec<(Span, bool)>,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use oko_compiler::TestObject;
-use oko_filter::{Engine, Instance, LoadError, LoadOptions, Packet};
+use oko_filter::{Engine, Instance, LoadOptions, Packet};
 use oko_ir::interp::{self, Store};
 use oko_ir::{Checked, Param, State};
 
@@ -18,20 +18,12 @@ pub(crate) enum Machine<'t> {
 /// The random number of all machines.
 const SEED: u64 = 0x5eed;
 
-/// Why there is no engine for a test.
-pub(crate) enum NoMachine {
-    /// The engine lacks something that the filters need.
-    NotYet(String),
-    /// It refuses the object.
-    Refused(String),
-}
-
 /// The entries of a state that are live, for comparison: key, fields, expiry.
 pub(crate) type Entries = Vec<(Vec<u64>, Vec<u64>, u64)>;
 
 impl<'t> Machine<'t> {
-    /// An engine.
-    pub(crate) fn engine(object: &TestObject, engine: Engine) -> Result<Machine<'t>, NoMachine> {
+    /// An engine, or why it refuses the object.
+    pub(crate) fn engine(object: &TestObject, engine: Engine) -> Result<Machine<'t>, String> {
         // All machines have the same random number, so that sketches hash alike.
         let options = LoadOptions { engine: Some(engine), seed: Some(SEED), ..LoadOptions::default() };
         match Instance::load(&object.object, &options) {
@@ -39,8 +31,7 @@ impl<'t> Machine<'t> {
                 let events = object.marked.module().events.iter().map(|event| event.name.clone());
                 Ok(Machine::Engine(Box::new(instance), events.collect()))
             }
-            Err(error @ LoadError::NotYet { .. }) => Err(NoMachine::NotYet(format!("{engine}: {error}"))),
-            Err(error) => Err(NoMachine::Refused(format!("{engine}: {error}"))),
+            Err(error) => Err(format!("{engine}: {error}")),
         }
     }
 

@@ -13,7 +13,7 @@ use oko_front::types::{NOW_MAX, Ty};
 use oko_front::wire::Layer;
 use oko_front::{Origin, PIECES_OF_SCALAR};
 
-use crate::machine::{Entries, Machine, NoMachine};
+use crate::machine::{Entries, Machine};
 use crate::packets::{Content, Packet, show_packet};
 use crate::show::show;
 use crate::{BEGIN, Captured, Captures, Failure, Report};
@@ -36,7 +36,6 @@ pub(crate) fn run(checked: &Checked, test: usize, engines: &[Engine], captures: 
         expectations: 0,
         asked: 0,
         arms: Vec::new(),
-        skipped: Vec::new(),
     };
     let object = match checked.test(plan) {
         Ok(object) => object,
@@ -52,11 +51,7 @@ pub(crate) fn run(checked: &Checked, test: usize, engines: &[Engine], captures: 
     for machine in machines {
         let machine = match machine {
             Ok(machine) => machine,
-            Err(NoMachine::NotYet(reason)) => {
-                report.skipped.push(reason);
-                continue;
-            }
-            Err(NoMachine::Refused(reason)) => {
+            Err(reason) => {
                 report.failures.push(stopped(plan.span, &reason));
                 continue;
             }

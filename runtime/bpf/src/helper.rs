@@ -1,4 +1,6 @@
 //! The helper functions that programs may call, with Linux's numbers and signatures.
+//!
+//! Three more are for programs of the first Oko, which [`crate::object::Abi::Original`] translates; Linux will never have their numbers.
 
 use std::fmt;
 
@@ -41,6 +43,12 @@ pub enum Helper {
     XdpGetBuffLen,
     /// `long bpf_xdp_load_bytes(ctx, offset, buffer, size)`: copies bytes of the packet; 0, or a negative errno and the buffer is zeroes.
     XdpLoadBytes,
+    /// `int ubpf_map_update(map, key, value)`: as `bpf_map_update_elem` without flags.
+    OriginalMapUpdate,
+    /// `int ubpf_map_add(map, element)`: puts an element into a sketch; 0.
+    OriginalMapAdd,
+    /// `uint32_t ubpf_hash(bytes, size)`: a hash that is another one in each instance.
+    OriginalHash,
 }
 
 /// What an argument of a helper must be.
@@ -52,6 +60,8 @@ pub enum Arg {
     Bloom,
     /// A ring buffer of the program.
     Ring,
+    /// A sketch of the program.
+    Sketch,
     /// Readable, initialised memory of the map's key size.
     Key,
     /// Readable, initialised memory of the map's value size.
@@ -99,9 +109,9 @@ pub struct Signature {
 }
 
 /// Number, name, arguments and result of each helper, in the order of the numbers. The only place where they stand.
-const TABLE: [(Helper, u32, &str, &[Arg], Return); 18] = {
+const TABLE: [(Helper, u32, &str, &[Arg], Return); 21] = {
     use Arg::{
-        Bloom, Buffer, Context, Key, Lock, Map, Memory, Record, RecordSize, Ring, Scalar, Size, Value,
+        Bloom, Buffer, Context, Key, Lock, Map, Memory, Record, RecordSize, Ring, Scalar, Size, Sketch, Value,
     };
     [
         (Helper::MapLookupElem, 1, "bpf_map_lookup_elem", &[Map, Key], Return::ValueOrNull),
@@ -128,6 +138,9 @@ const TABLE: [(Helper, u32, &str, &[Arg], Return); 18] = {
         (Helper::KtimeGetCoarseNs, 160, "bpf_ktime_get_coarse_ns", &[], Return::Scalar),
         (Helper::XdpGetBuffLen, 188, "bpf_xdp_get_buff_len", &[Context], Return::Scalar32),
         (Helper::XdpLoadBytes, 189, "bpf_xdp_load_bytes", &[Context, Scalar, Buffer, Size], Return::Scalar),
+        (Helper::OriginalMapUpdate, 0x4f4b_0002, "ubpf_map_update", &[Map, Key, Value], Return::Scalar),
+        (Helper::OriginalMapAdd, 0x4f4b_0004, "ubpf_map_add", &[Sketch, Key], Return::Scalar),
+        (Helper::OriginalHash, 0x4f4b_0006, "ubpf_hash", &[Memory, Size], Return::Scalar32),
     ]
 };
 
@@ -137,7 +150,7 @@ impl Helper {
         TABLE.iter().map(|row| row.0)
     }
 
-    /// The helper with this number, if it is supported.
+    /// The helper with this number, if it is provided.
     pub fn from_number(number: u32) -> Option<Helper> {
         TABLE.iter().find(|row| row.1 == number).map(|row| row.0)
     }

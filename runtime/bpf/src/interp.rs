@@ -54,6 +54,14 @@ pub trait Env {
     }
     /// Takes a record back that [`Env::ring_reserve`] gave: to submit it, or to give its room back.
     fn ring_hand(&mut self, _map: MapId, _record: MapMemory, _submit: bool) {}
+    /// Puts an element into a sketch; 0 or a negative errno.
+    fn sketch_add(&mut self, _map: MapId, _element: &[u8]) -> i64 {
+        EOPNOTSUPP
+    }
+    /// A hash of some bytes: FNV-1a here, where nobody attacks it.
+    fn hash(&mut self, bytes: &[u8]) -> u32 {
+        bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    }
     /// A random number.
     fn random(&mut self) -> u32 {
         0
@@ -544,21 +552,21 @@ impl<'r, 'e> Run<'r, 'e> {
         }
         let result = match helper {
             Helper::MapLookupElem => {
-                let (map, key) = self.map_and_key()?;
+                let (map, key) = self.map_and_key(helper)?;
                 match self.env.map_lookup(map, &key) {
                     Some(memory) => self.memory.add_value(map, memory),
                     None => 0,
                 }
             }
-            Helper::MapUpdateElem => {
-                let (map, key) = self.map_and_key()?;
+            Helper::MapUpdateElem | Helper::OriginalMapUpdate => {
+                let (map, key) = self.map_and_key(helper)?;
                 let value_size = self.program.maps[map.index()].value_size;
                 let value = self.memory.bytes(self.get(Reg::R3)?, value_size)?;
-                let flags = self.get(Reg::R4)?;
+                let flags = if helper == Helper::MapUpdateElem { self.get(Reg::R4)? } else { 0 };
                 self.env.map_update(map, &key, &value, flags).cast_unsigned()
             }
             Helper::MapDeleteElem => {
-                let (map, key) = self.map_and_key()?;
+                let (map, key) = self.map_and_key(helper)?;
                 self.env.map_delete(map, &key).cast_unsigned()
             }
             Helper::KtimeGetNs | Helper::KtimeGetBootNs | Helper::KtimeGetCoarseNs => self.env.ktime_ns(),
@@ -592,6 +600,14 @@ impl<'r, 'e> Run<'r, 'e> {
             Helper::XdpLoadBytes => self.load_bytes()?.cast_unsigned(),
             Helper::GetSmpProcessorId => u64::from(self.env.processor_id()),
             Helper::SpinLock | Helper::SpinUnlock => self.spin(helper)?,
+            Helper::OriginalMapAdd => {
+                let (map, element) = self.map_and_key(helper)?;
+                self.env.sketch_add(map, &element).cast_unsigned()
+            }
+            Helper::OriginalHash => {
+                let bytes = self.sized(Reg::R1, Reg::R2)?;
+                u64::from(self.env.hash(&bytes))
+            }
         };
         self.regs[..6].fill(None);
         if helper.signature().ret != Return::Nothing {
@@ -619,6 +635,8 @@ impl<'r, 'e> Run<'r, 'e> {
         let fits = match helper {
             Helper::MapPushElem | Helper::MapPeekElem => kind == MapKind::BloomFilter,
             Helper::RingbufOutput | Helper::RingbufReserve => kind == MapKind::RingBuf,
+            Helper::OriginalMapAdd => kind.is_sketch(),
+            Helper::MapLookupElem => kind.has_entries() || kind.is_sketch(),
             _ => kind.has_entries(),
         };
         if fits { Ok(map) } else { Err(FaultKind::MapKind { helper, map }) }
@@ -666,8 +684,8 @@ impl<'r, 'e> Run<'r, 'e> {
         Ok(result)
     }
 
-    fn map_and_key(&self) -> Step<(MapId, Vec<u8>)> {
-        let map = self.map_argument(Helper::MapLookupElem)?;
+    fn map_and_key(&self, helper: Helper) -> Step<(MapId, Vec<u8>)> {
+        let map = self.map_argument(helper)?;
         let key = self.memory.bytes(self.get(Reg::R2)?, self.program.maps[map.index()].key_size)?;
         Ok((map, key))
     }

@@ -13,6 +13,7 @@ mod btf_ext;
 mod error;
 mod link;
 mod maps;
+mod original;
 mod read;
 mod sections;
 #[cfg(test)]
@@ -22,7 +23,8 @@ pub mod write;
 pub(crate) use maps::is_ring_size;
 
 pub use error::{ObjectError, ObjectErrorKind, Place};
-pub use read::{MapTypes, ObjectFile, Variable, read};
+pub use original::Abi;
+pub use read::{MapTypes, ObjectFile, Variable, read, read_as};
 pub use write::write;
 
 /// The most functions that an object may have.

@@ -49,11 +49,15 @@ pub enum MapKind {
     RingBuf,
     /// `BPF_MAP_TYPE_BLOOM_FILTER`: a set that may say yes of what was not put in; it has no keys.
     BloomFilter,
+    /// A Bloom filter of the first Oko: a look-up of an element gives a `u32`, 1 if it may have been put in and else 0. Linux has none.
+    OriginalBloom,
+    /// A count-min sketch of the first Oko: a look-up of an element gives a `u32`, how often it was put in at most. Linux has none.
+    OriginalCountMin,
 }
 
 impl MapKind {
-    /// All kinds, in the order of their numbers.
-    pub const ALL: [MapKind; 9] = [
+    /// The kinds that Linux has, in the order of their numbers.
+    pub const LINUX: [MapKind; 9] = [
         MapKind::Hash,
         MapKind::Array,
         MapKind::PercpuHash,
@@ -67,10 +71,10 @@ impl MapKind {
 
     /// The kind with this number of Linux's `enum bpf_map_type`, if it is supported.
     pub fn from_number(number: u32) -> Option<MapKind> {
-        MapKind::ALL.into_iter().find(|kind| kind.number() == number)
+        MapKind::LINUX.into_iter().find(|kind| kind.number() == number)
     }
 
-    /// Its number in Linux's `enum bpf_map_type`.
+    /// Its number in Linux's `enum bpf_map_type`; of those that Linux has not, one that it will never have.
     pub const fn number(self) -> u32 {
         match self {
             MapKind::Hash => 1,
@@ -82,6 +86,8 @@ impl MapKind {
             MapKind::LpmTrie => 11,
             MapKind::RingBuf => 27,
             MapKind::BloomFilter => 30,
+            MapKind::OriginalBloom => 0x4f4b_0002,
+            MapKind::OriginalCountMin => 0x4f4b_0003,
         }
     }
 
@@ -97,7 +103,12 @@ impl MapKind {
 
     /// Whether it has entries with keys and values, which helpers 1 to 3 work on.
     pub const fn has_entries(self) -> bool {
-        !matches!(self, MapKind::RingBuf | MapKind::BloomFilter)
+        !matches!(self, MapKind::RingBuf | MapKind::BloomFilter) && !self.is_sketch()
+    }
+
+    /// Whether elements are put into it and what is known of them is looked up: its keys are the elements, its values 4 bytes.
+    pub const fn is_sketch(self) -> bool {
+        matches!(self, MapKind::OriginalBloom | MapKind::OriginalCountMin)
     }
 }
 
@@ -113,6 +124,8 @@ impl fmt::Display for MapKind {
             MapKind::LpmTrie => "lpm_trie",
             MapKind::RingBuf => "ringbuf",
             MapKind::BloomFilter => "bloom_filter",
+            MapKind::OriginalBloom => "bloom filter of the first Oko",
+            MapKind::OriginalCountMin => "count-min sketch of the first Oko",
         })
     }
 }
@@ -155,13 +168,13 @@ pub struct MapDef {
     pub name: String,
     /// Kind.
     pub kind: MapKind,
-    /// Bytes of a key; 4 for an array, 0 for ring buffers and Bloom filters.
+    /// Bytes of a key; 4 for an array, 0 for ring buffers and Bloom filters; of a sketch, those of an element.
     pub key_size: u32,
-    /// Bytes of a value; 0 for ring buffers.
+    /// Bytes of a value; 0 for ring buffers, 4 for sketches.
     pub value_size: u32,
     /// Capacity; of a ring buffer, its size in bytes, a power of two and a multiple of 4096.
     pub max_entries: u32,
-    /// Of a Bloom filter, the number of hash functions, 1 to 15 (the low 4 bits of Linux's `map_extra`, whose 0 means 5).
+    /// Of a Bloom filter or sketch, the number of hash functions, 1 to 15 (the low 4 bits of Linux's `map_extra`, whose 0 means 5).
     pub hashes: u32,
     /// Where in the value a `struct bpf_spin_lock` (4 bytes, 4-aligned) is, if it has one.
     pub lock_offset: Option<u32>,

@@ -169,7 +169,7 @@ fn check_maps(maps: &[MapDef]) -> Result<(), Reason> {
         if def.max_entries == 0 || def.kind != MapKind::RingBuf && def.value_size == 0 {
             return wrong("its value size and capacity must not be 0");
         }
-        if def.kind.has_entries() != (def.key_size > 0) {
+        if (def.kind.has_entries() || def.kind.is_sketch()) != (def.key_size > 0) {
             return wrong("maps with entries have keys, ring buffers and Bloom filters have none");
         }
         if def.key_size > MAX_KEY || def.value_size > MAX_VALUE {
@@ -184,8 +184,12 @@ fn check_maps(maps: &[MapDef]) -> Result<(), Reason> {
         if def.kind == MapKind::RingBuf && (def.value_size != 0 || !is_ring_size(def.max_entries)) {
             return wrong("a ring buffer has no values, and a size that is a power of two from 4096 to 2^30");
         }
-        if (def.kind == MapKind::BloomFilter) != (1..=15).contains(&def.hashes) {
-            return wrong("a Bloom filter has 1 to 15 hash functions, other maps have none");
+        let hashed = def.kind == MapKind::BloomFilter || def.kind.is_sketch();
+        if hashed != (1..=15).contains(&def.hashes) {
+            return wrong("a Bloom filter or sketch has 1 to 15 hash functions, other maps have none");
+        }
+        if def.kind.is_sketch() && def.value_size != 4 {
+            return wrong("a look-up in a sketch gives 4 bytes");
         }
         // Linux allows none in LRU hashes, whose entries go away by themselves; here a lock that is held keeps its entry.
         if def.lock_offset.is_some() && !matches!(def.kind, MapKind::Hash | MapKind::LruHash | MapKind::Array)

@@ -30,11 +30,15 @@ const char *oko_error(void);
 
 typedef struct oko_instance oko_instance;
 
+/* What the programs of an object were written for: Linux, or the first Oko, whose programs are `entry(packet, length)`. */
+enum { OKO_ABI_LINUX = 0, OKO_ABI_ORIGINAL = 1 };
+
 /* How to load. Zero in a field stands for the default. */
 typedef struct oko_options {
     uint64_t max_state_bytes; /* the most memory that states may take together; default 2 GiB */
     uint32_t workers;         /* for how many threads there are copies of per-core states; default one for each core */
     uint32_t event_bytes;     /* how many bytes of events may wait; default 256 KiB */
+    uint32_t abi;             /* what the object's programs were written for: OKO_ABI_LINUX (XDP, and what okoc makes), or OKO_ABI_ORIGINAL */
 } oko_options;
 
 /* Loads an object. `options` may be null. */

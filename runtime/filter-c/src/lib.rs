@@ -11,7 +11,7 @@ use std::ptr;
 use std::slice;
 
 use error::{Failure, attempt, bad};
-use oko_filter::{FilterId, Instance, LoadOptions, Packet, Verdict};
+use oko_filter::{Abi, FilterId, Instance, LoadOptions, Packet, Verdict};
 
 pub use error::{Status, oko_error};
 pub use state::{
@@ -40,6 +40,7 @@ pub struct Options {
     max_state_bytes: u64,
     workers: u32,
     event_bytes: u32,
+    abi: u32,
 }
 
 /// `oko_packet`.
@@ -117,9 +118,14 @@ unsafe fn give<T>(pointer: *mut T, value: T, what: &str) -> Result<(), Failure> 
     Ok(())
 }
 
-fn options(options: Option<&Options>) -> LoadOptions {
-    let Options { max_state_bytes, workers, event_bytes } = options.copied().unwrap_or_default();
-    let mut all = LoadOptions::default();
+fn options(options: Option<&Options>) -> Result<LoadOptions, Failure> {
+    let Options { max_state_bytes, workers, event_bytes, abi } = options.copied().unwrap_or_default();
+    let abi = match abi {
+        0 => Abi::Linux,
+        1 => Abi::Original,
+        _ => return Err(bad(format!("abi {abi}: expected OKO_ABI_LINUX (0) or OKO_ABI_ORIGINAL (1)"))),
+    };
+    let mut all = LoadOptions { abi, ..LoadOptions::default() };
     if max_state_bytes != 0 {
         all.max_state_bytes = max_state_bytes;
     }
@@ -129,7 +135,7 @@ fn options(options: Option<&Options>) -> LoadOptions {
     if event_bytes != 0 {
         all.event_bytes = event_bytes;
     }
-    all
+    Ok(all)
 }
 
 /// See `oko.h`.
@@ -150,7 +156,7 @@ pub unsafe extern "C" fn oko_load(
         if instance.is_null() {
             return Err(bad("the place for the instance is null"));
         }
-        let loaded = Instance::load(object, &options(load))?;
+        let loaded = Instance::load(object, &options(load)?)?;
         // SAFETY: as `oko.h` says.
         unsafe { give(instance, OkoInstance::boxed(loaded), "the place for the instance") }
     })
@@ -176,7 +182,7 @@ pub unsafe extern "C" fn oko_replace(
         if instance.is_null() {
             return Err(bad("the place for the instance is null"));
         }
-        let (new, _) = old.instance.replace(object, &options(load))?;
+        let (new, _) = old.instance.replace(object, &options(load)?)?;
         // SAFETY: as `oko.h` says.
         unsafe { give(instance, OkoInstance::boxed(new), "the place for the instance") }
     })

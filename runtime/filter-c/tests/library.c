@@ -36,6 +36,9 @@ int main(int argc, char **argv) {
     CHECK(oko_load(NULL, 10, NULL, &instance) == OKO_BAD_ARGUMENT && !instance);
     CHECK(oko_load("not an object", 13, NULL, &instance) == OKO_REFUSED && !instance);
     CHECK(strstr(oko_error(), "not a BPF object file"));
+    oko_options foreign = {.abi = OKO_ABI_ORIGINAL}, unknown = {.abi = 7};
+    CHECK(oko_load(object, size, &foreign, &instance) == OKO_REFUSED && strstr(oko_error(), "function `entry`"));
+    CHECK(oko_load(object, size, &unknown, &instance) == OKO_BAD_ARGUMENT && strstr(oko_error(), "abi 7"));
     oko_options tight = {.max_state_bytes = 1};
     CHECK(oko_load(object, size, &tight, &instance) == OKO_REFUSED && strstr(oko_error(), "limit of 1"));
     CHECK(oko_load(object, size, NULL, &instance) == OKO_OK && instance);

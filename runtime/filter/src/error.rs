@@ -53,12 +53,6 @@ pub enum LoadError {
         /// One text for each thing that is wrong.
         reports: Vec<String>,
     },
-    /// The IR needs something that this switch does not have yet.
-    #[error("the filters need {feature}, which this switch cannot run yet")]
-    NotYet {
-        /// What they need.
-        feature: oko_ir::features::Feature,
-    },
     /// No program of the object is a filter.
     #[error("no program in a section `xdp`; the programs are in: {}", sections.join(", "))]
     NoFilter {
@@ -121,7 +115,7 @@ impl LoadError {
                 ObjectErrorKind::NotElf { .. } => "oko::load::not_elf",
                 ObjectErrorKind::Header { .. } => "oko::load::foreign",
                 ObjectErrorKind::Truncated { .. } => "oko::load::truncated",
-                ObjectErrorKind::NoProgram => "oko::load::no_program",
+                ObjectErrorKind::NoProgram | ObjectErrorKind::NoEntry => "oko::load::no_program",
                 _ => "oko::load::object",
             },
             LoadError::MissingSection { .. } => "oko::load::missing_section",
@@ -129,7 +123,6 @@ impl LoadError {
             LoadError::Version { .. } => "oko::load::version",
             LoadError::BpfRefused { .. } => "oko::load::bpf_refused",
             LoadError::IrRefused { .. } => "oko::load::ir_refused",
-            LoadError::NotYet { .. } => "oko::load::not_yet",
             LoadError::NoFilter { .. } => "oko::load::no_filter",
             LoadError::Mismatch { .. } => "oko::load::mismatch",
             LoadError::EngineUnavailable { .. } => "oko::load::engine_unavailable",
@@ -150,13 +143,20 @@ impl LoadError {
                     "compile for machine BPF, little-endian, 64 bits: `okoc build` or `clang -target bpfel -c`"
                 }
                 ObjectErrorKind::Truncated { .. } => "copy or build the file again: it ends too early",
+                ObjectErrorKind::NoEntry => {
+                    "write `uint64_t entry(void *packet, uint64_t length)`; what `okoc` or `SEC(\"xdp\")` made loads without `--abi original`"
+                }
+                ObjectErrorKind::OriginalHelper { .. } => {
+                    "write the program without it: filters decide, and change and print nothing"
+                }
                 _ => "build the file again, with the tools that belong to this switch",
             },
             LoadError::MissingSection { .. } | LoadError::Section { .. } | LoadError::Mismatch { .. } => {
                 "build the artifact again with `okoc build` and do not edit or strip it"
             }
-            LoadError::NoFilter { .. } => "put the function into section `xdp`: `SEC(\"xdp\")`",
-            LoadError::NotYet { .. } => "use a newer switch, or write the filter without it",
+            LoadError::NoFilter { .. } => {
+                "put the function into section `xdp`: `SEC(\"xdp\")`; programs of the first Oko load with `--abi original`"
+            }
             LoadError::Version { .. } => "build the artifact with the `okoc` that belongs to this switch",
             LoadError::BpfRefused { .. } => {
                 "change the program as the verifier says; `okoc` emits none that is refused"
@@ -230,6 +230,16 @@ pub enum StateError {
         /// What the state's have.
         expected: u32,
     },
+    /// The value has another size than the state's.
+    #[error("state `{name}`: a value of {found} bytes, expected {expected}")]
+    ValueSize {
+        /// The state.
+        name: String,
+        /// The size of the value.
+        found: usize,
+        /// What the state's have.
+        expected: u32,
+    },
     /// Key or value of an entry do not fit, or there is no room for it.
     #[error("state `{name}`: {source}")]
     Entry {
@@ -255,6 +265,12 @@ pub enum StateError {
     /// The artifact does not say what the bytes of keys and values mean.
     #[error("state `{name}` has no schema, for `okoc` did not make the object")]
     Undeclared {
+        /// The state.
+        name: String,
+    },
+    /// The artifact says what the bytes of keys and values mean, so they are not written as bytes.
+    #[error("state `{name}` has a schema: its entries are written by the scalars of key and value")]
+    Declared {
         /// The state.
         name: String,
     },

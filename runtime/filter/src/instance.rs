@@ -9,6 +9,8 @@ use oko_ir::EventDecl;
 use oko_ir::interp::TableKey;
 use oko_jit::abi::Packet;
 
+use oko_bpf::object::Abi;
+
 use crate::code::Code;
 use crate::error::{LoadError, ParamError, StateError};
 use crate::params::Params;
@@ -68,6 +70,8 @@ impl fmt::Display for Engine {
 /// How to load an artifact.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
+    /// What the object's programs were written for.
+    pub abi: Abi,
     /// The engine; if `None`, the fastest that the artifact has the parts for.
     pub engine: Option<Engine>,
     /// The most memory that the states may take together, in bytes.
@@ -83,7 +87,14 @@ pub struct LoadOptions {
 impl Default for LoadOptions {
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        LoadOptions { engine: None, max_state_bytes: 2 << 30, workers, event_bytes: 256 << 10, seed: None }
+        LoadOptions {
+            abi: Abi::Linux,
+            engine: None,
+            max_state_bytes: 2 << 30,
+            workers,
+            event_bytes: 256 << 10,
+            seed: None,
+        }
     }
 }
 
@@ -254,7 +265,7 @@ impl Instance {
     }
 
     fn make(object: &[u8], options: &LoadOptions, old: Option<&Instance>) -> Result<Instance, LoadError> {
-        let plan = Plan::read(object)?;
+        let plan = Plan::read(object, options.abi)?;
         let engine = plan.engine(options.engine)?;
         let mut report = Report { read: plan.read_time, verify: plan.verify_time, ..Report::default() };
         let params = Params::new(plan.params);
@@ -432,6 +443,22 @@ impl Instance {
         now: u64,
     ) -> Result<(), StateError> {
         self.maps()?.write(name, key, fields, expires_at, now)
+    }
+
+    /// Writes an entry of a map of a foreign program: the bytes of key and value. Nobody but the program knows what they mean.
+    ///
+    /// # Errors
+    ///
+    /// There is no map of this name, it is a state of an artifact of `okoc` ([`state_write`](Self::state_write) is for those), key or value have another
+    /// size, there is no room, or the engine is [`Engine::IrInterp`].
+    pub fn state_write_raw(
+        &self,
+        name: &str,
+        raw_key: &[u8],
+        raw_value: &[u8],
+        now: u64,
+    ) -> Result<(), StateError> {
+        self.maps()?.write_raw(name, raw_key, raw_value, now)
     }
 
     /// Deletes the entry of a state under the bytes of a key; says whether there was one.

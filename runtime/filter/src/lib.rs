@@ -1,6 +1,6 @@
 //! Loads an artifact, proves it safe, compiles it, binds its state and runs it.
 //!
-//! [`Instance::load`] takes the bytes of an object file from anyone: one that `okoc` made, or an XDP program that clang made. It
+//! [`Instance::load`] takes the bytes of an object file from anyone: one that `okoc` made, an XDP program that clang made, or (by [`LoadOptions::abi`]) a program of the first Oko. It
 //! verifies the BPF and the IR in it, checks that these and the schema speak of the same filters, params and states, compiles
 //! for the [`Engine`] asked for, and makes the states. What it gives is one [`Instance`]: all filters of the artifact over one
 //! set of states. Any number of workers may run it at a time through a shared reference, beside one that reads and
@@ -34,6 +34,7 @@ pub use instance::{
     Engine, Event, FilterId, FilterInfo, FilterStats, Instance, LoadOptions, ParamInfo, Report, Verdict,
 };
 pub use oko_artifact::{FilterSchema, NamedType, ParamSchema, ScalarType, Schema, StateSchema};
+pub use oko_bpf::object::Abi;
 pub use oko_ir::interp::{TableError, TableKey};
 pub use oko_jit::abi::Packet;
 pub use state::{Batches, Carried, Lost, NewEntry, Owner, StateEntry, StateInfo, StateSnapshot, Written};

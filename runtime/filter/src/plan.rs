@@ -11,11 +11,11 @@ use oko_artifact::{
     CERT_SECTION, Cert, EVENTS_MAP, FilterSchema, IR_SECTION, LOCKS_MAP, NOW_VARIABLE, ParamSchema,
     SCHEMA_SECTION, SEED_VARIABLE, SPILL_MAP, Schema, StateSchema,
 };
-use oko_bpf::object::{self, ObjectFile};
+use oko_bpf::object::{self, Abi, ObjectFile};
 use oko_bpf::program::{MapDef, MapKind, Program};
 use oko_bpf::verified::Verified;
 use oko_ir::{Checked, Filter, FilterResult, Module, ParamDecl, StateDecl, StateKind};
-use oko_state::{Header, Kind, Shape, WhenFull};
+use oko_state::{Header, Kind, Shape, Summary, WhenFull};
 use serde::de::DeserializeOwned;
 
 use crate::code::Returns;
@@ -44,11 +44,18 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn read(bytes: &[u8]) -> Result<Plan, LoadError> {
+    pub(crate) fn read(bytes: &[u8], abi: Abi) -> Result<Plan, LoadError> {
         let begin = Instant::now();
-        let object = object::read(bytes)?;
+        let object = object::read_as(bytes, abi)?;
+        if abi == Abi::Original {
+            // There is one program, the entry, which was translated.
+            return foreign(object, |_| true, begin);
+        }
         let Some(ours) = Ours::find(&object)? else {
-            return foreign(object, begin);
+            let is_xdp = |section: &str| {
+                section == "xdp" || section.starts_with("xdp/") || section.starts_with("xdp.")
+            };
+            return foreign(object, is_xdp, begin);
         };
         let Ours { module, schema, cert } = ours;
         if schema.format != FORMAT {
@@ -145,15 +152,17 @@ fn unreadable(section: &'static str, reason: &impl ToString) -> LoadError {
     LoadError::Section { section, reason: reason.to_string() }
 }
 
-/// A plan for an object without sections of ours: each program in a section `xdp` is a `bool` filter.
-fn foreign(object: ObjectFile<'_>, begin: Instant) -> Result<Plan, LoadError> {
-    let is_xdp =
-        |section: &str| section == "xdp" || section.starts_with("xdp/") || section.starts_with("xdp.");
+/// A plan for an object without sections of ours: each program in a section that is for filters is a `bool` filter.
+fn foreign(
+    object: ObjectFile<'_>,
+    for_filters: impl Fn(&str) -> bool,
+    begin: Instant,
+) -> Result<Plan, LoadError> {
     let programs: Vec<_> = object
         .programs
         .into_iter()
         .zip(&object.program_sections)
-        .filter(|(_, section)| is_xdp(section))
+        .filter(|(_, section)| for_filters(section))
         .map(|(program, _)| program)
         .collect();
     if programs.is_empty() {
@@ -196,6 +205,8 @@ fn plain_state(index: usize, map: &MapDef) -> StatePlan {
         MapKind::Array | MapKind::PercpuArray => Kind::Array,
         MapKind::LpmTrie => Kind::Prefix,
         MapKind::BloomFilter => Kind::Bloom { hashes: map.hashes },
+        MapKind::OriginalBloom => Kind::Sketch { summary: Summary::Presence, hashes: map.hashes },
+        MapKind::OriginalCountMin => Kind::Sketch { summary: Summary::Count, hashes: map.hashes },
         MapKind::RingBuf => Kind::Ring,
     };
     StatePlan {

@@ -44,10 +44,14 @@ pub(crate) enum Helper {
     RingReserve,
     /// `ring_hand(record, whether it is submitted)`
     RingHand,
+    /// `add(sketch, element bytes) -> 0 or negative errno`
+    Add,
+    /// `hash(bytes, size, seed) -> a number below 2^32`
+    Hash,
 }
 
 impl Helper {
-    pub(crate) const ALL: [Helper; 15] = [
+    pub(crate) const ALL: [Helper; 17] = [
         Helper::Find,
         Helper::Slot,
         Helper::Lock,
@@ -63,6 +67,8 @@ impl Helper {
         Helper::RingOutput,
         Helper::RingReserve,
         Helper::RingHand,
+        Helper::Add,
+        Helper::Hash,
     ];
 
     pub(crate) fn address(self) -> usize {
@@ -82,6 +88,8 @@ impl Helper {
             Helper::RingOutput => ring_output as *const () as usize,
             Helper::RingReserve => ring_reserve as *const () as usize,
             Helper::RingHand => ring_hand as *const () as usize,
+            Helper::Add => add as *const () as usize,
+            Helper::Hash => hash as *const () as usize,
         }
     }
 
@@ -96,8 +104,8 @@ impl Helper {
             Helper::Zero => (2, 0),
             Helper::Random => (0, 1),
             Helper::LoadBytes => (4, 1),
-            Helper::Push | Helper::RingOutput => (3, 1),
-            Helper::Peek | Helper::RingReserve => (2, 1),
+            Helper::Push | Helper::RingOutput | Helper::Hash => (3, 1),
+            Helper::Peek | Helper::RingReserve | Helper::Add => (2, 1),
             Helper::RingHand => (2, 0),
         };
         let mut signature = Signature::new(convention);
@@ -231,6 +239,25 @@ unsafe extern "C" fn peek(map: *const Map, value: *const u8) -> i64 {
     let (map, value) =
         unsafe { (&*map, std::slice::from_raw_parts(value, (*map).shape().value_size as usize)) };
     map_calls::peek(map, value)
+}
+
+/// # Safety
+///
+/// As of [`lookup`].
+unsafe extern "C" fn add(map: *const Map, element: *const u8) -> i64 {
+    // SAFETY: the caller's promise.
+    let (map, element) =
+        unsafe { (&*map, std::slice::from_raw_parts(element, (*map).shape().key_size as usize)) };
+    map_calls::add(map, element)
+}
+
+/// # Safety
+///
+/// `bytes` are so many.
+unsafe extern "C" fn hash(bytes: *const u8, size: u64, seed: u64) -> u64 {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { std::slice::from_raw_parts(bytes, size as usize) };
+    u64::from(oko_state::hash_bytes(seed, bytes))
 }
 
 /// # Safety

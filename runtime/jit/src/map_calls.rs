@@ -33,7 +33,7 @@ pub fn update(map: &Map, key: &[u8], value: &[u8], flags: u64, now: u64) -> i64 
 pub fn delete(map: &Map, key: &[u8]) -> i64 {
     match map.shape().kind {
         Kind::Array => -i64::from(libc::EINVAL),
-        Kind::Bloom { .. } | Kind::Ring => -i64::from(libc::EOPNOTSUPP),
+        Kind::Bloom { .. } | Kind::Sketch { .. } | Kind::Ring => -i64::from(libc::EOPNOTSUPP),
         _ if map.delete(key) => 0,
         _ => -i64::from(libc::ENOENT),
     }
@@ -54,6 +54,11 @@ pub fn peek(map: &Map, value: &[u8]) -> i64 {
         Kind::Bloom { .. } => -i64::from(libc::ENOENT),
         _ => -i64::from(libc::EOPNOTSUPP),
     }
+}
+
+/// `ubpf_map_add` on a sketch: 0 or a negative errno.
+pub fn add(map: &Map, element: &[u8]) -> i64 {
+    if map.add(element).is_ok() { 0 } else { -i64::from(libc::EOPNOTSUPP) }
 }
 
 /// `bpf_ringbuf_output`: 0 or a negative errno.

@@ -16,7 +16,7 @@ use oko_bpf::verified::Verified;
 use oko_bpf::{asm, isa, verifier};
 use oko_jit::abi::{Context, Packet};
 use oko_jit::{Code, compile_bpf, compile_bpf_over_memory, map_calls};
-use oko_state::{Handed, Header, Kind, Map, Shape, Update, WhenFull};
+use oko_state::{Handed, Header, Kind, Map, Shape, Summary, Update, WhenFull};
 use proptest::prelude::*;
 
 /// Maps of a program, for both engines.
@@ -33,6 +33,8 @@ impl Maps {
                 MapKind::Array | MapKind::PercpuArray => Kind::Array,
                 MapKind::LpmTrie => Kind::Prefix,
                 MapKind::BloomFilter => Kind::Bloom { hashes: def.hashes },
+                MapKind::OriginalBloom => Kind::Sketch { summary: Summary::Presence, hashes: def.hashes },
+                MapKind::OriginalCountMin => Kind::Sketch { summary: Summary::Count, hashes: def.hashes },
                 MapKind::RingBuf => Kind::Ring,
             };
             let header = Header::Plain { lock_offset: def.lock_offset };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use oko_openflow::flow::FlowStatsRequest;
 use oko_openflow::oko::{
-    Event, FilterInfo, Operation, ParamValue, Replaced, Reply, Request, StateEntry, StateInfo, Store,
+    Abi, Event, FilterInfo, Operation, ParamValue, Replaced, Reply, Request, StateEntry, StateInfo, Store,
 };
 use oko_openflow::port::PortMod;
 use oko_openflow::{
@@ -116,9 +116,14 @@ impl Client {
     }
 
     /// Loads an artifact; with an empty name, under the names of its filters. The filters that were loaded.
-    pub fn load_filter(&mut self, name: &str, artifact: Vec<u8>) -> Result<Vec<FilterInfo>, ClientError> {
+    pub fn load_filter(
+        &mut self,
+        name: &str,
+        abi: Abi,
+        artifact: Vec<u8>,
+    ) -> Result<Vec<FilterInfo>, ClientError> {
         let mut out = Vec::new();
-        for reply in self.operate(&Request::Load { name: name.to_owned(), artifact })? {
+        for reply in self.operate(&Request::Load { name: name.to_owned(), abi, artifact })? {
             match reply {
                 Reply::Filters { filters, .. } => out.extend(filters),
                 _ => return Err(unexpected("FILTER_LOAD")),
@@ -128,9 +133,14 @@ impl Client {
     }
 
     /// Replaces the artifact that a filter came from by another version. What became of states and params.
-    pub fn replace_filter(&mut self, name: &str, artifact: Vec<u8>) -> Result<Vec<Replaced>, ClientError> {
+    pub fn replace_filter(
+        &mut self,
+        name: &str,
+        abi: Abi,
+        artifact: Vec<u8>,
+    ) -> Result<Vec<Replaced>, ClientError> {
         let mut out = Vec::new();
-        for reply in self.operate(&Request::Replace { name: name.to_owned(), artifact })? {
+        for reply in self.operate(&Request::Replace { name: name.to_owned(), abi, artifact })? {
             match reply {
                 Reply::Replaced(all) => out.extend(all),
                 _ => return Err(unexpected("FILTER_REPLACE")),

@@ -344,7 +344,7 @@ fn a_filter_is_loaded_whole_and_under_the_name_that_is_asked_for() {
             _ => None,
         })
         .collect();
-    assert_eq!(requests, [Request::Load { name: "flood".to_owned(), artifact }]);
+    assert_eq!(requests, [Request::Load { name: "flood".to_owned(), abi: Abi::Linux, artifact }]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use oko_filter::{Carried, Instance, LoadError, LoadOptions};
 use oko_openflow::FilterId;
-use oko_openflow::oko::{ClassInfo, FilterInfo, OkoError, OkoErrorCode};
+use oko_openflow::oko::{Abi, ClassInfo, FilterInfo, OkoError, OkoErrorCode};
 
 use crate::clock::Nanos;
 use crate::snapshot::{FilterSet, FilterSlot};
@@ -41,8 +41,8 @@ pub(crate) struct Prepared {
 }
 
 /// Verifies and compiles an artifact. `name` is the name for its filter, or empty for the filters' own names.
-pub(crate) fn prepare(name: &str, artifact: &[u8]) -> Result<Prepared, OkoError> {
-    let instance = Instance::load(artifact, &LoadOptions::default()).map_err(|error| load_error(&error))?;
+pub(crate) fn prepare(name: &str, abi: Abi, artifact: &[u8]) -> Result<Prepared, OkoError> {
+    let instance = Instance::load(artifact, &options(abi)).map_err(|error| load_error(&error))?;
     let names: Vec<String> = match (name, instance.filters()) {
         ("", filters) => filters.iter().map(|filter| filter.name.clone()).collect(),
         (name, [_]) => vec![name.to_owned()],
@@ -66,10 +66,21 @@ pub(crate) struct Replacement {
 }
 
 /// Verifies and compiles a new version of an artifact.
-pub(crate) fn prepare_replacement(old: Arc<Instance>, artifact: &[u8]) -> Result<Replacement, OkoError> {
-    let (new, carried) =
-        old.replace(artifact, &LoadOptions::default()).map_err(|error| load_error(&error))?;
+pub(crate) fn prepare_replacement(
+    old: Arc<Instance>,
+    abi: Abi,
+    artifact: &[u8],
+) -> Result<Replacement, OkoError> {
+    let (new, carried) = old.replace(artifact, &options(abi)).map_err(|error| load_error(&error))?;
     Ok(Replacement { old, new: Arc::new(new), carried })
+}
+
+fn options(abi: Abi) -> LoadOptions {
+    let abi = match abi {
+        Abi::Linux => oko_filter::Abi::Linux,
+        Abi::Original => oko_filter::Abi::Original,
+    };
+    LoadOptions { abi, ..LoadOptions::default() }
 }
 
 fn load_error(error: &LoadError) -> OkoError {

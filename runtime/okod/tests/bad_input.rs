@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use oko_openflow::message::Message;
 use oko_openflow::multipart::{MultipartReply, MultipartRequest};
-use oko_openflow::oko::{OkoError, OkoErrorCode, Request};
+use oko_openflow::oko::{Abi, OkoError, OkoErrorCode, Request};
 use oko_openflow::{
     Action, ErrorCode, ErrorMsg, Field, FilterId, FilterMatch, Hello, Match, PortNo, Version,
 };
@@ -52,7 +52,7 @@ fn a_file_that_is_no_artifact_is_refused() {
     elf.resize(40, 0);
     for artifact in [b"filter f -> bool { true }".to_vec(), Vec::new(), elf, vec![0xff; 200_000]] {
         let mut errors = Vec::new();
-        let load = Request::Load { name: String::new(), artifact };
+        let load = Request::Load { name: String::new(), abi: Abi::Linux, artifact };
         controller.send_parts(&load.to_messages());
         match controller.receive() {
             (_, Message::Error(error)) => errors.push(error),

@@ -4,10 +4,12 @@
 
 mod testbed;
 
+use std::process::Command;
+
 use oko_compiler::{NoFiles, Options, Source};
 use oko_openflow::message::Message;
 use oko_openflow::oko::{
-    FilterInfo, OkoError, OkoErrorCode, OkoPart, Operation, Reply, Request, StateEntry, Store,
+    Abi, FilterInfo, OkoError, OkoErrorCode, OkoPart, Operation, Reply, Request, StateEntry, Store,
 };
 use oko_openflow::{ErrorMsg, Field, FilterMatch, FlowModCommand, Match, TableId};
 use testbed::{Controller, TestSwitch, assert_same, flow, output, udp};
@@ -63,7 +65,8 @@ fn operate(controller: &mut Controller, request: &Request) -> Result<Vec<Reply>,
 }
 
 fn load(controller: &mut Controller, name: &str, artifact: Vec<u8>) -> Result<Vec<FilterInfo>, OkoError> {
-    match operate(controller, &Request::Load { name: name.to_owned(), artifact })?.remove(0) {
+    match operate(controller, &Request::Load { name: name.to_owned(), abi: Abi::Linux, artifact })?.remove(0)
+    {
         Reply::Filters { operation: Operation::FilterLoad, filters } => Ok(filters),
         other => panic!("unexpected {other:?}"),
     }
@@ -92,6 +95,25 @@ fn matching(filter: &FilterInfo, class: u32) -> Match {
     let mut matching = Match::any();
     matching.filter = Some(FilterMatch { filter: filter.id, class });
     matching
+}
+
+/// A program of the first Oko, if it is said to be one.
+#[test]
+fn programs_of_the_first_oko_load_when_they_are_said_to_be() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/original/fingerprint.c");
+    let clang = Command::new("clang").args(["-target", "bpf", "-O2", "-c", source, "-o", "-"]).output();
+    let Some(object) = clang.ok().filter(|output| output.status.success()).map(|output| output.stdout) else {
+        eprintln!("skipped: no clang here that makes BPF");
+        return;
+    };
+    let switch = TestSwitch::start(&[&[], &[]]);
+    let mut controller = switch.connect();
+    let refused = load(&mut controller, "old", object.clone()).unwrap_err();
+    assert!(refused.text.contains("--abi original"), "{}", refused.text);
+    let request = Request::Load { name: "old".to_owned(), abi: Abi::Original, artifact: object };
+    operate(&mut controller, &request).unwrap();
+    let loaded = list(&mut controller);
+    assert_eq!((loaded[0].name.as_str(), loaded[0].boolean), ("old", true));
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod testbed;
 use oko_compiler::{NoFiles, Options, Source};
 use oko_openflow::message::Message;
 use oko_openflow::oko::{
-    Event, FilterInfo, OkoError, OkoErrorCode, OkoPart, Reply, Request, StateEntry, StateInfo, Store,
+    Abi, Event, FilterInfo, OkoError, OkoErrorCode, OkoPart, Reply, Request, StateEntry, StateInfo, Store,
 };
 use oko_openflow::switch::{Role, RoleMsg};
 use oko_openflow::{ErrorCode, ErrorMsg, FilterMatch, Match};
@@ -77,7 +77,7 @@ fn operate(controller: &mut Controller, request: &Request) -> Result<Vec<Reply>,
 }
 
 fn load(controller: &mut Controller) -> FilterInfo {
-    let request = Request::Load { name: String::new(), artifact: compile(GUARD) };
+    let request = Request::Load { name: String::new(), abi: Abi::Linux, artifact: compile(GUARD) };
     match operate(controller, &request).unwrap().remove(0) {
         Reply::Filters { mut filters, .. } => filters.remove(0),
         other => panic!("{other:?}"),

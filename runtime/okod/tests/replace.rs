@@ -6,7 +6,7 @@ mod testbed;
 
 use oko_compiler::{NoFiles, Options, Source};
 use oko_openflow::message::Message;
-use oko_openflow::oko::{Fate, OkoError, OkoErrorCode, Operation, Replaced, Reply, Request, Store};
+use oko_openflow::oko::{Abi, Fate, OkoError, OkoErrorCode, Operation, Replaced, Reply, Request, Store};
 use oko_openflow::{FilterId, FilterMatch, Match};
 use testbed::{Controller, TestSwitch, output, udp};
 
@@ -53,14 +53,14 @@ fn operate(controller: &mut Controller, request: &Request) -> Result<Reply, OkoE
 }
 
 fn load(controller: &mut Controller, artifact: Vec<u8>) -> FilterId {
-    match operate(controller, &Request::Load { name: String::new(), artifact }).unwrap() {
+    match operate(controller, &Request::Load { name: String::new(), abi: Abi::Linux, artifact }).unwrap() {
         Reply::Filters { operation: Operation::FilterLoad, filters } => filters[0].id,
         other => panic!("unexpected {other:?}"),
     }
 }
 
 fn replace(controller: &mut Controller, name: &str, artifact: Vec<u8>) -> Result<Vec<Replaced>, OkoError> {
-    match operate(controller, &Request::Replace { name: name.to_owned(), artifact })? {
+    match operate(controller, &Request::Replace { name: name.to_owned(), abi: Abi::Linux, artifact })? {
         Reply::Replaced(all) => Ok(all),
         other => panic!("unexpected {other:?}"),
     }

@@ -8,10 +8,18 @@ use proptest::prelude::*;
 
 fn request() -> impl Strategy<Value = Request> {
     let text = || "[a-zA-Z_ü0-9]{0,20}";
+    let abi = || prop_oneof![Just(Abi::Linux), Just(Abi::Original)];
     prop_oneof![
-        (text(), vec(any::<u8>(), 0..200_000)).prop_map(|(name, artifact)| Request::Load { name, artifact }),
-        (text(), vec(any::<u8>(), 0..200_000))
-            .prop_map(|(name, artifact)| Request::Replace { name, artifact }),
+        (text(), abi(), vec(any::<u8>(), 0..200_000)).prop_map(|(name, abi, artifact)| Request::Load {
+            name,
+            abi,
+            artifact
+        }),
+        (text(), abi(), vec(any::<u8>(), 0..200_000)).prop_map(|(name, abi, artifact)| Request::Replace {
+            name,
+            abi,
+            artifact
+        }),
         text().prop_map(|name| Request::Unload { name }),
         Just(Request::List),
         text().prop_map(|name| Request::Schema { name }),
@@ -197,7 +205,7 @@ fn the_longest_schema_survives_in_parts() {
 #[test]
 fn a_request_beyond_the_limit_is_refused_when_it_gets_there() {
     let mut assembler = Assembler::new(100_000);
-    let mut results = Request::Load { name: "a".to_owned(), artifact: vec![0; 150_000] }
+    let mut results = Request::Load { name: "a".to_owned(), abi: Abi::Linux, artifact: vec![0; 150_000] }
         .to_messages()
         .into_iter()
         .map(|m| assembler.push(1, &part(&m)));
@@ -208,7 +216,7 @@ fn a_request_beyond_the_limit_is_refused_when_it_gets_there() {
 #[test]
 fn parts_of_two_requests_do_not_mix() {
     let mut assembler = Assembler::new(1 << 20);
-    let load = Request::Load { name: "a".to_owned(), artifact: vec![0; 150_000] };
+    let load = Request::Load { name: "a".to_owned(), abi: Abi::Linux, artifact: vec![0; 150_000] };
     assert_eq!(assembler.push(1, &part(&load.to_messages()[0])), Ok(None));
     let list = part(&Request::List.to_messages()[0]);
     assert_eq!(assembler.push(2, &list).unwrap_err().code, OkoErrorCode::BadRequest);

@@ -60,6 +60,18 @@ impl Seed {
     }
 }
 
+/// Hashes bytes of any number with a seed: what a program sees of it is another number in each instance.
+pub fn hash_bytes(seed: u64, bytes: &[u8]) -> u32 {
+    let seed = Seed { start: seed, factor: fold(seed, 0xa076_1d64_78bd_642f) | 1 };
+    let mut state = seed.start ^ bytes.len() as u64;
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        state = fold(state ^ u64::from_ne_bytes(word), seed.factor).wrapping_add(seed.turn());
+    }
+    fold(state, seed.last()) as u32
+}
+
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);

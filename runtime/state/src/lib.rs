@@ -1,7 +1,7 @@
 //! Maps that filters keep their state in.
 //!
 //! A [`Map`] holds fixed-size values under fixed-size keys: a hash table, an array, a table that the control plane writes; or it is a
-//! Bloom filter or a ring buffer ([`Kind`]). All its memory is taken when it is made
+//! Bloom filter, a sketch or a ring buffer ([`Kind`]). All its memory is taken when it is made
 //! and stays at its place until it is dropped, so generated code may hold pointers to values for as long as it holds the
 //! map. Workers use a map concurrently with each other and with a control thread; nothing here reads a clock.
 //!
@@ -56,13 +56,15 @@ mod records;
 mod ring;
 mod ring_buffer;
 mod shape;
+mod sketch;
 mod sync;
 mod table;
 
 pub use control::{Cursor, EntryCopy};
 pub use entry::{Found, generation_of, lock, unlock};
+pub use hash::hash_bytes;
 pub use key::MAX_KEY_BYTES;
 pub use map::{Map, Update, UpdateError};
 pub use readers::{Pin, pin, worker};
 pub use ring_buffer::{Handed, RingBuffer};
-pub use shape::{Header, Kind, MAX_VALUE_BYTES, Shape, ShapeError, WhenFull, array_stride};
+pub use shape::{Header, Kind, MAX_VALUE_BYTES, Shape, ShapeError, Summary, WhenFull, array_stride};

@@ -13,6 +13,7 @@ use crate::probe::{BUCKET_SIZE, Probe};
 use crate::readers::{pin, worker};
 use crate::ring_buffer::RingBuffer;
 use crate::shape::{Header, Kind, Shape, ShapeError};
+use crate::sketch::Sketch;
 use crate::table::Table;
 
 /// A map of any [`Kind`]; see the crate's documentation.
@@ -32,6 +33,7 @@ enum Store {
     Exact(Exact),
     Prefix(Prefix),
     Bloom(Bloom),
+    Sketch(Sketch),
     Ring(RingBuffer),
     /// One for each worker.
     Copies(Box<[Map]>),
@@ -100,6 +102,9 @@ impl Map {
             Kind::Exact => Exact::new(&shape).map(Store::Exact),
             Kind::Prefix => Prefix::new(&shape).map(Store::Prefix),
             Kind::Bloom { hashes } => Bloom::new(shape.capacity, hashes).map(Store::Bloom),
+            Kind::Sketch { summary, hashes } => {
+                Sketch::new(summary, shape.capacity, hashes).map(Store::Sketch)
+            }
             Kind::Ring => RingBuffer::new(shape.capacity).map(Store::Ring),
         };
         let store = store.ok_or(ShapeError::TooLarge { bytes: shape.footprint() })?;
@@ -156,15 +161,15 @@ impl Map {
         self.shape.footprint() * self.copies().len() as u64
     }
 
-    /// How many entries there are, dead ones that were not given away yet among them. All of an array; of several copies together; none in a Bloom filter
-    /// or ring buffer.
+    /// How many entries there are, dead ones that were not given away yet among them. All of an array; of several copies together; none in a Bloom filter,
+    /// sketch or ring buffer.
     pub fn len(&self) -> u32 {
         match &self.store {
             Store::Table(table) => table.len(),
             Store::Array(_) => self.shape.capacity,
             Store::Exact(table) => table.len(),
             Store::Prefix(table) => table.len(),
-            Store::Bloom(_) | Store::Ring(_) => 0,
+            Store::Bloom(_) | Store::Sketch(_) | Store::Ring(_) => 0,
             Store::Copies(copies) => copies.iter().map(Map::len).fold(0, u32::saturating_add),
         }
     }
@@ -215,6 +220,7 @@ impl Map {
             Store::Array(array) => array.find(key),
             Store::Exact(table) => table.find(key),
             Store::Prefix(table) => table.find(key),
+            Store::Sketch(sketch) => sketch.find(key),
             Store::Bloom(_) | Store::Ring(_) => Found::NONE,
             Store::Copies(copies) => self.find_in_copies(copies, key),
         }
@@ -322,7 +328,7 @@ impl Map {
     ///
     /// See [`UpdateError`].
     pub fn update(&self, key: &[u8], value: &[u8], update: Update, now: u64) -> Result<(), UpdateError> {
-        if matches!(self.store, Store::Bloom(_) | Store::Ring(_)) {
+        if matches!(self.store, Store::Bloom(_) | Store::Sketch(_) | Store::Ring(_)) {
             return Err(UpdateError::Kind);
         }
         self.check_size("key", key, self.shape.key_size)?;
@@ -344,7 +350,7 @@ impl Map {
                 Ok(())
             }
             Store::Copies(_) => self.copy_of(worker()).update(key, value, update, now),
-            Store::Bloom(_) | Store::Ring(_) => Err(UpdateError::Kind),
+            Store::Bloom(_) | Store::Sketch(_) | Store::Ring(_) => Err(UpdateError::Kind),
         })
     }
 
@@ -376,6 +382,18 @@ impl Map {
         }
     }
 
+    /// Puts an element into a sketch (`ubpf_map_add`).
+    ///
+    /// # Errors
+    ///
+    /// It is no sketch, or the element has another size than its keys.
+    pub fn add(&self, element: &[u8]) -> Result<(), UpdateError> {
+        let Store::Sketch(sketch) = &self.store else { return Err(UpdateError::Kind) };
+        self.check_size("key", element, self.shape.key_size)?;
+        with_words(element, |words| sketch.add(words));
+        Ok(())
+    }
+
     /// The ring buffer that it is.
     pub fn ring(&self) -> Option<&RingBuffer> {
         match &self.store {
@@ -394,11 +412,11 @@ impl Map {
             Store::Exact(table) => with_words(key, |key| table.delete(key)),
             Store::Prefix(table) => with_words(key, |key| table.delete(key)),
             Store::Copies(copies) => copies.iter().map(|copy| copy.delete(key)).fold(false, |a, b| a | b),
-            Store::Array(_) | Store::Bloom(_) | Store::Ring(_) => false,
+            Store::Array(_) | Store::Bloom(_) | Store::Sketch(_) | Store::Ring(_) => false,
         }
     }
 
-    /// Deletes all entries, or zeroes those of an array or Bloom filter, one by one beside running workers; takes all records out of a
+    /// Deletes all entries, or zeroes those of an array, Bloom filter or sketch, one by one beside running workers; takes all records out of a
     /// ring buffer.
     pub fn clear(&self) {
         match &self.store {
@@ -407,6 +425,7 @@ impl Map {
             Store::Exact(table) => table.clear(),
             Store::Prefix(table) => table.clear(),
             Store::Bloom(bloom) => bloom.clear(),
+            Store::Sketch(sketch) => sketch.clear(),
             Store::Ring(ring) => drop(ring.drain(usize::MAX)),
             Store::Copies(copies) => copies.iter().for_each(Map::clear),
         }
@@ -441,6 +460,7 @@ impl Map {
             Store::Exact(table) => table.read(words),
             Store::Prefix(table) => table.read(words),
             Store::Copies(_) => self.copy_of(worker()).read(key),
+            Store::Sketch(sketch) => Some(sketch.read(words)),
             Store::Bloom(_) | Store::Ring(_) => None,
         })
     }
@@ -471,7 +491,7 @@ impl Map {
             Store::Exact(table) => table.scan(cursor, limit),
             Store::Prefix(table) => table.scan(cursor, limit),
             Store::Copies(_) => self.copy_of(worker()).scan(cursor, limit),
-            Store::Bloom(_) | Store::Ring(_) => Vec::new(),
+            Store::Bloom(_) | Store::Sketch(_) | Store::Ring(_) => Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a map is made of, and what it takes in memory.
 
 use crate::key::MAX_KEY_BYTES;
-use crate::{bloom, index, pool, prefix, ring_buffer};
+use crate::{bloom, index, pool, prefix, ring_buffer, sketch};
 
 /// The greatest size of a value in bytes.
 pub const MAX_VALUE_BYTES: u32 = 1 << 16;
@@ -31,8 +31,24 @@ pub enum Kind {
         /// How many bits a value sets, 1 to 15.
         hashes: u32,
     },
+    /// A sketch of the first Oko: its keys are the elements that are [put in](crate::Map::add), and a look-up tells of one by a `u32`.
+    Sketch {
+        /// What it tells.
+        summary: Summary,
+        /// How many counters or bits an element has, 1 to 15.
+        hashes: u32,
+    },
     /// A ring buffer of `capacity` bytes, a power of two; it has no keys and no entries, see [`Map::ring`](crate::Map::ring).
     Ring,
+}
+
+/// What a sketch tells of an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Summary {
+    /// 1 if it may have been put in, else 0; from `capacity` bytes of bits.
+    Presence,
+    /// How often it was put in at most; from `hashes` rows of `capacity` counters.
+    Count,
 }
 
 /// What happens when a new key comes, the map holds its capacity and no entry is dead.
@@ -132,7 +148,13 @@ pub enum ShapeError {
         /// Their size.
         found: u32,
     },
-    /// A Bloom filter sets no bits, or too many.
+    /// The value of a sketch is not the number that it tells.
+    #[error("a sketch whose values have {found} bytes: expected 4")]
+    Answer {
+        /// Their size.
+        found: u32,
+    },
+    /// A Bloom filter or sketch sets no bits, or too many.
     #[error("{found} hashes: expected 1 to {MAX_HASHES}")]
     Hashes {
         /// How many.
@@ -182,8 +204,11 @@ impl Shape {
             Kind::Bloom { .. } if self.value_size as usize > MAX_KEY_BYTES => {
                 return Err(ShapeError::KeySize { found: self.value_size });
             }
-            Kind::Bloom { hashes } if hashes == 0 || hashes > MAX_HASHES => {
+            Kind::Bloom { hashes } | Kind::Sketch { hashes, .. } if hashes == 0 || hashes > MAX_HASHES => {
                 return Err(ShapeError::Hashes { found: hashes });
+            }
+            Kind::Sketch { .. } if self.value_size != 4 => {
+                return Err(ShapeError::Answer { found: self.value_size });
             }
             Kind::Ring if self.value_size != 0 => {
                 return Err(ShapeError::Superfluous { what: "values", found: self.value_size });
@@ -211,7 +236,9 @@ impl Shape {
     fn check_key(&self) -> Result<(), ShapeError> {
         let found = self.key_size;
         match self.kind {
-            Kind::Hash(_) | Kind::Exact if found == 0 || found as usize > MAX_KEY_BYTES => {
+            Kind::Hash(_) | Kind::Exact | Kind::Sketch { .. }
+                if found == 0 || found as usize > MAX_KEY_BYTES =>
+            {
                 Err(ShapeError::KeySize { found })
             }
             Kind::Array if !matches!(found, 1 | 2 | 4 | 8) => Err(ShapeError::IndexSize { found }),
@@ -233,6 +260,7 @@ impl Shape {
     /// - an exact table: the same, with a sixteenth more records (at least 1, at most 1,024) for versions that are being replaced;
     /// - a prefix table: with as many spare ones, two nodes of `key - 4 + 16` bytes and a value for each entry;
     /// - a Bloom filter: `capacity * hashes * 7 / 5` bits, rounded up to a power of two;
+    /// - a sketch: 4 bytes for each counter, or its capacity in bytes, rounded up to 4, and 8,192 for answers;
     /// - a ring buffer: its capacity.
     pub fn footprint(&self) -> u64 {
         match self.kind {
@@ -240,6 +268,7 @@ impl Shape {
             Kind::Hash(_) | Kind::Exact => self.records() * self.stride() + index::bytes(self.capacity),
             Kind::Prefix => prefix::bytes(self.capacity, self.key_size, self.value_size),
             Kind::Bloom { hashes } => bloom::bytes(self.capacity, hashes),
+            Kind::Sketch { summary, hashes } => sketch::bytes(summary, self.capacity, hashes),
             Kind::Ring => u64::from(self.capacity),
         }
     }

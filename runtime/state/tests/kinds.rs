@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use oko_state::{
-    Found, Handed, Header, Kind, Map, Shape, ShapeError, Update, UpdateError, WhenFull, array_stride,
+    Found, Handed, Header, Kind, Map, Shape, ShapeError, Summary, Update, UpdateError, WhenFull, array_stride,
 };
 
 const PLAIN: Header = Header::Plain { lock_offset: None };
@@ -258,4 +258,107 @@ fn shapes_that_cannot_be_are_refused() {
     }
     assert!(matches!(Map::per_core(prefix, 0), Err(ShapeError::Copies { found: 0 })));
     assert!(matches!(Map::per_core(prefix, 5_000), Err(ShapeError::Copies { found: 5_000 })));
+}
+
+fn sketch(summary: Summary, capacity: u32, hashes: u32) -> Map {
+    let kind = Kind::Sketch { summary, hashes };
+    Map::new(Shape { kind, capacity, key_size: 6, value_size: 4, header: PLAIN }).unwrap()
+}
+
+/// What a program reads at the address that a look-up gave.
+fn told(map: &Map, element: &[u8]) -> u32 {
+    let value = map.find(element).get().unwrap();
+    // SAFETY: the answer of this thread, which nobody else writes.
+    unsafe { value.cast::<u32>().read() }
+}
+
+fn element(n: u32) -> [u8; 6] {
+    let mut bytes = [7; 6];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    bytes
+}
+
+/// Those of the original did: its rows had the length of a column.
+#[test]
+fn rows_of_a_count_min_sketch_do_not_overlap() {
+    // With one counter a row, every row counts every element; if rows shared counters, some would count more.
+    for hashes in 1..=15 {
+        let map = sketch(Summary::Count, 1, hashes);
+        (0..100).for_each(|n| map.add(&element(n)).unwrap());
+        assert_eq!(told(&map, &element(5)), 100, "{hashes} rows");
+    }
+    // One element has one counter in each row, so with as many rows as there may be it is counted once each time.
+    let map = sketch(Summary::Count, 3, 15);
+    (0..1_000).for_each(|_| map.add(&element(1)).unwrap());
+    assert_eq!(told(&map, &element(1)), 1_000);
+}
+
+#[test]
+fn a_count_min_sketch_never_tells_too_little_and_seldom_too_much() {
+    let map = sketch(Summary::Count, 2_048, 4);
+    let count = |n: u32| 1 + n % 7;
+    for n in 0..1_000 {
+        (0..count(n)).for_each(|_| map.add(&element(n)).unwrap());
+    }
+    let more = (0..1_000).filter(|&n| told(&map, &element(n)) > count(n)).count();
+    assert!((0..1_000).all(|n| told(&map, &element(n)) >= count(n)));
+    // All four counters are shared with others for 2 % of the elements at most.
+    assert!(more < 100, "{more} of 1,000");
+    assert_eq!(map.read(&element(3)).as_deref(), Some(&told(&map, &element(3)).to_ne_bytes()[..]));
+    map.clear();
+    assert_eq!(told(&map, &element(3)), 0);
+}
+
+/// The original's wrote beyond its buffer, which had an eighth of the bytes that its places went to.
+#[test]
+fn a_set_of_the_first_oko_stays_in_its_buffer_and_never_denies_what_is_in_it() {
+    for (capacity, hashes) in [(1, 1), (3, 15), (1_000, 5)] {
+        let map = sketch(Summary::Presence, capacity, hashes);
+        assert_eq!(told(&map, &element(1)), 0);
+        (0..capacity).for_each(|n| map.add(&element(n)).unwrap());
+        assert!((0..capacity).all(|n| told(&map, &element(n)) == 1));
+        if capacity >= 1_000 {
+            let wrong = (1_000_000..1_001_000).filter(|&n| told(&map, &element(n)) == 1).count();
+            assert!(wrong < 100, "{wrong} of 1,000 that are not in it");
+        }
+    }
+}
+
+#[test]
+fn workers_do_not_get_each_others_answers() {
+    let map = sketch(Summary::Count, 64, 4);
+    (0..10).for_each(|_| map.add(&element(1)).unwrap());
+    let alone = told(&map, &element(2));
+    thread::scope(|scope| {
+        for n in [1, 2] {
+            let map = &map;
+            scope.spawn(move || {
+                for _ in 0..10_000 {
+                    let found = told(map, &element(n));
+                    assert_eq!(found, if n == 1 { 10 } else { alone });
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_sketch_has_no_entries() {
+    let map = sketch(Summary::Count, 64, 4);
+    assert_eq!(map.update(&element(1), &[0; 4], Update::Any, 0), Err(UpdateError::Kind));
+    assert!(!map.delete(&element(1)) && map.snapshot().is_empty() && map.is_empty());
+    assert!(matches!(map.add(&[1]), Err(UpdateError::Size { .. })));
+    assert_eq!(map.footprint(), 4 * 64 * 4 + 8_192);
+    let shape = *map.shape();
+    let shapes = [
+        (
+            Shape { kind: Kind::Sketch { summary: Summary::Count, hashes: 16 }, ..shape },
+            ShapeError::Hashes { found: 16 },
+        ),
+        (Shape { value_size: 8, ..shape }, ShapeError::Answer { found: 8 }),
+        (Shape { key_size: 0, ..shape }, ShapeError::KeySize { found: 0 }),
+    ];
+    for (shape, error) in shapes {
+        assert_eq!(Map::new(shape).err(), Some(error));
+    }
 }

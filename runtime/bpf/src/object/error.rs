@@ -122,12 +122,23 @@ pub enum ObjectErrorKind {
     /// A member of a map's definition that is not supported.
     #[error("its definition has `{field}`, which is not supported")]
     MapFieldUnknown { field: String },
+    /// A map type of the first Oko that there is not.
+    #[error(
+        "map type {number} is none of the first Oko: array (1), Bloom filter (2), count-min sketch (3), hash map (4)"
+    )]
+    OriginalMapKind { number: u32 },
+    /// A helper of the first Oko, or of what went on from it, that is not provided.
+    #[error("helper {number} ({name}) of the first Oko is not provided")]
+    OriginalHelper { number: u32, name: &'static str },
     /// Sizes that contradict each other.
     #[error("{field}: expected {expected} bytes, found {found}")]
     MapSize { field: &'static str, expected: u32, found: u32 },
     /// There is no code.
     #[error("no program: no executable section holds a function")]
     NoProgram,
+    /// There is no function `entry`.
+    #[error("no program: objects of the first Oko have a function `entry`")]
+    NoEntry,
     /// Two things have the same name.
     #[error("defined twice")]
     Duplicate,

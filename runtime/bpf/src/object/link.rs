@@ -13,15 +13,17 @@ use crate::program::{LineInfo, Program};
 /// Map relocations (`R_BPF_64_64`), calls (`R_BPF_64_32`).
 const R_BPF_64_64: u32 = 1;
 const R_BPF_64_32: u32 = 10;
+/// What calls had for a relocation before LLVM 5.
+const R_BPF_64_32_OLD: u32 = 2;
 
 /// A function as the symbol table has it.
 #[derive(Clone, Copy, Debug)]
-struct Function<'a> {
+pub(super) struct Function<'a> {
     name: &'a str,
-    section: usize,
+    pub(super) section: usize,
     /// Slots from the start of the section.
     start: usize,
-    slots: usize,
+    pub(super) slots: usize,
 }
 
 /// Makes the programs: one for each function outside of `.text`, or, if there is none, of `.text`.
@@ -30,7 +32,7 @@ pub(super) fn programs(
     maps: &Maps,
     lines: &Lines,
 ) -> Result<Vec<(String, Program)>, ObjectError> {
-    let linker = Linker { elf, maps, lines, functions: functions(elf)? };
+    let linker = Linker::new(elf, maps, lines, None)?;
     let in_text = |function: &&Function<'_>| elf.sections[function.section].name == ".text";
     let entries: Vec<_> = match linker.functions.iter().filter(|f| !in_text(f)).collect::<Vec<_>>() {
         some if !some.is_empty() => some,
@@ -40,7 +42,7 @@ pub(super) fn programs(
     let mut budget = MAX_TOTAL_BYTES;
     let mut programs = Vec::new();
     for entry in entries {
-        let program = linker.link(entry, maps)?;
+        let program = linker.link(entry)?;
         let lines: usize = program.lines.iter().map(|line| line.file.len() + line.text.len()).sum();
         let taken = data + program.insns.len() * size_of::<Insn>() + lines;
         budget = budget.checked_sub(taken).ok_or_else(|| {
@@ -112,16 +114,34 @@ fn functions<'a>(elf: &Elf<'a>) -> Result<Vec<Function<'a>>, ObjectError> {
     Ok(functions)
 }
 
-struct Linker<'l, 'a> {
+pub(super) struct Linker<'l, 'a> {
     elf: &'l Elf<'a>,
     maps: &'l Maps,
     lines: &'l Lines,
+    /// The numbers of helpers that objects call by name, if this ABI has such.
+    helpers: Option<fn(&str) -> Option<u32>>,
     functions: Vec<Function<'a>>,
 }
 
-impl Linker<'_, '_> {
-    fn link(&self, entry: &Function<'_>, maps: &Maps) -> Result<Program, ObjectError> {
-        let mut program = Program { name: entry.name.into(), maps: maps.defs.clone(), ..Program::default() };
+impl<'l, 'a> Linker<'l, 'a> {
+    pub(super) fn new(
+        elf: &'l Elf<'a>,
+        maps: &'l Maps,
+        lines: &'l Lines,
+        helpers: Option<fn(&str) -> Option<u32>>,
+    ) -> Result<Linker<'l, 'a>, ObjectError> {
+        Ok(Linker { elf, maps, lines, helpers, functions: functions(elf)? })
+    }
+
+    /// The function of this name.
+    pub(super) fn function(&self, name: &str) -> Option<Function<'a>> {
+        self.functions.iter().find(|function| function.name == name).copied()
+    }
+
+    /// The program of a function: it and all that it calls.
+    pub(super) fn link(&self, entry: &Function<'_>) -> Result<Program, ObjectError> {
+        let mut program =
+            Program { name: entry.name.into(), maps: self.maps.defs.clone(), ..Program::default() };
         // Where each joined function starts, and the calls to patch when all are joined.
         let mut starts: HashMap<usize, usize> = HashMap::new();
         let mut calls: Vec<(usize, usize)> = Vec::new();
@@ -191,6 +211,12 @@ impl Linker<'_, '_> {
                         return Err(place(slot).error(kind));
                     }
                 },
+                (insn @ (Insn::CallLocal { .. } | Insn::CallHelper { .. }), Some(relocation))
+                    if let Some(number) =
+                        self.named_helper(&relocation).map_err(|kind| place(slot).error(kind))? =>
+                {
+                    *insn = Insn::CallHelper { helper: number };
+                }
                 (Insn::CallLocal { off }, relocation) => {
                     let callee = self
                         .callee(function, slot, *off, relocation.as_ref())
@@ -243,6 +269,19 @@ impl Linker<'_, '_> {
         })
     }
 
+    /// The helper that a call with a relocation goes to: to a symbol that is not defined, in objects that call helpers by name.
+    fn named_helper(&self, relocation: &Relocation) -> Result<Option<u32>, ObjectErrorKind> {
+        let symbol = &self.elf.symbols[relocation.symbol];
+        let call = [R_BPF_64_32, R_BPF_64_32_OLD].contains(&relocation.r_type);
+        match self.helpers.filter(|_| call && symbol.section.is_none()) {
+            Some(number) => {
+                let unresolved = || ObjectErrorKind::Unresolved { symbol: symbol.name.to_owned() };
+                number(symbol.name).map(Some).ok_or_else(unresolved)
+            }
+            None => Ok(None),
+        }
+    }
+
     /// The function that a call goes to.
     fn callee(
         &self,
@@ -253,7 +292,7 @@ impl Linker<'_, '_> {
     ) -> Result<usize, ObjectErrorKind> {
         let (section, target) = match relocation {
             // `off` is what to add to the symbol, in slots, less one.
-            Some(relocation) if relocation.r_type == R_BPF_64_32 => {
+            Some(relocation) if [R_BPF_64_32, R_BPF_64_32_OLD].contains(&relocation.r_type) => {
                 let symbol = &self.elf.symbols[relocation.symbol];
                 let name = || self.elf.symbol_name(symbol).to_owned();
                 let section = symbol.section.ok_or_else(|| ObjectErrorKind::Unresolved { symbol: name() })?;
@@ -261,7 +300,7 @@ impl Linker<'_, '_> {
                 (section, start.saturating_add(i64::from(off) + 1))
             }
             Some(relocation) => {
-                let reason = "a call takes type 10 only";
+                let reason = "a call takes type 10 (or 2) only";
                 return Err(ObjectErrorKind::Relocation { r_type: relocation.r_type, reason });
             }
             None => (caller.section, (caller.start + slot) as i64 + 1 + i64::from(off)),

@@ -30,12 +30,18 @@ impl Maps {
         if let Some((section, _)) = elf.section("maps") {
             maps.legacy_maps(elf, section)?;
         }
+        maps.variables(elf, &[".data", ".rodata", ".bss"])?;
+        Ok(maps)
+    }
+
+    /// Adds the sections of variables with these names, or with more behind a point.
+    pub(super) fn variables(&mut self, elf: &Elf<'_>, names: &[&str]) -> Result<(), ObjectError> {
         for (index, section) in elf.sections.iter().enumerate() {
             let is = |name: &str| {
                 section.name == name
                     || section.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
             };
-            if section.size == 0 || section.executable || !(is(".data") || is(".rodata") || is(".bss")) {
+            if section.size == 0 || section.executable || !names.iter().any(|name| is(name)) {
                 continue;
             }
             if section.size > MAX_DATA_BYTES {
@@ -45,7 +51,7 @@ impl Maps {
                     limit: MAX_DATA_BYTES,
                 }));
             }
-            let held: u64 = maps.data.iter().map(|&(section, _)| elf.sections[section].size).sum();
+            let held: u64 = self.data.iter().map(|&(section, _)| elf.sections[section].size).sum();
             if held + section.size > MAX_ALL_DATA_BYTES {
                 return Err(Place::File.error(ObjectErrorKind::TooLarge {
                     what: "all sections of variables together",
@@ -55,7 +61,7 @@ impl Maps {
             }
             // Below MAX_DATA_BYTES, so the casts lose nothing.
             let init = if section.no_bits { vec![0; section.size as usize] } else { section.data.to_vec() };
-            let map = maps.push(
+            let map = self.push(
                 MapDef {
                     name: section.name.into(),
                     kind: MapKind::Array,
@@ -68,8 +74,8 @@ impl Maps {
                 },
                 MapTypes::default(),
             )?;
-            maps.data.push((index, map));
-            maps.variables.extend(
+            self.data.push((index, map));
+            self.variables.extend(
                 elf.symbols
                     .iter()
                     .filter(|symbol| symbol.section == Some(index) && !symbol.name.is_empty())
@@ -81,10 +87,10 @@ impl Maps {
                     }),
             );
         }
-        Ok(maps)
+        Ok(())
     }
 
-    fn push(&mut self, def: MapDef, types: MapTypes) -> Result<u32, ObjectError> {
+    pub(super) fn push(&mut self, def: MapDef, types: MapTypes) -> Result<u32, ObjectError> {
         let place = || Place::map(&def.name);
         if self.defs.len() >= MAX_MAPS {
             let (found, limit) = (self.defs.len() as u64 + 1, MAX_MAPS as u64);
@@ -303,7 +309,7 @@ fn check_flags(kind: MapKind, flags: u32) -> Result<(), ObjectErrorKind> {
     Err(ObjectErrorKind::Field { field: "map_flags", expected, found: u64::from(flags) })
 }
 
-fn check_sizes(def: &MapDef) -> Result<(), ObjectError> {
+pub(super) fn check_sizes(def: &MapDef) -> Result<(), ObjectError> {
     let fail = |field, expected, found: u32| {
         Err(Place::map(&def.name).error(ObjectErrorKind::Field { field, expected, found: u64::from(found) }))
     };

@@ -3,6 +3,7 @@
 use super::btf::Btf;
 use super::error::ObjectError;
 use super::maps::Maps;
+use super::original::{self, Abi};
 use super::sections::Elf;
 use super::{btf_ext, link};
 use crate::program::{MapDef, Program};
@@ -64,21 +65,36 @@ impl<'a> ObjectFile<'a> {
     }
 }
 
-/// Reads an object file.
+/// Reads an object file made for Linux or by `okoc`.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong with it, with its place.
 pub fn read(bytes: &[u8]) -> Result<ObjectFile<'_>, ObjectError> {
+    read_as(bytes, Abi::Linux)
+}
+
+/// Reads an object file whose programs were written for this ABI. The programs that come out are for Linux's in any case.
+///
+/// # Errors
+///
+/// The first thing that is wrong with it, with its place.
+pub fn read_as(bytes: &[u8], abi: Abi) -> Result<ObjectFile<'_>, ObjectError> {
     let elf = Elf::parse(bytes)?;
     let content = |name: &str| elf.section(name).map(|(_, section)| section.data);
     let btf = content(".BTF").map(Btf::parse).transpose()?;
-    let maps = Maps::find(&elf, btf.as_ref())?;
+    let maps = match abi {
+        Abi::Linux => Maps::find(&elf, btf.as_ref())?,
+        Abi::Original => original::maps(&elf)?,
+    };
     let lines = match (&btf, content(".BTF.ext")) {
         (Some(btf), Some(bytes)) => btf_ext::parse_lines(bytes, btf)?,
         _ => Vec::new(),
     };
-    let programs = link::programs(&elf, &maps, &lines)?;
+    let programs = match abi {
+        Abi::Linux => link::programs(&elf, &maps, &lines)?,
+        Abi::Original => original::programs(&elf, &maps, &lines)?,
+    };
     let (program_sections, programs) = programs.into_iter().unzip();
     Ok(ObjectFile {
         programs,

@@ -45,13 +45,13 @@ impl Explorer<'_> {
             };
             match (arg, value) {
                 (
-                    Arg::Map | Arg::Bloom | Arg::Ring,
+                    Arg::Map | Arg::Bloom | Arg::Ring | Arg::Sketch,
                     Value::Pointer(Pointer { target: Target::Map(found), .. }),
                 ) => {
                     self.map_kind(helper, arg, found)?;
                     map = Some(found);
                 }
-                (Arg::Map | Arg::Bloom | Arg::Ring, _) => return Err(wrong("a map")),
+                (Arg::Map | Arg::Bloom | Arg::Ring | Arg::Sketch, _) => return Err(wrong("a map")),
                 (Arg::Key | Arg::Value, Value::Pointer(_)) => {
                     let bytes = map.map_or(0, |map| match arg {
                         Arg::Key => self.map(map).key_size,
@@ -94,7 +94,8 @@ impl Explorer<'_> {
                 (Arg::Context, _) => return Err(wrong("the pointer to the context")),
             }
         }
-        if let (Helper::MapUpdateElem | Helper::MapDeleteElem, Some(map)) = (helper, map)
+        if let (Helper::MapUpdateElem | Helper::OriginalMapUpdate | Helper::MapDeleteElem, Some(map)) =
+            (helper, map)
             && self.map(map).data.as_ref().is_some_and(|data| data.readonly)
         {
             return Err(Reason::ReadOnlyMap { map: self.map_name(map) });
@@ -123,6 +124,8 @@ impl Explorer<'_> {
         let fits = match arg {
             Arg::Bloom => kind == MapKind::BloomFilter,
             Arg::Ring => kind == MapKind::RingBuf,
+            Arg::Sketch => kind.is_sketch(),
+            _ if helper == Helper::MapLookupElem => kind.has_entries() || kind.is_sketch(),
             _ => kind.has_entries(),
         };
         if fits {

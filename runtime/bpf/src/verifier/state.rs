@@ -110,6 +110,7 @@ impl State {
                 _ => {}
             }
         }
+        self.proofs.narrowed(id, to);
         Some(())
     }
 
@@ -193,6 +194,7 @@ impl State {
                 a.regs.iter().zip(&b.regs).all(|(a, b)| covers(a, b, &mut renaming))
                     && a.stack.covers(&b.stack, &mut renaming)
             })
+            && renaming.lengths_hold()
     }
 
     /// A state that covers both, which must be [`State::comparable`].
@@ -215,7 +217,8 @@ impl State {
         });
         let frames = frames.collect();
         let steps = self.steps.max(other.steps);
-        State { pc: self.pc, held, records, frames, proofs: merging.proven, trail: self.trail, steps }
+        let proofs = merging.into_proven();
+        State { pc: self.pc, held, records, frames, proofs, trail: self.trail, steps }
     }
 
     /// Takes over what is counted on the way of a state that this one covers.
@@ -242,7 +245,8 @@ impl State {
     pub(crate) fn footprint(&self) -> usize {
         let frames: usize = self.frames.iter().map(|frame| frame.stack.footprint()).sum();
         let records = self.records.len() * size_of::<Id>();
-        size_of::<State>() + records + self.frames.len() * size_of::<Frame>() + frames
+        let proofs = self.proofs.footprint();
+        size_of::<State>() + records + proofs + self.frames.len() * size_of::<Frame>() + frames
     }
 }
 

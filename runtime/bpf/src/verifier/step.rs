@@ -124,7 +124,7 @@ impl Explorer<'_> {
         if (map as usize) < maps { Ok(MapId(map)) } else { Err(Reason::NoSuchMap { map, maps }) }
     }
 
-    fn alu(&mut self, state: &State, width: Width, op: AluOp, dst: Reg, src: Operand) -> Checked<Value> {
+    fn alu(&mut self, state: &mut State, width: Width, op: AluOp, dst: Reg, src: Operand) -> Checked<Value> {
         let right = operand(state, src)?;
         if op == AluOp::Mov {
             return match right {
@@ -138,8 +138,19 @@ impl Explorer<'_> {
         }
         let left = read(state, dst)?;
         match (left, right) {
-            (Value::Scalar { range: a, .. }, Value::Scalar { range: b, .. }) => {
-                Ok(self.number(arithmetic::alu(width, op, &a, &b)))
+            (Value::Scalar { range: a, id }, Value::Scalar { range: b, .. }) => {
+                let result = self.number(arithmetic::alu(width, op, &a, &b));
+                if let (Some(less), Some(by)) = (state.proofs.length(id), b.as_constant())
+                    && width == Width::W64
+                    && let Some(less) = match op {
+                        AluOp::Sub => less.checked_add(by.cast_signed()),
+                        AluOp::Add => less.checked_sub(by.cast_signed()),
+                        _ => None,
+                    }
+                {
+                    is_length(state, &result, less);
+                }
+                Ok(result)
             }
             (Value::Pointer(pointer), Value::Scalar { range, id })
                 if width == Width::W64 && matches!(op, AluOp::Add | AluOp::Sub) =>
@@ -152,7 +163,11 @@ impl Explorer<'_> {
                 self.moved(dst, pointer, op, range, id)
             }
             (Value::Pointer(a), Value::Pointer(b)) if width == Width::W64 && op == AluOp::Sub => {
-                self.distance(dst, a, b)
+                let result = self.distance(dst, a, b)?;
+                if let (Target::PacketEnd, Target::Packet { id: Id::NONE, fixed }) = (a.target, b.target) {
+                    is_length(state, &result, fixed);
+                }
+                Ok(result)
             }
             (Value::Pointer(_), _) => Err(misused(Operand::Reg(dst), left, "this operation")),
             _ => Err(misused(src, right, "this operation")),
@@ -301,6 +316,13 @@ fn prove(state: &mut State, id: Id, fixed: i64, cond: Cond, taken: bool) {
     };
     if bytes > 0 {
         state.proofs.add(id, u32::try_from(bytes).unwrap_or(u32::MAX));
+    }
+}
+
+/// Takes note that a new number is the packet's length less a constant.
+fn is_length(state: &mut State, number: &Value, less: i64) {
+    if let Value::Scalar { id, .. } = number {
+        state.proofs.add_length(*id, less);
     }
 }
 

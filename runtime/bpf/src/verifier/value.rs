@@ -8,6 +8,7 @@
 //!   It stays within [`MIN_OFFSET`]`..=`[`MAX_OFFSET`], so addresses never wrap.
 //! - A packet pointer is `data + variable + fixed`, where `id` names the variable part (0: there is none). How many bytes
 //!   from `data + variable` are proven to be in the packet is kept by that id ([`Proofs`]).
+//! - A number may be the packet's length less a constant; then its lower bound proves bytes, too.
 
 use std::fmt;
 
@@ -132,10 +133,13 @@ enum Counterpart {
     Number(u64),
 }
 
-/// For each variable part of packet pointers the bytes from `data + variable` that are known to be in the packet.
+/// For each variable part of packet pointers the bytes from `data + variable` that are known to be in the packet; and the
+/// numbers that are its length less a constant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Proofs {
     proven: Vec<(Id, u32)>,
+    /// The number `id` is, as a signed one, `data_end - data - less`.
+    lengths: Vec<(Id, i64)>,
 }
 
 impl Proofs {
@@ -152,13 +156,43 @@ impl Proofs {
         }
     }
 
+    /// Takes note that the number `id` is the packet's length less a constant.
+    pub(crate) fn add_length(&mut self, id: Id, less: i64) {
+        // So far from the ends of the range that differences do not wrap.
+        let small = (MIN_OFFSET..=MAX_OFFSET).contains(&less);
+        if id != Id::NONE && small && self.length(id).is_none() {
+            self.lengths.push((id, less));
+        }
+    }
+
+    /// How much less than the packet's length the number `id` is, if it is known to be so made.
+    pub(crate) fn length(&self, id: Id) -> Option<i64> {
+        self.lengths.iter().find(|(known, _)| *known == id).map(|(_, less)| *less)
+    }
+
+    /// The number `id` is now known to be in a set: its least value tells how long the packet is at least.
+    pub(crate) fn narrowed(&mut self, id: Id, to: &Scalar) {
+        if let Some(less) = self.length(id)
+            && let least = less.saturating_add(to.wide.smin)
+            && least > 0
+        {
+            self.add(Id::NONE, u32::try_from(least).unwrap_or(u32::MAX));
+        }
+    }
+
     /// Keeps only what is said of these ids.
     pub(crate) fn retain(&mut self, keep: impl Fn(Id) -> bool) {
         self.proven.retain(|(id, _)| keep(*id));
+        self.lengths.retain(|(id, _)| keep(*id));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.proven.is_empty()
+        self.proven.is_empty() && self.lengths.is_empty()
+    }
+
+    /// Bytes behind the structure itself.
+    pub(crate) fn footprint(&self) -> usize {
+        self.proven.len() * size_of::<(Id, u32)>() + self.lengths.len() * size_of::<(Id, i64)>()
     }
 }
 
@@ -192,6 +226,17 @@ impl<'p> Renaming<'p> {
 
     pub(crate) fn ids(&mut self, from: Id, to: Id) -> bool {
         self.bind(from, Counterpart::Id(to))
+    }
+
+    /// Whether what is a length in the first is the same length in the second. Asked when all values have been bound; a length
+    /// that no value is bound to is of no use to anybody.
+    pub(crate) fn lengths_hold(&self) -> bool {
+        let (general, special) = self.proofs;
+        general.lengths.iter().all(|(id, less)| match self.pairs.iter().find(|(known, _)| known == id) {
+            Some((_, Counterpart::Id(to))) => special.length(*to) == Some(*less),
+            Some((_, Counterpart::Number(_))) => false,
+            None => true,
+        })
     }
 
     /// A number in place of one: later it may be added to the packet pointer, and bring its proof along.
@@ -258,7 +303,7 @@ pub(crate) struct Merging<'c> {
     counter: &'c mut u32,
     proofs: (&'c Proofs, &'c Proofs),
     /// What is proven of the new ids.
-    pub(crate) proven: Proofs,
+    proven: Proofs,
 }
 
 impl<'c> Merging<'c> {
@@ -284,6 +329,19 @@ impl<'c> Merging<'c> {
 
     pub(crate) fn ids(&mut self, a: Id, b: Id) -> Id {
         self.merge(Counterpart::Id(a), Counterpart::Id(b))
+    }
+
+    /// What is proven of the merged state, once all values are merged: a number that is the same length in both is one.
+    pub(crate) fn into_proven(mut self) -> Proofs {
+        for ((a, b), id) in self.pairs {
+            if let (Counterpart::Id(a), Counterpart::Id(b)) = (a, b)
+                && let (Some(a), Some(b)) = (self.proofs.0.length(a), self.proofs.1.length(b))
+                && a == b
+            {
+                self.proven.add_length(id, a);
+            }
+        }
+        self.proven
     }
 }
 

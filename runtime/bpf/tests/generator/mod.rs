@@ -312,6 +312,54 @@ impl Builder<'_> {
         self.insns.extend(inside);
     }
 
+    /// The packet's length is computed, perhaps less a constant, and compared; behind that something is loaded.
+    fn length(&mut self) {
+        let Some(context) = self.context else { return };
+        let (data, len) = (self.target(), self.target());
+        if data == len || [data, len].contains(&context) {
+            return;
+        }
+        self.push(Insn::load(Size::W, data, context, 0));
+        self.push(Insn::load(Size::W, len, context, 4));
+        self.is_other(data);
+        let ahead = if self.rng.chance(30) { self.rng.below(20) as i32 } else { 0 };
+        if ahead > 0 {
+            self.push(Insn::alu64(AluOp::Add, data, ahead));
+        }
+        self.push(Insn::alu64(AluOp::Sub, len, data));
+        self.is_number(len);
+        let mut proven = i64::from(ahead);
+        for _ in 0..self.rng.below(3) {
+            let op = self.rng.pick(&[AluOp::Add, AluOp::Sub]);
+            let by = self.rng.below(24) as i32 - 4;
+            let width = if self.rng.chance(95) { Width::W64 } else { Width::W32 };
+            self.push(Insn::Alu { width, op, dst: len, src: Operand::Imm(by) });
+            proven += if op == AluOp::Sub { i64::from(by) } else { -i64::from(by) };
+        }
+        if self.rng.chance(15) {
+            self.push(Insn::store(Size::Dw, Reg::R10, -184, len));
+            self.push(Insn::load(Size::Dw, len, Reg::R10, -184));
+        }
+        let least = self.rng.below(40) as i32 - 4;
+        let from = self.insns.len();
+        let width = if self.rng.chance(80) { Width::W64 } else { Width::W32 };
+        let cond = self.rng.pick(&[Cond::Slt, Cond::Slt, Cond::Lt, Cond::Sle, Cond::Le, Cond::Ne, Cond::Set]);
+        self.push(Insn::Branch { width, cond, dst: len, src: Operand::Imm(least), off: 0 });
+        proven += i64::from(least) + i64::from(cond == Cond::Sle || cond == Cond::Le);
+        for _ in 0..1 + self.rng.below(3) {
+            let size = self.rng.pick(&SIZES);
+            let slip = if self.rng.chance(3) { 2 } else { 0 };
+            let room = proven - i64::from(ahead) - i64::from(size.bytes()) + slip;
+            let dst = self.target();
+            if room >= 0 && ![data, len, context].contains(&dst) {
+                let off = self.rng.below(room as u64 + 1) as i16;
+                self.push(Insn::Load { size, signed: false, dst, base: data, off });
+            }
+        }
+        let off = (self.insns.len() - from - 1) as i16;
+        self.insns[from] = Insn::Branch { width, cond, dst: len, src: Operand::Imm(least), off };
+    }
+
     fn stack(&mut self) {
         let size = self.rng.pick(&SIZES);
         let bytes = size.bytes() as i16;
@@ -775,6 +823,7 @@ impl Builder<'_> {
         match self.rng.below(20) {
             0..=5 => self.arithmetic(),
             6 => self.context_field(),
+            7..=9 if self.rng.chance(25) => self.length(),
             7..=9 => self.packet(),
             10..=12 => self.stack(),
             13..=14 => self.map(),

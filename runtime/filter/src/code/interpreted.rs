@@ -66,6 +66,14 @@ impl Env for InstanceEnv<'_> {
         self.map(map).map_or(-22, |map| map_calls::peek(map, value))
     }
 
+    fn sketch_add(&mut self, map: MapId, element: &[u8]) -> i64 {
+        self.map(map).map_or(-22, |map| map_calls::add(map, element))
+    }
+
+    fn hash(&mut self, bytes: &[u8]) -> u32 {
+        oko_state::hash_bytes(self.states.seed(), bytes)
+    }
+
     fn ring_output(&mut self, map: MapId, record: &[u8], _flags: u64) -> i64 {
         self.map(map).map_or(-22, |map| map_calls::ring_output(map, record))
     }

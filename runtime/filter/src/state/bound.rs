@@ -240,6 +240,19 @@ impl States {
         updated(row, row.map.update(&key, &value, Update::Any, now))
     }
 
+    /// Writes an entry of a foreign program's map.
+    pub(crate) fn write_raw(&self, name: &str, key: &[u8], value: &[u8], now: u64) -> Result<(), StateError> {
+        let row = self.keyed(name, key)?;
+        if row.plan.decl.is_some() {
+            return Err(StateError::Declared { name: name.to_owned() });
+        }
+        let expected = row.map.shape().value_size;
+        if value.len() != expected as usize {
+            return Err(StateError::ValueSize { name: name.to_owned(), found: value.len(), expected });
+        }
+        updated(row, row.map.update(key, value, Update::Any, now))
+    }
+
     /// Writes an entry of a table.
     pub(crate) fn put(&self, name: &str, key: &TableKey, fields: &[u64]) -> Result<(), StateError> {
         let (row, decl) = self.table(name)?;

@@ -9,7 +9,7 @@ use oko_bpf::program::{MapDef, MapId, MapKind};
 use oko_bpf::verified::Note;
 
 use super::{Translator, local_signature};
-use crate::abi::{CTX_VALUES, CTX_WORKER, PACKET_CAPTURED};
+use crate::abi::{CTX_SEED, CTX_VALUES, CTX_WORKER, PACKET_CAPTURED};
 use crate::burst::constant_memory;
 use crate::error::CompileError;
 use crate::helpers::Helper;
@@ -30,8 +30,12 @@ impl Translator<'_, '_> {
         }
         let result = match helper {
             BpfHelper::MapLookupElem => self.look_up(map),
-            BpfHelper::MapUpdateElem => {
-                let [map, key, value, flags] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4].map(|reg| self.get(reg));
+            BpfHelper::MapUpdateElem | BpfHelper::OriginalMapUpdate => {
+                let [map, key, value] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.get(reg));
+                let flags = match helper {
+                    BpfHelper::MapUpdateElem => self.get(Reg::R4),
+                    _ => self.constant(0),
+                };
                 let now = self.row.now(&mut self.builder);
                 self.call(Helper::Update, &[map, key, value, flags, now])
             }
@@ -57,6 +61,15 @@ impl Translator<'_, '_> {
             BpfHelper::MapPeekElem => {
                 let [map, value] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
                 self.call(Helper::Peek, &[map, value])
+            }
+            BpfHelper::OriginalMapAdd => {
+                let [map, element] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
+                self.call(Helper::Add, &[map, element])
+            }
+            BpfHelper::OriginalHash => {
+                let [bytes, size] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
+                let seed = self.builder.ins().load(I64, constant_memory(), self.row.context, CTX_SEED);
+                self.call(Helper::Hash, &[bytes, size, seed])
             }
             BpfHelper::RingbufOutput => {
                 let [ring, data, size] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.get(reg));

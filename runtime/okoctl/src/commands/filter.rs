@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use clap::Subcommand;
-use oko_openflow::oko::{Fate, FilterInfo, Replaced};
+use clap::{Subcommand, ValueEnum};
+use oko_openflow::oko::{Abi, Fate, FilterInfo, Replaced};
 use okoctl::{Address, Client};
 use serde_json::{Value, json};
 
@@ -17,11 +17,14 @@ use crate::typed::{bytes, duration};
 pub(crate) enum Command {
     /// Load the filters of an artifact.
     Load {
-        /// The artifact that `okoc build` made.
+        /// The artifact that `okoc build` made, or another BPF object.
         file: PathBuf,
         /// Load it under this name instead of its own; for artifacts with one filter.
         #[arg(long)]
         name: Option<String>,
+        /// What its programs were written for.
+        #[arg(long, value_enum, default_value_t = AbiName::Linux)]
+        abi: AbiName,
     },
     /// Replace the artifact that a filter came from by another version, keeping the state that fits.
     Replace {
@@ -29,6 +32,9 @@ pub(crate) enum Command {
         name: String,
         /// The new artifact.
         file: PathBuf,
+        /// What its programs were written for.
+        #[arg(long, value_enum, default_value_t = AbiName::Linux)]
+        abi: AbiName,
     },
     /// List the loaded filters and what they answered.
     List,
@@ -39,19 +45,38 @@ pub(crate) enum Command {
     },
 }
 
+/// What programs of an object were written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AbiName {
+    /// Linux: XDP programs, and what `okoc` makes.
+    Linux,
+    /// The first Oko: `entry(packet, length)`.
+    Original,
+}
+
+impl AbiName {
+    fn abi(self) -> Abi {
+        match self {
+            AbiName::Linux => Abi::Linux,
+            AbiName::Original => Abi::Original,
+        }
+    }
+}
+
 pub(crate) fn run(command: Command, address: &Address) -> Result<Output, Failure> {
     match command {
-        Command::Load { file, name } => {
+        Command::Load { file, name, abi } => {
             let artifact = fs::read(&file).map_err(|reason| Failure::Read { path: file, reason })?;
-            let filters = Client::connect(address)?.load_filter(&name.unwrap_or_default(), artifact)?;
+            let filters =
+                Client::connect(address)?.load_filter(&name.unwrap_or_default(), abi.abi(), artifact)?;
             let lines = filters.iter().map(|filter| {
                 format!("loaded {} (id {}, {} of state)", filter.name, filter.id, bytes(filter.state_bytes))
             });
             Ok(Output { text: lines.collect::<Vec<_>>().join("\n"), json: all_json(&filters) })
         }
-        Command::Replace { name, file } => {
+        Command::Replace { name, file, abi } => {
             let artifact = fs::read(&file).map_err(|reason| Failure::Read { path: file, reason })?;
-            let all = Client::connect(address)?.replace_filter(&name, artifact)?;
+            let all = Client::connect(address)?.replace_filter(&name, abi.abi(), artifact)?;
             let lines = std::iter::once(format!("replaced {name}")).chain(all.iter().map(became));
             let json =
                 all.iter().map(|one| json!({ "name": one.name, "fate": fate(one.fate), "why": one.why }));

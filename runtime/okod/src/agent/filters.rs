@@ -1,7 +1,7 @@
 //! Filter operations: load, replace, unload, list, schema and params.
 
 use oko_filter::{Carried, Lost, ParamError, ParamInfo};
-use oko_openflow::oko::{Fate, OkoError, OkoErrorCode, Operation, ParamValue, Replaced, Reply, Request};
+use oko_openflow::oko::{Abi, Fate, OkoError, OkoErrorCode, Operation, ParamValue, Replaced, Reply, Request};
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::control::{Answer, Control, Wait};
@@ -17,8 +17,8 @@ impl Control {
             return Answer::Error(oko_openflow::ErrorCode::RequestIsSlave);
         }
         match request {
-            Request::Load { name, artifact } => self.load(name, artifact),
-            Request::Replace { name, artifact } => self.replace(&name, artifact),
+            Request::Load { name, abi, artifact } => self.load(name, abi, artifact),
+            Request::Replace { name, abi, artifact } => self.replace(&name, abi, artifact),
             Request::Unload { name } => self.unload(&name),
             Request::List => {
                 let filters = self.filters.iter().map(|filter| self.describe_filter(filter)).collect();
@@ -37,11 +37,11 @@ impl Control {
     }
 
     /// Checks what is quickly checked; verification and compilation go to another thread.
-    fn load(&mut self, name: String, artifact: Vec<u8>) -> Result<Answer, OkoError> {
+    fn load(&mut self, name: String, abi: Abi, artifact: Vec<u8>) -> Result<Answer, OkoError> {
         if !name.is_empty() {
             self.filters.check_free([name.as_str()])?;
         }
-        Ok(Answer::Wait(Wait::Load(spawn_blocking(move || prepare(&name, &artifact)))))
+        Ok(Answer::Wait(Wait::Load(spawn_blocking(move || prepare(&name, abi, &artifact)))))
     }
 
     /// Takes up what the other thread made.
@@ -73,9 +73,9 @@ impl Control {
     }
 
     /// Verification and compilation go to another thread, as for loading.
-    fn replace(&mut self, name: &str, artifact: Vec<u8>) -> Result<Answer, OkoError> {
+    fn replace(&mut self, name: &str, abi: Abi, artifact: Vec<u8>) -> Result<Answer, OkoError> {
         let old = std::sync::Arc::clone(&self.filters.named(name)?.instance);
-        Ok(Answer::Wait(Wait::Replace(spawn_blocking(move || prepare_replacement(old, &artifact)))))
+        Ok(Answer::Wait(Wait::Replace(spawn_blocking(move || prepare_replacement(old, abi, &artifact)))))
     }
 
     /// Lets what the other thread made take over: the worker goes over to it between two bursts.

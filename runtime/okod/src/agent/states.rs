@@ -136,12 +136,14 @@ fn done(reply: &Reply) -> Answer {
 fn wrong(error: &StateError) -> OkoError {
     let code = match error {
         StateError::Unknown { .. } | StateError::NoTable { .. } => OkoErrorCode::NoSuchState,
-        StateError::KeySize { .. } | StateError::Entry { .. } | StateError::NoEntry { .. } => {
-            OkoErrorCode::BadValue
-        }
-        StateError::Undeclared { .. } | StateError::PerCore { .. } | StateError::Engine { .. } => {
-            OkoErrorCode::Unsupported
-        }
+        StateError::KeySize { .. }
+        | StateError::ValueSize { .. }
+        | StateError::Entry { .. }
+        | StateError::NoEntry { .. } => OkoErrorCode::BadValue,
+        StateError::Undeclared { .. }
+        | StateError::Declared { .. }
+        | StateError::PerCore { .. }
+        | StateError::Engine { .. } => OkoErrorCode::Unsupported,
     };
     OkoError::new(code, error.to_string())
 }

@@ -38,7 +38,7 @@ mod request;
 pub use error::{OkoError, OkoErrorCode};
 pub use records::{Event, StateEntry, StateInfo, Store};
 pub use reply::{ClassInfo, Fate, FilterInfo, ParamValue, Replaced, Reply};
-pub use request::Request;
+pub use request::{Abi, Request};
 
 use std::fmt;
 

@@ -2,29 +2,44 @@
 
 use super::records::{StateEntry, Store, decode_key, encode_key};
 use super::{OkoError, OkoErrorCode, Operation, cut, messages_of, read_text, write_text};
-use crate::error::{DecodeError, ErrorCode};
+use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::message::Message;
 use crate::wire::{Reader, Writer};
+
+/// What the programs of an artifact were written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u32)]
+pub enum Abi {
+    /// Linux's XDP, and what `okoc` makes.
+    #[default]
+    Linux = 0,
+    /// The first Oko: `entry(packet, length)`.
+    Original = 1,
+}
 
 /// A filter operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Request {
     /// Loads the filters of an artifact. Answered by [`super::Reply::Filters`] with those that it loaded.
     ///
-    /// Body: text name, then the artifact to the end.
+    /// Body: text name, u32 ABI, then the artifact to the end.
     Load {
         /// The name to load it under; empty for the filters' own names. Only for artifacts with one filter.
         name: String,
+        /// What its programs were written for.
+        abi: Abi,
         /// The ELF object.
         artifact: Vec<u8>,
     },
     /// Replaces the artifact that a filter came from by another version, for all filters of the artifact, whose numbers stay. State that fits goes
     /// on. Answered by [`super::Reply::Replaced`]. If anything is wrong, nothing has changed.
     ///
-    /// Body: text name, then the artifact to the end.
+    /// Body: text name, u32 ABI, then the artifact to the end.
     Replace {
         /// The filter.
         name: String,
+        /// What its programs were written for.
+        abi: Abi,
         /// The ELF object.
         artifact: Vec<u8>,
     },
@@ -193,8 +208,9 @@ impl Request {
     pub fn to_messages(&self) -> Vec<Message> {
         let mut w = Writer::default();
         match self {
-            Request::Load { name, artifact } | Request::Replace { name, artifact } => {
+            Request::Load { name, abi, artifact } | Request::Replace { name, abi, artifact } => {
                 write_text(name, &mut w);
+                w.u32(*abi as u32);
                 w.bytes(artifact);
             }
             Request::Unload { name } | Request::Schema { name } => write_text(name, &mut w),
@@ -234,9 +250,13 @@ fn decode(operation: Operation, r: &mut Reader<'_>) -> Result<Option<Request>, D
         return about_entries(store, operation, r).map(Some);
     }
     Ok(Some(match operation {
-        Operation::FilterLoad => Request::Load { name: read_text(r, "name")?, artifact: r.rest().to_vec() },
+        Operation::FilterLoad => {
+            let (name, abi) = (read_text(r, "name")?, read_abi(r)?);
+            Request::Load { name, abi, artifact: r.rest().to_vec() }
+        }
         Operation::FilterReplace => {
-            Request::Replace { name: read_text(r, "name")?, artifact: r.rest().to_vec() }
+            let (name, abi) = (read_text(r, "name")?, read_abi(r)?);
+            Request::Replace { name, abi, artifact: r.rest().to_vec() }
         }
         Operation::FilterUnload => Request::Unload { name: read_text(r, "name")? },
         Operation::FilterList => Request::List,
@@ -256,6 +276,20 @@ fn decode(operation: Operation, r: &mut Reader<'_>) -> Result<Option<Request>, D
         // What is about entries was read above.
         _ => return Ok(None),
     }))
+}
+
+fn read_abi(r: &mut Reader<'_>) -> Result<Abi, DecodeError> {
+    match r.u32()? {
+        0 => Ok(Abi::Linux),
+        1 => Ok(Abi::Original),
+        found => {
+            let expected = "0 (Linux) or 1 (the first Oko)";
+            Err(r.error(
+                ErrorCode::RequestBadLen,
+                Problem::Value { field: "ABI", found: found.into(), expected },
+            ))
+        }
+    }
 }
 
 fn about_entries(store: Store, operation: Operation, r: &mut Reader<'_>) -> Result<Request, DecodeError> {

@@ -12,7 +12,7 @@ use crate::{
         cfg::Graph,
         explore::Explorer,
         state::State,
-        value::{Target, Value},
+        value::{Id, Target, Value},
     },
 };
 
@@ -76,7 +76,7 @@ fn contents(state: &State, step: &Snapshot<'_>) -> Vec<(Value, Option<u64>)> {
 
 /// Values with the same id are equal.
 fn ids_agree(contents: &[(Value, Option<u64>)]) -> bool {
-    let mut known: Vec<(super::super::value::Id, u64)> = Vec::new();
+    let mut known: Vec<(Id, u64)> = Vec::new();
     for content in contents {
         let (Value::Scalar { id, .. }, Some(content)) = content else { continue };
         if id.0 == 0 {
@@ -89,6 +89,18 @@ fn ids_agree(contents: &[(Value, Option<u64>)]) -> bool {
         }
     }
     true
+}
+
+/// Numbers that are said to be the packet's length less a constant are, and no more bytes are proven than there are.
+fn lengths_agree(contents: &[(Value, Option<u64>)], step: &Snapshot<'_>, state: &State) -> bool {
+    let len = step.packet_len() as i64;
+    let exact = |(value, content): &(Value, Option<u64>)| match (value, content) {
+        (Value::Scalar { id, .. }, Some(content)) => {
+            state.proofs.length(*id).is_none_or(|less| content.cast_signed() == len - less)
+        }
+        _ => true,
+    };
+    i64::from(state.proofs.get(Id::NONE)) <= len && contents.iter().all(exact)
 }
 
 struct Watch {
@@ -132,6 +144,7 @@ impl Env for Watch {
             let contents = contents(state, step);
             state.depth() == step.depth()
                 && ids_agree(&contents)
+                && lengths_agree(&contents, step, state)
                 && contents.iter().all(|(value, content)| is_in(value, *content, step, state))
         });
         if !considered && self.hole.is_none() {
