@@ -7,12 +7,11 @@
 mod env;
 mod generator;
 
-use env::TestMaps;
+use env::{TestMaps, Watched, Watcher};
 use generator::Rng;
 use oko_bpf::{
     disasm,
-    interp::{Env, Interpreter, MapMemory, Options, PacketMeta, Place, Snapshot},
-    program::MapId,
+    interp::{Interpreter, Options, PacketMeta, Place, Snapshot},
     verified::{Note, Region, Verified},
     verifier::{Limits, verify_within},
 };
@@ -20,41 +19,13 @@ use oko_bpf::{
 /// Loops that need not end are common among random programs: not much time is spent on each.
 const LIMITS: Limits = Limits { slots: 1 << 16, steps: 1 << 13, bytes: 16 << 20 };
 
-/// Maps that compare what happens with the verifier's notes.
-struct Watch<'v> {
-    maps: TestMaps,
+/// Compares what happens with the verifier's notes.
+struct Notes<'v> {
     verified: &'v Verified,
     lie: Option<String>,
 }
 
-impl Env for Watch<'_> {
-    fn map_lookup(&mut self, map: MapId, key: &[u8]) -> Option<MapMemory> {
-        self.maps.map_lookup(map, key)
-    }
-    fn map_update(&mut self, map: MapId, key: &[u8], value: &[u8], flags: u64) -> i64 {
-        self.maps.map_update(map, key, value, flags)
-    }
-    fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64 {
-        self.maps.map_delete(map, key)
-    }
-    fn bloom_push(&mut self, map: MapId, value: &[u8], flags: u64) -> i64 {
-        self.maps.bloom_push(map, value, flags)
-    }
-    fn bloom_peek(&mut self, map: MapId, value: &[u8]) -> i64 {
-        self.maps.bloom_peek(map, value)
-    }
-    fn ring_output(&mut self, map: MapId, record: &[u8], flags: u64) -> i64 {
-        self.maps.ring_output(map, record, flags)
-    }
-    fn ring_reserve(&mut self, map: MapId, size: u32) -> Option<MapMemory> {
-        self.maps.ring_reserve(map, size)
-    }
-    fn ring_hand(&mut self, map: MapId, record: MapMemory, submit: bool) {
-        self.maps.ring_hand(map, record, submit);
-    }
-    fn ktime_ns(&mut self) -> u64 {
-        self.maps.ktime_ns()
-    }
+impl Watcher for Notes<'_> {
     fn before(&mut self, step: &Snapshot<'_>) {
         if self.verified.notes()[step.slot()] == Note::Dead {
             self.lie = Some(format!("slot {} is said to be dead", step.slot()));
@@ -82,7 +53,7 @@ impl Env for Watch<'_> {
 fn violation(verified: &Verified, rng: &mut Rng) -> Option<String> {
     let mut worlds = [0u32, 0x1234_5678].map(|slide| {
         let maps = TestMaps::new(verified.maps());
-        (slide, Watch { maps, verified, lie: None })
+        (slide, Watched { maps, watcher: Notes { verified, lie: None } })
     });
     for _ in 0..4 {
         let len = match rng.below(3) {
@@ -105,7 +76,7 @@ fn violation(verified: &Verified, rng: &mut Rng) -> Option<String> {
                     results.push((outcome, watch.maps.contents(), watch.maps.records.clone()));
                 }
             }
-            if let Some(lie) = watch.lie.take() {
+            if let Some(lie) = watch.watcher.lie.take() {
                 return Some(lie);
             }
         }

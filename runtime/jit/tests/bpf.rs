@@ -5,10 +5,9 @@
 /// The random programs of the verifier's own tests.
 #[path = "../../bpf/tests/generator/mod.rs"]
 mod generator;
-
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+/// The cases of the conformance suite.
+#[path = "../../bpf/tests/suite/mod.rs"]
+mod suite;
 
 use oko_bpf::interp::{Env, Interpreter, MapMemory, Options, PacketMeta};
 use oko_bpf::program::{MapDef, MapId, MapKind, Program};
@@ -18,6 +17,7 @@ use oko_jit::abi::{Context, Packet};
 use oko_jit::{Code, compile_bpf, compile_bpf_over_memory, map_calls};
 use oko_state::{Handed, Header, Kind, Map, Shape, Summary, Update, WhenFull};
 use proptest::prelude::*;
+use suite::Case;
 
 /// Maps of a program, for both engines.
 struct Maps(Vec<Map>);
@@ -92,6 +92,12 @@ impl Env for InterpEnv<'_> {
     fn bloom_peek(&mut self, map: MapId, value: &[u8]) -> i64 {
         map_calls::peek(&self.maps.0[map.index()], value)
     }
+    fn sketch_add(&mut self, map: MapId, element: &[u8]) -> i64 {
+        map_calls::add(&self.maps.0[map.index()], element)
+    }
+    fn hash(&mut self, bytes: &[u8]) -> u32 {
+        oko_state::hash_bytes(0, bytes)
+    }
     fn ring_output(&mut self, map: MapId, record: &[u8], _flags: u64) -> i64 {
         map_calls::ring_output(&self.maps.0[map.index()], record)
     }
@@ -129,50 +135,12 @@ fn run(code: &Code, maps: &Maps, packets: &[Packet<'_>], now: u64) -> Vec<u32> {
     verdicts
 }
 
-fn sections(text: &str) -> BTreeMap<String, String> {
-    let mut sections = BTreeMap::new();
-    let mut current = None;
-    for line in text.lines() {
-        if let Some(name) = line.strip_prefix("-- ") {
-            current = Some(name.trim().to_owned());
-            sections.insert(name.trim().to_owned(), String::new());
-        } else if let Some(name) = &current {
-            let section: &mut String = sections.get_mut(name).unwrap();
-            section.push_str(line);
-            section.push('\n');
-        }
-    }
-    sections
-}
-
-fn bytes_of(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for word in text.lines().flat_map(|line| line.split('#').next().unwrap().split_whitespace()) {
-        match word.strip_prefix("0x") {
-            Some(word) => bytes.extend(u64::from_str_radix(word, 16).unwrap().to_le_bytes()),
-            None => bytes.push(u8::from_str_radix(word, 16).unwrap()),
-        }
-    }
-    bytes
-}
-
 #[test]
 fn conformance() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bpf/tests/conformance/tests");
     let (mut ran, mut wrong, mut refused) = (0, Vec::new(), Vec::new());
-    for file in fs::read_dir(&folder).unwrap() {
-        let path = file.unwrap().path();
-        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let sections = sections(&fs::read_to_string(&path).unwrap());
-        let insns = match (sections.get("asm"), sections.get("raw")) {
-            (Some(text), _) => asm::assemble(text).unwrap(),
-            (None, Some(raw)) => isa::decode(&bytes_of(raw)).unwrap(),
-            (None, None) => continue,
-        };
-        let program = Program { name: name.clone(), insns, ..Program::default() };
-        let memory = bytes_of(sections.get("mem").map_or("", String::as_str));
-        let expected = sections["result"].trim();
-        let expected = u64::from_str_radix(expected.trim_start_matches("0x"), 16).unwrap();
+    for case in Case::load("tests") {
+        let (name, memory, expected) = (case.name.clone(), case.memory(), case.expected().unwrap());
+        let program = Program { name: name.clone(), insns: case.insns().unwrap(), ..Program::default() };
         // SAFETY: the suite's programs stay within their memory and stack.
         let code = match unsafe { compile_bpf_over_memory(&program) } {
             Ok(code) => code,

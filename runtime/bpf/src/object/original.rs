@@ -25,7 +25,7 @@ use super::error::{ObjectError, ObjectErrorKind, Place};
 use super::link::Linker;
 use super::maps::{Maps, check_sizes};
 use super::read::MapTypes;
-use super::sections::{Elf, SymbolKind};
+use super::sections::{Elf, Symbol, SymbolKind};
 use crate::helper::Helper;
 use crate::isa::{AluOp, Cond, Insn, Reg, Size};
 use crate::program::{MapDef, MapKind, Program};
@@ -74,6 +74,11 @@ const DEFINITION: usize = 20;
 
 /// The maps: each symbol of `.data` defines one.
 pub(super) fn maps(elf: &Elf<'_>) -> Result<Maps, ObjectError> {
+    // First, so that an object of another kind is told to be one, and not that its variables are no maps.
+    let is_entry = |symbol: &Symbol<'_>| symbol.name == ENTRY && symbol.kind == SymbolKind::Function;
+    if !elf.symbols.iter().any(is_entry) {
+        return Err(Place::File.error(ObjectErrorKind::NoEntry));
+    }
     let mut maps = Maps::default();
     if let Some((index, section)) = elf.section(DATA) {
         let symbols =

@@ -1,11 +1,66 @@
-//! Maps for tests: plain hash tables whose values stay where they are for the life of the environment.
+//! Maps for tests: plain hash tables whose values stay where they are for the life of the environment; and runs that are watched.
 
 use std::{collections::HashMap, ptr::NonNull};
 
 use oko_bpf::{
-    interp::{Env, MapMemory},
+    interp::{Env, MapMemory, Place, Snapshot},
     program::{MapDef, MapId},
 };
+
+/// Somebody who looks at each step of a run.
+#[allow(dead_code, reason = "each test uses its part")]
+pub(crate) trait Watcher {
+    /// Told of each instruction before it is executed.
+    fn before(&mut self, _step: &Snapshot<'_>) {}
+    /// Told of each memory access.
+    fn access(&mut self, _slot: usize, _place: Place, _off: i64) {}
+}
+
+/// Maps, and who watches what is done with them.
+#[allow(dead_code, reason = "each test uses its part")]
+pub(crate) struct Watched<W> {
+    pub(crate) maps: TestMaps,
+    pub(crate) watcher: W,
+}
+
+impl<W: Watcher> Env for Watched<W> {
+    fn map_lookup(&mut self, map: MapId, key: &[u8]) -> Option<MapMemory> {
+        self.maps.map_lookup(map, key)
+    }
+    fn map_update(&mut self, map: MapId, key: &[u8], value: &[u8], flags: u64) -> i64 {
+        self.maps.map_update(map, key, value, flags)
+    }
+    fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64 {
+        self.maps.map_delete(map, key)
+    }
+    fn bloom_push(&mut self, map: MapId, value: &[u8], flags: u64) -> i64 {
+        self.maps.bloom_push(map, value, flags)
+    }
+    fn bloom_peek(&mut self, map: MapId, value: &[u8]) -> i64 {
+        self.maps.bloom_peek(map, value)
+    }
+    fn sketch_add(&mut self, map: MapId, element: &[u8]) -> i64 {
+        self.maps.sketch_add(map, element)
+    }
+    fn ring_output(&mut self, map: MapId, record: &[u8], flags: u64) -> i64 {
+        self.maps.ring_output(map, record, flags)
+    }
+    fn ring_reserve(&mut self, map: MapId, size: u32) -> Option<MapMemory> {
+        self.maps.ring_reserve(map, size)
+    }
+    fn ring_hand(&mut self, map: MapId, record: MapMemory, submit: bool) {
+        self.maps.ring_hand(map, record, submit);
+    }
+    fn ktime_ns(&mut self) -> u64 {
+        self.maps.ktime_ns()
+    }
+    fn before(&mut self, step: &Snapshot<'_>) {
+        self.watcher.before(step);
+    }
+    fn access(&mut self, slot: usize, place: Place, off: i64) {
+        self.watcher.access(slot, place, off);
+    }
+}
 
 /// Maps by number, and a clock that stands still.
 pub(crate) struct TestMaps {
@@ -13,6 +68,8 @@ pub(crate) struct TestMaps {
     tables: Vec<HashMap<Vec<u8>, usize>>,
     /// All values ever made; a deleted one stays readable, as in the switch until the burst ends.
     values: Vec<(*mut u64, usize)>,
+    /// How often each element was put into a sketch.
+    counts: HashMap<(usize, Vec<u8>), u32>,
     /// Records that were handed to the consumer, with their ring buffer.
     pub(crate) records: Vec<(usize, Vec<u8>)>,
     pub(crate) now: u64,
@@ -21,7 +78,14 @@ pub(crate) struct TestMaps {
 impl TestMaps {
     pub(crate) fn new(defs: &[MapDef]) -> TestMaps {
         let tables = vec![HashMap::new(); defs.len()];
-        TestMaps { defs: defs.to_vec(), tables, values: Vec::new(), records: Vec::new(), now: 1_000_000_007 }
+        TestMaps {
+            defs: defs.to_vec(),
+            tables,
+            values: Vec::new(),
+            counts: HashMap::new(),
+            records: Vec::new(),
+            now: 1_000_000_007,
+        }
     }
 
     fn memory(&self, value: usize, map: MapId) -> MapMemory {
@@ -80,6 +144,12 @@ impl Drop for TestMaps {
 impl Env for TestMaps {
     fn map_lookup(&mut self, map: MapId, key: &[u8]) -> Option<MapMemory> {
         let def = self.defs[map.index()].clone();
+        if def.kind.is_sketch() {
+            // The answer is at the same place each time.
+            let count = self.counts.get(&(map.index(), key.to_vec())).copied().unwrap_or(0);
+            self.insert(map, &[], &count.to_ne_bytes());
+            return Some(self.memory(self.tables[map.index()][&[][..]], map));
+        }
         if def.kind.is_array() {
             let index = u32::from_le_bytes(key.try_into().expect("the key of an array has 4 bytes"));
             if index >= def.max_entries {
@@ -118,6 +188,11 @@ impl Env for TestMaps {
 
     fn bloom_peek(&mut self, map: MapId, value: &[u8]) -> i64 {
         if self.tables[map.index()].contains_key(value) { 0 } else { -2 }
+    }
+
+    fn sketch_add(&mut self, map: MapId, element: &[u8]) -> i64 {
+        *self.counts.entry((map.index(), element.to_vec())).or_default() += 1;
+        0
     }
 
     fn ring_output(&mut self, map: MapId, record: &[u8], _flags: u64) -> i64 {

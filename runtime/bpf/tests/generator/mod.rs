@@ -59,6 +59,8 @@ pub(crate) fn maps() -> Vec<MapDef> {
         map("prefixes", MapKind::LpmTrie, 8, 8, 8),
         MapDef { hashes: 3, ..map("bloom", MapKind::BloomFilter, 0, 8, 8) },
         map("ring", MapKind::RingBuf, 0, 0, 4096),
+        MapDef { hashes: 4, ..map("counts", MapKind::OriginalCountMin, 8, 4, 4096) },
+        MapDef { hashes: 4, ..map("set", MapKind::OriginalBloom, 8, 4, 4096) },
     ]
 }
 
@@ -66,6 +68,10 @@ pub(crate) fn maps() -> Vec<MapDef> {
 const PREFIXES: u32 = 5;
 const BLOOM: u32 = 6;
 const RING: u32 = 7;
+const COUNTS: u32 = 8;
+
+/// The numbers of the helpers of the first Oko: update, add, hash.
+const ORIGINAL: [u32; 3] = [0x4f4b_0002, 0x4f4b_0004, 0x4f4b_0006];
 
 const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::Dw];
 
@@ -490,7 +496,8 @@ impl Builder<'_> {
                 self.push(Insn::mov64(Reg::R3, Reg::R10));
                 self.push(Insn::alu64(AluOp::Add, Reg::R3, -160));
                 self.push(Insn::mov64(Reg::R4, 0));
-                self.push(Insn::call(2));
+                let helper = self.rng.pick(&[2, 2, ORIGINAL[0]]);
+                self.push(Insn::call(helper));
                 self.called();
                 self.is_number(Reg::R0);
             }
@@ -641,7 +648,33 @@ impl Builder<'_> {
         if self.context.is_some_and(|context| context.index() < 6) {
             self.context = None;
         }
-        match self.rng.below(5) {
+        match self.rng.below(7) {
+            5 => {
+                let src = self.operand();
+                self.push(Insn::Store { size: Size::Dw, base: Reg::R10, off: -128, src });
+                self.push(Insn::mov64(Reg::R1, Reg::R10));
+                self.push(Insn::alu64(AluOp::Add, Reg::R1, -128));
+                let size = if self.rng.chance(97) { self.rng.below(9) } else { 9 };
+                self.push(Insn::mov64(Reg::R2, size as i32));
+                self.push(Insn::call(ORIGINAL[2]));
+            }
+            6 => {
+                let src = self.operand();
+                self.push(Insn::Store { size: Size::Dw, base: Reg::R10, off: -128, src });
+                let map = COUNTS + self.rng.below(2) as u32;
+                self.push_wide(Reg::R1, Imm64::Map(map));
+                self.push(Insn::mov64(Reg::R2, Reg::R10));
+                self.push(Insn::alu64(AluOp::Add, Reg::R2, -128));
+                let adds = self.rng.chance(50);
+                self.push(Insn::call(if adds { ORIGINAL[1] } else { 1 }));
+                if !adds {
+                    self.called();
+                    self.push(Insn::branch64(Cond::Eq, Reg::R0, 0, 1));
+                    let off = if self.rng.chance(97) { 0 } else { 1 };
+                    self.push(Insn::load(Size::W, Reg::R3, Reg::R0, off));
+                    self.push(Insn::mov64(Reg::R0, 0));
+                }
+            }
             0 => {
                 let src = self.operand();
                 self.push(Insn::Store { size: Size::Dw, base: Reg::R10, off: -128, src });
@@ -925,9 +958,10 @@ fn mutate(rng: &mut Rng, insns: &mut [Insn]) {
             _ => *cond = rng.pick(&[Cond::Eq, Cond::Ne, Cond::Gt, Cond::Lt, Cond::Sle, Cond::Set]),
         },
         Insn::CallHelper { helper } => {
-            *helper = rng.pick(&[1, 2, 3, 5, 8, 87, 89, 93, 94, 130, 131, 132, 133, 189]);
+            let [update, add, hash] = ORIGINAL;
+            *helper = rng.pick(&[1, 2, 3, 5, 8, 87, 89, 93, 94, 130, 131, 132, 133, 189, update, add, hash]);
         }
-        Insn::LoadImm64 { imm: Imm64::Map(map), .. } => *map = rng.below(8) as u32,
+        Insn::LoadImm64 { imm: Imm64::Map(map), .. } => *map = rng.below(10) as u32,
         Insn::Neg { dst, .. } | Insn::Swap { dst, .. } | Insn::MovSx { dst, .. } => *dst = any,
         _ => {}
     }

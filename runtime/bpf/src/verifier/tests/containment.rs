@@ -4,9 +4,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{
-    interp::{Env, Interpreter, MapMemory, Options, PacketMeta, Place, Snapshot},
+    interp::{Interpreter, Options, PacketMeta, Place, Snapshot},
     isa::Reg,
-    program::{MapId, Program},
+    program::Program,
     verifier::{
         Limits,
         cfg::Graph,
@@ -23,7 +23,7 @@ mod env;
 #[path = "../../../tests/generator/mod.rs"]
 mod generator;
 
-use env::TestMaps;
+use env::{TestMaps, Watched, Watcher};
 use generator::Rng;
 
 /// Whether a register's content is one that the verifier considered.
@@ -103,41 +103,14 @@ fn lengths_agree(contents: &[(Value, Option<u64>)], step: &Snapshot<'_>, state: 
     i64::from(state.proofs.get(Id::NONE)) <= len && contents.iter().all(exact)
 }
 
-struct Watch {
-    maps: TestMaps,
+/// Looks for the registers among the states that were considered.
+struct Considered {
     seen: Vec<Vec<State>>,
     hole: Option<String>,
     checked: u64,
 }
 
-impl Env for Watch {
-    fn map_lookup(&mut self, map: MapId, key: &[u8]) -> Option<MapMemory> {
-        self.maps.map_lookup(map, key)
-    }
-    fn map_update(&mut self, map: MapId, key: &[u8], value: &[u8], flags: u64) -> i64 {
-        self.maps.map_update(map, key, value, flags)
-    }
-    fn map_delete(&mut self, map: MapId, key: &[u8]) -> i64 {
-        self.maps.map_delete(map, key)
-    }
-    fn bloom_push(&mut self, map: MapId, value: &[u8], flags: u64) -> i64 {
-        self.maps.bloom_push(map, value, flags)
-    }
-    fn bloom_peek(&mut self, map: MapId, value: &[u8]) -> i64 {
-        self.maps.bloom_peek(map, value)
-    }
-    fn ring_output(&mut self, map: MapId, record: &[u8], flags: u64) -> i64 {
-        self.maps.ring_output(map, record, flags)
-    }
-    fn ring_reserve(&mut self, map: MapId, size: u32) -> Option<MapMemory> {
-        self.maps.ring_reserve(map, size)
-    }
-    fn ring_hand(&mut self, map: MapId, record: MapMemory, submit: bool) {
-        self.maps.ring_hand(map, record, submit);
-    }
-    fn ktime_ns(&mut self) -> u64 {
-        self.maps.ktime_ns()
-    }
+impl Watcher for Considered {
     fn before(&mut self, step: &Snapshot<'_>) {
         self.checked += 1;
         let considered = self.seen[step.slot()].iter().any(|state| {
@@ -170,20 +143,21 @@ fn check(program: &Program, width: usize, rng: &mut Rng) -> Option<(u64, Result<
     explorer.seen = Some(vec![Vec::new(); program.insns.len()]);
     explorer.run().ok()?;
     let seen = explorer.seen.unwrap_or_default();
-    let mut watch = Watch { maps: TestMaps::new(&program.maps), seen, hole: None, checked: 0 };
+    let watcher = Considered { seen, hole: None, checked: 0 };
+    let mut watch = Watched { maps: TestMaps::new(&program.maps), watcher };
     for _ in 0..3 {
         let len = rng.below(120);
         let packet: Vec<u8> = (0..len).map(|_| rng.next() as u8 & rng.next() as u8).collect();
         let meta = PacketMeta { ingress_ifindex: rng.next() as u32, rx_queue_index: rng.below(70) as u32 };
         let outcome = Interpreter::new(program, Options::default()).run(&packet, meta, &mut watch);
         if let Err(fault) = outcome {
-            return Some((watch.checked, Err(fault.to_string())));
+            return Some((watch.watcher.checked, Err(fault.to_string())));
         }
-        if let Some(hole) = watch.hole.take() {
-            return Some((watch.checked, Err(hole)));
+        if let Some(hole) = watch.watcher.hole.take() {
+            return Some((watch.watcher.checked, Err(hole)));
         }
     }
-    Some((watch.checked, Ok(())))
+    Some((watch.watcher.checked, Ok(())))
 }
 
 fn check_all(seeds: std::ops::Range<u64>) -> (u64, u64) {
