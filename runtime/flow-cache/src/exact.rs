@@ -12,15 +12,16 @@
 //!
 //! # Replacement
 //!
-//! A way carries a bit that says it was found since it was stored, or since its set was last aged. A new key takes the place of an
-//! empty way, one of a bygone epoch, or else one without the bit; where all have it, all lose it, and now and then one does
-//! besides. A new key starts without. So keys that come once push out each other and not those that are in use: a scan, or
-//! traffic crafted to miss, cannot empty the cache.
+//! A new key goes to its set, or where that is full to the neighbour, which is asked only if this has happened. Where both are full, it
+//! takes the place of another. A way carries a bit that says it was found since it was stored, or since its set was last aged; one without it
+//! goes first. Where all have it, all lose it, and now and then one does besides. A new key starts without. So keys that come once push out each
+//! other and not those that are in use: a scan, or traffic crafted to miss, cannot empty the cache.
 //!
 //! # Size
 //!
 //! The cache begins with few sets, which lie close together, and doubles their number when keys push each other out, up to its capacity. Nothing is
-//! moved then: half the keys are not found where they are looked for from now on, and are learned anew.
+//! moved then: half the keys are not found where they are looked for from now on, and are learned anew. What their ways hold is known by
+//! the signature, which has the bits that choose a set, and is the first to go.
 //!
 //! The hash is keyed with secrets of the instance, so nobody can choose packets that share a set.
 
@@ -66,19 +67,29 @@ const FIRST_WORDS: usize = 6;
 /// Sets that a cache begins with.
 const FIRST_SETS: usize = 1024;
 /// Replacements in a set after which the next of its ways has to be found again to count as used.
-const AGE_TURNS: usize = 32;
+const AGE_TURNS: u32 = 32;
+/// One of so many ways may be pushed out before the cache grows.
+const PRESSURE: usize = 32;
 /// The bit of a signature that says that the way was found lately.
 const USED: u32 = 1;
 /// The bit of a signature that says that there is a key.
 const TAKEN: u32 = 2;
+/// The bit of the first signature of a set that says that keys of it are with the neighbour.
+const SPILLED: u32 = 4;
+/// The bits of a signature that are a hash's, of which the lowest choose the set.
+const HASH: u32 = !(USED | TAKEN | SPILLED);
+const HASH_SHIFT: u32 = HASH.trailing_zeros();
 
 /// The cache.
 #[derive(Debug)]
 pub struct ExactCache {
     sets: Zeroed<Set>,
     lines: Zeroed<Line>,
-    /// How often a key of each set was replaced: chooses among equals, and says when to age.
-    turns: Zeroed<u8>,
+    /// By set, how often a key was replaced: chooses among equals, and says when to age.
+    turns: Zeroed<u32>,
+    /// By set, the era of its keys: those of another are bygone, all of them.
+    eras: Zeroed<u32>,
+    era: u32,
     /// The number of sets in use is one more.
     mask: u64,
     /// Words of a key that count.
@@ -101,6 +112,8 @@ impl ExactCache {
             // Room for one set of long keys at least.
             lines: Zeroed::new((sets * WAYS).max(2 * WAYS)),
             turns: Zeroed::new(sets),
+            eras: Zeroed::new(sets),
+            era: 0,
             mask: sets.min(FIRST_SETS) as u64 - 1,
             width: 1,
             epoch: 0,
@@ -134,6 +147,7 @@ impl ExactCache {
         }
         self.width = width;
         (self.epoch, self.oldest) = (epoch, epoch);
+        self.era = self.era.wrapping_add(1);
         self.pushed_out = 0;
     }
 
@@ -173,10 +187,17 @@ impl ExactCache {
     /// The place where the key of a hash most probably is and the value there, whose memory is asked for. None if it is nowhere.
     #[inline]
     pub(crate) fn candidate(&self, hash: u64) -> Option<(u32, u32)> {
-        let set = self.set(hash);
-        let matches = matches(&self.sets[set], signature(hash));
+        let (mut set, wanted) = (self.set(hash), signature(hash));
+        let mut matches = matches(&self.sets[set], wanted);
         if matches == 0 {
-            return None;
+            if self.sets[set].signatures[0] & SPILLED == 0 {
+                return None;
+            }
+            set = self.neighbour(set);
+            matches = self::matches(&self.sets[set], wanted);
+            if matches == 0 {
+                return None;
+            }
         }
         let way = matches.trailing_zeros() as usize % WAYS;
         let place = set * WAYS + way;
@@ -204,6 +225,14 @@ impl ExactCache {
     /// Looks a key up.
     pub fn find(&mut self, key: &Key, hash: u64) -> Option<Found> {
         let set = self.set(hash);
+        let found = self.find_in(set, key, hash);
+        if found.is_some() || self.sets[set].signatures[0] & SPILLED == 0 {
+            return found;
+        }
+        self.find_in(self.neighbour(set), key, hash)
+    }
+
+    fn find_in(&mut self, set: usize, key: &Key, hash: u64) -> Option<Found> {
         let mut matches = matches(&self.sets[set], signature(hash));
         while matches != 0 {
             let way = matches.trailing_zeros() as usize;
@@ -221,18 +250,31 @@ impl ExactCache {
 
     /// Stores a key that was not found. The value that was pushed out comes back, unless it was of a bygone epoch.
     pub fn insert(&mut self, key: &Key, hash: u64, value: u32) -> Option<u32> {
-        if self.pushed_out > self.ways() / 8 && (self.mask as usize + 1) < self.most_sets(self.width) {
+        if self.pushed_out > self.ways() / PRESSURE && (self.mask as usize + 1) < self.most_sets(self.width) {
             self.mask = self.mask * 2 + 1;
             self.pushed_out = 0;
         }
-        let set = self.set(hash);
-        let way = self.victim(set);
+        let home = self.set(hash);
+        let (set, way) = match self.free_way(home) {
+            Some(way) => (home, way),
+            None => {
+                let next = self.neighbour(home);
+                match self.free_way(next) {
+                    Some(way) => {
+                        self.sets[home].signatures[0] |= SPILLED;
+                        (next, way)
+                    }
+                    None => {
+                        self.pushed_out += 1;
+                        (home, self.victim(home))
+                    }
+                }
+            }
+        };
         let line = self.line(set * WAYS + way);
         let data = &mut self.sets[set];
-        let was_there = data.signatures[way] != 0 && self.lines[line].0[0] >= self.oldest;
-        let old = was_there.then_some(data.values[way]);
-        self.pushed_out += usize::from(was_there);
-        data.signatures[way] = signature(hash);
+        let old = (data.signatures[way] & TAKEN != 0).then_some(data.values[way]);
+        data.signatures[way] = signature(hash) | data.signatures[way] & SPILLED;
         data.values[way] = value;
         let first = &mut self.lines[line].0;
         (first[0], first[1]) = (self.epoch, key.tag);
@@ -267,21 +309,28 @@ impl ExactCache {
         difference
     }
 
-    /// Which way makes room.
+    /// A way of a set that is empty, or whose key is looked for elsewhere since the cache has grown.
+    fn free_way(&mut self, set: usize) -> Option<usize> {
+        let data = &mut self.sets[set];
+        if self.eras[set] != self.era {
+            self.eras[set] = self.era;
+            data.signatures = [0; WAYS];
+        }
+        let pair = set as u64 >> 1;
+        let is_free = |signature: u32| {
+            signature & TAKEN == 0 || (u64::from(signature >> HASH_SHIFT) & self.mask) >> 1 != pair
+        };
+        data.signatures.iter().position(|signature| is_free(*signature))
+    }
+
+    /// Which way of a full set makes room.
     fn victim(&mut self, set: usize) -> usize {
-        let bygone = |way: &usize| self.lines[self.line(set * WAYS + way)].0[0] < self.oldest;
-        if let Some(way) = (0..WAYS).find(|way| self.sets[set].signatures[*way] == 0) {
-            return way;
-        }
-        if let Some(way) = (0..WAYS).find(bygone) {
-            return way;
-        }
         let data = &mut self.sets[set];
         let turn = &mut self.turns[set];
         *turn = turn.wrapping_add(1);
-        let start = usize::from(*turn);
-        if start % AGE_TURNS == 0 {
-            data.signatures[start / AGE_TURNS % WAYS] &= !USED;
+        let start = *turn as usize;
+        if *turn % AGE_TURNS == 0 {
+            data.signatures[(*turn / AGE_TURNS) as usize % WAYS] &= !USED;
         }
         let unused = (0..WAYS).map(|i| (start + i) % WAYS).find(|way| data.signatures[*way] & USED == 0);
         unused.unwrap_or_else(|| {
@@ -292,7 +341,13 @@ impl ExactCache {
 
     #[inline]
     fn set(&self, hash: u64) -> usize {
-        (hash & self.mask) as usize
+        (u64::from(signature(hash) >> HASH_SHIFT) & self.mask) as usize
+    }
+
+    /// Where keys go that a set has no room for.
+    #[inline]
+    fn neighbour(&self, set: usize) -> usize {
+        set ^ (self.mask & 1) as usize
     }
 
     /// The first line of a place.
@@ -314,7 +369,7 @@ impl ExactCache {
 
 #[inline]
 fn signature(hash: u64) -> u32 {
-    (hash >> 32) as u32 & !USED | TAKEN
+    (hash >> 32) as u32 & HASH | TAKEN
 }
 
 /// The ways of a set with a signature, a bit each.
@@ -329,7 +384,7 @@ fn matches(set: &Set, wanted: u32) -> u32 {
         // SAFETY: every x86-64 has SSE2; the signatures are 32 bytes at the start of a line.
         unsafe {
             let halves = set.signatures.as_ptr().cast::<__m128i>();
-            let (wanted, bits) = (_mm_set1_epi32(wanted as i32), _mm_set1_epi32(!USED as i32));
+            let (wanted, bits) = (_mm_set1_epi32(wanted as i32), _mm_set1_epi32((HASH | TAKEN) as i32));
             let half = |i| {
                 let same = _mm_cmpeq_epi32(_mm_and_si128(_mm_load_si128(halves.add(i)), bits), wanted);
                 _mm_movemask_ps(_mm_castsi128_ps(same)) as u32
@@ -341,7 +396,7 @@ fn matches(set: &Set, wanted: u32) -> u32 {
     {
         let mut matches = 0;
         for (way, signature) in set.signatures.iter().enumerate() {
-            matches |= u32::from(*signature & !USED == wanted) << way;
+            matches |= u32::from(*signature & (HASH | TAKEN) == wanted) << way;
         }
         matches
     }

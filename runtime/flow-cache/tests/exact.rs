@@ -89,18 +89,18 @@ fn a_cache_grows_while_keys_push_each_other_out() {
     cache.begin(1, &layouts);
     assert!(cache.ways() < 1 << 14);
     let mut misses = 0;
-    for round in 0..8 {
+    for round in 0..16 {
         for flow in 0..40_000 {
             let key = key(&layouts, flow);
             let hash = cache.hash(&key);
             if cache.find(&key, hash).is_none() {
-                misses += u32::from(round > 4);
+                misses += u32::from(round > 11);
                 cache.insert(&key, hash, flow);
             }
         }
     }
-    assert_eq!(cache.ways(), 1 << 17);
-    assert!(misses < 3 * 400, "{misses} misses when it has room");
+    assert!(cache.ways() >= 1 << 16);
+    assert!(misses < 4 * 400, "{misses} misses when it has room");
 }
 
 /// Bursts find what single lookups find, whether keys are short or long, the same or not, and whatever was pushed out.
