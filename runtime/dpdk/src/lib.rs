@@ -35,7 +35,7 @@ pub use errno::Errno;
 pub use log::{LogLevel, set_log_sink};
 pub use mbuf::{Mbuf, MbufError};
 pub use pool::{Pool, PoolConfig, PoolError};
-pub use port::{Configured, Link, MacAddress, Port, PortConfig, PortError, PortStats, Started};
+pub use port::{Configured, Count, Link, MacAddress, Port, PortConfig, PortError, PortStats, Started};
 pub use queue::{Queues, RxQueue, TxQueue};
 pub use recorded::RecordedTime;
 pub use thread::{RegisteredThread, ThreadError, pin_current_thread};

@@ -24,6 +24,9 @@ const RX_SCATTER: u64 = 1 << 13;
 /// `RTE_ETH_TX_OFFLOAD_MULTI_SEGS`: packets to send may take several mbufs.
 const TX_MULTI_SEGS: u64 = 1 << 15;
 
+/// `RTE_ETH_RSS_IPV4` to `RTE_ETH_RSS_NONFRAG_IPV6_OTHER`, and IPv6 with extension headers: addresses, and ports where there are some.
+const RSS_FIELDS: u64 = 0b1111_1100 | 0b11_1111 << 8 | 0b111 << 15;
+
 /// Why a port cannot be had. `device` is the device string as given.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
@@ -85,13 +88,34 @@ pub enum PortError {
     },
 }
 
+/// How many queues a port is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// So many; a device with fewer is an error.
+    Exactly(u16),
+    /// So many, or as many as the device has if these are fewer.
+    UpTo(u16),
+}
+
+impl Count {
+    /// What it comes to on a device that has `present`; the number that is missing otherwise.
+    fn of(self, present: u16) -> Result<u16, u16> {
+        match self {
+            Count::Exactly(wanted) if wanted > present => Err(wanted),
+            Count::Exactly(wanted) => Ok(wanted),
+            Count::UpTo(most) => Ok(most.min(present)),
+        }
+    }
+}
+
 /// Queues and sizes of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortConfig {
-    /// Number of receive queues.
-    pub rx_queues: u16,
+    /// Number of receive queues. With several, the device spreads packets over them by a hash of their addresses and ports (RSS) if it can, so
+    /// that the packets of a flow stay in one queue; which fields it takes is the device's.
+    pub rx_queues: Count,
     /// Number of transmit queues.
-    pub tx_queues: u16,
+    pub tx_queues: Count,
     /// Packets that a receive queue holds; adjusted to what the device can.
     pub rx_descriptors: u16,
     /// Packets that a transmit queue holds; adjusted to what the device can.
@@ -102,7 +126,13 @@ pub struct PortConfig {
 
 impl Default for PortConfig {
     fn default() -> Self {
-        Self { rx_queues: 1, tx_queues: 1, rx_descriptors: 1024, tx_descriptors: 1024, promiscuous: true }
+        Self {
+            rx_queues: Count::Exactly(1),
+            tx_queues: Count::Exactly(1),
+            rx_descriptors: 1024,
+            tx_descriptors: 1024,
+            promiscuous: true,
+        }
     }
 }
 
@@ -345,27 +375,35 @@ impl Device {
             self.driver =
                 unsafe { std::ffi::CStr::from_ptr(info.driver_name) }.to_string_lossy().into_owned();
         }
-        for (direction, wanted, present) in [
-            ("receive", config.rx_queues, info.max_rx_queues),
-            ("transmit", config.tx_queues, info.max_tx_queues),
-        ] {
-            if wanted > present {
-                return Err(PortError::Queues { device: self.string.clone(), direction, wanted, present });
-            }
-        }
+        let count = |direction, wanted: Count, present| {
+            let device = || self.string.clone();
+            wanted.of(present).map_err(|wanted| PortError::Queues {
+                device: device(),
+                direction,
+                wanted,
+                present,
+            })
+        };
+        let rx_queues = count("receive", config.rx_queues, info.max_rx_queues)?;
+        let tx_queues = count("transmit", config.tx_queues, info.max_tx_queues)?;
         // SAFETY: a C structure of integers and arrays of them, for which zero is valid and means defaults.
         let mut conf: rte_eth_conf = unsafe { mem::zeroed() };
         conf.rxmode.offloads = info.rx_offload_capa & RX_SCATTER;
         conf.txmode.offloads = info.tx_offload_capa & TX_MULTI_SEGS;
+        let hashed = info.flow_type_rss_offloads & RSS_FIELDS;
+        if rx_queues > 1 && hashed != 0 {
+            conf.rxmode.mq_mode = dpdk_sys::RTE_ETH_MQ_RX_RSS;
+            conf.rx_adv_conf.rss_conf.rss_hf = hashed;
+        }
         // SAFETY: the port exists and is not started; the structures are copied.
         unsafe {
-            let status = dpdk_sys::rte_eth_dev_configure(self.id, config.rx_queues, config.tx_queues, &conf);
+            let status = dpdk_sys::rte_eth_dev_configure(self.id, rx_queues, tx_queues, &conf);
             self.check("be configured", status, mark)?;
             let (mut rx, mut tx) = (config.rx_descriptors, config.tx_descriptors);
             let status = dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(self.id, &mut rx, &mut tx);
             self.check("have queues of this size", status, mark)?;
             let socket = u32::try_from(dpdk_sys::rte_eth_dev_socket_id(self.id)).unwrap_or(u32::MAX);
-            for queue in 0..config.rx_queues {
+            for queue in 0..rx_queues {
                 let status = dpdk_sys::rte_eth_rx_queue_setup(
                     self.id,
                     queue,
@@ -376,7 +414,7 @@ impl Device {
                 );
                 self.check("set up a receive queue", status, mark)?;
             }
-            for queue in 0..config.tx_queues {
+            for queue in 0..tx_queues {
                 let status = dpdk_sys::rte_eth_tx_queue_setup(self.id, queue, tx, socket, ptr::null());
                 self.check("set up a transmit queue", status, mark)?;
             }
@@ -385,8 +423,8 @@ impl Device {
                 dpdk_sys::rte_eth_promiscuous_enable(self.id);
             }
         }
-        self.rx_queues = config.rx_queues;
-        self.tx_queues = config.tx_queues;
+        self.rx_queues = rx_queues;
+        self.tx_queues = tx_queues;
         Ok(())
     }
 

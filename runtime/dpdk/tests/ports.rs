@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use oko_dpdk::{
-    Burst, Eal, EalConfig, EalError, Mbuf, Pool, PoolConfig, Port, PortConfig, PortError, Queues,
+    Burst, Count, Eal, EalConfig, EalError, Mbuf, Pool, PoolConfig, Port, PortConfig, PortError, Queues,
 };
 use pcap_file::pcap::{PcapPacket, PcapReader, PcapWriter};
 use tempfile::TempDir;
@@ -171,10 +171,29 @@ fn a_port_that_cannot_be_opened_says_which_and_why() {
     assert!(
         matches!(open("net_null3", &pool), Err(PortError::Duplicate { name, .. }) if name == "net_null3")
     );
-    let config = PortConfig { rx_queues: 4000, ..PortConfig::default() };
+    let config = PortConfig { rx_queues: Count::Exactly(4000), ..PortConfig::default() };
     let error = Port::open(eal(), "net_null4", &pool, &config).unwrap_err();
     assert!(matches!(error, PortError::Queues { wanted: 4000, .. }), "{error}");
     open("net_null4", &pool).expect("a failed open leaves nothing behind");
+}
+
+#[test]
+fn a_port_has_as_many_queues_as_asked_for_or_as_the_device_has() {
+    let pool = pool();
+    let open = |device: &str, count| {
+        let config = PortConfig { rx_queues: count, tx_queues: count, ..PortConfig::default() };
+        let (port, queues) = Port::open(eal(), device, &pool, &config).unwrap().start().unwrap();
+        let counts = (queues.rx.len(), queues.tx.len());
+        port.stop(queues).unwrap();
+        counts
+    };
+    assert_eq!(open("net_null5", Count::Exactly(3)), (3, 3));
+    assert_eq!(open("net_null5", Count::UpTo(4)), (4, 4));
+    let dir = TempDir::new().unwrap();
+    let (input, output) = (dir.path().join("in.pcap"), dir.path().join("out.pcap"));
+    write_pcap(&input, &frames());
+    let device = format!("net_pcap5,rx_pcap={},tx_pcap={}", input.display(), output.display());
+    assert_eq!(open(&device, Count::UpTo(4)), (1, 1), "a capture is one queue");
 }
 
 #[test]

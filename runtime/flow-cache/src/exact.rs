@@ -329,7 +329,7 @@ impl ExactCache {
         let turn = &mut self.turns[set];
         *turn = turn.wrapping_add(1);
         let start = *turn as usize;
-        if *turn % AGE_TURNS == 0 {
+        if turn.is_multiple_of(AGE_TURNS) {
             data.signatures[(*turn / AGE_TURNS) as usize % WAYS] &= !USED;
         }
         let unused = (0..WAYS).map(|i| (start + i) % WAYS).find(|way| data.signatures[*way] & USED == 0);

@@ -154,6 +154,17 @@ impl Client {
         self.operate(&Request::Unload { name: name.to_owned() }).map(|_| ())
     }
 
+    /// Adds a port over a DPDK device; 0 for the lowest free number.
+    pub fn add_port(&mut self, number: u32, up: bool, name: &str, device: &str) -> Result<(), ClientError> {
+        let (name, device) = (name.to_owned(), device.to_owned());
+        self.operate(&Request::PortAdd { number, up, name, device }).map(|_| ())
+    }
+
+    /// Removes a port.
+    pub fn remove_port(&mut self, number: u32) -> Result<(), ClientError> {
+        self.operate(&Request::PortRemove { number }).map(|_| ())
+    }
+
     /// The JSON of the schema in a filter's artifact.
     pub fn schema(&mut self, filter: &str) -> Result<Vec<u8>, ClientError> {
         let mut out = Vec::new();

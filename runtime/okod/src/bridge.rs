@@ -1,6 +1,9 @@
 //! The learning bridge behind the port `NORMAL`: which port a station of a VLAN was last heard on. IEEE 802.1Q, section 8.7 and 8.8.
 //!
-//! Of fixed size: a set-associative table whose oldest entry of a set gives way.
+//! Of fixed size: a set-associative table whose oldest entry of a set gives way. All workers learn into one, without locks: a station is two words, of which
+//! the first is 0 while the second changes, so a reader that sees the same first word before and after has them from one moment.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use oko_openflow::PortNo;
 use oko_packet::{Field, FlowKey};
@@ -11,15 +14,15 @@ use crate::plan::Effect;
 /// Entries that share a place.
 const WAYS: usize = 4;
 const SETS: usize = 4096;
-/// How long a station is remembered without a packet of it: IEEE 802.1Q, table 8-6.
-const AGEING: u64 = 300 * 1_000_000_000;
+/// How long a station is remembered without a packet of it: IEEE 802.1Q, table 8-6. In milliseconds.
+const AGEING: u32 = 300_000;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 struct Station {
     /// MAC address and, above it, the VLAN id; 0 for a free place.
-    who: u64,
-    port: PortNo,
-    heard: u64,
+    who: AtomicU64,
+    /// The port, and below it when a packet of it came last, in milliseconds, of which 32 bits are kept.
+    port_and_time: AtomicU64,
 }
 
 /// Where stations are.
@@ -30,16 +33,20 @@ pub(crate) struct Bridge {
 
 impl Default for Bridge {
     fn default() -> Self {
-        let nobody = Station { who: 0, port: PortNo::ANY, heard: 0 };
-        Self { stations: vec![[nobody; WAYS]; SETS].into_boxed_slice() }
+        Self { stations: (0..SETS).map(|_| Default::default()).collect() }
     }
+}
+
+/// A moment as stations keep it.
+fn millis(now: Nanos) -> u32 {
+    (now.0 / 1_000_000) as u32
 }
 
 const MULTICAST: u64 = 1 << 40;
 
 impl Bridge {
     /// Learns from a packet and says where it goes: none if it is there already.
-    pub(crate) fn forward(&mut self, key: &FlowKey, in_port: PortNo, now: Nanos) -> Option<Effect> {
+    pub(crate) fn forward(&self, key: &FlowKey, in_port: PortNo, now: Nanos) -> Option<Effect> {
         let vlan = (key.get(Field::VLAN_VID) as u64 & 0x0fff) << 48;
         let (source, destination) = (key.get(Field::ETH_SRC) as u64, key.get(Field::ETH_DST) as u64);
         // A group address is nobody's.
@@ -62,19 +69,46 @@ impl Bridge {
         (who.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize % SETS
     }
 
-    fn learn(&mut self, who: u64, port: PortNo, now: Nanos) {
-        let set = &mut self.stations[Self::set(who)];
-        let at = set.iter().position(|station| station.who == who);
-        let at = at.or_else(|| (0..WAYS).min_by_key(|at| set[*at].heard));
-        if let Some(at) = at {
-            set[at] = Station { who, port, heard: now.0 };
+    fn learn(&self, who: u64, port: PortNo, now: Nanos) {
+        let set = &self.stations[Self::set(who)];
+        let time = millis(now);
+        let known = set.iter().find(|station| station.who.load(Ordering::Relaxed) == who);
+        let oldest = || {
+            set.iter().max_by_key(|station| match station.who.load(Ordering::Relaxed) {
+                0 => u32::MAX,
+                _ => time.wrapping_sub(station.port_and_time.load(Ordering::Relaxed) as u32),
+            })
+        };
+        let Some(station) = known.or_else(oldest) else { return };
+        let new = u64::from(port.0) << 32 | u64::from(time);
+        if known.is_some() {
+            // One word: a reader has the old or the new one.
+            if station.port_and_time.load(Ordering::Relaxed) != new {
+                station.port_and_time.store(new, Ordering::Release);
+            }
+            return;
         }
+        station.who.store(0, Ordering::Release);
+        station.port_and_time.store(new, Ordering::Release);
+        station.who.store(who, Ordering::Release);
     }
 
     fn find(&self, who: u64, now: Nanos) -> Option<PortNo> {
         let set = &self.stations[Self::set(who)];
-        let station = set.iter().find(|station| station.who == who)?;
-        (now.0.saturating_sub(station.heard) < AGEING).then_some(station.port)
+        let station = set.iter().find(|station| station.who.load(Ordering::Acquire) == who)?;
+        let port_and_time = station.port_and_time.load(Ordering::Acquire);
+        let unchanged = station.who.load(Ordering::Acquire) == who;
+        let fresh = millis(now).wrapping_sub(port_and_time as u32) < AGEING;
+        (unchanged && fresh).then_some(PortNo((port_and_time >> 32) as u32))
+    }
+
+    /// Forgets the stations behind a port.
+    pub(crate) fn forget(&self, port: PortNo) {
+        for station in self.stations.iter().flatten() {
+            if station.port_and_time.load(Ordering::Relaxed) >> 32 == u64::from(port.0) {
+                station.who.store(0, Ordering::Release);
+            }
+        }
     }
 }
 
@@ -95,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_was_heard_is_not_flooded_until_it_is_long_ago() {
-        let mut bridge = Bridge::default();
+        let bridge = Bridge::default();
         let (a, b) = (0x0200_0000_0001, 0x0200_0000_0002);
         assert_eq!(bridge.forward(&packet(0, a, b), PortNo(1), NOW), Some(Effect::Flood));
         assert_eq!(bridge.forward(&packet(0, b, a), PortNo(2), NOW), Some(Effect::Output(PortNo(1))));
@@ -109,7 +143,7 @@ mod tests {
 
     #[test]
     fn vlans_learn_apart() {
-        let mut bridge = Bridge::default();
+        let bridge = Bridge::default();
         let (a, b) = (0x0200_0000_0001, 0x0200_0000_0002);
         bridge.forward(&packet(0x1005, a, b), PortNo(1), NOW);
         assert_eq!(bridge.forward(&packet(0x1006, b, a), PortNo(2), NOW), Some(Effect::Flood));
@@ -118,7 +152,7 @@ mod tests {
 
     #[test]
     fn groups_are_flooded_but_for_link_protocols() {
-        let mut bridge = Bridge::default();
+        let bridge = Bridge::default();
         let everybody = 0xffff_ffff_ffff;
         assert_eq!(bridge.forward(&packet(0, everybody, 9), PortNo(1), NOW), Some(Effect::Flood));
         assert_eq!(bridge.forward(&packet(0, 9, everybody), PortNo(1), NOW), Some(Effect::Flood));
@@ -126,13 +160,28 @@ mod tests {
     }
 
     #[test]
+    fn stations_of_a_port_that_goes_are_forgotten() {
+        let bridge = Bridge::default();
+        let (a, b) = (0x0200_0000_0001, 0x0200_0000_0002);
+        bridge.forward(&packet(0, a, b), PortNo(1), NOW);
+        bridge.forward(&packet(0, b, a), PortNo(2), NOW);
+        bridge.forget(PortNo(1));
+        assert_eq!(bridge.forward(&packet(0, b, a), PortNo(2), NOW), Some(Effect::Flood));
+        assert_eq!(bridge.forward(&packet(0, 9, b), PortNo(3), NOW), Some(Effect::Output(PortNo(2))));
+    }
+
+    #[test]
     fn any_number_of_stations_takes_no_more_memory() {
-        let mut bridge = Bridge::default();
+        let bridge = Bridge::default();
         for station in 0..200_000_u64 {
-            bridge.forward(&packet(0, 0x0200_0000_0000 | station, 1), PortNo(1), Nanos(NOW.0 + station));
+            bridge.forward(
+                &packet(0, 0x0200_0000_0000 | station, 1),
+                PortNo(1),
+                Nanos(NOW.0 + station * 1_000_000),
+            );
         }
         let last = 0x0200_0000_0000 | 199_999;
-        let now = Nanos(NOW.0 + 200_000);
+        let now = Nanos(NOW.0 + 200_000 * 1_000_000);
         assert_eq!(bridge.forward(&packet(0, 3, last), PortNo(2), now), Some(Effect::Output(PortNo(1))));
     }
 }

@@ -8,7 +8,7 @@
 //! memory = 256                    # MiB
 //!
 //! [worker]
-//! cpu = 1                         # the CPU the worker is bound to; left out: any
+//! cpus = [1, 2]                   # two workers, each bound to a CPU; left out: one, on any
 //! clock = "system"                # what time filters are told; "capture": when a packet was recorded
 //!
 //! [openflow]
@@ -51,7 +51,7 @@ pub struct Config {
     pub eal: EalConfig,
     /// The pool of packet buffers.
     pub pool: PoolConfig,
-    /// The packet thread.
+    /// The packet threads.
     pub worker: WorkerConfig,
     /// The control side.
     pub openflow: OpenFlowConfig,
@@ -88,25 +88,24 @@ impl LogLevel {
     }
 }
 
-/// The packet thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// The packet threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerConfig {
-    /// The CPU it is bound to; none: wherever the system puts it.
-    pub cpu: Option<usize>,
-    /// Whether it polls without pause, for the lowest latency at the price of a whole CPU. Otherwise it sleeps for
+    /// For each, the CPU it is bound to; none: wherever the system puts it.
+    pub cpus: Vec<Option<usize>>,
+    /// Whether they poll without pause, for the lowest latency at the price of whole CPUs. Otherwise they sleep for
     /// fractions of a millisecond while there are no packets.
     pub busy_poll: bool,
     /// What time filters are told.
     pub clock: FilterClock,
-    /// How many keys its flow cache grows to have room for, at most; rounded up to a power of two. Without room, all packets go through
+    /// How many keys the flow cache of each grows to have room for, at most; rounded up to a power of two. Without room, all packets go through
     /// the tables.
     pub flow_cache: usize,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { cpu: None, busy_poll: false, clock: FilterClock::default(), flow_cache: 1_048_576 }
+        Self { cpus: vec![None], busy_poll: false, clock: FilterClock::default(), flow_cache: 1_048_576 }
     }
 }
 
@@ -202,6 +201,8 @@ pub struct PortConfig {
     /// Whether it carries packets from the start. A port that does not is brought up by a port-mod message; a capture
     /// file as device can so be held back until flows and filters are in place.
     pub up: bool,
+    /// How many receive queues the device must have; none: one for each worker, or as many as it has.
+    pub queues: Option<u16>,
 }
 
 #[derive(Deserialize)]
@@ -212,7 +213,7 @@ struct File {
     #[serde(default)]
     dpdk: Dpdk,
     #[serde(default)]
-    worker: WorkerConfig,
+    worker: Worker,
     #[serde(default)]
     openflow: OpenFlow,
     #[serde(default, rename = "port")]
@@ -240,6 +241,24 @@ impl Default for Dpdk {
             telemetry: false,
             extra: Vec::new(),
         }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Worker {
+    cpu: Option<Spanned<usize>>,
+    cpus: Option<Spanned<Vec<usize>>>,
+    count: Option<Spanned<usize>>,
+    busy_poll: bool,
+    clock: FilterClock,
+    flow_cache: Spanned<usize>,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        let WorkerConfig { busy_poll, clock, flow_cache, .. } = WorkerConfig::default();
+        Self { cpu: None, cpus: None, count: None, busy_poll, clock, flow_cache: unplaced(flow_cache) }
     }
 }
 
@@ -277,6 +296,7 @@ struct Port {
     device: Spanned<String>,
     #[serde(default = "yes")]
     up: bool,
+    queues: Option<Spanned<u16>>,
 }
 
 /// A port's number as it is written.
@@ -337,7 +357,7 @@ impl Config {
             log: file.log,
             eal: eal(&file.dpdk, &mut findings),
             pool: pool(&file.dpdk, &mut findings),
-            worker: file.worker,
+            worker: worker(file.worker, &mut findings),
             openflow: openflow(file.openflow, &mut findings),
             ports: ports(file.ports, &mut findings),
         };
@@ -373,6 +393,59 @@ fn pool(dpdk: &Dpdk, findings: &mut Vec<Finding>) -> PoolConfig {
         findings.push(Finding::new(dpdk.packet_buffers.span(), format!("{mbufs} packet buffers"), help));
     }
     PoolConfig { mbufs, ..PoolConfig::default() }
+}
+
+/// The most workers.
+const MOST_WORKERS: usize = 64;
+/// The most keys of a flow cache.
+const MOST_KEYS: usize = 1 << 24;
+
+fn worker(worker: Worker, findings: &mut Vec<Finding>) -> WorkerConfig {
+    let Worker { cpu, cpus, count, busy_poll, clock, flow_cache } = worker;
+    if *flow_cache.get_ref() > MOST_KEYS {
+        let help = format!("at most {MOST_KEYS}; a key takes up to 250 bytes, for each worker");
+        findings.push(Finding::new(flow_cache.span(), format!("{} keys", flow_cache.get_ref()), &help));
+    }
+    if let (Some(cpu), Some(other)) =
+        (&cpu, cpus.as_ref().map(Spanned::span).or(count.as_ref().map(Spanned::span)))
+    {
+        let help = "`cpu` is for one worker; several have `cpus`, or `count` if they are not bound to CPUs";
+        findings.push(
+            Finding::new(cpu.span(), String::from("`cpu` beside `cpus` or `count`"), help)
+                .beside(other, "here"),
+        );
+    }
+    if let (Some(cpus), Some(count)) = (&cpus, &count) {
+        let help = "there is a worker for each CPU of `cpus`; leave `count` out";
+        findings.push(
+            Finding::new(count.span(), String::from("`count` beside `cpus`"), help)
+                .beside(cpus.span(), "here"),
+        );
+    }
+    if let Some(cpus) = &cpus {
+        let list = cpus.get_ref();
+        if let Some(twice) =
+            list.iter().enumerate().find_map(|(i, cpu)| list[..i].contains(cpu).then_some(cpu))
+        {
+            let what = format!("CPU {twice} is named twice");
+            findings.push(Finding::new(cpus.span(), what, "every worker needs a CPU of its own"));
+        }
+    }
+    let number = cpus.as_ref().map(|cpus| (cpus.get_ref().len(), cpus.span()));
+    let number = number.or_else(|| count.as_ref().map(|count| (*count.get_ref(), count.span())));
+    if let Some((number, span)) = number
+        && !(1..=MOST_WORKERS).contains(&number)
+    {
+        let help = format!("1 to {MOST_WORKERS}");
+        findings.push(Finding::new(span, format!("{number} workers"), &help));
+    }
+    let count = count.map_or(1, |count| (*count.get_ref()).min(MOST_WORKERS));
+    let cpus = match (cpu, cpus) {
+        (_, Some(cpus)) => cpus.into_inner().into_iter().map(Some).collect(),
+        (Some(cpu), None) => vec![Some(cpu.into_inner())],
+        (None, None) => vec![None; count],
+    };
+    WorkerConfig { cpus, busy_poll, clock, flow_cache: flow_cache.into_inner() }
 }
 
 fn openflow(openflow: OpenFlow, findings: &mut Vec<Finding>) -> OpenFlowConfig {
@@ -458,6 +531,12 @@ fn ports(ports: Vec<Port>, findings: &mut Vec<Finding>) -> Vec<PortConfig> {
                 "a DPDK driver with an instance number and its arguments: \"net_pcap0,rx_pcap=in.pcap\"";
             findings.push(Finding::new(device.span(), what, help));
         }
+        if let Some(queues) = &port.queues
+            && !(1..=256).contains(queues.get_ref())
+        {
+            let what = format!("{} receive queues", queues.get_ref());
+            findings.push(Finding::new(queues.span(), what, "1 to 256"));
+        }
         for earlier in &ports[..i] {
             let mut same = |what: String, here: Range<usize>, there: Range<usize>, help: &str| {
                 findings.push(Finding::new(here, what, help).beside(there, "first used here"));
@@ -486,6 +565,7 @@ fn ports(ports: Vec<Port>, findings: &mut Vec<Finding>) -> Vec<PortConfig> {
             name: port.name.into_inner(),
             device: port.device.into_inner(),
             up: port.up,
+            queues: port.queues.map(Spanned::into_inner),
         })
         .collect()
 }

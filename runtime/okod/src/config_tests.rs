@@ -71,7 +71,7 @@ fn every_key_has_its_effect() {
     assert_eq!(
         config.worker,
         WorkerConfig {
-            cpu: Some(1),
+            cpus: vec![Some(1)],
             busy_poll: true,
             clock: FilterClock::Capture,
             ..WorkerConfig::default()
@@ -85,6 +85,15 @@ fn every_key_has_its_effect() {
 }
 
 #[test]
+fn there_are_as_many_workers_as_cpus_or_as_said() {
+    let cpus = |text: &str| Config::parse("okod.toml", text).unwrap().worker.cpus;
+    assert_eq!(cpus(""), [None]);
+    assert_eq!(cpus("[worker]\ncpu = 3"), [Some(3)]);
+    assert_eq!(cpus("[worker]\ncpus = [2, 5]"), [Some(2), Some(5)]);
+    assert_eq!(cpus("[worker]\ncount = 3"), [None; 3]);
+}
+
+#[test]
 fn an_error_marks_its_place() {
     let cases = [
         ("[dpdk]\nhugepages = true", "hugepages", "unknown key `hugepages`"),
@@ -94,6 +103,13 @@ fn an_error_marks_its_place() {
         ("[openflow]\ndatapath_id = \"0\"", "\"0\"", "\"0\" is no datapath id"),
         ("[openflow]\nlisten = \"0.0.0.0:6653\"", "\"0.0.0.0:6653\"", "0.0.0.0 is not a loopback address"),
         ("[openflow]\nlisten = \"localhost\"", "\"localhost\"", "\"localhost\" is no address to listen on"),
+        ("[worker]\ncpus = [1, 1]", "[1, 1]", "CPU 1 is named twice"),
+        ("[worker]\ncpus = []", "[]", "0 workers"),
+        ("[worker]\ncount = 65", "65", "65 workers"),
+        ("[worker]\ncount = 2\ncpus = [1, 2]", "2", "`count` beside `cpus`"),
+        ("[worker]\ncpu = 1\ncpus = [1, 2]", "1", "`cpu` beside `cpus` or `count`"),
+        ("[worker]\nflow_cache = 99999999", "99999999", "99999999 keys"),
+        ("[[port]]\nnumber = 1\nname = \"a\"\ndevice = \"net_null0\"\nqueues = 0", "0", "0 receive queues"),
         ("[[port]]\nnumber = 0\nname = \"a\"\ndevice = \"net_null0\"", "0", "0 is no port number"),
         (
             "[[port]]\nnumber = 4294967295\nname = \"a\"\ndevice = \"net_null0\"",

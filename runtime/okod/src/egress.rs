@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use oko_dpdk::{BURST, Burst, Mbuf, Pool, Taking, TxQueue};
+use oko_dpdk::{BURST, Burst, Mbuf, Pool, Taking};
 use oko_openflow::PortNo;
 use oko_openflow::port::PortConfig as ConfigBits;
 
+use crate::deal::WayOut;
 use crate::ports::PortState;
 
 /// The index of a port, as the worker counts them.
@@ -27,28 +28,43 @@ const SMALL: usize = 4096;
 struct Outlet {
     number: PortNo,
     /// None if the device does not run.
-    queue: Option<TxQueue>,
+    queue: Option<WayOut>,
     state: Arc<PortState>,
     waiting: Burst,
 }
 
 impl Egress {
-    pub(crate) fn new(pool: Pool, ports: Vec<(PortNo, Option<TxQueue>, Arc<PortState>)>) -> Self {
-        let mut small = Vec::new();
-        for (i, (number, ..)) in ports.iter().enumerate() {
-            let number = number.0 as usize;
+    /// Without a port.
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self { outlets: Vec::new(), small: Vec::new(), pool }
+    }
+
+    /// One port more.
+    pub(crate) fn add(&mut self, number: PortNo, queue: Option<WayOut>, state: Arc<PortState>) {
+        self.outlets.push(Outlet { number, queue, state, waiting: Burst::new() });
+        self.index_all();
+    }
+
+    /// One port less: gives its queue back, and has sent what waited.
+    pub(crate) fn remove(&mut self, number: PortNo) -> Option<WayOut> {
+        let at = self.outlets.iter().position(|outlet| outlet.number == number)?;
+        let mut outlet = self.outlets.remove(at);
+        outlet.flush();
+        self.index_all();
+        outlet.queue
+    }
+
+    fn index_all(&mut self) {
+        self.small.clear();
+        for (i, outlet) in self.outlets.iter().enumerate() {
+            let number = outlet.number.0 as usize;
             if number < SMALL {
-                if small.len() <= number {
-                    small.resize(number + 1, NO_PORT);
+                if self.small.len() <= number {
+                    self.small.resize(number + 1, NO_PORT);
                 }
-                small[number] = i as u16;
+                self.small[number] = i as u16;
             }
         }
-        let outlets = ports
-            .into_iter()
-            .map(|(number, queue, state)| Outlet { number, queue, state, waiting: Burst::new() })
-            .collect();
-        Self { outlets, small, pool }
     }
 
     /// The port with an OpenFlow number.
@@ -108,12 +124,6 @@ impl Egress {
                 outlet.flush();
             }
         }
-    }
-
-    /// Gives the queues back, by index.
-    pub(crate) fn into_queues(mut self) -> Vec<Option<TxQueue>> {
-        self.flush();
-        self.outlets.into_iter().map(|outlet| outlet.queue).collect()
     }
 }
 

@@ -1,11 +1,15 @@
 //! The flow cache of a worker: keys to trees of filter questions, and these to [`Path`]s.
 //!
 //! Everything is made under one snapshot: taking up another starts with nothing. Memory is taken beforehand; what does not fit is not
-//! cached, and its packets go through the tables.
+//! cached, and its packets go through the tables. Paths of an earlier snapshot hold entries that may be the last to be let go of; that is
+//! left to the control thread ([`Laundry`]).
 //!
 //! Packets are counted with the paths they took, and the entries of a path are told now and then ([`FlowCache::flush`]): when
 //! traffic pauses, every [`FLUSH_TIME`] while it does not, and before another snapshot is taken up. No count is lost.
 
+use std::sync::Arc;
+
+use crossbeam_queue::ArrayQueue;
 use hashbrown::HashTable;
 use oko_flow_cache::{
     ExactCache, Found, Full, Key, Layouts, LeafId, Lookups, NodeId, Step, Together, Trees, prefetch,
@@ -85,7 +89,48 @@ pub(crate) struct FlowCache {
     leaves: Leaves,
     /// When the entries were told last.
     flushed: Nanos,
+    laundry: Arc<Laundry>,
     is_on: bool,
+}
+
+/// Sets of paths on their way between a worker, which has done with them, and the control thread, which empties them.
+#[derive(Debug)]
+pub(crate) struct Laundry {
+    worn: ArrayQueue<Leaves>,
+    clean: ArrayQueue<Leaves>,
+}
+
+/// Sets of paths that a worker has beside the one in use.
+const SPARE: usize = 2;
+
+impl Laundry {
+    /// With spare sets for a cache of so many keys.
+    pub(crate) fn new(keys: usize) -> Self {
+        let laundry = Self { worn: ArrayQueue::new(SPARE + 1), clean: ArrayQueue::new(SPARE + 1) };
+        for _ in 0..SPARE {
+            let _ = laundry.clean.push(Leaves::new(keys));
+        }
+        laundry
+    }
+
+    /// For the control thread, now and then: empties what came.
+    pub(crate) fn wash(&self) {
+        while let Some(mut leaves) = self.worn.pop() {
+            leaves.clear();
+            // There are not more than it has room for.
+            let _ = self.clean.push(leaves);
+        }
+    }
+
+    /// For a worker: an empty set for one that was in use. If there is none it is emptied here and now.
+    fn exchange(&self, leaves: &mut Leaves) {
+        match self.clean.pop() {
+            Some(clean) => {
+                let _ = self.worn.push(std::mem::replace(leaves, clean));
+            }
+            None => leaves.clear(),
+        }
+    }
 }
 
 /// All paths.
@@ -103,12 +148,13 @@ struct Leaves {
 
 impl FlowCache {
     /// A cache for at least so many keys, none if it is to be off, with secret random numbers for their hashes.
-    pub(crate) fn new(keys: usize, secrets: [u64; 4]) -> Self {
+    pub(crate) fn new(keys: usize, secrets: [u64; 4], laundry: Arc<Laundry>) -> Self {
         Self {
             layouts: Layouts::empty(),
             trees: Trees::new(keys * 2),
             leaves: Leaves::new(keys),
             flushed: Nanos(0),
+            laundry,
             is_on: keys > 0,
             exact: ExactCache::new(keys, secrets),
         }
@@ -120,7 +166,9 @@ impl FlowCache {
         self.layouts = Layouts::new(&snapshot.tables.relevant());
         self.exact.begin(snapshot.generation.0, &self.layouts);
         self.trees.clear();
-        self.leaves.clear();
+        if !self.leaves.leaves.is_empty() {
+            self.laundry.exchange(&mut self.leaves);
+        }
     }
 
     /// Looks up a burst of a port. If all packets take one path, it comes back.
@@ -379,7 +427,7 @@ impl Leaves {
 fn hash(path: &Path) -> u64 {
     let mut hash = 0_u64;
     for (table, entry) in &path.hits {
-        let entry = entry.as_ref().map_or(0, |entry| std::sync::Arc::as_ptr(entry) as u64);
+        let entry = entry.as_ref().map_or(0, |entry| Arc::as_ptr(entry) as u64);
         let product = u128::from(hash ^ entry ^ u64::from(table.0) << 56) * 0x9e37_79b9_7f4a_7c15;
         hash = (product >> 64) as u64 ^ product as u64;
     }

@@ -1,7 +1,10 @@
 //! From a burst to what is done with each of its packets: the flow cache first, the tables for what it does not know.
 
+use std::sync::Arc;
+
 use oko_flow_cache::LeafId;
 
+use crate::bridge::Bridge;
 use crate::carrier::Carrier;
 use crate::clock::Nanos;
 use crate::flow_cache::FlowCache;
@@ -20,8 +23,8 @@ pub(crate) struct Forwarder {
 }
 
 impl Forwarder {
-    pub(crate) fn new(cache: FlowCache) -> Self {
-        Self { judge: Judge::new(cache), pipeline: Pipeline::default(), plan: Plan::default() }
+    pub(crate) fn new(cache: FlowCache, bridge: Arc<Bridge>) -> Self {
+        Self { judge: Judge::new(cache), pipeline: Pipeline::new(bridge), plan: Plan::default() }
     }
 
     /// Prepares for another snapshot.

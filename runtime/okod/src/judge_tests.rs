@@ -14,6 +14,7 @@ use oko_packet::edit::{Editor, FrameBuf};
 use proptest::prelude::*;
 
 use super::*;
+use crate::flow_cache::Laundry;
 use crate::forward::Forwarder;
 use crate::plan::{Effect, Plan};
 use crate::snapshot::{FilterSet, FilterSlot, Generation};
@@ -136,8 +137,12 @@ fn instance() -> Arc<Instance> {
 
 impl Side {
     fn new(cached: Option<usize>) -> Side {
+        let laundry = Arc::new(Laundry::new(cached.unwrap_or(0)));
         Side {
-            forwarder: Forwarder::new(FlowCache::new(cached.unwrap_or(0), [3, 5, 7, 11])),
+            forwarder: Forwarder::new(
+                FlowCache::new(cached.unwrap_or(0), [3, 5, 7, 11], laundry),
+                Arc::default(),
+            ),
             tables: FlowTables::new(Limits::default()),
             instance: instance(),
             generation: 0,

@@ -16,6 +16,7 @@ mod carrier;
 mod clock;
 mod config;
 mod config_error;
+mod deal;
 mod egress;
 mod filters;
 mod flow_cache;

@@ -50,7 +50,7 @@ pub(crate) struct Arrival {
 #[derive(Debug, Default)]
 pub(crate) struct Pipeline {
     memo: Memo,
-    bridge: Bridge,
+    bridge: Arc<Bridge>,
     /// Lookups and matches of this burst, by table.
     tables: Vec<(u64, u64)>,
     /// Packets put aside while buckets of groups change them, by level.
@@ -60,6 +60,11 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
+    /// With the bridge that all workers share.
+    pub(crate) fn new(bridge: Arc<Bridge>) -> Self {
+        Self { bridge, ..Self::default() }
+    }
+
     /// Prepares for another snapshot.
     pub(crate) fn take_up(&mut self, snapshot: &Snapshot) {
         self.memo.fit(snapshot.filters.len());

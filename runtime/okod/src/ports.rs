@@ -1,13 +1,13 @@
 //! The switch's ports, as the control side sees them.
 //!
-//! A port is there for the whole life of the switch. Its device may not be: a port whose device cannot be opened or
-//! started is down, drops what is sent to it, and says why in the log. What the worker needs of a port (its queues and a
-//! shared [`PortState`]) is handed out once, at the start.
+//! A port of the configuration is there whether its device is or not: a port whose device cannot be opened or
+//! started is down, drops what is sent to it, and says why in the log. What workers need of a port (queues and a
+//! shared [`PortState`]) is handed out when it is opened, and has to come back before it is closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use oko_dpdk::{Eal, Pool, Port, PortError, Queues, Started};
+use oko_dpdk::{Count, Eal, Pool, Port, PortError, RxQueue, Started};
 use oko_openflow::PortNo;
 use oko_openflow::port::{
     Port as PortDesc, PortConfig as ConfigBits, PortFeatures, PortState as StateBits, PortStats,
@@ -15,15 +15,16 @@ use oko_openflow::port::{
 
 use crate::clock::Nanos;
 use crate::config::PortConfig;
+use crate::deal::{WayOut, deal, gather};
 
 /// What the worker and the control thread share of a port.
 #[derive(Debug, Default)]
 pub(crate) struct PortState {
     /// `ofp_port_config` bits; written by the control thread.
     config: AtomicU32,
-    /// Packets for which the device had no room, or that were sent to a port that is down; written by the worker.
+    /// Packets for which the device had no room, or that were sent to a port that is down; written by workers.
     tx_dropped: AtomicU64,
-    /// Packets dropped on arrival because of the port's configuration; written by the worker.
+    /// Packets dropped on arrival because of the port's configuration; written by workers.
     rx_dropped: AtomicU64,
 }
 
@@ -40,14 +41,14 @@ impl PortState {
         self.config.store(config.bits(), Ordering::Relaxed);
     }
 
-    /// Counts packets that could not be sent. For the worker, the only writer.
+    /// Counts packets that could not be sent.
     pub(crate) fn count_tx_dropped(&self, n: u64) {
-        self.tx_dropped.store(self.tx_dropped.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+        self.tx_dropped.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// Counts packets that were not let in. For the worker, the only writer.
+    /// Counts packets that were not let in.
     pub(crate) fn count_rx_dropped(&self, n: u64) {
-        self.rx_dropped.store(self.rx_dropped.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+        self.rx_dropped.fetch_add(n, Ordering::Relaxed);
     }
 }
 
@@ -132,6 +133,19 @@ impl SwitchPort {
     }
 }
 
+impl SwitchPort {
+    /// Stops and closes the device. `parts` is all that workers had of it.
+    ///
+    /// # Errors
+    /// It cannot be stopped; it is closed nevertheless.
+    pub(crate) fn close(self, parts: Vec<WorkerPort>) -> Result<(), PortError> {
+        match self.device.zip(gather(parts)) {
+            Some((device, queues)) => device.stop(queues).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
 fn features(speed_mbps: u32) -> PortFeatures {
     match speed_mbps {
         10 => PortFeatures::RATE_10M_FULL,
@@ -146,65 +160,79 @@ fn features(speed_mbps: u32) -> PortFeatures {
     }
 }
 
-/// All ports, in the order of the configuration. The position of a port is its index everywhere in the worker.
+/// All ports, in the order in which they were added.
 #[derive(Debug)]
 pub(crate) struct Ports {
     list: Vec<SwitchPort>,
+    eal: Eal,
+    pool: Pool,
+    /// How many workers share the ports.
+    workers: usize,
+    /// How many ports there ever were.
+    opened: usize,
 }
 
-/// What the worker gets of a port.
+/// What a worker gets of a port.
 #[derive(Debug)]
 pub(crate) struct WorkerPort {
     /// Its OpenFlow number.
     pub(crate) number: PortNo,
-    /// Its queues, if its device runs.
-    pub(crate) queues: Option<Queues>,
+    /// The receive queues that the worker polls.
+    pub(crate) rx: Vec<RxQueue>,
+    /// Its way out, if the device runs.
+    pub(crate) tx: Option<WayOut>,
     /// The part shared with the control side.
     pub(crate) state: Arc<PortState>,
 }
 
 impl Ports {
-    /// Opens and starts every port. One that fails is reported in the second result and stays down.
-    #[must_use]
-    pub(crate) fn open(
-        eal: &Eal,
-        pool: &Pool,
-        configs: &[PortConfig],
-        now: Nanos,
-    ) -> (Self, Vec<WorkerPort>, Vec<(PortNo, PortError)>) {
-        let mut ports = Self { list: Vec::new() };
-        let mut worker_ports = Vec::new();
-        let mut failures = Vec::new();
-        for config in configs {
-            let started = Port::open(eal, &config.device, pool, &oko_dpdk::PortConfig::default())
-                .and_then(Port::start)
-                .map_err(|error| failures.push((config.number, error)));
-            let (device, queues) = match started {
-                Ok((device, queues)) => (Some(device), Some(queues)),
-                Err(()) => (None, None),
-            };
-            let state = Arc::new(PortState::default());
-            if !config.up {
-                state.configure(ConfigBits::PORT_DOWN, ConfigBits::PORT_DOWN);
-            }
-            worker_ports.push(WorkerPort { number: config.number, queues, state: Arc::clone(&state) });
-            ports.list.push(SwitchPort { config: config.clone(), device, state, since: now });
-        }
-        (ports, worker_ports, failures)
+    /// Without a port, for so many workers.
+    pub(crate) fn new(eal: &Eal, pool: &Pool, workers: usize) -> Self {
+        Self { list: Vec::new(), eal: eal.clone(), pool: pool.clone(), workers, opened: 0 }
     }
 
-    /// Stops and closes every device, so that what they buffer is written.
+    /// Opens and starts a port and adds it, also if that fails: then it is down. Gives what each worker gets of it, and the failure.
+    pub(crate) fn add(&mut self, config: &PortConfig, now: Nanos) -> (Vec<WorkerPort>, Option<PortError>) {
+        let workers = self.workers as u16;
+        let rx_queues = config.queues.map_or(Count::UpTo(workers), Count::Exactly);
+        let queues = oko_dpdk::PortConfig {
+            rx_queues,
+            tx_queues: Count::UpTo(workers),
+            ..oko_dpdk::PortConfig::default()
+        };
+        let started = Port::open(&self.eal, &config.device, &self.pool, &queues).and_then(Port::start);
+        let (device, queues, failure) = match started {
+            Ok((device, queues)) => (Some(device), Some(queues), None),
+            Err(error) => (None, None, Some(error)),
+        };
+        let state = Arc::new(PortState::default());
+        if !config.up {
+            state.configure(ConfigBits::PORT_DOWN, ConfigBits::PORT_DOWN);
+        }
+        let dealt = deal(config.number, queues, &state, self.opened, self.workers);
+        self.opened += 1;
+        self.list.push(SwitchPort { config: config.clone(), device, state, since: now });
+        (dealt, failure)
+    }
+
+    /// Takes a port out of the list.
+    pub(crate) fn remove(&mut self, number: PortNo) -> Option<SwitchPort> {
+        let at = self.list.iter().position(|port| port.number() == number)?;
+        Some(self.list.remove(at))
+    }
+
+    /// Stops and closes every device, so that what they buffer is written. `parts` is all that workers had of the ports.
     ///
     /// # Errors
     /// Those of devices that cannot be stopped; they are closed nevertheless.
-    pub(crate) fn close(self, worker_ports: Vec<WorkerPort>) -> Vec<PortError> {
-        let queues = worker_ports.into_iter().map(|port| port.queues);
-        self.list
-            .into_iter()
-            .zip(queues)
-            .filter_map(|(port, queues)| port.device.zip(queues))
-            .filter_map(|(device, queues)| device.stop(queues).err())
-            .collect()
+    pub(crate) fn close(self, mut parts: Vec<WorkerPort>) -> Vec<PortError> {
+        let mut failed = Vec::new();
+        for port in self.list {
+            let (of_port, others) = parts.into_iter().partition(|part| part.number == port.number());
+            parts = others;
+            failed.extend(port.close(of_port).err());
+        }
+        failed
     }
 
     /// The ports.

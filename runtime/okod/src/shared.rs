@@ -1,5 +1,6 @@
-//! What the control thread and a worker share: everything here is lock-free and of fixed size.
+//! What the control thread and the workers share: everything here is lock-free and of fixed size.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
@@ -7,31 +8,59 @@ use crossbeam_queue::ArrayQueue;
 use oko_dpdk::Mbuf;
 use oko_openflow::{Action, PortNo};
 
+use crate::bridge::Bridge;
 use crate::clock::Nanos;
+use crate::flow_cache::Laundry;
 use crate::plan::ToController;
+use crate::ports::WorkerPort;
 use crate::snapshot::{Generation, Snapshot};
 
 /// Packets on their way to the controllers, or from them.
 const PACKETS: usize = 512;
 
+/// Orders that a worker has not seen yet; more ports are not changed at once.
+const ORDERS: usize = 8;
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     /// The newest snapshot.
     pub(crate) snapshot: ArcSwap<Snapshot>,
-    /// The generation that the worker has taken up.
-    taken_up: AtomicU64,
-    /// Set when the worker is to end.
+    workers: Box<[OfWorker]>,
+    /// Set when the workers are to end.
     pub(crate) stop: AtomicBool,
-    /// Set when the worker has ended.
-    ended: AtomicBool,
     /// The time of the newest packet, in nanoseconds, where filters go by the time of recording; otherwise 0.
     pub(crate) recorded_now: AtomicU64,
     /// Packets for the controllers.
     pub(crate) packet_ins: ArrayQueue<PacketForController>,
     /// Packets for the controllers that found the queue full.
     pub(crate) packet_ins_lost: AtomicU64,
-    /// Packets from the controllers.
+    /// Packets from the controllers, for the first worker.
     pub(crate) packet_outs: ArrayQueue<PacketFromController>,
+    /// Where stations are, for the port `NORMAL`.
+    pub(crate) bridge: Arc<Bridge>,
+}
+
+/// What the control thread and one worker share.
+#[derive(Debug)]
+pub(crate) struct OfWorker {
+    /// The generation that the worker has taken up.
+    taken_up: AtomicU64,
+    /// Set when the worker has ended.
+    ended: AtomicBool,
+    /// What the worker is to do with its ports.
+    pub(crate) orders: ArrayQueue<Order>,
+    /// The parts of ports that it gave back.
+    pub(crate) returned: ArrayQueue<WorkerPort>,
+    pub(crate) laundry: Arc<Laundry>,
+}
+
+/// What a worker is to do with its ports.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Serve one more.
+    Serve(WorkerPort),
+    /// Give its part of one back.
+    GiveBack(PortNo),
 }
 
 /// A packet that the worker hands to the control thread.
@@ -51,17 +80,35 @@ pub(crate) struct PacketFromController {
 }
 
 impl Shared {
-    pub(crate) fn new(snapshot: Snapshot) -> Self {
+    /// For so many workers, each with a cache of so many keys.
+    pub(crate) fn new(snapshot: Snapshot, workers: usize, flow_cache: usize) -> Self {
+        let of_worker = |_| OfWorker {
+            taken_up: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+            orders: ArrayQueue::new(ORDERS),
+            returned: ArrayQueue::new(ORDERS),
+            laundry: Arc::new(Laundry::new(flow_cache)),
+        };
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
-            taken_up: AtomicU64::new(0),
+            workers: (0..workers).map(of_worker).collect(),
             stop: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
             recorded_now: AtomicU64::new(0),
             packet_ins: ArrayQueue::new(PACKETS),
             packet_ins_lost: AtomicU64::new(0),
             packet_outs: ArrayQueue::new(PACKETS),
+            bridge: Arc::default(),
         }
+    }
+
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// What is shared with a worker, by its number.
+    pub(crate) fn of(&self, worker: usize) -> &OfWorker {
+        &self.workers[worker]
     }
 
     /// The time as filters see it, if that is not the system's.
@@ -69,18 +116,32 @@ impl Shared {
         Some(Nanos(self.recorded_now.load(Ordering::Relaxed))).filter(|now| now.0 != 0)
     }
 
+    /// Whether every packet from now on is judged by this generation or a later one.
+    pub(crate) fn is_taken_up(&self, generation: Generation) -> bool {
+        self.workers
+            .iter()
+            .all(|worker| worker.taken_up.load(Ordering::Acquire) >= generation.0 || worker.is_over())
+    }
+
+    /// For the control thread, now and then: does the workers' cleaning.
+    pub(crate) fn wash(&self) {
+        self.workers.iter().for_each(|worker| worker.laundry.wash());
+    }
+}
+
+impl OfWorker {
     /// For the worker: it has finished all packets that it judged by earlier generations.
     pub(crate) fn took_up(&self, generation: Generation) {
         self.taken_up.store(generation.0, Ordering::Release);
     }
 
+    /// Whether the worker has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
     /// For the worker: it will not touch another packet.
     pub(crate) fn has_ended(&self) {
         self.ended.store(true, Ordering::Release);
-    }
-
-    /// Whether every packet from now on is judged by this generation or a later one.
-    pub(crate) fn is_taken_up(&self, generation: Generation) -> bool {
-        self.taken_up.load(Ordering::Acquire) >= generation.0 || self.ended.load(Ordering::Acquire)
     }
 }

@@ -13,10 +13,10 @@ use crate::agent::{Agent, ListenError, Sockets};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::port_help;
-use crate::ports::Ports;
+use crate::ports::{Ports, WorkerPort};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::worker::WorkerHandle;
+use crate::worker::Workers;
 
 /// Why the switch does not start or run.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +30,8 @@ pub enum SwitchError {
     /// A socket cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The worker's thread cannot be made.
-    #[error("cannot start the worker: {0}")]
+    /// A worker's thread cannot be made.
+    #[error("cannot start a worker: {0}")]
     Worker(io::Error),
     /// The control side cannot run.
     #[error("the OpenFlow agent failed: {0}")]
@@ -41,11 +41,11 @@ pub enum SwitchError {
     Ports(Vec<PortError>),
 }
 
-/// A switch whose worker runs and whose sockets listen.
+/// A switch whose workers run and whose sockets listen.
 pub struct Switch {
     agent: Agent,
     sockets: Sockets,
-    worker: WorkerHandle,
+    workers: Workers,
     failed_ports: Vec<(PortNo, PortError)>,
 }
 
@@ -58,21 +58,26 @@ impl Switch {
     pub fn start(eal: &Eal, config: &Config, clock: Clock) -> Result<Self, SwitchError> {
         let sockets = Sockets::listen(&config.openflow)?;
         let pool = Pool::create(eal, config.pool)?;
-        let (ports, worker_ports, failed_ports) = Ports::open(eal, &pool, &config.ports, clock.now());
-        for (number, error) in &failed_ports {
-            let device =
-                config.ports.iter().find(|port| port.number == *number).map(|port| port.device.as_str());
-            match device.and_then(port_help::help) {
-                Some(help) => error!(port = %number, %error, help, "the port does not work"),
-                None => error!(port = %number, %error, "the port does not work"),
+        let count = config.worker.cpus.len();
+        let mut ports = Ports::new(eal, &pool, count);
+        let mut parts: Vec<Vec<WorkerPort>> = (0..count).map(|_| Vec::new()).collect();
+        let mut failed_ports = Vec::new();
+        for port in &config.ports {
+            let (dealt, failure) = ports.add(port, clock.now());
+            parts.iter_mut().zip(dealt).for_each(|(parts, part)| parts.push(part));
+            if let Some(error) = failure {
+                match port_help::help(&port.device) {
+                    Some(help) => error!(port = %port.number, %error, help, "the port does not work"),
+                    None => error!(port = %port.number, %error, "the port does not work"),
+                }
+                failed_ports.push((port.number, error));
             }
         }
-        let shared = Arc::new(Shared::new(Snapshot::empty()));
-        let worker =
-            WorkerHandle::start(eal, &pool, worker_ports, Arc::clone(&shared), clock.clone(), config.worker)
-                .map_err(SwitchError::Worker)?;
+        let shared = Arc::new(Shared::new(Snapshot::empty(), count, config.worker.flow_cache));
+        let workers = Workers::start(eal, &pool, parts, &shared, &clock, &config.worker)
+            .map_err(SwitchError::Worker)?;
         let agent = Agent { config: config.openflow.clone(), ports, pool, shared, clock };
-        Ok(Self { agent, sockets, worker, failed_ports })
+        Ok(Self { agent, sockets, workers, failed_ports })
     }
 
     /// The ports that do not work, and why.
@@ -93,15 +98,15 @@ impl Switch {
     /// # Errors
     /// When the control side cannot run, or ports cannot be stopped.
     pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), SwitchError> {
-        let Self { agent, sockets, worker, .. } = self;
+        let Self { agent, sockets, workers, .. } = self;
         info!("the switch runs");
         let ports = agent.run(&sockets, shutdown);
         drop(sockets);
-        if !worker.is_running() {
-            error!("the worker has ended before its time");
+        if !workers.are_running() {
+            error!("a worker has ended before its time");
         }
-        let worker_ports = worker.stop();
-        let failed = ports.map_err(SwitchError::Agent)?.close(worker_ports);
+        let parts = workers.stop();
+        let failed = ports.map_err(SwitchError::Agent)?.close(parts);
         info!("the switch has stopped");
         if failed.is_empty() { Ok(()) } else { Err(SwitchError::Ports(failed)) }
     }

@@ -1,4 +1,4 @@
-//! The packet thread: receives bursts, judges them, sends, and goes on.
+//! The packet threads: each receives bursts, judges them, sends, and goes on.
 //!
 //! Run to completion: a packet that was received is sent, handed to the control thread or dropped before the next burst
 //! is received. On this path nothing is allocated, no lock is waited for, no system call is made, and the clock is
@@ -13,9 +13,7 @@ use std::time::Duration;
 use std::{hint, io};
 
 use arc_swap::Cache;
-use oko_dpdk::{
-    BURST, Burst, Eal, Mbuf, Pool, Queues, RecordedTime, RxQueue, Taking, TxQueue, pin_current_thread,
-};
+use oko_dpdk::{BURST, Burst, Eal, Mbuf, Pool, RecordedTime, RxQueue, Taking, pin_current_thread};
 use oko_openflow::PortNo;
 use oko_openflow::port::PortConfig as ConfigBits;
 use oko_packet::edit::{Editor, FrameBuf};
@@ -31,7 +29,7 @@ use crate::judge::Scene;
 use crate::pipeline::Arrival;
 use crate::plan::{Effect, Plan, Planned};
 use crate::ports::{PortState, WorkerPort};
-use crate::shared::{PacketForController, PacketFromController, Shared};
+use crate::shared::{OfWorker, Order, PacketForController, PacketFromController, Shared};
 use crate::snapshot::Snapshot;
 
 /// The longest frame: what capture files and Linux devices can deliver.
@@ -45,78 +43,94 @@ const QUIET_ROUNDS: u32 = 256;
 /// How long it rests.
 const REST: Duration = Duration::from_micros(100);
 
-/// A running worker.
+/// The running workers.
 #[derive(Debug)]
-pub(crate) struct WorkerHandle {
-    thread: JoinHandle<Vec<WorkerPort>>,
+pub(crate) struct Workers {
+    threads: Vec<JoinHandle<Vec<WorkerPort>>>,
     shared: Arc<Shared>,
 }
 
-impl WorkerHandle {
-    /// Starts a worker over ports.
+impl Workers {
+    /// Starts workers, each over its part of the ports.
     pub(crate) fn start(
         eal: &Eal,
         pool: &Pool,
-        ports: Vec<WorkerPort>,
-        shared: Arc<Shared>,
-        clock: Clock,
-        config: WorkerConfig,
+        parts: Vec<Vec<WorkerPort>>,
+        shared: &Arc<Shared>,
+        clock: &Clock,
+        config: &WorkerConfig,
     ) -> io::Result<Self> {
-        let (eal, pool) = (eal.clone(), pool.clone());
-        let for_thread = Arc::clone(&shared);
-        let thread = thread::Builder::new().name(String::from("okod-worker")).spawn(move || {
-            // Also tells of a worker that panics.
-            let _ended = Ended(Arc::clone(&for_thread));
-            if let Some(cpu) = config.cpu
-                && let Err(error) = pin_current_thread(cpu)
-            {
-                warn!(%error, "the worker runs on any CPU");
+        let mut workers = Self { threads: Vec::new(), shared: Arc::clone(shared) };
+        for (number, (ports, cpu)) in parts.into_iter().zip(&config.cpus).enumerate() {
+            let (eal, pool, shared) = (eal.clone(), pool.clone(), Arc::clone(shared));
+            let (clock, config, cpu) = (clock.clone(), config.clone(), *cpu);
+            let name =
+                if number == 0 { String::from("okod-worker") } else { format!("okod-worker-{number}") };
+            let started = thread::Builder::new().name(name).spawn(move || {
+                // Also tells of a worker that panics.
+                let _ended = Ended(Arc::clone(&shared), number);
+                if let Some(cpu) = cpu
+                    && let Err(error) = pin_current_thread(cpu)
+                {
+                    warn!(%error, "the worker runs on any CPU");
+                }
+                let registered = eal.register_thread();
+                if let Err(error) = &registered {
+                    warn!(%error, "the worker has no packet buffer cache");
+                }
+                let mut worker = Worker::new(number, pool, ports, shared, clock, &config);
+                worker.run();
+                worker.into_ports()
+            });
+            match started {
+                Ok(thread) => workers.threads.push(thread),
+                Err(error) => {
+                    workers.stop();
+                    return Err(error);
+                }
             }
-            let registered = eal.register_thread();
-            if let Err(error) = &registered {
-                warn!(%error, "the worker has no packet buffer cache");
-            }
-            let mut worker = Worker::new(pool, ports, for_thread, clock, config);
-            worker.run();
-            worker.into_ports()
-        })?;
-        Ok(Self { thread, shared })
+        }
+        Ok(workers)
     }
 
-    /// Ends the worker and gets its ports back; none if it had panicked.
+    /// Ends the workers and gets their parts of the ports back, but for those of workers that had panicked.
     pub(crate) fn stop(self) -> Vec<WorkerPort> {
         self.shared.stop.store(true, Ordering::Release);
-        self.thread.join().unwrap_or_default()
+        self.threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     }
 
-    /// Whether it still runs.
-    pub(crate) fn is_running(&self) -> bool {
-        !self.thread.is_finished()
+    /// Whether all still run.
+    pub(crate) fn are_running(&self) -> bool {
+        self.threads.iter().all(|thread| !thread.is_finished())
     }
 }
 
-struct Ended(Arc<Shared>);
+struct Ended(Arc<Shared>, usize);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.has_ended();
+        self.0.of(self.1).has_ended();
     }
 }
 
 /// A port's way in.
 struct Intake {
     number: PortNo,
-    queue: Option<RxQueue>,
+    queues: Vec<RxQueue>,
     state: Arc<PortState>,
 }
 
 struct Worker {
+    /// Which of the workers it is. The first one does what controllers ask for.
+    number: usize,
     intakes: Vec<Intake>,
     received: Burst,
     hands: Hands,
     forwarder: Forwarder,
     clock: Clock,
     busy_poll: bool,
+    /// Whether filters go by the time of recording.
+    by_capture: bool,
 }
 
 /// What does what was decided.
@@ -142,31 +156,71 @@ struct Received<'r> {
 
 impl Worker {
     fn new(
+        number: usize,
         pool: Pool,
         ports: Vec<WorkerPort>,
         shared: Arc<Shared>,
         clock: Clock,
-        config: WorkerConfig,
+        config: &WorkerConfig,
     ) -> Self {
-        let mut intakes = Vec::new();
-        let mut outlets = Vec::new();
-        for WorkerPort { number, queues, state } in ports {
-            // One worker, one queue each way.
-            let (rx, tx) = queues.map_or((None, None), |mut queues| (queues.rx.pop(), queues.tx.pop()));
-            intakes.push(Intake { number, queue: rx, state: Arc::clone(&state) });
-            outlets.push((number, tx, state));
-        }
+        let laundry = Arc::clone(&shared.of(number).laundry);
+        let cache = FlowCache::new(config.flow_cache, secrets(), laundry);
+        let forwarder = Forwarder::new(cache, Arc::clone(&shared.bridge));
         let hands = Hands {
-            egress: Egress::new(pool.clone(), outlets),
+            egress: Egress::new(pool.clone()),
             shared,
             pool,
             dropped: Burst::new(),
             scratch: vec![0; SCRATCH_ROOM + LONGEST_FRAME + SCRATCH_ROOM].into_boxed_slice(),
-            // The devices are configured by now.
-            recorded: (config.clock == FilterClock::Capture).then(RecordedTime::lookup).flatten(),
+            recorded: None,
         };
-        let forwarder = Forwarder::new(FlowCache::new(config.flow_cache, secrets()));
-        Self { intakes, received: Burst::new(), hands, forwarder, clock, busy_poll: config.busy_poll }
+        let by_capture = config.clock == FilterClock::Capture;
+        let (intakes, received) = (Vec::new(), Burst::new());
+        let mut worker = Self {
+            number,
+            intakes,
+            received,
+            hands,
+            forwarder,
+            clock,
+            busy_poll: config.busy_poll,
+            by_capture,
+        };
+        ports.into_iter().for_each(|port| worker.serve(port));
+        worker
+    }
+
+    /// Serves one port more.
+    fn serve(&mut self, port: WorkerPort) {
+        let WorkerPort { number, rx, tx, state } = port;
+        self.intakes.push(Intake { number, queues: rx, state: Arc::clone(&state) });
+        self.hands.egress.add(number, tx, state);
+        // Devices that give a time have said so when they were configured.
+        self.hands.recorded = self.by_capture.then(RecordedTime::lookup).flatten();
+    }
+
+    /// Serves a port no more, and gives back what it had of it.
+    fn let_go(&mut self, number: PortNo) -> Option<WorkerPort> {
+        let at = self.intakes.iter().position(|intake| intake.number == number)?;
+        let Intake { queues, state, .. } = self.intakes.remove(at);
+        Some(WorkerPort { number, rx: queues, tx: self.hands.egress.remove(number), state })
+    }
+
+    /// Does what the control side wants with the ports.
+    #[cold]
+    fn obey(&mut self, shared: &OfWorker) {
+        while let Some(order) = shared.orders.pop() {
+            match order {
+                Order::Serve(port) => self.serve(port),
+                Order::GiveBack(number) => {
+                    if let Some(part) = self.let_go(number)
+                        && shared.returned.push(part).is_err()
+                    {
+                        warn!(port = number.0, "the control side does not take a port back");
+                    }
+                }
+            }
+        }
     }
 
     fn run(&mut self) {
@@ -174,12 +228,16 @@ impl Worker {
         let mut cache = Cache::new(&shared.snapshot);
         let mut current = None;
         let mut quiet = 0;
+        let own = shared.of(self.number);
         while !shared.stop.load(Ordering::Acquire) {
+            if !own.orders.is_empty() {
+                self.obey(own);
+            }
             let snapshot = cache.load();
             if current != Some(snapshot.generation) {
                 current = Some(snapshot.generation);
                 self.forwarder.take_up(snapshot, self.clock.now());
-                shared.took_up(snapshot.generation);
+                own.took_up(snapshot.generation);
             }
             if self.round(snapshot) > 0 {
                 quiet = 0;
@@ -195,8 +253,10 @@ impl Worker {
         }
         // What the controllers were promised before the end still goes out.
         let snapshot = shared.snapshot.load();
-        while let Some(packet) = shared.packet_outs.pop() {
-            self.packet_out(&snapshot, packet);
+        if self.number == 0 {
+            while let Some(packet) = shared.packet_outs.pop() {
+                self.packet_out(&snapshot, packet);
+            }
         }
         self.forwarder.judge.cache.flush(&snapshot, self.clock.now());
         self.hands.egress.flush();
@@ -207,32 +267,33 @@ impl Worker {
         let mut packets = 0;
         for intake in &mut self.intakes {
             let config = intake.state.config();
-            let Some(queue) = intake.queue.as_mut().filter(|_| !config.contains(ConfigBits::PORT_DOWN))
-            else {
-                continue;
-            };
-            let n = queue.receive(&mut self.received);
-            if n == 0 {
+            if config.contains(ConfigBits::PORT_DOWN) {
                 continue;
             }
-            packets += n;
-            if config.contains(ConfigBits::NO_RECV) {
-                intake.state.count_rx_dropped(n as u64);
-                self.received.clear();
-                continue;
+            for queue in &mut intake.queues {
+                let n = queue.receive(&mut self.received);
+                if n == 0 {
+                    continue;
+                }
+                packets += n;
+                if config.contains(ConfigBits::NO_RECV) {
+                    intake.state.count_rx_dropped(n as u64);
+                    self.received.clear();
+                    continue;
+                }
+                let mut received = Received {
+                    packets: self.received.take_out(),
+                    hands: &mut self.hands,
+                    in_port: intake.number,
+                    state: &intake.state,
+                };
+                let scene = Scene { snapshot, in_port: intake.number, now: self.clock.now() };
+                self.forwarder.burst(&mut received, scene);
+                drop(received);
+                self.hands.dropped.clear();
             }
-            let mut received = Received {
-                packets: self.received.take_out(),
-                hands: &mut self.hands,
-                in_port: intake.number,
-                state: &intake.state,
-            };
-            let scene = Scene { snapshot, in_port: intake.number, now: self.clock.now() };
-            self.forwarder.burst(&mut received, scene);
-            drop(received);
-            self.hands.dropped.clear();
         }
-        while !self.hands.shared.packet_outs.is_empty() {
+        while self.number == 0 && !self.hands.shared.packet_outs.is_empty() {
             let Some(packet) = self.hands.shared.packet_outs.pop() else { break };
             packets += 1;
             self.packet_out(snapshot, packet);
@@ -272,18 +333,18 @@ impl Worker {
         hands.dropped.clear();
     }
 
-    fn into_ports(self) -> Vec<WorkerPort> {
-        let Self { intakes, hands, .. } = self;
-        let outlets = hands.egress.into_queues();
-        intakes
-            .into_iter()
-            .zip(outlets)
-            .map(|(Intake { number, queue, state }, tx)| {
-                let queues =
-                    queue.zip(tx).map(|(rx, tx): (RxQueue, TxQueue)| Queues { rx: vec![rx], tx: vec![tx] });
-                WorkerPort { number, queues, state }
-            })
-            .collect()
+    /// What it has of its ports.
+    fn into_ports(mut self) -> Vec<WorkerPort> {
+        let numbers: Vec<PortNo> = self.intakes.iter().map(|intake| intake.number).collect();
+        let mut parts: Vec<WorkerPort> =
+            numbers.into_iter().filter_map(|number| self.let_go(number)).collect();
+        // Those that it was told of when it had ended.
+        while let Some(order) = self.hands.shared.of(self.number).orders.pop() {
+            if let Order::Serve(port) = order {
+                parts.push(port);
+            }
+        }
+        parts
     }
 }
 

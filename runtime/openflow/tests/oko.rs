@@ -43,6 +43,9 @@ fn request() -> impl Strategy<Value = Request> {
         text().prop_map(|filter| Request::EventSubscribe { filter }),
         text().prop_map(|filter| Request::EventUnsubscribe { filter }),
         text().prop_map(|filter| Request::ParamGet { filter }),
+        (any::<u32>(), any::<bool>(), text(), text())
+            .prop_map(|(number, up, name, device)| Request::PortAdd { number, up, name, device }),
+        any::<u32>().prop_map(|number| Request::PortRemove { number }),
         (text(), vec((text(), any::<u64>()), 0..5))
             .prop_map(|(filter, values)| Request::ParamSet { filter, values }),
     ]

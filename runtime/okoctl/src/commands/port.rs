@@ -24,6 +24,24 @@ pub(crate) enum Command {
         /// Its name or number.
         port: String,
     },
+    /// Open a device and add it as a port.
+    Add {
+        /// The port's name, 1 to 15 bytes.
+        name: String,
+        /// The DPDK device: `net_af_packet0,iface=eth1`.
+        device: String,
+        /// Its OpenFlow number; the lowest free one by default.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+        number: Option<u32>,
+        /// Let it carry no packets until `okoctl port up`.
+        #[arg(long)]
+        down: bool,
+    },
+    /// Remove a port and close its device. Flow entries that name it stay, and drop their packets.
+    Remove {
+        /// Its name or number.
+        port: String,
+    },
 }
 
 pub(crate) fn run(command: Command, address: &Address) -> Result<Output, Failure> {
@@ -55,16 +73,33 @@ pub(crate) fn run(command: Command, address: &Address) -> Result<Output, Failure
         }
         Command::Up { port } => change(&mut client, &port, PortConfig::empty(), "up"),
         Command::Down { port } => change(&mut client, &port, PortConfig::PORT_DOWN, "down"),
+        Command::Add { name, device, number, down } => {
+            client.add_port(number.unwrap_or(0), !down, &name, &device)?;
+            let number = find(&mut client, &name)?.number;
+            let json = json!({ "port": number.0, "name": name, "state": "added" });
+            Ok(Output { text: format!("port {name} is added, with the number {number}"), json })
+        }
+        Command::Remove { port } => {
+            let port = find(&mut client, &port)?;
+            client.remove_port(port.number.0)?;
+            let json = json!({ "port": port.number.0, "name": port.name, "state": "removed" });
+            Ok(Output { text: format!("port {} is removed", port.name), json })
+        }
     }
 }
 
-fn change(client: &mut Client, wanted: &str, config: PortConfig, word: &str) -> Result<Output, Failure> {
+/// The port of a name or number.
+fn find(client: &mut Client, wanted: &str) -> Result<Port, Failure> {
     let ports = client.ports()?;
     let found = ports.iter().find(|port| port.name == wanted || port.number.to_string() == wanted);
-    let Some(port) = found else {
+    found.cloned().ok_or_else(|| {
         let known = ports.iter().map(|port| format!("{} ({})", port.name, port.number)).collect();
-        return Err(Failure::NoPort { found: wanted.to_owned(), known });
-    };
+        Failure::NoPort { found: wanted.to_owned(), known }
+    })
+}
+
+fn change(client: &mut Client, wanted: &str, config: PortConfig, word: &str) -> Result<Output, Failure> {
+    let port = find(client, wanted)?;
     client.change_port(PortMod {
         number: port.number,
         hw_addr: port.hw_addr,

@@ -144,8 +144,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(_) => {}
                 Err(end) => return end,
             }
-            // Changes are published together when what has arrived is dealt with.
-            self.control.borrow_mut().publish();
+            // Changes are published together when what has arrived is dealt with, at the earliest.
+            self.control.borrow_mut().publish_soon();
             tokio::select! {
                 event = self.events.recv() => {
                     let Some(event) = event else { return End::Shutdown };

@@ -17,7 +17,7 @@ use oko_openflow::switch::{Capabilities, Desc, Features};
 use oko_openflow::table::{TABLE_EVICTION, TableDesc};
 use oko_openflow::{ErrorCode, ErrorMsg, PortNo, SessionOption, TableId, Version};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::bundles::Bundles;
 use super::peers::{PeerId, Peers};
@@ -26,7 +26,7 @@ use super::table_features::table_features;
 use crate::clock::{Clock, Nanos};
 use crate::config::OpenFlowConfig;
 use crate::filters::{Filters, Prepared, Replacement};
-use crate::ports::Ports;
+use crate::ports::{Ports, SwitchPort, WorkerPort};
 use crate::shared::Shared;
 use crate::snapshot::{Generation, Snapshot};
 
@@ -34,6 +34,8 @@ use crate::snapshot::{Generation, Snapshot};
 pub(super) const TABLES: u8 = 254;
 /// The largest request of ours: an artifact.
 pub(super) const REQUEST_LIMIT: usize = 8 << 20;
+/// Pause between two snapshots that nobody waits for: workers begin anew with each.
+const PUBLISH_PAUSE: Duration = Duration::from_millis(20);
 /// How long a barrier waits for the worker, which needs microseconds unless something is badly wrong.
 const BARRIER_TIME: Duration = Duration::from_secs(2);
 
@@ -73,6 +75,8 @@ pub(super) enum Wait {
     Load(JoinHandle<Result<Prepared, OkoError>>),
     /// The same for a new version of one that is loaded.
     Replace(JoinHandle<Result<Replacement, OkoError>>),
+    /// The workers give back what they have of a port that is removed.
+    Port(SwitchPort),
 }
 
 impl Wait {
@@ -86,7 +90,7 @@ impl Wait {
                     }
                 };
                 if timeout(BARRIER_TIME, taken_up).await.is_err() {
-                    tracing::error!("the worker does not take up changes");
+                    tracing::error!("a worker does not take up changes");
                 }
                 Replies::message(Message::BarrierReply)
             }
@@ -97,6 +101,15 @@ impl Wait {
             Wait::Replace(task) => {
                 let prepared = task.await;
                 control.borrow_mut().finish_replace(prepared)
+            }
+            Wait::Port(port) => {
+                let given_back = async {
+                    while !control.borrow_mut().is_given_back(port.number()) {
+                        sleep(Duration::from_micros(100)).await;
+                    }
+                };
+                let in_time = timeout(BARRIER_TIME, given_back).await.is_ok();
+                control.borrow_mut().finish_removal(port, in_time)
             }
         }
     }
@@ -121,6 +134,9 @@ pub(super) struct Control {
     misses: bool,
     generation: Generation,
     changed: bool,
+    published: Option<Instant>,
+    /// What workers have given back of ports.
+    pub(super) given_back: Vec<WorkerPort>,
     assemblers: std::collections::BTreeMap<PeerId, Assembler>,
     pub(super) bundles: Bundles,
     /// What rings of events had dropped when they were looked at last.
@@ -154,6 +170,8 @@ impl Control {
             misses: false,
             generation: Generation(0),
             changed: false,
+            published: None,
+            given_back: Vec::new(),
             assemblers: std::collections::BTreeMap::new(),
             bundles: Bundles::new(),
             events_dropped: super::events::Dropped::new(),
@@ -176,6 +194,7 @@ impl Control {
             return;
         }
         self.generation = Generation(self.generation.0 + 1);
+        self.published = Some(Instant::now());
         let snapshot = Snapshot {
             generation: self.generation,
             tables: self.tables.snapshot(),
@@ -187,6 +206,13 @@ impl Control {
             standalone: self.standalone,
         };
         self.shared.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// The same, but not shortly after the last time: flow-mods that come in a row are put together. The clock's tick makes good for it.
+    pub(super) fn publish_soon(&mut self) {
+        if self.changed && self.published.is_none_or(|published| published.elapsed() >= PUBLISH_PAUSE) {
+            self.publish();
+        }
     }
 
     /// A controller has come or gone: that can decide how packets are treated.
@@ -338,9 +364,8 @@ impl Control {
                 Err(error) => return Answer::Error(error),
             },
             MultipartRequest::PortDesc(wanted) => {
-                let wanted =
-                    |port: &&crate::ports::SwitchPort| wanted == PortNo::ANY || port.number() == wanted;
-                let ports = self.ports.iter().filter(wanted).map(crate::ports::SwitchPort::describe);
+                let wanted = |port: &&SwitchPort| wanted == PortNo::ANY || port.number() == wanted;
+                let ports = self.ports.iter().filter(wanted).map(SwitchPort::describe);
                 MultipartReply::PortDesc(ports.collect())
             }
             MultipartRequest::TableDesc => MultipartReply::TableDesc(
@@ -383,7 +408,7 @@ impl Control {
                 | Capabilities::TABLE_STATS
                 | Capabilities::PORT_STATS
                 | Capabilities::GROUP_STATS,
-            ports: self.ports.iter().map(crate::ports::SwitchPort::describe).collect(),
+            ports: self.ports.iter().map(SwitchPort::describe).collect(),
         }
     }
 

@@ -31,6 +31,8 @@ impl Control {
             Request::ParamSet { filter, values } => self.set_params(&filter, &values),
             Request::EventSubscribe { filter } => self.subscribe(peer, filter),
             Request::EventUnsubscribe { filter } => self.unsubscribe(peer, &filter),
+            Request::PortAdd { number, up, name, device } => self.add_port(number, up, name, device),
+            Request::PortRemove { number } => self.remove_port(oko_openflow::PortNo(number)),
             about => self.about_entries(about),
         }
         .into()

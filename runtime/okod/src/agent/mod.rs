@@ -22,12 +22,14 @@ mod states;
 mod table_features;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use oko_dpdk::Pool;
+use oko_openflow::PortNo;
 use oko_openflow::message::Message;
 use oko_openflow::port::{PortReason, PortState, PortStatus};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -182,7 +184,10 @@ async fn packet_ins(control: Rc<RefCell<Control>>) {
     let mut ticks = ticks(PACKET_IN_INTERVAL);
     loop {
         ticks.tick().await;
-        control.borrow_mut().send_packet_ins();
+        let mut control = control.borrow_mut();
+        control.send_packet_ins();
+        control.publish_soon();
+        control.shared.wash();
     }
 }
 
@@ -206,15 +211,16 @@ async fn expiry(control: Rc<RefCell<Control>>) {
 
 async fn links(control: Rc<RefCell<Control>>) {
     let mut ticks = ticks(LINK_INTERVAL);
-    let mut known: Vec<PortState> = control.borrow().ports.iter().map(|port| port.describe().state).collect();
+    let mut known: BTreeMap<PortNo, PortState> = BTreeMap::new();
     loop {
         ticks.tick().await;
         let mut control = control.borrow_mut();
         let mut changed = Vec::new();
-        for (port, known) in control.ports.iter().zip(&mut known) {
+        known.retain(|number, _| control.ports.get(*number).is_some());
+        for port in control.ports.iter() {
             let desc = port.describe();
-            if desc.state != *known {
-                *known = desc.state;
+            let before = known.insert(desc.number, desc.state);
+            if before.is_some_and(|before| before != desc.state) {
                 let up = !desc.state.contains(PortState::LINK_DOWN);
                 info!(port = desc.name, up, "link changed");
                 changed.push(desc);

@@ -1,12 +1,17 @@
-//! Port statistics, port-mod and port-status messages.
+//! Port statistics, port-mod and port-status messages; ports that come and go.
 
 use oko_openflow::ErrorCode;
 use oko_openflow::PortNo;
 use oko_openflow::message::Message;
-use oko_openflow::port::{PortMod, PortReason, PortStats, PortStatus};
+use oko_openflow::oko::{OkoError, OkoErrorCode, Operation, Reply};
+use oko_openflow::port::{PortMod, PortReason, PortState, PortStats, PortStatus};
 
-use super::control::{Answer, Control};
+use super::control::{Answer, Control, Wait};
 use super::peers::Topic;
+use super::reply::Replies;
+use crate::config::PortConfig;
+use crate::ports::SwitchPort;
+use crate::shared::Order;
 
 impl Control {
     pub(super) fn port_stats(&self, port: PortNo) -> Result<Vec<PortStats>, ErrorCode> {
@@ -31,5 +36,120 @@ impl Control {
             self.peers.tell(Topic::PortStatus(PortReason::Modify), &Message::PortStatus(status));
         }
         Ok(Answer::Nothing)
+    }
+
+    /// Opens a device and adds it as a port.
+    pub(super) fn add_port(
+        &mut self,
+        number: u32,
+        up: bool,
+        name: String,
+        device: String,
+    ) -> Result<Answer, OkoError> {
+        let refuse = |code, text: String| Err(OkoError::new(code, text));
+        if !(1..=15).contains(&name.len()) {
+            let text = format!("`{name}` is no port name: 1 to 15 bytes, as OpenFlow has no room for more");
+            return refuse(OkoErrorCode::BadValue, text);
+        }
+        if let Some(port) = self.ports.iter().find(|port| port.name() == name) {
+            let text =
+                format!("port {} has the name `{name}`; every port needs one of its own", port.number());
+            return refuse(OkoErrorCode::BadValue, text);
+        }
+        let number = match PortNo(number) {
+            PortNo(0) => self.free_number(),
+            number if !number.is_physical() => {
+                let text = format!("{} is no port number: 1 to {}", number.0, PortNo::MAX.0);
+                return refuse(OkoErrorCode::BadValue, text);
+            }
+            number => number,
+        };
+        if let Some(port) = self.ports.get(number) {
+            let text = format!("port {number} is there already: `{}`", port.name());
+            return refuse(OkoErrorCode::BadValue, text);
+        }
+        self.check_orders()?;
+        let config = PortConfig { number, name, device, up, queues: None };
+        let (parts, failure) = self.ports.add(&config, self.now());
+        if let Some(error) = failure {
+            self.ports.remove(number);
+            return refuse(OkoErrorCode::PortFailed, error.to_string());
+        }
+        for (worker, part) in parts.into_iter().enumerate() {
+            // There was room, and nobody else gives orders.
+            let _ = self.shared.of(worker).orders.push(Order::Serve(part));
+        }
+        self.mark_changed();
+        self.publish();
+        if let Some(port) = self.ports.get(number) {
+            tracing::info!(port = number.0, name = port.name(), "port added");
+            let status = PortStatus { reason: PortReason::Add, port: port.describe() };
+            self.peers.tell(Topic::PortStatus(PortReason::Add), &Message::PortStatus(status));
+        }
+        Ok(Answer::Replies(Replies::oko(&Reply::Done { operation: Operation::PortAdd })))
+    }
+
+    /// Takes a port from the workers; its device is closed when they have given it back.
+    pub(super) fn remove_port(&mut self, number: PortNo) -> Result<Answer, OkoError> {
+        self.check_orders()?;
+        let Some(port) = self.ports.remove(number) else {
+            let known: Vec<String> = self.ports.iter().map(|port| port.number().to_string()).collect();
+            let text = format!("there is no port {number}; there are: {}", known.join(", "));
+            return Err(OkoError::new(OkoErrorCode::NoSuchPort, text));
+        };
+        for worker in 0..self.shared.workers() {
+            let _ = self.shared.of(worker).orders.push(Order::GiveBack(number));
+        }
+        self.shared.bridge.forget(number);
+        self.mark_changed();
+        self.publish();
+        Ok(Answer::Wait(Wait::Port(port)))
+    }
+
+    /// Whether all workers have given a port back.
+    pub(super) fn is_given_back(&mut self, number: PortNo) -> bool {
+        let mut missing = 0;
+        for worker in (0..self.shared.workers()).map(|worker| self.shared.of(worker)) {
+            while let Some(part) = worker.returned.pop() {
+                self.given_back.push(part);
+            }
+            missing += usize::from(!worker.is_over());
+        }
+        self.given_back.iter().filter(|part| part.number == number).count() >= missing
+    }
+
+    /// Closes the device of a port that was removed.
+    pub(super) fn finish_removal(&mut self, port: SwitchPort, in_time: bool) -> Replies {
+        let (number, mut desc) = (port.number(), port.describe());
+        desc.state = PortState::LINK_DOWN;
+        let parts = self.given_back.extract_if(.., |part| part.number == number).collect();
+        let closed = port.close(parts);
+        let status = PortStatus { reason: PortReason::Delete, port: desc };
+        self.peers.tell(Topic::PortStatus(PortReason::Delete), &Message::PortStatus(status));
+        tracing::info!(port = number.0, "port removed");
+        match closed {
+            Ok(()) if in_time => Replies::oko(&Reply::Done { operation: Operation::PortRemove }),
+            Ok(()) => {
+                let text = format!("port {number} is removed, but a worker does not give its device back");
+                Replies::oko_error(&OkoError::new(OkoErrorCode::Internal, text))
+            }
+            Err(error) => {
+                let text = format!("port {number} is removed, but its device did not stop properly: {error}");
+                Replies::oko_error(&OkoError::new(OkoErrorCode::PortFailed, text))
+            }
+        }
+    }
+
+    fn free_number(&self) -> PortNo {
+        (1..).map(PortNo).find(|number| self.ports.get(*number).is_none()).unwrap_or(PortNo::MAX)
+    }
+
+    /// Workers that are stuck do not get more and more to do.
+    fn check_orders(&self) -> Result<(), OkoError> {
+        if (0..self.shared.workers()).any(|worker| self.shared.of(worker).orders.is_full()) {
+            let text = "a worker has not seen the last changes of ports yet; try again";
+            return Err(OkoError::new(OkoErrorCode::NoRoom, text));
+        }
+        Ok(())
     }
 }

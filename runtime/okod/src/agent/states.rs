@@ -162,5 +162,7 @@ pub(super) fn changes(operation: Operation) -> bool {
             | Operation::TableWrite
             | Operation::TableDelete
             | Operation::TableClear
+            | Operation::PortAdd
+            | Operation::PortRemove
     )
 }

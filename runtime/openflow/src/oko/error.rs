@@ -61,6 +61,10 @@ codes! {
     NoRoom = 13, "no_room";
     /// The switch failed in a way that is not the request's fault.
     Internal = 14, "internal";
+    /// No port has this number.
+    NoSuchPort = 15, "no_such_port";
+    /// The device of a port cannot be opened or started; the text is the driver's reason.
+    PortFailed = 16, "port_failed";
 }
 
 impl fmt::Display for OkoErrorCode {

@@ -19,7 +19,8 @@
 //! 0x03 FILTER_UNLOAD  0x12 STATE_DELETE   0x22 TABLE_DELETE                   0x42 EVENT (from the switch)
 //! 0x04 FILTER_LIST    0x13 STATE_CLEAR    0x23 TABLE_CLEAR
 //! 0x06 FILTER_SCHEMA  0x14 STATE_LIST
-//!                     0x15 STATE_GET      0x25 TABLE_GET
+//!                     0x15 STATE_GET      0x25 TABLE_GET                      0x50 PORT_ADD
+//!                                                                             0x51 PORT_REMOVE
 //! ```
 //!
 //! A *request* whose body is longer than one message (an artifact, as a rule) is cut anywhere; the parts follow each
@@ -116,6 +117,10 @@ operations! {
     EventUnsubscribe = 0x41, "EVENT_UNSUBSCRIBE";
     /// Events, sent by the switch.
     Event = 0x42, "EVENT";
+    /// Adds a port.
+    PortAdd = 0x50, "PORT_ADD";
+    /// Removes a port.
+    PortRemove = 0x51, "PORT_REMOVE";
 }
 
 impl Operation {

@@ -26,7 +26,8 @@ pub enum Reply {
     ///
     /// Each: u16 what became of it ([`Fate`]), text name, text why (empty if it goes on).
     Replaced(Vec<Replaced>),
-    /// To FILTER_UNLOAD, STATE_CLEAR, TABLE_CLEAR, EVENT_SUBSCRIBE and EVENT_UNSUBSCRIBE: done. Body: empty.
+    /// To FILTER_UNLOAD, STATE_CLEAR, TABLE_CLEAR, EVENT_SUBSCRIBE, EVENT_UNSUBSCRIBE, PORT_ADD and PORT_REMOVE: done. Body:
+    /// empty.
     Done {
         /// The operation that is done.
         operation: Operation,
@@ -253,7 +254,9 @@ impl Reply {
             | Operation::StateClear
             | Operation::TableClear
             | Operation::EventSubscribe
-            | Operation::EventUnsubscribe => Reply::Done { operation },
+            | Operation::EventUnsubscribe
+            | Operation::PortAdd
+            | Operation::PortRemove => Reply::Done { operation },
         };
         r.end()?;
         Ok(reply)

@@ -162,6 +162,28 @@ pub enum Request {
         /// Names and new values.
         values: Vec<(String, u64)>,
     },
+    /// Opens a device and adds it as a port, under a running switch. Controllers hear of it by a port-status message. Answered by
+    /// [`super::Reply::Done`].
+    ///
+    /// Body: u32 number, u8 1 if it carries packets from the start, 3 bytes of zero, text name, text device.
+    PortAdd {
+        /// Its OpenFlow number; 0 for the lowest that is free.
+        number: u32,
+        /// Whether it carries packets from the start.
+        up: bool,
+        /// Its name, 1 to 15 bytes.
+        name: String,
+        /// The DPDK device.
+        device: String,
+    },
+    /// Removes a port and closes its device. Packets that are on their way are sent before; flow entries that name the port stay, and drop. Controllers
+    /// hear of it by a port-status message. Answered by [`super::Reply::Done`].
+    ///
+    /// Body: u32 number.
+    PortRemove {
+        /// Its OpenFlow number.
+        number: u32,
+    },
 }
 
 impl Request {
@@ -183,6 +205,8 @@ impl Request {
             Request::EventUnsubscribe { .. } => Operation::EventUnsubscribe,
             Request::ParamGet { .. } => Operation::ParamGet,
             Request::ParamSet { .. } => Operation::ParamSet,
+            Request::PortAdd { .. } => Operation::PortAdd,
+            Request::PortRemove { .. } => Operation::PortRemove,
         }
     }
 
@@ -233,6 +257,13 @@ impl Request {
             | Request::ParamGet { filter }
             | Request::EventSubscribe { filter }
             | Request::EventUnsubscribe { filter } => write_text(filter, &mut w),
+            Request::PortAdd { number, up, name, device } => {
+                w.u32(*number);
+                w.bytes(&[u8::from(*up), 0, 0, 0]);
+                write_text(name, &mut w);
+                write_text(device, &mut w);
+            }
+            Request::PortRemove { number } => w.u32(*number),
             Request::ParamSet { filter, values } => {
                 write_text(filter, &mut w);
                 for (name, value) in values {
@@ -273,6 +304,12 @@ fn decode(operation: Operation, r: &mut Reader<'_>) -> Result<Option<Request>, D
         }
         Operation::EventSubscribe => Request::EventSubscribe { filter: read_text(r, "filter")? },
         Operation::EventUnsubscribe => Request::EventUnsubscribe { filter: read_text(r, "filter")? },
+        Operation::PortAdd => {
+            let (number, up) = (r.u32()?, r.u8()? != 0);
+            r.skip(3)?;
+            Request::PortAdd { number, up, name: read_text(r, "name")?, device: read_text(r, "device")? }
+        }
+        Operation::PortRemove => Request::PortRemove { number: r.u32()? },
         // What is about entries was read above.
         _ => return Ok(None),
     }))
