@@ -346,3 +346,30 @@ fn a_subscriber_that_does_not_read_loses_events_and_is_told_how_many() {
     assert!(lost > 0, "the ring holds less than that many at once");
     switch.stop();
 }
+
+/// Nothing ever sees an expired entry; but how full a state is said to be is what is there, and that goes down by itself.
+#[test]
+fn expired_entries_go_without_anybody_asking() {
+    let switch = TestSwitch::start(&[&[], &[]]);
+    let mut controller = switch.connect();
+    load(&mut controller);
+    let entries: Vec<StateEntry> = (0..1_000)
+        .map(|port| entry(Some(if port == 7 { 60_000_000_000 } else { 10_000_000 }), &[port], &[1]))
+        .collect();
+    assert_eq!(state(&mut controller, "seen").write(entries).unwrap(), (1_000, 0));
+    let held = |controller: &mut Controller| {
+        let request = Request::StateList { filter: "guard".to_owned() };
+        match operate(controller, &request).unwrap().remove(0) {
+            Reply::States(states) => states.into_iter().find(|state| state.name == "seen").unwrap().entries,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(held(&mut controller), 1_000, "none has expired yet");
+    switch.clock.advance(5_000_000_000);
+    let begin = std::time::Instant::now();
+    while held(&mut controller) > 1 {
+        assert!(begin.elapsed().as_secs() < 20, "{} are still there", held(&mut controller));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(state(&mut controller, "seen").get(&[&[7]]).unwrap().len(), 1, "what lives stays");
+}

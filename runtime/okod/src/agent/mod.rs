@@ -19,6 +19,7 @@ mod ports;
 mod reply;
 mod sockets;
 mod states;
+mod sweeper;
 mod table_features;
 
 use std::cell::{Cell, RefCell};
@@ -55,6 +56,8 @@ const PACKET_IN_INTERVAL: Duration = Duration::from_millis(5);
 const EVENT_INTERVAL: Duration = Duration::from_millis(10);
 /// How often timeouts of flow entries are looked at.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a part of the states is looked through for expired entries.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the links are looked at.
 const LINK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -94,6 +97,7 @@ impl Agent {
             spawn_local(packet_ins(Rc::clone(&control)));
             spawn_local(events(Rc::clone(&control)));
             spawn_local(expiry(Rc::clone(&control)));
+            spawn_local(sweeper(Rc::clone(&control)));
             spawn_local(links(Rc::clone(&control)));
             shutdown.await;
             control.borrow_mut().peers.clear();
@@ -206,6 +210,14 @@ async fn expiry(control: Rc<RefCell<Control>>) {
         let mut control = control.borrow_mut();
         control.expire_flows();
         control.publish();
+    }
+}
+
+async fn sweeper(control: Rc<RefCell<Control>>) {
+    let mut ticks = ticks(SWEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        control.borrow().sweep_states();
     }
 }
 
