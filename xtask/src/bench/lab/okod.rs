@@ -87,7 +87,7 @@ impl<'l> Okod<'l> {
     /// Adds flows without filters from a file, by `ovs-ofctl`: for many.
     pub(crate) fn add_flows_from(&self, file: &Path) -> Result<()> {
         let mut ofctl = Command::new("ovs-ofctl");
-        ofctl.args(["-O", "OpenFlow13", "add-flows"]);
+        ofctl.args(["-O", "OpenFlow14", "--bundle", "add-flows"]);
         ofctl.arg(format!("unix:{}", self.socket.display())).arg(file);
         output(&mut ofctl).map(drop)
     }

@@ -176,7 +176,7 @@ impl<'l> Ovs<'l> {
 
     pub(crate) fn add_flows_from(&self, file: &Path) -> Result<()> {
         let mut ofctl = Command::new("ovs-ofctl");
-        ofctl.env("OVS_RUNDIR", &self.folder).args(["-O", "OpenFlow13", "add-flows"]);
+        ofctl.env("OVS_RUNDIR", &self.folder).args(["-O", "OpenFlow14", "--bundle", "add-flows"]);
         ofctl.arg(format!("unix:{}", self.folder.join(format!("{BRIDGE}.mgmt")).display())).arg(file);
         output(&mut ofctl).map(drop)
     }
