@@ -20,13 +20,25 @@ pub(crate) struct KernelInstance {
     loaded: Loaded,
     empty: Loaded,
     filter: String,
+    /// Whether the object has a variable for the clock.
+    has_clock: bool,
 }
 
 impl KernelInstance {
+    /// Loads an object of another compiler, which knows nothing of our clock.
+    pub(crate) fn load_foreign(object: &[u8], filter: &str) -> Result<KernelInstance> {
+        Ok(KernelInstance { has_clock: false, ..Self::load(object, filter)? })
+    }
+
     /// Loads an object with the clock in a variable.
     pub(crate) fn load(object: &[u8], filter: &str) -> Result<KernelInstance> {
         let empty = kernel::load_return(EMPTY, XDP_PASS as i32)?;
-        Ok(KernelInstance { loaded: kernel::load(object)?, empty, filter: filter.to_owned() })
+        Ok(KernelInstance {
+            loaded: kernel::load(object)?,
+            empty,
+            filter: filter.to_owned(),
+            has_clock: true,
+        })
     }
 
     /// Runs all packets `repeats` times each; gives nanoseconds a run, less those of the empty program.
@@ -39,7 +51,9 @@ impl KernelInstance {
     ) -> Result<f64> {
         let mut total = Duration::ZERO;
         for ((packet, time), verdict) in packets.iter().zip(verdicts) {
-            self.loaded.set_variable(NOW_VARIABLE, time + shift)?;
+            if self.has_clock {
+                self.loaded.set_variable(NOW_VARIABLE, time + shift)?;
+            }
             let run = self.loaded.run_repeated(&self.filter, packet.data(), repeats)?;
             // Classes are return values less 1.
             ensure!(run.value != 0, "the kernel aborted {}", self.filter);

@@ -11,9 +11,13 @@
 //! Tables go to the standard output, the same with more detail to `FOLDER/engines.json`.
 
 #[cfg(target_os = "linux")]
+mod budget;
+#[cfg(target_os = "linux")]
 mod entries;
 #[cfg(target_os = "linux")]
 mod examples;
+#[cfg(target_os = "linux")]
+mod foreign;
 #[cfg(target_os = "linux")]
 mod kernel;
 #[cfg(target_os = "linux")]
@@ -47,10 +51,12 @@ mod linux {
     use clap::Parser;
     use serde_json::json;
 
-    use crate::{entries, examples, loading, peer, running};
+    use crate::{budget, entries, examples, foreign, loading, peer, running};
 
     /// What stands for the measurement of [`entries`] among the names of examples.
     const ENTRIES: &str = "entries";
+    /// The same for [`foreign`] and [`budget`].
+    const FOREIGN: &str = "foreign";
 
     /// The CPU that everything runs on, if there are two: the first one takes the interrupts.
     const CPU: usize = 1;
@@ -63,7 +69,7 @@ mod linux {
         /// Where to put what is compiled, and the figures as JSON
         #[arg(long, default_value = "target/bench")]
         out: PathBuf,
-        /// Run these examples only, or `entries` for how the number of entries counts, and leave out what loading costs
+        /// Run these examples only, `entries` for how the number of entries counts, `foreign` for BPF of clang; leave out the rest
         #[arg(long, value_name = "EXAMPLE", value_delimiter = ',')]
         only: Vec<String>,
         /// Given by `cargo bench`
@@ -78,7 +84,9 @@ mod linux {
         let cpu = pin();
         let all = only.is_empty();
         let with_entries = all || only.iter().any(|only| only == ENTRIES);
-        let named: Vec<String> = only.iter().filter(|only| *only != ENTRIES).cloned().collect();
+        let with_foreign = all || only.iter().any(|only| only == FOREIGN);
+        let named: Vec<String> =
+            only.iter().filter(|only| *only != ENTRIES && *only != FOREIGN).cloned().collect();
         let examples = if all || !named.is_empty() { examples::all(&out, &named)? } else { Vec::new() };
         let nothing = json!({});
         let loading =
@@ -87,6 +95,12 @@ mod linux {
             true => nothing.clone(),
             false => running::measure(&examples, if quick { 3 } else { 25 })?,
         };
+        let (foreign, budget) = if with_foreign {
+            let turns = if quick { 5 } else { 25 };
+            (foreign::measure(&out, turns)?, budget::measure(&out, turns)?)
+        } else {
+            (nothing.clone(), nothing.clone())
+        };
         let entries =
             if with_entries { entries::measure(&out, if quick { 3 } else { 9 }, quick)? } else { nothing };
         let figures = json!({
@@ -94,6 +108,8 @@ mod linux {
             "clang": peer::clang_version()?,
             "loading": loading,
             "running": running,
+            "foreign": foreign,
+            "budget": budget,
             "entries": entries,
         });
         let file = out.join("engines.json");

@@ -137,9 +137,10 @@ fn subjects<'e>(example: &'e Example, mode: Mode) -> Result<Vec<Box<dyn Subject 
 }
 
 /// What the subjects took and answered.
-struct Turns {
+pub(crate) struct Turns {
     packets: usize,
-    samples: Vec<Samples>,
+    /// Of each subject, in their order.
+    pub(crate) samples: Vec<Samples>,
     passes: u64,
     /// Matches in the first pass, with empty state.
     matches: usize,
@@ -148,7 +149,7 @@ struct Turns {
 
 /// Lets all subjects replay a capture again and again, in turns. All see the same packets at the same instants, so their states and
 /// verdicts must stay the same.
-fn take_turns(
+pub(crate) fn take_turns(
     subjects: &mut [Box<dyn Subject + '_>],
     names: &[String],
     mode: Mode,
