@@ -5,10 +5,14 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::table::Target;
 use super::{Bench, Section};
 use crate::run::{self, cargo, shown};
 
 const BENCH: [&str; 6] = ["bench", "--locked", "-p", "oko-tests", "--bench", "engines"];
+
+/// Instructions of a small program.
+const SMALL: f64 = 110.0;
 
 /// Compiles it.
 pub(super) fn build() -> Result<()> {
@@ -31,5 +35,46 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let figures: Value = serde_json::from_slice(&text)?;
     std::fs::remove_file(&file)?;
-    Ok(Section::new(String::from_utf8_lossy(&output.stdout).into_owned(), figures))
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let targets = targets(&figures);
+    Ok(Section { targets, ..Section::new(text, figures) })
+}
+
+/// What the project is to reach, held against the figures of the program.
+fn targets(figures: &Value) -> Vec<Target> {
+    let median = |samples: &Value| samples["median"].as_f64().unwrap_or(f64::NAN);
+    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let bursts = fields(&figures["running"])
+        .into_iter()
+        .filter(|(name, _)| name.ends_with(", burst"))
+        .map(|(_, case)| median(&case["ns_per_packet"]["native"]) / median(&case["ns_per_packet"]["C"]));
+    let foreign: Vec<Value> = fields(&figures["foreign"]).into_values().collect();
+    let jit_to = |peer: &str| {
+        let repeated = foreign.iter().map(|program| &program["repeated"]);
+        repeated.map(|of| median(&of["bpf-jit"]) / median(&of[peer])).collect::<Vec<_>>()
+    };
+    let programs: Vec<(f64, f64)> = fields(&figures["budget"]["programs"])
+        .values()
+        .map(|program| {
+            (
+                program["instructions"].as_f64().unwrap_or(f64::NAN),
+                program["together_ms"].as_f64().unwrap_or(f64::NAN),
+            )
+        })
+        .collect();
+    let small = programs.iter().filter(|(instructions, _)| *instructions <= SMALL).map(|(_, time)| *time);
+    let largest = programs.iter().copied().max_by(|one, other| one.0.total_cmp(&other.0));
+    let mebibytes = figures["budget"]["busy"]["mebibytes"].as_f64().unwrap_or(f64::NAN);
+    vec![
+        Target::at_most("native : C, bursts of 32", 1.2, bursts),
+        Target::at_most("BPF of clang on our JIT : C", 1.3, jit_to("C")),
+        Target::at_most("BPF of clang on our JIT : the kernel's", 1.0, jit_to("kernel")),
+        Target::at_most("ms to verify and compile BPF of up to 110 instructions", 2.0, small),
+        Target::at_most(
+            "ms to verify and compile BPF of the largest example",
+            10.0,
+            largest.map(|(_, time)| time),
+        ),
+        Target::at_most("MiB of memory of the verifier", 64.0, [mebibytes]),
+    ]
 }

@@ -20,6 +20,7 @@ mod setup_rate;
 mod sizes;
 mod stats;
 mod table;
+mod workers;
 
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,8 @@ enum Part {
     Memory,
     /// New flows a second, beside Open vSwitch
     Setup,
+    /// Two workers beside one
+    Workers,
     /// An innocent flow under tuple-space explosion, beside Open vSwitch
     Explosion,
     /// Established connections, beside `ct()` of Open vSwitch
@@ -87,6 +90,7 @@ impl Part {
             Part::Sizes => "Sizes of packets",
             Part::Memory => "Memory",
             Part::Setup => "New flows",
+            Part::Workers => "Two workers",
             Part::Explosion => "Tuple-space explosion",
             Part::Conntrack => "Established connections",
         }
@@ -112,6 +116,7 @@ impl Part {
             Part::Sizes => sizes::measure(bench),
             Part::Memory => memory::measure(bench),
             Part::Setup => setup_rate::measure(bench),
+            Part::Workers => workers::measure(bench),
             Part::Explosion => explosion::measure(bench),
             Part::Conntrack => conntrack::measure(bench),
         }

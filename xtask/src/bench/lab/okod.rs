@@ -27,7 +27,7 @@ pub(crate) struct Options {
     pub(crate) ports: Vec<(u32, String, String)>,
     /// Further packets that ports hold.
     pub(crate) buffers: usize,
-    /// CPUs of its workers; none: the one that all forward on.
+    /// CPUs of its workers, for each of which the only source has a queue; none: the one that all forward on.
     pub(crate) cpus: Option<Vec<usize>>,
     /// Ordinary memory, even where there are huge pages.
     pub(crate) ordinary_memory: bool,
@@ -50,8 +50,12 @@ impl<'l> Okod<'l> {
         command.arg("--config").arg(&config);
         let process = Process::start(command, &lab.folder().join("okod.log"))?;
         let leftover = Some(runtime_folder().join(format!("okod-{}", process.id())));
-        let mut okod =
-            Okod { lab, program: Program { process, leftover }, socket, sources: traffic.files().len() };
+        let mut okod = Okod {
+            lab,
+            program: Program { process, leftover },
+            socket,
+            sources: sources(traffic, options).len(),
+        };
         let socket = okod.socket.clone();
         okod.program.process.wait_for("socket", START, || socket.exists().then_some(()))?;
         Ok(okod)
@@ -135,16 +139,24 @@ fn configuration(lab: &Lab<'_>, socket: &Path, traffic: &Traffic, options: &Opti
         text += &format!("flow_cache = {keys}\n");
     }
     text += &format!("\n[openflow]\nsocket = \"{}\"\n", socket.display());
-    let sources = traffic
-        .files()
-        .iter()
+    let sources = sources(traffic, options)
+        .into_iter()
         .enumerate()
-        .map(|(n, file)| (n as u32 + 1, format!("source{}", n + 1), source_device(n, file)));
+        .map(|(n, device)| (n as u32 + 1, format!("source{}", n + 1), device));
     for (number, name, device) in sources.chain(options.ports.iter().cloned()) {
         port(&mut text, number, &name, &device, false);
     }
     port(&mut text, SINK, "sink", &sink_device(), true);
     text
+}
+
+/// The devices of the sources: one for each capture, or one that has a queue for each.
+fn sources(traffic: &Traffic, options: &Options) -> Vec<String> {
+    if options.cpus.is_some() {
+        let queues = traffic.files().iter().map(|file| format!(",rx_pcap={}", file.display()));
+        return vec![format!("net_pcap0{},infinite_rx=1", queues.collect::<String>())];
+    }
+    traffic.files().iter().enumerate().map(|(n, file)| source_device(n, file)).collect()
 }
 
 fn port(text: &mut String, number: u32, name: &str, device: &str, up: bool) {

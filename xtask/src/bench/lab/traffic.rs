@@ -153,7 +153,8 @@ impl Traffic {
         Self::of_parts(folder, count, 1, frame)
     }
 
-    fn of_parts(
+    /// So many frames, in equal parts for so many queues.
+    pub(crate) fn of_parts(
         folder: &Path,
         count: usize,
         ports: usize,
