@@ -13,7 +13,7 @@ use super::lab::ovs::{Caches, Ovs};
 use super::lab::traffic::{ACK, Frame, SYN, Traffic, Transport};
 use super::lab::{Lab, Meter, SINK};
 use super::plot::{self, Line, Panel};
-use super::stats::{Cell, Samples, best};
+use super::stats::{Cell, Missing, Samples, best};
 use super::table::{Grid, Target, figure, ratio};
 use super::{Bench, Section};
 
@@ -197,7 +197,7 @@ fn ovs<'l>(lab: &'l Lab<'l>, opening: &Opening, traffic: &Traffic) -> Result<Ovs
 fn section(lab: &Lab<'_>, cases: &[Case]) -> Result<Section> {
     let heads = ["connections", "floor", "okod"].into_iter().chain(Caches::ALL.map(Caches::name));
     let mut grid = Grid::new(0, heads.chain(["okod : best OVS", "cycles, okod", "cycles, best OVS"]));
-    let (mut figures, mut missing) = (Vec::new(), Vec::new());
+    let (mut figures, mut missing) = (Vec::new(), Missing::default());
     for case in cases {
         let best = best(&case.ovs);
         let floor = lab.cycles(case.floor.rate());
@@ -209,9 +209,7 @@ fn section(lab: &Lab<'_>, cases: &[Case]) -> Result<Section> {
         grid.row([case.connections.to_string()].into_iter().chain(rates).chain(ratios));
         let names = ["floor", "okod"].into_iter().chain(Caches::ALL.map(Caches::name));
         for (name, cell) in names.zip(cells()) {
-            if let Some(why) = cell.missing() {
-                missing.push(format!("- {} connections, {name}: {why}\n", case.connections));
-            }
+            missing.note(format!("{} connections, {name}", case.connections), cell);
         }
         figures.push(json!({ "connections": case.connections, "floor": case.floor.json(lab), "okod": case.okod.json(lab),
             "ovs": case.ovs.iter().map(|cell| cell.json(lab)).collect::<Vec<_>>() }));
@@ -223,9 +221,7 @@ fn section(lab: &Lab<'_>, cases: &[Case]) -> Result<Section> {
         lab.memory(),
         grid.text()
     );
-    if !missing.is_empty() {
-        text += &format!("Not measured:\n\n{}\n", missing.concat());
-    }
+    text += &missing.text();
     let ratios = cases.iter().map(|case| case.okod.rate() / best(&case.ovs));
     let targets = vec![Target::at_least("okod : OVS ct(), established connections", 3.0, ratios)];
     let line = |name: &str, rate: &dyn Fn(&Case) -> f64| Line {

@@ -12,7 +12,7 @@ use super::lab::okod::{Okod, Options};
 use super::lab::ovs::{Caches, Ovs};
 use super::lab::traffic::{Frame, Traffic};
 use super::lab::{Lab, SINK};
-use super::stats::Cell;
+use super::stats::{Cell, Missing};
 use super::table::{Grid, Target, figure, ratio};
 use super::{Bench, Section};
 
@@ -75,7 +75,6 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let names = ["okod"].into_iter().chain(Caches::ALL.map(Caches::name));
     let mut cells: [[Cell; 2]; 4] = Default::default();
     let rounds = if bench.quick { 1 } else { 2 };
-    let mut masks = String::new();
     lab.floor(&peace)?;
     for round in 1..=rounds {
         for (at, traffic) in [&peace, &attack].into_iter().enumerate() {
@@ -94,9 +93,6 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
                     for (cells, caches) in cells[1..].iter_mut().zip(Caches::ALL) {
                         cells[at].add(ovs.use_caches(caches).and_then(|()| ovs.rates_now()));
                     }
-                    if at == 1 {
-                        masks = ovs.masks_a_lookup()?;
-                    }
                 }
                 Err(error) => cells[1..].iter_mut().for_each(|cells| cells[at].fail(&error)),
             }
@@ -106,7 +102,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         1,
         ["", "innocent flow, others alike", "under attack", "slowed down by", "okod : it, under attack"],
     );
-    let (mut figures, mut missing) = (Vec::new(), Vec::new());
+    let (mut figures, mut missing) = (Vec::new(), Missing::default());
     for (name, [peace, attack]) in names.zip(&cells) {
         grid.row([
             name.to_owned(),
@@ -116,22 +112,18 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
             ratio(cells[0][1].rate() / attack.rate()),
         ]);
         for (when, cell) in [("others alike", peace), ("attack", attack)] {
-            if let Some(why) = cell.missing() {
-                missing.push(format!("- {name}, {when}: {why}\n"));
-            }
+            missing.note(format!("{name}, {when}"), cell);
         }
         figures.push(json!({ "switch": name, "peace": peace.json(&lab), "attack": attack.json(&lab) }));
     }
     let mut text = format!(
         "Millions of packets a second of one flow that is let through; every other packet is one of {count} that the list drops, all alike or all made against \
-         it. One core, medians of {} turns in each of {rounds} rounds. {} Under attack, Open vSwitch looked into {masks} masks on average to find a megaflow.\n\n{}",
+         it. One core, medians of {} turns in each of {rounds} rounds. {}\n\n{}",
         lab.pace().turns,
         lab.memory(),
         grid.text()
     );
-    if !missing.is_empty() {
-        text += &format!("Not measured:\n\n{}\n", missing.concat());
-    }
+    text += &missing.text();
     let slowed = cells[0][0].rate() / cells[0][1].rate();
     let targets = vec![Target::at_most("okod slowed down by tuple-space explosion", 2.0, [slowed])];
     Ok(Section { text, figures: figures.into(), targets, plots: Vec::new() })

@@ -14,7 +14,7 @@ use super::lab::ovs::{Caches, Ovs};
 use super::lab::traffic::Traffic;
 use super::lab::{Lab, SINK};
 use super::plot::{self, Line, Panel};
-use super::stats::{Cell, best};
+use super::stats::{Cell, Missing, best};
 use super::table::{Grid, Target, figure, ratio};
 use super::{Bench, Section};
 
@@ -103,7 +103,7 @@ fn section(lab: &Lab<'_>, cases: &[Case], rounds: u32) -> Result<Section> {
         ["masks", "flows", "floor", "okod", "okod, narrow", "best OVS", "okod : megaflows only"],
     );
     let mut figures = Vec::new();
-    let mut missing = Vec::new();
+    let mut missing = Missing::default();
     for case in cases {
         let cells = || [&case.floor, &case.okod, &case.narrow].into_iter().chain(&case.ovs);
         let best = case.best();
@@ -124,9 +124,7 @@ fn section(lab: &Lab<'_>, cases: &[Case], rounds: u32) -> Result<Section> {
             ratio(okod / case.ovs[2].rate()),
         ]));
         for (name, cell) in names.clone().zip(cells()) {
-            if let Some(why) = cell.missing() {
-                missing.push(format!("- {} masks, {} flows, {name}: {why}", case.masks, case.flows));
-            }
+            missing.note(format!("{} masks, {} flows, {name}", case.masks, case.flows), cell);
         }
         let cells: serde_json::Map<_, _> =
             names.clone().map(str::to_owned).zip(cells().map(|cell| cell.json(lab))).collect();
@@ -143,9 +141,7 @@ fn section(lab: &Lab<'_>, cases: &[Case], rounds: u32) -> Result<Section> {
         rates.text(),
         cycles.text(),
     );
-    if !missing.is_empty() {
-        text += &format!("Not measured:\n\n{}\n\n", missing.join("\n"));
-    }
+    text += &missing.text();
     let targets = vec![
         Target::at_least(
             "okod : best OVS, masks × flows",

@@ -231,16 +231,12 @@ fn build_programs(parts: &[Part]) -> Result<()> {
         }
         run::run(&mut build)?;
     }
-    if parts.contains(&Part::Process) {
-        run::run(cargo().args([
-            "build",
-            "--release",
-            "--locked",
-            "-p",
-            "okod",
-            "--example",
-            "filter_process",
-        ]))?;
+    let examples = [(Part::Process, "okod", "filter_process"), (Part::Filters, "oko-filter", "time_bursts")];
+    for (part, package, example) in examples {
+        if parts.contains(&part) {
+            let words = ["build", "--release", "--locked", "-p", package, "--example", example];
+            run::run(cargo().args(words))?;
+        }
     }
     if parts.contains(&Part::Maps) {
         maps::build()?;

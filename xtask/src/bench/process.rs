@@ -16,7 +16,7 @@ use super::lab::ovs::Ovs;
 use super::lab::process::Process;
 use super::lab::traffic::{Frame, Traffic};
 use super::lab::{Lab, SINK};
-use super::stats::{Cell, Samples};
+use super::stats::{Cell, Missing, Samples};
 use super::table::{Grid, Target, figure, ratio};
 use super::{Bench, Section, filters};
 
@@ -40,7 +40,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let heads =
         ["filter", "in okod", "behind okod", "behind OVS", "in okod : behind okod", "in okod : behind OVS"];
     let mut grid = Grid::new(1, heads);
-    let (mut figures, mut ratios, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut figures, mut ratios, mut missing) = (Vec::new(), Vec::new(), Missing::default());
     let mut floor = Cell::default();
     floor.add(lab.floor(&traffic));
     for (title, source, name) in subjects() {
@@ -63,9 +63,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         ]);
         ratios.extend([to_okod, to_ovs]);
         for (place, cell) in [("in okod", &inside), ("behind okod", &okod), ("behind OVS", &ovs)] {
-            if let Some(why) = cell.missing() {
-                missing.push(format!("- {title}, {place}: {why}\n"));
-            }
+            missing.note(format!("{title}, {place}"), cell);
         }
         figures.push(json!({ "filter": title, "in_okod": inside.json(&lab), "behind_okod": okod.json(&lab), "behind_ovs": ovs.json(&lab) }));
     }
@@ -75,9 +73,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         lab.memory(),
         grid.text()
     );
-    if !missing.is_empty() {
-        text += &format!("Not measured:\n\n{}\n", missing.concat());
-    }
+    text += &missing.text();
     let targets = vec![Target::at_least("filter in the switch : in a process behind it", 3.0, ratios)];
     Ok(Section { text, figures: figures.into(), targets, plots: Vec::new() })
 }

@@ -15,7 +15,7 @@ use super::lab::okod::{Okod, Options};
 use super::lab::ovs::{Caches, Ovs};
 use super::lab::traffic::{Frame, Traffic};
 use super::lab::{Lab, Meter, SINK};
-use super::stats::{Cell, Samples, best};
+use super::stats::{Cell, Missing, Samples, best};
 use super::table::{Grid, Target, figure, ratio};
 use super::{Bench, Section};
 
@@ -46,19 +46,18 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let best = best(&ovs);
     let mut grid = Grid::new(1, ["", "new flows a second, thousands", "okod : it"]);
     let names = ["okod"].into_iter().chain(configurations.map(Caches::name));
-    let mut text = String::new();
+    let mut missing = Missing::default();
     let mut figures = Vec::new();
     for (name, cell) in names.zip([&okod].into_iter().chain(&ovs)) {
         grid.row([name.to_owned(), figure(cell.rate() / 1e3, 0), ratio(okod.rate() / cell.rate())]);
         figures.push(json!({ "switch": name, "cell": cell.json(&lab) }));
-        if let Some(why) = cell.missing() {
-            writeln!(text, "- {name}: {why}")?;
-        }
+        missing.note(name.to_owned(), cell);
     }
     let text = format!(
-        "{flows} flows with a rule each, one packet each, medians of {rounds} rounds. {}\n\n{}{text}",
+        "{flows} flows with a rule each, one packet each, medians of {rounds} rounds. {}\n\n{}{}",
         lab.memory(),
-        grid.text()
+        grid.text(),
+        missing.text()
     );
     let targets = vec![Target::at_least("new flows: okod : OVS", 3.0, [okod.rate() / best])];
     Ok(Section { text, figures: figures.into(), targets, plots: Vec::new() })

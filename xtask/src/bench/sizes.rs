@@ -7,7 +7,7 @@ use super::lab::okod::{Okod, Options};
 use super::lab::ovs::{Caches, Ovs};
 use super::lab::traffic::{Frame, Traffic};
 use super::lab::{Lab, SINK};
-use super::stats::Cell;
+use super::stats::{Cell, Missing};
 use super::table::{Grid, Target, figure, ratio};
 use super::{Bench, Section};
 use crate::run::root;
@@ -79,7 +79,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
             "cycles of okod (without the floor)",
         ],
     );
-    let (mut figures, mut ratios, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut figures, mut ratios, mut missing) = (Vec::new(), Vec::new(), Missing::default());
     for mix in &mixes {
         eprintln!("{}", mix.name());
         let traffic = mix.traffic(&lab)?;
@@ -105,9 +105,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         ]);
         ratios.push(ours.rate() / theirs.rate());
         for (name, cell) in [("floor", &floor), ("okod", &ours), (Caches::Default.name(), &theirs)] {
-            if let Some(why) = cell.missing() {
-                missing.push(format!("- {}, {name}: {why}\n", mix.name()));
-            }
+            missing.note(format!("{}, {name}", mix.name()), cell);
         }
         figures.push(json!({ "packets": mix.name(), "floor": floor.json(&lab), "okod": ours.json(&lab), "ovs": theirs.json(&lab) }));
     }
@@ -117,9 +115,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         lab.memory(),
         grid.text()
     );
-    if !missing.is_empty() {
-        text += &format!("Not measured:\n\n{}\n", missing.concat());
-    }
+    text += &missing.text();
     let targets = vec![Target::at_least("okod : OVS, sizes of packets", 1.5, ratios)];
     Ok(Section { text, figures: figures.into(), targets, plots: Vec::new() })
 }

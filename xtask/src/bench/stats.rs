@@ -65,13 +65,35 @@ impl Cell {
     }
 
     /// Why there are no figures, or not all.
-    pub(super) fn missing(&self) -> Option<&str> {
+    fn missing(&self) -> Option<&str> {
         self.failed.as_deref()
     }
 
     /// As packets a second.
     pub(super) fn json(&self, lab: &Lab<'_>) -> Value {
         json!({ "packets_per_second": self.samples.json(), "cycles_per_packet": lab.cycles(self.rate()), "failed": self.failed })
+    }
+}
+
+/// What could not be measured, as a list under a table: places whose reasons are alike share a line.
+#[derive(Debug, Default)]
+pub(super) struct Missing(Vec<(String, Vec<String>)>);
+
+impl Missing {
+    /// Notes a cell, if it has no figures or not all.
+    pub(super) fn note(&mut self, place: String, cell: &Cell) {
+        let Some(why) = cell.missing() else { return };
+        match self.0.iter_mut().find(|(other, _)| other == why) {
+            Some((_, places)) => places.push(place),
+            None => self.0.push((why.to_owned(), vec![place])),
+        }
+    }
+
+    /// Nothing, if all was measured.
+    pub(super) fn text(&self) -> String {
+        let lines = self.0.iter().map(|(why, places)| format!("- {}: {why}\n", places.join("; ")));
+        let lines: String = lines.collect();
+        if lines.is_empty() { lines } else { format!("Not measured:\n\n{lines}\n") }
     }
 }
 
@@ -83,6 +105,19 @@ pub(super) fn best(cells: &[Cell]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_that_are_alike_share_a_line() {
+        let mut missing = Missing::default();
+        let (mut failed, mut measured) = (Cell::default(), Cell::default());
+        failed.fail(&anyhow::anyhow!("no huge pages\nand more"));
+        measured.add(Ok(Samples(vec![1.0])));
+        missing.note("one".to_owned(), &failed);
+        missing.note("two".to_owned(), &measured);
+        missing.note("three".to_owned(), &failed);
+        assert_eq!(missing.text(), "Not measured:\n\n- one; three: no huge pages\n\n");
+        assert_eq!(Missing::default().text(), "");
+    }
 
     #[test]
     fn the_median_is_the_middle_one() {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::lab::okod::{Okod, Options};
 use super::lab::traffic::{Frame, Traffic};
 use super::lab::{CPU, Lab, SINK};
-use super::stats::{Cell, Samples};
+use super::stats::{Cell, Missing, Samples};
 use super::table::{Grid, Target, figure, ratio};
 use super::{Bench, Section, filters};
 
@@ -38,26 +38,25 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         }
     }
     let mut grid = Grid::new(1, ["task", "one worker", "two workers", "two : one"]);
-    let (mut figures, mut ratios, mut missing) = (Vec::new(), Vec::new(), String::new());
+    let (mut figures, mut ratios, mut missing) = (Vec::new(), Vec::new(), Missing::default());
     for ((task, _), [one, two]) in TASKS.iter().zip(&cells) {
         let gain = two.rate() / one.rate();
         let rate = |cell: &Cell| figure(cell.rate() / 1e6, 2);
         grid.row([(*task).to_owned(), rate(one), rate(two), ratio(gain)]);
         for (count, cell) in [("one worker", one), ("two workers", two)] {
-            if let Some(why) = cell.missing() {
-                missing += &format!("- {task}, {count}: {why}\n");
-            }
+            missing.note(format!("{task}, {count}"), cell);
         }
         figures.push(json!({ "task": task, "one": one.json(&lab), "two": two.json(&lab) }));
         ratios.push(gain);
     }
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let text = format!(
-        "Millions of packets a second of 60 bytes in {FLOWS} flows; workers on CPUs {:?} and {:?} of {available}; medians of {rounds} rounds. {}\n\n{}{missing}",
+        "Millions of packets a second of 60 bytes in {FLOWS} flows; workers on CPUs {:?} and {:?} of {available}; medians of {rounds} rounds. {}\n\n{}{}",
         cpus[0],
         cpus[1],
         lab.memory(),
-        grid.text()
+        grid.text(),
+        missing.text()
     );
     let targets = vec![Target::at_least("two workers : one", 1.5, ratios)];
     Ok(Section { text, figures: figures.into(), targets, plots: Vec::new() })

@@ -117,12 +117,6 @@ impl<'l> Ovs<'l> {
         output(vsctl.args(words))
     }
 
-    /// Runs `ovs-appctl`; what it prints.
-    pub(crate) fn appctl(&self, words: &[&str]) -> Result<String> {
-        let mut appctl = Command::new("ovs-appctl");
-        output(appctl.arg("-t").arg(self.folder.join("vswitchd.ctl")).args(words))
-    }
-
     /// Sets `other_config` of the switch.
     pub(crate) fn set(&self, settings: &[&str]) -> Result<()> {
         let mut words = vec!["set", "Open_vSwitch", "."];
@@ -203,13 +197,5 @@ impl<'l> Ovs<'l> {
     pub(crate) fn rates_now(&mut self) -> Result<Samples> {
         let meter = self.switch.meter(&[SINK_DEVICE])?;
         self.lab.rates(&meter, &self.switch)
-    }
-
-    /// How many masks it looked into on average before it found a megaflow, as it tells.
-    pub(crate) fn masks_a_lookup(&self) -> Result<String> {
-        let text = self.appctl(&["dpif-netdev/pmd-stats-show"])?;
-        let line =
-            text.lines().find_map(|line| line.trim().strip_prefix("avg. subtable lookups per megaflow hit:"));
-        Ok(line.unwrap_or("an unknown number of").trim().to_owned())
     }
 }
