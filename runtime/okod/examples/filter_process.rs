@@ -2,10 +2,10 @@
 //! the filter does not match go back the same way.
 //!
 //! ```text
-//! filter_process OBJECT FILTER DEVICE CPU
+//! filter_process OBJECT FILTER DEVICE QUEUES CPU
 //! ```
 //!
-//! `DEVICE` is a DPDK device, such as `net_memif0,role=client,socket=/tmp/s`. It ends on SIGTERM, like any program that does nothing about it. The benchmark
+//! `DEVICE` is a DPDK device, such as `net_memif0,role=client,socket=/tmp/s`, and `QUEUES` by how many queues packets come: as many as the switch sends by. It ends on SIGTERM, like any program that does nothing about it. The benchmark
 //! (`cargo xtask bench --only process`) holds it against the same filter in the switch.
 
 use std::error::Error;
@@ -22,8 +22,8 @@ const BUFFERS: u32 = 32_767;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().collect();
-    let [_, object, name, device, cpu] = &args[..] else {
-        return Err("give OBJECT FILTER DEVICE CPU".into());
+    let [_, object, name, device, queues, cpu] = &args[..] else {
+        return Err("give OBJECT FILTER DEVICE QUEUES CPU".into());
     };
     let instance = Instance::load(&std::fs::read(object)?, &LoadOptions::default())?;
     let filter = instance.filter(name).ok_or_else(|| format!("{object} has no filter {name}"))?;
@@ -33,15 +33,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..EalConfig::default()
     })?;
     let pool = Pool::create(&eal, PoolConfig { mbufs: BUFFERS, ..PoolConfig::default() })?;
-    let (_port, mut queues) = Port::open(&eal, device, &pool, &PortConfig::default())?.start()?;
+    let config = PortConfig { rx_queues: queues.parse()?, ..PortConfig::default() };
+    let (_port, mut queues) = Port::open(&eal, device, &pool, &config)?.start()?;
     let _registered = eal.register_thread()?;
     pin_current_thread(cpu.parse()?)?;
 
     let begin = Instant::now();
     let (mut taken, mut kept) = (Burst::new(), Burst::new());
     let mut verdicts = [Verdict::default(); BURST];
-    loop {
-        let count = queues.rx[0].receive(&mut taken);
+    for queue in (0..queues.rx.len()).cycle() {
+        let count = queues.rx[queue].receive(&mut taken);
         if count == 0 {
             continue;
         }
@@ -65,4 +66,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         queues.tx[0].send(&mut kept);
         kept.clear();
     }
+    Ok(())
 }

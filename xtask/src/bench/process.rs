@@ -98,9 +98,10 @@ fn device(lab: &Lab<'_>, role: &str) -> String {
 }
 
 /// The process: on the core that does not forward.
-fn process(lab: &Lab<'_>, object: &Path, name: &str) -> Result<Process> {
+fn process(lab: &Lab<'_>, object: &Path, name: &str, queues: u32) -> Result<Process> {
     let mut command = Command::new(lab.bench.program("examples/filter_process"));
-    command.arg(object).arg(name).arg(device(lab, "client")).arg(CPU.to_string());
+    command.arg(object).arg(name).arg(device(lab, "client"));
+    command.args([queues.to_string(), CPU.to_string()]);
     Process::start(command, &lab.folder().join("process.log"))
 }
 
@@ -109,7 +110,7 @@ fn behind_okod(lab: &Lab<'_>, traffic: &Traffic, object: &Path, name: &str) -> R
     let mut okod = Okod::new(lab, traffic, &Options { ports, buffers: 16_384, ..Options::default() })?;
     okod.add_flows(&flows())?;
     okod.tell(&["port", "up", "shared"])?;
-    let process = process(lab, object, name)?;
+    let process = process(lab, object, name, 1)?;
     okod.rates().with_context(|| process.log())
 }
 
@@ -117,7 +118,8 @@ fn behind_ovs(lab: &Lab<'_>, traffic: &Traffic, object: &Path, name: &str) -> Re
     let mut ovs = Ovs::new(lab)?;
     ovs.add_flows(&flows())?;
     ovs.add_port("shared", SHARED, &device(lab, "server"), 1500)?;
-    let process = process(lab, object, name)?;
+    // Open vSwitch has a queue for each of its threads.
+    let process = process(lab, object, name, 2)?;
     ovs.start(traffic)?;
     ovs.rates_now().with_context(|| process.log())
 }

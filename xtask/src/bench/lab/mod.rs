@@ -34,7 +34,7 @@ pub(super) const CPU: usize = 1;
 pub(super) const SINK: u32 = 9;
 const SINK_DEVICE: &str = "net_null0";
 /// How long a program may take to start: it clears huge pages and preloads captures.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(30);
 /// Packet buffers beside those that hold a capture.
 const SPARE_BUFFERS: usize = 32_767;
 
