@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..EalConfig::default()
     })?;
     let pool = Pool::create(&eal, PoolConfig { mbufs: BUFFERS, ..PoolConfig::default() })?;
-    let config = PortConfig { rx_queues: queues.parse()?, ..PortConfig::default() };
+    let config = PortConfig { rx_queues: Count::Exactly(queues.parse()?), ..PortConfig::default() };
     let (_port, mut queues) = Port::open(&eal, device, &pool, &config)?.start()?;
     let _registered = eal.register_thread()?;
     pin_current_thread(cpu.parse()?)?;
