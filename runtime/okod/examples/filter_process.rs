@@ -12,7 +12,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use oko_dpdk::{
-    BURST, Burst, Eal, EalConfig, Memory, Pool, PoolConfig, Port, PortConfig, pin_current_thread,
+    BURST, Burst, Count, Eal, EalConfig, Memory, Pool, PoolConfig, Port, PortConfig, pin_current_thread,
 };
 use oko_filter::{Instance, LoadOptions, Packet, Verdict};
 
