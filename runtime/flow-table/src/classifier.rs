@@ -27,7 +27,16 @@ const STEPS: [u32; 2] = [16, 8];
 pub struct Classifier {
     /// Ordered by highest priority, the highest first.
     subtables: Vec<(u16, Arc<Subtable>)>,
-    relevant: FlowKey,
+    bands: Arc<[Band]>,
+}
+
+/// What entries down to a priority look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Band {
+    /// The priority.
+    pub priority: u16,
+    /// The bits that any entry of this priority or a higher one looks at.
+    pub mask: FlowKey,
 }
 
 impl Classifier {
@@ -67,7 +76,13 @@ impl Classifier {
 
     /// The bits that any entry looks at: packets that agree in them get the same entry, as far as filters agree.
     pub fn relevant(&self) -> &FlowKey {
-        &self.relevant
+        self.bands.last().map_or(&FlowKey::ZERO, |band| &band.mask)
+    }
+
+    /// The same for the entries down to each priority at which bits are added, by falling priority. Packets that agree in the bits of a band get
+    /// the same entry if it is above the priority of the next band.
+    pub fn bands(&self) -> &[Band] {
+        &self.bands
     }
 
     /// How many hash tables a lookup may have to ask.
@@ -80,9 +95,9 @@ impl Classifier {
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     parts: Vec<Part>,
-    /// How many entries have each mask, and all their bits together if that is known.
-    masks: HashMap<FlowKey, usize>,
-    relevant: Option<FlowKey>,
+    /// How many entries of each priority have each mask, and the bands if they are known.
+    masks: HashMap<FlowKey, BTreeMap<u16, usize>>,
+    bands: Option<Arc<[Band]>>,
 }
 
 /// A subtable and what changing it takes.
@@ -95,7 +110,7 @@ struct Part {
 
 impl Part {
     fn max_priority(&self) -> u16 {
-        self.priorities.last_key_value().map_or(0, |(priority, _)| *priority)
+        highest(&self.priorities).unwrap_or(0)
     }
 }
 
@@ -103,11 +118,11 @@ impl Builder {
     /// Puts an entry in.
     pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>) {
         let mask = entry.matcher.mask;
-        let count = self.masks.entry(mask).or_default();
-        *count += 1;
-        if *count == 1 {
-            self.relevant = None;
+        let priorities = self.masks.entry(mask).or_default();
+        if highest(priorities) < Some(entry.priority) {
+            self.bands = None;
         }
+        *priorities.entry(entry.priority).or_default() += 1;
         let at = self.place_for(&entry);
         let part = &mut self.parts[at];
         *part.priorities.entry(entry.priority).or_default() += 1;
@@ -123,11 +138,13 @@ impl Builder {
         if part.subtable.is_empty() {
             self.parts.swap_remove(at);
         }
-        if let Some(count) = self.masks.get_mut(&entry.matcher.mask) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(priorities) = self.masks.get_mut(&entry.matcher.mask) {
+            decrement(priorities, entry.priority);
+            if highest(priorities) < Some(entry.priority) {
+                self.bands = None;
+            }
+            if priorities.is_empty() {
                 self.masks.remove(&entry.matcher.mask);
-                self.relevant = None;
             }
         }
     }
@@ -141,13 +158,12 @@ impl Builder {
 
     /// What lookups need, as it is now.
     pub(crate) fn classifier(&mut self) -> Classifier {
-        let relevant = *self
-            .relevant
-            .get_or_insert_with(|| self.masks.keys().fold(FlowKey::ZERO, |all, mask| all.union(mask)));
+        let masks = &self.masks;
+        let bands = Arc::clone(self.bands.get_or_insert_with(|| bands(masks)));
         let mut subtables: Vec<_> =
             self.parts.iter().map(|part| (part.max_priority(), Arc::clone(&part.subtable))).collect();
         subtables.sort_by_key(|(priority, _)| Reverse(*priority));
-        Classifier { subtables, relevant }
+        Classifier { subtables, bands }
     }
 
     /// The part that an entry goes to, made if need be: the most specific with room in the entry's bucket, or one of its own mask.
@@ -178,6 +194,30 @@ impl Builder {
         self.parts.push(Part { subtable: Arc::new(Subtable::new(tuple)), priorities: BTreeMap::new() });
         self.parts.len() - 1
     }
+}
+
+/// The unions of the masks by falling priority, those that add bits.
+fn bands(masks: &HashMap<FlowKey, BTreeMap<u16, usize>>) -> Arc<[Band]> {
+    let mut by_priority: Vec<(u16, &FlowKey)> =
+        masks.iter().filter_map(|(mask, priorities)| Some((highest(priorities)?, mask))).collect();
+    by_priority.sort_by_key(|(priority, _)| Reverse(*priority));
+    let mut bands: Vec<Band> = Vec::new();
+    for (priority, mask) in by_priority {
+        match bands.last_mut() {
+            Some(last) if mask.is_within(&last.mask) => {}
+            Some(last) if last.priority == priority => last.mask = last.mask.union(mask),
+            last => {
+                let mask = last.map_or(*mask, |last| last.mask.union(mask));
+                bands.push(Band { priority, mask });
+            }
+        }
+    }
+    bands.into()
+}
+
+/// The highest priority that there are entries of.
+fn highest(priorities: &BTreeMap<u16, usize>) -> Option<u16> {
+    priorities.last_key_value().map(|(priority, _)| *priority)
 }
 
 /// Whether entries with a mask may go under a tuple: not if it has few bits where the mask has many, since such a bucket would

@@ -31,7 +31,7 @@ mod meters;
 mod subtable;
 mod tables;
 
-pub use classifier::Classifier;
+pub use classifier::{Band, Classifier};
 pub use entry::{Counters, FlowEntry};
 pub use groups::{Given, Group, GroupBucket, GroupModError, Groups, MAX_BUCKETS, MAX_GROUPS};
 pub use matcher::{Matcher, place};

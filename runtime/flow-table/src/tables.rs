@@ -405,9 +405,9 @@ impl Snapshot {
         Some(&self.tables.get(usize::from(id.0))?.as_ref()?.classifier)
     }
 
-    /// The bits that any entry of any table looks at.
-    pub fn relevant(&self) -> FlowKey {
-        let tables = self.tables.iter().flatten();
+    /// The bits that any entry of these tables looks at, from a table on.
+    pub fn relevant(&self, from: TableId) -> FlowKey {
+        let tables = self.tables.iter().skip(usize::from(from.0)).flatten();
         tables.fold(FlowKey::ZERO, |all, table| all.union(table.classifier.relevant()))
     }
 

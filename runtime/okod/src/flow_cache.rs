@@ -4,72 +4,34 @@
 //! cached, and its packets go through the tables. Paths of an earlier snapshot hold entries that may be the last to be let go of; that is
 //! left to the control thread ([`Laundry`]).
 //!
+//! # Two levels
+//!
+//! Keys have all bits that any entry looks at. Often the entries of high priority look at few of them, and one of low priority at many: a
+//! packet that meets one of the former need not be told from others by the bits of the latter. So there is a second, narrow kind of key, of the bits of the
+//! entries above some priority, for paths that no filter is asked on and that meet only such entries in table 0. It is looked for first, as long as enough
+//! packets are found by it. See [`narrow`] for how the priority is chosen.
+//!
+//! # Counting
+//!
 //! Packets are counted with the paths they took, and the entries of a path are told now and then ([`FlowCache::flush`]): when
 //! traffic pauses, every [`FLUSH_TIME`] while it does not, and before another snapshot is taken up. No count is lost.
 
 use std::sync::Arc;
 
-use crossbeam_queue::ArrayQueue;
-use hashbrown::HashTable;
-use oko_flow_cache::{
-    ExactCache, Found, Full, Key, Layouts, LeafId, Lookups, NodeId, Step, Together, Trees, prefetch,
-};
+use oko_flow_cache::{ExactCache, Full, Key, Layouts, LeafId, Lookups, NodeId, Step, Together, Trees};
+use oko_flow_table::{Band, Snapshot as Tables};
 use oko_openflow::{PortNo, TableId};
-use smallvec::SmallVec;
+use oko_packet::FlowKey;
 
 use crate::clock::{Clock, Nanos};
+use crate::leaves::{Laundry, Leaves};
 use crate::recording::{Path, Recording, Then};
 use crate::snapshot::Snapshot;
 
 /// After this time entries are told of their packets, at the latest.
 const FLUSH_TIME: u64 = 50_000_000;
-/// How many leaves ahead the memory of counters is asked for.
-const AHEAD: usize = 8;
 /// What the value of a key begins with if it is a leaf and no node.
 const LEAF: u32 = 1 << 31;
-
-/// A path that packets take.
-#[derive(Debug)]
-struct Leaf {
-    path: Path,
-    /// Keys and tree nodes that lead here; free without.
-    uses: u32,
-}
-
-/// What every packet of a path looks at.
-#[derive(Clone, Copy, Debug)]
-struct Toll {
-    /// Bytes and packets that the entries do not know of yet.
-    bytes: u64,
-    packets: u32,
-    fate: Fate,
-}
-
-/// A [`Then`] in four bytes: the port that a packet leaves by, or one of the reserved numbers, by which none does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fate(u32);
-
-impl Fate {
-    const ACT: Fate = Fate(PortNo::ANY.0);
-    const DROP: Fate = Fate(PortNo::ALL.0);
-
-    fn of(then: Then) -> Fate {
-        match then {
-            Then::Output(port) if port.is_physical() => Fate(port.0),
-            Then::Drop => Fate::DROP,
-            _ => Fate::ACT,
-        }
-    }
-
-    #[inline]
-    fn then(self) -> Then {
-        match self {
-            Fate::ACT => Then::Act,
-            Fate::DROP => Then::Drop,
-            Fate(port) => Then::Output(PortNo(port)),
-        }
-    }
-}
 
 /// Where a key leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +45,13 @@ pub(crate) enum Way {
 /// A worker's cache.
 #[derive(Debug)]
 pub(crate) struct FlowCache {
-    layouts: Layouts,
-    exact: ExactCache,
+    /// Keys of all relevant bits.
+    wide: Level,
+    /// Keys of fewer.
+    narrow: Level,
+    /// Paths that meet entries of table 0 above this priority have narrow keys; none if no path has.
+    above: Option<u16>,
+    trial: Trial,
     trees: Trees,
     leaves: Leaves,
     /// When the entries were told last.
@@ -93,80 +60,137 @@ pub(crate) struct FlowCache {
     is_on: bool,
 }
 
-/// Sets of paths on their way between a worker, which has done with them, and the control thread, which empties them.
+/// Keys of one kind.
 #[derive(Debug)]
-pub(crate) struct Laundry {
-    worn: ArrayQueue<Leaves>,
-    clean: ArrayQueue<Leaves>,
+struct Level {
+    layouts: Layouts,
+    exact: ExactCache,
 }
 
-/// Sets of paths that a worker has beside the one in use.
-const SPARE: usize = 2;
+/// A burst as the levels see it.
+#[derive(Debug, Default)]
+pub(crate) struct Views {
+    wide: Lookups,
+    narrow: Lookups,
+    /// Whether there are narrow keys.
+    has_narrow: bool,
+    /// The packets whose narrow keys were found, a bit each.
+    narrowed: u32,
+}
 
-impl Laundry {
-    /// With spare sets for a cache of so many keys.
-    pub(crate) fn new(keys: usize) -> Self {
-        let laundry = Self { worn: ArrayQueue::new(SPARE + 1), clean: ArrayQueue::new(SPARE + 1) };
-        for _ in 0..SPARE {
-            let _ = laundry.clean.push(Leaves::new(keys));
-        }
-        laundry
+/// Whether narrow keys are worth looking for.
+#[derive(Debug, Default)]
+struct Trial {
+    /// Packets since the last look back, and how many of them were found.
+    packets: u32,
+    found: u32,
+    /// Packets for which narrow keys are not looked for.
+    pause: u32,
+}
+
+/// Packets after which it is looked back.
+const TRIAL: u32 = 1 << 14;
+/// Narrow keys that find less than one packet in so many are not looked for.
+const WORTH: u32 = 4;
+/// Packets after which they are tried again.
+const PAUSE: u32 = 1 << 22;
+/// Narrow keys have at least so many bits less.
+const NARROWER: u32 = 16;
+
+impl Trial {
+    /// Whether to look for the narrow keys of so many packets.
+    fn wants(&mut self, packets: u32) -> bool {
+        let paused = self.pause > 0;
+        self.pause = self.pause.saturating_sub(packets);
+        !paused
     }
 
-    /// For the control thread, now and then: empties what came.
-    pub(crate) fn wash(&self) {
-        while let Some(mut leaves) = self.worn.pop() {
-            leaves.clear();
-            // There are not more than it has room for.
-            let _ = self.clean.push(leaves);
-        }
-    }
-
-    /// For a worker: an empty set for one that was in use. If there is none it is emptied here and now.
-    fn exchange(&self, leaves: &mut Leaves) {
-        match self.clean.pop() {
-            Some(clean) => {
-                let _ = self.worn.push(std::mem::replace(leaves, clean));
+    /// So many packets had narrow keys that were found.
+    fn saw(&mut self, packets: u32, found: u32) {
+        self.packets += packets;
+        self.found += found;
+        if self.packets >= TRIAL {
+            if self.found < self.packets / WORTH {
+                self.pause = PAUSE;
             }
-            None => leaves.clear(),
+            (self.packets, self.found) = (0, 0);
         }
     }
 }
 
-/// All paths.
-#[derive(Debug)]
-struct Leaves {
-    tolls: Vec<Toll>,
-    leaves: Vec<Leaf>,
-    free: Vec<u32>,
-    /// Leaves by their paths, so that keys with the same fate share one.
-    by_path: HashTable<u32>,
-    /// Leaves with packets that the entries do not know of.
-    touched: Vec<u32>,
-    capacity: usize,
+/// The bits that narrow keys have, and the priority above which entries of table 0 look at no others: those of the band before the one that adds most. None
+/// if none adds many.
+fn narrow(tables: &Tables) -> Option<(u16, FlowKey)> {
+    let bands = tables.table(TableId(0))?.bands();
+    let others = tables.relevant(TableId(1));
+    let adds =
+        |pair: &[Band]| pair[1].mask.union(&others).count_ones() - pair[0].mask.union(&others).count_ones();
+    let pair = bands.windows(2).max_by_key(|pair| adds(pair))?;
+    (adds(pair) >= NARROWER).then(|| (pair[1].priority, pair[0].mask.union(&others)))
+}
+
+impl Level {
+    fn new(keys: usize, secrets: [u64; 4]) -> Self {
+        Self { layouts: Layouts::empty(), exact: ExactCache::new(keys, secrets) }
+    }
+
+    fn begin(&mut self, mask: &FlowKey, epoch: u64) {
+        self.layouts = Layouts::new(mask);
+        self.exact.begin(epoch, &self.layouts);
+    }
+}
+
+impl Views {
+    fn narrow_key(&self, at: usize) -> Option<(&Key, u64)> {
+        self.narrow.key(at).filter(|_| self.has_narrow)
+    }
+
+    /// Not of packets whose narrow keys were found.
+    fn wide_key(&self, at: usize) -> Option<(&Key, u64)> {
+        let is_narrowed = self.narrowed >> at & 1 != 0;
+        self.wide.key(at).filter(|_| !is_narrowed)
+    }
+
+    /// What the cache had under a packet's key.
+    #[inline]
+    pub(crate) fn value(&self, at: usize) -> Option<u32> {
+        if self.narrowed >> at & 1 != 0 { self.narrow.value(at) } else { self.wide.value(at) }
+    }
+
+    /// What packets have in common that the tables treat alike, as far as can be said before; a number.
+    pub(crate) fn flow(&self, at: usize) -> Option<u64> {
+        if self.has_narrow { self.narrow.flow(at) } else { self.wide.flow(at) }
+    }
 }
 
 impl FlowCache {
     /// A cache for at least so many keys, none if it is to be off, with secret random numbers for their hashes.
     pub(crate) fn new(keys: usize, secrets: [u64; 4], laundry: Arc<Laundry>) -> Self {
         Self {
-            layouts: Layouts::empty(),
+            wide: Level::new(keys, secrets),
+            narrow: Level::new(keys, secrets),
+            above: None,
+            trial: Trial::default(),
             trees: Trees::new(keys * 2),
             leaves: Leaves::new(keys),
             flushed: Nanos(0),
             laundry,
             is_on: keys > 0,
-            exact: ExactCache::new(keys, secrets),
         }
     }
 
     /// Begins anew under another snapshot.
     pub(crate) fn take_up(&mut self, snapshot: &Snapshot, now: Nanos) {
         self.flush(snapshot, now);
-        self.layouts = Layouts::new(&snapshot.tables.relevant());
-        self.exact.begin(snapshot.generation.0, &self.layouts);
+        let epoch = snapshot.generation.0;
+        self.wide.begin(&snapshot.tables.relevant(TableId(0)), epoch);
+        self.above = narrow(&snapshot.tables).map(|(priority, mask)| {
+            self.narrow.begin(&mask, epoch);
+            priority
+        });
+        self.trial = Trial::default();
         self.trees.clear();
-        if !self.leaves.leaves.is_empty() {
+        if !self.leaves.is_empty() {
             self.laundry.exchange(&mut self.leaves);
         }
     }
@@ -175,29 +199,53 @@ impl FlowCache {
     #[inline]
     pub(crate) fn look_up<'f>(
         &mut self,
-        lookups: &mut Lookups,
+        views: &mut Views,
         count: usize,
         frame: impl Fn(usize) -> Option<&'f [u8]>,
         in_port: PortNo,
     ) -> Option<LeafId> {
-        let Self { layouts, exact, leaves, is_on, .. } = self;
-        let frame = |at| frame(at).filter(|_| *is_on);
+        let Self { wide, narrow, above, trial, leaves, is_on, .. } = self;
         let fetch = |value: u32| {
             if value & LEAF != 0 {
                 leaves.prefetch(value & !LEAF);
             }
         };
-        match lookups.look_up(layouts, exact, count, frame, in_port.0, fetch) {
+        let frame = |at| frame(at).filter(|_| *is_on);
+        views.has_narrow = above.is_some() && trial.wants(count as u32);
+        views.narrowed = 0;
+        if views.has_narrow {
+            let Level { layouts, exact } = narrow;
+            let together = views.narrow.look_up(layouts, exact, count, frame, in_port.0, fetch);
+            if let Together::Same(value) = together {
+                trial.saw(count as u32, count as u32);
+                return Some(LeafId(value & !LEAF));
+            }
+            for at in 0..count {
+                views.narrowed |= u32::from(views.narrow.value(at).is_some()) << at;
+            }
+            trial.saw(count as u32, views.narrowed.count_ones());
+            if views.narrowed.count_ones() as usize == count {
+                return None;
+            }
+        }
+        let narrowed = views.narrowed;
+        let frame = |at| frame(at).filter(|_| narrowed >> at & 1 == 0);
+        match views.wide.look_up(&wide.layouts, &mut wide.exact, count, frame, in_port.0, fetch) {
             Together::Same(value) if value & LEAF != 0 => Some(LeafId(value & !LEAF)),
             _ => None,
         }
     }
 
-    /// Where a key leads, if that is known.
-    #[inline]
-    pub(crate) fn find(&mut self, key: &Key, hash: u64) -> Option<Way> {
-        let Found { value, .. } = self.exact.find(key, hash)?;
-        Some(self.way(value))
+    /// Where the key of a packet of the burst leads, if that is known by now.
+    pub(crate) fn find(&mut self, views: &Views, at: usize) -> Option<Way> {
+        if let Some((key, hash)) = views.narrow_key(at)
+            && let Some(found) = self.narrow.exact.find(key, hash)
+        {
+            return Some(self.way(found.value));
+        }
+        let (key, hash) = views.wide_key(at)?;
+        let found = self.wide.exact.find(key, hash)?;
+        Some(self.way(found.value))
     }
 
     /// Where an answer leads, if that is known.
@@ -223,13 +271,13 @@ impl FlowCache {
     /// A path.
     #[inline]
     pub(crate) fn path(&self, leaf: LeafId) -> &Path {
-        &self.leaves.leaves[leaf.0 as usize].path
+        self.leaves.path(leaf)
     }
 
     /// What is done with the packets of a path.
     #[inline]
     pub(crate) fn then(&self, leaf: LeafId) -> Then {
-        self.leaves.tolls[leaf.0 as usize].fate.then()
+        self.leaves.then(leaf)
     }
 
     /// Counts packets of so many bytes together that take a path. Not for those whose actions are done one by one: the pipeline counts
@@ -239,11 +287,20 @@ impl FlowCache {
         self.leaves.take(leaf, packets, bytes);
     }
 
-    /// Remembers what a packet met.
-    pub(crate) fn remember(&mut self, key: &Key, hash: u64, recording: Recording) {
+    /// Remembers what a packet of the burst met.
+    pub(crate) fn remember(&mut self, views: &Views, at: usize, recording: Recording) {
         let Recording { path, answers, .. } = recording;
+        let is_narrow = answers.is_empty() && self.is_narrow(&path);
+        let (level, key) = match views.narrow_key(at).filter(|_| is_narrow) {
+            Some(key) => (&mut self.narrow, key),
+            None => match views.wide_key(at) {
+                Some(key) => (&mut self.wide, key),
+                None => return,
+            },
+        };
         let Some(leaf) = self.leaves.leaf(path) else { return };
-        match self.exact.find(key, hash) {
+        let (key, hash) = key;
+        match level.exact.find(key, hash) {
             // A filter gave an answer that was not seen before.
             Some(found) if found.value & LEAF == 0 => {
                 let grown = self.trees.extend(NodeId(found.value), &answers, leaf);
@@ -260,7 +317,7 @@ impl FlowCache {
                 };
                 match value {
                     Ok(value) => {
-                        if let Some(old) = self.exact.insert(key, hash, value) {
+                        if let Some(old) = level.exact.insert(key, hash, value) {
                             self.forget(old);
                         }
                     }
@@ -268,6 +325,14 @@ impl FlowCache {
                 }
             }
         }
+    }
+
+    /// Whether all that is looked up on a path depends on nothing but the bits of narrow keys.
+    fn is_narrow(&self, path: &Path) -> bool {
+        let Some(above) = self.above else { return false };
+        path.hits.iter().all(|(table, entry)| {
+            *table != TableId(0) || entry.as_ref().is_some_and(|entry| entry.priority > above)
+        })
     }
 
     /// A burst is over: tells the entries of their packets if it is time.
@@ -281,7 +346,7 @@ impl FlowCache {
     /// Tells them while there are no packets.
     #[inline]
     pub(crate) fn flush_if_any(&mut self, snapshot: &Snapshot, clock: &Clock) {
-        if !self.leaves.touched.is_empty() {
+        if self.leaves.has_touched() {
             self.flush(snapshot, clock.now());
         }
     }
@@ -303,133 +368,70 @@ impl FlowCache {
     }
 }
 
-impl Leaves {
-    fn new(capacity: usize) -> Self {
-        Self {
-            tolls: Vec::with_capacity(capacity),
-            leaves: Vec::with_capacity(capacity),
-            free: Vec::with_capacity(capacity),
-            by_path: HashTable::with_capacity(capacity),
-            touched: Vec::with_capacity(capacity),
-            capacity,
+#[cfg(test)]
+mod tests {
+    use oko_flow_table::{FlowTables, Limits};
+    use oko_openflow::{Action, Field as Oxm, FlowMod, FlowModCommand, Instructions, Match};
+    use oko_packet::Field;
+
+    use super::*;
+
+    fn tables(entries: &[(u8, u16, Match)]) -> Tables {
+        let mut tables = FlowTables::new(Limits::default());
+        for (table, priority, matching) in entries {
+            let flow_mod = FlowMod {
+                table: TableId(*table),
+                priority: *priority,
+                matching: matching.clone(),
+                instructions: Instructions::apply(vec![Action::output(PortNo(1))]),
+                ..FlowMod::new(FlowModCommand::Add)
+            };
+            tables.apply(&flow_mod, 0).expect("the entry is in order");
         }
+        tables.snapshot()
     }
 
-    /// Forgets all paths. The packets on them have been counted.
-    fn clear(&mut self) {
-        self.tolls.clear();
-        self.leaves.clear();
-        self.free.clear();
-        self.by_path.clear();
-        self.touched.clear();
+    fn udp() -> Match {
+        Match::any().with(Oxm::EthType, 0x0800).with(Oxm::IpProto, 17)
     }
 
-    #[inline]
-    fn prefetch(&self, id: u32) {
-        if let Some(toll) = self.tolls.get(id as usize) {
-            prefetch(&raw const *toll);
-        }
+    #[test]
+    fn narrow_keys_leave_out_what_only_low_entries_look_at() {
+        let high = (0, 30, Match::any().with(Oxm::EthDst, 5));
+        let middle = (0, 20, udp());
+        let low = (0, 10, udp().with(Oxm::Ipv4Src, 1).with(Oxm::Ipv4Dst, 2).with(Oxm::UdpSrc, 3));
+        let (above, mask) =
+            narrow(&tables(&[high.clone(), middle.clone(), low.clone()])).expect("narrow keys");
+        assert_eq!(above, 10);
+        assert_eq!(mask.get(Field::ETH_DST), Field::ETH_DST.max());
+        assert_eq!((mask.get(Field::IP_PROTO), mask.get(Field::IPV4_SRC)), (0xff, 0));
+        // Other tables are looked at whole.
+        let other = (1, 1, udp().with(Oxm::UdpSrc, 9));
+        let (_, mask) = narrow(&tables(&[high.clone(), middle, low, other])).expect("narrow keys");
+        assert_eq!((mask.get(Field::L4_SRC), mask.get(Field::IPV4_SRC)), (0xffff, 0));
+        // Nothing is left out, or little.
+        assert_eq!(narrow(&tables(&[high.clone()])), None);
+        assert_eq!(narrow(&tables(&[high.clone(), (0, 5, Match::any().with(Oxm::IpProto, 6))])), None);
+        assert_eq!(narrow(&tables(&[high, (0, 30, udp().with(Oxm::Ipv4Src, 1))])), None);
     }
 
-    #[inline]
-    fn take(&mut self, leaf: LeafId, packets: u32, bytes: u64) {
-        let toll = &mut self.tolls[leaf.0 as usize];
-        if toll.packets == 0 {
-            self.touched.push(leaf.0);
-        }
-        toll.packets += packets;
-        toll.bytes += bytes;
-    }
-
-    /// The leaf of a path, with one use more; none if there is no room.
-    fn leaf(&mut self, path: Path) -> Option<LeafId> {
-        let Self { tolls, leaves, free, by_path, capacity, .. } = self;
-        let hash = hash(&path);
-        if let Some(id) = by_path.find(hash, |id| leaves[*id as usize].path == path) {
-            leaves[*id as usize].uses += 1;
-            return Some(LeafId(*id));
-        }
-        let toll = Toll { bytes: 0, packets: 0, fate: Fate::of(path.then) };
-        let leaf = Leaf { path, uses: 1 };
-        let id = match free.pop() {
-            Some(id) => {
-                (tolls[id as usize], leaves[id as usize]) = (toll, leaf);
-                id
-            }
-            None if leaves.len() < *capacity => {
-                tolls.push(toll);
-                leaves.push(leaf);
-                leaves.len() as u32 - 1
-            }
-            None => return None,
-        };
-        by_path.insert_unique(hash, id, |id| self::hash(&leaves[*id as usize].path));
-        Some(LeafId(id))
-    }
-
-    /// One use of a leaf less.
-    fn release(&mut self, leaf: LeafId) {
-        let place = &mut self.leaves[leaf.0 as usize];
-        place.uses -= 1;
-        // One whose packets are not counted yet goes when they are.
-        if place.uses == 0 && self.tolls[leaf.0 as usize].packets == 0 {
-            self.retire(leaf.0);
-        }
-    }
-
-    fn retire(&mut self, id: u32) {
-        let hash = hash(&self.leaves[id as usize].path);
-        if let Ok(found) = self.by_path.find_entry(hash, |other| *other == id) {
-            found.remove();
-        }
-        self.free.push(id);
-    }
-
-    fn flush(&mut self, snapshot: &Snapshot, now: Nanos) {
-        let mut tables: SmallVec<[(TableId, u64, u64); 4]> = SmallVec::new();
-        let touched = std::mem::take(&mut self.touched);
-        for (i, id) in touched.iter().enumerate() {
-            if let Some(later) = touched.get(i + AHEAD) {
-                for (_, entry) in &self.leaves[*later as usize].path.hits {
-                    entry.iter().for_each(|entry| prefetch(&raw const *entry.counters));
-                }
-            }
-            let toll = &mut self.tolls[*id as usize];
-            let (packets, bytes) = (u64::from(toll.packets), toll.bytes);
-            (toll.packets, toll.bytes) = (0, 0);
-            let leaf = &self.leaves[*id as usize];
-            for (table, entry) in &leaf.path.hits {
-                if let Some(entry) = entry {
-                    entry.counters.count(packets, bytes, now.0);
-                }
-                let matched = if entry.is_some() { packets } else { 0 };
-                match tables.iter_mut().find(|(other, ..)| other == table) {
-                    Some((_, all, with_entry)) => {
-                        *all += packets;
-                        *with_entry += matched;
-                    }
-                    None => tables.push((*table, packets, matched)),
-                }
-            }
-            if leaf.uses == 0 {
-                self.retire(*id);
+    #[test]
+    fn narrow_keys_that_find_nothing_are_looked_for_now_and_then_only() {
+        let mut trial = Trial::default();
+        let mut looked = 0;
+        for _ in 0..1_000_000 {
+            if trial.wants(32) {
+                trial.saw(32, 1);
+                looked += 32;
             }
         }
-        for (table, packets, matched) in tables {
-            snapshot.tables.count(table, packets, matched);
+        assert!((1..1_000_000).contains(&looked), "{looked} of 32 million");
+        for _ in 0..1_000_000 {
+            if trial.wants(32) {
+                trial.saw(32, 20);
+                looked += 32;
+            }
         }
-        self.touched = touched;
-        self.touched.clear();
+        assert!(looked > 20_000_000, "{looked} when most are found");
     }
-}
-
-/// A hash of a path. Nobody chooses what paths there are but whoever writes the tables.
-fn hash(path: &Path) -> u64 {
-    let mut hash = 0_u64;
-    for (table, entry) in &path.hits {
-        let entry = entry.as_ref().map_or(0, |entry| Arc::as_ptr(entry) as u64);
-        let product = u128::from(hash ^ entry ^ u64::from(table.0) << 56) * 0x9e37_79b9_7f4a_7c15;
-        hash = (product >> 64) as u64 ^ product as u64;
-    }
-    hash
 }

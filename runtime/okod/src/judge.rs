@@ -10,13 +10,13 @@
 //! asked come before those that another one was asked about before.
 
 use oko_filter::{Packet, Verdict};
-use oko_flow_cache::{BURST, LeafId, Lookups, NodeId};
+use oko_flow_cache::{BURST, LeafId, NodeId};
 use oko_openflow::PortNo;
 use smallvec::SmallVec;
 
 use crate::carrier::Carrier;
 use crate::clock::Nanos;
-use crate::flow_cache::{FlowCache, Way};
+use crate::flow_cache::{FlowCache, Views, Way};
 use crate::recording::Recording;
 use crate::snapshot::Snapshot;
 
@@ -57,7 +57,7 @@ type Answers = SmallVec<[(u32, u32); 4]>;
 #[derive(Debug)]
 pub(crate) struct Judge {
     pub(crate) cache: FlowCache,
-    lookups: Lookups,
+    views: Views,
     stands: [Stand; BURST],
     answers: [Answers; BURST],
     /// Whether any filter was asked about a packet of this burst.
@@ -70,7 +70,7 @@ impl Judge {
     pub(crate) fn new(cache: FlowCache) -> Self {
         Self {
             cache,
-            lookups: Lookups::new(),
+            views: Views::default(),
             stands: [Stand::Unknown; BURST],
             answers: std::array::from_fn(|_| Answers::new()),
             asked: false,
@@ -86,13 +86,13 @@ impl Judge {
             self.answers.iter_mut().for_each(SmallVec::clear);
         }
         let count = carrier.count();
-        let all = self.cache.look_up(&mut self.lookups, count, |at| carrier.frame(at), in_port);
+        let all = self.cache.look_up(&mut self.views, count, |at| carrier.frame(at), in_port);
         if all.is_some() {
             return all;
         }
         let mut to_settle = count;
         for (at, stand) in self.stands[..count].iter_mut().enumerate() {
-            *stand = self.lookups.value(at).map_or(Stand::Unknown, |value| Stand::Way(self.cache.way(value)));
+            *stand = self.views.value(at).map_or(Stand::Unknown, |value| Stand::Way(self.cache.way(value)));
             if !matches!(stand, Stand::Way(Way::Path(_))) {
                 to_settle = to_settle.min(at);
             }
@@ -121,17 +121,14 @@ impl Judge {
 
     /// The packet went through the tables.
     pub(crate) fn learn(&mut self, at: usize, recording: Recording) {
-        if let Some((key, hash)) = self.lookups.key(at) {
-            self.cache.remember(key, hash, recording);
-        }
+        self.cache.remember(&self.views, at, recording);
     }
 
     /// Asks the filters about the packets from `at` to the first that has to go through the tables.
     fn settle<C: Carrier>(&mut self, at: usize, carrier: &C, scene: Scene<'_>) {
         // The tables may have taught the cache since.
         if self.stands[at] == Stand::Unknown
-            && let Some((key, hash)) = self.lookups.key(at)
-            && let Some(way) = self.cache.find(key, hash)
+            && let Some(way) = self.cache.find(&self.views, at)
         {
             self.stands[at] = Stand::Way(way);
         }
@@ -160,7 +157,7 @@ impl Judge {
         let mut packets: SmallVec<[Packet<'_>; BURST]> = SmallVec::new();
         let mut passed_over: SmallVec<[u64; BURST]> = SmallVec::new();
         for i in first..end {
-            match (self.stands[i], self.lookups.flow(i)) {
+            match (self.stands[i], self.views.flow(i)) {
                 (Stand::Way(Way::Path(_)), _) => {}
                 (Stand::Way(Way::Ask(node, other)), Some(flow))
                     if other == slot && carrier.time(i, now) == time && !passed_over.contains(&flow) =>

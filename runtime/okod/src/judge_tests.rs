@@ -14,8 +14,8 @@ use oko_packet::edit::{Editor, FrameBuf};
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow_cache::Laundry;
 use crate::forward::Forwarder;
+use crate::leaves::Laundry;
 use crate::plan::{Effect, Plan};
 use crate::snapshot::{FilterSet, FilterSlot, Generation};
 

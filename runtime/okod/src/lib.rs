@@ -22,6 +22,7 @@ mod filters;
 mod flow_cache;
 mod forward;
 mod judge;
+mod leaves;
 mod memo;
 mod pipeline;
 mod plan;

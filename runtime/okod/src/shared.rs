@@ -10,7 +10,7 @@ use oko_openflow::{Action, PortNo};
 
 use crate::bridge::Bridge;
 use crate::clock::Nanos;
-use crate::flow_cache::Laundry;
+use crate::leaves::Laundry;
 use crate::plan::ToController;
 use crate::ports::WorkerPort;
 use crate::snapshot::{Generation, Snapshot};
