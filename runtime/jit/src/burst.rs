@@ -1,8 +1,12 @@
 //! The loop over a burst that each entry function is, and access to the context and the packet's description.
+//!
+//! The body reads the context's address from the stack anew for each packet. Else Cranelift would take all that depends on it alone out of the
+//! loop: the numbers of all maps, shares of time windows. These are far more than there are registers, so they would go to the stack in front of
+//! the loop, needed or not, which costs a single packet more than the filter itself.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value};
 use cranelift_frontend::FunctionBuilder;
 
 use crate::abi::{CTX_ALONE, CTX_NOW, PACKET_SIZE};
@@ -60,6 +64,8 @@ impl Burst {
         let &[context, packets, count, first_results] = builder.block_params(entry) else {
             unreachable!("the signature of an entry has four parameters");
         };
+        let slot = builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, 8, 3));
+        builder.ins().stack_store(I64, context, slot, 0);
         let bytes = builder.ins().imul_imm_s(count, PACKET_SIZE);
         let end = builder.ins().iadd(packets, bytes);
         builder.ins().jump(head, &[packets.into(), first_results.into()]);
@@ -77,6 +83,7 @@ impl Burst {
             builder.append_block_param(latch, ty);
         }
         builder.switch_to_block(body);
+        let context = builder.ins().stack_load(I64, I64, slot, 0);
         Burst { row: Row { context, packet }, results, latch, head }
     }
 

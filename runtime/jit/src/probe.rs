@@ -60,12 +60,11 @@ pub(crate) fn probe(
     let equal = equal_tags(builder, bucket, wanted);
     builder.ins().brif(equal, compare, &[bucket.into(), equal.into()], second, &[]);
 
-    // The other bucket is another one: the step is not 0.
+    // It is another one, for the step is odd.
     builder.switch_to_block(second);
     let step = builder.ins().ushr_imm_u(hash, 32);
+    let step = builder.ins().bor_imm_u(step, 1);
     let step = builder.ins().band(step, mask);
-    let one = builder.ins().iconst(I64, 1);
-    let step = builder.ins().umax(step, one);
     let second_line = builder.ins().bxor(first_line, step);
     let bucket = line(builder, index, second_line);
     let equal = equal_tags(builder, bucket, wanted);

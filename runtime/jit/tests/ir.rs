@@ -192,3 +192,49 @@ fn large_filters_are_compiled_quickly_or_refused() {
     let refused = compile_ir(&verify(text::read(&text).unwrap()).unwrap(), 0);
     assert!(matches!(refused, Err(CompileError::TooLarge { found: 135_987, limit: 98_304 })), "{refused:?}");
 }
+
+/// What look-ups of a burst will read is fetched ahead of use in maps of this size; packets whose way does not lead to a look-up are among them.
+#[test]
+fn bursts_over_a_large_map_answer_as_over_a_small_one() {
+    const COUNT: &str = "
+oko.ir 1
+state m0 seen: hash refuse, capacity 65536, key(port: u32, len: u64), fields(n: u64)
+filter count -> classes 1000 {
+block0:
+    v0 = pkt.in_port
+    v1 = pkt.len
+    v2 = const 3
+    v3 = urem v0, v2
+    v4 = const 0
+    v5 = eq v3, v4
+    v6 = const 999
+    branch v5, block3, block1
+block1:
+    slot m0(v0, v1), block2, block3
+block2(v7: entry m0):
+    v8 = lock v7
+    v9 = get v7, f0
+    v10 = const 1
+    v11 = add v9, v10
+    set v7, f0, v11
+    v12 = const 0xffffffffffffffff
+    unlock.touch v7, v12
+    v13 = umin v11, v6
+    return v13
+block3:
+    return v6
+}
+";
+    let checked = verify(text::read(COUNT).unwrap()).unwrap();
+    let rig = Rig::new(&checked);
+    let ports: Vec<u32> = (0..60_000).collect();
+    for round in 1..=3 {
+        for ports in ports.chunks(100) {
+            let packets: Vec<_> = ports.iter().map(|&port| Packet::new(&[], port)).collect();
+            let expected: Vec<u32> =
+                ports.iter().map(|port| if port % 3 == 0 { 999 } else { round }).collect();
+            assert_eq!(rig.run(0, &packets, 1), expected);
+        }
+    }
+    assert!(rig.map("seen").is_far(), "the map must be large for this");
+}

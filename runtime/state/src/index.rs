@@ -94,11 +94,11 @@ impl Index {
     #[inline]
     pub(crate) fn place(&self, hash: u64) -> Place {
         let first = hash as u32 & self.mask;
-        // Another bucket than the first: XOR with a number that is not 0 under the mask.
-        let step = (hash >> 32) as u32 & self.mask;
+        // Another bucket than the first: XOR with a number that is not 0 under the mask, for it is odd.
+        let step = ((hash >> 32) as u32 | 1) & self.mask;
         // Not 0, which is an empty place's.
         let tag = (hash >> 48) as u16 | 1;
-        Place { first, second: first ^ step.max(1), tag }
+        Place { first, second: first ^ step, tag }
     }
 
     #[inline]

@@ -8,7 +8,7 @@
 //!
 //! 1. The hash: from `start`, for each pair of words, the last one filled up with 0, `h = fold(h ^ w, factor ^ w') + turn`; then `h = fold(h, last)`.
 //! 2. The bucket of number `b`: at `index + b * BUCKET_SIZE`. Its eight tags of 16 bits, at 0, are compared with the tag `h >> 48 | 1`. The first bucket
-//!    has the number `h & mask`, the second one the XOR of that and `max(h >> 32 & mask, 1)`.
+//!    has the number `h & mask`, the second one the XOR of that and `(h >> 32 | 1) & mask`.
 //! 3. The record: a `u32` at `BUCKET_RECORDS + 4 * way`.
 //! 4. Its value: at `values + record * stride`. The generation (`u32`, odd if it belongs to a key) is [`GENERATION`] bytes from
 //!    there, the key's words end [`KEY_END`] bytes from there.

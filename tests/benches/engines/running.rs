@@ -37,9 +37,10 @@ fn engines(mode: Mode) -> &'static [Engine] {
 
 const LEGEND: &str = "\
 Nanoseconds a packet, medians; in brackets the ratio to C. C: the filter by hand, `clang -O2`, state for one core. C, locks: the same with
-each entry locked by an atomic instruction while it is used. Engines of Oko lock entries too, and count verdicts. The
-kernel's figure is that of test runs less those of an empty program, with the clock read from a variable. `match` is how many
-packets match in the first pass, with empty state; every verdict of every pass was compared and is the same for all.
+each entry locked by an atomic instruction while it is used. Engines of Oko lock entries too, without such instructions while one thread is
+alone at them, as here; and they count verdicts. The kernel's figure is that of test runs less those of an empty program, with the clock
+read from a variable. `match` is how many packets match in the first pass, with empty state; every verdict of every pass was compared and
+is the same for all.
 ";
 
 /// Measures and prints; the figures with more detail.
