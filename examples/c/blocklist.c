@@ -1,7 +1,9 @@
 /* `blocklist.oko` in C. */
-#include <stdlib.h>
-
 #include "packet.h"
+
+#ifndef __bpf__
+#include <stdlib.h>
+#endif
 
 struct filter {
     char nothing;

@@ -2,6 +2,10 @@
 #ifndef FILTER_H
 #define FILTER_H
 
+#ifdef __bpf__
+#include "xdp/xdp.h"
+#else
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +17,11 @@ struct packet {
     uint32_t wire_len; /* bytes on the wire, at least as many */
     uint32_t in_port;
 };
+
+/* Behind its last byte. */
+static inline const uint8_t *packet_end(const struct packet *packet) { return packet->data + packet->captured; }
+
+#endif
 
 /* A filter with empty state, or NULL if there is no memory. */
 struct filter *filter_new(void);

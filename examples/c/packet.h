@@ -2,9 +2,11 @@
 #ifndef PACKET_H
 #define PACKET_H
 
-#include <string.h>
-
 #include "filter.h"
+
+#ifndef __bpf__
+#include <string.h>
+#endif
 
 #define FIN 0x01
 #define SYN 0x02
@@ -64,7 +66,7 @@ static inline void transport(struct headers *found, uint8_t protocol, const uint
 static inline struct headers headers_of(const struct packet *packet) {
     struct headers found = {0};
     const uint8_t *at = packet->data;
-    const uint8_t *end = at + packet->captured;
+    const uint8_t *end = packet_end(packet);
     if (end - at < 14)
         return found;
     found.ethernet = at;
@@ -85,7 +87,7 @@ static inline struct headers headers_of(const struct packet *packet) {
         found.ipv4 = at;
         if ((be16(at + 6) & 0x1fff) == 0 && (size_t)(end - at) >= header_len) {
             transport(&found, at[9], at + header_len, end);
-            if (at[9] == PROTOCOL_ICMP && (size_t)(end - at) >= header_len + 4)
+            if (at[9] == PROTOCOL_ICMP && end - (at + header_len) >= 4)
                 found.icmp = at + header_len;
         }
     } else if (type == ETHERTYPE_IPV6) {

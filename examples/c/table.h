@@ -6,6 +6,10 @@
  * An entry whose `expires_at` has passed is dead: it holds nothing, and its place may be given to another key. Chains start in an
  * array of indices, at least one for each entry; the hash is keyed by random numbers, as addresses come from strangers.
  */
+#ifdef __bpf__
+#include "xdp/table.h"
+#else
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -175,3 +179,5 @@ static inline void TABLE_NAME(TABLE, clear)(ENTRY *entry) {
 #undef KEY_WORDS
 #undef VALUE
 #undef EVICTS
+
+#endif

@@ -1,7 +1,9 @@
 /* `telnet.oko` in C. */
-#include <stdlib.h>
-
 #include "packet.h"
+
+#ifndef __bpf__
+#include <stdlib.h>
+#endif
 
 #define TELNET 23
 

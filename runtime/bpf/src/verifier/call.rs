@@ -243,13 +243,14 @@ impl Explorer<'_> {
                 value => Err(Reason::PointerReturned { found: value.to_string() }),
             };
         }
-        if let Ok(Value::Pointer(Pointer { target: Target::Frame(_), .. })) = result {
-            return Err(Reason::StackPointerReturned);
-        }
         let site = state.frame().call_site;
         state.frames.pop();
-        // A function without a result leaves nothing to read in r0.
-        state.set(Reg::R0, result.unwrap_or(Value::Unwritten));
+        // A function without a result leaves nothing to read in r0, even if the address of its frame happens to be there.
+        let result = match result {
+            Ok(Value::Pointer(Pointer { target: Target::Frame(_), .. })) | Err(_) => Value::Unwritten,
+            Ok(value) => value,
+        };
+        state.set(Reg::R0, result);
         state.pc = site + 1;
         Ok(Next::Go)
     }

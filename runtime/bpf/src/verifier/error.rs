@@ -198,8 +198,6 @@ pub enum Reason {
     RecordGone,
     #[error("the program returns {found}; it must return a number")]
     PointerReturned { found: String },
-    #[error("the function returns a pointer to a stack frame")]
-    StackPointerReturned,
 
     // The verifier's own limits.
     #[error("verification took {steps} steps, its limit")]
@@ -283,7 +281,6 @@ impl Reason {
             Reason::OtherLock => "release the lock that was taken, on the same entry",
             Reason::NoLock { .. } => "put a `struct bpf_spin_lock` into the map's value, with BTF",
             Reason::PointerReturned { .. } => "return XDP_PASS (2) for a match, XDP_DROP (1) for none",
-            Reason::StackPointerReturned => "return a number, or let the caller pass memory of its own",
             Reason::StepBudget { .. } | Reason::MemoryBudget { .. } => {
                 "simplify the program: fewer branches whose outcomes must be told apart later"
             }

@@ -6,7 +6,7 @@ use super::{
     explore::{Explorer, Next},
     scalar::Scalar,
     state::State,
-    value::{Id, MAX_OFFSET, MIN_OFFSET, Pointer, Target, Value},
+    value::{Id, Length, MAX_OFFSET, MIN_OFFSET, Pointer, Target, Value},
 };
 use crate::{
     isa::{AluOp, Cond, Imm64, Insn, Operand, Reg, Width},
@@ -140,7 +140,8 @@ impl Explorer<'_> {
         match (left, right) {
             (Value::Scalar { range: a, id }, Value::Scalar { range: b, .. }) => {
                 let result = self.number(arithmetic::alu(width, op, &a, &b));
-                if let (Some(less), Some(by)) = (state.proofs.length(id), b.as_constant())
+                if let (Some(Length { base, less, .. }), Some(by)) =
+                    (state.proofs.length(id), b.as_constant())
                     && width == Width::W64
                     && let Some(less) = match op {
                         AluOp::Sub => less.checked_add(by.cast_signed()),
@@ -148,7 +149,7 @@ impl Explorer<'_> {
                         _ => None,
                     }
                 {
-                    is_length(state, &result, less);
+                    is_length(state, &result, base, less);
                 }
                 Ok(result)
             }
@@ -162,10 +163,13 @@ impl Explorer<'_> {
             {
                 self.moved(dst, pointer, op, range, id)
             }
-            (Value::Pointer(a), Value::Pointer(b)) if width == Width::W64 && op == AluOp::Sub => {
-                let result = self.distance(dst, a, b)?;
-                if let (Target::PacketEnd, Target::Packet { id: Id::NONE, fixed }) = (a.target, b.target) {
-                    is_length(state, &result, fixed);
+            (Value::Pointer(a), Value::Pointer(b)) if op == AluOp::Sub => {
+                let range = distance(dst, a, b)?;
+                // In 32 bits it is the lower half; nothing of where the object is is left in either.
+                let whole = width == Width::W64 || range.fits_32();
+                let result = self.number(if whole { range } else { arithmetic::truncate_32(&range) });
+                if whole && let (Target::PacketEnd, Target::Packet { id, fixed }) = (a.target, b.target) {
+                    is_length(state, &result, id, fixed);
                 }
                 Ok(result)
             }
@@ -203,30 +207,6 @@ impl Explorer<'_> {
             return Err(Reason::PointerOffset { found: off.to_string() });
         }
         Ok(Value::Pointer(Pointer { target, off }))
-    }
-
-    /// `a - b`, where the result does not depend on addresses.
-    fn distance(&mut self, reg: Reg, a: Pointer, b: Pointer) -> Checked<Value> {
-        let range = match (a.target, b.target) {
-            (Target::Packet { .. }, Target::Packet { .. }) => {
-                arithmetic::alu(Width::W64, AluOp::Sub, &a.off, &b.off)
-            }
-            (Target::Frame(x), Target::Frame(y)) if x == y => {
-                arithmetic::alu(Width::W64, AluOp::Sub, &a.off, &b.off)
-            }
-            (Target::PacketEnd, Target::PacketEnd) => Scalar::constant(0),
-            // The length of the packet is below 2^32.
-            (Target::PacketEnd, Target::Packet { .. }) => {
-                let len = Scalar::unsigned(0, u64::from(u32::MAX)).unwrap_or(Scalar::UNKNOWN);
-                arithmetic::alu(Width::W64, AluOp::Sub, &len, &b.off)
-            }
-            (Target::Packet { .. }, Target::PacketEnd) => {
-                let len = Scalar::unsigned(0, u64::from(u32::MAX)).unwrap_or(Scalar::UNKNOWN);
-                arithmetic::alu(Width::W64, AluOp::Sub, &a.off, &len)
-            }
-            _ => return Err(misused(Operand::Reg(reg), Value::Pointer(a), "this difference")),
-        };
-        Ok(self.number(range))
     }
 
     /// Gives a number that has no id one, so that it can be narrowed.
@@ -319,10 +299,33 @@ fn prove(state: &mut State, id: Id, fixed: i64, cond: Cond, taken: bool) {
     }
 }
 
-/// Takes note that a new number is the packet's length less a constant.
-fn is_length(state: &mut State, number: &Value, less: i64) {
+/// `a - b`, where the result does not depend on addresses.
+fn distance(reg: Reg, a: Pointer, b: Pointer) -> Checked<Scalar> {
+    Ok(match (a.target, b.target) {
+        (Target::Packet { .. }, Target::Packet { .. }) => {
+            arithmetic::alu(Width::W64, AluOp::Sub, &a.off, &b.off)
+        }
+        (Target::Frame(x), Target::Frame(y)) if x == y => {
+            arithmetic::alu(Width::W64, AluOp::Sub, &a.off, &b.off)
+        }
+        (Target::PacketEnd, Target::PacketEnd) => Scalar::constant(0),
+        // The length of the packet is below 2^32.
+        (Target::PacketEnd, Target::Packet { .. }) => {
+            let len = Scalar::unsigned(0, u64::from(u32::MAX)).unwrap_or(Scalar::UNKNOWN);
+            arithmetic::alu(Width::W64, AluOp::Sub, &len, &b.off)
+        }
+        (Target::Packet { .. }, Target::PacketEnd) => {
+            let len = Scalar::unsigned(0, u64::from(u32::MAX)).unwrap_or(Scalar::UNKNOWN);
+            arithmetic::alu(Width::W64, AluOp::Sub, &a.off, &len)
+        }
+        _ => return Err(misused(Operand::Reg(reg), Value::Pointer(a), "this difference")),
+    })
+}
+
+/// Takes note that a new number is the distance from `data + variable` to the end of the packet, less a constant.
+fn is_length(state: &mut State, number: &Value, base: Id, less: i64) {
     if let Value::Scalar { id, .. } = number {
-        state.proofs.add_length(*id, less);
+        state.proofs.add_length(Length { number: *id, base, less });
     }
 }
 

@@ -8,7 +8,7 @@
 //!   It stays within [`MIN_OFFSET`]`..=`[`MAX_OFFSET`], so addresses never wrap.
 //! - A packet pointer is `data + variable + fixed`, where `id` names the variable part (0: there is none). How many bytes
 //!   from `data + variable` are proven to be in the packet is kept by that id ([`Proofs`]).
-//! - A number may be the packet's length less a constant; then its lower bound proves bytes, too.
+//! - A number may be how many bytes the packet has from a pointer on, less a constant; then its lower bound proves bytes, too.
 
 use std::fmt;
 
@@ -134,12 +134,19 @@ enum Counterpart {
 }
 
 /// For each variable part of packet pointers the bytes from `data + variable` that are known to be in the packet; and the
-/// numbers that are its length less a constant.
+/// numbers that are the distance from there to its end, less a constant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Proofs {
     proven: Vec<(Id, u32)>,
-    /// The number `id` is, as a signed one, `data_end - data - less`.
-    lengths: Vec<(Id, i64)>,
+    lengths: Vec<Length>,
+}
+
+/// The number `number` is, as a signed one, `data_end - (data + variable) - less`, where `base` names the variable part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Length {
+    pub(crate) number: Id,
+    pub(crate) base: Id,
+    pub(crate) less: i64,
 }
 
 impl Proofs {
@@ -156,34 +163,34 @@ impl Proofs {
         }
     }
 
-    /// Takes note that the number `id` is the packet's length less a constant.
-    pub(crate) fn add_length(&mut self, id: Id, less: i64) {
+    /// Takes note of what a number is.
+    pub(crate) fn add_length(&mut self, length: Length) {
         // So far from the ends of the range that differences do not wrap.
-        let small = (MIN_OFFSET..=MAX_OFFSET).contains(&less);
-        if id != Id::NONE && small && self.length(id).is_none() {
-            self.lengths.push((id, less));
+        let small = (MIN_OFFSET..=MAX_OFFSET).contains(&length.less);
+        if length.number != Id::NONE && small && self.length(length.number).is_none() {
+            self.lengths.push(length);
         }
     }
 
-    /// How much less than the packet's length the number `id` is, if it is known to be so made.
-    pub(crate) fn length(&self, id: Id) -> Option<i64> {
-        self.lengths.iter().find(|(known, _)| *known == id).map(|(_, less)| *less)
+    /// The distance to the end of the packet that the number `id` is, if it is known to be so made.
+    pub(crate) fn length(&self, id: Id) -> Option<Length> {
+        self.lengths.iter().find(|known| known.number == id).copied()
     }
 
-    /// The number `id` is now known to be in a set: its least value tells how long the packet is at least.
+    /// The number `id` is now known to be in a set: its least value tells how many bytes there are at least.
     pub(crate) fn narrowed(&mut self, id: Id, to: &Scalar) {
-        if let Some(less) = self.length(id)
+        if let Some(Length { base, less, .. }) = self.length(id)
             && let least = less.saturating_add(to.wide.smin)
             && least > 0
         {
-            self.add(Id::NONE, u32::try_from(least).unwrap_or(u32::MAX));
+            self.add(base, u32::try_from(least).unwrap_or(u32::MAX));
         }
     }
 
     /// Keeps only what is said of these ids.
     pub(crate) fn retain(&mut self, keep: impl Fn(Id) -> bool) {
         self.proven.retain(|(id, _)| keep(*id));
-        self.lengths.retain(|(id, _)| keep(*id));
+        self.lengths.retain(|length| keep(length.number) && keep(length.base));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -192,7 +199,7 @@ impl Proofs {
 
     /// Bytes behind the structure itself.
     pub(crate) fn footprint(&self) -> usize {
-        self.proven.len() * size_of::<(Id, u32)>() + self.lengths.len() * size_of::<(Id, i64)>()
+        self.proven.len() * size_of::<(Id, u32)>() + self.lengths.len() * size_of::<Length>()
     }
 }
 
@@ -228,14 +235,25 @@ impl<'p> Renaming<'p> {
         self.bind(from, Counterpart::Id(to))
     }
 
-    /// Whether what is a length in the first is the same length in the second. Asked when all values have been bound; a length
-    /// that no value is bound to is of no use to anybody.
+    /// Whether what is a distance in the first is the same distance in the second. Asked when all values have been bound; one that no
+    /// number or no pointer is bound to is of no use to anybody.
     pub(crate) fn lengths_hold(&self) -> bool {
         let (general, special) = self.proofs;
-        general.lengths.iter().all(|(id, less)| match self.pairs.iter().find(|(known, _)| known == id) {
-            Some((_, Counterpart::Id(to))) => special.length(*to) == Some(*less),
-            Some((_, Counterpart::Number(_))) => false,
-            None => true,
+        let bound = |id: Id| match id {
+            Id::NONE => Some(Counterpart::Number(0)),
+            id => self.pairs.iter().find(|(known, _)| *known == id).map(|(_, to)| *to),
+        };
+        general.lengths.iter().all(|length| match (bound(length.number), bound(length.base)) {
+            (Some(Counterpart::Id(number)), Some(Counterpart::Id(base))) => {
+                special.length(number) == Some(Length { number, base, ..*length })
+            }
+            // There, the variable part is a number, and counts with the rest.
+            (Some(Counterpart::Id(number)), Some(Counterpart::Number(part))) => {
+                let less = length.less.wrapping_add(part.cast_signed());
+                special.length(number) == Some(Length { number, base: Id::NONE, less })
+            }
+            (Some(Counterpart::Number(_)), Some(_)) => false,
+            (None, _) | (_, None) => true,
         })
     }
 
@@ -331,14 +349,22 @@ impl<'c> Merging<'c> {
         self.merge(Counterpart::Id(a), Counterpart::Id(b))
     }
 
-    /// What is proven of the merged state, once all values are merged: a number that is the same length in both is one.
+    /// What is proven of the merged state, once all values are merged: a number that is the same distance in both is one.
     pub(crate) fn into_proven(mut self) -> Proofs {
-        for ((a, b), id) in self.pairs {
+        let part = |base| if base == Id::NONE { Counterpart::Number(0) } else { Counterpart::Id(base) };
+        for ((a, b), number) in &self.pairs {
             if let (Counterpart::Id(a), Counterpart::Id(b)) = (a, b)
-                && let (Some(a), Some(b)) = (self.proofs.0.length(a), self.proofs.1.length(b))
-                && a == b
+                && let (Some(a), Some(b)) = (self.proofs.0.length(*a), self.proofs.1.length(*b))
+                && a.less == b.less
             {
-                self.proven.add_length(id, a);
+                let both = (part(a.base), part(b.base));
+                let base = match both {
+                    (Counterpart::Number(0), Counterpart::Number(0)) => Some(Id::NONE),
+                    _ => self.pairs.iter().find(|(pair, _)| *pair == both).map(|(_, base)| *base),
+                };
+                if let Some(base) = base {
+                    self.proven.add_length(Length { number: *number, base, less: a.less });
+                }
             }
         }
         self.proven

@@ -307,11 +307,18 @@ impl Builder<'_> {
         self.push(Insn::load(Size::W, data, context, 0));
         self.push(Insn::load(Size::W, len, context, 4));
         self.is_other(data);
+        if self.rng.chance(30) && !self.numbers.is_empty() {
+            let index = self.bound(64);
+            if ![data, len].contains(&index) {
+                self.push(Insn::alu64(AluOp::Add, data, index));
+            }
+        }
         let ahead = if self.rng.chance(30) { self.rng.below(20) as i32 } else { 0 };
         if ahead > 0 {
             self.push(Insn::alu64(AluOp::Add, data, ahead));
         }
-        self.push(Insn::alu64(AluOp::Sub, len, data));
+        let width = if self.rng.chance(85) { Width::W64 } else { Width::W32 };
+        self.push(Insn::Alu { width, op: AluOp::Sub, dst: len, src: Operand::Reg(data) });
         self.is_number(len);
         let mut proven = i64::from(ahead);
         for _ in 0..self.rng.below(3) {

@@ -12,7 +12,7 @@ use crate::{
         cfg::Graph,
         explore::Explorer,
         state::State,
-        value::{Id, Target, Value},
+        value::{Id, Pointer, Target, Value},
     },
 };
 
@@ -91,12 +91,26 @@ fn ids_agree(contents: &[(Value, Option<u64>)]) -> bool {
     true
 }
 
-/// Numbers that are said to be the packet's length less a constant are, and no more bytes are proven than there are.
+/// Numbers that are said to be the distance from a pointer to the end of the packet are, and no more bytes are proven than there are.
 fn lengths_agree(contents: &[(Value, Option<u64>)], step: &Snapshot<'_>, state: &State) -> bool {
     let len = step.packet_len() as i64;
+    // The variable parts that packet pointers have.
+    let part = |base: Id| {
+        let of = |(value, content): &(Value, Option<u64>)| match (value, content) {
+            (Value::Pointer(Pointer { target: Target::Packet { id, fixed }, .. }), Some(content))
+                if *id == base =>
+            {
+                step.pointee(*content).map(|(_, off)| off - fixed)
+            }
+            _ => None,
+        };
+        if base == Id::NONE { Some(0) } else { contents.iter().find_map(of) }
+    };
     let exact = |(value, content): &(Value, Option<u64>)| match (value, content) {
         (Value::Scalar { id, .. }, Some(content)) => {
-            state.proofs.length(*id).is_none_or(|less| content.cast_signed() == len - less)
+            let length = state.proofs.length(*id);
+            let is = length.and_then(|length| Some(len - part(length.base)? - length.less));
+            is.is_none_or(|is| content.cast_signed() == is)
         }
         _ => true,
     };
