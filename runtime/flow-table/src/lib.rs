@@ -36,4 +36,4 @@ pub use entry::{Counters, FlowEntry};
 pub use groups::{Given, Group, GroupBucket, GroupModError, Groups, MAX_BUCKETS, MAX_GROUPS};
 pub use matcher::{Matcher, place};
 pub use meters::{MAX_BANDS, MAX_METERS, Meter, MeterBand, MeterModError, Meters, Verdict, remark};
-pub use tables::{Changes, FlowModError, FlowTables, Limits, Snapshot, TableCounters};
+pub use tables::{Changes, FlowModError, FlowTables, Limits, Snapshot, TableCounters, Written};

@@ -81,8 +81,17 @@ impl FlowModError {
 pub struct Changes {
     /// Entries that are gone, with the reason; those with `SEND_FLOW_REM` are to be reported.
     pub removed: Vec<(Arc<FlowEntry>, FlowRemovedReason)>,
-    /// How many entries were added or modified.
-    pub written: usize,
+    /// Entries that were added, and those that took the place of others.
+    pub written: Vec<(Arc<FlowEntry>, Written)>,
+}
+
+/// What became of an entry that is there now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// There was none of its match and priority.
+    Added,
+    /// It takes the place of an earlier version.
+    Modified,
 }
 
 /// What all packets did in one table.
@@ -237,11 +246,12 @@ impl FlowTables {
             builder.remove(old);
         }
         builder.insert(Arc::clone(&entry));
+        let written = if old.is_some() { Written::Modified } else { Written::Added };
         if let Some(journal) = &mut self.journal {
             journal.push((old, Some(Arc::clone(&entry))));
         }
-        table.keep(entry);
-        Ok(Changes { removed: evicted, written: 1 })
+        table.keep(Arc::clone(&entry));
+        Ok(Changes { removed: evicted, written: vec![(entry, written)] })
     }
 
     fn modify(&mut self, flow_mod: &FlowMod, strict: bool) -> Result<Changes, FlowModError> {
@@ -250,6 +260,7 @@ impl FlowTables {
         let Some(table) = self.tables.get_mut(&id) else { return Ok(Changes::default()) };
         let selection = Selection::of_flow_mod(flow_mod, strict);
         let chosen: Vec<Arc<FlowEntry>> = table.chosen(&selection).cloned().collect();
+        let mut written = Vec::with_capacity(chosen.len());
         for old in &chosen {
             let mut entry =
                 FlowEntry { instructions: flow_mod.instructions.clone(), ..FlowEntry::clone(old) };
@@ -261,9 +272,10 @@ impl FlowTables {
             if let Some(journal) = &mut self.journal {
                 journal.push((Some(Arc::clone(old)), Some(Arc::clone(&entry))));
             }
-            table.keep(entry);
+            table.keep(Arc::clone(&entry));
+            written.push((entry, Written::Modified));
         }
-        Ok(Changes { removed: Vec::new(), written: chosen.len() })
+        Ok(Changes { removed: Vec::new(), written })
     }
 
     fn delete(&mut self, flow_mod: &FlowMod, strict: bool) -> Changes {

@@ -422,17 +422,23 @@ pub enum FlowRemovedReason {
 
 impl FlowRemovedReason {
     fn decode(r: &mut Reader<'_>) -> Result<FlowRemovedReason, DecodeError> {
-        Ok(match r.u8()? {
+        let found = r.u8()?;
+        let known = if r.version() >= Version::V1_4 { 5 } else { 3 };
+        FlowRemovedReason::from_wire(found).filter(|_| found <= known).ok_or_else(|| {
+            let problem = Problem::Value { field: "reason", found: found.into(), expected: "0 to 3" };
+            r.error(ErrorCode::RequestBadType, problem)
+        })
+    }
+
+    pub(crate) fn from_wire(number: u8) -> Option<FlowRemovedReason> {
+        Some(match number {
             0 => FlowRemovedReason::IdleTimeout,
             1 => FlowRemovedReason::HardTimeout,
             2 => FlowRemovedReason::Delete,
             3 => FlowRemovedReason::GroupDelete,
-            4 if r.version() >= Version::V1_4 => FlowRemovedReason::MeterDelete,
-            5 if r.version() >= Version::V1_4 => FlowRemovedReason::Eviction,
-            found => {
-                let problem = Problem::Value { field: "reason", found: found.into(), expected: "0 to 3" };
-                return Err(r.error(ErrorCode::RequestBadType, problem));
-            }
+            4 => FlowRemovedReason::MeterDelete,
+            5 => FlowRemovedReason::Eviction,
+            _ => return None,
         })
     }
 

@@ -23,6 +23,7 @@ pub mod ids;
 pub mod instruction;
 pub mod message;
 pub mod meter;
+pub mod monitor;
 pub mod multipart;
 mod nicira;
 pub mod oko;

@@ -6,6 +6,7 @@ use crate::flow::{FlowMod, FlowRemoved};
 use crate::group::GroupMod;
 use crate::ids::PortNo;
 use crate::meter::MeterMod;
+use crate::monitor;
 use crate::multipart::{MultipartReply, MultipartRequest};
 use crate::nicira;
 use crate::oko::{self, OkoPart};
@@ -183,6 +184,8 @@ pub enum Message {
     BundleControl(BundleControl),
     /// A message to be done when its bundle is committed.
     BundleAdd(BundleAdd),
+    /// Takes a flow monitor back, before OpenFlow 1.4.
+    MonitorCancel(u32),
 }
 
 impl Message {
@@ -236,7 +239,10 @@ impl Message {
             Message::Error(_) => msg_type::ERROR,
             Message::EchoRequest(_) => msg_type::ECHO_REQUEST,
             Message::EchoReply(_) => msg_type::ECHO_REPLY,
-            Message::Oko(_) | Message::Experimenter { .. } | Message::Session(_) => msg_type::EXPERIMENTER,
+            Message::Oko(_)
+            | Message::Experimenter { .. }
+            | Message::Session(_)
+            | Message::MonitorCancel(_) => msg_type::EXPERIMENTER,
             Message::FeaturesRequest => msg_type::FEATURES_REQUEST,
             Message::FeaturesReply(_) => msg_type::FEATURES_REPLY,
             Message::GetConfigRequest => msg_type::GET_CONFIG_REQUEST,
@@ -335,7 +341,7 @@ impl Message {
             Message::BundleControl(control) => control.encode(w),
             Message::BundleAdd(add) => add.encode(w),
             // Only clients send it, and we are none.
-            Message::Session(_) => {}
+            Message::Session(_) | Message::MonitorCancel(_) => {}
         }
     }
 }
@@ -416,6 +422,8 @@ fn decode_body(ty: u8, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
             {
                 Message::Session(option)
             } else if let Some(message) = bundle::decode_extension(experimenter, exp_type, r)? {
+                message
+            } else if let Some(message) = monitor::decode_cancel(experimenter, exp_type, r)? {
                 message
             } else {
                 Message::Experimenter { experimenter, exp_type, data: r.rest().to_vec() }

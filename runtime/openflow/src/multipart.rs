@@ -3,18 +3,22 @@
 //! A reply too long for one message goes out as several with the same transaction id, all but the last with
 //! `OFPMPF_REPLY_MORE`; [`MultipartReply::encode_parts`] cuts between records.
 
+use crate::bundle::ONF;
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::flow::{AggregateStats, FlowStats, FlowStatsRequest};
 use crate::group::{GroupDesc, GroupFeatures, GroupStats};
 use crate::ids::{GroupId, MeterId, PortNo};
 use crate::message::{HEADER_LEN, encode_message, msg_type};
 use crate::meter::{MeterConfig, MeterFeatures, MeterStats};
+use crate::monitor::{FlowUpdate, MonitorRequest, ONF_MONITOR};
 use crate::port::{Port, PortStats};
 use crate::switch::{Desc, Dialect, QueueStats, Version};
 use crate::table::{TableDesc, TableFeatures, TableStats};
 use crate::v10;
 use crate::wire::{Reader, Writer};
 
+/// `OFPMP_FLOW_MONITOR`.
+const FLOW_MONITOR: u16 = 16;
 /// `OFPMPF_REQ_MORE` and `OFPMPF_REPLY_MORE`.
 const MORE: u16 = 1;
 
@@ -60,6 +64,8 @@ pub enum MultipartRequest {
     QueueDesc(PortNo),
     /// The counters of entries, without what they do. From OpenFlow 1.5 on.
     FlowCounters(FlowStatsRequest),
+    /// Asks to be told of changes of flow entries. In 1.3 the ONF's extension, in 1.0 Nicira's.
+    FlowMonitor(Vec<MonitorRequest>),
     /// Another party's request.
     Experimenter {
         /// The experimenter id.
@@ -76,8 +82,10 @@ impl MultipartRequest {
     pub const ALL_QUEUES: u32 = 0xffff_ffff;
 
     /// `OFPMP_*`.
-    fn ty(&self) -> u16 {
+    fn ty(&self, version: Version) -> u16 {
         match self {
+            MultipartRequest::FlowMonitor(_) if version >= Version::V1_4 => FLOW_MONITOR,
+            MultipartRequest::FlowMonitor(_) => 0xffff,
             MultipartRequest::Desc => 0,
             MultipartRequest::Flow(_) => 1,
             MultipartRequest::Aggregate(_) => 2,
@@ -152,10 +160,16 @@ impl MultipartRequest {
             17 if r.version() >= Version::V1_5 => {
                 MultipartRequest::FlowCounters(FlowStatsRequest::decode(r)?)
             }
-            0xffff => MultipartRequest::Experimenter {
-                experimenter: r.u32()?,
-                exp_type: r.u32()?,
-                data: r.rest().to_vec(),
+            FLOW_MONITOR if r.version() >= Version::V1_4 => {
+                MultipartRequest::FlowMonitor(decode_list(r, MonitorRequest::decode)?)
+            }
+            0xffff => match (r.u32()?, r.u32()?) {
+                (ONF, ONF_MONITOR) if r.version() < Version::V1_4 => {
+                    MultipartRequest::FlowMonitor(decode_list(r, MonitorRequest::decode)?)
+                }
+                (experimenter, exp_type) => {
+                    MultipartRequest::Experimenter { experimenter, exp_type, data: r.rest().to_vec() }
+                }
             },
             _ => return Err(bad_type(r, ty)),
         };
@@ -164,8 +178,15 @@ impl MultipartRequest {
     }
 
     pub(crate) fn encode(&self, more: bool, w: &mut Writer) {
-        encode_head(self.ty(), more, w);
+        encode_head(self.ty(w.version), more, w);
         match self {
+            MultipartRequest::FlowMonitor(monitors) => {
+                if w.version < Version::V1_4 {
+                    w.u32(ONF);
+                    w.u32(ONF_MONITOR);
+                }
+                monitors.iter().for_each(|monitor| monitor.encode(w));
+            }
             MultipartRequest::Desc
             | MultipartRequest::Table
             | MultipartRequest::TableDesc
@@ -251,6 +272,8 @@ pub enum MultipartReply {
     TableDesc(Vec<TableDesc>),
     /// Queues; there are none. From OpenFlow 1.4 on.
     QueueDesc,
+    /// What flow monitors tell: in answer to a request the entries that are there, later changes, with transaction id 0.
+    FlowUpdates(Vec<FlowUpdate>),
     /// Another party's reply.
     Experimenter {
         /// The experimenter id.
@@ -263,8 +286,10 @@ pub enum MultipartReply {
 }
 
 impl MultipartReply {
-    fn ty(&self) -> u16 {
+    fn ty(&self, version: Version) -> u16 {
         match self {
+            MultipartReply::FlowUpdates(_) if version >= Version::V1_4 => FLOW_MONITOR,
+            MultipartReply::FlowUpdates(_) => 0xffff,
             MultipartReply::Desc(_) => 0,
             MultipartReply::Flow(_) => 1,
             MultipartReply::Aggregate(_) => 2,
@@ -310,10 +335,16 @@ impl MultipartReply {
                 r.rest();
                 MultipartReply::QueueDesc
             }
-            0xffff => MultipartReply::Experimenter {
-                experimenter: r.u32()?,
-                exp_type: r.u32()?,
-                data: r.rest().to_vec(),
+            FLOW_MONITOR if r.version() >= Version::V1_4 => {
+                MultipartReply::FlowUpdates(decode_list(r, FlowUpdate::decode)?)
+            }
+            0xffff => match (r.u32()?, r.u32()?) {
+                (ONF, ONF_MONITOR) if r.version() < Version::V1_4 => {
+                    MultipartReply::FlowUpdates(decode_list(r, FlowUpdate::decode)?)
+                }
+                (experimenter, exp_type) => {
+                    MultipartReply::Experimenter { experimenter, exp_type, data: r.rest().to_vec() }
+                }
             },
             _ => return Err(bad_type(r, ty)),
         };
@@ -322,7 +353,8 @@ impl MultipartReply {
     }
 
     pub(crate) fn encode(&self, more: bool, w: &mut Writer) {
-        encode_head(self.ty(), more, w);
+        encode_head(self.ty(w.version), more, w);
+        w.bytes(&self.own_head(w.version));
         match self.records(Dialect { version: w.version, filters: w.filters }) {
             Ok(records) => records.iter().for_each(|record| w.bytes(record)),
             Err(body) => w.bytes(&body),
@@ -348,7 +380,7 @@ impl MultipartReply {
         if dialect.version == Version::V1_0 {
             return v10::encode_parts(self, false, dialect, xid);
         }
-        const ROOM: usize = u16::MAX as usize - HEADER_LEN - 8;
+        const ROOM: usize = u16::MAX as usize - HEADER_LEN - 16;
         let mut bodies = vec![Vec::new()];
         match self.records(dialect) {
             Err(body) => bodies[0] = body,
@@ -369,12 +401,23 @@ impl MultipartReply {
             .enumerate()
             .filter_map(|(i, body)| {
                 encode_message(dialect, msg_type::MULTIPART_REPLY, xid, |w| {
-                    encode_head(self.ty(), i != last, w);
+                    encode_head(self.ty(dialect.version), i != last, w);
+                    w.bytes(&self.own_head(dialect.version));
                     w.bytes(body);
                 })
                 .ok()
             })
             .collect()
+    }
+
+    /// What each part of it begins with.
+    fn own_head(&self, version: Version) -> Vec<u8> {
+        match self {
+            MultipartReply::FlowUpdates(_) if version < Version::V1_4 => {
+                [ONF.to_be_bytes(), ONF_MONITOR.to_be_bytes()].concat()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The records of a list, or the whole body of what is no list.
@@ -414,6 +457,7 @@ impl MultipartReply {
             MultipartReply::TableFeatures(items) => all(version, items, TableFeatures::encode),
             MultipartReply::PortDesc(items) => all(version, items, Port::encode),
             MultipartReply::TableDesc(items) => all(version, items, TableDesc::encode),
+            MultipartReply::FlowUpdates(items) => all(version, items, FlowUpdate::encode),
             MultipartReply::QueueDesc => Ok(Vec::new()),
         }
     }

@@ -173,3 +173,87 @@ proptest! {
         prop_assert_eq!(Message::decode_in(version, &bytes), Ok(message));
     }
 }
+
+mod monitors {
+    use oko_openflow::monitor::{FlowUpdate, MonitorCommand, MonitorFlags, MonitorRequest, UpdateEvent};
+    use oko_openflow::{
+        Action, Field, FlowRemovedReason, GroupId, Instructions, Match, Message, MultipartReply,
+        MultipartRequest, PortNo, TableId, Version,
+    };
+    use proptest::prelude::*;
+
+    fn matching() -> impl Strategy<Value = Match> {
+        (any::<bool>(), any::<u16>()).prop_map(|(udp, port)| match udp {
+            true => Match::any()
+                .with(Field::EthType, 0x0800)
+                .with(Field::IpProto, 17)
+                .with(Field::UdpDst, port.into()),
+            false => Match::any(),
+        })
+    }
+
+    fn request(version: Version) -> impl Strategy<Value = MonitorRequest> {
+        let late = version >= Version::V1_4;
+        (any::<[u32; 3]>(), 0..=if late { 0x7f_u16 } else { 0x3f }, any::<u8>(), 0..3_usize, matching())
+            .prop_map(move |([id, port, group], flags, table, command, matching)| MonitorRequest {
+                id,
+                command: match command {
+                    1 if late => MonitorCommand::Modify,
+                    2 if late => MonitorCommand::Delete,
+                    _ => MonitorCommand::Add,
+                },
+                flags: MonitorFlags::from_bits_truncate(flags),
+                out_port: PortNo(port),
+                out_group: if late { GroupId(group) } else { GroupId::ANY },
+                table: TableId(table),
+                matching,
+            })
+    }
+
+    fn update(version: Version) -> impl Strategy<Value = FlowUpdate> {
+        let late = version >= Version::V1_4;
+        let does = proptest::option::of(
+            any::<u32>().prop_map(|port| Instructions::apply(vec![Action::output(PortNo(port))])),
+        );
+        let full = (0..4, any::<[u16; 3]>(), any::<u8>(), any::<u64>(), matching(), does).prop_map(
+            move |(event, [priority, idle_timeout, hard_timeout], table, cookie, matching, instructions)| {
+                FlowUpdate::Full {
+                    event: match event {
+                        0 if late => UpdateEvent::Initial,
+                        1 if late => UpdateEvent::Removed(FlowRemovedReason::Eviction),
+                        1 => UpdateEvent::Removed(FlowRemovedReason::HardTimeout),
+                        2 => UpdateEvent::Modified,
+                        _ => UpdateEvent::Added,
+                    },
+                    table: TableId(table),
+                    priority,
+                    idle_timeout,
+                    hard_timeout,
+                    cookie,
+                    matching,
+                    instructions,
+                }
+            },
+        );
+        let own = any::<u32>().prop_map(|xid| FlowUpdate::Abbrev { xid });
+        prop_oneof![4 => full, 1 => own, 1 => Just(if late { FlowUpdate::Paused } else { FlowUpdate::Abbrev { xid: 0 } })]
+    }
+
+    proptest! {
+        #[test]
+        fn they_survive_in_each_version(
+            (version, requests, updates) in prop::sample::select(vec![Version::V1_3, Version::V1_4, Version::V1_5])
+                .prop_flat_map(|version| {
+                    let requests = proptest::collection::vec(request(version), 0..5);
+                    (Just(version), requests, proptest::collection::vec(update(version), 0..5))
+                }),
+        ) {
+            let asked = Message::request(MultipartRequest::FlowMonitor(requests));
+            prop_assert_eq!(Message::decode_in(version, &asked.encode_in(version, 5).unwrap()), Ok(asked));
+            let told = MultipartReply::FlowUpdates(updates);
+            let parts = told.encode_parts_in(version, 5);
+            let read = Message::decode_in(version, &parts[0]);
+            prop_assert_eq!(read, Ok(Message::MultipartReply { more: false, reply: told }));
+        }
+    }
+}

@@ -217,6 +217,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Answer::Replies(replies) => self.send_all(replies, xid).await,
             Answer::Wait(wait) => {
                 let replies = wait.finish(&self.control).await;
+                // What the peer was to be told of what it asked for before stands before the reply.
+                while let Ok(event) = self.events.try_recv() {
+                    self.write(&event).await?;
+                }
                 self.send_all(replies, xid).await
             }
         }

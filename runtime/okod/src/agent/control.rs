@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::bundles::Bundles;
+use super::monitors::Cause;
 use super::peers::{PeerId, Peers};
 use super::reply::Replies;
 use super::table_features::table_features;
@@ -139,6 +140,8 @@ pub(super) struct Control {
     pub(super) given_back: Vec<WorkerPort>,
     assemblers: std::collections::BTreeMap<PeerId, Assembler>,
     pub(super) bundles: Bundles,
+    /// Whose message is being served.
+    pub(super) cause: Cause,
     /// What rings of events had dropped when they were looked at last.
     pub(super) events_dropped: super::events::Dropped,
     /// What a bundle that is being committed has changed, to take effect when all of it is done.
@@ -174,6 +177,7 @@ impl Control {
             given_back: Vec::new(),
             assemblers: std::collections::BTreeMap::new(),
             bundles: Bundles::new(),
+            cause: None,
             events_dropped: super::events::Dropped::new(),
             deferred: None,
         }
@@ -231,6 +235,13 @@ impl Control {
 
     /// Serves a request of a peer.
     pub(super) fn handle(&mut self, peer: PeerId, xid: u32, message: Message) -> Answer {
+        self.cause = Some((peer, xid));
+        let answer = self.serve(peer, xid, message);
+        self.cause = None;
+        answer
+    }
+
+    fn serve(&mut self, peer: PeerId, xid: u32, message: Message) -> Answer {
         if !matches!(message, Message::FlowMod(_)) {
             // A reply must not speak of changes that packets do not see yet. Flow-mods in a row are published at once.
             self.publish();
@@ -269,7 +280,13 @@ impl Control {
                 }
                 Answer::Nothing
             }
+            Message::MultipartRequest {
+                more: false,
+                request: MultipartRequest::FlowMonitor(monitors),
+                nicira,
+            } => self.flow_monitor(peer, monitors, nicira).into(),
             Message::MultipartRequest { more, request, nicira } => self.multipart(more, request, nicira),
+            Message::MonitorCancel(id) => self.cancel_monitor(peer, id).into(),
             Message::Session(SessionOption::TableId(on)) => {
                 if let Some(peer) = self.peers.get_mut(peer) {
                     peer.table_in_command = on;
@@ -393,7 +410,10 @@ impl Control {
                 Err(error) => return Answer::Error(error),
             },
             MultipartRequest::MeterFeatures => MultipartReply::MeterFeatures(Self::meter_features()),
-            MultipartRequest::Experimenter { .. } => return Answer::Error(ErrorCode::RequestBadExperimenter),
+            // Served above; what is longer than a message is refused.
+            MultipartRequest::FlowMonitor(_) | MultipartRequest::Experimenter { .. } => {
+                return Answer::Error(ErrorCode::RequestBadExperimenter);
+            }
         };
         Answer::Replies(Replies::multipart(reply, nicira))
     }

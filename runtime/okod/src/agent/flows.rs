@@ -99,9 +99,11 @@ impl Control {
     }
 
     pub(super) fn take_effect(&mut self, changes: &Changes) {
-        if changes.written > 0 || !changes.removed.is_empty() {
-            self.mark_changed();
+        if changes.written.is_empty() && changes.removed.is_empty() {
+            return;
         }
+        self.mark_changed();
+        self.tell_monitors(changes);
         let reported: Vec<_> = changes
             .removed
             .iter()

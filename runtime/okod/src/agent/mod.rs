@@ -13,6 +13,7 @@ mod filters;
 mod flows;
 mod groups;
 mod meters;
+mod monitors;
 mod packets;
 mod peers;
 mod ports;
@@ -199,7 +200,9 @@ async fn events(control: Rc<RefCell<Control>>) {
     let mut ticks = ticks(EVENT_INTERVAL);
     loop {
         ticks.tick().await;
-        control.borrow_mut().send_events();
+        let mut control = control.borrow_mut();
+        control.send_events();
+        control.resume_monitors();
     }
 }
 

@@ -12,6 +12,7 @@ use oko_openflow::{Dialect, ErrorCode, FlowRemovedReason, PacketInReason, Versio
 use tokio::sync::mpsc::Sender;
 
 use super::events::Subscription;
+use super::monitors::Monitors;
 
 /// Asynchronous messages that wait for one controller.
 pub(super) const PEER_QUEUE: usize = 256;
@@ -40,6 +41,7 @@ pub(super) struct Peer {
     pub(super) table_in_command: bool,
     pub(super) config: SwitchConfig,
     pub(super) events: Subscription,
+    pub(super) monitors: Monitors,
     dropped: u64,
 }
 
@@ -69,6 +71,7 @@ impl Peers {
             table_in_command: false,
             config,
             events: Subscription::default(),
+            monitors: Monitors::default(),
             dropped: 0,
         };
         self.peers.insert(id, peer);
@@ -101,6 +104,10 @@ impl Peers {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
         self.peers.values_mut()
+    }
+
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = (PeerId, &mut Peer)> {
+        self.peers.iter_mut().map(|(id, peer)| (*id, peer))
     }
 
     /// Whether the controller may change the switch.
@@ -190,16 +197,26 @@ impl Peer {
 
     /// Queues asynchronous messages for it alone: all, or none if they do not fit.
     pub(super) fn send_all(&mut self, messages: &[Message]) -> bool {
+        // What cannot be encoded, for it is too long, is as good as lost.
+        let encoded = messages.iter().map(|message| message.encode_in(self.dialect, 0));
+        match encoded.collect::<Result<Vec<_>, _>>() {
+            Ok(encoded) => self.send_encoded(encoded),
+            Err(_) => false,
+        }
+    }
+
+    /// The same for messages that are encoded already.
+    pub(super) fn send_encoded(&mut self, messages: Vec<Vec<u8>>) -> bool {
         if self.sender.capacity() < messages.len() {
             self.dropped += messages.len() as u64;
             return false;
         }
-        let mut fits = true;
-        for message in messages {
-            // What cannot be encoded, for it is too long, is as good as lost.
-            fits &= message.encode_in(self.dialect, 0).is_ok_and(|bytes| self.send(bytes));
-        }
-        fits
+        messages.into_iter().fold(true, |fits, bytes| self.send(bytes) && fits)
+    }
+
+    /// Whether everything that was queued has been sent, or is about to be.
+    pub(super) fn queue_is_empty(&self) -> bool {
+        self.sender.capacity() == self.sender.max_capacity()
     }
 
     fn accepts(&self, topic: Topic) -> bool {

@@ -168,7 +168,7 @@ fn decode_load(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
 }
 
 /// Writes what an entry does.
-pub(super) fn encode(instructions: &Instructions, w: &mut Writer) {
+pub(crate) fn encode(instructions: &Instructions, w: &mut Writer) {
     encode_list(&instructions.apply, w);
     if let Some(metadata) = instructions.metadata {
         vendor(WRITE_METADATA, w, |w| {

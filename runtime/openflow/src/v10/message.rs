@@ -3,6 +3,7 @@
 use crate::error::{DecodeError, ErrorCode, ErrorMsg, Problem};
 use crate::ids::{PortNo, buffer_from_wire, buffer_to_wire};
 use crate::message::{Message, TooLong, encode_message};
+use crate::monitor;
 use crate::nicira::{self as ids, port_from_16, port_to_16};
 use crate::oko::{self, OkoPart};
 use crate::oxm::Field;
@@ -79,6 +80,9 @@ fn decode_vendor(r: &mut Reader<'_>) -> Result<Message, DecodeError> {
     if experimenter == ids::EXPERIMENTER
         && let Some(message) = nicira::decode(exp_type, r)?
     {
+        return Ok(message);
+    }
+    if let Some(message) = monitor::decode_cancel(experimenter, exp_type, r)? {
         return Ok(message);
     }
     Ok(Message::Experimenter { experimenter, exp_type, data: r.rest().to_vec() })

@@ -10,7 +10,9 @@ mod message;
 mod nicira;
 mod stats;
 
-pub(crate) use action::{decode_actions, decode_nicira, encode_list as encode_actions, encode_load};
+pub(crate) use action::{
+    decode_actions, decode_nicira, encode as encode_instructions, encode_list as encode_actions, encode_load,
+};
 pub(crate) use message::{decode, encode, encode_parts};
 pub use nicira::SessionOption;
 pub(crate) use nicira::decode_option;

@@ -3,6 +3,7 @@
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::group::{GroupDesc, GroupFeatures, GroupStats};
 use crate::ids::{GroupId, PortNo};
+use crate::monitor::{FlowUpdate, MonitorRequest};
 use crate::multipart::{MultipartReply, MultipartRequest};
 use crate::nicira::{self, port_from_16, port_to_16};
 use crate::port::{Port, PortConfig, PortFeatures, PortMod, PortState, PortStats};
@@ -24,6 +25,7 @@ const VENDOR: u16 = 0xffff;
 /// Nicira's.
 const NX_FLOW: u32 = 0;
 const NX_AGGREGATE: u32 = 1;
+const NX_MONITOR: u32 = 2;
 const NX_GROUP: u32 = 7;
 const NX_GROUP_DESC: u32 = 8;
 const NX_GROUP_FEATURES: u32 = 9;
@@ -107,6 +109,13 @@ fn decode_nicira(subtype: u32, r: &mut Reader<'_>) -> Result<MultipartRequest, D
     Ok(match subtype {
         NX_FLOW => MultipartRequest::Flow(flow::decode_nicira_stats_request(r)?),
         NX_AGGREGATE => MultipartRequest::Aggregate(flow::decode_nicira_stats_request(r)?),
+        NX_MONITOR => {
+            let mut monitors = Vec::new();
+            while !r.is_empty() {
+                monitors.push(MonitorRequest::decode_nicira(r)?);
+            }
+            MultipartRequest::FlowMonitor(monitors)
+        }
         NX_GROUP => {
             let group = GroupId(r.u32()?);
             r.skip(4)?;
@@ -122,7 +131,7 @@ fn decode_nicira(subtype: u32, r: &mut Reader<'_>) -> Result<MultipartRequest, D
             let problem = Problem::Value {
                 field: "Nicira's statistics type",
                 found: subtype.into(),
-                expected: "flows, aggregates or groups",
+                expected: "flows, aggregates, monitors or groups",
             };
             return Err(r.error(ErrorCode::RequestBadExpType, problem));
         }
@@ -157,6 +166,9 @@ pub(super) fn records(
         MultipartReply::Aggregate(sums) => {
             let (ty, subtype) = if nicira { (VENDOR, NX_AGGREGATE) } else { (AGGREGATE, 0) };
             (ty, subtype, each(dialect, std::slice::from_ref(sums), crate::AggregateStats::encode))
+        }
+        MultipartReply::FlowUpdates(updates) => {
+            (VENDOR, NX_MONITOR, each(dialect, updates, FlowUpdate::encode))
         }
         MultipartReply::Table(tables) => (TABLE, 0, each(dialect, tables, encode_table)),
         MultipartReply::PortStats(ports) => (PORT, 0, each(dialect, ports, encode_port_stats)),
