@@ -277,6 +277,45 @@ fn joined(from: &str, to: &str) -> String {
     parts.join("/")
 }
 
+/// The tests that the chapter on the first Oko names are there.
+#[test]
+fn every_defect_has_its_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut known = BTreeSet::new();
+    let mut open: Vec<PathBuf> =
+        ["runtime", "compiler", "tests", "grammar"].map(|folder| root.join(folder)).to_vec();
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).expect("folders of the repository can be read") {
+            let path = entry.expect("folders of the repository can be read").path();
+            let is = |extension: &str| path.extension().is_some_and(|found| found == extension);
+            if path.is_dir() {
+                open.push(path);
+            } else if is("rs") || is("cases") {
+                let text = fs::read_to_string(&path).expect("sources are text");
+                let tests = text.lines().filter_map(|line| {
+                    let line = line.trim_start();
+                    let name = line.strip_prefix("fn ").and_then(|rest| rest.split('(').next());
+                    name.or_else(|| line.strip_prefix("### ")).map(|name| name.trim().to_owned())
+                });
+                known.extend(tests);
+            }
+        }
+    }
+    let chapters = chapters();
+    let (_, table) =
+        chapters["design/original.md"].split_once("## Where each is tested").expect("the table is there");
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| defect"));
+    let mut count = 0;
+    for row in rows {
+        let tests = row.rsplit('|').nth(1).unwrap_or_default();
+        for name in tests.split('`').skip(1).step_by(2) {
+            assert!(known.contains(name), "no test `{name}`, in: {row}");
+            count += 1;
+        }
+    }
+    assert!(count > 40, "{count} tests");
+}
+
 #[test]
 fn every_file_is_in_the_summary() {
     let chapters = chapters();

@@ -172,6 +172,28 @@ fn a_value_keeps_its_place_and_its_generation_until_its_key_goes() {
     assert_ne!(other.generation, found.generation);
 }
 
+/// In the original, an update freed the element that readers on other cores were looking at.
+#[test]
+fn an_update_leaves_the_element_where_readers_have_it() {
+    let map = plain(Kind::Hash(WhenFull::Refuse), 4, None);
+    let key = 1_u32.to_ne_bytes();
+    map.update(&key, &[1; 12], Update::Any, 1).unwrap();
+    let found = map.find(&key);
+    let byte = || {
+        // SAFETY: the value of a map that lives; nobody writes it meanwhile.
+        unsafe { found.value.read() }
+    };
+    map.update(&key, &[2; 12], Update::Any, 2).unwrap();
+    assert_eq!((map.find(&key), byte()), (found, 2), "the same place, the new value");
+    // Other keys come and go elsewhere.
+    (2..5_u32).for_each(|other| map.update(&other.to_ne_bytes(), &[9; 12], Update::Any, 3).unwrap());
+    assert!((2..5_u32).all(|other| map.delete(&other.to_ne_bytes())));
+    assert_eq!((map.find(&key), byte()), (found, 2));
+    // And memory stays readable even when the key goes.
+    assert!(map.delete(&key));
+    let _ = byte();
+}
+
 fn plain(kind: Kind, capacity: u32, lock_offset: Option<u32>) -> Map {
     let header = Header::Plain { lock_offset };
     Map::new(Shape { kind, capacity, key_size: 4, value_size: 12, header }).unwrap()
