@@ -68,10 +68,8 @@ fn take(lab: &Lab<'_>, case: &mut Case) -> Result<()> {
     let traffic = Traffic::of_flows(lab.folder(), case.flows, |flow| masks.frame(flow))?;
     let flows = masks.flows(SINK);
     case.floor.add(lab.floor(&traffic));
-    case.okod.add(okod(lab, &traffic, &flows, &Options::default()));
-    let keys = (2 * case.flows).next_power_of_two().max(131_072);
-    let options = Options { flow_cache: Some(keys), ..Options::default() };
-    case.narrow.add(okod(lab, &traffic, &(flows.clone() + NARROW), &options));
+    case.okod.add(okod(lab, &traffic, &flows));
+    case.narrow.add(okod(lab, &traffic, &(flows.clone() + NARROW)));
     let prepared = Ovs::new(lab).and_then(|ovs| {
         ovs.add_flows(&flows)?;
         ovs.start(&traffic)?;
@@ -88,8 +86,8 @@ fn take(lab: &Lab<'_>, case: &mut Case) -> Result<()> {
     Ok(())
 }
 
-fn okod(lab: &Lab<'_>, traffic: &Traffic, flows: &str, options: &Options) -> Result<super::stats::Samples> {
-    let mut okod = Okod::new(lab, traffic, options)?;
+fn okod(lab: &Lab<'_>, traffic: &Traffic, flows: &str) -> Result<super::stats::Samples> {
+    let mut okod = Okod::new(lab, traffic, &Options::default())?;
     okod.add_flows(flows)?;
     okod.rates()
 }
@@ -134,8 +132,7 @@ fn section(lab: &Lab<'_>, cases: &[Case], rounds: u32) -> Result<Section> {
     }
     let mut text = format!(
         "Millions of packets a second, packets of 60 bytes, one core, medians of {} turns in each of {rounds} rounds. {} `floor`: `dpdk-testpmd` on the \
-         same ports. `narrow`: one more entry, which looks at all addresses and ports, so that each flow is a key of the flow cache \
-         (with `flow_cache` of twice the flows). A million flows come by four ports.\n\n{}Cycles a packet, in brackets without the floor:\n\n{}",
+         same ports. `narrow`: one more entry, which looks at all addresses and ports, so that each flow is a key of the flow cache. A million flows come by four ports.\n\n{}Cycles a packet, in brackets without the floor:\n\n{}",
         lab.pace().turns,
         lab.memory(),
         rates.text(),

@@ -21,16 +21,12 @@ const FLOWS_A_CALL: usize = 400;
 /// How `okod` starts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
-    /// Keys of the flow cache; none: the default.
-    pub(crate) flow_cache: Option<usize>,
     /// Further ports, down at first: number, name and device.
     pub(crate) ports: Vec<(u32, String, String)>,
     /// Further packets that ports hold.
     pub(crate) buffers: usize,
     /// CPUs of its workers, for each of which the only source has a queue; none: the one that all forward on.
     pub(crate) cpus: Option<Vec<usize>>,
-    /// Ordinary memory, even where there are huge pages.
-    pub(crate) ordinary_memory: bool,
 }
 
 /// A running `okod`, whose sources are down until [`Okod::start`].
@@ -127,7 +123,7 @@ impl<'l> Okod<'l> {
 }
 
 fn configuration(lab: &Lab<'_>, socket: &Path, traffic: &Traffic, options: &Options) -> String {
-    let huge = lab.pages.are_huge() && !options.ordinary_memory;
+    let huge = lab.pages.are_huge();
     let buffers = traffic.packets() + options.buffers + SPARE_BUFFERS;
     let cpus = options.cpus.as_ref().map_or(format!("cpu = {CPU}"), |cpus| format!("cpus = {cpus:?}"));
     let mut text = format!(
@@ -135,9 +131,6 @@ fn configuration(lab: &Lab<'_>, socket: &Path, traffic: &Traffic, options: &Opti
          [worker]\n{cpus}\nbusy_poll = true\n",
         memory(buffers),
     );
-    if let Some(keys) = options.flow_cache {
-        text += &format!("flow_cache = {keys}\n");
-    }
     text += &format!("\n[openflow]\nsocket = \"{}\"\n", socket.display());
     let sources = sources(traffic, options)
         .into_iter()
