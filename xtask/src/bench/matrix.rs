@@ -179,7 +179,7 @@ fn plots(cases: &[Case]) -> Result<String> {
         if lines[0].points.is_empty() {
             continue;
         }
-        panels.push(Panel { title: format!("{masks} masks"), lines });
+        panels.push(Panel { title: format!("masks: {masks}"), lines });
     }
     plot::lines(&panels, "flows", "Mpps")
 }
