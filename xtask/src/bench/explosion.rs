@@ -83,7 +83,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
                 okod.add_flows(&flows())?;
                 okod.rates()
             }));
-            let started = Ovs::new(&lab).and_then(|ovs| {
+            let started = Ovs::new(&lab).and_then(|mut ovs| {
                 ovs.add_flows(&flows())?;
                 ovs.start(traffic)?;
                 Ok(ovs)

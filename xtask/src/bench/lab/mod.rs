@@ -35,6 +35,8 @@ pub(super) const SINK: u32 = 9;
 const SINK_DEVICE: &str = "net_null0";
 /// How long a program may take to start: it clears huge pages and preloads captures.
 const START: Duration = Duration::from_secs(30);
+/// How long caches are given to fill for each packet of the traffic: flow set-up takes about a microsecond.
+const WARM_A_PACKET: Duration = Duration::from_micros(3);
 /// Packet buffers beside those that hold a capture.
 const SPARE_BUFFERS: usize = 32_767;
 
@@ -117,12 +119,14 @@ impl<'b> Lab<'b> {
         if let Some(tsc) = tsc_frequency(&program.process.log()) {
             self.tsc.get_or_init(|| tsc);
         }
-        self.rates(&meter, &program)
+        meter.rates(self.pace()).with_context(|| program.process.log())
     }
 
-    /// Rates once packets are forwarded, in packets a second.
-    pub(super) fn rates(&self, meter: &Meter, program: &Program) -> Result<Samples> {
-        meter.rates(self.pace()).with_context(|| program.process.log())
+    /// Rates once packets of this traffic are forwarded and caches had the time to see each, in packets a second.
+    pub(super) fn rates(&self, meter: &Meter, program: &Program, packets: usize) -> Result<Samples> {
+        let Pace { warm, turn, turns } = self.pace();
+        let warm = warm.max(WARM_A_PACKET * packets as u32);
+        meter.rates(Pace { warm, turn, turns }).with_context(|| program.process.log())
     }
 }
 

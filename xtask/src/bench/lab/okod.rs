@@ -35,6 +35,7 @@ pub(crate) struct Okod<'l> {
     program: Program,
     socket: PathBuf,
     sources: usize,
+    packets: usize,
 }
 
 impl<'l> Okod<'l> {
@@ -51,6 +52,7 @@ impl<'l> Okod<'l> {
             program: Program { process, leftover },
             socket,
             sources: sources(traffic, options).len(),
+            packets: traffic.packets(),
         };
         let socket = okod.socket.clone();
         okod.program.process.wait_for("socket", START, || socket.exists().then_some(()))?;
@@ -118,7 +120,7 @@ impl<'l> Okod<'l> {
     /// The rates while the sources send.
     pub(crate) fn rates_now(&mut self) -> Result<Samples> {
         let meter = self.program.meter(&[SINK_DEVICE])?;
-        self.lab.rates(&meter, &self.program)
+        self.lab.rates(&meter, &self.program, self.packets)
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Ovs<'l> {
     switch: Program,
     _database: Process,
     folder: PathBuf,
+    /// Packets of the sources.
+    packets: usize,
 }
 
 impl<'l> Ovs<'l> {
@@ -88,7 +90,8 @@ impl<'l> Ovs<'l> {
         vswitchd.arg("-vconsole:info");
         let process = Process::start(vswitchd, &folder.join("vswitchd.log"))?;
         let leftover = Some(super::runtime_folder().join("oko-bench-ovs"));
-        let mut ovs = Ovs { lab, switch: Program { process, leftover }, _database: database, folder };
+        let mut ovs =
+            Ovs { lab, switch: Program { process, leftover }, _database: database, folder, packets: 0 };
         ovs.switch.process.wait_for("control socket", START, || control.exists().then_some(()))?;
         let ready = || ovs.vsctl(&["get", "Open_vSwitch", ".", "dpdk_initialized"]).ok();
         let begin = Instant::now();
@@ -176,7 +179,8 @@ impl<'l> Ovs<'l> {
     }
 
     /// Lets sources send.
-    pub(crate) fn start(&self, traffic: &Traffic) -> Result<()> {
+    pub(crate) fn start(&mut self, traffic: &Traffic) -> Result<()> {
+        self.packets = traffic.packets();
         for (n, file) in traffic.files().iter().enumerate() {
             let device = source_device(n, file);
             self.add_port(&format!("source{}", n + 1), n as u32 + 1, &device, MTU + n * MTU_STEP)?;
@@ -196,6 +200,6 @@ impl<'l> Ovs<'l> {
     /// The rates while sources send, in packets a second.
     pub(crate) fn rates_now(&mut self) -> Result<Samples> {
         let meter = self.switch.meter(&[SINK_DEVICE])?;
-        self.lab.rates(&meter, &self.switch)
+        self.lab.rates(&meter, &self.switch, self.packets)
     }
 }
