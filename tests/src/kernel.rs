@@ -102,15 +102,28 @@ pub struct TestRun {
 pub fn load(bytes: &[u8]) -> Result<Loaded, KernelError> {
     let file = object::read(bytes)?;
     let btf = file.section(".BTF").map(load_btf).transpose()?;
+    load_file(file, btf.as_ref())
+}
+
+/// The same without type information: clang leaves sizes of sections in it to its loader, and the kernel refuses it as it stands.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_untyped(bytes: &[u8]) -> Result<Loaded, KernelError> {
+    load_file(object::read(bytes)?, None)
+}
+
+fn load_file(file: ObjectFile<'_>, btf: Option<&OwnedFd>) -> Result<Loaded, KernelError> {
     let mut maps = Vec::new();
     for (index, def) in file.maps.iter().enumerate() {
-        maps.push((def.clone(), create_map(&file, index, btf.as_ref())?));
+        maps.push((def.clone(), create_map(&file, index, btf)?));
     }
     let mut programs = Vec::new();
     let mut program_load_time = Duration::ZERO;
     for program in &file.programs {
         let fds: Vec<_> = maps.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
-        let info = btf.as_ref().and_then(|btf| Some((btf, program_info(&file, program)?)));
+        let info = btf.and_then(|btf| Some((btf, program_info(&file, program)?)));
         let begin = Instant::now();
         programs.push((program.name.clone(), load_program(program, &fds, info.as_ref())?));
         program_load_time += begin.elapsed();

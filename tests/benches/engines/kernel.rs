@@ -27,7 +27,8 @@ pub(crate) struct KernelInstance {
 impl KernelInstance {
     /// Loads an object of another compiler, which knows nothing of our clock.
     pub(crate) fn load_foreign(object: &[u8], filter: &str) -> Result<KernelInstance> {
-        Ok(KernelInstance { has_clock: false, ..Self::load(object, filter)? })
+        let (loaded, empty) = (kernel::load_untyped(object)?, kernel::load_return(EMPTY, XDP_PASS as i32)?);
+        Ok(KernelInstance { loaded, empty, filter: filter.to_owned(), has_clock: false })
     }
 
     /// Loads an object with the clock in a variable.
