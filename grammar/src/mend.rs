@@ -62,6 +62,7 @@ impl Reader<'_> {
             self.with_missing(tokens, failure, ",", Token::Comma, codes::MISSING_COMMA),
             self.with_missing(tokens, failure, ":", Token::Colon, codes::UNEXPECTED),
             self.with_comparison(tokens, failure),
+            self.without_change(tokens, failure),
             self.with_other_sign(tokens, failure),
             self.with_word_as_name(tokens, failure),
         ];
@@ -140,6 +141,24 @@ impl Reader<'_> {
             .note("state is changed by `update` and by the operations of its type");
         let mut next = tokens.to_vec();
         next[failure.at].token = Token::Eq;
+        Some((next, diagnostic))
+    }
+
+    /// `place += 1`, as other languages have it: read as a comparison, so that nothing else is said about it.
+    fn without_change(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let at = failure.at.checked_sub(1)?;
+        let (sign, assign) = (*tokens.get(at)?, *tokens.get(failure.at)?);
+        let changes = matches!(sign.token, Token::Plus | Token::Minus | Token::Star | Token::Pipe);
+        if !changes || assign.token != Token::Assign || sign.end != assign.start {
+            return None;
+        }
+        let found = format!("{}=", self.source(sign));
+        let diagnostic = Diagnostic::error(codes::ASSIGNMENT, format!("there is no `{found}`"))
+            .label(self.span(sign).to(self.span(assign)), "nothing can be changed like this")
+            .help("a counter has `add`: `seen[key].add(1)`; other state is replaced: `update hits[key] |old| (old ?? 0) +| 1`");
+        let mut next = tokens.to_vec();
+        next[at] = Spanned { token: Token::Eq, end: assign.end, ..sign };
+        next.remove(failure.at);
         Some((next, diagnostic))
     }
 

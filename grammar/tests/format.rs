@@ -65,7 +65,7 @@ fn programs(folder: &str) -> Vec<PathBuf> {
 #[test]
 fn all_programs_keep_their_tree_and_comments() {
     let mut count = 0;
-    for folder in ["tests/programs", "../stdlib", "../examples"] {
+    for folder in ["tests/programs", "../stdlib", "../stdlib/net", "../examples"] {
         for path in programs(folder) {
             check(&fs::read_to_string(&path).unwrap());
             count += 1;
@@ -77,7 +77,7 @@ fn all_programs_keep_their_tree_and_comments() {
 #[test]
 fn the_standard_library_and_the_examples_are_formatted() {
     let mut wrong = Vec::new();
-    for path in programs("../stdlib").into_iter().chain(programs("../examples")) {
+    for path in ["../stdlib", "../stdlib/net", "../examples"].into_iter().flat_map(programs) {
         let text = fs::read_to_string(&path).unwrap();
         let formatted = format(FileId(0), &text).unwrap();
         if formatted != text {
@@ -210,7 +210,7 @@ fn respaced(text: &str, numbers: &mut Numbers) -> String {
 fn any_spacing_comes_to_one_style_and_loses_nothing() {
     let rounds: u64 = std::env::var("OKO_FUZZ").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
     let mut count = 0;
-    for folder in ["tests/programs", "../stdlib", "../examples"] {
+    for folder in ["tests/programs", "../stdlib", "../stdlib/net", "../examples"] {
         for path in programs(folder) {
             let text = fs::read_to_string(&path).unwrap();
             for seed in 1..=rounds {

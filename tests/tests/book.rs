@@ -4,7 +4,7 @@
 //! What is derived from the sources stands in the book as text. `OKO_WRITE_BOOK=1 cargo test -p oko-tests --test book`
 //! writes it anew; without the variable, text that is not up to date fails the test.
 //!
-//! Blocks by the word behind the fence: `oko` compiles without a warning, `oko,fails(E0302)` fails with just that code and with the
+//! Blocks by the word behind the fence: `oko` compiles without a warning and passes its own tests, `oko,fails(E0302)` fails with just that code and with the
 //! message in the `text` block behind it; `ir` and `bpf` blocks behind a program are what becomes of it. `oko,shows(E0308)` gives an error or warning with that code, `oko,hint` is no whole program. `toml` blocks of the chapter on `okod`
 //! are whole configurations.
 
@@ -218,7 +218,11 @@ fn check_program(block: &Block, made: &mut BTreeMap<&'static str, String>) -> Re
     let only = |code: &str| found.iter().all(|one| one.code.to_string() == code);
     if block.info == "oko" {
         made.extend([("ir", trimmed(&ir)), ("bpf", trimmed(&bpf))]);
-        return if found.is_empty() { Ok(()) } else { Err(format!("should compile:\n{message}")) };
+        return if found.is_empty() {
+            run_tests(&block.text)
+        } else {
+            Err(format!("should compile:\n{message}"))
+        };
     }
     if let Some(code) = code_of(&block.info, "shows") {
         let shown = found.iter().any(|one| one.code.to_string() == code);
@@ -231,6 +235,21 @@ fn check_program(block: &Block, made: &mut BTreeMap<&'static str, String>) -> Re
     } else {
         Err(format!("does not fail with just {code}:\n{message}"))
     }
+}
+
+/// Runs the tests that a program of the book contains, on all engines.
+fn run_tests(text: &str) -> Result<(), String> {
+    let program = parse(Source::new(FILE, text), &NoFiles).check().map_err(|failed| failed.to_string())?;
+    for at in 0..program.tests().len() {
+        let report = oko_tester::run(&program, at, &oko_tester::Engine::ALL, &oko_tester::NoCaptures);
+        let failures: Vec<Diagnostic> =
+            report.failures.into_iter().map(|failure| failure.diagnostic).collect();
+        if !failures.is_empty() {
+            let shown = render_all(&failures, program.sources(), Colour::None);
+            return Err(format!("its test {:?} fails:\n{shown}", report.name));
+        }
+    }
+    Ok(())
 }
 
 /// Without spaces at the ends of lines.

@@ -7,10 +7,10 @@
 use oko_bpf_backend::{
     BackendError, Clock, EVENTS_MAP, NOW_VARIABLE, Options, Registers, SEED_VARIABLE, compile, object,
 };
-use oko_ir::interp::{EntryDump, EventRecord, Packet, Store, TableKey, run};
+use oko_ir::interp::{EntryDump, EventRecord, Packet, Store, run};
 use oko_ir::testing::generate::{self, Arrival};
 use oko_ir::testing::script::{self, Step};
-use oko_ir::{Checked, Event, Match, NEVER, Param, StateDecl, StateKind, WhenFull, layout, text, verify};
+use oko_ir::{Checked, Event, NEVER, Param, StateDecl, StateKind, WhenFull, layout, text, verify};
 use oko_tests::kernel::{self, IN_PORT, Loaded, MIN_PACKET, table_key, table_value};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use oko_compiler::{NoFiles, OnMatch, Options, Source, Target, parse};
+use oko_tests::programs;
 
 const NAMESPACE: &str = "oko-kernel-alone";
 
@@ -28,11 +28,14 @@ filter small -> bool {
 }
 ";
 
-fn object(target: Target) -> Vec<u8> {
-    let checked = parse(Source::new("small.oko", FILTER), &NoFiles).check();
-    let checked = checked.unwrap_or_else(|failed| panic!("{:?}", failed.diagnostics));
-    let options = Options { target, ..Options::default() };
-    checked.optimize().assemble(&options).unwrap_or_else(|failed| panic!("{:?}", failed.failure)).bytes
+/// Builds the object as a user does.
+fn build(folder: &Path, object: &str, target: &str, on_match: &str) -> String {
+    std::fs::write(folder.join("small.oko"), FILTER).unwrap();
+    let mut okoc = Command::new(programs::path("okoc"));
+    okoc.current_dir(folder).args(["build", "small.oko", "-o", object]);
+    let printed = programs::run(okoc.args(["--target", target, "--on-match", on_match])).succeeded();
+    assert!(printed.starts_with(&format!("{object}: ")) && printed.contains("filter small"), "{printed}");
+    folder.join(object).display().to_string()
 }
 
 fn run(words: &[&str]) -> io::Result<Output> {
@@ -156,22 +159,17 @@ fn passing() -> Vec<u8> {
 fn packets_are_dropped_by_the_kernel_alone() {
     let Some(_net) = Net::new() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, target| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, object(target)).unwrap();
-        path.display().to_string()
-    };
     assert_eq!(passing(), [0, 1, 2, 3, 4, 5, 6, 7], "nothing is loaded yet");
 
-    let verdicts = [(OnMatch::Drop, vec![4, 5, 6, 7]), (OnMatch::Pass, vec![0, 1, 2, 3])];
+    let verdicts = [("drop", vec![4, 5, 6, 7]), ("pass", vec![0, 1, 2, 3])];
     for (on_match, expected) in &verdicts {
-        let object = file("xdp.o", Target::Xdp(*on_match));
+        let object = build(folder.path(), "xdp.o", "xdp", on_match);
         ip(&["link", "set", "dev", "v1", "xdp", "obj", &object, "sec", "xdp"]);
-        assert_eq!(passing(), *expected, "XDP, {on_match:?}");
+        assert_eq!(passing(), *expected, "XDP, {on_match}");
         ip(&["link", "set", "dev", "v1", "xdp", "off"]);
     }
     for (on_match, expected) in &verdicts {
-        let object = file("tc.o", Target::Tc(*on_match));
+        let object = build(folder.path(), "tc.o", "tc", on_match);
         // On the way out of `v0`: sockets see what comes in to `v1` before traffic control does.
         let tc = |words: &[&str]| {
             let all: Vec<&str> = ["tc", "-n", NAMESPACE].into_iter().chain(words.iter().copied()).collect();
@@ -179,7 +177,7 @@ fn packets_are_dropped_by_the_kernel_alone() {
         };
         tc(&["qdisc", "add", "dev", "v0", "clsact"]);
         tc(&["filter", "add", "dev", "v0", "egress", "bpf", "da", "obj", &object, "sec", "tc"]);
-        assert_eq!(passing(), *expected, "tc, {on_match:?}");
+        assert_eq!(passing(), *expected, "tc, {on_match}");
         tc(&["qdisc", "del", "dev", "v0", "clsact"]);
     }
 }

@@ -252,7 +252,7 @@ impl<'a> Plan<'a> {
             data.term.kind.for_each_operand(|value| used[value.index()] = true);
             let mut kept: Vec<_> = vec![Item::Term];
             for (index, inst) in data.insts.iter().enumerate().rev() {
-                let effect = has_effect(&inst.op);
+                let effect = inst.op.has_effect();
                 if !effect && !inst.result.is_some_and(|result| used[result.index()]) {
                     continue;
                 }
@@ -392,19 +392,4 @@ pub(crate) fn lock_place(module: &Module, state: State) -> LockPlace {
         StateKind::Hash(WhenFull::Refuse) | StateKind::Array => LockPlace::Entry,
         StateKind::Words | StateKind::Table(_) => LockPlace::None,
     }
-}
-
-/// Whether an instruction does more than compute its result.
-fn has_effect(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Lock(_)
-            | Op::Set(..)
-            | Op::SetAt(..)
-            | Op::Unlock(..)
-            | Op::WordAdd(..)
-            | Op::WordOr(..)
-            | Op::WordCas(..)
-            | Op::Emit(..)
-    )
 }

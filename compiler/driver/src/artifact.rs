@@ -57,7 +57,10 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
     schema.source_hash = source_hash(&session.sources);
     match build(&ir, &schema, fields_read, &session.sources, options) {
         Ok((bytes, cert, listing)) => {
-            let over = costs.over_budget(&ir, &cert, &session.sources);
+            let mut over = costs.over_budget(&ir, &cert, &session.sources);
+            if options.target != Target::Switch {
+                over.extend(costs.beyond_kernel(&ir, &cert, &session.sources));
+            }
             if !over.is_empty() {
                 session.found.extend(over);
                 return Err(session.fail_by_errors());

@@ -1,7 +1,7 @@
 //! What filters may cost, against what they do cost.
 
 use oko_artifact::Cert;
-use oko_diagnostics::codes::results::OVER_BUDGET;
+use oko_diagnostics::codes::results::{OVER_BUDGET, TOO_LARGE};
 use oko_diagnostics::{Diagnostic, SourceMap, Span};
 use oko_front::cost::{Area, AreaKind, Budget, Share, point_at, shares};
 use oko_ir::Checked;
@@ -35,6 +35,9 @@ pub enum PartKind {
         name: String,
     },
 }
+
+/// How many instructions the kernel's verifier looks at, on all ways through a program together.
+const KERNEL_STEPS: u64 = 1_000_000;
 
 /// The budgets of filters, and the parts that costs go to.
 #[derive(Debug)]
@@ -82,6 +85,25 @@ impl Costs {
             }
         }
         found
+    }
+}
+
+impl Costs {
+    /// An error for each filter whose loops the kernel would not follow to their end (`BPF_COMPLEXITY_LIMIT_INSNS`): it looks at each turn.
+    pub(crate) fn beyond_kernel(&self, ir: &Checked, cert: &Cert, sources: &SourceMap) -> Vec<Diagnostic> {
+        let filters = ir.module().filters.iter().zip(&cert.filters).zip(&self.budgets);
+        let dear = filters.filter(|((_, cost), _)| cost.steps > KERNEL_STEPS);
+        dear.map(|((filter, cost), (span, _))| {
+            let headline = format!("the kernel would not take the filter `{}`: its loops are too long", cost.name);
+            let diagnostic = Diagnostic::error(TOO_LARGE, headline)
+                .label(*span, format!("up to {} steps", cost.steps))
+                .note(format!(
+                    "the kernel's verifier goes through every turn of a loop and gives up after {KERNEL_STEPS} instructions"
+                ))
+                .help("let the loops take fewer turns; the switch takes the filter as it is");
+            point_at(diagnostic, &shares(filter, &self.areas, sources), cost.steps)
+        })
+        .collect()
     }
 }
 

@@ -279,6 +279,20 @@ pub struct HeaderField {
     pub fill: Fill,
     /// Whether checksums of headers further in cover it as part of a pseudo header (RFC 9293 section 3.1, RFC 8200 section 8.1).
     pub pseudo: bool,
+    /// What becomes of it in the answer to a packet that a test builds.
+    pub reply: InReply,
+}
+
+/// What becomes of a field in the answer to a packet.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum InReply {
+    /// It stays, or changes places as its name says.
+    #[default]
+    AsNamed,
+    /// `#[reply(target)]`: it changes places with the field of this name.
+    Swapped(String),
+    /// `#[reply(of = 8, value = 0)]`: where it has the first number, it gets the second.
+    Number(u64, u64),
 }
 
 /// What packets that tests build have in a field, as attributes of the field say.

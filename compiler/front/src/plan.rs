@@ -108,9 +108,11 @@ pub struct Expect {
 pub enum Build {
     /// From its layers, the outermost first.
     Layers(Vec<Layer>, Payload),
+    /// The layers of another packet and more behind them; what was behind its layers is left out.
+    Upon(PacketId, Vec<Layer>, Payload),
     /// These bytes.
     Bytes(Vec<u8>),
-    /// The answer to another packet: what is called `src…` and `dst…` changes places in every layer.
+    /// The answer to another packet: what is called `src…` and `dst…` changes places in every layer, and what the headers' attributes say.
     Reply(PacketId),
     /// Another packet with some differences.
     With(PacketId, Vec<Change>),

@@ -5,7 +5,8 @@
 //! headers' rules refuse, the same headers and fields. Neither panics, whatever the declarations and bytes.
 
 use crate::hir::{
-    Arith, Compare, Expr, ExprKind, Fill, HeaderDef, HeaderId, KeyPattern, LayerId, Next, Order, Program,
+    Arith, Compare, Expr, ExprKind, Fill, HeaderDef, HeaderId, InReply, KeyPattern, LayerId, Next, Order,
+    Program,
 };
 use crate::types::Ty;
 
@@ -33,10 +34,25 @@ impl Layer {
         Layer { header, fields, region: None }
     }
 
-    /// Lets what is called `src…` and `dst…` change places.
+    /// Makes it the layer of an answer: what is called `src…` and `dst…` changes places, and other fields change as their attributes say.
     pub fn turn(&mut self, program: &Program) {
         let fields = &program.headers[self.header.index()].fields;
         for (at, field) in fields.iter().enumerate() {
+            match &field.reply {
+                InReply::Swapped(name) => {
+                    if let Some(partner) = fields.iter().position(|other| other.name == *name) {
+                        self.fields.swap(at, partner);
+                    }
+                    continue;
+                }
+                InReply::Number(of, value) => {
+                    if self.fields[at] == Some(u128::from(*of)) {
+                        self.fields[at] = Some(u128::from(*value));
+                    }
+                    continue;
+                }
+                InReply::AsNamed => {}
+            }
             let Some(rest) = field.name.strip_prefix("src") else { continue };
             let partner = fields
                 .iter()

@@ -8,7 +8,7 @@ use oko_diagnostics::codes::tests;
 use oko_diagnostics::{Diagnostic, Span};
 use oko_filter::Engine;
 use oko_front::hir::{EventId, LocalId, Program, Shape, StateId, scalars};
-use oko_front::plan::{Build, Change, Expect, PacketId, Payload, Plan, Step, StepKind, ValueId};
+use oko_front::plan::{self, Build, Change, Expect, PacketId, Payload, Plan, Step, StepKind, ValueId};
 use oko_front::types::{NOW_MAX, Ty};
 use oko_front::wire::Layer;
 use oko_front::{Origin, PIECES_OF_SCALAR};
@@ -433,20 +433,19 @@ impl Run<'_> {
                 Ok(Packet { content, in_port: 1 })
             }
             Build::Layers(layers, payload) => {
-                let mut built = Vec::new();
-                for layer in layers {
-                    let mut made = Layer::new(self.program, layer.header);
-                    made.region.clone_from(&layer.region);
-                    for (field, value) in &layer.fields {
-                        let value = self.wide(*value, span)?;
-                        if let Some(slot) = made.fields.get_mut(*field) {
-                            *slot = Some(value);
-                        }
-                    }
-                    built.push(made);
-                }
+                let built = self.layers(layers, span)?;
                 let payload = self.payload(payload, span)?;
                 Ok(Packet { content: Content::Layers(built, payload), in_port: 1 })
+            }
+            Build::Upon(from, layers, payload) => {
+                let mut packet = self.packet(*from, span)?;
+                let above = self.layers(layers, span)?;
+                let bytes = self.payload(payload, span)?;
+                if let Content::Layers(layers, payload) = &mut packet.content {
+                    layers.extend(above);
+                    *payload = bytes;
+                }
+                Ok(packet)
             }
             Build::Reply(from) => {
                 let mut packet = self.packet(*from, span)?;
@@ -482,6 +481,22 @@ impl Run<'_> {
                 Ok(packet)
             }
         }
+    }
+
+    fn layers(&mut self, layers: &[plan::Layer], span: Span) -> Result<Vec<Layer>, Stop> {
+        let mut built = Vec::new();
+        for layer in layers {
+            let mut made = Layer::new(self.program, layer.header);
+            made.region.clone_from(&layer.region);
+            for (field, value) in &layer.fields {
+                let value = self.wide(*value, span)?;
+                if let Some(slot) = made.fields.get_mut(*field) {
+                    *slot = Some(value);
+                }
+            }
+            built.push(made);
+        }
+        Ok(built)
     }
 
     fn payload(&mut self, payload: &Payload, span: Span) -> Result<Vec<u8>, Stop> {

@@ -230,6 +230,11 @@ impl BodyChecker<'_, '_, '_> {
         let kinds = (a.num_kind(), b.num_kind());
         self.report(if matches!(a.ty, Ty::Option(_)) || matches!(b.ty, Ty::Option(_)) {
             diagnostic.help("a value can be `none`: say with `??` what counts then, or use `match`")
+        } else if let (true, Ty::Prefix) = (matches!(symbol, "==" | "!="), &b.ty) {
+            let within = if symbol == "==" { "in" } else { "not in" };
+            diagnostic.suggest(op_span, within, format!("an address lies in a prefix: write `{within}`"))
+        } else if let (Ty::Bits(_), Ty::Num(_)) = (&a.ty, &b.ty) {
+            diagnostic.help("ask for bits by their names: `flags has SYN`, or `flags == SYN` for all of them")
         } else if let (Some(NumKind::Duration | NumKind::Instant), Some(NumKind::Int))
         | (Some(NumKind::Int), Some(NumKind::Duration | NumKind::Instant)) = kinds
         {

@@ -9,7 +9,7 @@ use oko_grammar::ast;
 
 use super::body::BodyChecker;
 use super::loops::Turns;
-use crate::hir::{Expr, ExprKind, Over, scalars};
+use crate::hir::{Compare, Expr, ExprKind, Over, Stmt, scalars};
 use crate::types::{Num, NumKind, Range, Ty};
 
 impl BodyChecker<'_, '_, '_> {
@@ -89,19 +89,36 @@ impl BodyChecker<'_, '_, '_> {
     /// `array[index]`
     pub(super) fn element(&mut self, array: Expr, index: &ast::Expr, span: Span) -> Expr {
         let Ty::Array(element, count) = array.ty.clone() else { return Expr::error(span) };
+        let Some((index, range)) = self.index_within(array.span, count, index) else {
+            return Expr::error(span);
+        };
+        let width = scalars(&element, &self.checker.program);
+        if let ExprKind::Const(words) = &array.kind {
+            if let Some(at) = index.constant().and_then(|at| usize::try_from(at).ok()) {
+                let words = words.iter().skip(at * width).take(width).copied().collect();
+                return Expr::new(ExprKind::Const(words), *element, span);
+            }
+            let ty = narrowed(&element, words, range);
+            return Expr::new(ExprKind::Index(Box::new(array), Box::new(index)), ty, span);
+        }
+        Expr::new(ExprKind::Index(Box::new(array), Box::new(index)), *element, span)
+    }
+
+    /// The index of an element, which must lie in an array of so many, and its range.
+    fn index_within(&mut self, array: Span, count: u32, index: &ast::Expr) -> Option<(Expr, Range)> {
         let index = self.expr(index, None);
         let index = self.must_have_value(index);
         let range = match &index.ty {
-            Ty::Error => return Expr::error(span),
+            Ty::Error => return None,
             Ty::Num(num) if num.kind == NumKind::Int => num.range,
             other => {
                 let found = self.describe(other);
                 self.report(
                     Diagnostic::error(types::MISMATCH, "the index of an array is a whole number")
                         .label(index.span, format!("this is `{found}`"))
-                        .label(array.span, "the array"),
+                        .label(array, "the array"),
                 );
-                return Expr::error(span);
+                return None;
             }
         };
         if !range.within(Range::new(0, i128::from(count) - 1)) {
@@ -115,7 +132,7 @@ impl BodyChecker<'_, '_, '_> {
             };
             let diagnostic = Diagnostic::error(types::INDEX, headline)
                 .label(index.span, what)
-                .label(array.span, format!("has the elements 0..={}", count - 1));
+                .label(array, format!("has the elements 0..={}", count - 1));
             self.report(match index.constant() {
                 Some(_) => diagnostic,
                 None if range.min < 0 => diagnostic.help("`-|` instead of `-` stays at 0, or compare first"),
@@ -124,18 +141,66 @@ impl BodyChecker<'_, '_, '_> {
                 }
                 None => diagnostic.help(format!("use the remainder, `mod {count}`, or compare it first")),
             });
+            return None;
+        }
+        Some((index, range))
+    }
+
+    /// `array.with(index, value)`: the same array but for one element.
+    pub(super) fn array_with(&mut self, array: Expr, args: &[ast::Arg], span: Span) -> Expr {
+        let Ty::Array(element, count) = array.ty.clone() else { return Expr::error(span) };
+        let [ast::Arg { name: None, value: index, .. }, ast::Arg { name: None, value, .. }] = args else {
+            self.look_at(args);
+            self.report(
+                Diagnostic::error(types::ARGUMENTS, "`with` takes an index and the new element")
+                    .label(span, format!("{} given", args.len()))
+                    .help("write `array.with(2, value)`"),
+            );
+            return Expr::error(span);
+        };
+        let index = self.index_within(array.span, count, index);
+        let value = self.expr(value, Some(&element));
+        let value = self.must_have_value(value);
+        let Some((index, _)) = index.filter(|_| !value.ty.is_error()) else { return Expr::error(span) };
+        let Some(joined) = element.join(&value.ty) else {
+            let diagnostic =
+                self.differing("all elements of an array", &element, array.span, &value.ty, value.span);
+            self.report(diagnostic);
+            return Expr::error(span);
+        };
+        let ty = Ty::Array(Box::new(joined.clone()), count);
+        if self.checker.too_wide(&ty) {
+            self.report(
+                Diagnostic::error(types::TOO_WIDE, "this value has too many parts").label(
+                    span,
+                    format!("more than {} numbers and truth values", super::typename::MAX_SCALARS),
+                ),
+            );
             return Expr::error(span);
         }
-        let width = scalars(&element, &self.checker.program);
-        if let ExprKind::Const(words) = &array.kind {
-            if let Some(at) = index.constant().and_then(|at| usize::try_from(at).ok()) {
-                let words = words.iter().skip(at * width).take(width).copied().collect();
-                return Expr::new(ExprKind::Const(words), *element, span);
-            }
-            let ty = narrowed(&element, words, range);
-            return Expr::new(ExprKind::Index(Box::new(array), Box::new(index)), ty, span);
-        }
-        Expr::new(ExprKind::Index(Box::new(array), Box::new(index)), *element, span)
+        // Each part is computed once, in the order in which it is written.
+        let value = self.as_type(value, &joined);
+        let mut stmts = Vec::new();
+        let mut named = |body: &mut Self, value: Expr| {
+            let (span, ty) = (value.span, value.ty.clone());
+            let id = body.hidden_local(span, ty.clone());
+            stmts.push(Stmt::Let(id, value));
+            Expr::new(ExprKind::Local(id), ty, span)
+        };
+        let (array, index, value) = (named(self, array), named(self, index), named(self, value));
+        let parts = (0..count).map(|at| {
+            let number = Ty::Num(Num::computed(NumKind::Int, Range::one(i128::from(at))));
+            let at = Expr::new(ExprKind::Const(vec![u64::from(at)]), number, span);
+            let equal = ExprKind::Compare(Compare::Eq, Box::new(index.clone()), Box::new(at.clone()));
+            let equal = Expr::new(equal, Ty::Bool, span);
+            let old =
+                Expr::new(ExprKind::Index(Box::new(array.clone()), Box::new(at)), (*element).clone(), span);
+            let old = self.as_type(old, &joined);
+            let kind = ExprKind::If(Box::new(equal), Box::new(value.clone()), Box::new(old));
+            Expr::new(kind, joined.clone(), span)
+        });
+        let whole = Expr::new(ExprKind::Tuple(parts.collect()), ty.clone(), span);
+        Expr::new(ExprKind::Block(stmts, Box::new(whole)), ty, span)
     }
 
     /// `for name in of`: over the elements of an array.

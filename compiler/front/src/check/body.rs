@@ -100,6 +100,13 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         id
     }
 
+    /// A value that has no name in the source.
+    pub(super) fn hidden_local(&mut self, span: Span, ty: Ty) -> LocalId {
+        let id = LocalId::from_index(self.locals.len());
+        self.locals.push(Local { name: String::new(), span, ty });
+        id
+    }
+
     /// Brings a named value into scope that ought to be used.
     pub(super) fn bind_used(&mut self, name: &ast::Ident, ty: Ty) -> LocalId {
         if self.checker.quiet == 0 && !ty.is_error() {
@@ -257,7 +264,12 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
     }
 
     /// `let (a, _, b) = …;`
-    fn let_parts(&mut self, names: &[Option<ast::Ident>], value: &ast::Expr, span: Span) -> (Stmt, bool) {
+    pub(super) fn let_parts(
+        &mut self,
+        names: &[Option<ast::Ident>],
+        value: &ast::Expr,
+        span: Span,
+    ) -> (Stmt, bool) {
         let value = self.expr(value, None);
         let value = if value.ty == Ty::Never { value } else { self.must_have_value(value) };
         let ends = value.ty == Ty::Never;

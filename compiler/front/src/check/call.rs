@@ -36,11 +36,15 @@ impl BodyChecker<'_, '_, '_> {
                 }
                 Some((other, declared)) => {
                     self.look_at(args);
-                    self.report(
+                    let diagnostic =
                         Diagnostic::error(types::NOT_A_FUNCTION, format!("`{}` cannot be called", name.name))
                             .label(name.span, format!("this is {}", other.describe()))
-                            .label(declared, "named here"),
-                    );
+                            .label(declared, "named here");
+                    self.report(match other {
+                        Def::Filter => diagnostic
+                            .help("filters are asked by flow entries; what several of them need is computed by a `fn`"),
+                        _ => diagnostic,
+                    });
                     Expr::error(span)
                 }
                 None => self.unknown_function(name, args, span),
@@ -50,6 +54,9 @@ impl BodyChecker<'_, '_, '_> {
                     return self.method(base, name, args, span);
                 }
                 let value = self.expr(base, None);
+                if matches!(value.ty, Ty::Array(..)) && name.name == "with" {
+                    return self.array_with(value, args, span);
+                }
                 self.look_at(args);
                 if !value.ty.is_error() {
                     let found = self.describe(&value.ty);
@@ -111,32 +118,13 @@ impl BodyChecker<'_, '_, '_> {
         let def = &self.checker.program.fns[id.index()];
         let (params, result, declared, name) =
             (def.params.clone(), def.result.clone(), def.span, def.name.clone());
-        if args.len() != params.len() {
+        let names: Vec<&str> = params.iter().map(|(name, _)| name.as_str()).collect();
+        if !self.arguments_match(&name, declared, &names, args, "called here", span) {
             self.look_at(args);
-            self.report(
-                Diagnostic::error(
-                    types::ARGUMENTS,
-                    format!("`{name}` takes {} and is given {}", params.len(), args.len()),
-                )
-                .label(span, "called here")
-                .label(declared, "declared here"),
-            );
             return Expr::error(span);
         }
-        let mut values = Vec::new();
-        for (arg, (param, ty)) in args.iter().zip(&params) {
-            if let Some(given) = &arg.name
-                && given.name != *param
-            {
-                self.report(
-                    Diagnostic::error(types::ARGUMENTS, format!("the argument here is `{param}`"))
-                        .label(given.span, "another name")
-                        .label(declared, "declared here")
-                        .help("give the arguments in the declared order"),
-                );
-            }
-            values.push(self.expect(&arg.value, ty, declared));
-        }
+        let values: Vec<Expr> =
+            args.iter().zip(&params).map(|(arg, (_, ty))| self.expect(&arg.value, ty, declared)).collect();
         self.checker.calls.push((self.place, id, span));
         if values.iter().any(|value| value.ty.is_error()) || result.is_error() {
             return Expr::error(span);
@@ -149,6 +137,44 @@ impl BodyChecker<'_, '_, '_> {
             Place::Rule(_) if !self.checker.known_fn(id, span) => Expr::error(span),
             _ => call,
         }
+    }
+
+    /// Whether there are as many arguments as parameters, and those with a name are in the declared order.
+    pub(super) fn arguments_match(
+        &mut self,
+        name: &str,
+        declared: Span,
+        params: &[&str],
+        args: &[ast::Arg],
+        what: &str,
+        span: Span,
+    ) -> bool {
+        if args.len() != params.len() {
+            self.report(
+                Diagnostic::error(
+                    types::ARGUMENTS,
+                    format!("`{name}` takes {} and is given {}", params.len(), args.len()),
+                )
+                .label(span, what)
+                .label(declared, "declared here"),
+            );
+            return false;
+        }
+        let mut in_order = true;
+        for (arg, param) in args.iter().zip(params) {
+            if let Some(given) = &arg.name
+                && given.name != *param
+            {
+                self.report(
+                    Diagnostic::error(types::ARGUMENTS, format!("the argument here is `{param}`"))
+                        .label(given.span, "another name")
+                        .label(declared, "declared here")
+                        .help("give the arguments in the declared order"),
+                );
+                in_order = false;
+            }
+        }
+        in_order
     }
 
     /// `Knock(step: 1, since: now)`

@@ -162,9 +162,13 @@ impl BodyChecker<'_, '_, '_> {
                     diagnostic.help("`-|` stays at 0, `-%` goes on from the greatest value")
                 }
                 ExprKind::Const(_) => diagnostic,
-                _ if found.kind == NumKind::Int => {
-                    let mask = crate::types::Range::of_bits(wanted.bits).max;
-                    diagnostic.help(format!("keep the low bits with `& {mask:#x}`, or compare it first"))
+                // Where the low bits are just what fits.
+                _ if found.kind == NumKind::Int
+                    && found.range.min >= 0
+                    && allowed == crate::types::Range::of_bits(allowed.bits()) =>
+                {
+                    diagnostic
+                        .help(format!("keep the low bits with `& {:#x}`, or compare it first", allowed.max))
                 }
                 _ => diagnostic.help("compare it first: behind a condition its range is known"),
             };

@@ -2,7 +2,7 @@
 
 use oko_diagnostics::Diagnostic;
 use oko_diagnostics::Span;
-use oko_diagnostics::codes::{packets, types};
+use oko_diagnostics::codes::packets;
 use oko_grammar::ast;
 
 use super::Checker;
@@ -109,30 +109,12 @@ impl BodyChecker<'_, '_, '_> {
         let params: Vec<(String, Vec<HeaderId>)> = (computed.params.iter().zip(&computed.body.layers))
             .map(|((name, _), layer)| (name.clone(), layer.headers.clone()))
             .collect();
-        if args.len() != params.len() {
-            self.report(
-                Diagnostic::error(
-                    types::ARGUMENTS,
-                    format!("`{name}` takes {} and is given {}", params.len(), args.len()),
-                )
-                .label(span, "computed here")
-                .label(declared, "declared here"),
-            );
+        let names: Vec<&str> = params.iter().map(|(name, _)| name.as_str()).collect();
+        if !self.arguments_match(&name, declared, &names, args, "computed here", span) {
             return Expr::error(span);
         }
         let mut layers = Vec::new();
         for (arg, (param, headers)) in args.iter().zip(&params) {
-            if let Some(given) = &arg.name
-                && given.name != *param
-            {
-                self.report(
-                    Diagnostic::error(types::ARGUMENTS, format!("the argument here is `{param}`"))
-                        .label(given.span, "another name")
-                        .label(declared, "declared here")
-                        .help("give the arguments in the declared order"),
-                );
-                return Expr::error(span);
-            }
             match self.header_argument(&arg.value, param, headers, declared) {
                 Some(layer) => layers.push(layer),
                 None => return Expr::error(span),

@@ -161,20 +161,26 @@ impl Checker<'_, '_> {
         true
     }
 
+    /// Whether a field of this name is among those that are known, which is reported.
+    pub(super) fn field_twice<'n>(
+        &mut self,
+        name: &ast::Ident,
+        mut known: impl Iterator<Item = (&'n str, Span)>,
+    ) -> bool {
+        let Some((_, first)) = known.find(|(other, _)| *other == name.name) else { return false };
+        self.report(
+            Diagnostic::error(names::DUPLICATE, format!("the field `{}` is declared twice", name.name))
+                .label(name.span, "declared again here")
+                .label(first, "first declared here"),
+        );
+        true
+    }
+
     fn read_struct(&mut self, at: usize) -> Vec<StructField> {
         let (module, ast) = (self.decls.structs[at].module, self.decls.structs[at].ast);
         let mut fields: Vec<StructField> = Vec::new();
         for field in &ast.fields {
-            if let Some(first) = fields.iter().find(|other| other.name == field.name.name) {
-                let first = first.span;
-                self.report(
-                    Diagnostic::error(
-                        names::DUPLICATE,
-                        format!("the field `{}` is declared twice", field.name.name),
-                    )
-                    .label(field.name.span, "declared again here")
-                    .label(first, "first declared here"),
-                );
+            if self.field_twice(&field.name, fields.iter().map(|other| (other.name.as_str(), other.span))) {
                 continue;
             }
             if let (Some(value), None) = (&field.value, &ast.params) {

@@ -5,12 +5,12 @@ use oko_diagnostics::codes::{names, tests};
 use oko_grammar::ast;
 
 use super::Checker;
-use crate::hir::Fill;
+use crate::hir::{Fill, HeaderDef, InReply};
 use crate::suggest::nearest;
 use crate::types::Ty;
 
 /// The attributes of fields.
-const OF_FIELDS: &[&str] = &["initial", "length", "checksum", "pseudo"];
+const OF_FIELDS: &[&str] = &["initial", "length", "checksum", "pseudo", "reply"];
 
 /// The name in `#[builder(name)]`.
 pub(super) fn builder_name(item: &ast::Item) -> Option<String> {
@@ -19,15 +19,15 @@ pub(super) fn builder_name(item: &ast::Item) -> Option<String> {
 }
 
 impl Checker<'_, '_> {
-    /// What packets that tests build have in a field, and whether a pseudo header has the field.
+    /// What packets that tests build have in a field, whether a pseudo header has the field, and what becomes of it in an answer.
     pub(super) fn field_fill(
         &mut self,
         field: &ast::HeaderField,
         ty: &Ty,
         bit: u32,
         bits: u32,
-    ) -> (Fill, bool) {
-        let (mut fill, mut pseudo) = (Fill::Least, false);
+    ) -> (Fill, bool, InReply) {
+        let (mut fill, mut pseudo, mut reply) = (Fill::Least, false, InReply::AsNamed);
         let number = |attribute: &ast::Attribute, name: &str| {
             let arg = attribute.args.iter().find(|arg| arg.name.name == name)?;
             match arg.value.as_ref()?.kind {
@@ -42,6 +42,21 @@ impl Checker<'_, '_> {
             let found = match (attribute.name.name.as_str(), given.as_slice()) {
                 ("pseudo", []) if whole_words => {
                     pseudo = true;
+                    continue;
+                }
+                ("reply", [(name, false)]) => {
+                    reply = InReply::Swapped((*name).to_owned());
+                    continue;
+                }
+                ("reply", [("of", true), ("value", true)]) if bits <= 64 => {
+                    let part = |name| {
+                        let value = u64::try_from(number(attribute, name)?).ok()?;
+                        (bits == 64 || value < 1 << bits).then_some(value)
+                    };
+                    match (part("of"), part("value")) {
+                        (Some(of), Some(value)) => reply = InReply::Number(of, value),
+                        _ => self.bad_field_attribute(attribute),
+                    }
                     continue;
                 }
                 ("initial", [("value", true)]) if bits <= 64 => number(attribute, "value")
@@ -72,7 +87,22 @@ impl Checker<'_, '_> {
                 None => self.bad_field_attribute(attribute),
             }
         }
-        (fill, pseudo)
+        (fill, pseudo, reply)
+    }
+
+    /// Reports fields that are to change places with one that cannot hold what they have.
+    pub(super) fn check_replies(&mut self, header: &HeaderDef, fields: &[ast::HeaderField]) {
+        for field in &header.fields {
+            let InReply::Swapped(name) = &field.reply else { continue };
+            if header.fields.iter().any(|other| other.name == *name && other.bits == field.bits) {
+                continue;
+            }
+            let source = fields.iter().find(|source| source.name.name == field.name);
+            let attributes = source.iter().flat_map(|source| &source.attributes);
+            if let Some(attribute) = attributes.into_iter().find(|attribute| attribute.name.name == "reply") {
+                self.bad_field_attribute(attribute);
+            }
+        }
     }
 
     fn bad_field_attribute(&mut self, attribute: &ast::Attribute) {
@@ -84,6 +114,9 @@ impl Checker<'_, '_> {
             }
             "checksum" => {
                 "write `#[checksum]`, `#[checksum(payload)]` or `#[checksum(payload, pseudo)]`; the field is a `u16` at a whole byte"
+            }
+            "reply" => {
+                "write `#[reply(target)]` with the field that it changes places with, or `#[reply(of = 8, value = 0)]` with numbers that fit the field"
             }
             "pseudo" => "write `#[pseudo]`; the field has a multiple of 16 bits and begins at a whole byte",
             _ => {
@@ -97,7 +130,7 @@ impl Checker<'_, '_> {
                         diagnostic.suggest(attribute.name.span, near, format!("did you mean `{near}`?"))
                     }
                     None => diagnostic.help(
-                        "fields have `#[initial(value = …)]`, `#[length]`, `#[checksum]` and `#[pseudo]`",
+                        "fields have `#[initial(value = …)]`, `#[length]`, `#[checksum]`, `#[pseudo]` and `#[reply(…)]`",
                     ),
                 });
                 return;

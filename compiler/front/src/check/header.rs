@@ -9,8 +9,8 @@ use super::body::{BodyChecker, Place};
 use super::facts::Facts;
 use super::fill::builder_name;
 use crate::hir::{
-    Compare, Expr, ExprKind, Fill, Form, HeaderDef, HeaderField, HeaderId, KeyPattern, LayerId, Next,
-    NextArm, Region, Rule,
+    Compare, Expr, ExprKind, Fill, Form, HeaderDef, HeaderField, HeaderId, InReply, KeyPattern, LayerId,
+    Next, NextArm, Region, Rule,
 };
 use crate::resolve::Def;
 use crate::suggest::nearest;
@@ -92,15 +92,7 @@ impl Checker<'_, '_> {
             header.fields.iter().map(|field| (field.name.clone(), field.span)).collect();
         let mut region: Option<Span> = None;
         for field in fields {
-            if let Some((_, first)) = seen.iter().find(|(other, _)| *other == field.name.name) {
-                self.report(
-                    Diagnostic::error(
-                        names::DUPLICATE,
-                        format!("the field `{}` is declared twice", field.name.name),
-                    )
-                    .label(field.name.span, "declared again here")
-                    .label(*first, "first declared here"),
-                );
+            if self.field_twice(&field.name, seen.iter().map(|(name, span)| (name.as_str(), *span))) {
                 continue;
             }
             seen.push((field.name.name.clone(), field.name.span));
@@ -120,10 +112,11 @@ impl Checker<'_, '_> {
             let ty = self.value_type(module, &field.ty);
             let Some(bits) = self.wire_bits(&ty, field.ty.span) else { continue };
             let (name, span) = (field.name.name.clone(), field.span);
-            let (fill, pseudo) = self.field_fill(field, &ty, bit, bits);
-            header.fields.push(HeaderField { name, span, ty, bit, bits, fill, pseudo });
+            let (fill, pseudo, reply) = self.field_fill(field, &ty, bit, bits);
+            header.fields.push(HeaderField { name, span, ty, bit, bits, fill, pseudo, reply });
             bit = bit.saturating_add(bits);
         }
+        self.check_replies(header, fields);
         header.size = self.header_size(name, bit);
     }
 
@@ -149,6 +142,7 @@ impl Checker<'_, '_> {
                 bits,
                 fill: Fill::Least,
                 pseudo: false,
+                reply: InReply::AsNamed,
             });
         } else if !ty.is_error() {
             let found = ty.describe(&self.program);

@@ -116,6 +116,9 @@ impl BodyChecker<'_, '_, '_> {
                         name.name
                     )),
                     Def::Fn(_) => diagnostic.help(format!("call it: `{}(…)`", name.name)),
+                    Def::Filter => diagnostic.help(
+                        "filters are asked by flow entries; what several of them need is computed by a `fn`",
+                    ),
                     _ => diagnostic,
                 });
                 Expr::error(span)
@@ -378,6 +381,17 @@ impl BodyChecker<'_, '_, '_> {
         }
         let (what, declared) = (format!("the header `{}`", owner.name), def.span);
         let known: Vec<String> = def.fields.iter().map(|field| field.name.clone()).collect();
+        // `tcp.syn`, where it is the name of a bit in one of the fields.
+        let bit = name.name.to_uppercase();
+        let field = def.fields.iter().find(|field| self.variant_of(&field.ty, &bit).is_some());
+        if let Some(asked) = field.map(|field| format!("{}.{} has {bit}", owner.name, field.name)) {
+            self.report(
+                Diagnostic::error(names::UNKNOWN_FIELD, format!("{what} has no `{}`", name.name))
+                    .label(name.span, "a bit of one of its fields")
+                    .suggest(span, asked.clone(), format!("write `{asked}`")),
+            );
+            return Expr::error(span);
+        }
         self.no_field(&what, declared, name, &known)
     }
 

@@ -10,7 +10,7 @@ use oko_grammar::ast;
 
 use super::Checker;
 use super::body::{BodyChecker, Place};
-use crate::hir::{Content, Expr, ExprKind, Local, LocalId, Shape, StructId};
+use crate::hir::{Content, Expr, ExprKind, LocalId, Shape, StructId};
 use crate::plan::{Expect, PacketDef, PacketId, Plan, Step, StepKind, ValueId};
 use crate::resolve::Def;
 use crate::types::{Num, NumKind, Range, Ty};
@@ -133,10 +133,7 @@ impl BodyChecker<'_, '_, '_> {
                 }
             }
             ast::StmtKind::ExpectEmitted { event, fields } => self.expect_emitted(event, fields, span),
-            ast::StmtKind::LetParts { value, .. } => {
-                self.expr(value, None);
-                self.not_in_tests("a test names one value at a time", span, "write a `let` for each");
-            }
+            ast::StmtKind::LetParts { names, value } => self.test_let_parts(names, value, span),
             ast::StmtKind::Return(_) | ast::StmtKind::Break(_) | ast::StmtKind::Emit { .. } => {
                 self.not_in_tests(
                     "this cannot stand in a test",
@@ -339,6 +336,23 @@ impl BodyChecker<'_, '_, '_> {
         {
             let value = self.test_value(value);
             self.step(StepKind::Let(local, value), span);
+        }
+    }
+
+    /// `let (a, _, b) = …;`: a step for the whole, and one for each name.
+    fn test_let_parts(&mut self, names: &[Option<ast::Ident>], value: &ast::Expr, span: Span) {
+        let (stmt, _) = self.let_parts(names, value, span);
+        let crate::hir::Stmt::LetParts(ids, value) = stmt else { return };
+        let Ty::Tuple(types) = value.ty.clone() else { return };
+        let ty = value.ty.clone();
+        let whole = self.hidden_local(span, ty.clone());
+        let value = self.test_value(value);
+        self.step(StepKind::Let(whole, value), span);
+        for (at, (id, part)) in ids.into_iter().zip(types).enumerate() {
+            let Some(id) = id else { continue };
+            let from = Expr::new(ExprKind::Local(whole), ty.clone(), span);
+            let value = self.test_value(Expr::new(ExprKind::Part(Box::new(from), at), part, span));
+            self.step(StepKind::Let(id, value), span);
         }
     }
 
@@ -588,11 +602,5 @@ impl BodyChecker<'_, '_, '_> {
                 self.expr(&arg.value, None);
             }
         }
-    }
-
-    fn hidden_local(&mut self, span: Span, ty: Ty) -> LocalId {
-        let id = LocalId::from_index(self.locals.len());
-        self.locals.push(Local { name: String::new(), span, ty });
-        id
     }
 }

@@ -245,6 +245,15 @@ impl BodyChecker<'_, '_, '_> {
         let mut layers: Vec<Layer> = Vec::new();
         let mut payload: Option<(Payload, Span)> = None;
         let mut failed = false;
+        // A chain can begin with a packet, whose headers go in front.
+        let mut base: Option<(PacketId, Vec<HeaderId>)> = None;
+        if let [first, _, ..] = parts.as_slice()
+            && self.is_whole_packet(first)
+        {
+            let packet = self.packet(first)?;
+            base = Some((packet, self.layers_of(packet, "what is built upon it", first.span)?));
+            parts.remove(0);
+        }
         for part in parts {
             if let Some((_, span)) = payload {
                 self.report(
@@ -257,7 +266,7 @@ impl BodyChecker<'_, '_, '_> {
             let ast::ExprKind::Call { callee, args } = &part.kind else {
                 self.report(
                     Diagnostic::error(tests::NOT_A_PACKET, "a header is needed here")
-                        .label(part.span, "this is none")
+                        .label(part.span, "this is no header")
                         .help("write the name of a header and brackets: `tcp(dst_port: 80)`"),
                 );
                 return None;
@@ -265,7 +274,7 @@ impl BodyChecker<'_, '_, '_> {
             let ast::ExprKind::Name(name) = &callee.kind else {
                 self.report(
                     Diagnostic::error(tests::NOT_A_PACKET, "a header is needed here")
-                        .label(callee.span, "this is none"),
+                        .label(callee.span, "this is no header"),
                 );
                 return None;
             };
@@ -283,7 +292,9 @@ impl BodyChecker<'_, '_, '_> {
                 failed = true;
                 continue;
             };
-            match self.way(layers.last().map(|layer| layer.header), header, name) {
+            let below = layers.last().map(|layer| layer.header);
+            let below = below.or_else(|| base.as_ref().and_then(|(_, headers)| headers.last().copied()));
+            match self.way(below, header, name) {
                 Some(between) => layers.extend(between.into_iter().map(|header| Layer {
                     header,
                     fields: Vec::new(),
@@ -299,9 +310,33 @@ impl BodyChecker<'_, '_, '_> {
         if failed {
             return None;
         }
-        let headers = layers.iter().map(|layer| layer.header).collect();
         let payload = payload.map_or(Payload::Bytes(Vec::new()), |(payload, _)| payload);
-        Some(self.made_packet(Build::Layers(layers, payload), Some(headers), expr.span))
+        let own = layers.iter().map(|layer| layer.header);
+        let (build, headers) = match base {
+            Some((packet, below)) => {
+                let headers = below.into_iter().chain(own).collect();
+                (Build::Upon(packet, layers, payload), headers)
+            }
+            None => {
+                let headers = own.collect();
+                (Build::Layers(layers, payload), headers)
+            }
+        };
+        Some(self.made_packet(build, Some(headers), expr.span))
+    }
+
+    /// Whether this is a packet rather than one of the headers that a packet is built from.
+    fn is_whole_packet(&self, expr: &ast::Expr) -> bool {
+        let is_header = match &expr.kind {
+            ast::ExprKind::Call { callee, .. } => match &callee.kind {
+                ast::ExprKind::Name(name) => {
+                    !matches!(name.name.as_str(), "reply" | "packet") || self.def(&name.name).is_some()
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        !is_header && self.is_packet(expr)
     }
 
     /// The headers that lie between two that a packet is built from, by the shortest way; from the packet's start if there is

@@ -113,19 +113,34 @@ impl Lowering<'_> {
     /// Looks a key up in a table: whether it is there, or its value.
     fn table(&mut self, state: StateId, def: &StateDef, key: Vec<Value>, ty: &Ty) -> Option<Vec<Value>> {
         let types = self.types(ty);
-        let (join, results) = self.block_of(&types);
+        self.or_zeros(state, key, &types, |lowering, entry| {
+            let mut scalars = vec![lowering.bool(true)];
+            if let (Content::Value(value), Ty::Option(_)) = (&def.content, ty) {
+                scalars.extend(lowering.get_value(entry, value));
+            }
+            scalars
+        })
+    }
+
+    /// Looks an entry up and runs a step with it; without an entry the result is zeros of these types.
+    fn or_zeros(
+        &mut self,
+        state: StateId,
+        key: Vec<Value>,
+        types: &[Type],
+        step: impl FnOnce(&mut Self, Value) -> Vec<Value>,
+    ) -> Option<Vec<Value>> {
+        let (join, results) = self.block_of(types);
         let (found, given) = self.block_of(&[Type::Entry(oko_ir::State(state.0))]);
         let absent = self.block();
         self.find(state, key, found, absent);
         self.builder.switch_to(absent);
-        let none = self.zeros(ty);
-        self.builder.jump(join, none);
+        let zeros =
+            types.iter().map(|ty| if *ty == Type::Bool { self.bool(false) } else { self.int(0) }).collect();
+        self.builder.jump(join, zeros);
         self.builder.switch_to(found);
         let entry = *given.first()?;
-        let mut scalars = vec![self.bool(true)];
-        if let (Content::Value(value), Ty::Option(_)) = (&def.content, ty) {
-            scalars.extend(self.get_value(entry, value));
-        }
+        let scalars = step(self, entry);
         self.builder.jump(join, scalars);
         self.builder.switch_to(join);
         Some(results)
@@ -143,20 +158,10 @@ impl Lowering<'_> {
         key: Vec<Value>,
         step: impl FnOnce(&mut Self, StateId, Value, Value) -> Vec<Value>,
     ) -> Option<Vec<Value>> {
-        let (join, results) = self.block_of(&[Type::Bool]);
-        let (found, given) = self.block_of(&[Type::Entry(oko_ir::State(state.0))]);
-        let absent = self.block();
-        self.find(state, key, found, absent);
-        self.builder.switch_to(absent);
-        let no = self.bool(false);
-        self.builder.jump(join, vec![no]);
-        self.builder.switch_to(found);
-        let entry = *given.first()?;
-        let live = self.ins(IrOp::Lock(entry));
-        let result = step(self, state, live, entry);
-        self.builder.jump(join, result);
-        self.builder.switch_to(join);
-        Some(results)
+        self.or_zeros(state, key, &[Type::Bool], |lowering, entry| {
+            let live = lowering.ins(IrOp::Lock(entry));
+            step(lowering, state, live, entry)
+        })
     }
 
     /// Ends the block with a lookup.
@@ -222,22 +227,13 @@ impl Lowering<'_> {
     fn read(&mut self, state: StateId, def: &StateDef, key: Vec<Value>, ty: &Ty) -> Option<Vec<Value>> {
         let Content::Value(value_type) = &def.content else { return None };
         let types = self.types(ty);
-        let (join, results) = self.block_of(&types);
-        let (found, given) = self.block_of(&[Type::Entry(oko_ir::State(state.0))]);
-        let absent = self.block();
-        self.find(state, key, found, absent);
-        self.builder.switch_to(absent);
-        let none = self.zeros(ty);
-        self.builder.jump(join, none);
-        self.builder.switch_to(found);
-        let entry = *given.first()?;
-        // The fields of a dead entry are zero, as the parts of `none` are.
-        let mut scalars = vec![self.ins(IrOp::Lock(entry))];
-        scalars.extend(self.get_value(entry, value_type));
-        self.effect(IrOp::Unlock(entry, Unlock::Keep));
-        self.builder.jump(join, scalars);
-        self.builder.switch_to(join);
-        Some(results)
+        self.or_zeros(state, key, &types, |lowering, entry| {
+            // The fields of a dead entry are zero, as the parts of `none` are.
+            let mut scalars = vec![lowering.ins(IrOp::Lock(entry))];
+            scalars.extend(lowering.get_value(entry, value_type));
+            lowering.effect(IrOp::Unlock(entry, Unlock::Keep));
+            scalars
+        })
     }
 
     fn insert(&mut self, state: StateId, def: &StateDef, key: Vec<Value>, ty: &Ty) -> Option<Vec<Value>> {

@@ -45,6 +45,7 @@ pub struct WideRange {
 /// What the number 0 is as a bound of [`WideRange::shifted`].
 const SHIFT: u128 = 1 << 127;
 
+#[expect(clippy::should_implement_trait, reason = "signs would hide that there is not always a range")]
 impl WideRange {
     /// One number.
     pub fn one(value: u128) -> WideRange {
