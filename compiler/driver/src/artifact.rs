@@ -1,6 +1,7 @@
 //! From IR to the artifact: BPF, schema, certificate, and one ELF object around them.
 
 use oko_artifact::{CERT_SECTION, Cert, FilterCert, IR_SECTION, SCHEMA_SECTION, Schema};
+use oko_bpf::verifier::verify;
 use oko_bpf_backend::{BackendError, Clock, Compiled, Target, compile, listing, object};
 use oko_diagnostics::{Diagnostic, SourceMap};
 use oko_ir::Checked;
@@ -58,8 +59,9 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
     match build(&ir, &schema, fields_read, &session.sources, options) {
         Ok((bytes, cert, listing)) => {
             let mut over = costs.over_budget(&ir, &cert, &session.sources);
-            if options.target != Target::Switch {
-                over.extend(costs.beyond_kernel(&ir, &cert, &session.sources));
+            match unproved(&bytes, options.target) {
+                Ok(filters) => over.extend(costs.unproved(&ir, &cert, &filters, &session.sources)),
+                Err(errors) => return Err(session.fail(Failure::Defect { errors })),
             }
             if !over.is_empty() {
                 session.found.extend(over);
@@ -98,6 +100,26 @@ pub(crate) fn build(
     }
     let bytes = object::write(ir, &compiled, line, sections)?;
     Ok((bytes, cert, listing(ir, &compiled, line)))
+}
+
+/// The programs of an object that whoever loads it would give up to prove safe. Of programs for traffic control there is no proof here; they are
+/// those of XDP but for the offsets in their context.
+fn unproved(object: &[u8], target: Target) -> Result<Vec<String>, Vec<String>> {
+    if matches!(target, Target::Tc(_)) {
+        return Ok(Vec::new());
+    }
+    let object = oko_bpf::object::read(object).map_err(|error| vec![error.to_string()])?;
+    let mut given_up = Vec::new();
+    for program in object.programs {
+        let name = program.name.clone();
+        if let Err(error) = verify(program) {
+            if !error.reason.is_budget() {
+                return Err(vec![error.to_string()]);
+            }
+            given_up.push(name);
+        }
+    }
+    Ok(given_up)
 }
 
 /// What is proved about the filters: cost and state from the IR, stack and length from the code.

@@ -36,9 +36,6 @@ pub enum PartKind {
     },
 }
 
-/// How many instructions the kernel's verifier looks at, on all ways through a program together.
-const KERNEL_STEPS: u64 = 1_000_000;
-
 /// The budgets of filters, and the parts that costs go to.
 #[derive(Debug)]
 pub(crate) struct Costs {
@@ -89,18 +86,22 @@ impl Costs {
 }
 
 impl Costs {
-    /// An error for each filter whose loops the kernel would not follow to their end (`BPF_COMPLEXITY_LIMIT_INSNS`): it looks at each turn.
-    pub(crate) fn beyond_kernel(&self, ir: &Checked, cert: &Cert, sources: &SourceMap) -> Vec<Diagnostic> {
+    /// An error for each of these filters, whose proofs take too long: verifiers of BPF, ours and the kernel's, go through every turn of a loop.
+    pub(crate) fn unproved(
+        &self,
+        ir: &Checked,
+        cert: &Cert,
+        given_up: &[String],
+        sources: &SourceMap,
+    ) -> Vec<Diagnostic> {
         let filters = ir.module().filters.iter().zip(&cert.filters).zip(&self.budgets);
-        let dear = filters.filter(|((_, cost), _)| cost.steps > KERNEL_STEPS);
+        let dear = filters.filter(|((filter, _), _)| given_up.contains(&filter.name));
         dear.map(|((filter, cost), (span, _))| {
-            let headline = format!("the kernel would not take the filter `{}`: its loops are too long", cost.name);
+            let headline = format!("the loops of the filter `{}` are too long to be proved safe again", cost.name);
             let diagnostic = Diagnostic::error(TOO_LARGE, headline)
                 .label(*span, format!("up to {} steps", cost.steps))
-                .note(format!(
-                    "the kernel's verifier goes through every turn of a loop and gives up after {KERNEL_STEPS} instructions"
-                ))
-                .help("let the loops take fewer turns; the switch takes the filter as it is");
+                .note("who loads a filter proves it again, turn by turn of each loop, and gives up after about 1,000,000 instructions")
+                .help("let the loops take fewer turns");
             point_at(diagnostic, &shares(filter, &self.areas, sources), cost.steps)
         })
         .collect()

@@ -35,7 +35,7 @@ pub enum Failure {
     #[error(transparent)]
     Backend(#[from] BackendError),
     /// A defect of the compiler: what it made does not pass its own verifier.
-    #[error("defect in the compiler, please report it: its IR was refused: {}", errors.join("; "))]
+    #[error("defect in the compiler, please report it: what it made was refused: {}", errors.join("; "))]
     Defect {
         /// What the verifier says.
         errors: Vec<String>,

@@ -171,3 +171,30 @@ filter odd -> bool {
     assert_eq!((part.line, part.state_ops), (1, 0));
     assert!(part.steps > 10 && part.steps < cost.steps, "{} of {}", part.steps, cost.steps);
 }
+
+#[test]
+fn what_is_built_can_be_loaded_however_long_its_loops_are() {
+    let filter = |turns: u32| {
+        format!(
+            "filter f -> bool {{
+    let sum = for i in 0..{turns} with x: u32 = 7 {{
+        ((x ^ i) +% pkt.len) * 3 mod 1_000_003 ^ (i >> 3) ^ (x >> 2)
+    }};
+    sum > 5
+}}
+"
+        )
+    };
+    let short = build("short.oko", &filter(20_000), &NoFiles).unwrap();
+    let object = oko_bpf::object::read(&short.bytes).unwrap();
+    oko_bpf::verifier::verify(object.programs[0].clone()).unwrap();
+
+    let failed = build("long.oko", &filter(65_536), &NoFiles).unwrap_err();
+    let shown: String = (failed.diagnostics.iter())
+        .map(|found| oko_diagnostics::render(found, &failed.sources, oko_diagnostics::Colour::None))
+        .collect();
+    assert_eq!(failed.failure, Failure::Source { count: 1 }, "{shown}");
+    for said in ["E0606", "turn by turn", "this loop takes up to 65536 turns"] {
+        assert!(shown.contains(said), "no {said:?} in\n{shown}");
+    }
+}

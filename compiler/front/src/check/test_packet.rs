@@ -526,6 +526,12 @@ impl BodyChecker<'_, '_, '_> {
         }
         let layers = self.layers_of(from, "`.with`", name.span)?;
         if name.name == "payload" {
+            // `payload: "text"`, or `payload: payload(len: 100)`.
+            if let ast::ExprKind::Call { callee, args } = &arg.value.kind
+                && matches!(&callee.kind, ast::ExprKind::Name(name) if name.name == "payload")
+            {
+                return self.payload(args, arg.span).map(Change::Payload);
+            }
             let unnamed = ast::Arg { name: None, ..arg.clone() };
             return self.payload(&[unnamed], arg.span).map(Change::Payload);
         }

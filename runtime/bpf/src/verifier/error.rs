@@ -207,6 +207,18 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether nothing wrong was found, and only the proof took too long.
+    pub fn is_budget(&self) -> bool {
+        matches!(
+            self,
+            Reason::TooLong { .. }
+                | Reason::TooManyLoops
+                | Reason::LoopUnbounded { .. }
+                | Reason::StepBudget { .. }
+                | Reason::MemoryBudget { .. }
+        )
+    }
+
     /// What to change, in one sentence.
     pub fn help(&self) -> &'static str {
         match self {
