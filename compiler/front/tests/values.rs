@@ -447,7 +447,7 @@ fn wide_products_and_quotients_are_those_of_u128() {
             let (wide, zero) = (u128::from(w), |value: Option<u128>| value.unwrap_or(0));
             let expected = [
                 zero(a.checked_sub(big)),
-                if a < big { big - a } else { 0 },
+                big.saturating_sub(a),
                 (a & (u128::MAX >> 32)) * (wide & 0xffff_ffff),
                 (a & (u128::MAX >> 28)) * (b & 0x0fff_ffff),
                 u128::from(a as u64) * wide,

@@ -56,6 +56,10 @@ impl BodyChecker<'_, '_, '_> {
     }
 
     /// The value as one of type `ty`, or as it was.
+    #[expect(
+        clippy::result_large_err,
+        reason = "what does not fit is given back, and is no larger than what does"
+    )]
     pub(super) fn fit(&mut self, value: Expr, ty: &Ty) -> Result<Expr, Expr> {
         if fits(&value.ty, ty) {
             return Ok(self.shape(value, ty));
