@@ -90,13 +90,13 @@ mod linux {
         let examples = if all || !named.is_empty() { examples::all(&out, &named)? } else { Vec::new() };
         let nothing = json!({});
         let loading =
-            if all { loading::measure(&examples, if quick { 5 } else { 25 })? } else { nothing.clone() };
+            if all { loading::measure(&examples, if quick { 5 } else { 15 })? } else { nothing.clone() };
         let running = match examples.is_empty() {
             true => nothing.clone(),
-            false => running::measure(&examples, if quick { 3 } else { 25 })?,
+            false => running::measure(&examples, if quick { 3 } else { 15 })?,
         };
         let (foreign, budget) = if with_foreign {
-            let turns = if quick { 5 } else { 25 };
+            let turns = if quick { 5 } else { 15 };
             (foreign::measure(&out, turns)?, budget::measure(&out, turns)?)
         } else {
             (nothing.clone(), nothing.clone())

@@ -208,7 +208,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         targets.extend(report.add(part, section)?);
     }
-    report.end(&targets)?;
+    report.end(&targets, args.only.is_empty())?;
     if args.write_book {
         report.write_book(&root().join("book/src"))?;
     }

@@ -13,6 +13,8 @@ use super::{Part, Section};
 /// The chapter, and the folder of its plots.
 const CHAPTER: &str = "figures.md";
 const PLOTS: &str = "figures";
+/// The place in the chapter of the list of all targets.
+const TARGETS: &str = "targets";
 
 pub(super) struct Report {
     folder: PathBuf,
@@ -69,12 +71,15 @@ impl Report {
         Ok(targets)
     }
 
-    /// Adds the list of all targets.
-    pub(super) fn end(&mut self, targets: &[Target]) -> Result<()> {
+    /// Adds the list of all targets; it goes to the book, too, if all parts were measured.
+    pub(super) fn end(&mut self, targets: &[Target], is_whole: bool) -> Result<()> {
         if targets.is_empty() {
             return Ok(());
         }
         let (text, _) = table::targets(targets);
+        if is_whole {
+            self.chapter.push((TARGETS.to_owned(), text.trim_end().to_owned()));
+        }
         self.print(&format!("\n## All targets\n\n{}\n", text.trim_end()))
     }
 
@@ -127,11 +132,11 @@ mod tests {
     #[test]
     fn the_chapter_has_a_place_for_each_part_and_keeps_the_others() -> Result<()> {
         let chapter = std::fs::read_to_string(root().join("book/src").join(CHAPTER))?;
-        for part in Part::value_variants() {
-            let (one, two) =
-                (replace(&chapter, &part.name(), "one")?, replace(&chapter, &part.name(), "two")?);
-            assert!(one.contains("\none\n"), "{part:?}");
-            assert_eq!(replace(&one, &part.name(), "two")?, two);
+        let parts = Part::value_variants().iter().map(|part| part.name());
+        for part in parts.chain([TARGETS.to_owned()]) {
+            let (one, two) = (replace(&chapter, &part, "one")?, replace(&chapter, &part, "two")?);
+            assert!(one.contains("\none\n"), "{part}");
+            assert_eq!(replace(&one, &part, "two")?, two);
         }
         assert!(replace(&chapter, "nothing", "").is_err());
         Ok(())

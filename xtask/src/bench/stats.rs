@@ -37,7 +37,7 @@ impl Samples {
 }
 
 /// What becomes of one thing that is measured in several rounds: its figures, or why there are none.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cell {
     samples: Samples,
     failed: Option<String>,
