@@ -98,11 +98,17 @@ pub(crate) struct Builder {
     /// How many entries of each priority have each mask, and the bands if they are known.
     masks: HashMap<FlowKey, BTreeMap<u16, usize>>,
     bands: Option<Arc<[Band]>>,
+    next_part: u32,
 }
+
+/// A part of a classifier, as long as it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartId(u32);
 
 /// A subtable and what changing it takes.
 #[derive(Debug)]
 struct Part {
+    id: PartId,
     subtable: Arc<Subtable>,
     /// How many entries there are of each priority.
     priorities: BTreeMap<u16, usize>,
@@ -115,8 +121,8 @@ impl Part {
 }
 
 impl Builder {
-    /// Puts an entry in.
-    pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>) {
+    /// Puts an entry in; says where.
+    pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>) -> PartId {
         let mask = entry.matcher.mask;
         let priorities = self.masks.entry(mask).or_default();
         if highest(priorities) < Some(entry.priority) {
@@ -127,11 +133,12 @@ impl Builder {
         let part = &mut self.parts[at];
         *part.priorities.entry(entry.priority).or_default() += 1;
         Arc::make_mut(&mut part.subtable).insert(entry);
+        part.id
     }
 
     /// Takes an entry out.
-    pub(crate) fn remove(&mut self, entry: &FlowEntry) {
-        let Some(at) = self.parts.iter().position(|part| part.subtable.has(entry)) else { return };
+    pub(crate) fn remove(&mut self, entry: &FlowEntry, part: PartId) {
+        let Some(at) = self.parts.iter().position(|other| other.id == part) else { return };
         let part = &mut self.parts[at];
         Arc::make_mut(&mut part.subtable).remove(entry);
         decrement(&mut part.priorities, entry.priority);
@@ -150,8 +157,8 @@ impl Builder {
     }
 
     /// Puts an entry in the place of one with the same match and priority.
-    pub(crate) fn replace(&mut self, entry: &Arc<FlowEntry>) {
-        if let Some(part) = self.parts.iter_mut().find(|part| part.subtable.has(entry)) {
+    pub(crate) fn replace(&mut self, entry: &Arc<FlowEntry>, part: PartId) {
+        if let Some(part) = self.parts.iter_mut().find(|other| other.id == part) {
             Arc::make_mut(&mut part.subtable).replace(entry);
         }
     }
@@ -191,7 +198,9 @@ impl Builder {
         let there_is = |tuple: &FlowKey| self.parts.iter().any(|part| part.subtable.tuple() == tuple);
         let tuple =
             STEPS.iter().map(|step| relaxed(mask, *step)).find(|tuple| !there_is(tuple)).unwrap_or(*mask);
-        self.parts.push(Part { subtable: Arc::new(Subtable::new(tuple)), priorities: BTreeMap::new() });
+        let id = PartId(self.next_part);
+        self.next_part += 1;
+        self.parts.push(Part { id, subtable: Arc::new(Subtable::new(tuple)), priorities: BTreeMap::new() });
         self.parts.len() - 1
     }
 }

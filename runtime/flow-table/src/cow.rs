@@ -1,15 +1,16 @@
 //! A hash table whose copies share what did not change since.
 //!
-//! The control thread changes its copy while workers look up in older ones. A copy costs a reference for every thousandth element or so;
-//! the first change of an element after it copies the shard that the element is in, some sixteen of them, and the list of 64 shards above. So a flow-mod
-//! costs the same whether its table has ten entries or a million.
+//! The control thread changes its copy while workers look up in older ones. A copy costs a reference for every 256th element or so;
+//! the first change of an element after it copies the shard that the element is in, some sixteen of them, and the list of 16 shards above.
+//! What is copied is counted references, each of which is a cache miss in a large table: with a thousand changes between two copies, 16 and 16 make
+//! about the fewest of them for a million elements.
 
 use std::sync::Arc;
 
 use hashbrown::HashTable;
 
 /// Shards of one group.
-const GROUP: usize = 64;
+const GROUP: usize = 16;
 /// Elements a shard has on average before their number is doubled.
 const LOAD: usize = 16;
 /// The bits of a hash that choose the shard begin here: a shard's own table uses the lowest and the highest ones.
@@ -32,7 +33,9 @@ impl<T: Clone> CowTable<T> {
     }
 
     fn with_shards(shards: usize) -> Self {
-        let group = |n: usize| Arc::new((0..n).map(|_| Arc::new(HashTable::new())).collect());
+        // As much as they have right after the number of shards was doubled, so that nothing is moved twice.
+        let room = if shards == 1 { 0 } else { LOAD * 7 / 8 };
+        let group = |n: usize| Arc::new((0..n).map(|_| Arc::new(HashTable::with_capacity(room))).collect());
         let groups = if shards < GROUP {
             vec![group(shards)]
         } else {

@@ -24,6 +24,7 @@
 pub mod action_set;
 mod classifier;
 mod cow;
+mod entries;
 mod entry;
 mod groups;
 mod matcher;

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use oko_packet::{FlowKey, WORDS};
+use smallvec::SmallVec;
 
 use crate::cow::{CowTable, Keep};
 use crate::entry::{FlowEntry, Rank};
 
-/// The entries of a bucket, the one that is tried first in front.
-type Bucket = Vec<Arc<FlowEntry>>;
+/// The entries of a bucket, the one that is tried first in front. Most have one, which lies in the table itself: a copy of a shard is then one allocation.
+type Bucket = SmallVec<[Arc<FlowEntry>; 1]>;
 
 /// One hash table of the classifier.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ impl Subtable {
 
     /// How many entries share the bucket that an entry would be in.
     pub(crate) fn neighbours(&self, key: &FlowKey) -> usize {
-        self.bucket(key).map_or(0, Vec::len)
+        self.bucket(key).map_or(0, SmallVec::len)
     }
 
     pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>) {
@@ -62,19 +63,13 @@ impl Subtable {
             hash(words, tuple, &key),
             |bucket| same(words, tuple, bucket, &key),
             |bucket| bucket.first().map_or(0, |entry| hash(words, tuple, &entry.matcher.key)),
-            Vec::new,
+            Bucket::new,
         );
         let at = bucket.partition_point(|other| other.rank() > entry.rank());
-        bucket.reserve_exact(1);
+        if bucket.len() >= bucket.inline_size() {
+            bucket.reserve_exact(1);
+        }
         bucket.insert(at, entry);
-    }
-
-    /// Whether an entry is in here.
-    pub(crate) fn has(&self, entry: &FlowEntry) -> bool {
-        self.tuple.is_within(&entry.matcher.mask)
-            && self
-                .bucket(&entry.matcher.key)
-                .is_some_and(|bucket| bucket.iter().any(|other| other.serial == entry.serial))
     }
 
     pub(crate) fn remove(&mut self, entry: &FlowEntry) {

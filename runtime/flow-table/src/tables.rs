@@ -1,6 +1,6 @@
 //! The flow tables of a switch, as flow-mods change them. OpenFlow 1.3.5, sections 5.2, 5.5, 6.4 and 6.5.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -9,7 +9,8 @@ use oko_openflow::{
     Match, PortNo, TableId,
 };
 
-use crate::classifier::{Builder, Classifier};
+use crate::classifier::{Builder, Classifier, PartId};
+use crate::entries::Entries;
 use crate::entry::FlowEntry;
 use crate::matcher::Matcher;
 use oko_packet::FlowKey;
@@ -105,8 +106,7 @@ pub struct TableCounters {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// By what makes an entry itself: priority, then fields and filter.
-    entries: HashMap<(u16, Match), Arc<FlowEntry>>,
+    entries: Entries,
     builder: Builder,
     /// What `builder` made last; none if it was changed since.
     classifier: Option<Arc<Classifier>>,
@@ -185,12 +185,10 @@ impl FlowTables {
             let Some(id) = before.as_ref().or(after.as_ref()).map(|entry| entry.table) else { continue };
             let table = self.tables.entry(id).or_default();
             if let Some(after) = after {
-                table.change().remove(&after);
-                table.forget(&after);
+                table.take_out(&after);
             }
             if let Some(before) = before {
-                table.change().insert(Arc::clone(&before));
-                table.keep(before);
+                table.put_in(before);
             }
         }
     }
@@ -199,7 +197,6 @@ impl FlowTables {
         let id = writable(flow_mod.table)?;
         check_goto(id, flow_mod)?;
         let matcher = Matcher::new(&flow_mod.matching);
-        let identity = (flow_mod.priority, flow_mod.matching.clone());
         let limit = self.limits.entries_per_table;
         let table = self.tables.entry(id).or_default();
         if flow_mod.flags.contains(FlowModFlags::CHECK_OVERLAP)
@@ -208,21 +205,20 @@ impl FlowTables {
             return Err(FlowModError::Overlap { table: id, priority: flow_mod.priority });
         }
         let mut evicted = Vec::new();
-        if table.entries.len() >= limit && !table.entries.contains_key(&identity) {
+        let old = table.entries.get(flow_mod.priority, &flow_mod.matching).cloned();
+        if table.entries.len() >= limit && old.is_none() {
             let Some(entry) = table.evicts.then(|| table.least_important(flow_mod.importance)).flatten()
             else {
                 return Err(FlowModError::TableFull { table: id, limit });
             };
-            table.change().remove(&entry);
-            table.forget(&entry);
+            table.take_out(&entry);
             if let Some(journal) = &mut self.journal {
                 journal.push((Some(Arc::clone(&entry)), None));
             }
             evicted.push((entry, FlowRemovedReason::Eviction));
         }
-        let old = table.entries.get(&identity).cloned();
         if let Some(old) = &old {
-            table.forget(old);
+            table.take_out(old);
         }
         let keep = old.as_deref().filter(|_| !flow_mod.flags.contains(FlowModFlags::RESET_COUNTS));
         let entry = Arc::new(FlowEntry {
@@ -241,16 +237,11 @@ impl FlowTables {
             serial: self.next_serial,
         });
         self.next_serial += 1;
-        let builder = table.change();
-        if let Some(old) = &old {
-            builder.remove(old);
-        }
-        builder.insert(Arc::clone(&entry));
+        table.put_in(Arc::clone(&entry));
         let written = if old.is_some() { Written::Modified } else { Written::Added };
         if let Some(journal) = &mut self.journal {
             journal.push((old, Some(Arc::clone(&entry))));
         }
-        table.keep(Arc::clone(&entry));
         Ok(Changes { removed: evicted, written: vec![(entry, written)] })
     }
 
@@ -268,11 +259,10 @@ impl FlowTables {
                 entry.counters = FlowEntry::start_counters(None, entry.counters.last_used());
             }
             let entry = Arc::new(entry);
-            table.change().replace(&entry);
+            table.swap(Arc::clone(&entry));
             if let Some(journal) = &mut self.journal {
                 journal.push((Some(Arc::clone(old)), Some(Arc::clone(&entry))));
             }
-            table.keep(Arc::clone(&entry));
             written.push((entry, Written::Modified));
         }
         Ok(Changes { removed: Vec::new(), written })
@@ -354,11 +344,10 @@ impl FlowTables {
             let start = changes.removed.len();
             choose(table, &mut changes.removed);
             for (entry, _) in &changes.removed[start..] {
-                table.change().remove(entry);
+                table.take_out(entry);
                 if let Some(journal) = &mut self.journal {
                     journal.push((Some(Arc::clone(entry)), None));
                 }
-                table.forget(entry);
             }
         }
         changes
@@ -465,16 +454,30 @@ impl Selection {
 }
 
 impl Table {
-    /// Puts an entry in, in the place of one with the same match and priority.
-    fn keep(&mut self, entry: Arc<FlowEntry>) {
-        self.timed += usize::from(entry.has_timeout());
-        let old = self.entries.insert((entry.priority, entry.matching.clone()), entry);
-        self.timed -= usize::from(old.is_some_and(|old| old.has_timeout()));
+    /// Puts an entry in; there is none of its identity.
+    fn put_in(&mut self, entry: Arc<FlowEntry>) {
+        let part = self.change().insert(Arc::clone(&entry));
+        self.keep(entry, part);
+    }
+
+    /// Puts an entry in the place of an earlier version of it.
+    fn swap(&mut self, entry: Arc<FlowEntry>) {
+        let Some(part) = self.entries.part_of(&entry) else { return };
+        self.change().replace(&entry, part);
+        self.keep(entry, part);
     }
 
     /// Takes an entry out.
-    fn forget(&mut self, entry: &FlowEntry) {
-        let old = self.entries.remove(&(entry.priority, entry.matching.clone()));
+    fn take_out(&mut self, entry: &FlowEntry) {
+        let Some(part) = self.entries.part_of(entry) else { return };
+        self.change().remove(entry, part);
+        let old = self.entries.remove(entry.priority, &entry.matching);
+        self.timed -= usize::from(old.is_some_and(|old| old.has_timeout()));
+    }
+
+    fn keep(&mut self, entry: Arc<FlowEntry>, part: PartId) {
+        self.timed += usize::from(entry.has_timeout());
+        let old = self.entries.insert(entry, part);
         self.timed -= usize::from(old.is_some_and(|old| old.has_timeout()));
     }
 
@@ -503,9 +506,12 @@ impl Table {
 
     fn chosen<'a>(&'a self, selection: &'a Selection) -> Box<dyn Iterator<Item = &'a Arc<FlowEntry>> + 'a> {
         match &selection.strict {
-            Some(identity) => {
-                Box::new(self.entries.get(identity).into_iter().filter(|entry| selection.accepts(entry)))
-            }
+            Some(identity) => Box::new(
+                self.entries
+                    .get(identity.0, &identity.1)
+                    .into_iter()
+                    .filter(|entry| selection.accepts(entry)),
+            ),
             None => Box::new(
                 self.entries
                     .values()

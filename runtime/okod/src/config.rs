@@ -18,6 +18,7 @@
 //! controllers = ["tcp:127.0.0.1:6633", "unix:/run/controller.sock"]   # the switch connects to these
 //! fail_mode = "secure"            # without a controller: tables as they are; "standalone": a learning bridge
 //! max_backoff = 8                 # seconds between attempts to connect, at most
+//! probe_interval = 60             # seconds of silence after which a peer is asked for an echo; 0: never
 //!
 //! [[port]]
 //! number = 1
@@ -135,6 +136,8 @@ pub struct OpenFlowConfig {
     pub fail_standalone: bool,
     /// The longest pause between attempts to connect.
     pub max_backoff: Duration,
+    /// After this long without a message a peer is asked for an echo, and after as long again it is gone.
+    pub probe_interval: Duration,
     /// The most entries that each flow table takes.
     pub table_capacity: usize,
 }
@@ -271,6 +274,7 @@ struct OpenFlow {
     controllers: Vec<Spanned<String>>,
     fail_mode: FailMode,
     max_backoff: Spanned<u64>,
+    probe_interval: Spanned<u64>,
     table_capacity: usize,
 }
 
@@ -283,6 +287,7 @@ impl Default for OpenFlow {
             controllers: Vec::new(),
             fail_mode: FailMode::default(),
             max_backoff: unplaced(8),
+            probe_interval: unplaced(60),
             table_capacity: 1_000_000,
         }
     }
@@ -488,6 +493,17 @@ fn openflow(openflow: OpenFlow, findings: &mut Vec<Finding>) -> OpenFlowConfig {
         let what = format!("{max_backoff} is no pause between attempts to connect");
         findings.push(Finding::new(openflow.max_backoff.span(), what, "1 to 3600 seconds"));
     }
+    let probe_interval = *openflow.probe_interval.get_ref();
+    if probe_interval > 86_400 {
+        let what = format!("{probe_interval} s is no time after which a silent peer is probed");
+        findings.push(Finding::new(
+            openflow.probe_interval.span(),
+            what,
+            "1 to 86400 seconds, or 0 for never",
+        ));
+    }
+    // A peer that is never probed has time until nobody cares any more.
+    let probe_interval = if probe_interval == 0 { 100 * 365 * 86_400 } else { probe_interval };
     OpenFlowConfig {
         datapath_id,
         socket: openflow.socket,
@@ -495,6 +511,7 @@ fn openflow(openflow: OpenFlow, findings: &mut Vec<Finding>) -> OpenFlowConfig {
         controllers,
         fail_standalone: openflow.fail_mode == FailMode::Standalone,
         max_backoff: Duration::from_secs(max_backoff),
+        probe_interval: Duration::from_secs(probe_interval),
         table_capacity: openflow.table_capacity,
     }
 }

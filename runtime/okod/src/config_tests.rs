@@ -55,6 +55,7 @@ fn every_key_has_its_effect() {
         socket = "okod.sock"
         listen = "[::1]:6653"
         table_capacity = 10
+        probe_interval = 0
         [[port]]
         number = 7
         name = "seven"
@@ -68,6 +69,7 @@ fn every_key_has_its_effect() {
     assert_eq!(config.eal.extra, ["--legacy-mem"]);
     assert!(config.eal.telemetry);
     assert_eq!(config.pool.mbufs, 65535);
+    assert!(config.openflow.probe_interval > Duration::from_secs(1_000_000_000));
     assert_eq!(
         config.worker,
         WorkerConfig {

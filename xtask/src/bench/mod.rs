@@ -5,6 +5,7 @@
 
 mod build;
 mod conntrack;
+mod control;
 mod engines;
 mod explosion;
 mod filters;
@@ -58,6 +59,8 @@ enum Part {
     Maps,
     /// Verification, compilation, and time per packet, beside C and the kernel
     Engines,
+    /// Flow-mods a second, and what an entry takes
+    Control,
     /// Masks × flows, beside Open vSwitch
     Matrix,
     /// Filters in the switch: few and many, with and without state
@@ -84,6 +87,7 @@ impl Part {
             Part::Build => "The compiler",
             Part::Maps => "Hash tables",
             Part::Engines => "Engines",
+            Part::Control => "Flow-mods",
             Part::Matrix => "Masks and flows",
             Part::Filters => "Filters in the switch",
             Part::Process => "A filter in a process behind the switch",
@@ -102,7 +106,7 @@ impl Part {
 
     /// Whether it measures running switches.
     fn needs_switch(self) -> bool {
-        !matches!(self, Part::Build | Part::Maps | Part::Engines)
+        !matches!(self, Part::Build | Part::Maps | Part::Engines | Part::Control)
     }
 
     fn measure(self, bench: &Bench) -> Result<Section> {
@@ -110,6 +114,7 @@ impl Part {
             Part::Build => build::measure(bench),
             Part::Maps => maps::measure(bench),
             Part::Engines => engines::measure(bench),
+            Part::Control => control::measure(bench),
             Part::Matrix => matrix::measure(bench),
             Part::Filters => filters::measure(bench),
             Part::Process => process::measure(bench),
@@ -243,6 +248,9 @@ fn build_programs(parts: &[Part]) -> Result<()> {
     }
     if parts.contains(&Part::Engines) {
         engines::build()?;
+    }
+    if parts.contains(&Part::Control) {
+        control::build()?;
     }
     Ok(())
 }

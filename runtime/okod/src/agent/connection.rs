@@ -23,12 +23,10 @@ use super::reply::Replies;
 
 /// How long a peer may take for its hello.
 const HELLO_TIME: Duration = Duration::from_secs(10);
-/// After this long without a message the peer is asked for an echo; after twice as long it is gone.
-const PROBE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long one message may take to be written.
 const WRITE_TIME: Duration = Duration::from_secs(30);
 /// Bytes read at once.
-const READ_CHUNK: usize = 16 * 1024;
+const READ_CHUNK: usize = 64 * 1024;
 /// Transaction id of the echo requests that we send.
 const PROBE_XID: u32 = 0;
 
@@ -138,6 +136,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Serves requests and passes events on. Returns at the end of the connection.
     async fn run(&mut self, peer: PeerId) -> End {
         let mut probed = false;
+        // After this long without a message the peer is asked for an echo; after twice as long it is gone.
+        let probe_interval = self.control.borrow().probe_interval;
         loop {
             match self.serve_received(peer).await {
                 Ok(served) if served > 0 => probed = false,
@@ -153,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         return end;
                     }
                 }
-                read = timeout(PROBE_INTERVAL, receive(&mut self.stream, &mut self.received)) => match read {
+                read = timeout(probe_interval, receive(&mut self.stream, &mut self.received)) => match read {
                     Ok(Ok(())) => {}
                     Ok(Err(end)) => return end,
                     Err(_) if probed => return End::Dead,

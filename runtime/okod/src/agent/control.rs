@@ -140,6 +140,8 @@ pub(super) struct Control {
     pub(super) given_back: Vec<WorkerPort>,
     assemblers: std::collections::BTreeMap<PeerId, Assembler>,
     pub(super) bundles: Bundles,
+    /// How long a peer may be silent.
+    pub(super) probe_interval: Duration,
     /// Whose message is being served.
     pub(super) cause: Cause,
     /// What rings of events had dropped when they were looked at last.
@@ -177,6 +179,7 @@ impl Control {
             given_back: Vec::new(),
             assemblers: std::collections::BTreeMap::new(),
             bundles: Bundles::new(),
+            probe_interval: config.probe_interval,
             cause: None,
             events_dropped: super::events::Dropped::new(),
             deferred: None,

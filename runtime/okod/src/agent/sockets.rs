@@ -138,6 +138,7 @@ mod tests {
             controllers: Vec::new(),
             fail_standalone: false,
             max_backoff: std::time::Duration::from_secs(1),
+            probe_interval: std::time::Duration::from_secs(60),
             table_capacity: 1,
         }
     }

@@ -1,0 +1,100 @@
+//! The entries of a table by what makes an entry itself: its priority, its fields and its filter.
+//!
+//! The key is part of the entry and is not kept a second time. Hashes are keyed by random numbers of the process, so that no controller can
+//! choose matches that collide.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use oko_openflow::Match;
+
+use crate::classifier::PartId;
+use crate::entry::FlowEntry;
+
+/// An entry and where the classifier has it.
+#[derive(Debug)]
+struct Kept {
+    entry: Arc<FlowEntry>,
+    part: PartId,
+}
+
+/// The entries of one table.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    kept: HashTable<Kept>,
+    seed: u64,
+}
+
+impl Default for Entries {
+    fn default() -> Self {
+        Entries { kept: HashTable::new(), seed: RandomState::new().hash_one(0_u64) }
+    }
+}
+
+impl Entries {
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Arc<FlowEntry>> {
+        self.kept.iter().map(|kept| &kept.entry)
+    }
+
+    pub(crate) fn get(&self, priority: u16, matching: &Match) -> Option<&Arc<FlowEntry>> {
+        self.find(priority, matching).map(|kept| &kept.entry)
+    }
+
+    /// Where the classifier has the entry of this identity.
+    pub(crate) fn part_of(&self, entry: &FlowEntry) -> Option<PartId> {
+        self.find(entry.priority, &entry.matching).map(|kept| kept.part)
+    }
+
+    fn find(&self, priority: u16, matching: &Match) -> Option<&Kept> {
+        self.kept.find(hash(self.seed, priority, matching), |kept| is(&kept.entry, priority, matching))
+    }
+
+    /// Puts an entry in; gives the one that it takes the place of.
+    pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>, part: PartId) -> Option<Arc<FlowEntry>> {
+        let seed = self.seed;
+        let (priority, matching) = (entry.priority, &entry.matching);
+        let found =
+            self.kept.find_mut(hash(seed, priority, matching), |kept| is(&kept.entry, priority, matching));
+        if let Some(kept) = found {
+            kept.part = part;
+            return Some(std::mem::replace(&mut kept.entry, entry));
+        }
+        let of = |kept: &Kept| hash(seed, kept.entry.priority, &kept.entry.matching);
+        self.kept.insert_unique(hash(seed, priority, matching), Kept { entry: Arc::clone(&entry), part }, of);
+        None
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&mut self, priority: u16, matching: &Match) -> Option<Arc<FlowEntry>> {
+        let hash = hash(self.seed, priority, matching);
+        let found = self.kept.find_entry(hash, |kept| is(&kept.entry, priority, matching)).ok()?;
+        Some(found.remove().0.entry)
+    }
+}
+
+fn is(entry: &FlowEntry, priority: u16, matching: &Match) -> bool {
+    entry.priority == priority && entry.matching == *matching
+}
+
+/// The folded products of wyhash over the conditions. The table takes its bits from both ends.
+fn hash(seed: u64, priority: u16, matching: &Match) -> u64 {
+    let fold = |a: u64, b: u64| {
+        let product = u128::from(a ^ 0xa076_1d64_78bd_642f) * u128::from(b ^ seed ^ 0xe703_7ed1_a0b4_28db);
+        (product >> 64) as u64 ^ product as u64
+    };
+    let mut hash = fold(seed, priority.into());
+    for field in matching.fields() {
+        let (value, mask) = (field.value(), field.mask());
+        hash = fold(hash ^ field.field() as u64, value as u64);
+        hash = fold(hash ^ (value >> 64) as u64, mask as u64 ^ ((mask >> 64) as u64).rotate_left(17));
+    }
+    if let Some(filter) = matching.filter {
+        hash = fold(hash ^ u64::from(filter.filter.0), filter.class.into());
+    }
+    hash
+}
