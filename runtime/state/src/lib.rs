@@ -52,6 +52,7 @@ mod pool;
 mod prefix;
 pub mod probe;
 mod readers;
+mod recency;
 mod records;
 mod ring;
 mod ring_buffer;

@@ -1,4 +1,4 @@
-//! Places that a control thread gives out, takes back, and gives out again when no reader can look at them any more.
+//! Places that are given out, taken back, and given out again when no reader can look at them any more.
 
 use std::collections::VecDeque;
 
@@ -10,20 +10,30 @@ pub(crate) fn spare(capacity: u32) -> u32 {
     capacity.div_ceil(16).clamp(1, 1_024)
 }
 
+/// The same of a hash table of a foreign program, whose workers insert and evict within a burst.
+pub(crate) fn spare_of_foreign(capacity: u32) -> u32 {
+    spare(capacity).max(128)
+}
+
 #[derive(Debug)]
 pub(crate) struct Pool {
     count: u32,
     /// Places from here on were never given out.
     fresh: u32,
     free: Vec<u32>,
+    /// Places that were taken out lately and have no ticket yet: a ticket interrupts all readers, so it serves several.
+    untimed: Vec<u32>,
     /// Places that are in no structure any more, in the order of their tickets.
     retired: VecDeque<(Ticket, u32)>,
 }
 
+/// How many places one ticket is for, at most.
+const TOGETHER: usize = 16;
+
 impl Pool {
     /// Places from 0 to `count`.
     pub(crate) fn new(count: u32) -> Pool {
-        Pool { count, fresh: 0, free: Vec::new(), retired: VecDeque::new() }
+        Pool { count, fresh: 0, free: Vec::new(), untimed: Vec::new(), retired: VecDeque::new() }
     }
 
     /// A place that nobody looks at. If there is none but retired ones, waits for the readers of the oldest; gives none if this
@@ -36,6 +46,7 @@ impl Pool {
             self.fresh += 1;
             return Some(self.fresh - 1);
         }
+        self.time();
         let &(oldest, _) = self.retired.front()?;
         self.reclaim(&emptied);
         if self.free.is_empty() && readers::wait_for(oldest) {
@@ -51,7 +62,18 @@ impl Pool {
 
     /// Takes a place back that has just been taken out of a structure.
     pub(crate) fn retire(&mut self, place: u32) {
-        self.retired.push_back((readers::ticket(), place));
+        self.untimed.push(place);
+        if self.untimed.len() == TOGETHER {
+            self.time();
+        }
+    }
+
+    /// Gets a ticket for what has none yet.
+    fn time(&mut self) {
+        if !self.untimed.is_empty() {
+            let ticket = readers::ticket();
+            self.retired.extend(self.untimed.drain(..).map(|place| (ticket, place)));
+        }
     }
 
     fn reclaim(&mut self, emptied: impl Fn(u32)) {

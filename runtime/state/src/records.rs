@@ -15,6 +15,7 @@ use crate::key::bytes_of;
 use crate::lock_word::{begin_copy, end_copy, lock_word, unlock_word};
 use crate::memory::{Memory, fetch};
 use crate::readers::{is_pinned, pin};
+use crate::recency::Recency;
 use crate::shape::{Header, Kind, Shape};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence, pause};
 
@@ -208,11 +209,11 @@ impl Records {
     }
 
     /// Notes that a plain value was used.
-    pub(crate) fn used_at(&self, record: u32, tick: u64) {
+    #[inline]
+    pub(crate) fn used(&self, record: u32, recency: &Recency) {
         let stamp = self.stamp(record);
-        // Between two insertions nothing is written, so that look-ups do not take the line from each other.
-        if self.header != Header::Oko && stamp.load(Ordering::Relaxed) != tick {
-            stamp.store(tick, Ordering::Relaxed);
+        if let Some(used) = recency.used(stamp.load(Ordering::Relaxed)) {
+            stamp.store(used, Ordering::Relaxed);
         }
     }
 

@@ -258,6 +258,7 @@ impl Shape {
     /// - a hash table: `capacity * (key + 16 + value)`, 64 for a sum above 48 and below, and an index of 64 bytes for each four entries, the number of these lines rounded up to a
     ///   power of two (but two for up to 16 entries);
     /// - an exact table: the same, with a sixteenth more records (at least 1, at most 1,024) for versions that are being replaced;
+    /// - a hash table of plain values: the same, with a sixteenth more records (at least 128, at most 1,024) for what may still be looked at;
     /// - a prefix table: with as many spare ones, two nodes of `key - 4 + 16` bytes and a value for each entry;
     /// - a Bloom filter: `capacity * hashes * 7 / 5` bits, rounded up to a power of two;
     /// - a sketch: 4 bytes for each counter, or its capacity in bytes, rounded up to 4, and 8,192 for answers;
@@ -277,6 +278,9 @@ impl Shape {
     pub(crate) fn records(&self) -> u64 {
         match self.kind {
             Kind::Exact => u64::from(self.capacity) + u64::from(pool::spare(self.capacity)),
+            Kind::Hash(_) if self.header != Header::Oko => {
+                u64::from(self.capacity) + u64::from(pool::spare_of_foreign(self.capacity))
+            }
             _ => u64::from(self.capacity),
         }
     }

@@ -1,6 +1,10 @@
 //! The hash table: an index over records, a list of records without key, and the policy when there are none.
 //!
 //! Whoever takes lock words of records is [pinned](pin) meanwhile.
+//!
+//! *Foreign* values have neither expiry nor a lock that their programs must take: a program reads and writes what it has found until it
+//! ends. So what was taken from its key is given to another one only when every worker has ended the burst in which it may have found it.
+//! For that there are more records than entries may be.
 
 use crate::entry::Found;
 use crate::free_list::FreeList;
@@ -8,11 +12,14 @@ use crate::hash::Seed;
 use crate::index::{self, Guard, Index, Place, Used};
 use crate::lock_word::{lock_word, try_lock_word, unlock_word};
 use crate::map::{Update, UpdateError};
+use crate::pool::{Pool, spare_of_foreign};
 use crate::probe::Probe;
 use crate::readers::pin;
+use crate::recency::Recency;
 use crate::records::Records;
 use crate::shape::{Header, Shape, WhenFull};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many entries an eviction looks at if the key's own buckets hold fewer.
 const CANDIDATES: usize = 8;
@@ -28,15 +35,16 @@ pub(crate) struct Table {
     seed: Seed,
     capacity: u32,
     when_full: WhenFull,
-    ticking: bool,
+    /// Of foreign values, where use decides who makes room.
+    recency: Option<Recency>,
+    /// The records without key of foreign values; of others, the two below.
+    foreign: Option<Mutex<Pool>>,
     /// Records that had a key once.
     free: FreeList,
     /// Records from here on never had a key.
     fresh: AtomicU32,
     /// The next bucket to sweep.
     sweep: AtomicU32,
-    /// Uses of plain values.
-    tick: AtomicU64,
     len: AtomicU32,
     refused: AtomicU64,
     evicted: AtomicU64,
@@ -50,11 +58,13 @@ impl Table {
             seed: Seed::random(),
             capacity: shape.capacity,
             when_full,
-            ticking: shape.header != Header::Oko && when_full == WhenFull::EvictOldest,
+            recency: (shape.header != Header::Oko && when_full == WhenFull::EvictOldest)
+                .then(|| Recency::new(shape.capacity)),
+            foreign: (shape.header != Header::Oko)
+                .then(|| Mutex::new(Pool::new(shape.capacity + spare_of_foreign(shape.capacity)))),
             free: FreeList::new(),
             fresh: AtomicU32::new(0),
             sweep: AtomicU32::new(0),
-            tick: AtomicU64::new(0),
             len: AtomicU32::new(0),
             refused: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
@@ -63,7 +73,7 @@ impl Table {
 
     /// None if each use is to be seen.
     pub(crate) fn probe(&self) -> Probe {
-        if self.ticking {
+        if self.recency.is_some() {
             return Probe::NONE;
         }
         let first = self.records.value(0).as_ptr();
@@ -84,7 +94,8 @@ impl Table {
 
     /// One past the highest record that ever had a key.
     pub(crate) fn reach(&self) -> u32 {
-        self.fresh.load(Ordering::Acquire).min(self.capacity)
+        let fresh = self.fresh.load(Ordering::Acquire);
+        if self.foreign.is_some() { fresh } else { fresh.min(self.capacity) }
     }
 
     /// Looks several keys up: hashes all, fetches their buckets, then the records that these lead to, and only then compares.
@@ -131,8 +142,8 @@ impl Table {
     fn find_at(&self, place: Place, key: &[u64]) -> Found {
         match self.lookup(place, key) {
             Some((record, found)) => {
-                if self.ticking {
-                    self.records.used_at(record, self.tick.load(Ordering::Relaxed));
+                if let Some(recency) = &self.recency {
+                    self.records.used(record, recency);
                 }
                 found
             }
@@ -175,10 +186,13 @@ impl Table {
     }
 
     fn publish(&self, place: Place, record: u32, key: &[u64]) {
-        let tick = if self.ticking { self.tick.fetch_add(1, Ordering::Relaxed) } else { 0 };
-        self.records.assign(record, key, tick);
+        let stamp = self.recency.as_ref().map_or(0, Recency::inserted);
+        self.records.assign(record, key, stamp);
         self.index.insert(place, record);
-        self.len.fetch_add(1, Ordering::Relaxed);
+        // Foreign entries were counted before they got a record.
+        if self.foreign.is_none() {
+            self.len.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Inserts or overwrites a value.
@@ -197,8 +211,8 @@ impl Table {
                 return Err(UpdateError::Exists);
             }
             self.records.write(record, value, now);
-            if self.ticking {
-                self.records.used_at(record, self.tick.fetch_add(1, Ordering::Relaxed));
+            if let Some(recency) = &self.recency {
+                self.records.used(record, recency);
             }
             return Ok(());
         }
@@ -249,11 +263,46 @@ impl Table {
             unlock_word(word);
         }
         self.len.fetch_sub(1, Ordering::Relaxed);
-        self.push_free(used.record);
+        match &self.foreign {
+            Some(pool) => locked(pool).retire(used.record),
+            None => self.push_free(used.record),
+        }
+    }
+
+    /// A record that nobody looks at, for a foreign value; its entry is counted. None if there is no room, or if all that was taken from
+    /// other keys may still be looked at.
+    fn foreign_vacancy(&self, pool: &Mutex<Pool>, place: Place, guard: &Guard<'_>, now: u64) -> Option<u32> {
+        let reserve = || {
+            let more = |len: u32| (len < self.capacity).then_some(len + 1);
+            self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        };
+        let has_room = self.index.has_room(place);
+        let mut reserved = has_room && reserve();
+        if !reserved && let Some((record, _)) = self.victim(place, guard, has_room, now) {
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+            locked(pool).retire(record);
+            reserved = reserve();
+        }
+        let record = if reserved { locked(pool).take(|_| ()) } else { None };
+        match record {
+            Some(record) => {
+                self.fresh.fetch_max(record + 1, Ordering::AcqRel);
+            }
+            None => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                if reserved {
+                    self.len.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+        record
     }
 
     /// A record without key for a key both buckets of which are locked.
     fn vacancy(&self, place: Place, guard: &Guard<'_>, now: u64) -> Option<u32> {
+        if let Some(pool) = &self.foreign {
+            return self.foreign_vacancy(pool, place, guard, now);
+        }
         let has_room = self.index.has_room(place);
         if has_room && let Some(record) = self.pop_free().or_else(|| self.take_fresh()) {
             return Some(record);
@@ -406,6 +455,10 @@ impl Table {
     fn pop_free(&self) -> Option<u32> {
         self.free.pop(|record| self.records.next(record))
     }
+}
+
+fn locked(pool: &Mutex<Pool>) -> MutexGuard<'_, Pool> {
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An entry that may have to make room.

@@ -241,6 +241,83 @@ fn an_lru_map_keeps_what_was_looked_up() {
     assert!(holds(&map, 0) && !holds(&map, 1) && !holds(&map, 2) && !holds(&map, 3));
 }
 
+/// As a port scan or forged sources do: keys that come once. The keys in use are a quarter of the capacity, and come again after twice as many insertions as the map
+/// holds; by recency alone, none of them would stay. Here, one of twenty may go.
+#[test]
+fn a_scan_does_not_drive_out_what_is_used() {
+    let map = plain(Kind::Hash(WhenFull::EvictOldest), 1_024, None);
+    let insert = |key: u32| {
+        // As programs do: looked up, inserted, looked up again.
+        while map.find(&key.to_ne_bytes()).get().is_none() {
+            // Full while another test of this process is in a burst and all spare places wait for its end.
+            let _ = map.update(&key.to_ne_bytes(), &[1; 12], Update::Any, 1);
+        }
+        map.find(&key.to_ne_bytes()).get().is_some()
+    };
+    // In use before the scan begins.
+    (0..2).for_each(|_| (0..256).for_each(|used| assert!(insert(used))));
+    let mut lost = 0;
+    for round in 0..20_u32 {
+        for used in 0..256 {
+            lost += u32::from(!holds(&map, used));
+            assert!(insert(used));
+            (0..8).for_each(|n| assert!(insert(1 << 20 | round << 12 | used << 3 | n)));
+        }
+    }
+    assert!(lost * 20 < 20 * 256, "{lost} of {} were driven out", 20 * 256);
+}
+
+/// Fills a map of capacity 4 and looks a key up within a burst; then the key goes by `how`, and as many others come as there are records for. What was found
+/// stays as it was until the burst ends; after that, the places are used again.
+fn what_was_found_stays(when_full: WhenFull, how: impl Fn(&Map, &[u8])) {
+    let map = plain(Kind::Hash(when_full), 4, None);
+    let key = |n: u32| n.to_ne_bytes();
+    (0..4).for_each(|n| map.update(&key(n), &[n as u8 + 1; 12], Update::Any, 1).unwrap());
+    let burst = pin();
+    let found = map.find(&key(0));
+    // SAFETY: a value of a map that lives, which nobody writes while this thread is pinned: what is to be shown.
+    let content = || unsafe { found.value.cast::<[u8; 12]>().read() };
+    // The other keys are used, so that this one is the oldest.
+    (1..4).for_each(|n| assert!(map.find(&key(n)).get().is_some()));
+    how(&map, &key(0));
+    assert!(!holds(&map, 0), "the key is gone");
+    let mut last = None;
+    for n in 100..1_000 {
+        let _ = map.delete(&key(n - 1));
+        last = Some(map.update(&key(n), &[0xee; 12], Update::Any, 1));
+        assert_eq!(content(), [1; 12], "another key's value, after {n}");
+    }
+    assert_eq!(last, Some(Err(UpdateError::Full)), "no place is used twice in a burst");
+    drop(burst);
+    // Other tests of this process are readers, too, and have bursts of their own.
+    let begin = std::time::Instant::now();
+    for n in 2_000..4_000 {
+        while map.update(&key(n), &[0xdd; 12], Update::Any, 1) == Err(UpdateError::Full) {
+            assert!(begin.elapsed().as_secs() < 30, "no place is used again");
+            std::thread::yield_now();
+        }
+        assert!(map.delete(&key(n)));
+    }
+    assert!(map.len() <= 4);
+}
+
+#[test]
+fn what_a_foreign_program_found_stays_its_own_until_its_burst_ends() {
+    what_was_found_stays(WhenFull::Refuse, |map, key| assert!(map.delete(key)));
+    what_was_found_stays(WhenFull::EvictOldest, |map, key| assert!(map.delete(key)));
+    // Evicted: by as many new keys as it takes.
+    what_was_found_stays(WhenFull::EvictOldest, |map, key| {
+        for n in 10..20_u32 {
+            if map.find(key).get().is_none() {
+                break;
+            }
+            assert!((1..4_u32).any(|n| map.find(&n.to_ne_bytes()).get().is_some()) || n > 10);
+            map.update(&n.to_ne_bytes(), &[9; 12], Update::Any, 1).unwrap();
+        }
+        let _ = map.delete(key);
+    });
+}
+
 #[test]
 fn a_lock_word_is_never_overwritten_nor_shown() {
     for offset in [0, 4, 8] {
