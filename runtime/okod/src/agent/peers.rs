@@ -211,7 +211,11 @@ impl Peer {
             self.dropped += messages.len() as u64;
             return false;
         }
-        messages.into_iter().fold(true, |fits, bytes| self.send(bytes) && fits)
+        let mut fit = true;
+        for bytes in messages {
+            fit &= self.send(bytes);
+        }
+        fit
     }
 
     /// Whether everything that was queued has been sent, or is about to be.
