@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use oko_bpf::{asm, isa, isa::Insn};
 
+#[allow(dead_code, reason = "each test uses its part")]
 /// One case: its sections by name.
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) sections: BTreeMap<String, String>,
 }
 
+#[allow(dead_code, reason = "each test uses its part")]
 impl Case {
     /// All cases of a folder of `tests/conformance`, by name.
     pub(crate) fn load(folder: &str) -> Vec<Case> {
