@@ -74,28 +74,25 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let attack = of(&hostile)?;
     let names = ["okod"].into_iter().chain(Caches::ALL.map(Caches::name));
     let mut cells: [[Cell; 2]; 4] = Default::default();
-    let rounds = if bench.quick { 1 } else { 2 };
     lab.floor(&peace)?;
-    for round in 1..=rounds {
-        for (at, traffic) in [&peace, &attack].into_iter().enumerate() {
-            eprintln!("round {round} of {rounds}: {}", if at == 0 { "packets alike" } else { "attack" });
-            cells[0][at].add(Okod::new(&lab, traffic, &Options::default()).and_then(|mut okod| {
-                okod.add_flows(&flows())?;
-                okod.rates()
-            }));
-            let started = Ovs::new(&lab).and_then(|mut ovs| {
-                ovs.add_flows(&flows())?;
-                ovs.start(traffic)?;
-                Ok(ovs)
-            });
-            match started {
-                Ok(mut ovs) => {
-                    for (cells, caches) in cells[1..].iter_mut().zip(Caches::ALL) {
-                        cells[at].add(ovs.use_caches(caches).and_then(|()| ovs.rates_now()));
-                    }
+    for (at, traffic) in [&peace, &attack].into_iter().enumerate() {
+        eprintln!("{}", if at == 0 { "packets alike" } else { "attack" });
+        cells[0][at].add(Okod::new(&lab, traffic, &Options::default()).and_then(|mut okod| {
+            okod.add_flows(&flows())?;
+            okod.rates()
+        }));
+        let started = Ovs::new(&lab).and_then(|mut ovs| {
+            ovs.add_flows(&flows())?;
+            ovs.start(traffic)?;
+            Ok(ovs)
+        });
+        match started {
+            Ok(mut ovs) => {
+                for (cells, caches) in cells[1..].iter_mut().zip(Caches::ALL) {
+                    cells[at].add(ovs.use_caches(caches).and_then(|()| ovs.rates_now()));
                 }
-                Err(error) => cells[1..].iter_mut().for_each(|cells| cells[at].fail(&error)),
             }
+            Err(error) => cells[1..].iter_mut().for_each(|cells| cells[at].fail(&error)),
         }
     }
     let mut grid = Grid::new(
@@ -118,7 +115,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     }
     let mut text = format!(
         "Millions of packets a second of one flow that is let through; every other packet is one of {count} that the list drops, all alike or all made against \
-         it. One core, medians of {} turns in each of {rounds} rounds. {}\n\n{}",
+         it. One core, medians of {} turns. {}\n\n{}",
         lab.pace().turns,
         lab.memory(),
         grid.text()
