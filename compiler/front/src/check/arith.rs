@@ -286,7 +286,8 @@ impl BodyChecker<'_, '_, '_> {
             }
             BinaryOp::Div | BinaryOp::Mod => {
                 if y.min == 0 {
-                    return self.division_by_zero(op, &b, right, span);
+                    let shown = (right.range.max != 0).then(|| right.range.to_string());
+                    return self.division_by_zero(op, &b, shown, span);
                 }
                 if op == BinaryOp::Div { (Arith::Div, x.div(y)) } else { (Arith::Mod, x.rem(y)) }
             }
@@ -332,9 +333,16 @@ impl BodyChecker<'_, '_, '_> {
         fold(arith, a, b, Ty::Num(num), span)
     }
 
-    fn division_by_zero(&mut self, op: BinaryOp, divisor: &Expr, num: Num, span: Span) -> Expr {
-        let what =
-            if num.range.max == 0 { "this is 0".to_owned() } else { format!("this can be {}", num.range) };
+    /// Reports a divisor that can be 0, and other numbers where its range is given.
+    pub(super) fn division_by_zero(
+        &mut self,
+        op: BinaryOp,
+        divisor: &Expr,
+        range: Option<String>,
+        span: Span,
+    ) -> Expr {
+        let always = range.is_none();
+        let what = range.map_or_else(|| "this is 0".to_owned(), |range| format!("this can be {range}"));
         let diagnostic =
             Diagnostic::error(types::DIVISION_BY_ZERO, "the divisor could be 0").label(divisor.span, what);
         self.report(match &divisor.kind {
@@ -344,7 +352,7 @@ impl BodyChecker<'_, '_, '_> {
                     .label(declared, "this param may be set to 0")
                     .help("declare it with a range that begins at 1, such as `in 1..=1_000`")
             }
-            _ if num.range.max == 0 => diagnostic,
+            _ if always => diagnostic,
             _ => diagnostic.help(format!(
                 "use `{}` where a condition says that it is not 0: `if x != 0 {{ … }}`",
                 op.symbol()

@@ -58,7 +58,10 @@ impl BodyChecker<'_, '_, '_> {
             BinaryOp::Add => (Arith::Add, exact(x.add(y))),
             BinaryOp::Sub => (Arith::Sub, exact(x.sub(y))),
             BinaryOp::Mul => (Arith::Mul, exact(x.mul(y))),
-            BinaryOp::Div | BinaryOp::Mod if y.min == 0 => return self.wide_by_zero(op, &b, y, span),
+            BinaryOp::Div | BinaryOp::Mod if y.min == 0 => {
+                let shown = (y.max != 0).then(|| y.to_string());
+                return self.division_by_zero(op, &b, shown, span);
+            }
             BinaryOp::Div => (Arith::Div, exact(Some(x.div(y)))),
             BinaryOp::Mod => (Arith::Mod, exact(Some(x.rem(y)))),
             BinaryOp::Shl | BinaryOp::Shr => return self.wide_shift(op, op_span, a, b, span),
@@ -126,19 +129,6 @@ impl BodyChecker<'_, '_, '_> {
         }
         let range = WideRange { min: range.min << by, max: range.max << by };
         fold_wide(Arith::Shl, a, b, Ty::Wide(Wide::computed(range)), span)
-    }
-
-    fn wide_by_zero(&mut self, op: BinaryOp, divisor: &Expr, range: WideRange, span: Span) -> Expr {
-        let diagnostic = Diagnostic::error(types::DIVISION_BY_ZERO, "the divisor could be 0");
-        self.report(if range.max == 0 {
-            diagnostic.label(divisor.span, "this is 0")
-        } else {
-            diagnostic.label(divisor.span, format!("this can be {range}")).help(format!(
-                "use `{}` where a condition says that it is not 0: `if x != 0 {{ … }}`",
-                op.symbol()
-            ))
-        });
-        Expr::error(span)
     }
 
     /// Reports a result that may need more than 128 bits or be negative.
