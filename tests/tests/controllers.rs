@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use oko_tests::network::{Network, Running, flows, ip, is_missing, okod, run_in};
@@ -31,6 +32,57 @@ fn the_controller_of_open_vswitch_makes_it_a_learning_switch() {
         let listed = flows(&folder);
         assert!(listed.contains("dl_dst=") && listed.contains("idle_timeout=60"), "{version}: {listed}");
         assert!(network.pings(), "{version}");
+        if version == "OpenFlow13" {
+            a_page_is_fetched(&network, &folder);
+            a_stream_gets_through(&network, &folder);
+        }
+    }
+}
+
+/// Whether a program can be run; says so if not.
+fn can_run(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output();
+    found.inspect_err(|error| eprintln!("SKIPPED in part: {program} cannot be run: {error}")).is_ok()
+}
+
+/// The first host fetches a file from a web server on the second.
+fn a_page_is_fetched(network: &Network, folder: &Folder) {
+    if !can_run("curl") || !can_run("python3") {
+        return;
+    }
+    folder.write("page.txt", "a page ".repeat(10_000));
+    let place = folder.text("");
+    let words = ["python3", "-m", "http.server", "8000", "--bind", "192.0.2.2", "--directory", &place];
+    let _server = Running::start(&mut run_in(&network.space("b"), &words), &folder.file("server.log"));
+    let start = Instant::now();
+    let curl = ["curl", "--silent", "--fail", "--max-time", "5", "http://192.0.2.2:8000/page.txt"];
+    loop {
+        let fetched = run_in(&network.space("a"), &curl).output().expect("it ran before");
+        if fetched.status.success() {
+            assert_eq!(fetched.stdout.len(), 70_000);
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "the page is not fetched: {fetched:?}");
+    }
+}
+
+/// A second of TCP from the first host to the second.
+fn a_stream_gets_through(network: &Network, folder: &Folder) {
+    if !can_run("iperf3") {
+        return;
+    }
+    let words = ["iperf3", "--server"];
+    let _server = Running::start(&mut run_in(&network.space("b"), &words), &folder.file("iperf3.log"));
+    let start = Instant::now();
+    let client = ["iperf3", "--client", "192.0.2.2", "--time", "1", "--json", "--connect-timeout", "2000"];
+    loop {
+        let sent = run_in(&network.space("a"), &client).output().expect("it ran before");
+        let report: serde_json::Value = serde_json::from_slice(&sent.stdout).unwrap_or_default();
+        if let Some(bytes) = report["end"]["sum_received"]["bytes"].as_f64() {
+            assert!(bytes > 100_000.0, "only {bytes} bytes came through in a second");
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "nothing comes through: {sent:?}");
     }
 }
 

@@ -267,46 +267,29 @@ impl FlowStats {
         let len = usize::from(head.u16()?);
         let mut r = r.sub(len, "flow statistics", ErrorCode::RequestBadLen)?;
         r.skip(2)?;
-        if r.version() >= Version::V1_5 {
-            return Self::decode_1_5(&mut r);
-        }
+        // `ofp_flow_desc` of 1.5 has the counters behind the match, as records of their own.
+        let late = r.version() >= Version::V1_5;
+        r.skip(if late { 2 } else { 0 })?;
         let table = TableId(r.u8()?);
         r.skip(1)?;
-        let duration = decode_duration(&mut r)?;
+        let duration = if late { None } else { Some(decode_duration(&mut r)?) };
         let (priority, idle_timeout, hard_timeout) = (r.u16()?, r.u16()?, r.u16()?);
         let flags = FlowModFlags::from_bits_retain(r.u16()?);
         let importance = r.u16()?;
-        r.skip(2)?;
-        let (cookie, packets, bytes) = (r.u64()?, r.u64()?, r.u64()?);
+        r.skip(if late { 0 } else { 2 })?;
+        let cookie = r.u64()?;
+        let early = match duration {
+            Some(duration) => Some((duration, r.u64()?, r.u64()?)),
+            None => None,
+        };
         let matching = Match::decode(&mut r)?;
-        let instructions =
-            Instructions::decode(&mut r.sub_rest("instruction", ErrorCode::InstructionBadLen))?;
-        Ok(FlowStats {
-            importance,
-            table,
-            duration,
-            priority,
-            idle_timeout,
-            hard_timeout,
-            flags,
-            cookie,
-            packets,
-            bytes,
-            matching,
-            instructions,
-        })
-    }
-
-    /// `ofp_flow_desc`.
-    fn decode_1_5(r: &mut Reader<'_>) -> Result<FlowStats, DecodeError> {
-        r.skip(2)?;
-        let table = TableId(r.u8()?);
-        r.skip(1)?;
-        let (priority, idle_timeout, hard_timeout) = (r.u16()?, r.u16()?, r.u16()?);
-        let flags = FlowModFlags::from_bits_retain(r.u16()?);
-        let (importance, cookie) = (r.u16()?, r.u64()?);
-        let matching = Match::decode(r)?;
-        let EntryStats { duration, packets, bytes, .. } = EntryStats::decode(r)?;
+        let (duration, packets, bytes) = match early {
+            Some(counted) => counted,
+            None => {
+                let EntryStats { duration, packets, bytes, .. } = EntryStats::decode(&mut r)?;
+                (duration, packets, bytes)
+            }
+        };
         let instructions =
             Instructions::decode(&mut r.sub_rest("instruction", ErrorCode::InstructionBadLen))?;
         Ok(FlowStats {

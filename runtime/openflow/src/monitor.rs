@@ -278,8 +278,8 @@ impl FlowUpdate {
                 let (number, reason) = match event {
                     UpdateEvent::Initial => (0, 0),
                     UpdateEvent::Added => (1, 0),
-                    UpdateEvent::Removed(reason) if late => (2, *reason as u8),
-                    UpdateEvent::Removed(reason) => (2, reason.v1_3()),
+                    // The extensions know the reasons of later versions, too.
+                    UpdateEvent::Removed(reason) => (2, *reason as u8),
                     UpdateEvent::Modified => (3, 0),
                 };
                 if late {

@@ -383,18 +383,7 @@ impl PortStats {
         r.skip(4)?;
         let number = PortNo(r.u32()?);
         let duration = decode_duration(&mut r)?;
-        let mut stats = PortStats {
-            duration,
-            rx_packets: r.u64()?,
-            tx_packets: r.u64()?,
-            rx_bytes: r.u64()?,
-            tx_bytes: r.u64()?,
-            rx_dropped: r.u64()?,
-            tx_dropped: r.u64()?,
-            rx_errors: r.u64()?,
-            tx_errors: r.u64()?,
-            ..PortStats::unsupported(number)
-        };
+        let mut stats = PortStats { duration, ..Self::counters(number, &mut r)? };
         while let Some((ty, mut body)) = r.property()? {
             if ty == PROPERTY_ETHERNET {
                 body.skip(4)?;
@@ -438,8 +427,18 @@ impl PortStats {
         }
         let number = PortNo(r.u32()?);
         r.skip(4)?;
+        let mut stats = Self::counters(number, r)?;
+        stats.rx_frame_err = r.u64()?;
+        stats.rx_over_err = r.u64()?;
+        stats.rx_crc_err = r.u64()?;
+        stats.collisions = r.u64()?;
+        stats.duration = decode_duration(r)?;
+        Ok(stats)
+    }
+
+    /// What stands together in every version.
+    fn counters(number: PortNo, r: &mut Reader<'_>) -> Result<PortStats, DecodeError> {
         Ok(PortStats {
-            number,
             rx_packets: r.u64()?,
             tx_packets: r.u64()?,
             rx_bytes: r.u64()?,
@@ -448,11 +447,7 @@ impl PortStats {
             tx_dropped: r.u64()?,
             rx_errors: r.u64()?,
             tx_errors: r.u64()?,
-            rx_frame_err: r.u64()?,
-            rx_over_err: r.u64()?,
-            rx_crc_err: r.u64()?,
-            collisions: r.u64()?,
-            duration: decode_duration(r)?,
+            ..PortStats::unsupported(number)
         })
     }
 
