@@ -227,7 +227,7 @@ impl Instance {
     /// Loads a new version of this instance's artifact. States whose name, key, value and capacity are the same go on with what they hold: their memory is
     /// shared with this instance, so that workers may go over to the new one at any moment, each between two bursts. Params keep
     /// the value that they were set to if it is in their range, filters that tell the same classes apart their counters, and the seed
-    /// stays. The rest starts anew; the answer says what.
+    /// stays. Of a map or table of which nothing but the capacity has changed the entries are copied as they are now. The rest starts anew; the answer says what.
     ///
     /// This instance stays as it is and may run on; it and what only it uses goes when the last one lets go of it.
     ///

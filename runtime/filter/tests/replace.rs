@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::thread;
 
-use oko_filter::{Engine, Instance, LoadError, LoadOptions, Packet, Verdict};
+use oko_filter::{Engine, Instance, LoadError, LoadOptions, Lost, Packet, Verdict};
 use oko_ir::{text, verify};
 use rig::{artifact, load};
 
@@ -91,10 +91,6 @@ fn state_that_fits_goes_on_and_params_keep_their_values() {
 #[test]
 fn what_does_not_fit_starts_anew_and_is_reported() {
     let cases = [
-        (
-            "state m0 seen: hash refuse, capacity 128, key(port: u32), fields(n: u64)",
-            "its capacity was 64 and is 128",
-        ),
         ("state m0 seen: hash evict_oldest, capacity 64, key(port: u32), fields(n: u64)", "its kind was"),
         (
             "state m0 seen: hash refuse, capacity 64, key(port: u16), fields(n: u64)",
@@ -124,6 +120,35 @@ fn what_does_not_fit_starts_anew_and_is_reported() {
         assert_eq!(carried.new_states, ["others"]);
         assert_eq!(carried.gone_states, ["seen"]);
         assert_eq!(counted(&old, 7), Some(1), "the old version is as it was");
+    }
+}
+
+/// A larger state has all entries of the smaller one; a smaller one those that were written last.
+#[test]
+fn entries_are_copied_to_a_state_of_another_capacity() {
+    for engine in MAPS {
+        let old = load(&version(STATE, PARAM, 1), engine);
+        (1..=40).for_each(|port| drop(run(&old, port, u64::from(port))));
+        for (capacity, kept) in [(128, 40), (41, 40), (8, 8)] {
+            let state =
+                format!("state m0 seen: hash refuse, capacity {capacity}, key(port: u32), fields(n: u64)");
+            let (new, carried) = old.replace(&version(&state, PARAM, 1), &options(engine)).unwrap();
+            let why = format!("its capacity was 64 and is {capacity}; {kept} of 40 entries were copied");
+            assert_eq!(carried.copied_states, [Lost { name: "seen".to_owned(), why }], "{engine}");
+            assert!(carried.states.is_empty() && carried.reset_states.is_empty());
+            let there = (1..=40).filter(|port| counted(&new, *port) == Some(1));
+            assert_eq!(
+                there.collect::<Vec<_>>(),
+                (41 - kept..=40).collect::<Vec<_>>(),
+                "the youngest, {engine}"
+            );
+            run(&new, 40, 50);
+            assert_eq!(
+                (counted(&new, 40), counted(&old, 40)),
+                (Some(2), Some(1)),
+                "it goes on, the old one as it was"
+            );
+        }
     }
 }
 

@@ -118,11 +118,11 @@ fn what_cannot_be_kept_is_said_and_params_stay_set() {
     let set = Request::ParamSet { filter: "excess".to_owned(), values: vec![("spared".to_owned(), 77)] };
     operate(&mut controller, &set).unwrap();
     let replaced = replace(&mut controller, "excess", counting(2, 2_048)).unwrap();
-    let why = "its capacity was 1024 and is 2048".to_owned();
+    let why = "its capacity was 1024 and is 2048; 0 of 0 entries were copied".to_owned();
     assert_eq!(
         replaced,
         [
-            Replaced { fate: Fate::StateReset, name: "seen".into(), why },
+            Replaced { fate: Fate::StateKept, name: "seen".into(), why },
             Replaced { fate: Fate::ParamKept, name: "spared".into(), why: String::new() },
         ]
     );

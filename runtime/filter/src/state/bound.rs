@@ -66,6 +66,8 @@ pub(super) struct Row {
     pub(super) plan: StatePlan,
     /// Shared with older and newer versions of the instance.
     pub(super) map: Arc<Map>,
+    /// How many entries of an older version's were copied into it, and of how many.
+    pub(super) copied: Option<(usize, usize)>,
 }
 
 impl Row {
@@ -124,14 +126,18 @@ impl States {
         let mut rows = Vec::new();
         let mut order = Vec::new();
         for (plan, number) in used() {
-            let map = match old.map(plan) {
+            let (map, copied) = match old.map(plan) {
                 // BPF programs emit to the same place as native code.
-                _ if plan.name == EVENTS_MAP && plan.decl.is_none() => Arc::clone(&events),
-                Some(map) => map,
-                None => Arc::new(make(plan, copies)?),
+                _ if plan.name == EVENTS_MAP && plan.decl.is_none() => (Arc::clone(&events), None),
+                Some(map) => (map, None),
+                None => {
+                    let map = make(plan, copies)?;
+                    let copied = old.copy_into(plan, &map);
+                    (Arc::new(map), copied)
+                }
             };
             order.push((number, rows.len()));
-            rows.push(Row { plan: plan.clone(), map });
+            rows.push(Row { plan: plan.clone(), map, copied });
         }
         order.sort_unstable();
         let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
@@ -347,7 +353,9 @@ fn bind(rows: &[Row], order: &[usize], worker: u32) -> Binding {
     let maps = || {
         order.iter().map(|&row| match &rows[row] {
             // A key that one core has put into a foreign program's map is there for all.
-            Row { plan, map } if plan.decl.is_none() && matches!(plan.shape.kind, Kind::Hash(_)) => &**map,
+            Row { plan, map, .. } if plan.decl.is_none() && matches!(plan.shape.kind, Kind::Hash(_)) => {
+                &**map
+            }
             row => row.map.copy_of(worker),
         })
     };

@@ -1,12 +1,13 @@
 //! What a new version of an artifact takes over of an old one: states whose name and layout fit.
 //!
-//! Memory is shared, not copied: while workers still run the old version and others the new one, both see every update.
+//! Memory is shared, not copied: while workers still run the old version and others the new one, both see every update. Only of a state whose
+//! capacity alone has changed the entries are copied, as they are when the new version is made; the youngest, if not all find room.
 
 use std::fmt;
 use std::sync::Arc;
 
 use oko_artifact::LOCKS_MAP;
-use oko_state::Map;
+use oko_state::{EntryCopy, Header, Kind, Map, Shape, Update};
 
 use super::bound::{Row, StatePlan, States};
 use crate::instance::Engine;
@@ -16,6 +17,8 @@ use crate::instance::Engine;
 pub struct Carried {
     /// States and tables that go on with what they hold.
     pub states: Vec<String>,
+    /// States and tables whose capacity has changed and whose entries were copied; as many as there was room for.
+    pub copied_states: Vec<Lost>,
     /// States that start empty, because the old version has none of their name.
     pub new_states: Vec<String>,
     /// States that start empty although the old version has one of their name.
@@ -28,7 +31,7 @@ pub struct Carried {
     pub reset_params: Vec<Lost>,
 }
 
-/// Something that was not taken over, and why.
+/// Something that was not taken over, or not as it was, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// The state or param.
@@ -61,6 +64,15 @@ pub(crate) enum Old<'a> {
     },
 }
 
+/// Where a value of ours says when it expires, and when it was written.
+const EXPIRES: usize = oko_ir::layout::EXPIRES_OFFSET as usize;
+const WRITTEN: usize = oko_ir::layout::WRITTEN_OFFSET as usize;
+
+fn word(entry: &EntryCopy, offset: usize) -> u64 {
+    let word = entry.value.get(offset..).and_then(|rest| rest.first_chunk());
+    word.map_or(0, |word| u64::from_ne_bytes(*word))
+}
+
 impl Old<'_> {
     fn states(&self) -> Option<&States> {
         match self {
@@ -78,6 +90,28 @@ impl Old<'_> {
             None => plan.is_state() || plan.name == LOCKS_MAP,
         };
         (fits && self.difference(row, plan).is_none()).then(|| Arc::clone(&row.map))
+    }
+
+    /// Copies the entries of the old version's state into a new map, if they differ in capacity alone; gives how many, and of how many.
+    pub(super) fn copy_into(&self, plan: &StatePlan, map: &Map) -> Option<(usize, usize)> {
+        let row = self.states()?.rows.iter().find(|row| row.plan.name == plan.name)?;
+        let was = row.plan.shape.capacity;
+        let resized = StatePlan { shape: Shape { capacity: was, ..plan.shape }, ..plan.clone() };
+        let keyed = matches!(plan.shape.kind, Kind::Hash(_) | Kind::Exact | Kind::Prefix);
+        let fits = keyed && !plan.per_core && plan.variables.is_none() && plan.is_state();
+        if !fits || was == plan.shape.capacity || self.difference(row, &resized).is_some() {
+            return None;
+        }
+        let mut entries = row.map.snapshot();
+        if plan.shape.header == Header::Oko {
+            // What holds nothing any more is not worth a place.
+            entries.retain(|entry| word(entry, EXPIRES) != 0);
+            entries.sort_by_key(|entry| std::cmp::Reverse(word(entry, WRITTEN)));
+        }
+        let all = entries.len();
+        entries.truncate(plan.shape.capacity as usize);
+        let room = |entry: &EntryCopy| map.update(&entry.key, &entry.value, Update::Any, 0).is_ok();
+        Some((entries.iter().filter(|entry| room(entry)).count(), all))
     }
 
     /// The events that were emitted and not taken yet.
@@ -139,6 +173,12 @@ impl Old<'_> {
             match old.rows.iter().find(|old| old.plan.name == name) {
                 None => carried.new_states.push(name),
                 Some(old) if Arc::ptr_eq(&old.map, &row.map) => carried.states.push(name),
+                Some(old) if let Some((copied, all)) = row.copied => {
+                    let (was, is) = (old.plan.shape.capacity, row.plan.shape.capacity);
+                    let why =
+                        format!("its capacity was {was} and is {is}; {copied} of {all} entries were copied");
+                    carried.copied_states.push(Lost { name, why });
+                }
                 Some(old) => {
                     let why = self.difference(old, &row.plan);
                     let why = why.unwrap_or_else(|| "it is no state any more".to_owned());

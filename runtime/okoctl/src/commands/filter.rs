@@ -100,7 +100,8 @@ pub(crate) fn run(command: Command, address: &Address) -> Result<Output, Failure
 fn became(one: &Replaced) -> String {
     let Replaced { fate, name, why } = one;
     match fate {
-        Fate::StateKept => format!("  state {name} goes on"),
+        Fate::StateKept if why.is_empty() => format!("  state {name} goes on"),
+        Fate::StateKept => format!("  state {name} goes on: {why}"),
         Fate::StateNew => format!("  state {name} is new"),
         Fate::StateReset => format!("  state {name} starts empty: {why}"),
         Fate::StateGone => format!("  state {name} is gone: the new version has none of its name"),

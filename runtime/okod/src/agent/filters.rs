@@ -159,8 +159,10 @@ impl Control {
 fn fates(carried: Carried) -> Vec<Replaced> {
     let plain = |fate| move |name| Replaced { fate, name, why: String::new() };
     let lost = |fate| move |lost: Lost| Replaced { fate, name: lost.name, why: lost.why };
-    let Carried { states, new_states, reset_states, gone_states, params, reset_params } = carried;
+    let Carried { states, copied_states, new_states, reset_states, gone_states, params, reset_params } =
+        carried;
     (states.into_iter().map(plain(Fate::StateKept)))
+        .chain(copied_states.into_iter().map(lost(Fate::StateKept)))
         .chain(new_states.into_iter().map(plain(Fate::StateNew)))
         .chain(reset_states.into_iter().map(lost(Fate::StateReset)))
         .chain(gone_states.into_iter().map(plain(Fate::StateGone)))
