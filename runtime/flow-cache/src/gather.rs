@@ -38,6 +38,11 @@ impl Layout {
         Some(layout)
     }
 
+    /// Gathers all words from bytes that are laid out as those of a frame of the shape, up to its least length.
+    pub(crate) fn gather_from(&self, bytes: &[u8], words: &mut [u64; Key::WORDS]) {
+        self.gather::<{ Key::WORDS }>(bytes, words);
+    }
+
     /// How many words it gathers.
     pub fn len(&self) -> usize {
         usize::from(self.len)
@@ -78,7 +83,7 @@ pub struct Layouts {
 }
 
 /// What stands for the shape in the keys of frames without one.
-const NO_SHAPE: u64 = 0xff;
+pub(crate) const NO_SHAPE: u64 = 0xff;
 /// What stands for the shape where the frame is of no relevance.
 const ANY_SHAPE: u64 = 0xfe;
 
@@ -151,10 +156,20 @@ impl Layouts {
         }
         let fields = extract(frame, (port >> 8) as u32).key;
         *key = Key { tag: port | NO_SHAPE, words: [0; Key::WORDS] };
-        for (to, from) in key.words.iter_mut().zip(&self.words) {
+        self.pick(&fields, &mut key.words);
+        true
+    }
+
+    /// The relevant bits of a flow key, as the keys of frames without a shape have them.
+    pub(crate) fn pick(&self, fields: &FlowKey, words: &mut [u64; Key::WORDS]) {
+        for (to, from) in words.iter_mut().zip(&self.words) {
             let from = usize::from(*from);
             *to = fields.words()[from] & self.mask.words()[from];
         }
-        true
+    }
+
+    /// The layout of a shape, if its relevant bits have room in a key.
+    pub(crate) fn layout(&self, shape: Shape) -> Option<&Layout> {
+        self.shapes[shape as usize].as_ref()
     }
 }

@@ -23,6 +23,7 @@
 //! what is still in use.
 
 mod burst;
+mod changes;
 mod exact;
 mod gather;
 mod key;
@@ -31,6 +32,7 @@ mod shape;
 mod tree;
 
 pub use burst::{BURST, Lookups, Together};
+pub use changes::Changes;
 pub use exact::{ExactCache, Found, WAYS};
 pub use gather::{Layout, Layouts};
 pub use key::Key;

@@ -113,6 +113,12 @@ impl Shape {
         matches!(self, Shape::Ipv4Tcp | Shape::Ipv6Tcp | Shape::VlanIpv4Tcp | Shape::VlanIpv6Tcp)
     }
 
+    /// The EtherType and the IP protocol of all its frames.
+    pub(crate) fn types(self) -> (u128, u128) {
+        let eth_type = if self.is_ipv6() { ETH_IPV6 } else { ETH_IPV4 };
+        (eth_type.into(), if self.is_tcp() { IP_TCP } else { IP_UDP }.into())
+    }
+
     /// Offset of the network header, in bytes from the start of the frame.
     pub fn network_offset(self) -> usize {
         if self.has_tag() { 18 } else { 14 }

@@ -1,8 +1,8 @@
 //! Keys say neither too little nor too much: frames with the same key have the same relevant fields, and frames of one shape
 //! with the same relevant fields have the same key.
 
-use oko_flow_cache::{Layouts, Shape};
-use oko_packet::{FIELDS, FlowKey, extract};
+use oko_flow_cache::{Changes, Layouts, Shape};
+use oko_packet::{FIELDS, Field, FlowKey, extract};
 use proptest::prelude::*;
 
 /// A frame that looks like one of the common shapes, or nearly.
@@ -75,6 +75,20 @@ proptest! {
     }
 
     #[test]
+    fn packets_that_a_changed_entry_matches_are_concerned((a, b) in changed(), mask in mask(), more in mask()) {
+        // The entry looks for what one frame has, in bits that are relevant.
+        let layouts = Layouts::new(&mask.union(&more));
+        let value = extract(&a, 1).key.masked(&mask);
+        let mut changes = Changes::default();
+        changes.note(&layouts, &value, &mask, 5);
+        let Some(key) = layouts.key(&b, 1) else { return Ok(()) };
+        if extract(&b, 1).key.masked(&mask) == value {
+            prop_assert!(changes.concern(&key, 4));
+        }
+        prop_assert!(!changes.concern(&key, 5), "what is confirmed since is not concerned any more");
+    }
+
+    #[test]
     fn a_shape_says_which_headers_there_are(frame in frame()) {
         if let Some(shape) = Shape::of(&frame) {
             let found = extract(&frame, 1);
@@ -86,9 +100,35 @@ proptest! {
 }
 
 #[test]
+fn other_flows_are_not_concerned() {
+    let mut mask = FlowKey::ZERO;
+    for field in [Field::ETH_TYPE, Field::IP_PROTO, Field::IPV4_SRC, Field::L4_DST] {
+        mask.set(field, u128::MAX);
+    }
+    let layouts = Layouts::new(&mask);
+    let udp = |host: u8, port: u16| {
+        let mut frame = vec![0_u8; 60];
+        frame[12..15].copy_from_slice(&[0x08, 0x00, 0x45]);
+        (frame[17], frame[23], frame[29]) = (46, 17, host);
+        frame[36..38].copy_from_slice(&port.to_be_bytes());
+        frame
+    };
+    let mut changes = Changes::default();
+    for host in 0..100 {
+        changes.note(&layouts, &extract(&udp(host, 53), 1).key.masked(&mask), &mask, u64::from(host));
+    }
+    let concern = |frame: &[u8], epoch| changes.concern(&layouts.key(frame, 1).expect("few words"), epoch);
+    assert!(concern(&udp(50, 53), 49) && !concern(&udp(50, 53), 50));
+    assert!(!concern(&udp(50, 54), 0) && !concern(&udp(100, 53), 0));
+    let mut arp = udp(50, 53);
+    arp[13] = 6;
+    assert!(!concern(&arp, 0));
+}
+
+#[test]
 fn without_conditions_on_the_frame_it_is_not_looked_at() {
     let mut mask = FlowKey::ZERO;
-    mask.set(oko_packet::Field::IN_PORT, u128::MAX);
+    mask.set(Field::IN_PORT, u128::MAX);
     let layouts = Layouts::new(&mask);
     assert_eq!(layouts.key(&[], 1), layouts.key(&[1, 2, 3], 1));
     assert_ne!(layouts.key(&[], 1), layouts.key(&[], 2));

@@ -14,6 +14,7 @@ use oko_openflow::FilterMatch;
 use oko_packet::{FIELDS, FlowKey};
 
 use crate::entry::{FlowEntry, Rank};
+use crate::log::{Change, Pending};
 use crate::matcher::Matcher;
 use crate::subtable::Subtable;
 
@@ -99,6 +100,8 @@ pub(crate) struct Builder {
     masks: HashMap<FlowKey, BTreeMap<u16, usize>>,
     bands: Option<Arc<[Band]>>,
     next_part: u32,
+    /// What was changed since the last snapshot.
+    pub(crate) pending: Pending,
 }
 
 /// A part of a classifier, as long as it is there.
@@ -123,6 +126,7 @@ impl Part {
 impl Builder {
     /// Puts an entry in; says where.
     pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>) -> PartId {
+        self.note(&entry);
         let mask = entry.matcher.mask;
         let priorities = self.masks.entry(mask).or_default();
         if highest(priorities) < Some(entry.priority) {
@@ -138,6 +142,7 @@ impl Builder {
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, entry: &FlowEntry, part: PartId) {
+        self.note(entry);
         let Some(at) = self.parts.iter().position(|other| other.id == part) else { return };
         let part = &mut self.parts[at];
         Arc::make_mut(&mut part.subtable).remove(entry);
@@ -158,9 +163,15 @@ impl Builder {
 
     /// Puts an entry in the place of one with the same match and priority.
     pub(crate) fn replace(&mut self, entry: &Arc<FlowEntry>, part: PartId) {
+        self.note(entry);
         if let Some(part) = self.parts.iter_mut().find(|other| other.id == part) {
             Arc::make_mut(&mut part.subtable).replace(entry);
         }
+    }
+
+    fn note(&mut self, entry: &FlowEntry) {
+        let FlowEntry { table, priority, matcher: Matcher { key, mask, .. }, .. } = *entry;
+        self.pending.note(|| Change { table, priority, key, mask });
     }
 
     /// What lookups need, as it is now.

@@ -12,6 +12,7 @@ use oko_openflow::{
 use crate::classifier::{Builder, Classifier, PartId};
 use crate::entries::Entries;
 use crate::entry::FlowEntry;
+use crate::log::{Change, Log};
 use crate::matcher::Matcher;
 use oko_packet::FlowKey;
 
@@ -126,6 +127,7 @@ pub struct FlowTables {
     next_serial: u64,
     /// What was done since [`begin`](Self::begin): the entry before and the entry after.
     journal: Option<Vec<Step>>,
+    log: Log,
 }
 
 /// One entry in the place of another, or of none, or none in its place.
@@ -135,6 +137,7 @@ type Step = (Option<Arc<FlowEntry>>, Option<Arc<FlowEntry>>);
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     tables: Vec<Option<SnapshotTable>>,
+    log: Log,
 }
 
 #[derive(Clone, Debug)]
@@ -151,7 +154,7 @@ impl FlowTables {
     pub fn new(limits: Limits) -> FlowTables {
         // Table 0 counts the packets that come in even when nothing was ever put there.
         let tables = BTreeMap::from([(TableId(0), Table::default())]);
-        FlowTables { tables, limits, next_serial: 0, journal: None }
+        FlowTables { tables, limits, next_serial: 0, journal: None, log: Log::default() }
     }
 
     /// Does a flow-mod at an instant in nanoseconds.
@@ -389,13 +392,14 @@ impl FlowTables {
 
     /// What workers look up in.
     pub fn snapshot(&mut self) -> Snapshot {
+        self.log.next(self.tables.values_mut().map(|table| &mut table.builder.pending));
         let len = self.tables.last_key_value().map_or(0, |(id, _)| usize::from(id.0) + 1);
         let mut tables = vec![None; len];
         for (id, table) in &mut self.tables {
             tables[usize::from(id.0)] =
                 Some(SnapshotTable { classifier: table.classifier(), counters: Arc::clone(&table.counters) });
         }
-        Snapshot { tables }
+        Snapshot { tables, log: self.log.clone() }
     }
 }
 
@@ -404,6 +408,16 @@ impl Snapshot {
     #[inline]
     pub fn table(&self, id: TableId) -> Option<&Classifier> {
         Some(&self.tables.get(usize::from(id.0))?.as_ref()?.classifier)
+    }
+
+    /// Its number among the snapshots of these tables.
+    pub fn number(&self) -> u64 {
+        self.log.number()
+    }
+
+    /// The entries that were changed since an earlier snapshot; none if that is not known any more.
+    pub fn changes_since(&self, number: u64) -> Option<impl Iterator<Item = &Change>> {
+        self.log.since(number)
     }
 
     /// The bits that any entry of these tables looks at, from a table on.

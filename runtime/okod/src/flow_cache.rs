@@ -1,6 +1,8 @@
 //! The flow cache of a worker: keys to trees of filter questions, and these to [`Path`]s.
 //!
-//! Everything is made under one snapshot: taking up another starts with nothing. Memory is taken beforehand; what does not fit is not
+//! Everything is made under one snapshot. When another is taken up that differs in flow entries only, keys that lead to a path which amounts to one output or a drop,
+//! and that none of the changed entries concerns, are used on; whether that is so is looked at when such a key is found again. Otherwise
+//! it starts with nothing. Memory is taken beforehand; what does not fit is not
 //! cached, and its packets go through the tables. Paths of an earlier snapshot hold entries that may be the last to be let go of; that is
 //! left to the control thread ([`Laundry`]).
 //!
@@ -18,18 +20,22 @@
 
 use std::sync::Arc;
 
-use oko_flow_cache::{ExactCache, Full, Key, Layouts, LeafId, Lookups, NodeId, Step, Together, Trees};
-use oko_flow_table::{Band, Snapshot as Tables};
+use oko_flow_cache::{
+    Changes, ExactCache, Full, Key, Layouts, LeafId, Lookups, NodeId, Step, Together, Trees,
+};
+use oko_flow_table::{Band, Change, Snapshot as Tables};
 use oko_openflow::{PortNo, TableId};
 use oko_packet::FlowKey;
 
 use crate::clock::{Clock, Nanos};
 use crate::leaves::{Laundry, Leaves};
 use crate::recording::{Path, Recording, Then};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Generation, Snapshot};
 
 /// After this time entries are told of their packets, at the latest.
 const FLUSH_TIME: u64 = 50_000_000;
+/// Changes of entries after which the cache begins anew.
+const MOST_CHANGES: usize = 32_768;
 /// What the value of a key begins with if it is a leaf and no node.
 const LEAF: u32 = 1 << 31;
 
@@ -57,6 +63,9 @@ pub(crate) struct FlowCache {
     /// When the entries were told last.
     flushed: Nanos,
     laundry: Arc<Laundry>,
+    /// The snapshot that was taken up last, and its tables.
+    generation: Generation,
+    number: u64,
     is_on: bool,
 }
 
@@ -65,6 +74,8 @@ pub(crate) struct FlowCache {
 struct Level {
     layouts: Layouts,
     exact: ExactCache,
+    /// The changes of entries since the cache began.
+    changes: Changes,
 }
 
 /// A burst as the levels see it.
@@ -131,12 +142,25 @@ fn narrow(tables: &Tables) -> Option<(u16, FlowKey)> {
 
 impl Level {
     fn new(keys: usize, secrets: [u64; 4]) -> Self {
-        Self { layouts: Layouts::empty(), exact: ExactCache::new(keys, secrets) }
+        Self { layouts: Layouts::empty(), exact: ExactCache::new(keys, secrets), changes: Changes::default() }
     }
 
     fn begin(&mut self, mask: &FlowKey, epoch: u64) {
         self.layouts = Layouts::new(mask);
         self.exact.begin(epoch, &self.layouts);
+        self.changes.clear();
+    }
+
+    /// The value under a key, if it is of this epoch or `lasts` and no change concerns it.
+    fn find(&mut self, key: &Key, hash: u64, lasts: impl FnOnce(u32) -> bool) -> Option<u32> {
+        let found = self.exact.find(key, hash)?;
+        if found.epoch != self.exact.epoch() {
+            if !lasts(found.value) || self.changes.concern(key, found.epoch) {
+                return None;
+            }
+            self.exact.renew(found.way, found.value);
+        }
+        Some(found.value)
     }
 }
 
@@ -175,13 +199,50 @@ impl FlowCache {
             leaves: Leaves::new(keys),
             flushed: Nanos(0),
             laundry,
+            generation: Generation(0),
+            number: 0,
             is_on: keys > 0,
         }
     }
 
-    /// Begins anew under another snapshot.
+    /// Goes on under another snapshot.
     pub(crate) fn take_up(&mut self, snapshot: &Snapshot, now: Nanos) {
         self.flush(snapshot, now);
+        if !self.keeps(snapshot) {
+            self.begin(snapshot);
+        }
+        (self.generation, self.number) = (snapshot.generation, snapshot.tables.number());
+    }
+
+    /// Notes what has changed, if keys can be used on.
+    fn keeps(&mut self, snapshot: &Snapshot) -> bool {
+        let tables = &snapshot.tables;
+        if snapshot.lasting > self.generation || self.wide.changes.len() > MOST_CHANGES {
+            return false;
+        }
+        let Some(changes) = tables.changes_since(self.number) else { return false };
+        let narrow = narrow(tables);
+        if Layouts::new(&tables.relevant(TableId(0))) != self.wide.layouts
+            || narrow.map(|(above, _)| above) != self.above
+            || narrow.is_some_and(|(_, mask)| Layouts::new(&mask) != self.narrow.layouts)
+        {
+            return false;
+        }
+        let epoch = snapshot.generation.0;
+        for Change { table, priority, key, mask } in changes {
+            self.wide.changes.note(&self.wide.layouts, key, mask, epoch);
+            // What is below does not decide about narrow keys.
+            if self.above.is_some_and(|above| *table != TableId(0) || *priority > above) {
+                self.narrow.changes.note(&self.narrow.layouts, key, mask, epoch);
+            }
+        }
+        self.wide.exact.advance(epoch);
+        self.narrow.exact.advance(epoch);
+        true
+    }
+
+    /// Begins anew.
+    fn begin(&mut self, snapshot: &Snapshot) {
         let epoch = snapshot.generation.0;
         self.wide.begin(&snapshot.tables.relevant(TableId(0)), epoch);
         self.above = narrow(&snapshot.tables).map(|(priority, mask)| {
@@ -214,7 +275,7 @@ impl FlowCache {
         views.has_narrow = above.is_some() && trial.wants(count as u32);
         views.narrowed = 0;
         if views.has_narrow {
-            let Level { layouts, exact } = narrow;
+            let Level { layouts, exact, .. } = narrow;
             let together = views.narrow.look_up(layouts, exact, count, frame, in_port.0, fetch);
             if let Together::Same(value) = together {
                 trial.saw(count as u32, count as u32);
@@ -238,14 +299,17 @@ impl FlowCache {
 
     /// Where the key of a packet of the burst leads, if that is known by now.
     pub(crate) fn find(&mut self, views: &Views, at: usize) -> Option<Way> {
+        // A path that does one thing rewrites nothing, so that all its lookups saw the packet as it came.
+        let leaves = &self.leaves;
+        let lasts = |value: u32| value & LEAF != 0 && leaves.then(LeafId(value & !LEAF)) != Then::Act;
         if let Some((key, hash)) = views.narrow_key(at)
-            && let Some(found) = self.narrow.exact.find(key, hash)
+            && let Some(value) = self.narrow.find(key, hash, lasts)
         {
-            return Some(self.way(found.value));
+            return Some(self.way(value));
         }
         let (key, hash) = views.wide_key(at)?;
-        let found = self.wide.exact.find(key, hash)?;
-        Some(self.way(found.value))
+        let value = self.wide.find(key, hash, lasts)?;
+        Some(self.way(value))
     }
 
     /// Where an answer leads, if that is known.
@@ -300,30 +364,38 @@ impl FlowCache {
         };
         let Some(leaf) = self.leaves.leaf(path) else { return };
         let (key, hash) = key;
-        match level.exact.find(key, hash) {
-            // A filter gave an answer that was not seen before.
-            Some(found) if found.value & LEAF == 0 => {
-                let grown = self.trees.extend(NodeId(found.value), &answers, leaf);
-                if grown != Ok(true) {
+        let found = level.exact.find(key, hash);
+        match found {
+            Some(found) if found.epoch == level.exact.epoch() => {
+                // A filter gave an answer that was not seen before, or else it is known by now.
+                let grown = found.value & LEAF == 0
+                    && self.trees.extend(NodeId(found.value), &answers, leaf) == Ok(true);
+                if !grown {
                     self.leaves.release(leaf);
                 }
+                return;
             }
-            Some(_) => self.leaves.release(leaf),
-            None => {
-                let value = if answers.is_empty() {
-                    Ok(leaf.0 | LEAF)
-                } else {
-                    self.trees.grow(&answers, leaf).map(|node| node.0)
-                };
-                match value {
-                    Ok(value) => {
-                        if let Some(old) = level.exact.insert(key, hash, value) {
-                            self.forget(old);
-                        }
-                    }
-                    Err(Full) => self.leaves.release(leaf),
-                }
+            _ => {}
+        }
+        let value = if answers.is_empty() {
+            Ok(leaf.0 | LEAF)
+        } else {
+            self.trees.grow(&answers, leaf).map(|node| node.0)
+        };
+        let old = match (value, found) {
+            (Err(Full), _) => {
+                self.leaves.release(leaf);
+                return;
             }
+            // What an earlier snapshot said.
+            (Ok(value), Some(found)) => {
+                level.exact.renew(found.way, value);
+                Some(found.value)
+            }
+            (Ok(value), None) => level.exact.insert(key, hash, value),
+        };
+        if let Some(old) = old {
+            self.forget(old);
         }
     }
 
@@ -410,7 +482,7 @@ mod tests {
         let (_, mask) = narrow(&tables(&[high.clone(), middle, low, other])).expect("narrow keys");
         assert_eq!((mask.get(Field::L4_SRC), mask.get(Field::IPV4_SRC)), (0xffff, 0));
         // Nothing is left out, or little.
-        assert_eq!(narrow(&tables(&[high.clone()])), None);
+        assert_eq!(narrow(&tables(std::slice::from_ref(&high))), None);
         assert_eq!(narrow(&tables(&[high.clone(), (0, 5, Match::any().with(Oxm::IpProto, 6))])), None);
         assert_eq!(narrow(&tables(&[high, (0, 30, udp().with(Oxm::Ipv4Src, 1))])), None);
     }

@@ -383,6 +383,68 @@ fn a_change_of_the_tables_is_seen_by_the_next_packet_of_a_cached_flow() {
     assert_eq!(fates, [vec![Effect::Output(PortNo(2))], vec![Effect::Output(PortNo(2))]]);
 }
 
+/// Entries of a few masks, so that the bits that keys have stay the same while entries come and go.
+fn changes_of_few_masks() -> impl Strategy<Value = FlowMod> {
+    let udp = || Match::any().with(Oxm::EthType, 0x0800).with(Oxm::IpProto, 17);
+    let matching = prop_oneof![
+        4 => (0..4_u128).prop_map(|host| Match::any().with(Oxm::EthType, 0x0800).with(Oxm::Ipv4Src, 0x0a00_0000 + host)),
+        2 => (0..5_u128).prop_map(move |port| udp().with(Oxm::UdpDst, port)),
+        1 => (1..3_u128).prop_map(|station| Match::any().with(Oxm::EthDst, 0x0200_0000_0000 + station)),
+        1 => (0..3_u32).prop_map(|class| filtered(2, class).with(Oxm::EthType, 0x0800).with(Oxm::Ipv4Src, 0x0a00_0001)),
+    ];
+    (
+        matching,
+        1..4_u16,
+        prop::collection::vec(actions(), 0..2),
+        0..3_u8,
+        0..2_u8,
+        prop::option::weighted(0.3, Just(TableId(1))),
+    )
+        .prop_map(|(matching, priority, apply, command, table, goto)| FlowMod {
+            table: TableId(table),
+            priority,
+            matching,
+            cookie: u64::from(priority),
+            instructions: Instructions {
+                goto_table: goto.filter(|_| table == 0),
+                ..Instructions::apply(apply)
+            },
+            ..FlowMod::new(match command {
+                0 => FlowModCommand::DeleteStrict,
+                1 => FlowModCommand::Modify,
+                _ => FlowModCommand::Add,
+            })
+        })
+}
+
+/// One entry of each mask, in both tables, below all others.
+fn all_masks() -> Vec<FlowMod> {
+    let matches = [
+        Match::any().with(Oxm::EthType, 0x0800).with(Oxm::Ipv4Src, 0x0b00_0000),
+        Match::any().with(Oxm::EthType, 0x0800).with(Oxm::IpProto, 17).with(Oxm::UdpDst, 99),
+        Match::any().with(Oxm::EthDst, 0x0300_0000_0000),
+    ];
+    let in_both = |matching: &Match| {
+        [0, 1].map(|table| FlowMod { table: TableId(table), ..entry(0, matching.clone(), 9) })
+    };
+    matches.iter().flat_map(in_both).collect()
+}
+
+#[test]
+fn a_changed_entry_is_seen_by_its_packets_and_others_stay_cached() {
+    let host = |priority, host: u128, port| {
+        entry(priority, Match::any().with(Oxm::EthType, 0x0800).with(Oxm::Ipv4Src, 0x0a00_0000 + host), port)
+    };
+    let delete = |flow_mod: FlowMod| FlowMod { command: FlowModCommand::DeleteStrict, ..flow_mod };
+    let kinds = all_kinds();
+    compare(&[
+        ([all_masks(), vec![host(5, 1, 2), host(5, 2, 2), entry(1, Match::any(), 3)]].concat(), vec![&kinds]),
+        (vec![host(6, 1, 4)], vec![&kinds, &kinds]),
+        (vec![delete(host(6, 1, 4)), host(5, 3, 2)], vec![&kinds]),
+        (vec![delete(host(5, 1, 2)), host(5, 2, 7)], vec![&kinds, &[1, 1, 1]]),
+    ]);
+}
+
 #[test]
 fn more_than_255_entries_may_have_filters() {
     let rules = (0..600_u16).map(|priority| {
@@ -416,6 +478,35 @@ proptest! {
             let bursts: Vec<Vec<(Vec<u8>, u32)>> = bursts
                 .into_iter()
                 .map(|(port, kinds)| kinds.into_iter().map(|kind| (frame(kind), port)).collect())
+                .collect();
+            prop_assert_eq!(with.run(&bursts), without.run(&bursts));
+            prop_assert_eq!(with.counts(), without.counts());
+        }
+    }
+
+    #[test]
+    fn what_stays_cached_while_entries_come_and_go_is_as_without(
+        steps in prop::collection::vec(
+            (
+                prop::collection::vec(changes_of_few_masks(), 0..4),
+                prop::collection::vec(prop::collection::vec(0..60_u16, 1..33), 1..3),
+            ),
+            2..8,
+        ),
+    ) {
+        let (mut with, mut without) = (Side::new(Some(256)), Side::new(None));
+        for change in all_masks() {
+            with.apply(&change);
+            without.apply(&change);
+        }
+        for (changes, bursts) in steps {
+            for change in &changes {
+                with.apply(change);
+                without.apply(change);
+            }
+            let bursts: Vec<Vec<(Vec<u8>, u32)>> = bursts
+                .into_iter()
+                .map(|kinds| kinds.into_iter().map(|kind| (frame(kind), 1)).collect())
                 .collect();
             prop_assert_eq!(with.run(&bursts), without.run(&bursts));
             prop_assert_eq!(with.counts(), without.counts());

@@ -17,6 +17,8 @@ pub(crate) struct Generation(pub(crate) u64);
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) generation: Generation,
+    /// Since this generation nothing was changed but flow entries.
+    pub(crate) lasting: Generation,
     pub(crate) tables: TablesSnapshot,
     pub(crate) filters: FilterSet,
     pub(crate) groups: Groups,
@@ -34,6 +36,7 @@ impl Snapshot {
     pub(crate) fn empty() -> Self {
         Self {
             generation: Generation(0),
+            lasting: Generation(0),
             tables: FlowTables::new(Limits::default()).snapshot(),
             filters: FilterSet::default(),
             groups: Groups::default(),

@@ -134,6 +134,7 @@ pub(super) struct Control {
     /// Whether packets that no entry matches are for the controllers.
     misses: bool,
     generation: Generation,
+    lasting: Generation,
     changed: bool,
     published: Option<Instant>,
     /// What workers have given back of ports.
@@ -174,6 +175,7 @@ impl Control {
             standalone: false,
             misses: false,
             generation: Generation(0),
+            lasting: Generation(0),
             changed: false,
             published: None,
             given_back: Vec::new(),
@@ -190,8 +192,14 @@ impl Control {
         self.clock.now()
     }
 
-    /// Notes that tables or filters differ from what the worker has.
+    /// Notes that something differs from what the workers have.
     pub(super) fn mark_changed(&mut self) {
+        self.changed = true;
+        self.lasting = Generation(self.generation.0 + 1);
+    }
+
+    /// Notes that flow entries do, and nothing else.
+    pub(super) fn mark_flows_changed(&mut self) {
         self.changed = true;
     }
 
@@ -204,6 +212,7 @@ impl Control {
         self.published = Some(Instant::now());
         let snapshot = Snapshot {
             generation: self.generation,
+            lasting: self.lasting,
             tables: self.tables.snapshot(),
             filters: self.filters.set(),
             groups: self.groups.clone(),

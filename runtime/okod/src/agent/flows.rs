@@ -102,7 +102,7 @@ impl Control {
         if changes.written.is_empty() && changes.removed.is_empty() {
             return;
         }
-        self.mark_changed();
+        self.mark_flows_changed();
         self.tell_monitors(changes);
         let reported: Vec<_> = changes
             .removed
