@@ -27,7 +27,7 @@ const RECORD_HEADER: u64 = 16;
 /// The same for the nodes of a prefix table.
 const TRIE_NODE_HEADER: u64 = 16;
 /// A line of the index of a hash table.
-const LINE: u64 = 64;
+const INDEX_LINE: u64 = 64;
 
 /// Where scalars lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,11 +89,7 @@ impl StateDecl {
         let entry = u64::from(self.entry_layout().size);
         let key = u64::from(self.key_layout().size).next_multiple_of(8);
         let capacity = u64::from(self.capacity);
-        let record = match key + RECORD_HEADER + entry {
-            // So that each lies in one cache line.
-            size if size > LINE - LINE / 4 && size <= LINE => LINE,
-            size => size,
-        };
+        let record = key + RECORD_HEADER + entry;
         // Where sizes are not yet checked, nothing must go wrong.
         let records = |count: u64| count.saturating_mul(record).saturating_add(self.index_bytes());
         match self.kind {
@@ -112,7 +108,7 @@ impl StateDecl {
     fn index_bytes(&self) -> u64 {
         let lines =
             if self.capacity <= 16 { 2 } else { u64::from(self.capacity.div_ceil(4)).next_power_of_two() };
-        lines * LINE
+        lines * INDEX_LINE
     }
 
     /// Entries of a table that are being replaced.

@@ -178,6 +178,9 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     for (&register, &value) in registers[1..].iter().zip(&args) {
         builder.def_var(register, value);
     }
+    let held = builder.declare_var(I32);
+    let free = builder.ins().iconst(I32, 0);
+    builder.def_var(held, free);
     let top = plan.frame.next_multiple_of(8).max(8);
     let frame_pointer = builder.ins().stack_addr(I64, frame, top as i32);
     builder.def_var(registers[Reg::R10.index()], frame_pointer);
@@ -195,6 +198,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         frame: Frame::unknown(),
         swapped: HashMap::new(),
         look_ups: source.look_ups(),
+        held,
     };
     translator.run()?;
     let Translator { mut builder, burst, .. } = translator;
@@ -225,6 +229,8 @@ struct Translator<'a, 'b> {
     swapped: HashMap<ir::Value, ir::Value>,
     /// How many look-ups the program has.
     look_ups: usize,
+    /// The lock word that is held: the verifier lets a function hold one at a time, and give it back itself.
+    held: Variable,
 }
 
 impl Translator<'_, '_> {

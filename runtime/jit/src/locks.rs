@@ -16,9 +16,11 @@ use crate::host;
 /// Whether plain stores are seen in the order in which they were made.
 const ORDERED: bool = cfg!(target_arch = "x86_64");
 
-/// Takes a lock word, by a call only if it is not free. Goes on in a new block.
-pub(crate) fn take(builder: &mut FunctionBuilder<'_>, convention: CallConv, row: Row, word: Value) {
+/// Takes a lock word, by a call only if it is not free. Goes on in a new block; gives what the word is while it is held, for
+/// [`release`]: to read it again would mean waiting for the store.
+pub(crate) fn take(builder: &mut FunctionBuilder<'_>, convention: CallConv, row: Row, word: Value) -> Value {
     let (wait, taken) = (builder.create_block(), builder.create_block());
+    let held = builder.append_block_param(taken, I32);
     builder.set_cold_block(wait);
     let seen = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
     let odd = builder.ins().bor_imm_u(seen, 1);
@@ -28,23 +30,24 @@ pub(crate) fn take(builder: &mut FunctionBuilder<'_>, convention: CallConv, row:
         builder.ins().brif(alone, plain, &[], locked, &[]);
         builder.switch_to_block(plain);
         builder.ins().store(MemFlagsData::trusted(), odd, word, 0);
-        builder.ins().jump(taken, &[]);
+        builder.ins().jump(taken, &[odd.into()]);
         builder.switch_to_block(locked);
     }
     let even = builder.ins().band_imm_s(seen, -2);
     let old = builder.ins().atomic_cas(MemFlagsData::trusted(), word, even, odd);
     let free = builder.ins().icmp(IntCC::Equal, old, even);
-    builder.ins().brif(free, taken, &[], wait, &[]);
+    builder.ins().brif(free, taken, &[odd.into()], wait, &[]);
     builder.switch_to_block(wait);
     let lock = host::import_helper(builder, Helper::Lock, convention);
     builder.ins().call(lock, &[word]);
-    builder.ins().jump(taken, &[]);
+    let waited = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
+    builder.ins().jump(taken, &[waited.into()]);
     builder.switch_to_block(taken);
+    held
 }
 
-/// Gives a lock word back.
-pub(crate) fn release(builder: &mut FunctionBuilder<'_>, word: Value) {
-    let held = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
+/// Gives a lock word back that is `held`.
+pub(crate) fn release(builder: &mut FunctionBuilder<'_>, word: Value, held: Value) {
     let free = builder.ins().iadd_imm_s(held, 1);
     if ORDERED {
         // A plain store releases on this machine; Cranelift's atomic store is sequentially consistent and waits.

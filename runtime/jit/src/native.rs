@@ -181,6 +181,8 @@ struct Entry {
     value: Variable,
     /// The generation that the look-up gave, if it may change: an `i64`.
     generation: Option<ir::Value>,
+    /// Its lock word while it is locked.
+    held: Variable,
 }
 
 struct Translator<'a, 'b> {
@@ -262,7 +264,8 @@ impl<'a> Translator<'a, '_> {
                     self.has_generations(state).then(|| self.builder.append_block_param(block, I64));
                 let value = self.builder.declare_var(I64);
                 self.builder.def_var(value, pointer);
-                self.entries.insert(param, Entry { value, generation });
+                let held = self.builder.declare_var(I32);
+                self.entries.insert(param, Entry { value, generation, held });
             }
         }
     }
@@ -401,7 +404,7 @@ impl<'a> Translator<'a, '_> {
     fn args(&mut self, call: &BlockCall, token: &[ir::Value]) -> Vec<BlockArg> {
         let mut args: Vec<BlockArg> = token.iter().map(|&value| value.into()).collect();
         for arg in &call.args {
-            if let Some(&Entry { value, generation }) = self.entries.get(arg) {
+            if let Some(&Entry { value, generation, .. }) = self.entries.get(arg) {
                 args.push(self.builder.use_var(value).into());
                 args.extend(generation.map(BlockArg::from));
             } else {

@@ -10,7 +10,9 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I16, I16X8, I32, I64};
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value};
 use cranelift_frontend::FunctionBuilder;
-use oko_state::probe::{BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, Probe};
+use oko_state::probe::{
+    BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, Probe,
+};
 
 use crate::burst::constant_memory;
 
@@ -53,14 +55,18 @@ pub(crate) fn probe(
     let tag = builder.ins().bor_imm_u(tag, 1);
     let tag = builder.ins().ireduce(I16, tag);
     let wanted = builder.ins().splat(I16X8, tag);
-    let (second, compare) = (builder.create_block(), builder.create_block());
+    let (not_first, second, compare) =
+        (builder.create_block(), builder.create_block(), builder.create_block());
 
     let first_line = builder.ins().band(hash, mask);
     let bucket = line(builder, index, first_line);
     let equal = equal_tags(builder, bucket, wanted);
-    builder.ins().brif(equal, compare, &[bucket.into(), equal.into()], second, &[]);
+    builder.ins().brif(equal, compare, &[bucket.into(), equal.into()], not_first, &[]);
+    builder.switch_to_block(not_first);
+    let overflowed = builder.ins().load(I32, MemFlagsData::trusted(), bucket, BUCKET_OVERFLOWED);
+    builder.ins().brif(overflowed, second, &[], otherwise.absent, &[]);
 
-    // It is another one, for the step is odd.
+    // The second one is another one, for the step is odd.
     builder.switch_to_block(second);
     let step = builder.ins().ushr_imm_u(hash, 32);
     let step = builder.ins().bor_imm_u(step, 1);

@@ -6,11 +6,13 @@
 //! of a mean of four come out below 10^-8, a ninth below 10^-16. Up to 16 entries there are just two buckets, which every
 //! key has, so that there is always room.
 //!
+//! As long as no key had to go to its second bucket, a look-up ends in the first one, of a key that is not there, too.
+//!
 //! Places are read without locks, four tags at a time; what a tag promises is to be checked with the record. They are written under
 //! the locks of both buckets of the key concerned, which are striped.
 
 use crate::memory::{Memory, fetch};
-use crate::probe::{BUCKET_RECORDS, BUCKET_SIZE};
+use crate::probe::{BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::hint::spin_loop;
 use std::mem::offset_of;
@@ -28,6 +30,9 @@ struct Bucket {
     /// Four tags each, the first one lowest.
     tags: [AtomicU64; WAYS / LANES],
     records: [AtomicU32; WAYS],
+    /// Whether a key whose first bucket this is was ever put into its second one: 1 then, and for good, for whoever takes a key away does not know its
+    /// first bucket.
+    overflowed: AtomicU32,
 }
 
 /// The mean number of records of a bucket when the map is full is at most this.
@@ -105,6 +110,7 @@ impl Index {
     fn bucket(&self, bucket: u32) -> &Bucket {
         const { assert!(size_of::<Bucket>() == LINE && LINE == BUCKET_SIZE as usize) };
         const { assert!(offset_of!(Bucket, tags) == 0 && offset_of!(Bucket, records) == BUCKET_RECORDS as usize) };
+        const { assert!(offset_of!(Bucket, overflowed) == BUCKET_OVERFLOWED as usize) };
         // SAFETY: `bucket` is at most `mask`, and the memory holds a line for each, zeroed at first; it is only accessed atomically.
         unsafe { self.memory.at(bucket as usize * LINE).cast::<Bucket>().as_ref() }
     }
@@ -115,7 +121,7 @@ impl Index {
         fetch(std::ptr::from_ref(self.bucket(place.first)).cast());
     }
 
-    /// The record of the first equal tag in the first bucket, which is most often the key's; if there is none, the second bucket is fetched.
+    /// The record of the first equal tag in the first bucket, which is most often the key's; if there is none, the second bucket is fetched if it may have one.
     #[inline]
     pub(crate) fn hint(&self, place: Place) -> Option<u32> {
         let bucket = self.bucket(place.first);
@@ -128,7 +134,9 @@ impl Index {
                 return Some(bucket.records[way].load(Ordering::Relaxed));
             }
         }
-        fetch(std::ptr::from_ref(self.bucket(place.second)).cast());
+        if bucket.overflowed.load(Ordering::Relaxed) != 0 {
+            fetch(std::ptr::from_ref(self.bucket(place.second)).cast());
+        }
         None
     }
 
@@ -150,6 +158,10 @@ impl Index {
                     }
                     equal &= equal - 1;
                 }
+            }
+            // Whoever put a key of this bucket elsewhere said so before.
+            if bucket.overflowed.load(Ordering::Acquire) == 0 {
+                break;
             }
         }
         None
@@ -235,6 +247,7 @@ impl Index {
         let bucket = if first < PREFER_FIRST_BELOW || first <= self.used(place.second).count() {
             place.first
         } else {
+            self.bucket(place.first).overflowed.store(1, Ordering::Release);
             place.second
         };
         let bucket = self.bucket(bucket);

@@ -8,7 +8,8 @@
 //!
 //! 1. The hash: from `start`, for each pair of words, the last one filled up with 0, `h = fold(h ^ w, factor ^ w') + turn`; then `h = fold(h, last)`.
 //! 2. The bucket of number `b`: at `index + b * BUCKET_SIZE`. Its eight tags of 16 bits, at 0, are compared with the tag `h >> 48 | 1`. The first bucket
-//!    has the number `h & mask`, the second one the XOR of that and `(h >> 32 | 1) & mask`.
+//!    has the number `h & mask`, the second one the XOR of that and `(h >> 32 | 1) & mask`; it counts
+//!    only if the first one says so ([`BUCKET_OVERFLOWED`]).
 //! 3. The record: a `u32` at `BUCKET_RECORDS + 4 * way`.
 //! 4. Its value: at `values + record * stride`. The generation (`u32`, odd if it belongs to a key) is [`GENERATION`] bytes from
 //!    there, the key's words end [`KEY_END`] bytes from there.
@@ -17,6 +18,8 @@
 pub const BUCKET_SIZE: u32 = 64;
 /// Where the numbers of records are in a bucket.
 pub const BUCKET_RECORDS: i32 = 16;
+/// Where a bucket says (a `u32`, not 0) that one of its keys may be in the second bucket.
+pub const BUCKET_OVERFLOWED: i32 = 48;
 /// Where the generation is, from a value.
 pub const GENERATION: i32 = -8;
 /// Where the key ends, from a value.

@@ -255,7 +255,7 @@ impl Shape {
     /// What a map takes in memory, in bytes. With sizes rounded up to multiples of 8:
     ///
     /// - an array: `capacity * value`;
-    /// - a hash table: `capacity * (key + 16 + value)`, 64 for a sum above 48 and below, and an index of 64 bytes for each four entries, the number of these lines rounded up to a
+    /// - a hash table: `capacity * (key + 16 + value)`, and an index of 64 bytes for each four entries, the number of these lines rounded up to a
     ///   power of two (but two for up to 16 entries);
     /// - an exact table: the same, with a sixteenth more records (at least 1, at most 1,024) for versions that are being replaced;
     /// - a hash table of plain values: the same, with a sixteenth more records (at least 128, at most 1,024) for what may still be looked at;
@@ -285,13 +285,9 @@ impl Shape {
         }
     }
 
-    /// Bytes from one record to the next: key, bookkeeping, value. A record that nearly fills a cache line gets a whole one, so that a look-up in a large
-    /// table waits for one line of it and not for two.
+    /// Bytes from one record to the next: key, bookkeeping, value.
     pub(crate) fn stride(&self) -> u64 {
-        const LINE: u64 = 64;
-        let size = self.value_offset() + u64::from(self.value_size).next_multiple_of(8);
-        let keyed = matches!(self.kind, Kind::Hash(_) | Kind::Exact);
-        if keyed && size > LINE - LINE / 4 && size <= LINE { LINE } else { size }
+        self.value_offset() + u64::from(self.value_size).next_multiple_of(8)
     }
 
     /// Where the value is in a record.

@@ -90,12 +90,14 @@ impl Translator<'_, '_> {
             }
             BpfHelper::SpinLock => {
                 let word = self.get(Reg::R1);
-                locks::take(&mut self.builder, self.convention, self.row, word);
+                let held = locks::take(&mut self.builder, self.convention, self.row, word);
+                self.builder.def_var(self.held, held);
                 return Ok(());
             }
             BpfHelper::SpinUnlock => {
                 let word = self.get(Reg::R1);
-                locks::release(&mut self.builder, word);
+                let held = self.builder.use_var(self.held);
+                locks::release(&mut self.builder, word, held);
                 return Ok(());
             }
         };

@@ -31,11 +31,12 @@ impl Translator<'_, '_> {
 
     /// Locks an entry; gives whether it is live and zeroes its fields if not.
     pub(super) fn lock(&mut self, entry: Value) -> ir::Value {
-        let Entry { value: variable, generation } = self.entries[&entry];
+        let Entry { value: variable, generation, held: held_variable } = self.entries[&entry];
         let pointer = self.builder.use_var(variable);
-        locks::take(&mut self.builder, self.convention, self.row, pointer);
+        let held = locks::take(&mut self.builder, self.convention, self.row, pointer);
+        self.builder.def_var(held_variable, held);
         if let Some(generation) = generation {
-            self.check_generation(variable, pointer, generation);
+            self.check_generation(variable, pointer, held, generation);
         }
 
         let pointer = self.builder.use_var(variable);
@@ -69,6 +70,7 @@ impl Translator<'_, '_> {
         &mut self,
         variable: cranelift_frontend::Variable,
         pointer: ir::Value,
+        held: ir::Value,
         generation: ir::Value,
     ) {
         let (gone, here) = (self.builder.create_block(), self.builder.create_block());
@@ -77,7 +79,7 @@ impl Translator<'_, '_> {
         let same = self.builder.ins().icmp(IntCC::Equal, present, generation);
         self.builder.ins().brif(same, here, &[], gone, &[]);
         self.builder.switch_to_block(gone);
-        locks::release(&mut self.builder, pointer);
+        locks::release(&mut self.builder, pointer, held);
         let ghost = self.ghost();
         let ghost = self.builder.ins().stack_addr(I64, ghost, GHOST_HEADER as i32);
         let zero = self.int(0);
@@ -143,7 +145,8 @@ impl Translator<'_, '_> {
                 self.builder.ins().store(entry_memory(), zero, pointer, EXPIRES_OFFSET as i32);
             }
         }
-        locks::release(&mut self.builder, pointer);
+        let held = self.builder.use_var(self.entries[&entry].held);
+        locks::release(&mut self.builder, pointer, held);
     }
 }
 
