@@ -140,7 +140,7 @@ impl Anatomy {
     }
 }
 
-/// What our writer makes: two programs, one of which calls a function of the other's section, maps of several kinds, variables, lines.
+/// What our writer makes: two programs, one of which calls a function, maps of two kinds, a variable, lines.
 fn written() -> Vec<u8> {
     let uint = |name: &str, offset, size| Member { name: name.into(), offset, kind: MemberKind::Uint(size) };
     let key = Struct { size: 4, members: vec![uint("k", 0, Size::W)] };
@@ -174,12 +174,13 @@ fn written() -> Vec<u8> {
         ],
     ]
     .concat();
+    let calling = vec![Insn::CallLocal { off: 1 }, Insn::Exit, Insn::mov64(Reg::R0, 2), Insn::Exit];
     let lines = (0..6).map(|slot| LineInfo { slot, file: "a.oko".into(), line: slot, text: "filter".into() });
     write(&Spec {
         context: Context::Xdp,
         programs: vec![
-            ProgramSpec { name: "first".into(), insns: insns.clone(), lines: lines.collect() },
-            ProgramSpec { name: "second".into(), insns, lines: Vec::new() },
+            ProgramSpec { name: "first".into(), insns, lines: lines.collect() },
+            ProgramSpec { name: "second".into(), insns: calling, lines: Vec::new() },
         ],
         maps: vec![map("hash", MapKind::Hash), map("array", MapKind::Array)],
         data: vec![variable],

@@ -120,6 +120,41 @@ fn what_is_written_is_read_back() {
     assert_eq!(file.section(".oko.absent"), None);
 }
 
+/// Functions go to `.text` and come back behind their callers, with lines, whoever calls whom.
+#[test]
+fn functions_of_a_program_are_written_and_read_back() {
+    let text = "ldxw %r1, [%r1+12]
+         mov %r2, 5
+         call local add
+         exit
+         add: call local twice
+         add %r0, 1
+         exit
+         twice: mov %r0, %r1
+         add %r0, %r0
+         exit";
+    let insns = crate::asm::assemble(text).unwrap();
+    let line = |slot| LineInfo { slot, file: "a.c".into(), line: slot + 1, text: String::new() };
+    let program = |name: &str| ProgramSpec {
+        name: name.into(),
+        insns: insns.clone(),
+        lines: vec![line(0), line(4), line(7)],
+    };
+    let spec = Spec { programs: vec![program("f"), program("g")], ..Spec::default() };
+    let bytes = write(&spec).unwrap();
+    let object = read(&bytes).unwrap();
+    let names: Vec<&str> = object.programs.iter().map(|program| program.name.as_str()).collect();
+    assert_eq!(names, ["f", "g"], "what is called is no program");
+    for (read, written) in object.programs.iter().zip(&spec.programs) {
+        assert_eq!((&read.insns, &read.lines), (&written.insns, &written.lines));
+        assert!(crate::verifier::verify(read.clone()).is_ok());
+    }
+    let outside = vec![Insn::CallLocal { off: 7 }, Insn::Exit];
+    let programs = vec![ProgramSpec { name: "f".into(), insns: outside, lines: Vec::new() }];
+    let error = write(&Spec { programs, ..Spec::default() }).unwrap_err();
+    assert!(error.to_string().contains("a call that leaves the program"), "{error}");
+}
+
 #[test]
 fn what_clang_writes_is_understood() {
     let file = read(SAMPLE).unwrap();

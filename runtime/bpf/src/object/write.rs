@@ -65,7 +65,7 @@ impl Context {
 pub struct ProgramSpec {
     /// Its symbol.
     pub name: String,
-    /// Its instructions.
+    /// Its instructions: the entry function, then those that it calls, each in one piece.
     pub insns: Vec<Insn>,
     /// Where they come from, ascending by slot.
     pub lines: Vec<LineInfo>,
@@ -270,77 +270,176 @@ impl Writer {
         Ok(())
     }
 
+    /// Entry functions go to the section of their kind, the functions that they call to `.text`, where loaders look for them.
     fn programs(&mut self, programs: &[ProgramSpec], context: Context) -> Result<(), ObjectError> {
-        let mut code = Vec::new();
-        let mut relocations = Vec::new();
-        let mut placed = Vec::new();
+        let mut places = [Code::new(context.section()), Code::new(".text")];
+        let mut functions = Vec::new();
         for program in programs {
-            let start = code.len();
-            for (slot, insn) in program.insns.iter().enumerate() {
-                let fail = |reason: String| {
-                    Place::insn(&program.name, slot).error(ObjectErrorKind::Unwritable { reason })
+            let first = functions.len();
+            let starts = starts(program)?;
+            for (number, &start) in starts.iter().enumerate() {
+                let end = starts.get(number + 1).copied().unwrap_or(program.insns.len());
+                let place = usize::from(number > 0);
+                let at = places[place].bytes.len();
+                for slot in start..end {
+                    let offset = places[place].bytes.len() as u64;
+                    let (written, target) = self.written(program, slot, &starts, first)?;
+                    places[place].bytes.extend_from_slice(&encode(&[written]));
+                    places[place].relocations.extend(target.map(|target| (offset, target)));
+                }
+                let name = match number {
+                    0 => program.name.clone(),
+                    number => format!("{}.{number}", program.name),
                 };
-                let offset = (start + slot * SLOT_BYTES) as u64;
-                let (written, symbol) = match *insn {
-                    Insn::LoadImm64 { dst, imm: Imm64::Map(map) } => {
-                        let symbol = self.maps.get(map as usize).copied();
-                        (
-                            Insn::LoadImm64 { dst, imm: Imm64::Value(0) },
-                            Some(symbol.ok_or_else(|| fail(format!("no map {map}")))?),
-                        )
-                    }
-                    Insn::LoadImm64 { dst, imm: Imm64::MapValue { map, off } } => {
-                        let section = (map as usize).checked_sub(self.maps.len());
-                        let symbol = section.and_then(|section| self.data.get(section)?.get(&off).copied());
-                        let symbol = symbol
-                            .ok_or_else(|| fail(format!("no variable at offset {off} of map {map}")))?;
-                        (Insn::LoadImm64 { dst, imm: Imm64::Value(0) }, Some(symbol))
-                    }
-                    Insn::LoadImm64 { imm: Imm64::Value(_), .. } => (*insn, None),
-                    Insn::LoadImm64 { imm, .. } => {
-                        return Err(fail(format!("no relocation stands for {imm:?}")));
-                    }
-                    Insn::CallLocal { .. } => {
-                        return Err(fail("calls of local functions are not written".into()));
-                    }
-                    insn => (insn, None),
-                };
-                code.extend_from_slice(&encode(&[written]));
-                relocations.extend(symbol.map(|symbol| (offset, symbol)));
+                let lines = program.lines.iter().filter(|line| (start..end).contains(&(line.slot as usize)));
+                let lines = lines.map(|line| (line.slot as usize - start, line.clone())).collect();
+                functions.push(Placed { name, place, at, slots: end - start, lines });
             }
-            placed.push((program, start, code.len() - start));
         }
-        let section = self.section(context.section(), SectionKind::Text, &code, 8);
-        for &(program, start, size) in &placed {
-            self.symbol(&program.name, section, start as u64, size as u64, SymbolKind::Text);
+        let sections: Vec<Option<SectionId>> = places
+            .iter()
+            .enumerate()
+            .map(|(place, code)| {
+                let used = place == 0 || !code.bytes.is_empty();
+                used.then(|| self.section(code.name, SectionKind::Text, &code.bytes, 8))
+            })
+            .collect();
+        let mut symbols = Vec::new();
+        for function in &functions {
+            let Some(section) = sections[function.place] else { continue };
+            let (at, size) = (function.at as u64, (function.slots * SLOT_BYTES) as u64);
+            symbols.push(self.symbol(&function.name, section, at, size, SymbolKind::Text));
         }
-        for (offset, symbol) in relocations {
-            let flags = RelocationFlags::Elf { r_type: elf::R_BPF_64_64 };
-            self.object.add_relocation(section, Relocation { offset, symbol, addend: 0, flags }).map_err(
-                |error| {
-                    Place::section(context.section())
-                        .error(ObjectErrorKind::Unwritable { reason: error.to_string() })
-                },
-            )?;
+        for (code, section) in places.iter().zip(&sections) {
+            let Some(section) = *section else { continue };
+            for &(offset, target) in &code.relocations {
+                let (symbol, r_type) = match target {
+                    Target::Data(symbol) => (symbol, elf::R_BPF_64_64),
+                    Target::Function(function) => (symbols[function], elf::R_BPF_64_32),
+                };
+                let flags = RelocationFlags::Elf { r_type };
+                self.object
+                    .add_relocation(section, Relocation { offset, symbol, addend: 0, flags })
+                    .map_err(|error| {
+                        let reason = error.to_string();
+                        Place::section(code.name).error(ObjectErrorKind::Unwritable { reason })
+                    })?;
+            }
         }
-        let info = SectionInfo {
-            name: self.types.btf.add_string(context.section()),
-            functions: placed
-                .iter()
-                .map(|&(program, start, _)| (start as u32, self.types.function(&program.name, context)))
-                .collect(),
-            lines: placed
-                .iter()
-                .flat_map(|&(program, start, _)| program.lines.iter().map(move |line| (start, line)))
-                .map(|(start, line)| {
-                    let [file, text] = [&line.file, &line.text].map(|text| self.types.btf.add_string(text));
-                    [start as u32 + line.slot * SLOT_BYTES as u32, file, text, line.line]
-                })
-                .collect(),
-        };
-        self.types.infos.push(info);
+        for (place, code) in places.iter().enumerate().filter(|(place, _)| sections[*place].is_some()) {
+            let here: Vec<&Placed> = functions.iter().filter(|function| function.place == place).collect();
+            let info = SectionInfo {
+                name: self.types.btf.add_string(code.name),
+                functions: here
+                    .iter()
+                    .map(|function| {
+                        let ty = match place {
+                            0 => self.types.function(&function.name, context),
+                            _ => self.types.called(&function.name),
+                        };
+                        (function.at as u32, ty)
+                    })
+                    .collect(),
+                lines: here
+                    .iter()
+                    .flat_map(|function| function.lines.iter().map(|(slot, line)| (function.at, slot, line)))
+                    .map(|(at, slot, line)| {
+                        let [file, text] =
+                            [&line.file, &line.text].map(|text| self.types.btf.add_string(text));
+                        [(at + slot * SLOT_BYTES) as u32, file, text, line.line]
+                    })
+                    .collect(),
+            };
+            self.types.infos.push(info);
+        }
         Ok(())
     }
+
+    /// An instruction as it is written, and what its relocation goes to. `starts` are where the program's functions begin, `first` is the number of its entry.
+    fn written(
+        &self,
+        program: &ProgramSpec,
+        slot: usize,
+        starts: &[usize],
+        first: usize,
+    ) -> Result<(Insn, Option<Target>), ObjectError> {
+        let fail =
+            |reason: String| Place::insn(&program.name, slot).error(ObjectErrorKind::Unwritable { reason });
+        Ok(match program.insns[slot] {
+            Insn::LoadImm64 { dst, imm: Imm64::Map(map) } => {
+                let symbol = self.maps.get(map as usize).copied();
+                let symbol = symbol.ok_or_else(|| fail(format!("no map {map}")))?;
+                (Insn::LoadImm64 { dst, imm: Imm64::Value(0) }, Some(Target::Data(symbol)))
+            }
+            Insn::LoadImm64 { dst, imm: Imm64::MapValue { map, off } } => {
+                let section = (map as usize).checked_sub(self.maps.len());
+                let symbol = section.and_then(|section| self.data.get(section)?.get(&off).copied());
+                let symbol =
+                    symbol.ok_or_else(|| fail(format!("no variable at offset {off} of map {map}")))?;
+                (Insn::LoadImm64 { dst, imm: Imm64::Value(0) }, Some(Target::Data(symbol)))
+            }
+            insn @ Insn::LoadImm64 { imm: Imm64::Value(_), .. } => (insn, None),
+            Insn::LoadImm64 { imm, .. } => return Err(fail(format!("no relocation stands for {imm:?}"))),
+            insn @ Insn::CallLocal { .. } => {
+                let target = insn.call_target(slot).and_then(|target| starts.binary_search(&target).ok());
+                let number = target.ok_or_else(|| fail("a call that leaves the program".into()))?;
+                // What is added to the symbol, in slots, less one.
+                (Insn::CallLocal { off: -1 }, Some(Target::Function(first + number)))
+            }
+            insn => (insn, None),
+        })
+    }
+}
+
+/// The code of a section.
+struct Code {
+    name: &'static str,
+    bytes: Vec<u8>,
+    relocations: Vec<(u64, Target)>,
+}
+
+impl Code {
+    fn new(name: &'static str) -> Code {
+        Code { name, bytes: Vec::new(), relocations: Vec::new() }
+    }
+}
+
+/// What a relocation goes to.
+#[derive(Clone, Copy)]
+enum Target {
+    /// A map or variable.
+    Data(SymbolId),
+    /// A function, by its number among all.
+    Function(usize),
+}
+
+/// A function and where it was put.
+struct Placed {
+    name: String,
+    place: usize,
+    at: usize,
+    slots: usize,
+    /// Slots from its beginning, and lines.
+    lines: Vec<(usize, LineInfo)>,
+}
+
+/// Where the functions of a program begin: its entry at 0, and all that are called.
+fn starts(program: &ProgramSpec) -> Result<Vec<usize>, ObjectError> {
+    let mut starts = vec![0];
+    for (slot, insn) in program.insns.iter().enumerate() {
+        if !matches!(insn, Insn::CallLocal { .. }) {
+            continue;
+        }
+        let target = insn.call_target(slot).filter(|target| *target < program.insns.len());
+        let target = target.ok_or_else(|| {
+            let reason = "a call that leaves the program".to_owned();
+            Place::insn(&program.name, slot).error(ObjectErrorKind::Unwritable { reason })
+        })?;
+        starts.push(target);
+    }
+    starts.sort_unstable();
+    starts.dedup();
+    Ok(starts)
 }
 
 fn check_struct(map: &MapSpec, layout: &Struct) -> Result<(), ObjectError> {

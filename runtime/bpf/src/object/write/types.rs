@@ -10,6 +10,8 @@ use crate::program::MapKind;
 
 /// `BTF_FUNC_GLOBAL`, `BTF_VAR_GLOBAL_ALLOCATED`.
 const GLOBAL: u16 = 1;
+/// `BTF_FUNC_STATIC`.
+const STATIC: u16 = 0;
 /// `BPF_F_NO_PREALLOC`, without which the kernel makes no LPM trie.
 const NO_PREALLOC: u32 = 1;
 /// `BTF_INT_SIGNED`.
@@ -111,6 +113,13 @@ impl Types {
     pub(super) fn function(&mut self, name: &str, context: Context) -> u32 {
         let ty = self.once(Once::Entry(context));
         self.btf.add(&identifier(name), Kind::Func { ty, linkage: GLOBAL })
+    }
+
+    /// A function that programs call; its id. Nobody asks for its parameters.
+    pub(super) fn called(&mut self, name: &str) -> u32 {
+        let ret = self.once(Once::Int);
+        let ty = self.btf.add("", Kind::FuncProto { ret, params: Vec::new() });
+        self.btf.add(&identifier(name), Kind::Func { ty, linkage: STATIC })
     }
 
     /// The variables of section `.maps`.
