@@ -118,6 +118,16 @@ impl FlowEntry {
         self.idle_timeout != 0 || self.hard_timeout != 0
     }
 
+    /// The earliest instant at which its time can be over, in nanoseconds, by what is known of its packets now.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        let after = |timeout: u16, since: u64| {
+            (timeout != 0).then(|| since.saturating_add(u64::from(timeout) * 1_000_000_000))
+        };
+        let hard = after(self.hard_timeout, self.created);
+        let idle = after(self.idle_timeout, self.counters.last_used());
+        hard.into_iter().chain(idle).min()
+    }
+
     /// Whether it sends its packets through this meter.
     pub fn names_meter(&self, wanted: MeterId) -> bool {
         self.instructions.meter == Some(wanted)

@@ -24,6 +24,7 @@
 pub mod action_set;
 mod classifier;
 mod cow;
+mod deadlines;
 mod entries;
 mod entry;
 mod groups;

@@ -10,6 +10,7 @@ use oko_openflow::{
 };
 
 use crate::classifier::{Builder, Classifier, PartId};
+use crate::deadlines::Deadlines;
 use crate::entries::Entries;
 use crate::entry::FlowEntry;
 use crate::log::{Change, Log};
@@ -116,6 +117,7 @@ struct Table {
     evicts: bool,
     /// How many entries have a timeout.
     timed: usize,
+    deadlines: Deadlines,
 }
 
 /// All flow tables.
@@ -319,22 +321,17 @@ impl FlowTables {
 
     /// Removes the entries whose time is over at an instant in nanoseconds.
     pub fn expire(&mut self, now: u64) -> Changes {
-        self.remove_where(TableId::ALL, |table, removed| {
-            if table.timed == 0 {
-                return;
-            }
-            for entry in
-                table.entries.values().filter(|entry| entry.idle_timeout != 0 || entry.hard_timeout != 0)
-            {
-                let over =
-                    |timeout: u16, since: u64| timeout != 0 && now.saturating_sub(since) >= nanos(timeout);
-                if over(entry.hard_timeout, entry.created) {
-                    removed.push((Arc::clone(entry), FlowRemovedReason::HardTimeout));
-                } else if over(entry.idle_timeout, entry.counters.last_used()) {
-                    removed.push((Arc::clone(entry), FlowRemovedReason::IdleTimeout));
+        let mut changes = Changes::default();
+        for table in self.tables.values_mut() {
+            let start = changes.removed.len();
+            table.over(now, &mut changes.removed);
+            for (entry, _) in &changes.removed[start..] {
+                if let Some(journal) = &mut self.journal {
+                    journal.push((Some(Arc::clone(entry)), None));
                 }
             }
-        })
+        }
+        changes
     }
 
     fn remove_where(
@@ -489,8 +486,36 @@ impl Table {
         self.timed -= usize::from(old.is_some_and(|old| old.has_timeout()));
     }
 
+    /// Takes the entries out whose time is over.
+    fn over(&mut self, now: u64, removed: &mut Vec<(Arc<FlowEntry>, FlowRemovedReason)>) {
+        let mut later = Vec::new();
+        while let Some(due) = self.deadlines.pop(now) {
+            // One that was replaced has a deadline of its own in its new version.
+            let Some(entry) = due.upgrade() else { continue };
+            let current = self.entries.get(entry.priority, &entry.matching);
+            if !current.is_some_and(|current| Arc::ptr_eq(current, &entry)) {
+                continue;
+            }
+            let over = |timeout: u16, since: u64| timeout != 0 && now.saturating_sub(since) >= nanos(timeout);
+            let reason = if over(entry.hard_timeout, entry.created) {
+                FlowRemovedReason::HardTimeout
+            } else if over(entry.idle_timeout, entry.counters.last_used()) {
+                FlowRemovedReason::IdleTimeout
+            } else {
+                later.push(entry);
+                continue;
+            };
+            // At once: an entry that was put back by a rollback has two deadlines.
+            self.take_out(&entry);
+            removed.push((entry, reason));
+        }
+        later.iter().for_each(|entry| self.deadlines.push(entry));
+        self.deadlines.tidy(self.timed, self.entries.values().filter(|entry| entry.has_timeout()));
+    }
+
     fn keep(&mut self, entry: Arc<FlowEntry>, part: PartId) {
         self.timed += usize::from(entry.has_timeout());
+        self.deadlines.push(&entry);
         let old = self.entries.insert(entry, part);
         self.timed -= usize::from(old.is_some_and(|old| old.has_timeout()));
     }

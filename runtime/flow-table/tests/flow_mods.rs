@@ -284,3 +284,51 @@ fn the_least_important_gives_way_in_a_full_table() {
     // None is less important than the new one.
     assert!(matches!(tables.apply(&add(4, 1), 0), Err(FlowModError::TableFull { .. })));
 }
+
+#[test]
+fn entries_end_in_time_however_often_they_are_used_or_replaced() {
+    let mut tables = FlowTables::new(Limits::default());
+    let add = |tables: &mut FlowTables, port: u32, idle_timeout, hard_timeout, now| {
+        let flow_mod = FlowMod {
+            matching: Match::any().with(Field::InPort, port.into()),
+            idle_timeout,
+            hard_timeout,
+            ..FlowMod::new(FlowModCommand::Add)
+        };
+        tables.apply(&flow_mod, now).unwrap();
+    };
+    add(&mut tables, 1, 10, 0, 0);
+    add(&mut tables, 2, 0, 15, 0);
+    add(&mut tables, 3, 10, 15, 0);
+    // Replaced over and over, of which only the last version counts; more often than what is kept of old deadlines.
+    for i in 0..5_000 {
+        add(&mut tables, 4, 5, 0, i);
+    }
+    let gone = |tables: &mut FlowTables, now: u64| {
+        let changes = tables.expire(now * SECOND);
+        let mut ports: Vec<_> = changes
+            .removed
+            .iter()
+            .map(|(entry, reason)| (entry.matching.get(Field::InPort).unwrap().value(), *reason))
+            .collect();
+        ports.sort_by_key(|(port, _)| *port);
+        ports
+    };
+    assert_eq!(gone(&mut tables, 4), []);
+    let used = |tables: &FlowTables, port: u128, now: u64| {
+        let all = tables.select(&FlowStatsRequest::default());
+        let entry = all.iter().find(|e| e.matching.get(Field::InPort).unwrap().value() == port).unwrap();
+        entry.counters.count(1, 60, now * SECOND);
+    };
+    used(&tables, 1, 8);
+    used(&tables, 3, 9);
+    assert_eq!(gone(&mut tables, 6), [(4, FlowRemovedReason::IdleTimeout)]);
+    assert_eq!(gone(&mut tables, 11), []);
+    assert_eq!(
+        gone(&mut tables, 15),
+        [(2, FlowRemovedReason::HardTimeout), (3, FlowRemovedReason::HardTimeout)]
+    );
+    assert_eq!(gone(&mut tables, 17), []);
+    assert_eq!(gone(&mut tables, 18), [(1, FlowRemovedReason::IdleTimeout)]);
+    assert_eq!(gone(&mut tables, 100), []);
+}
