@@ -85,7 +85,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         many: Traffic::of_flows(lab.folder(), if bench.quick { 100_000 } else { 1_000_000 }, numbered)?,
         real: Traffic::of_capture(root().join("examples/captures/syn_flood.pcap"), 5_108),
     };
-    let rounds = if bench.quick { 1 } else { 2 };
+    let rounds = bench.rounds(2);
     let mut found: Vec<(Subject, Cell)> =
         subjects(bench.quick).into_iter().map(|subject| (subject, Cell::default())).collect();
     let mut floors = [Cell::default(), Cell::default(), Cell::default()];

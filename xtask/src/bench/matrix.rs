@@ -44,8 +44,9 @@ impl Case {
 
 pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let lab = Lab::open(bench, MEMORY)?;
-    let (masks, flows, rounds): (&[u32], &[usize], u32) =
-        if bench.quick { (&[1, 100], &[1, 10_000, 1_000_000], 1) } else { (&MASKS, &FLOWS, 2) };
+    let (masks, flows): (&[u32], &[usize]) =
+        if bench.quick { (&[1, 100], &[1, 10_000, 1_000_000]) } else { (&MASKS, &FLOWS) };
+    let rounds = bench.rounds(2);
     let mut cases: Vec<Case> = Vec::new();
     for &flows in flows {
         for &masks in masks {

@@ -23,6 +23,7 @@ mod stats;
 mod table;
 mod workers;
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// Few repetitions and fewer cells: to see that it works
     #[arg(long)]
     quick: bool,
+    /// How often the parts that go round all their cells do so, instead of a number of their own
+    #[arg(long)]
+    rounds: Option<NonZeroU32>,
     /// Only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
@@ -149,6 +153,7 @@ impl Section {
 /// What all parts know.
 struct Bench {
     quick: bool,
+    rounds: Option<NonZeroU32>,
     /// Where cargo puts optimised programs.
     programs: PathBuf,
     /// Where everything that is made here goes.
@@ -156,6 +161,11 @@ struct Bench {
 }
 
 impl Bench {
+    /// How often a part goes round its cells that would do so `usual` times.
+    fn rounds(&self, usual: u32) -> u32 {
+        self.rounds.map_or(if self.quick { 1 } else { usual }, NonZeroU32::get)
+    }
+
     fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
@@ -188,7 +198,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let out = target.join("bench");
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     // The benchmark of the engines runs in another folder.
-    let bench = Bench { quick: args.quick, programs: target.join("release"), out: out.canonicalize()? };
+    let bench = Bench {
+        quick: args.quick,
+        rounds: args.rounds,
+        programs: target.join("release"),
+        out: out.canonicalize()?,
+    };
     let parts: Vec<Part> = Part::value_variants()
         .iter()
         .copied()

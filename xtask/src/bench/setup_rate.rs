@@ -28,7 +28,8 @@ const TO: f64 = 0.95;
 
 pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let lab = Lab::open(bench, MEMORY)?;
-    let (flows, rounds) = if bench.quick { (FLOWS / 4, 1) } else { (FLOWS, 3) };
+    let flows = if bench.quick { FLOWS / 4 } else { FLOWS };
+    let rounds = bench.rounds(3);
     let traffic = Traffic::of_flows(lab.folder(), flows, Frame::of_flow)?;
     ensure!(traffic.packets() == flows, "a packet of each flow");
     let rules = lab.folder().join("rules");

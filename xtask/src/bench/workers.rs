@@ -28,7 +28,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let lab = Lab::open(bench, MEMORY)?;
     let cpus = [vec![CPU], vec![0, CPU]];
     let mut cells: Vec<[Cell; 2]> = TASKS.iter().map(|_| Default::default()).collect();
-    let rounds = if bench.quick { 1 } else { 3 };
+    let rounds = bench.rounds(3);
     for round in 1..=rounds {
         for ((task, entries), cells) in TASKS.iter().zip(&mut cells) {
             for (cpus, cell) in cpus.iter().zip(cells) {
