@@ -175,7 +175,8 @@ impl Control {
             standalone: false,
             misses: false,
             generation: Generation(0),
-            lasting: Generation(0),
+            // The tables that workers begin with are others, whose changes say nothing of these.
+            lasting: Generation(1),
             changed: false,
             published: None,
             given_back: Vec::new(),
