@@ -686,6 +686,19 @@ fn events_are_printed_as_they_come() {
     switch.run(&["events", "--for", "200ms", "--count", "9"]).succeeded();
 }
 
+/// A switch closes connections that are silent for long.
+#[test]
+fn who_waits_for_events_keeps_no_other_connection() {
+    let subscribed = |message: &Message| {
+        let Message::Oko(OkoPart { operation: Operation::EventSubscribe, .. }) = message else { return None };
+        Some(Reply::Done { operation: Operation::EventSubscribe }.to_messages())
+    };
+    let switch = FakeSwitch::new(subscribed);
+    switch.run(&["events", "--for", "200ms"]).succeeded();
+    let connections = switch.got.try_iter().filter(|message| matches!(message, Message::Hello(_))).count();
+    assert_eq!(connections, 1);
+}
+
 #[test]
 fn a_switch_that_is_not_there_is_told_apart_from_one_that_refuses() {
     let dir = TempDir::new().unwrap();

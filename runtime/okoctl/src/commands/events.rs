@@ -31,8 +31,7 @@ pub(crate) fn run(command: &Command, address: &Address, as_json: bool) -> Result
     let wait = command.time.as_deref().map(duration).transpose()?;
     let mut client = Client::connect(address)?;
     client.subscribe(command.filter.as_deref().unwrap_or_default())?;
-    // Schemas are asked for beside the stream of events.
-    let mut schemas = Schemas { client: Client::connect(address)?, known: BTreeMap::new() };
+    let mut schemas = Schemas { address, known: BTreeMap::new() };
     let end = wait.map(|wait| Instant::now() + wait);
     let mut left = command.count.unwrap_or(u64::MAX);
     while left > 0 {
@@ -64,16 +63,17 @@ fn duration(text: &str) -> Result<Duration, Failure> {
         .map_err(|expected| Failure::BadEntry { what: "--for".to_owned(), found: text.to_owned(), expected })
 }
 
-/// The schemas of filters that have told something.
-struct Schemas {
-    client: Client,
+/// The schemas of filters that have told something. They are asked for beside the stream of events, by a connection for each: the switch closes one
+/// that nobody reads for long.
+struct Schemas<'a> {
+    address: &'a Address,
     known: BTreeMap<String, Schema>,
 }
 
-impl Schemas {
+impl Schemas<'_> {
     fn of(&mut self, filter: &str) -> Result<&Schema, Failure> {
         if !self.known.contains_key(filter) {
-            let found = schema(&mut self.client, filter)?;
+            let found = schema(&mut Client::connect(self.address)?, filter)?;
             self.known.insert(filter.to_owned(), found);
         }
         Ok(&self.known[filter])
