@@ -406,9 +406,9 @@ pub enum FlowRemovedReason {
 impl FlowRemovedReason {
     fn decode(r: &mut Reader<'_>) -> Result<FlowRemovedReason, DecodeError> {
         let found = r.u8()?;
-        let known = if r.version() >= Version::V1_4 { 5 } else { 3 };
+        let (known, expected) = if r.version() >= Version::V1_4 { (5, "0 to 5") } else { (3, "0 to 3") };
         FlowRemovedReason::from_wire(found).filter(|_| found <= known).ok_or_else(|| {
-            let problem = Problem::Value { field: "reason", found: found.into(), expected: "0 to 3" };
+            let problem = Problem::Value { field: "reason", found: found.into(), expected };
             r.error(ErrorCode::RequestBadType, problem)
         })
     }

@@ -210,7 +210,7 @@ impl FlowUpdate {
         r.skip(2)?;
         let event = r.u16()?;
         let late = r.version() >= Version::V1_4;
-        let number = if late { event } else { event + 1 };
+        let number = if late { event } else { event.saturating_add(1) };
         let bad = |r: &Reader<'_>| {
             let problem = Problem::Value { field: "event", found: event.into(), expected: "a known one" };
             r.error(ErrorCode::RequestBadType, problem)
@@ -225,11 +225,11 @@ impl FlowUpdate {
         }
         let (table, reason, idle_timeout, hard_timeout, priority);
         if late {
-            (table, reason) = (TableId(r.u8()?), r.u8()?);
+            (table, reason) = (TableId(r.u8()?), u16::from(r.u8()?));
             (idle_timeout, hard_timeout, priority) = (r.u16()?, r.u16()?, r.u16()?);
             r.skip(4)?;
         } else {
-            (reason, priority) = (r.u16()? as u8, r.u16()?);
+            (reason, priority) = (r.u16()?, r.u16()?);
             (idle_timeout, hard_timeout) = (r.u16()?, r.u16()?);
             r.skip(2)?;
             table = TableId(r.u8()?);
@@ -239,7 +239,7 @@ impl FlowUpdate {
         let event = match number {
             0 => UpdateEvent::Initial,
             1 => UpdateEvent::Added,
-            2 => match FlowRemovedReason::from_wire(reason) {
+            2 => match u8::try_from(reason).ok().and_then(FlowRemovedReason::from_wire) {
                 Some(reason) => UpdateEvent::Removed(reason),
                 None => return Err(bad(&r)),
             },

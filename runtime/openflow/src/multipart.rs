@@ -144,7 +144,7 @@ impl MultipartRequest {
                 MultipartRequest::MeterConfig(meter)
             }
             11 => MultipartRequest::MeterFeatures,
-            12 => MultipartRequest::TableFeatures(decode_list(r, TableFeatures::decode)?),
+            12 => MultipartRequest::TableFeatures(r.all(TableFeatures::decode)?),
             13 if r.version() >= Version::V1_5 => {
                 let port = PortNo(r.u32()?);
                 r.skip(4)?;
@@ -161,11 +161,11 @@ impl MultipartRequest {
                 MultipartRequest::FlowCounters(FlowStatsRequest::decode(r)?)
             }
             FLOW_MONITOR if r.version() >= Version::V1_4 => {
-                MultipartRequest::FlowMonitor(decode_list(r, MonitorRequest::decode)?)
+                MultipartRequest::FlowMonitor(r.all(MonitorRequest::decode)?)
             }
             0xffff => match (r.u32()?, r.u32()?) {
                 (ONF, ONF_MONITOR) if r.version() < Version::V1_4 => {
-                    MultipartRequest::FlowMonitor(decode_list(r, MonitorRequest::decode)?)
+                    MultipartRequest::FlowMonitor(r.all(MonitorRequest::decode)?)
                 }
                 (experimenter, exp_type) => {
                     MultipartRequest::Experimenter { experimenter, exp_type, data: r.rest().to_vec() }
@@ -315,32 +315,30 @@ impl MultipartReply {
         let (ty, more) = decode_head(r)?;
         let reply = match ty {
             0 => MultipartReply::Desc(Desc::decode(r)?),
-            1 => MultipartReply::Flow(decode_list(r, FlowStats::decode)?),
+            1 => MultipartReply::Flow(r.all(FlowStats::decode)?),
             2 => MultipartReply::Aggregate(AggregateStats::decode(r)?),
-            3 => MultipartReply::Table(decode_list(r, TableStats::decode)?),
-            4 => MultipartReply::PortStats(decode_list(r, PortStats::decode)?),
-            5 => MultipartReply::Queue(decode_list(r, QueueStats::decode)?),
-            6 => MultipartReply::Group(decode_list(r, GroupStats::decode)?),
-            7 => MultipartReply::GroupDesc(decode_list(r, GroupDesc::decode)?),
+            3 => MultipartReply::Table(r.all(TableStats::decode)?),
+            4 => MultipartReply::PortStats(r.all(PortStats::decode)?),
+            5 => MultipartReply::Queue(r.all(QueueStats::decode)?),
+            6 => MultipartReply::Group(r.all(GroupStats::decode)?),
+            7 => MultipartReply::GroupDesc(r.all(GroupDesc::decode)?),
             8 => MultipartReply::GroupFeatures(GroupFeatures::decode(r)?),
-            9 => MultipartReply::Meter(decode_list(r, MeterStats::decode)?),
-            10 => MultipartReply::MeterConfig(decode_list(r, MeterConfig::decode)?),
+            9 => MultipartReply::Meter(r.all(MeterStats::decode)?),
+            10 => MultipartReply::MeterConfig(r.all(MeterConfig::decode)?),
             11 => MultipartReply::MeterFeatures(MeterFeatures::decode(r)?),
-            12 => MultipartReply::TableFeatures(decode_list(r, TableFeatures::decode)?),
-            13 => MultipartReply::PortDesc(decode_list(r, Port::decode)?),
-            14 if r.version() >= Version::V1_4 => {
-                MultipartReply::TableDesc(decode_list(r, TableDesc::decode)?)
-            }
+            12 => MultipartReply::TableFeatures(r.all(TableFeatures::decode)?),
+            13 => MultipartReply::PortDesc(r.all(Port::decode)?),
+            14 if r.version() >= Version::V1_4 => MultipartReply::TableDesc(r.all(TableDesc::decode)?),
             15 if r.version() >= Version::V1_4 => {
                 r.rest();
                 MultipartReply::QueueDesc
             }
             FLOW_MONITOR if r.version() >= Version::V1_4 => {
-                MultipartReply::FlowUpdates(decode_list(r, FlowUpdate::decode)?)
+                MultipartReply::FlowUpdates(r.all(FlowUpdate::decode)?)
             }
             0xffff => match (r.u32()?, r.u32()?) {
                 (ONF, ONF_MONITOR) if r.version() < Version::V1_4 => {
-                    MultipartReply::FlowUpdates(decode_list(r, FlowUpdate::decode)?)
+                    MultipartReply::FlowUpdates(r.all(FlowUpdate::decode)?)
                 }
                 (experimenter, exp_type) => {
                     MultipartReply::Experimenter { experimenter, exp_type, data: r.rest().to_vec() }
@@ -484,15 +482,4 @@ fn bad_type(r: &Reader<'_>, ty: u16) -> DecodeError {
     let problem =
         Problem::Value { field: "multipart type", found: ty.into(), expected: "one of OpenFlow 1.3" };
     r.error(ErrorCode::RequestBadMultipart, problem)
-}
-
-fn decode_list<'a, T>(
-    r: &mut Reader<'a>,
-    decode: impl Fn(&mut Reader<'a>) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    let mut out = Vec::new();
-    while !r.is_empty() {
-        out.push(decode(r)?);
-    }
-    Ok(out)
 }

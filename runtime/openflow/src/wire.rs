@@ -43,6 +43,18 @@ impl<'a> Reader<'a> {
         self.left() == 0
     }
 
+    /// Records to the end.
+    pub(crate) fn all<T>(
+        &mut self,
+        decode: impl Fn(&mut Reader<'a>) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let mut out = Vec::new();
+        while !self.is_empty() {
+            out.push(decode(self)?);
+        }
+        Ok(out)
+    }
+
     /// Offset in the whole message of the next byte.
     pub(crate) fn offset(&self) -> usize {
         self.base + self.pos

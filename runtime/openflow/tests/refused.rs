@@ -3,7 +3,10 @@
 
 mod support;
 
-use oko_openflow::{ErrorCode, ErrorMsg, Message};
+use oko_openflow::monitor::{FlowUpdate, UpdateEvent};
+use oko_openflow::{
+    ErrorCode, ErrorMsg, FlowRemovedReason, Match, Message, MultipartReply, TableId, Version,
+};
 use support::unhex;
 
 /// A flow-mod: header, 40 bytes of fixed fields, then `rest` (the match and the instructions).
@@ -152,4 +155,34 @@ fn an_error_says_where_and_why() {
     let bytes = flow_mod("0001000a 80001c02 0050 000000000000".replace(' ', "").as_str());
     let e = Message::decode(&bytes).unwrap_err();
     assert_eq!(e.to_string(), "match, byte 48: tcp_dst needs nw_proto=6 (OFPBMC_BAD_PREREQ)");
+}
+
+/// Of flow monitors under 1.3, in the ONF's form: numbers that are known only if they lose bits are not known.
+#[test]
+fn events_and_reasons_beyond_the_known_ones() {
+    let told = |update: FlowUpdate| {
+        let reply = MultipartReply::FlowUpdates(vec![update]);
+        reply.encode_parts_in(Version::V1_3, 1).remove(0)
+    };
+    let removed = told(FlowUpdate::Full {
+        event: UpdateEvent::Removed(FlowRemovedReason::Delete),
+        table: TableId(0),
+        priority: 1,
+        idle_timeout: 0,
+        hard_timeout: 0,
+        cookie: 0,
+        matching: Match::any(),
+        instructions: None,
+    });
+    let own = told(FlowUpdate::Abbrev { xid: 7 });
+    // Behind the multipart header and that of the experimenter: length, event, reason.
+    let record = own.len() - 8;
+    for (mut bytes, at, value) in
+        [(own.clone(), record + 2, 0xffff_u16), (own, record + 2, 4), (removed, record + 4, 0x0102)]
+    {
+        assert!(Message::decode_in(Version::V1_3, &bytes).is_ok());
+        bytes[at..at + 2].copy_from_slice(&value.to_be_bytes());
+        let error = Message::decode_in(Version::V1_3, &bytes).unwrap_err();
+        assert_eq!(error.code, ErrorCode::RequestBadType, "{error}");
+    }
 }

@@ -226,13 +226,13 @@ impl Reply {
         let operation = part.operation;
         let reply = match operation {
             Operation::FilterLoad | Operation::FilterList => {
-                Reply::Filters { operation, filters: all(&mut r, FilterInfo::decode)? }
+                Reply::Filters { operation, filters: r.all(FilterInfo::decode)? }
             }
-            Operation::FilterReplace => Reply::Replaced(all(&mut r, Replaced::decode)?),
+            Operation::FilterReplace => Reply::Replaced(r.all(Replaced::decode)?),
             Operation::FilterSchema => Reply::Schema(r.rest().to_vec()),
-            Operation::StateList => Reply::States(all(&mut r, StateInfo::decode)?),
+            Operation::StateList => Reply::States(r.all(StateInfo::decode)?),
             Operation::StateRead | Operation::StateGet | Operation::TableRead | Operation::TableGet => {
-                Reply::Entries { operation, now: r.u64()?, entries: all(&mut r, StateEntry::decode)? }
+                Reply::Entries { operation, now: r.u64()?, entries: r.all(StateEntry::decode)? }
             }
             Operation::StateWrite => {
                 Reply::Written { store: Store::State, written: r.u32()?, refused: r.u32()? }
@@ -243,12 +243,12 @@ impl Reply {
             Operation::StateDelete => Reply::Deleted { store: Store::State, deleted: r.u32()? },
             Operation::TableDelete => Reply::Deleted { store: Store::Table, deleted: r.u32()? },
             Operation::Event => {
-                Reply::Events { now: r.u64()?, lost: r.u64()?, events: all(&mut r, Event::decode)? }
+                Reply::Events { now: r.u64()?, lost: r.u64()?, events: r.all(Event::decode)? }
             }
             Operation::ParamGet | Operation::ParamSet => {
                 let param =
                     |r: &mut Reader<'_>| Ok(ParamValue { name: read_text(r, "param")?, value: r.u64()? });
-                Reply::Params { operation, params: all(&mut r, param)? }
+                Reply::Params { operation, params: r.all(param)? }
             }
             Operation::FilterUnload
             | Operation::StateClear
@@ -297,18 +297,6 @@ impl Reply {
         }
         messages
     }
-}
-
-/// Records to the end.
-fn all<T>(
-    r: &mut Reader<'_>,
-    decode: impl Fn(&mut Reader<'_>) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    let mut out = Vec::new();
-    while !r.is_empty() {
-        out.push(decode(r)?);
-    }
-    Ok(out)
 }
 
 /// Records in as few parts as they fit, each part beginning with `head`. A record that fits in no part is left out.

@@ -296,10 +296,7 @@ fn decode(operation: Operation, r: &mut Reader<'_>) -> Result<Option<Request>, D
         Operation::ParamGet => Request::ParamGet { filter: read_text(r, "filter")? },
         Operation::ParamSet => {
             let filter = read_text(r, "filter")?;
-            let mut values = Vec::new();
-            while !r.is_empty() {
-                values.push((read_text(r, "param")?, r.u64()?));
-            }
+            let values = r.all(|r| Ok((read_text(r, "param")?, r.u64()?)))?;
             Request::ParamSet { filter, values }
         }
         Operation::EventSubscribe => Request::EventSubscribe { filter: read_text(r, "filter")? },
@@ -331,24 +328,15 @@ fn read_abi(r: &mut Reader<'_>) -> Result<Abi, DecodeError> {
 
 fn about_entries(store: Store, operation: Operation, r: &mut Reader<'_>) -> Result<Request, DecodeError> {
     let (filter, name) = (read_text(r, "filter")?, read_text(r, "name")?);
-    let all = |r: &mut Reader<'_>| {
-        let mut keys = Vec::new();
-        while !r.is_empty() {
-            keys.push(decode_key(r)?);
-        }
-        Ok(keys)
-    };
     Ok(match operation {
-        Operation::StateGet | Operation::TableGet => Request::Get { store, filter, name, keys: all(r)? },
+        Operation::StateGet | Operation::TableGet => {
+            Request::Get { store, filter, name, keys: r.all(decode_key)? }
+        }
         Operation::StateDelete | Operation::TableDelete => {
-            Request::Delete { store, filter, name, keys: all(r)? }
+            Request::Delete { store, filter, name, keys: r.all(decode_key)? }
         }
         Operation::StateWrite | Operation::TableWrite => {
-            let mut entries = Vec::new();
-            while !r.is_empty() {
-                entries.push(StateEntry::decode(r)?);
-            }
-            Request::Write { store, filter, name, entries }
+            Request::Write { store, filter, name, entries: r.all(StateEntry::decode)? }
         }
         Operation::StateClear | Operation::TableClear => Request::Clear { store, filter, name },
         _ => Request::Read { store, filter, name },

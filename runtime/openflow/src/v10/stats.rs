@@ -109,13 +109,7 @@ fn decode_nicira(subtype: u32, r: &mut Reader<'_>) -> Result<MultipartRequest, D
     Ok(match subtype {
         NX_FLOW => MultipartRequest::Flow(flow::decode_nicira_stats_request(r)?),
         NX_AGGREGATE => MultipartRequest::Aggregate(flow::decode_nicira_stats_request(r)?),
-        NX_MONITOR => {
-            let mut monitors = Vec::new();
-            while !r.is_empty() {
-                monitors.push(MonitorRequest::decode_nicira(r)?);
-            }
-            MultipartRequest::FlowMonitor(monitors)
-        }
+        NX_MONITOR => MultipartRequest::FlowMonitor(r.all(MonitorRequest::decode_nicira)?),
         NX_GROUP => {
             let group = GroupId(r.u32()?);
             r.skip(4)?;
