@@ -72,15 +72,10 @@ impl BodyChecker<'_, '_, '_> {
             Some(words)
         });
         let kind = constant.map_or_else(|| ExprKind::Tuple(values), ExprKind::Const);
-        if matches!(kind, ExprKind::Tuple(_)) && self.checker.too_wide(&ty) {
-            self.report(
-                Diagnostic::error(types::TOO_WIDE, "this value has too many parts")
-                    .label(
-                        span,
-                        format!("more than {} numbers and truth values", super::typename::MAX_SCALARS),
-                    )
-                    .help("an array of constants can be larger: declare it as a `const`"),
-            );
+        if matches!(kind, ExprKind::Tuple(_))
+            && let Some(too_wide) = self.checker.too_wide(&ty, span)
+        {
+            self.report(too_wide.help("an array of constants can be larger: declare it as a `const`"));
             return Expr::error(span);
         }
         Expr::new(kind, ty, span)
@@ -169,13 +164,8 @@ impl BodyChecker<'_, '_, '_> {
             return Expr::error(span);
         };
         let ty = Ty::Array(Box::new(joined.clone()), count);
-        if self.checker.too_wide(&ty) {
-            self.report(
-                Diagnostic::error(types::TOO_WIDE, "this value has too many parts").label(
-                    span,
-                    format!("more than {} numbers and truth values", super::typename::MAX_SCALARS),
-                ),
-            );
+        if let Some(too_wide) = self.checker.too_wide(&ty, span) {
+            self.report(too_wide);
             return Expr::error(span);
         }
         // Each part is computed once, in the order in which it is written.

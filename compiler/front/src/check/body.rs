@@ -248,11 +248,8 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
                     .label(name.span, "a value is named here"),
             );
         }
-        if self.checker.too_wide(&value.ty) {
-            self.report(Diagnostic::error(types::TOO_WIDE, "this value has too many parts").label(
-                value.span,
-                format!("more than {} numbers and truth values", super::typename::MAX_SCALARS),
-            ));
+        if let Some(too_wide) = self.checker.too_wide(&value.ty, value.span) {
+            self.report(too_wide);
             let id = self.bind_local(name, Ty::Error);
             return (Stmt::Let(id, Expr::error(value.span)), false);
         }

@@ -102,13 +102,8 @@ impl BodyChecker<'_, '_, '_> {
             return Expr::error(span);
         }
         let ty = Ty::Tuple(values.iter().map(|value| value.ty.clone()).collect());
-        if self.checker.too_wide(&ty) {
-            self.report(
-                Diagnostic::error(types::TOO_WIDE, "this value has too many parts").label(
-                    span,
-                    format!("more than {} numbers and truth values", super::typename::MAX_SCALARS),
-                ),
-            );
+        if let Some(too_wide) = self.checker.too_wide(&ty, span) {
+            self.report(too_wide);
             return Expr::error(span);
         }
         let constant: Option<Vec<u64>> =

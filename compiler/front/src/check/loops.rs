@@ -290,11 +290,8 @@ impl BodyChecker<'_, '_, '_> {
             None => (self.expr(&source.value, None), None),
         };
         let mut first = self.must_have_value(first);
-        if self.checker.too_wide(&first.ty) {
-            self.report(Diagnostic::error(types::TOO_WIDE, "this value has too many parts").label(
-                first.span,
-                format!("more than {} numbers and truth values", super::typename::MAX_SCALARS),
-            ));
+        if let Some(too_wide) = self.checker.too_wide(&first.ty, first.span) {
+            self.report(too_wide);
             first = Expr::error(first.span);
         }
         let inside = match &declared {

@@ -1,7 +1,7 @@
 //! The types that sources name.
 
-use oko_diagnostics::Diagnostic;
 use oko_diagnostics::codes::{names, state, types};
+use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::Checker;
@@ -78,9 +78,12 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Whether values of the type have more scalars than allowed.
-    pub(super) fn too_wide(&self, ty: &Ty) -> bool {
-        crate::hir::scalars(ty, &self.program) > MAX_SCALARS
+    /// What is wrong with a value of the type if it has more scalars than allowed.
+    pub(super) fn too_wide(&self, ty: &Ty, span: Span) -> Option<Diagnostic> {
+        (crate::hir::scalars(ty, &self.program) > MAX_SCALARS).then(|| {
+            Diagnostic::error(types::TOO_WIDE, "this value has too many parts")
+                .label(span, format!("more than {MAX_SCALARS} numbers and truth values"))
+        })
     }
 
     fn named_type(&mut self, module: usize, ty: &ast::Type, path: &ast::Path, args: &[ast::Type]) -> Ty {
