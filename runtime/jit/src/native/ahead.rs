@@ -55,33 +55,7 @@ pub(super) fn translate(isa: &dyn TargetIsa, source: &Source<'_>) -> Option<(Fun
 
 /// Whether an operation changes nothing and needs no entry.
 fn is_harmless(op: &Op) -> bool {
-    match op {
-        Op::Const(_)
-        | Op::ConstBool(_)
-        | Op::Binary(..)
-        | Op::Compare(..)
-        | Op::Bool(..)
-        | Op::Not(_)
-        | Op::Select(..)
-        | Op::IntOfBool(_)
-        | Op::Load(..)
-        | Op::PacketLen
-        | Op::InPort
-        | Op::Now
-        | Op::Param(_)
-        | Op::Seed
-        | Op::WordGet(..) => true,
-        Op::Lock(_)
-        | Op::Get(..)
-        | Op::GetAt(..)
-        | Op::Set(..)
-        | Op::SetAt(..)
-        | Op::WordAdd(..)
-        | Op::WordOr(..)
-        | Op::WordCas(..)
-        | Op::Emit(..)
-        | Op::Unlock(..) => false,
-    }
+    !op.has_effect() && !matches!(op, Op::Get(..) | Op::GetAt(..))
 }
 
 impl Translator<'_, '_> {
