@@ -6,12 +6,12 @@ mod testbed;
 
 use std::process::Command;
 
-use oko_compiler::{NoFiles, Options, Source};
 use oko_openflow::message::Message;
 use oko_openflow::oko::{
     Abi, FilterInfo, OkoError, OkoErrorCode, OkoPart, Operation, Reply, Request, StateEntry, Store,
 };
 use oko_openflow::{ErrorMsg, Field, FilterMatch, FlowModCommand, Match, TableId};
+use testbed::filters::{compile, load, operate, operate_once};
 use testbed::{Controller, TestSwitch, assert_same, flow, output, udp};
 
 /// True for the datagrams to a port beyond the first few, by a count that it keeps.
@@ -35,45 +35,8 @@ filter excess -> bool {
 }
 ";
 
-fn compile(text: &str) -> Vec<u8> {
-    let parsed = oko_compiler::parse(Source::new(String::from("test.oko"), text.to_owned()), &NoFiles);
-    match parsed.check().map(|checked| checked.optimize().assemble(&Options::default())) {
-        Ok(Ok(artifact)) => artifact.bytes,
-        Ok(Err(failed)) | Err(failed) => panic!("{failed}"),
-    }
-}
-
-/// The reply to an operation, its parts put together, or its error.
-fn operate(controller: &mut Controller, request: &Request) -> Result<Vec<Reply>, OkoError> {
-    let sent = controller.send_parts(&request.to_messages());
-    let mut replies = Vec::new();
-    loop {
-        match controller.receive() {
-            (xid, Message::Oko(part)) if xid == sent => {
-                assert!(part.reply);
-                replies.push(Reply::decode(&part).unwrap());
-                if !part.more {
-                    return Ok(replies);
-                }
-            }
-            (xid, Message::Error(error)) if xid == sent => {
-                return Err(OkoError::from_message(&error).unwrap());
-            }
-            (_, other) => panic!("unexpected {other:?}"),
-        }
-    }
-}
-
-fn load(controller: &mut Controller, name: &str, artifact: Vec<u8>) -> Result<Vec<FilterInfo>, OkoError> {
-    match operate(controller, &Request::Load { name: name.to_owned(), abi: Abi::Linux, artifact })?.remove(0)
-    {
-        Reply::Filters { operation: Operation::FilterLoad, filters } => Ok(filters),
-        other => panic!("unexpected {other:?}"),
-    }
-}
-
 fn list(controller: &mut Controller) -> Vec<FilterInfo> {
-    match operate(controller, &Request::List).unwrap().remove(0) {
+    match operate_once(controller, &Request::List).unwrap() {
         Reply::Filters { operation: Operation::FilterList, filters } => filters,
         other => panic!("unexpected {other:?}"),
     }

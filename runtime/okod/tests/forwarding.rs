@@ -4,14 +4,14 @@
 
 mod testbed;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oko_openflow::flow::FlowModFlags;
 use oko_openflow::message::Message;
 use oko_openflow::{
     Action, ErrorMsg, Field, FlowRemovedReason, Match, MatchField, PacketInReason, PacketOut, PortNo,
 };
-use testbed::{TestSwitch, flow, output, udp};
+use testbed::{TestSwitch, flow, output, pcap_device, udp, write_pcap};
 
 fn udp_match() -> Match {
     Match::any().with(Field::EthType, 0x0800).with(Field::IpProto, 17)
@@ -167,7 +167,7 @@ fn a_port_that_cannot_start_is_down_and_the_others_work() {
     let frames = [udp(1, 2)];
     let more = format!(
         "[[port]]\nnumber = 3\nname = \"broken\"\ndevice = \"{},rx_pcap=no/such/file.pcap\"\n",
-        testbed::pcap_device()
+        pcap_device()
     );
     let mut switch = TestSwitch::start_with(&[&frames, &[]], "", &more);
     let mut controller = switch.connect();
@@ -204,4 +204,30 @@ fn changes_apply_to_packets_after_the_barrier() {
     }
     switch.stop();
     assert_eq!((switch.sent(2).len(), switch.sent(3).len()), (25, 25));
+}
+
+/// What a worker remembers of the tables that it began with says nothing of the first entries that come.
+#[test]
+fn the_first_entry_is_for_packets_that_were_dropped_before_it() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let input = dir.path().join("again.pcap");
+    write_pcap(&input, &[udp(1, 2)]);
+    // Up from the start: nothing but the entry changes what workers work from.
+    let ports = format!(
+        "[[port]]\nnumber = 1\nname = \"again\"\ndevice = \"{},rx_pcap={},infinite_rx=1\"\n\
+         [[port]]\nnumber = 2\nname = \"nowhere\"\ndevice = \"net_null9,no-rx=1\"\n",
+        pcap_device(),
+        input.display()
+    );
+    let mut switch = TestSwitch::start_with(&[], "", &ports);
+    let mut controller = switch.connect();
+    let begin = Instant::now();
+    while controller.port_stats(1).rx_packets < 1_000 {
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", controller.port_stats(1));
+    }
+    controller.add_flow(1, Match::any(), output(2));
+    while controller.port_stats(2).tx_packets == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(10), "still dropped: {:?}", controller.port_stats(1));
+    }
+    switch.stop();
 }

@@ -4,13 +4,13 @@
 
 mod testbed;
 
-use oko_compiler::{NoFiles, Options, Source};
 use oko_openflow::message::Message;
 use oko_openflow::oko::{
-    Abi, Event, FilterInfo, OkoError, OkoErrorCode, OkoPart, Reply, Request, StateEntry, StateInfo, Store,
+    Event, FilterInfo, OkoError, OkoErrorCode, OkoPart, Reply, Request, StateEntry, StateInfo, Store,
 };
 use oko_openflow::switch::{Role, RoleMsg};
 use oko_openflow::{ErrorCode, ErrorMsg, FilterMatch, Match};
+use testbed::filters::{compile, load, operate, operate_once};
 use testbed::{Controller, TestSwitch, output, udp};
 
 /// True for what the control plane has forbidden; counts and tells.
@@ -49,39 +49,18 @@ filter guard -> bool {
 }
 ";
 
-fn compile(text: &str) -> Vec<u8> {
-    let parsed = oko_compiler::parse(Source::new(String::from("test.oko"), text.to_owned()), &NoFiles);
-    match parsed.check().map(|checked| checked.optimize().assemble(&Options::default())) {
-        Ok(Ok(artifact)) => artifact.bytes,
-        Ok(Err(failed)) | Err(failed) => panic!("{failed}"),
-    }
+/// Loads the filter.
+fn load_guard(controller: &mut Controller) -> FilterInfo {
+    load(controller, "", compile(GUARD)).unwrap().remove(0)
 }
 
-fn operate(controller: &mut Controller, request: &Request) -> Result<Vec<Reply>, OkoError> {
-    let sent = controller.send_parts(&request.to_messages());
-    let mut replies = Vec::new();
-    loop {
-        match controller.receive() {
-            (xid, Message::Oko(part)) if xid == sent => {
-                replies.push(Reply::decode(&part).unwrap());
-                if !part.more {
-                    return Ok(replies);
-                }
-            }
-            (xid, Message::Error(error)) if xid == sent => {
-                return Err(OkoError::from_message(&error).unwrap());
-            }
-            (_, other) => panic!("unexpected {other:?}"),
-        }
-    }
-}
-
-fn load(controller: &mut Controller) -> FilterInfo {
-    let request = Request::Load { name: String::new(), abi: Abi::Linux, artifact: compile(GUARD) };
-    match operate(controller, &request).unwrap().remove(0) {
-        Reply::Filters { mut filters, .. } => filters.remove(0),
-        other => panic!("{other:?}"),
-    }
+/// Loads the filter and drops what it matches.
+fn drop_guarded(controller: &mut Controller) -> FilterInfo {
+    let filter = load_guard(controller);
+    let mut matching = Match::any();
+    matching.filter = Some(FilterMatch { filter: filter.id, class: 1 });
+    controller.add_flow(20, matching, vec![]);
+    filter
 }
 
 /// A state or table of the filter.
@@ -98,9 +77,7 @@ impl Kept<'_> {
 
     fn write(&mut self, entries: Vec<StateEntry>) -> Result<(u32, u32), OkoError> {
         let (filter, name) = self.names();
-        match operate(self.controller, &Request::Write { store: self.store, filter, name, entries })?
-            .remove(0)
-        {
+        match operate_once(self.controller, &Request::Write { store: self.store, filter, name, entries })? {
             Reply::Written { written, refused, .. } => Ok((written, refused)),
             other => panic!("{other:?}"),
         }
@@ -120,8 +97,7 @@ impl Kept<'_> {
     fn delete(&mut self, keys: &[&[u64]]) -> Result<u32, OkoError> {
         let (filter, name) = self.names();
         let keys = keys.iter().map(|key| key.to_vec()).collect();
-        match operate(self.controller, &Request::Delete { store: self.store, filter, name, keys })?.remove(0)
-        {
+        match operate_once(self.controller, &Request::Delete { store: self.store, filter, name, keys })? {
             Reply::Deleted { deleted, .. } => Ok(deleted),
             other => panic!("{other:?}"),
         }
@@ -163,10 +139,7 @@ fn what_an_operator_writes_a_filter_goes_by() {
     let frames: Vec<_> = (0..40).map(|i| udp(i, 53)).collect();
     let mut switch = TestSwitch::start(&[&frames, &[]]);
     let mut controller = switch.connect();
-    let filter = load(&mut controller);
-    let mut matching = Match::any();
-    matching.filter = Some(FilterMatch { filter: filter.id, class: 1 });
-    controller.add_flow(20, matching, vec![]);
+    drop_guarded(&mut controller);
     controller.add_flow(10, Match::any(), output(2));
 
     let blocked = prefix([10, 0, 0, 0], 8);
@@ -198,7 +171,7 @@ fn what_an_operator_writes_a_filter_goes_by() {
 fn a_large_state_is_read_to_its_end_and_written_back() {
     let mut switch = TestSwitch::start(&[&[], &[]]);
     let mut controller = switch.connect();
-    load(&mut controller);
+    load_guard(&mut controller);
     let all: Vec<StateEntry> =
         (0..1_000).map(|port| entry(Some(60_000_000_000), &[port], &[port * 7])).collect();
     assert_eq!(state(&mut controller, "seen").write(all.clone()).unwrap(), (1_000, 0));
@@ -208,8 +181,7 @@ fn a_large_state_is_read_to_its_end_and_written_back() {
     state(&mut controller, "seen").clear().unwrap();
     state(&mut controller, "seen").write(read).unwrap();
     assert_eq!(state(&mut controller, "seen").read().unwrap().len(), 1_000);
-    let listed =
-        operate(&mut controller, &Request::StateList { filter: "guard".to_owned() }).unwrap().remove(0);
+    let listed = operate_once(&mut controller, &Request::StateList { filter: "guard".to_owned() }).unwrap();
     let Reply::States(listed) = listed else { panic!("{listed:?}") };
     let brief = |info: &StateInfo| (info.store, info.name.clone(), info.capacity, info.entries);
     let listed: Vec<_> = listed.iter().map(brief).collect();
@@ -225,7 +197,7 @@ fn a_large_state_is_read_to_its_end_and_written_back() {
 fn an_entry_that_does_not_fit_changes_nothing_and_says_why() {
     let mut switch = TestSwitch::start(&[&[], &[]]);
     let mut controller = switch.connect();
-    load(&mut controller);
+    load_guard(&mut controller);
     let good = entry(None, &[1], &[1]);
     for (bad, says) in [
         (entry(None, &[1, 2], &[1]), "expected 1 parts of a key, found 2"),
@@ -296,10 +268,7 @@ fn who_asked_for_events_gets_them_and_nobody_else() {
     let frames: Vec<_> = (0..300).map(|i| udp(i, 53)).collect();
     let mut switch = TestSwitch::start(&[&frames, &[]]);
     let mut controller = switch.connect();
-    let filter = load(&mut controller);
-    let mut matching = Match::any();
-    matching.filter = Some(FilterMatch { filter: filter.id, class: 1 });
-    controller.add_flow(20, matching, vec![]);
+    let filter = drop_guarded(&mut controller);
     table(&mut controller, "blocked").write(vec![entry(None, &prefix([10, 0, 0, 0], 8), &[])]).unwrap();
 
     let (mut one, mut all, mut none) = (switch.connect(), switch.connect(), switch.connect());
@@ -332,10 +301,7 @@ fn a_subscriber_that_does_not_read_loses_events_and_is_told_how_many() {
     let frames: Vec<_> = (0..60_000).map(|i| udp((i % 50_000) as u16, 53)).collect();
     let mut switch = TestSwitch::start(&[&frames, &[]]);
     let mut controller = switch.connect();
-    let filter = load(&mut controller);
-    let mut matching = Match::any();
-    matching.filter = Some(FilterMatch { filter: filter.id, class: 1 });
-    controller.add_flow(20, matching, vec![]);
+    drop_guarded(&mut controller);
     table(&mut controller, "blocked").write(vec![entry(None, &prefix([10, 0, 0, 0], 8), &[])]).unwrap();
     let mut slow = switch.connect();
     subscribe(&mut slow, "guard").unwrap();
@@ -352,14 +318,14 @@ fn a_subscriber_that_does_not_read_loses_events_and_is_told_how_many() {
 fn expired_entries_go_without_anybody_asking() {
     let switch = TestSwitch::start(&[&[], &[]]);
     let mut controller = switch.connect();
-    load(&mut controller);
+    load_guard(&mut controller);
     let entries: Vec<StateEntry> = (0..1_000)
         .map(|port| entry(Some(if port == 7 { 60_000_000_000 } else { 10_000_000 }), &[port], &[1]))
         .collect();
     assert_eq!(state(&mut controller, "seen").write(entries).unwrap(), (1_000, 0));
     let held = |controller: &mut Controller| {
         let request = Request::StateList { filter: "guard".to_owned() };
-        match operate(controller, &request).unwrap().remove(0) {
+        match operate_once(controller, &request).unwrap() {
             Reply::States(states) => states.into_iter().find(|state| state.name == "seen").unwrap().entries,
             other => panic!("{other:?}"),
         }

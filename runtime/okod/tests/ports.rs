@@ -10,6 +10,7 @@ use oko_openflow::message::Message;
 use oko_openflow::oko::{OkoError, OkoErrorCode, Reply, Request};
 use oko_openflow::port::{PortReason, PortStatus};
 use oko_openflow::{Field, Match, PortNo};
+use testbed::filters::operate_once;
 use testbed::{Controller, TestSwitch, assert_same, output, pcap_device, read_pcap, udp, write_pcap};
 
 /// The next change of ports that the switch tells of.
@@ -23,15 +24,9 @@ fn port_status(controller: &mut Controller) -> PortStatus {
 }
 
 fn operate(controller: &mut Controller, request: &Request) -> Result<(), OkoError> {
-    let sent = controller.send_parts(&request.to_messages());
-    match controller.receive() {
-        (xid, Message::Oko(part)) if xid == sent => {
-            assert!(matches!(Reply::decode(&part).unwrap(), Reply::Done { .. }));
-            Ok(())
-        }
-        (xid, Message::Error(error)) if xid == sent => Err(OkoError::from_message(&error).unwrap()),
-        (_, other) => panic!("unexpected {other:?}"),
-    }
+    let reply = operate_once(controller, request)?;
+    assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
+    Ok(())
 }
 
 fn add(number: u32, name: &str, device: &str) -> Request {

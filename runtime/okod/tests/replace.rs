@@ -4,10 +4,9 @@
 
 mod testbed;
 
-use oko_compiler::{NoFiles, Options, Source};
-use oko_openflow::message::Message;
-use oko_openflow::oko::{Abi, Fate, OkoError, OkoErrorCode, Operation, Replaced, Reply, Request, Store};
+use oko_openflow::oko::{Abi, Fate, OkoError, OkoErrorCode, Replaced, Reply, Request, Store};
 use oko_openflow::{FilterId, FilterMatch, Match};
+use testbed::filters::{compile, load, operate_once};
 use testbed::{Controller, TestSwitch, output, udp};
 
 /// Counts the datagrams of a destination port, and matches beyond `spared` of them.
@@ -35,32 +34,13 @@ filter excess -> bool {{
     ))
 }
 
-fn compile(text: &str) -> Vec<u8> {
-    let parsed = oko_compiler::parse(Source::new(String::from("test.oko"), text.to_owned()), &NoFiles);
-    match parsed.check().map(|checked| checked.optimize().assemble(&Options::default())) {
-        Ok(Ok(artifact)) => artifact.bytes,
-        Ok(Err(failed)) | Err(failed) => panic!("{failed}"),
-    }
-}
-
-fn operate(controller: &mut Controller, request: &Request) -> Result<Reply, OkoError> {
-    let sent = controller.send_parts(&request.to_messages());
-    match controller.receive() {
-        (xid, Message::Oko(part)) if xid == sent => Ok(Reply::decode(&part).unwrap()),
-        (xid, Message::Error(error)) if xid == sent => Err(OkoError::from_message(&error).unwrap()),
-        (_, other) => panic!("unexpected {other:?}"),
-    }
-}
-
-fn load(controller: &mut Controller, artifact: Vec<u8>) -> FilterId {
-    match operate(controller, &Request::Load { name: String::new(), abi: Abi::Linux, artifact }).unwrap() {
-        Reply::Filters { operation: Operation::FilterLoad, filters } => filters[0].id,
-        other => panic!("unexpected {other:?}"),
-    }
+/// Loads an artifact; its first filter.
+fn load_first(controller: &mut Controller, artifact: Vec<u8>) -> FilterId {
+    load(controller, "", artifact).unwrap()[0].id
 }
 
 fn replace(controller: &mut Controller, name: &str, artifact: Vec<u8>) -> Result<Vec<Replaced>, OkoError> {
-    match operate(controller, &Request::Replace { name: name.to_owned(), abi: Abi::Linux, artifact })? {
+    match operate_once(controller, &Request::Replace { name: name.to_owned(), abi: Abi::Linux, artifact })? {
         Reply::Replaced(all) => Ok(all),
         other => panic!("unexpected {other:?}"),
     }
@@ -68,7 +48,7 @@ fn replace(controller: &mut Controller, name: &str, artifact: Vec<u8>) -> Result
 
 fn count(controller: &mut Controller) -> u64 {
     let request = Request::Read { store: Store::State, filter: "excess".to_owned(), name: "seen".to_owned() };
-    match operate(controller, &request).unwrap() {
+    match operate_once(controller, &request).unwrap() {
         Reply::Entries { entries, .. } => entries.iter().map(|entry| entry.value[0]).sum(),
         other => panic!("unexpected {other:?}"),
     }
@@ -86,7 +66,7 @@ fn replacing_under_traffic_loses_no_packet_and_keeps_the_state() {
     let frames: Vec<_> = (0..PACKETS).map(|i| udp(i, 53)).collect();
     let mut switch = TestSwitch::start(&[&frames, &[]]);
     let mut controller = switch.connect();
-    let filter = load(&mut controller, counting(1_000_000, 1_024));
+    let filter = load_first(&mut controller, counting(1_000_000, 1_024));
     controller.add_flow(20, matching(filter, 1), vec![]);
     controller.add_flow(10, Match::any(), output(2));
     controller.up(2);
@@ -114,9 +94,9 @@ fn replacing_under_traffic_loses_no_packet_and_keeps_the_state() {
 fn what_cannot_be_kept_is_said_and_params_stay_set() {
     let switch = TestSwitch::start(&[&[]]);
     let mut controller = switch.connect();
-    load(&mut controller, counting(2, 1_024));
+    load_first(&mut controller, counting(2, 1_024));
     let set = Request::ParamSet { filter: "excess".to_owned(), values: vec![("spared".to_owned(), 77)] };
-    operate(&mut controller, &set).unwrap();
+    operate_once(&mut controller, &set).unwrap();
     let replaced = replace(&mut controller, "excess", counting(2, 2_048)).unwrap();
     let why = "its capacity was 1024 and is 2048; 0 of 0 entries were copied".to_owned();
     assert_eq!(
@@ -126,7 +106,7 @@ fn what_cannot_be_kept_is_said_and_params_stay_set() {
             Replaced { fate: Fate::ParamKept, name: "spared".into(), why: String::new() },
         ]
     );
-    match operate(&mut controller, &Request::ParamGet { filter: "excess".to_owned() }).unwrap() {
+    match operate_once(&mut controller, &Request::ParamGet { filter: "excess".to_owned() }).unwrap() {
         Reply::Params { params, .. } => assert_eq!(params[0].value, 77),
         other => panic!("unexpected {other:?}"),
     }
@@ -152,7 +132,7 @@ filter sort -> kind {
     };
     let switch = TestSwitch::start(&[&[]]);
     let mut controller = switch.connect();
-    let filter = load(&mut controller, classes("Small Large"));
+    let filter = load_first(&mut controller, classes("Small Large"));
     // Nobody names it: it may answer anything.
     assert_eq!(replace(&mut controller, "sort", classes("Big Small")), Ok(Vec::new()));
     controller.add_flow(5, matching(filter, 1), vec![]);
@@ -166,7 +146,7 @@ filter sort -> kind {
     assert_eq!(error.code, OkoErrorCode::BadArtifact);
     let error = replace(&mut controller, "nobody", classes("Big Small")).unwrap_err();
     assert_eq!(error.code, OkoErrorCode::NoSuchFilter);
-    match operate(&mut controller, &Request::List).unwrap() {
+    match operate_once(&mut controller, &Request::List).unwrap() {
         Reply::Filters { filters, .. } => {
             assert_eq!((filters.len(), filters[0].id, filters[0].classes.len()), (1, filter, 3));
         }
@@ -187,10 +167,10 @@ filter {second} -> bool {{ match pkt {{ ipv4 => true, _ => false }} }}
     };
     let switch = TestSwitch::start(&[&[]]);
     let mut controller = switch.connect();
-    let first = load(&mut controller, two("alpha", "beta"));
-    load(&mut controller, counting(1, 16));
+    let first = load_first(&mut controller, two("alpha", "beta"));
+    load_first(&mut controller, counting(1, 16));
     controller.add_flow(5, matching(first, 1), vec![]);
-    let names = |controller: &mut Controller| match operate(controller, &Request::List).unwrap() {
+    let names = |controller: &mut Controller| match operate_once(controller, &Request::List).unwrap() {
         Reply::Filters { filters, .. } => filters.into_iter().map(|f| (f.name, f.id.0)).collect::<Vec<_>>(),
         other => panic!("unexpected {other:?}"),
     };

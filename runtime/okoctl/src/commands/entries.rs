@@ -190,9 +190,8 @@ pub(super) fn clear(client: &mut Client, place: &Place<'_>) -> Result<Output, Fa
 
 fn find(client: &mut Client, store: Store, filter: &str, name: &str) -> Result<StateSchema, Failure> {
     let schema = schema(client, filter)?;
-    let mut of_kind = schema.states.into_iter().filter(|state| is_of(store, state));
     let mut known = Vec::new();
-    for state in of_kind.by_ref() {
+    for state in schema.states.into_iter().filter(|state| is_of(store, state)) {
         if state.name == name {
             return Ok(state);
         }

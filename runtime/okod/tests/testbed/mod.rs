@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 #![allow(dead_code, unreachable_pub, reason = "each test program uses what it needs")]
 
+pub mod filters;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};

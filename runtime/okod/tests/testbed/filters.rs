@@ -1,0 +1,52 @@
+//! Filters for a switch, and what operators ask of it.
+
+use oko_compiler::{NoFiles, Options, Source};
+use oko_openflow::message::Message;
+use oko_openflow::oko::{Abi, FilterInfo, OkoError, Operation, Reply, Request};
+
+use super::Controller;
+
+/// The artifact of a program.
+pub fn compile(text: &str) -> Vec<u8> {
+    let parsed = oko_compiler::parse(Source::new(String::from("test.oko"), text.to_owned()), &NoFiles);
+    match parsed.check().map(|checked| checked.optimize().assemble(&Options::default())) {
+        Ok(Ok(artifact)) => artifact.bytes,
+        Ok(Err(failed)) | Err(failed) => panic!("{failed}"),
+    }
+}
+
+/// The replies to an operation, in their parts, or its error.
+pub fn operate(controller: &mut Controller, request: &Request) -> Result<Vec<Reply>, OkoError> {
+    let sent = controller.send_parts(&request.to_messages());
+    let mut replies = Vec::new();
+    loop {
+        match controller.receive() {
+            (xid, Message::Oko(part)) if xid == sent => {
+                assert!(part.reply);
+                replies.push(Reply::decode(&part).unwrap());
+                if !part.more {
+                    return Ok(replies);
+                }
+            }
+            (xid, Message::Error(error)) if xid == sent => {
+                return Err(OkoError::from_message(&error).unwrap());
+            }
+            (_, other) => panic!("unexpected {other:?}"),
+        }
+    }
+}
+
+/// The reply to an operation that has one part, or its error.
+pub fn operate_once(controller: &mut Controller, request: &Request) -> Result<Reply, OkoError> {
+    let mut replies = operate(controller, request)?;
+    assert_eq!(replies.len(), 1, "{replies:?}");
+    Ok(replies.remove(0))
+}
+
+/// Loads an artifact under a name, or under those of its filters if that is empty.
+pub fn load(controller: &mut Controller, name: &str, artifact: Vec<u8>) -> Result<Vec<FilterInfo>, OkoError> {
+    match operate_once(controller, &Request::Load { name: name.to_owned(), abi: Abi::Linux, artifact })? {
+        Reply::Filters { operation: Operation::FilterLoad, filters } => Ok(filters),
+        other => panic!("unexpected {other:?}"),
+    }
+}
