@@ -52,13 +52,10 @@ const TOOLS: &[Package] = &[
 ];
 
 /// Peers of the benchmarks beside those.
-const PEERS: &[Package] = &[
-    package("openvswitch-switch", "the database of Open vSwitch and its tools"),
-    package(
-        "openvswitch-switch-dpdk",
-        "Open vSwitch with DPDK; a private one is started, the system's is left alone",
-    ),
-];
+const PEERS: &[Package] = &[package(
+    "openvswitch-switch-dpdk",
+    "Open vSwitch with DPDK; a private one is started, the system's is left alone",
+)];
 
 /// How much a chore needs.
 #[derive(Clone, Copy)]

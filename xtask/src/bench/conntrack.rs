@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::lab::okod::{Okod, Options};
-use super::lab::ovs::{Caches, Ovs};
+use super::lab::ovs::{self, Caches, Ovs};
 use super::lab::traffic::{ACK, Frame, SYN, Traffic, Transport};
 use super::lab::{Lab, Meter, SINK};
 use super::plot::{self, Line, Panel};
@@ -123,14 +123,7 @@ fn take(lab: &Lab<'_>, case: &mut Case) -> Result<()> {
     };
     case.floor.add(lab.floor(&traffic));
     case.okod.add(okod(lab, &opening_file, &traffic));
-    match ovs(lab, &opening_file, &traffic) {
-        Ok(mut ovs) => {
-            for (cell, caches) in case.ovs.iter_mut().zip(Caches::ALL) {
-                cell.add(ovs.use_caches(caches).and_then(|()| ovs.rates_now()));
-            }
-        }
-        Err(error) => case.ovs.iter_mut().for_each(|cell| cell.fail(&error)),
-    }
+    ovs::add_rates(ovs(lab, &opening_file, &traffic), &mut case.ovs);
     Ok(())
 }
 

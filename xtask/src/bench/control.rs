@@ -1,33 +1,16 @@
 //! Runs the benchmark of flow-mods, which is a program of its own in `runtime/flow-table/benches/flow_mods.rs`.
 
-use std::process::Stdio;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::program::Program;
 use super::table::{Grid, Target, figure};
 use super::{Bench, Section};
-use crate::run::{self, cargo, shown};
 
-const BENCH: [&str; 6] = ["bench", "--locked", "-p", "oko-flow-table", "--bench", "flow_mods"];
-
-/// Compiles it.
-pub(super) fn build() -> Result<()> {
-    run::run(cargo().args(BENCH).arg("--no-run"))
-}
+pub(super) const PROGRAM: Program = Program { package: "oko-flow-table", name: "flow_mods" };
 
 pub(super) fn measure(bench: &Bench) -> Result<Section> {
-    let mut command = cargo();
-    command.args(BENCH).arg("--quiet");
-    if bench.quick {
-        command.args(["--", "--quick"]);
-    }
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot start `{}`", shown(&command)))?;
-    ensure!(output.status.success(), "`{}` failed: {}", shown(&command), output.status);
-    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = PROGRAM.run(bench, &[])?;
     let rows: Vec<Value> = lines
         .lines()
         .filter(|line| line.starts_with('{'))

@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::lab::okod::{Okod, Options};
-use super::lab::ovs::{Caches, Ovs};
+use super::lab::ovs::{self, Caches, Ovs};
 use super::lab::traffic::{Frame, Traffic};
 use super::lab::{Lab, SINK};
 use super::stats::{Cell, Missing};
@@ -74,7 +74,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let attack = of(&hostile)?;
     let names = ["okod"].into_iter().chain(Caches::ALL.map(Caches::name));
     let mut cells: [[Cell; 2]; 4] = Default::default();
-    lab.floor(&peace)?;
+    lab.learn_frequency(&peace);
     for (at, traffic) in [&peace, &attack].into_iter().enumerate() {
         eprintln!("{}", if at == 0 { "packets alike" } else { "attack" });
         cells[0][at].add(Okod::new(&lab, traffic, &Options::default()).and_then(|mut okod| {
@@ -86,14 +86,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
             ovs.start(traffic)?;
             Ok(ovs)
         });
-        match started {
-            Ok(mut ovs) => {
-                for (cells, caches) in cells[1..].iter_mut().zip(Caches::ALL) {
-                    cells[at].add(ovs.use_caches(caches).and_then(|()| ovs.rates_now()));
-                }
-            }
-            Err(error) => cells[1..].iter_mut().for_each(|cells| cells[at].fail(&error)),
-        }
+        ovs::add_rates(started, cells[1..].iter_mut().map(|cells| &mut cells[at]));
     }
     let mut grid = Grid::new(
         1,

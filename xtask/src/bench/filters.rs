@@ -1,6 +1,5 @@
 //! Filters in the switch: what the first costs and what each further one does, how many may be attached, and how large their state may be.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -104,7 +103,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
 
 /// Nanoseconds that the filter without state takes for a packet by itself, in bursts, on the core that forwards.
 fn own_time(lab: &Lab<'_>, traffic: &Traffic) -> Result<f64> {
-    let object = lab.bench.compile(&source(lab, "plain", STATELESS)?)?;
+    let object = lab.compile("plain", STATELESS)?;
     let mut command = Command::new("taskset");
     command.args(["-c", &CPU.to_string()]).arg(lab.bench.program("examples/time_bursts"));
     command.arg(object).arg("plain").arg(&traffic.files()[0]);
@@ -150,8 +149,7 @@ fn take(lab: &Lab<'_>, subject: Subject, captures: &Captures) -> Result<Samples>
             okod.rates()
         }
         Subject::State(entries) => {
-            let object =
-                lab.bench.compile(&source(lab, &format!("state{entries}"), &with_state(entries))?)?;
+            let object = lab.compile(&format!("state{entries}"), &with_state(entries))?;
             let mut okod = Okod::new(lab, &captures.many, &Options::default())?;
             okod.load(&object, None)?;
             okod.add_flows(&format!("priority=200,udp,filter=fill,actions=drop\n{output}"))?;
@@ -175,18 +173,12 @@ fn take(lab: &Lab<'_>, subject: Subject, captures: &Captures) -> Result<Samples>
 
 /// A switch with the same filter loaded so often: each is an instance of its own.
 fn with_plain<'l>(lab: &'l Lab<'l>, count: usize, captures: &Captures) -> Result<Okod<'l>> {
-    let object = lab.bench.compile(&source(lab, "plain", STATELESS)?)?;
+    let object = lab.compile("plain", STATELESS)?;
     let okod = Okod::new(lab, &captures.few, &Options::default())?;
     for n in 0..count {
         okod.load(&object, Some(&format!("f{n}")))?;
     }
     Ok(okod)
-}
-
-fn source(lab: &Lab<'_>, name: &str, text: &str) -> Result<PathBuf> {
-    let file = lab.folder().join(name).with_extension("oko");
-    std::fs::write(&file, text)?;
-    Ok(file)
 }
 
 /// A map of so many entries, in a state with a quarter more room; a filter that fills it and one that looks up and changes an entry.

@@ -1,37 +1,18 @@
 //! Runs the benchmark of hash tables, which is a program of its own in `runtime/state/benches/maps`.
 
-use std::process::Stdio;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use serde_json::Value;
 
+use super::program::{Program, take_figures};
 use super::table::Target;
 use super::{Bench, Section};
-use crate::run::{self, cargo, shown};
 
-const BENCH: [&str; 6] = ["bench", "--locked", "-p", "oko-state", "--bench", "maps"];
-
-/// Compiles it.
-pub(super) fn build() -> Result<()> {
-    run::run(cargo().args(BENCH).arg("--no-run"))
-}
+pub(super) const PROGRAM: Program = Program { package: "oko-state", name: "maps" };
 
 pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let file = bench.out.join("maps.json");
-    let mut command = cargo();
-    command.args(BENCH).args(["--quiet", "--", "--json"]).arg(&file);
-    if bench.quick {
-        command.arg("--quick");
-    }
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot start `{}`", shown(&command)))?;
-    ensure!(output.status.success(), "`{}` failed: {}", shown(&command), output.status);
-    let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let figures: Value = serde_json::from_slice(&text)?;
-    std::fs::remove_file(&file)?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = PROGRAM.run(bench, &["--json".as_ref(), file.as_ref()])?;
+    let figures = take_figures(&file)?;
     let target = Target::at_least(
         "time of DashMap, papaya and the kernel's hash map : ours, one thread",
         1.0,

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::lab::masks::Masks;
 use super::lab::okod::{Okod, Options};
-use super::lab::ovs::{Caches, Ovs};
+use super::lab::ovs::{self, Caches, Ovs};
 use super::lab::traffic::Traffic;
 use super::lab::{Lab, SINK};
 use super::plot::{self, Line, Panel};
@@ -84,14 +84,7 @@ fn take(lab: &Lab<'_>, case: &mut Case, with_floor: bool) -> Result<()> {
         ovs.start(&traffic)?;
         Ok(ovs)
     });
-    match prepared {
-        Ok(mut ovs) => {
-            for (cell, caches) in case.ovs.iter_mut().zip(Caches::ALL) {
-                cell.add(ovs.use_caches(caches).and_then(|()| ovs.rates_now()));
-            }
-        }
-        Err(error) => case.ovs.iter_mut().for_each(|cell| cell.fail(&error)),
-    }
+    ovs::add_rates(prepared, &mut case.ovs);
     Ok(())
 }
 

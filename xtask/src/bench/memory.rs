@@ -84,7 +84,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     }
     let text = format!(
         "Resident memory without huge pages, which hold packets: after the start; with {flows} entries that each have all addresses and ports (port {SINK}); and after \
-         packets of all these flows have passed. The flow cache of `okod` has its size from the start.\n\n{}{text}",
+         packets of all these flows have passed. The flow cache of `okod` grows with the flows.\n\n{}{text}",
         grid.text()
     );
     Ok(Section::new(text, figures.into()))

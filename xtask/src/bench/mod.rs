@@ -16,6 +16,7 @@ mod matrix;
 mod memory;
 mod plot;
 mod process;
+mod program;
 mod report;
 mod setup_rate;
 mod sizes;
@@ -258,14 +259,12 @@ fn build_programs(parts: &[Part]) -> Result<()> {
             run::run(cargo().args(words))?;
         }
     }
-    if parts.contains(&Part::Maps) {
-        maps::build()?;
-    }
-    if parts.contains(&Part::Engines) {
-        engines::build()?;
-    }
-    if parts.contains(&Part::Control) {
-        control::build()?;
+    let programs =
+        [(Part::Maps, maps::PROGRAM), (Part::Engines, engines::PROGRAM), (Part::Control, control::PROGRAM)];
+    for (part, program) in programs {
+        if parts.contains(&part) {
+            program.build()?;
+        }
     }
     Ok(())
 }

@@ -41,13 +41,10 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         ["filter", "in okod", "behind okod", "behind OVS", "in okod : behind okod", "in okod : behind OVS"];
     let mut grid = Grid::new(1, heads);
     let (mut figures, mut ratios, mut missing) = (Vec::new(), Vec::new(), Missing::default());
-    let mut floor = Cell::default();
-    floor.add(lab.floor(&traffic));
+    lab.learn_frequency(&traffic);
     for (title, source, name) in subjects() {
         eprintln!("{title}");
-        let file = lab.folder().join(name).with_extension("oko");
-        std::fs::write(&file, source)?;
-        let object = lab.bench.compile(&file)?;
+        let object = lab.compile(name, &source)?;
         let (mut inside, mut okod, mut ovs) = (Cell::default(), Cell::default(), Cell::default());
         inside.add(in_switch(&lab, &traffic, &object, name));
         okod.add(behind_okod(&lab, &traffic, &object, name));

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::machine::Facts;
@@ -118,8 +118,7 @@ fn replace(chapter: &str, part: &str, text: &str) -> Result<String> {
         let (_, after) = rest.split_once(&end)?;
         Some(format!("{before}{begin}\n{text}\n\n{end}{after}"))
     });
-    ensure!(found.is_some(), "it has no lines `{}` and `{end}`", begin.trim_end());
-    Ok(found.unwrap_or_default())
+    found.with_context(|| format!("it has no lines `{}` and `{end}`", begin.trim_end()))
 }
 
 #[cfg(test)]

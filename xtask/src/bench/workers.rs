@@ -73,9 +73,7 @@ fn take(lab: &Lab<'_>, entries: Option<usize>, cpus: &[usize]) -> Result<Samples
         } else {
             (filters::with_state(entries), "touch")
         };
-        let file = lab.folder().join(name).with_extension("oko");
-        std::fs::write(&file, source)?;
-        okod.load(&lab.bench.compile(&file)?, None)?;
+        okod.load(&lab.compile(name, &source)?, None)?;
         flows += &format!("priority=100,udp,filter={name},actions=drop\n");
     }
     okod.add_flows(&flows)?;

@@ -78,6 +78,13 @@ impl<'b> Lab<'b> {
         self.folder.path()
     }
 
+    /// Compiles a source by `okoc`; the object file.
+    pub(super) fn compile(&self, name: &str, source: &str) -> Result<PathBuf> {
+        let file = self.folder().join(name).with_extension("oko");
+        std::fs::write(&file, source)?;
+        self.bench.compile(&file)
+    }
+
     pub(super) fn pace(&self) -> Pace {
         Pace::new(self.bench.quick)
     }
@@ -120,6 +127,13 @@ impl<'b> Lab<'b> {
             self.tsc.get_or_init(|| tsc);
         }
         meter.rates(self.pace()).with_context(|| program.process.log())
+    }
+
+    /// Learns the frequency of the TSC for [`Self::cycles`] where no floor is shown.
+    pub(super) fn learn_frequency(&self, traffic: &Traffic) {
+        if let Err(error) = self.floor(traffic) {
+            eprintln!("cycles are not told: {error:#}");
+        }
     }
 
     /// Rates once packets of this traffic are forwarded and caches had the time to see each, in packets a second.

@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 use super::process::Process;
 use super::traffic::Traffic;
 use super::{CPU, Lab, Meter, Program, SINK, SINK_DEVICE, START, output, sink_device, source_device};
-use crate::bench::stats::Samples;
+use crate::bench::stats::{Cell, Samples};
 
 const SWITCH: &str = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
@@ -201,5 +201,17 @@ impl<'l> Ovs<'l> {
     pub(crate) fn rates_now(&mut self) -> Result<Samples> {
         let meter = self.switch.meter(&[SINK_DEVICE])?;
         self.lab.rates(&meter, &self.switch, self.packets)
+    }
+}
+
+/// The rates with each configuration of the caches in turn, or why there are none; a cell for each of [`Caches::ALL`].
+pub(crate) fn add_rates<'c>(started: Result<Ovs<'_>>, cells: impl IntoIterator<Item = &'c mut Cell>) {
+    match started {
+        Ok(mut ovs) => {
+            for (cell, caches) in cells.into_iter().zip(Caches::ALL) {
+                cell.add(ovs.use_caches(caches).and_then(|()| ovs.rates_now()));
+            }
+        }
+        Err(error) => cells.into_iter().for_each(|cell| cell.fail(&error)),
     }
 }

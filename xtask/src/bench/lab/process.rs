@@ -59,9 +59,7 @@ impl Process {
             sleep(STEP);
         }
     }
-}
 
-impl Process {
     /// Asks it to end, and waits until it has.
     pub(crate) fn end(&mut self) {
         if !matches!(self.child.try_wait(), Ok(None)) {
