@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use oko_filter::{Engine, Instance, LoadOptions};
+
 /// The versions that objects are known from.
 pub const VERSIONS: [&str; 2] = ["clang-14", "clang-16"];
 /// The instruction sets that they make code for.
@@ -34,4 +36,31 @@ pub fn compile(clang: &str, cpu: &str, source: &Path, flags: &[&str]) -> Vec<u8>
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{clang} -mcpu={cpu} does not compile {}:\n{said}", source.display());
     output.stdout
+}
+
+/// A source as these versions compile it for each of [`CPUS`], loaded for each engine: what it was made by, and the instance. The interpreter is slow; it
+/// gets the newest instructions.
+///
+/// # Panics
+///
+/// If clang refuses or warns, or the object is not accepted.
+pub fn instances(
+    compilers: &[&str],
+    source: &Path,
+    flags: &[&str],
+    options: &LoadOptions,
+) -> Vec<(String, Instance)> {
+    let mut all = Vec::new();
+    for (compiler, cpu) in compilers.iter().flat_map(|compiler| CPUS.map(|cpu| (compiler, cpu))) {
+        let object = compile(compiler, cpu, source, flags);
+        let engines: &[Engine] =
+            if cpu == "v3" { &[Engine::BpfJit, Engine::BpfInterp] } else { &[Engine::BpfJit] };
+        for &engine in engines {
+            let options = LoadOptions { engine: Some(engine), ..*options };
+            let by = format!("{} {}, {compiler} -mcpu={cpu}, {engine}", source.display(), flags.join(" "));
+            let instance = Instance::load(&object, &options);
+            all.push((by.clone(), instance.unwrap_or_else(|e| panic!("{by}: {}", e.report()))));
+        }
+    }
+    all
 }

@@ -51,9 +51,18 @@ pub fn name(path: &Path) -> String {
 /// If there is no such file, or the compiler refuses it.
 pub fn compile(path: &Path, clock: Clock) -> Artifact {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    compile_text(&(name(path) + ".oko"), text, clock)
+}
+
+/// Compiles the text of a program.
+///
+/// # Panics
+///
+/// If the compiler refuses it.
+pub fn compile_text(name: &str, text: String, clock: Clock) -> Artifact {
     let options = Options { clock, ..Options::default() };
-    parse(Source::new(name(path) + ".oko", text), &NoFiles)
+    parse(Source::new(name.to_owned(), text), &NoFiles)
         .check()
         .and_then(|checked| checked.optimize().assemble(&options))
-        .unwrap_or_else(|failed| panic!("{}: {failed}", path.display()))
+        .unwrap_or_else(|failed| panic!("{name}: {failed}"))
 }

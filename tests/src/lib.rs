@@ -8,6 +8,7 @@ pub mod kernel;
 #[cfg(target_os = "linux")]
 pub mod network;
 pub mod programs;
+pub mod random;
 #[cfg(target_os = "linux")]
 pub mod rig;
 #[cfg(target_os = "linux")]

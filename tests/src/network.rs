@@ -17,11 +17,14 @@ pub fn is_missing(needs: &[(&str, &str)]) -> bool {
     if !root {
         eprintln!("SKIPPED: making network namespaces needs root");
     }
-    !root
-        || needs.iter().any(|(program, argument)| {
-            let found = Command::new(program).arg(argument).output();
-            found.inspect_err(|error| eprintln!("SKIPPED: {program} cannot be run: {error}")).is_err()
-        })
+    !root || needs.iter().any(|(program, argument)| !can_run(program, argument))
+}
+
+/// Whether a program can be run, with an argument with which it does nothing; says so if not.
+#[must_use]
+pub fn can_run(program: &str, argument: &str) -> bool {
+    let found = Command::new(program).arg(argument).output();
+    found.inspect_err(|error| eprintln!("SKIPPED: {program} cannot be run: {error}")).is_ok()
 }
 
 /// The hosts with their addresses. The first test of most: does the second answer the first?
@@ -96,30 +99,39 @@ impl Network {
     /// Whether the second host answers the first.
     #[must_use]
     pub fn pings(&self) -> bool {
-        self.reaches("192.0.2.2")
+        self.reaches("a", "192.0.2.2")
     }
 
-    /// Whether an address answers the first host.
+    /// Whether an address answers a host, or the switch, `s`.
     ///
     /// # Panics
     ///
     /// If `ping` does not run.
     #[must_use]
-    pub fn reaches(&self, address: &str) -> bool {
+    pub fn reaches(&self, place: &str, address: &str) -> bool {
         let ping = ["ping", "-c", "1", "-W", "1", address];
-        run_in(&self.space("a"), &ping).output().expect("ping runs").status.success()
+        run_in(&self.space(place), &ping).output().expect("ping runs").status.success()
     }
 
-    /// Waits until it does.
+    /// Waits until the second host answers the first.
     ///
     /// # Panics
     ///
     /// If it takes too long.
     pub fn wait_for_ping(&self, log: &Path) {
+        self.wait_for("a", "192.0.2.2", log);
+    }
+
+    /// Waits until an address [answers](Self::reaches); if it does not, what the switch says is shown.
+    ///
+    /// # Panics
+    ///
+    /// If it takes too long.
+    pub fn wait_for(&self, place: &str, address: &str, log: &Path) {
         let start = Instant::now();
-        while !self.pings() {
+        while !self.reaches(place, address) {
             let text = || fs::read_to_string(log).unwrap_or_default();
-            assert!(start.elapsed() < PATIENCE, "the hosts do not reach each other; okod says:\n{}", text());
+            assert!(start.elapsed() < PATIENCE, "{address} does not answer {place}; okod says:\n{}", text());
         }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::fmt::Write;
 
+use crate::random::Random;
+
 /// A program and how many of each construct it has.
 #[derive(Clone, Debug)]
 pub struct Typed {
@@ -41,26 +43,6 @@ pub fn program(seed: u64) -> Typed {
     };
     let source = maker.file();
     Typed { source, constructs: maker.made }
-}
-
-/// Random numbers that depend on the seed only.
-#[derive(Clone, Debug)]
-pub struct Random(pub u64);
-
-impl Random {
-    /// The next one (SplitMix64).
-    pub fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `limit`, which is not 0.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.word() % limit.max(1)
-    }
 }
 
 /// The fields of the header `h`, with their widths; all of `h` has 40 bytes.
@@ -242,13 +224,11 @@ impl Maker {
         let (key, value, name) = (self.number(16, 2), self.number(16, 2), self.name());
         let value = match self.random.below(5) {
             0 => format!("volume[({key}, 7)].add({value})"),
-            1 => format!("volume[({key} & 15, {key}[7:0])].estimate"),
+            1 => format!("volume[({key} & 15, 9)].estimate"),
             2 => format!("ever[{key}].add({value})"),
             3 => format!("if seen.insert({key}) {{ 1 }} else {{ 0 }}"),
             _ => format!("if {key} in seen {{ 3 }} else {{ 4 }}"),
         };
-        // What is sliced needs a width that is declared.
-        let value = value.replace(&format!("{key}[7:0]"), "9");
         let _ = writeln!(body, "            let {name}: u64 = {value};");
         self.names.push((name, 64));
     }

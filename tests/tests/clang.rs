@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use oko_compiler::Clock;
-use oko_filter::{Engine, Instance, LoadOptions, Packet};
+use oko_filter::{Instance, LoadOptions, Packet};
 use oko_tests::{captures, clang, examples};
 
 /// The most packets of a capture; later ones bring little new and take long on interpreters.
@@ -31,19 +31,7 @@ impl Example {
                 continue;
             }
             let define = format!("-DFILTER=\"../{name}.c\"");
-            let mut c = Vec::new();
-            for (compiler, cpu) in compilers.iter().flat_map(|c| clang::CPUS.map(|cpu| (c, cpu))) {
-                let object = clang::compile(compiler, cpu, &source, &[&define]);
-                let newest = cpu == "v3";
-                let engines =
-                    if newest { vec![Engine::BpfJit, Engine::BpfInterp] } else { vec![Engine::BpfJit] };
-                for engine in engines {
-                    let options = LoadOptions { engine: Some(engine), ..LoadOptions::default() };
-                    let by = format!("{name}.c by {compiler} -mcpu={cpu} on {engine}");
-                    let instance = Instance::load(&object, &options);
-                    c.push((by.clone(), instance.unwrap_or_else(|e| panic!("{by}: {}", e.report()))));
-                }
-            }
+            let c = clang::instances(&compilers, &source, &[&define], &LoadOptions::default());
             let artifact = examples::compile(&program, Clock::Helper).bytes;
             let oko = Instance::load(&artifact, &LoadOptions::default()).unwrap();
             all.push(Example { name, oko, c });

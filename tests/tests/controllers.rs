@@ -5,10 +5,9 @@
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
-use oko_tests::network::{Network, Running, flows, ip, is_missing, okod, run_in};
+use oko_tests::network::{Network, Running, can_run, flows, ip, is_missing, okod, run_in};
 use oko_tests::switch::{Folder, PATIENCE};
 
 /// What the tests here need.
@@ -39,15 +38,9 @@ fn the_controller_of_open_vswitch_makes_it_a_learning_switch() {
     }
 }
 
-/// Whether a program can be run; says so if not.
-fn can_run(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output();
-    found.inspect_err(|error| eprintln!("SKIPPED in part: {program} cannot be run: {error}")).is_ok()
-}
-
 /// The first host fetches a file from a web server on the second.
 fn a_page_is_fetched(network: &Network, folder: &Folder) {
-    if !can_run("curl") || !can_run("python3") {
+    if !can_run("curl", "--version") || !can_run("python3", "--version") {
         return;
     }
     folder.write("page.txt", "a page ".repeat(10_000));
@@ -68,7 +61,7 @@ fn a_page_is_fetched(network: &Network, folder: &Folder) {
 
 /// A second of TCP from the first host to the second.
 fn a_stream_gets_through(network: &Network, folder: &Folder) {
-    if !can_run("iperf3") {
+    if !can_run("iperf3", "--version") {
         return;
     }
     let words = ["iperf3", "--server"];
@@ -158,8 +151,8 @@ fn faucet_keeps_two_vlans_apart_and_its_access_list_holds() {
     let _controller = Running::start(&mut controller, &folder.file("controller.log"));
     let _switch = okod(&network, &folder, "");
     network.wait_for_ping(&folder.file("okod.log"));
-    assert!(!network.reaches("192.0.2.4"), "the access list: {}", flows(&folder));
-    assert!(!network.reaches("192.0.2.3"), "another VLAN: {}", flows(&folder));
+    assert!(!network.reaches("a", "192.0.2.4"), "the access list: {}", flows(&folder));
+    assert!(!network.reaches("a", "192.0.2.3"), "another VLAN: {}", flows(&folder));
     assert!(network.pings());
     assert!(flows(&folder).contains("push_vlan:0x8100"));
 }

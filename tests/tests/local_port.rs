@@ -3,23 +3,12 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use oko_tests::network::{Network, ip, is_missing, okod, run_in};
 use oko_tests::programs;
 use oko_tests::switch::{Folder, PATIENCE, Switch, sink_port};
-
-/// Whether an address answers from a namespace, in a while.
-fn answers(network: &Network, space: &str, address: &str, log: &Path) {
-    let start = Instant::now();
-    let ping = ["ping", "-c", "1", "-W", "1", address];
-    while !run_in(&network.space(space), &ping).output().expect("ping runs").status.success() {
-        let text = || fs::read_to_string(log).unwrap_or_default();
-        assert!(start.elapsed() < PATIENCE, "{address} does not answer; okod says:\n{}", text());
-    }
-}
 
 #[test]
 fn hosts_reach_the_switch_and_the_switch_reaches_hosts() {
@@ -48,18 +37,17 @@ fn hosts_reach_the_switch_and_the_switch_reaches_hosts() {
         programs::run(okoctl.arg("--switch").arg(folder.file("okod.sock")).args(words)).succeeded()
     };
     okoctl(&["flow", "add", "priority=1,actions=normal"]);
-    answers(&network, "a", "192.0.2.10", &log);
-    answers(&network, "s", "192.0.2.2", &log);
+    network.wait_for("a", "192.0.2.10", &log);
+    network.wait_for("s", "192.0.2.2", &log);
     let ports = okoctl(&["port", "list"]);
     assert!(ports.contains("LOCAL") && ports.contains("oko-local"), "{ports}");
 
     // By its name in matches and actions, too: from here on only the first host.
     okoctl(&["flow", "del"]);
     okoctl(&["flow", "add", "in_port=1,actions=output:LOCAL", "in_port=LOCAL,actions=output:1"]);
-    answers(&network, "a", "192.0.2.10", &log);
-    answers(&network, "s", "192.0.2.1", &log);
-    let ping = ["ping", "-c", "1", "-W", "1", "192.0.2.10"];
-    assert!(!run_in(&network.space("b"), &ping).output().expect("ping runs").status.success());
+    network.wait_for("a", "192.0.2.10", &log);
+    network.wait_for("s", "192.0.2.1", &log);
+    assert!(!network.reaches("b", "192.0.2.10"));
     assert!(okoctl(&["flow", "list"]).contains("in_port=oko-local"));
 }
 

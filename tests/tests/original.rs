@@ -21,28 +21,9 @@ fn sample(name: &str) -> PathBuf {
 
 /// One sample as each compiler and instruction set has it, on both engines.
 fn all(name: &str) -> Vec<(String, Instance)> {
-    let mut all = Vec::new();
-    for compiler in clang::installed() {
-        for cpu in clang::CPUS {
-            // Not every program uses all of the helpers in the header.
-            let object = clang::compile(compiler, cpu, &sample(name), &["-Wno-unused-variable"]);
-            // The interpreter is slow; it gets the newest instructions.
-            let engines =
-                if cpu == "v3" { vec![Engine::BpfJit, Engine::BpfInterp] } else { vec![Engine::BpfJit] };
-            for engine in engines {
-                let options = LoadOptions {
-                    abi: Abi::Original,
-                    engine: Some(engine),
-                    seed: Some(1),
-                    ..LoadOptions::default()
-                };
-                let what = format!("{name}, {compiler} -mcpu={cpu}, {engine}");
-                let instance = Instance::load(&object, &options);
-                all.push((what.clone(), instance.unwrap_or_else(|e| panic!("{what}: {}", e.report()))));
-            }
-        }
-    }
-    all
+    let options = LoadOptions { abi: Abi::Original, seed: Some(1), ..LoadOptions::default() };
+    // Not every program uses all of the helpers in the header.
+    clang::instances(&clang::installed(), &sample(name), &["-Wno-unused-variable"], &options)
 }
 
 /// Asks all of them; they must agree.

@@ -9,11 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use oko_tests::captures::{self, Recorded};
+use oko_tests::network::Running;
 use oko_tests::programs;
+use oko_tests::random::Random;
 use oko_tests::switch::{Folder, PATIENCE, Switch, sink_port, source_port};
 
 /// Sets of tables, and packets for each.
@@ -23,21 +25,8 @@ const PACKETS: usize = 60;
 const PORTS: u32 = 4;
 const OVS: &str = "/usr/lib/openvswitch-switch/ovs-vswitchd";
 
-/// Random numbers that are the same in each run (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len() as u64) as usize]
-    }
+fn one<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {
+    of[random.below(of.len() as u64) as usize]
 }
 
 /// Tables 0 to 2 as text.
@@ -46,7 +35,7 @@ fn flows(random: &mut Random) -> String {
     for table in 0..3_u64 {
         for priority in 1..=10 {
             let mut flow = format!("table={table},priority={priority}");
-            let protocol = random.one(&["ip", "tcp", "udp", "udp", "tcp"]);
+            let protocol = one(random, &["ip", "tcp", "udp", "udp", "tcp"]);
             let _ = write!(flow, ",{protocol}");
             for field in ["nw_src", "nw_dst"] {
                 if random.below(2) == 0 {
@@ -56,7 +45,7 @@ fn flows(random: &mut Random) -> String {
                 }
             }
             if protocol != "ip" && random.below(2) == 0 {
-                let _ = write!(flow, ",{}={}", random.one(&["tp_src", "tp_dst"]), 80 + random.below(3));
+                let _ = write!(flow, ",{}={}", one(random, &["tp_src", "tp_dst"]), 80 + random.below(3));
             }
             if random.below(4) == 0 {
                 let _ = write!(flow, ",in_port={}", 1 + random.below(2));
@@ -112,19 +101,11 @@ fn packet(number: usize, random: &mut Random) -> Vec<u8> {
 
 /// An Open vSwitch without a datapath of the kernel, that ends with this value.
 struct OpenVSwitch {
+    // Ended before the folder goes.
+    children: Vec<Running>,
     folder: Folder,
-    children: Vec<Child>,
     /// Its datapath's numbers of ports, to OpenFlow's.
     ports: BTreeMap<u32, u32>,
-}
-
-impl Drop for OpenVSwitch {
-    fn drop(&mut self) {
-        for child in &mut self.children {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }
 
 impl OpenVSwitch {
@@ -138,8 +119,8 @@ impl OpenVSwitch {
     }
 
     fn serve(&mut self, program: &str, words: &[&str], socket: &str) {
-        let child = self.command(program).args(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.children.push(child.expect("it is installed"));
+        let log = self.folder.file(socket).with_extension("log");
+        self.children.push(Running::start(self.command(program).args(words), &log));
         let start = Instant::now();
         while !self.folder.file(socket).exists() {
             assert!(start.elapsed() < PATIENCE, "{program} does not start");
@@ -148,7 +129,7 @@ impl OpenVSwitch {
     }
 
     fn start() -> OpenVSwitch {
-        let mut ovs = OpenVSwitch { folder: Folder::new(), children: Vec::new(), ports: BTreeMap::new() };
+        let mut ovs = OpenVSwitch { children: Vec::new(), folder: Folder::new(), ports: BTreeMap::new() };
         let (database, socket) = (ovs.folder.text("conf.db"), ovs.folder.text("db.sock"));
         let schema = "/usr/share/openvswitch/vswitch.ovsschema";
         programs::run(ovs.command("ovsdb-tool").args(["create", &database, schema])).succeeded();

@@ -9,8 +9,9 @@ use oko_compiler::{Clock, NoFiles, Options, Source, parse};
 use oko_ir::Module;
 use oko_ir::testing::generate::table_entries;
 use oko_tests::kernel;
+use oko_tests::random::Random;
 use oko_tests::rig::{Rig, Tally};
-use oko_tests::typed::{CONSTRUCTS, Random, program};
+use oko_tests::typed::{CONSTRUCTS, program};
 
 /// Programs of an ordinary run.
 const PROGRAMS: u64 = 12;

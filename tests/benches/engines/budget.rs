@@ -9,7 +9,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use comfy_table::{CellAlignment, Table, presets};
 use oko_bpf::{asm, object, program::Program, verifier};
-use oko_compiler::{NoFiles, Options, Source};
+use oko_compiler::Clock;
+use oko_tests::examples;
 use serde_json::{Map, Value, json};
 
 use crate::foreign;
@@ -30,7 +31,7 @@ pub(crate) fn measure(out: &Path, turns: usize) -> Result<Value> {
     for (name, _) in foreign::PROGRAMS {
         objects.push((format!("{name}.c"), foreign::object(name, out)?));
     }
-    objects.extend(examples()?);
+    objects.extend(examples());
     for (name, object) in &objects {
         eprintln!("proving {name}");
         let instructions: usize =
@@ -78,22 +79,11 @@ pub(crate) fn measure(out: &Path, turns: usize) -> Result<Value> {
 }
 
 /// All examples as objects.
-fn examples() -> Result<Vec<(String, Vec<u8>)>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    let mut objects = Vec::new();
-    for file in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let file = file?.path();
-        if file.extension().is_none_or(|extension| extension != "oko") {
-            continue;
-        }
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let checked =
-            oko_compiler::parse(Source::new(name.clone(), std::fs::read_to_string(&file)?), &NoFiles).check();
-        let artifact = checked.and_then(|checked| checked.optimize().assemble(&Options::default()));
-        objects.push((name, artifact.map_err(|failed| anyhow!("{}: {failed}", file.display()))?.bytes));
-    }
-    objects.sort();
-    Ok(objects)
+fn examples() -> Vec<(String, Vec<u8>)> {
+    let programs = examples::programs().into_iter();
+    programs
+        .map(|file| (examples::name(&file) + ".oko", examples::compile(&file, Clock::default()).bytes))
+        .collect()
 }
 
 /// Peak memory in MiB, seconds, and what the verifier says of the busy program.

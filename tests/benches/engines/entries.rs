@@ -8,10 +8,11 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
-use oko_compiler::{NoFiles, Options, Source};
+use oko_compiler::Clock;
 use oko_filter::{Engine, Packet, Verdict};
+use oko_tests::examples::compile_text;
 use serde_json::{Map, Value};
 
 use crate::measure::{Samples, ratio};
@@ -50,7 +51,8 @@ pub(crate) fn measure(out: &Path, turns: usize, quick: bool) -> Result<Value> {
         let flags = [format!("-DCAPACITY={size}"), format!("-I{}", headers.display())];
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let peer = Peer::compile(&source, &flags, &out.join(format!("entries-{size}.so")))?;
-        let object = compile(size)?;
+        let text = SOURCE.replace("CAPACITY", &size.to_string());
+        let object = compile_text("entries.oko", text, Clock::default()).bytes;
         let mut medians = Vec::new();
         let mut samples = vec![Samples::default(); 3];
         // One after the other: ten million entries thrice at once are too much for small machines.
@@ -80,15 +82,6 @@ pub(crate) fn measure(out: &Path, turns: usize, quick: bool) -> Result<Value> {
     }
     println!("{table}\n");
     Ok(Value::Object(figures))
-}
-
-fn compile(capacity: u32) -> Result<Vec<u8>> {
-    let text = SOURCE.replace("CAPACITY", &capacity.to_string());
-    let checked = oko_compiler::parse(Source::new("entries.oko".to_owned(), text), &NoFiles).check();
-    match checked.and_then(|checked| checked.optimize().assemble(&Options::default())) {
-        Ok(artifact) => Ok(artifact.bytes),
-        Err(failed) => bail!("entries.oko: {failed}"),
-    }
 }
 
 /// Fills the map and lets random packets come; a figure for each turn.

@@ -1,9 +1,10 @@
 //! The example filters: as artifacts, as C, and with the captures that exercise them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
-use oko_compiler::{Clock, NoFiles, Options, Source};
+use oko_compiler::Clock;
+use oko_tests::examples::{compile, folder};
 
 use crate::peer::Peer;
 use crate::traffic::Traffic;
@@ -48,17 +49,8 @@ pub(crate) fn all(out: &Path, only: &[String]) -> Result<Vec<Example>> {
 }
 
 fn example(name: &'static str, captures: &[&'static str], out: &Path) -> Result<Example> {
-    let artifact = |clock| {
-        let file = folder().join(format!("{name}.oko"));
-        let text = std::fs::read_to_string(&file)?;
-        let checked = oko_compiler::parse(Source::new(format!("{name}.oko"), text), &NoFiles).check();
-        let options = Options { clock, ..Options::default() };
-        match checked.and_then(|checked| checked.optimize().assemble(&options)) {
-            Ok(artifact) => Ok(artifact),
-            Err(failed) => bail!("{}: {failed}", file.display()),
-        }
-    };
-    let built = artifact(Clock::default())?;
+    let artifact = |clock| compile(&folder().join(format!("{name}.oko")), clock);
+    let built = artifact(Clock::default());
     let [filter] = built.schema.filters.as_slice() else {
         bail!("{name}.oko has {} filters: expected one", built.schema.filters.len());
     };
@@ -70,14 +62,10 @@ fn example(name: &'static str, captures: &[&'static str], out: &Path) -> Result<
     Ok(Example {
         name,
         filter: filter.name.clone(),
-        object_with_clock: artifact(Clock::Injected)?.bytes,
+        object_with_clock: artifact(Clock::Injected).bytes,
         peer: Peer::compile(&source, &[], &out.join(format!("{name}.so")))?,
         locked_peer: Peer::compile(&source, &["-DLOCKED"], &out.join(format!("{name}-locked.so")))?,
         captures: captures.collect::<Result<_>>()?,
         object: built.bytes,
     })
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
 }

@@ -1,6 +1,6 @@
 /* One source, compiled twice by clang: to BPF, as an XDP program whose XDP_PASS is a match, and to native code with the interface of filters in C.
  *
- * A program defines `judge`, which says whether a packet matches, and ends with PROGRAM(name).
+ * A program defines `judge`, which says whether a packet matches, and ends with PROGRAM(name). One that remembers nothing has WITHOUT_STATE before it.
  */
 #ifndef FOREIGN_H
 #define FOREIGN_H
@@ -28,6 +28,8 @@ static long (*map_update)(void *map, const void *key, const void *value, uint64_
 
 struct filter;
 
+#define WITHOUT_STATE
+
 #define PROGRAM(name)                                                                                      \
     SECTION("xdp") int name(struct xdp_md *ctx) {                                                          \
         const uint8_t *data = (const uint8_t *)(long)ctx->data, *end = (const uint8_t *)(long)ctx->data_end; \
@@ -39,6 +41,13 @@ struct filter;
 
 #include "filter.h"
 #include <stdlib.h>
+
+#define WITHOUT_STATE                                                                      \
+    struct filter {                                                                        \
+        char nothing;                                                                      \
+    };                                                                                     \
+    struct filter *filter_new(void) { return calloc(1, sizeof(struct filter)); }           \
+    void filter_free(struct filter *filter) { free(filter); }
 
 #define PROGRAM(name)                                                                                                \
     void filter_run(struct filter *filter, const struct packet *packets, uint64_t count, uint64_t now, uint32_t *verdicts) { \

@@ -22,12 +22,5 @@ static inline bool judge(struct filter *filter, const uint8_t *data, const uint8
     return sum == 0xffff && weight > 1000;
 }
 
-#ifndef __bpf__
-struct filter {
-    char nothing;
-};
-struct filter *filter_new(void) { return calloc(1, sizeof(struct filter)); }
-void filter_free(struct filter *filter) { free(filter); }
-#endif
-
+WITHOUT_STATE
 PROGRAM(loops)

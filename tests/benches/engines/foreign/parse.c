@@ -9,12 +9,5 @@ static inline bool judge(struct filter *filter, const uint8_t *data, const uint8
     return (port == 80 || port == 443) && source(data) >> 24 != 10 && data[IPV4 + 8] > 1;
 }
 
-#ifndef __bpf__
-struct filter {
-    char nothing;
-};
-struct filter *filter_new(void) { return calloc(1, sizeof(struct filter)); }
-void filter_free(struct filter *filter) { free(filter); }
-#endif
-
+WITHOUT_STATE
 PROGRAM(parse)
