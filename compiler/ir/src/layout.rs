@@ -129,6 +129,19 @@ impl StateDecl {
         starts
     }
 
+    /// The greatest value of each scalar of an entry; of words, that of the word under an index.
+    pub fn scalar_limits(&self) -> Vec<u64> {
+        match self.kind {
+            StateKind::Words => vec![u64::MAX],
+            StateKind::Hash(_) | StateKind::Array | StateKind::Table(_) => {
+                let fields = self.fields.iter();
+                fields
+                    .flat_map(|field| std::iter::repeat_n(field.width.max(), field.count as usize))
+                    .collect()
+            }
+        }
+    }
+
     /// How many bits a key has.
     pub fn key_bits(&self) -> u32 {
         self.key.iter().map(|part| part.width.bits()).sum()

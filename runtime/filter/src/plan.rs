@@ -305,12 +305,9 @@ fn state_plans(module: &Module, schema: &Schema, maps: &[MapDef]) -> Result<Vec<
         });
     }
     for (index, map) in maps.iter().enumerate() {
-        if map.data.is_some() || [LOCKS_MAP, EVENTS_MAP, SPILL_MAP].contains(&map.name.as_str()) {
-            plans.push(plain_state(index, map));
-        } else if map.name == LOCKS_MAP {
-            // The code's own business, like variables.
-            let variables = Some(vec![0; map.value_size as usize]);
-            plans.push(StatePlan { variables, ..plain_state(index, map) });
+        let plan = plain_state(index, map);
+        if plan.hidden {
+            plans.push(plan);
         } else if !module.states.iter().any(|decl| decl.name == map.name) {
             return Err(LoadError::Mismatch {
                 what: format!("map `{}`", map.name),

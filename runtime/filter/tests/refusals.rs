@@ -304,6 +304,41 @@ fn state_is_read_and_deleted_by_key() {
     }
 }
 
+/// Maps have indices of 32 bits; one beyond these must not become another one.
+#[test]
+fn no_index_beyond_an_array_is_written() {
+    const MODULE: &str = "
+oko.ir 1
+state m0 entries: array, capacity 4, key(index: u64), fields(n: u64)
+state m1 bits: words, capacity 4
+filter sum -> bool {
+block0:
+    v0 = const 3
+    v1 = word.get m1, v0
+    find m0(v0), block1, block2
+block1(v2: entry m0):
+    jump block2
+block2:
+    v3 = eq v1, v0
+    return v3
+}
+";
+    let object = artifact(&verify(text::read(MODULE).unwrap()).unwrap());
+    for engine in [Engine::Native, Engine::BpfJit, Engine::BpfInterp] {
+        let instance = load(&object, engine);
+        for name in ["entries", "bits"] {
+            let write = |index| instance.state_write(name, &[index], &[1], u64::MAX, 1);
+            for index in [4, u64::from(u32::MAX), 1 << 32, (1 << 32) + 3, u64::MAX] {
+                let refused = StateError::NoEntry { name: name.into(), capacity: 4 };
+                assert_eq!(write(index), Err(refused), "{engine}, {name}, {index}");
+            }
+            assert_eq!(instance.state_snapshot(name, 2).unwrap().entries, [], "{engine}, {name}");
+            assert_eq!(write(3), Ok(()));
+            assert_eq!(instance.state_snapshot(name, 2).unwrap().entries[0].key, [3], "{engine}, {name}");
+        }
+    }
+}
+
 #[test]
 fn refused_keys_are_counted() {
     for engine in Engine::ALL {

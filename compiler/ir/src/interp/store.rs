@@ -377,14 +377,7 @@ impl Store {
 /// Puts copies of one state together.
 fn merged(decl: &StateDecl, copies: impl Iterator<Item = StateDump>) -> StateDump {
     let by = decl.per_core.unwrap_or(Merge::Latest);
-    let widths: Vec<u64> = match decl.kind {
-        StateKind::Words => vec![u64::MAX],
-        _ => decl
-            .fields
-            .iter()
-            .flat_map(|field| std::iter::repeat_n(field.width.max(), field.count as usize))
-            .collect(),
-    };
+    let limits = decl.scalar_limits();
     let mut all = StateDump::default();
     let mut entries: BTreeMap<Vec<u64>, EntryDump> = BTreeMap::new();
     for copy in copies {
@@ -401,8 +394,8 @@ fn merged(decl: &StateDecl, copies: impl Iterator<Item = StateDump>) -> StateDum
                 }
                 continue;
             }
-            for ((a, b), max) in before.fields.iter_mut().zip(entry.fields).zip(&widths) {
-                *a = by.of(*a, b) & max;
+            for ((a, b), limit) in before.fields.iter_mut().zip(entry.fields).zip(&limits) {
+                *a = by.of(*a, b) & limit;
             }
             before.expires = before.expires.max(entry.expires);
             before.written = before.written.max(entry.written);

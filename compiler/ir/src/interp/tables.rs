@@ -118,8 +118,8 @@ impl TableKey {
         if expected != found {
             return Err(TableError::KeyParts { expected, found });
         }
-        let widths: Vec<u64> = decl.key.iter().map(|part| part.width.max()).collect();
-        fit("part", &self.parts, &widths)?;
+        let limits: Vec<u64> = decl.key.iter().map(|part| part.width.max()).collect();
+        fit("part", &self.parts, &limits)?;
         let all = decl.key_bits();
         let fits = match decl.kind {
             StateKind::Table(Match::Prefix) => self.bits <= all,
@@ -141,13 +141,11 @@ impl TableKey {
 ///
 /// There are more or fewer, or one has more bits than its field.
 pub fn check_fields(decl: &StateDecl, fields: &[u64]) -> Result<(), TableError> {
-    let widths = decl.fields.iter();
-    let widths: Vec<u64> =
-        widths.flat_map(|field| std::iter::repeat_n(field.width.max(), field.count as usize)).collect();
-    if fields.len() != widths.len() {
-        return Err(TableError::Fields { expected: widths.len(), found: fields.len() });
+    let limits = decl.scalar_limits();
+    if fields.len() != limits.len() {
+        return Err(TableError::Fields { expected: limits.len(), found: fields.len() });
     }
-    fit("scalar", fields, &widths)
+    fit("scalar", fields, &limits)
 }
 
 /// A key with zeros behind its first bits.
@@ -163,8 +161,8 @@ fn cut(decl: &StateDecl, key: &[u64], bits: u32) -> Vec<u64> {
     cut.collect()
 }
 
-fn fit(what: &'static str, values: &[u64], widths: &[u64]) -> Result<(), TableError> {
-    for (index, (&found, &max)) in values.iter().zip(widths).enumerate() {
+fn fit(what: &'static str, values: &[u64], limits: &[u64]) -> Result<(), TableError> {
+    for (index, (&found, &max)) in values.iter().zip(limits).enumerate() {
         if found > max {
             return Err(TableError::TooWide { what, index, max, found });
         }

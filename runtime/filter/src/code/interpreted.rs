@@ -17,7 +17,7 @@ use oko_state::{Handed, Map};
 use crate::error::StateError;
 use crate::instance::Verdict;
 use crate::params::Params;
-use crate::state::{StateInfo, StateSnapshot, States, from_dump, known};
+use crate::state::{StateInfo, StateSnapshot, States, dump_info, from_dump, known};
 
 /// Runs a verified program; `None` if it ends in a fault, which the verifier excludes.
 pub(super) fn run_bpf(program: &Verified, packet: &Packet<'_>, now: u64, states: &States) -> Option<u32> {
@@ -168,7 +168,7 @@ impl Oracle {
     /// How full each state is.
     pub(crate) fn infos(&self) -> Vec<StateInfo> {
         let dumps = self.store().dump();
-        self.visible().map(|(index, decl)| from_dump(dumps[index].clone(), decl, None, 0).info).collect()
+        self.visible().map(|(index, decl)| dump_info(&dumps[index], decl)).collect()
     }
 
     /// What a state holds.

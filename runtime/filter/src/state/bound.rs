@@ -236,11 +236,7 @@ impl States {
         now: u64,
     ) -> Result<(), StateError> {
         let (row, decl) = self.declared(name)?;
-        if matches!(decl.kind, StateKind::Table(_)) {
-            let key = TableKey { parts: key.to_vec(), bits: decl.key_bits() };
-            return self.put(name, &key, fields);
-        }
-        let wrong = |source| StateError::Entry { name: name.to_owned(), source };
+        let wrong = |source| row.wrong(source);
         let key = key_bytes(decl, key).map_err(wrong)?;
         let value = value_bytes(decl, fields, expires, now).map_err(wrong)?;
         updated(row, row.map.update(&key, &value, Update::Any, now))
@@ -262,7 +258,7 @@ impl States {
     /// Writes an entry of a table.
     pub(crate) fn put(&self, name: &str, key: &TableKey, fields: &[u64]) -> Result<(), StateError> {
         let (row, decl) = self.table(name)?;
-        let wrong = |source| StateError::Entry { name: name.to_owned(), source };
+        let wrong = |source| row.wrong(source);
         let key = table_key_bytes(decl, key).map_err(wrong)?;
         let value = value_bytes(decl, fields, oko_ir::NEVER, 0).map_err(wrong)?;
         updated(row, row.map.update(&key, &value, Update::Any, 0))
@@ -271,8 +267,7 @@ impl States {
     /// Removes an entry of a table; says whether there was one.
     pub(crate) fn remove(&self, name: &str, key: &TableKey) -> Result<bool, StateError> {
         let (row, decl) = self.table(name)?;
-        let key = table_key_bytes(decl, key);
-        let key = key.map_err(|source| StateError::Entry { name: name.to_owned(), source })?;
+        let key = table_key_bytes(decl, key).map_err(|source| row.wrong(source))?;
         Ok(row.map.delete(&key))
     }
 
@@ -328,14 +323,10 @@ impl StatePlan {
 }
 
 fn updated(row: &Row, result: Result<(), UpdateError>) -> Result<(), StateError> {
-    let name = row.plan.name.clone();
     result.map_err(|error| match error {
-        UpdateError::Full => {
-            let capacity = row.map.shape().capacity;
-            StateError::Entry { name, source: TableError::Full { capacity } }
-        }
+        UpdateError::Full => row.wrong(TableError::Full { capacity: row.map.shape().capacity }),
         // Keys and values were put together to fit; what is left is an index beyond an array.
-        _ => StateError::NoEntry { name, capacity: row.map.shape().capacity },
+        _ => row.no_entry(),
     })
 }
 

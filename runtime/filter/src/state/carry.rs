@@ -10,6 +10,7 @@ use oko_artifact::LOCKS_MAP;
 use oko_state::{EntryCopy, Header, Kind, Map, Shape, Update};
 
 use super::bound::{Row, StatePlan, States};
+use super::scalars::times;
 use crate::instance::Engine;
 
 /// What a new version took over of the old one.
@@ -64,15 +65,6 @@ pub(crate) enum Old<'a> {
     },
 }
 
-/// Where a value of ours says when it expires, and when it was written.
-const EXPIRES: usize = oko_ir::layout::EXPIRES_OFFSET as usize;
-const WRITTEN: usize = oko_ir::layout::WRITTEN_OFFSET as usize;
-
-fn word(entry: &EntryCopy, offset: usize) -> u64 {
-    let word = entry.value.get(offset..).and_then(|rest| rest.first_chunk());
-    word.map_or(0, |word| u64::from_ne_bytes(*word))
-}
-
 impl Old<'_> {
     fn states(&self) -> Option<&States> {
         match self {
@@ -81,20 +73,22 @@ impl Old<'_> {
         }
     }
 
+    /// The old version's state of a name.
+    fn row(&self, name: &str) -> Option<&Row> {
+        self.states()?.rows.iter().find(|row| row.plan.name == name)
+    }
+
     /// The map for a state of the new version.
     pub(super) fn map(&self, plan: &StatePlan) -> Option<Arc<Map>> {
-        let row = self.states()?.rows.iter().find(|row| row.plan.name == plan.name)?;
-        let fits = match plan.variables {
-            // The locks belong to the entries that they protect; variables are the new version's own.
-            Some(_) => false,
-            None => plan.is_state() || plan.name == LOCKS_MAP,
-        };
+        let row = self.row(&plan.name)?;
+        // Variables are the new version's own; the locks belong to the entries that they protect.
+        let fits = plan.variables.is_none() && (plan.is_state() || plan.name == LOCKS_MAP);
         (fits && self.difference(row, plan).is_none()).then(|| Arc::clone(&row.map))
     }
 
     /// Copies the entries of the old version's state into a new map, if they differ in capacity alone; gives how many, and of how many.
     pub(super) fn copy_into(&self, plan: &StatePlan, map: &Map) -> Option<(usize, usize)> {
-        let row = self.states()?.rows.iter().find(|row| row.plan.name == plan.name)?;
+        let row = self.row(&plan.name)?;
         let was = row.plan.shape.capacity;
         let resized = StatePlan { shape: Shape { capacity: was, ..plan.shape }, ..plan.clone() };
         let keyed = matches!(plan.shape.kind, Kind::Hash(_) | Kind::Exact | Kind::Prefix);
@@ -105,8 +99,8 @@ impl Old<'_> {
         let mut entries = row.map.snapshot();
         if plan.shape.header == Header::Oko {
             // What holds nothing any more is not worth a place.
-            entries.retain(|entry| word(entry, EXPIRES) != 0);
-            entries.sort_by_key(|entry| std::cmp::Reverse(word(entry, WRITTEN)));
+            entries.retain(|entry| times(&entry.value).0 != 0);
+            entries.sort_by_key(|entry| std::cmp::Reverse(times(&entry.value).1));
         }
         let all = entries.len();
         entries.truncate(plan.shape.capacity as usize);
@@ -170,7 +164,7 @@ impl Old<'_> {
         let Some(old) = self.states() else { return carried };
         for row in new.rows.iter().filter(|row| !row.plan.hidden) {
             let name = row.plan.name.clone();
-            match old.rows.iter().find(|old| old.plan.name == name) {
+            match self.row(&name) {
                 None => carried.new_states.push(name),
                 Some(old) if Arc::ptr_eq(&old.map, &row.map) => carried.states.push(name),
                 Some(old) if let Some((copied, all)) = row.copied => {

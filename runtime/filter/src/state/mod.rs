@@ -11,5 +11,5 @@ pub(crate) use carry::Old;
 pub use carry::{Carried, Lost};
 pub use operate::{Batches, NewEntry, Owner, Written};
 pub(crate) use scalars::shape;
-pub(crate) use view::from_dump;
 pub use view::{StateEntry, StateInfo, StateSnapshot};
+pub(crate) use view::{dump_info, from_dump};

@@ -138,11 +138,11 @@ impl States {
 }
 
 impl Row {
-    fn wrong(&self, source: TableError) -> StateError {
+    pub(super) fn wrong(&self, source: TableError) -> StateError {
         StateError::Entry { name: self.plan.name.clone(), source }
     }
 
-    fn no_entry(&self) -> StateError {
+    pub(super) fn no_entry(&self) -> StateError {
         StateError::NoEntry { name: self.plan.name.clone(), capacity: self.map.shape().capacity }
     }
 

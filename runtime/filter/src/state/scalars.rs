@@ -38,7 +38,7 @@ fn value_size(decl: &StateDecl) -> u32 {
 pub(crate) fn key_bytes(decl: &StateDecl, parts: &[u64]) -> Result<Vec<u8>, TableError> {
     if decl.kind == StateKind::Words {
         return match parts {
-            [index] => Ok((*index as u32).to_ne_bytes().to_vec()),
+            [index] => Ok(index_bytes(*index)),
             _ => Err(TableError::KeyParts { expected: 1, found: parts.len() }),
         };
     }
@@ -55,11 +55,15 @@ pub(crate) fn table_key_bytes(decl: &StateDecl, key: &TableKey) -> Result<Vec<u8
         }
         return Ok(bytes);
     }
-    let mut bytes = packed(&key.parts, &decl.key_layout(), decl.key.iter().map(|part| (part.width, 1)));
-    if decl.kind == StateKind::Array {
-        bytes.resize(4, 0);
+    if let (StateKind::Array, [index]) = (decl.kind, &key.parts[..]) {
+        return Ok(index_bytes(*index));
     }
-    Ok(bytes)
+    Ok(packed(&key.parts, &decl.key_layout(), decl.key.iter().map(|part| (part.width, 1))))
+}
+
+/// The key of an entry of an array. An index that is too great for it becomes the greatest, which none has.
+fn index_bytes(index: u64) -> Vec<u8> {
+    u32::try_from(index).unwrap_or(u32::MAX).to_ne_bytes().to_vec()
 }
 
 /// The scalars of a key. A prefix comes with how many of its bits count as one more scalar, and so do the keys of other tables.
@@ -97,27 +101,25 @@ pub(crate) fn value_bytes(
     expires: u64,
     written: u64,
 ) -> Result<Vec<u8>, TableError> {
-    if decl.kind == StateKind::Words {
-        return match fields {
-            [word] => Ok(word.to_ne_bytes().to_vec()),
-            _ => Err(TableError::Fields { expected: 1, found: fields.len() }),
-        };
-    }
     check_fields(decl, fields)?;
     Ok(entry_bytes(decl, fields, expires, written))
 }
 
 /// As [`value_bytes`], of scalars that are known to fit.
 pub(crate) fn entry_bytes(decl: &StateDecl, fields: &[u64], expires: u64, written: u64) -> Vec<u8> {
-    let mut bytes = packed(fields, &decl.entry_layout(), field_widths(decl));
-    if matches!(decl.kind, StateKind::Table(_)) {
-        // Entries of tables have no header.
-        return bytes;
+    let packed = || packed(fields, &decl.entry_layout(), field_widths(decl));
+    match decl.kind {
+        // These have no header.
+        StateKind::Words => fields.iter().flat_map(|word| word.to_ne_bytes()).collect(),
+        StateKind::Table(_) => packed(),
+        StateKind::Hash(_) | StateKind::Array => {
+            let mut bytes = packed();
+            for (offset, word) in [(EXPIRES_OFFSET, expires), (WRITTEN_OFFSET, written)] {
+                bytes[offset as usize..offset as usize + 8].copy_from_slice(&word.to_ne_bytes());
+            }
+            bytes
+        }
     }
-    for (offset, word) in [(EXPIRES_OFFSET, expires), (WRITTEN_OFFSET, written)] {
-        bytes[offset as usize..offset as usize + 8].copy_from_slice(&word.to_ne_bytes());
-    }
-    bytes
 }
 
 /// The scalars of a value.
@@ -125,16 +127,6 @@ pub(crate) fn value_scalars(decl: &StateDecl, bytes: &[u8]) -> Vec<u64> {
     match decl.kind {
         StateKind::Words => vec![scalar(bytes, 0, Width::W64)],
         _ => scalars(bytes, &decl.entry_layout(), field_widths(decl)),
-    }
-}
-
-/// The greatest value of each scalar of a value.
-pub(crate) fn value_limits(decl: &StateDecl) -> Vec<u64> {
-    match decl.kind {
-        StateKind::Words => vec![u64::MAX],
-        _ => field_widths(decl)
-            .flat_map(|(width, count)| std::iter::repeat_n(width.max(), count as usize))
-            .collect(),
     }
 }
 
@@ -243,7 +235,7 @@ mod tests {
                 prop_assert_eq!(bytes.len(), shape(&decl).key_size as usize);
                 prop_assert_eq!(key_scalars(&decl, &bytes), expected);
             }
-            let fields: Vec<u64> = value_limits(&decl).iter().zip(&seed).map(|(limit, value)| value & limit).collect();
+            let fields: Vec<u64> = decl.scalar_limits().iter().zip(&seed).map(|(limit, value)| value & limit).collect();
             let bytes = value_bytes(&decl, &fields, 7, 5).unwrap();
             prop_assert_eq!(bytes.len(), shape(&decl).value_size as usize);
             prop_assert_eq!(value_scalars(&decl, &bytes), fields.clone());

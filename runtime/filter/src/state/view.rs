@@ -7,7 +7,7 @@ use oko_ir::interp::{EntryDump, StateDump};
 use oko_ir::{Merge, StateDecl, StateKind};
 use oko_state::{EntryCopy, Header, Map};
 
-use super::scalars::{entry_bytes, key_scalars, shape, times, value_limits, value_scalars};
+use super::scalars::{entry_bytes, key_scalars, shape, times, value_scalars};
 
 /// A state and how full it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,18 +144,23 @@ fn merge(into: &mut StateEntry, other: &mut StateEntry, decl: &StateDecl) {
         }
         return;
     }
-    for ((a, &b), limit) in into.fields.iter_mut().zip(&other.fields).zip(value_limits(decl)) {
+    for ((a, &b), limit) in into.fields.iter_mut().zip(&other.fields).zip(decl.scalar_limits()) {
         *a = by.of(*a, b) & limit;
     }
     into.expires_at = into.expires_at.max(other.expires_at);
     into.written_at = into.written_at.max(other.written_at);
-    into.raw_value = raw_value(decl, &into.fields, into.expires_at, into.written_at);
+    into.raw_value = entry_bytes(decl, &into.fields, into.expires_at, into.written_at).into();
 }
 
-fn raw_value(decl: &StateDecl, fields: &[u64], expires: u64, written: u64) -> Box<[u8]> {
-    match decl.kind {
-        StateKind::Words => fields.iter().flat_map(|word| word.to_ne_bytes()).collect(),
-        _ => entry_bytes(decl, fields, expires, written).into_boxed_slice(),
+/// How full a state of the interpreter of the IR is, as if it were in a map.
+pub(crate) fn dump_info(dump: &StateDump, decl: &StateDecl) -> StateInfo {
+    StateInfo {
+        name: decl.name.clone(),
+        capacity: decl.capacity,
+        len: dump.entries.len() as u32,
+        refused: dump.refused,
+        evicted: dump.evicted,
+        bytes: shape(decl).footprint(),
     }
 }
 
@@ -166,14 +171,7 @@ pub(crate) fn from_dump(
     schema: Option<&StateSchema>,
     now: u64,
 ) -> StateSnapshot {
-    let info = StateInfo {
-        name: decl.name.clone(),
-        capacity: decl.capacity,
-        len: dump.entries.len() as u32,
-        refused: dump.refused,
-        evicted: dump.evicted,
-        bytes: shape(decl).footprint(),
-    };
+    let info = dump_info(&dump, decl);
     let entries = dump.live(now).entries.into_iter().map(|entry| dumped_entry(entry, decl)).collect();
     StateSnapshot { info, schema: schema.cloned(), entries }
 }
@@ -190,7 +188,7 @@ fn dumped_entry(entry: EntryDump, decl: &StateDecl) -> StateEntry {
     StateEntry {
         // What the interpreter holds fits its declaration.
         raw_key: raw_key.unwrap_or_default().into_boxed_slice(),
-        raw_value: raw_value(decl, &fields, expires, written),
+        raw_value: entry_bytes(decl, &fields, expires, written).into(),
         key,
         fields,
         expires_at: expires,
