@@ -636,7 +636,7 @@ impl<'r, 'e> Run<'r, 'e> {
             Helper::MapPushElem | Helper::MapPeekElem => kind == MapKind::BloomFilter,
             Helper::RingbufOutput | Helper::RingbufReserve => kind == MapKind::RingBuf,
             Helper::OriginalMapAdd => kind.is_sketch(),
-            Helper::MapLookupElem => kind.has_entries() || kind.is_sketch(),
+            Helper::MapLookupElem => kind.has_keys(),
             _ => kind.has_entries(),
         };
         if fits { Ok(map) } else { Err(FaultKind::MapKind { helper, map }) }

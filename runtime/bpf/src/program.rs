@@ -106,6 +106,11 @@ impl MapKind {
         !matches!(self, MapKind::RingBuf | MapKind::BloomFilter) && !self.is_sketch()
     }
 
+    /// Whether something is looked up in it by keys: entries, or what a sketch knows of elements.
+    pub const fn has_keys(self) -> bool {
+        self.has_entries() || self.is_sketch()
+    }
+
     /// Whether elements are put into it and what is known of them is looked up: its keys are the elements, its values 4 bytes.
     pub const fn is_sketch(self) -> bool {
         matches!(self, MapKind::OriginalBloom | MapKind::OriginalCountMin)

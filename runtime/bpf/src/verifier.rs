@@ -169,7 +169,7 @@ fn check_maps(maps: &[MapDef]) -> Result<(), Reason> {
         if def.max_entries == 0 || def.kind != MapKind::RingBuf && def.value_size == 0 {
             return wrong("its value size and capacity must not be 0");
         }
-        if (def.kind.has_entries() || def.kind.is_sketch()) != (def.key_size > 0) {
+        if def.kind.has_keys() != (def.key_size > 0) {
             return wrong("maps with entries have keys, ring buffers and Bloom filters have none");
         }
         if def.key_size > MAX_KEY || def.value_size > MAX_VALUE {

@@ -385,6 +385,33 @@ fn records_and_bloom_filters_go_through_native_code() {
     assert!(records.iter().all(|record| record.len() == 16 && record[8] == 7));
 }
 
+/// Of the stack it is known what was stored there, but not any more when a helper has written there.
+#[test]
+fn what_a_helper_writes_to_the_stack_is_read() {
+    let program = verified(
+        "mov %r6, %r1
+         stdw [%r10-16], 7
+         stdw [%r10-8], 9
+         mov %r2, 0
+         mov %r3, %r10
+         add %r3, -8
+         mov %r4, 4
+         call 189
+         ldxdw %r7, [%r10-16]
+         mov %r1, %r6
+         call 188
+         call 8
+         ldxdw %r0, [%r10-8]
+         add %r0, %r7
+         exit",
+        Vec::new(),
+    );
+    let packets = packets();
+    let first = |packet: &Vec<u8>| packet.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    let expected: Vec<u32> = packets.iter().map(|packet| first(packet).wrapping_add(7)).collect();
+    assert_eq!(same_answers(&program, &packets), expected);
+}
+
 #[test]
 fn functions_of_a_program_call_each_other() {
     let program = verified(

@@ -125,7 +125,7 @@ impl Explorer<'_> {
             Arg::Bloom => kind == MapKind::BloomFilter,
             Arg::Ring => kind == MapKind::RingBuf,
             Arg::Sketch => kind.is_sketch(),
-            _ if helper == Helper::MapLookupElem => kind.has_entries() || kind.is_sketch(),
+            _ if helper == Helper::MapLookupElem => kind.has_keys(),
             _ => kind.has_entries(),
         };
         if fits {

@@ -3,7 +3,7 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
-use oko_bpf::helper::Helper as BpfHelper;
+use oko_bpf::helper::{Arg, Helper as BpfHelper};
 use oko_bpf::isa::{Insn, Reg};
 use oko_bpf::program::{MapDef, MapId, MapKind};
 use oko_bpf::verified::Note;
@@ -25,7 +25,7 @@ impl Translator<'_, '_> {
             _ => (BpfHelper::from_number(number), None),
         };
         let helper = helper.ok_or(CompileError::Unsupported { slot, what: "a call of an unknown helper" })?;
-        if !only_reads(helper) {
+        if helper.signature().args.contains(&Arg::Buffer) {
             self.frame.forget_stores();
         }
         let result = match helper {
@@ -178,21 +178,4 @@ impl Translator<'_, '_> {
         self.set(Reg::R0, result);
         Ok(())
     }
-}
-
-/// Whether a helper leaves the memory that its arguments point to as it is.
-fn only_reads(helper: BpfHelper) -> bool {
-    matches!(
-        helper,
-        BpfHelper::MapLookupElem
-            | BpfHelper::MapUpdateElem
-            | BpfHelper::MapDeleteElem
-            | BpfHelper::KtimeGetNs
-            | BpfHelper::KtimeGetBootNs
-            | BpfHelper::KtimeGetCoarseNs
-            | BpfHelper::GetPrandomU32
-            | BpfHelper::SpinLock
-            | BpfHelper::SpinUnlock
-            | BpfHelper::RingbufOutput
-    )
 }
