@@ -21,7 +21,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_ir::cfg::Cfg;
 use oko_ir::ranges::Ranges;
 use oko_ir::{
-    Block, BlockCall, BlockData, Checked, Filter, FilterResult, Inst, Module, Op, State, StateKind,
+    Block, BlockCall, BlockData, Checked, Filter, FilterResult, Inst, Match, Module, Op, State, StateKind,
     TerminatorKind, Type as IrType, Value, Width,
 };
 
@@ -32,7 +32,7 @@ use crate::code::Code;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::host::{self, Effort};
-use crate::probe::MOST_LOOK_UPS;
+use crate::probe::{MOST_LOOK_UPS, MOST_WORDS};
 
 /// Up to so many operations everything is done for fast code; the largest example has 300.
 const FULL_EFFORT_UP_TO: usize = 8_192;
@@ -96,6 +96,8 @@ struct Source<'a> {
     filter: &'a Filter,
     cfg: Cfg,
     ranges: Ranges,
+    /// How many look-ups there are.
+    look_ups: usize,
 }
 
 impl<'a> Source<'a> {
@@ -105,13 +107,25 @@ impl<'a> Source<'a> {
         let cfg = Cfg::of(filter)
             .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
         let ranges = Ranges::of_with(module, filter, &cfg);
-        Ok(Source { module, filter, cfg, ranges })
+        let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
+        Ok(Source { module, filter, cfg, ranges, look_ups })
+    }
+
+    /// Whether keys of a state are looked up inline.
+    fn probes(&self, state: State) -> bool {
+        let decl = &self.module.states[state.index()];
+        self.look_ups <= MOST_LOOK_UPS
+            && decl.key_layout().size.div_ceil(8) as usize <= MOST_WORDS
+            && matches!(decl.kind, StateKind::Hash(_) | StateKind::Table(Match::Exact))
     }
 
     /// The code of the filter.
     fn translate(&self, isa: &dyn TargetIsa) -> Function {
         let mut function = host::function(0, host::entry_signature(isa.default_call_conv()));
         self.each_packet(isa, &mut function, &[I32], |translator| {
+            let probes = |state| self.probes(state);
+            translator.repeats = Repeats::of(&mut translator.builder, self.filter, &self.cfg, probes);
+            translator.enter();
             for &block in self.cfg.order() {
                 translator.block(block);
             }
@@ -119,7 +133,7 @@ impl<'a> Source<'a> {
         function
     }
 
-    /// Fills a function with a loop over the burst that gives values of these types for each packet.
+    /// Fills a function with a loop over the burst that gives values of these types for each packet. The body begins before the filter's first block.
     fn each_packet(
         &self,
         isa: &dyn TargetIsa,
@@ -132,19 +146,11 @@ impl<'a> Source<'a> {
         let burst = Burst::open(&mut builder, results);
         let data = builder.ins().load(I64, constant_memory(), burst.row.packet, PACKET_DATA);
         let captured = builder.ins().uload32(constant_memory(), burst.row.packet, PACKET_CAPTURED);
-        let source = self.filter;
-        let blocks: Vec<_> = source.blocks.iter().map(|_| builder.create_block()).collect();
-        let look_ups = source.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
-        let repeats = Repeats::of(&mut builder, source, &self.cfg, |state| {
-            look_ups <= MOST_LOOK_UPS && lookup::is_probed(&self.module.states[state.index()])
-        });
-        builder.ins().jump(blocks[0], &[]);
+        let blocks: Vec<_> = self.filter.blocks.iter().map(|_| builder.create_block()).collect();
         let mut translator = Translator {
             builder,
             convention: isa.default_call_conv(),
-            module: self.module,
-            filter: source,
-            ranges: &self.ranges,
+            source: self,
             row: burst.row,
             latch: burst.latch,
             data,
@@ -156,8 +162,7 @@ impl<'a> Source<'a> {
             network: HashMap::new(),
             key: None,
             ghost: None,
-            look_ups,
-            repeats,
+            repeats: Repeats::default(),
             record: None,
             place: Block(0),
         };
@@ -188,9 +193,7 @@ struct Entry {
 struct Translator<'a, 'b> {
     builder: FunctionBuilder<'b>,
     convention: CallConv,
-    module: &'a Module,
-    filter: &'a Filter,
-    ranges: &'a Ranges,
+    source: &'a Source<'a>,
     row: Row,
     /// Where the packet's results go.
     latch: ir::Block,
@@ -209,9 +212,7 @@ struct Translator<'a, 'b> {
     key: Option<ir::StackSlot>,
     /// Where updates of entries go that are gone: memory on the stack.
     ghost: Option<ir::StackSlot>,
-    /// How many look-ups there are.
-    look_ups: usize,
-    /// Those whose key was looked up before.
+    /// Look-ups whose key was looked up before.
     repeats: Repeats,
     /// Where records of events are put together.
     record: Option<ir::StackSlot>,
@@ -220,6 +221,11 @@ struct Translator<'a, 'b> {
 }
 
 impl<'a> Translator<'a, '_> {
+    /// Goes to the filter's first block.
+    fn enter(&mut self) {
+        self.builder.ins().jump(self.blocks[0], &[]);
+    }
+
     /// Translates a block, after those that dominate it.
     fn block(&mut self, block: Block) {
         let data = self.open(block);
@@ -232,7 +238,7 @@ impl<'a> Translator<'a, '_> {
     /// Goes to a block.
     fn open(&mut self, block: Block) -> &'a BlockData {
         self.place = block;
-        let filter = self.filter;
+        let filter = self.source.filter;
         let data = &filter.blocks[block.index()];
         self.builder.switch_to_block(self.blocks[block.index()]);
         for &param in &data.params {
@@ -254,7 +260,7 @@ impl<'a> Translator<'a, '_> {
 
     fn define_param(&mut self, param: Value) {
         let block = self.blocks[self.place.index()];
-        match self.filter.values[param.index()] {
+        match self.source.filter.values[param.index()] {
             IrType::Int => self.append_param(block, param, I64),
             IrType::Bool => self.append_param(block, param, I8),
             IrType::Window(_) => self.append_param(block, param, I64),
@@ -276,7 +282,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn has_generations(&self, state: State) -> bool {
-        matches!(self.module.states[state.index()].kind, StateKind::Hash(_))
+        matches!(self.source.module.states[state.index()].kind, StateKind::Hash(_))
     }
 
     /// The Cranelift value of an int, bool or window.
@@ -386,7 +392,7 @@ impl<'a> Translator<'a, '_> {
             }
             TerminatorKind::Return(value) => {
                 let value = self.value(*value);
-                let class = match self.filter.result {
+                let class = match self.source.filter.result {
                     FilterResult::Bool => self.builder.ins().uextend(I32, value),
                     FilterResult::Classes(_) => self.builder.ins().ireduce(I32, value),
                 };
@@ -416,7 +422,7 @@ impl<'a> Translator<'a, '_> {
 
     /// Whether a window is in the packet, and where it starts.
     fn window(&mut self, offset: Value, len: u32) -> (ir::Value, ir::Value) {
-        let range = self.ranges.at(self.place, offset);
+        let range = self.source.ranges.at(self.place, offset);
         let at = self.value(offset);
         let end = self.builder.ins().iadd_imm_s(at, i64::from(len));
         let mut shown = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, self.captured);

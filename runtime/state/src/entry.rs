@@ -3,11 +3,12 @@
 use std::ptr::NonNull;
 
 use crate::lock_word::{lock_word, unlock_word};
+use crate::probe::GENERATION;
 use crate::readers::is_pinned;
 use crate::sync::{AtomicU32, Ordering};
 
 /// The generation of a place is in the four bytes at this offset from its value.
-pub(crate) const GENERATION_OFFSET: isize = -8;
+pub(crate) const GENERATION_OFFSET: isize = GENERATION as isize;
 
 /// What a look-up answers: two words, returned in registers to generated code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

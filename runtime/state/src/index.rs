@@ -127,11 +127,9 @@ impl Index {
         let bucket = self.bucket(place.first);
         let wanted = u64::from(place.tag) * LOW_BITS;
         for (word, tags) in bucket.tags.iter().enumerate() {
-            let differing = tags.load(Ordering::Relaxed) ^ wanted;
-            let equal = differing.wrapping_sub(LOW_BITS) & !differing & (LOW_BITS << 15);
+            let equal = equal_lanes(tags.load(Ordering::Relaxed), wanted);
             if equal != 0 {
-                let way = word * LANES + equal.trailing_zeros() as usize / 16;
-                return Some(bucket.records[way].load(Ordering::Relaxed));
+                return Some(bucket.records[way(word, equal)].load(Ordering::Relaxed));
             }
         }
         if bucket.overflowed.load(Ordering::Relaxed) != 0 {
@@ -147,13 +145,11 @@ impl Index {
         for bucket in [place.first, place.second] {
             let bucket = self.bucket(bucket);
             for (word, tags) in bucket.tags.iter().enumerate() {
-                let differing = tags.load(Ordering::Acquire) ^ wanted;
-                // The high bit of each tag that is equal; and by the borrow sometimes of one above such a tag.
-                let mut equal = differing.wrapping_sub(LOW_BITS) & !differing & (LOW_BITS << 15);
+                let mut equal = equal_lanes(tags.load(Ordering::Acquire), wanted);
                 while equal != 0 {
-                    let way = word * LANES + equal.trailing_zeros() as usize / 16;
                     // Acquire, for a table's records are replaced under an unchanged tag.
-                    if let Some(found) = matches(bucket.records[way].load(Ordering::Acquire)) {
+                    let record = bucket.records[way(word, equal)].load(Ordering::Acquire);
+                    if let Some(found) = matches(record) {
                         return Some(found);
                     }
                     equal &= equal - 1;
@@ -256,6 +252,19 @@ impl Index {
         bucket.records[way].store(record, Ordering::Relaxed);
         bucket.set_tag(way, place.tag);
     }
+}
+
+/// The high bit of each tag of a word that is equal to that of the other word; and by the borrow sometimes of one above such a tag.
+#[inline]
+fn equal_lanes(tags: u64, wanted: u64) -> u64 {
+    let differing = tags ^ wanted;
+    differing.wrapping_sub(LOW_BITS) & !differing & (LOW_BITS << 15)
+}
+
+/// The place in a bucket of the first equal tag of a word, of which there is one.
+#[inline]
+fn way(word: usize, equal: u64) -> usize {
+    word * LANES + equal.trailing_zeros() as usize / 16
 }
 
 impl Bucket {

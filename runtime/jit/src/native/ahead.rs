@@ -12,7 +12,6 @@ use oko_ir::{Block, Op, TerminatorKind};
 use super::{Source, Translator};
 use crate::abi::CTX_MAPS;
 use crate::host;
-use crate::native::lookup::is_probed;
 use crate::probe;
 
 /// The code and the states that it hashes keys of, in order; none if there is no look-up to prepare.
@@ -29,7 +28,7 @@ pub(super) fn translate(isa: &dyn TargetIsa, source: &Source<'_>) -> Option<(Fun
         }
         match &data.term.kind {
             TerminatorKind::Find { state, .. } | TerminatorKind::Slot { state, .. } => {
-                if is_probed(&source.module.states[state.index()]) {
+                if source.probes(*state) {
                     states.push(state.index());
                 }
             }
@@ -44,6 +43,7 @@ pub(super) fn translate(isa: &dyn TargetIsa, source: &Source<'_>) -> Option<(Fun
     states.dedup();
     let mut function = host::function(1, host::entry_signature(isa.default_call_conv()));
     source.each_packet(isa, &mut function, &[I64, I64], |translator| {
+        translator.enter();
         for &block in source.cfg.order() {
             if reached[block.index()] {
                 translator.block_ahead(block);
@@ -69,7 +69,7 @@ impl Translator<'_, '_> {
         }
         match &data.term.kind {
             TerminatorKind::Find { state, key, .. } | TerminatorKind::Slot { state, key, .. } => {
-                if !is_probed(&self.module.states[state.index()]) {
+                if !self.source.probes(*state) {
                     return self.no_hint();
                 }
                 let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
@@ -85,5 +85,46 @@ impl Translator<'_, '_> {
     fn no_hint(&mut self) {
         let none = self.int(0);
         self.builder.ins().jump(self.latch, &[none.into(), none.into()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use oko_ir::{text, verify};
+
+    use super::*;
+
+    /// A filter with so many look-ups, before each of which there is none.
+    fn filter_with(look_ups: usize) -> String {
+        let (none, found) = (2 * look_ups, 2 * look_ups + 1);
+        let mut text = "oko.ir 1\nstate m0 s: hash refuse, capacity 4, key(a: u32), fields(n: u64)\nfilter f -> bool {\n\
+            block0:\n    v0 = pkt.len\n    v1 = true\n"
+            .to_owned();
+        for number in 0..look_ups {
+            let (block, wanted, equal) = (2 * number, 2 + 2 * number, 3 + 2 * number);
+            if block > 0 {
+                writeln!(text, "block{block}:").unwrap();
+            }
+            writeln!(text, "    v{wanted} = const {number}\n    v{equal} = eq v0, v{wanted}").unwrap();
+            writeln!(text, "    branch v{equal}, block{}, block{}", block + 1, block + 2).unwrap();
+            writeln!(text, "block{}:\n    find m0(v0), block{found}, block{none}", block + 1).unwrap();
+        }
+        let entry = 2 + 2 * look_ups;
+        writeln!(text, "block{none}:\n    return v1\nblock{found}(v{entry}: entry m0):\n    return v1\n}}")
+            .unwrap();
+        text
+    }
+
+    #[test]
+    fn a_filter_whose_look_ups_are_calls_gets_no_hints() {
+        let isa = host::isa().unwrap();
+        let states = |look_ups| {
+            let checked = verify(text::read(&filter_with(look_ups)).unwrap()).unwrap();
+            translate(&*isa, &Source::of(checked.module(), 0).unwrap()).map(|(_, states)| states)
+        };
+        assert_eq!(states(probe::MOST_LOOK_UPS), Some(vec![0]));
+        assert_eq!(states(probe::MOST_LOOK_UPS + 1), None);
     }
 }

@@ -14,7 +14,9 @@ impl Translator<'_, '_> {
             BinaryOp::Add => self.builder.ins().iadd(x, y),
             BinaryOp::Sub => self.builder.ins().isub(x, y),
             BinaryOp::Mul => self.builder.ins().imul(x, y),
-            BinaryOp::UDiv | BinaryOp::URem => self.divide(op, x, y, self.ranges.at(self.place, b).min > 0),
+            BinaryOp::UDiv | BinaryOp::URem => {
+                self.divide(op, x, y, self.source.ranges.at(self.place, b).min > 0)
+            }
             BinaryOp::And => self.mask(a, b),
             BinaryOp::Or => self.builder.ins().bor(x, y),
             BinaryOp::Xor => self.builder.ins().bxor(x, y),

@@ -5,13 +5,12 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind};
 use oko_ir::layout::{EXPIRES_OFFSET, HEADER_SIZE, LOCK_OFFSET, WRITTEN_OFFSET};
 use oko_ir::{Field, StateDecl, StateKind, Type as IrType, Unlock, Value, Width};
+use oko_state::probe::GENERATION;
 
 use super::{Entry, Translator, type_of};
 use crate::helpers::Helper;
 use crate::locks;
 
-/// Where the generation of a place is, from its value.
-const GENERATION_OFFSET: i32 = -8;
 /// Up to so many bytes of fields are zeroed word by word, more by a call.
 const INLINE_ZEROES: u32 = 128;
 /// Bytes before the value of the ghost: room for a generation.
@@ -19,8 +18,8 @@ const GHOST_HEADER: u32 = 8;
 
 impl Translator<'_, '_> {
     fn decl_of(&self, entry: Value) -> &StateDecl {
-        match self.filter.values[entry.index()] {
-            IrType::Entry(state) => &self.module.states[state.index()],
+        match self.source.filter.values[entry.index()] {
+            IrType::Entry(state) => &self.source.module.states[state.index()],
             other => unreachable!("the verifier has shown that {entry} is an entry, not {other:?}"),
         }
     }
@@ -75,7 +74,7 @@ impl Translator<'_, '_> {
     ) {
         let (gone, here) = (self.builder.create_block(), self.builder.create_block());
         self.builder.set_cold_block(gone);
-        let present = self.builder.ins().uload32(entry_memory(), pointer, GENERATION_OFFSET);
+        let present = self.builder.ins().uload32(entry_memory(), pointer, GENERATION);
         let same = self.builder.ins().icmp(IntCC::Equal, present, generation);
         self.builder.ins().brif(same, here, &[], gone, &[]);
         self.builder.switch_to_block(gone);
@@ -84,7 +83,7 @@ impl Translator<'_, '_> {
         let ghost = self.builder.ins().stack_addr(I64, ghost, GHOST_HEADER as i32);
         let zero = self.int(0);
         // No look-up gives an even generation, so who locks the ghost again comes here again.
-        self.builder.ins().store(entry_memory(), zero, ghost, GENERATION_OFFSET);
+        self.builder.ins().store(entry_memory(), zero, ghost, GENERATION);
         self.builder.ins().store(entry_memory(), zero, ghost, LOCK_OFFSET as i32);
         self.builder.ins().store(entry_memory(), zero, ghost, EXPIRES_OFFSET as i32);
         self.builder.def_var(variable, ghost);
@@ -94,7 +93,7 @@ impl Translator<'_, '_> {
 
     /// Memory like an entry of any state of the module.
     fn ghost(&mut self) -> ir::StackSlot {
-        let sizes = self.module.states.iter().map(|state| state.entry_layout().size);
+        let sizes = self.source.module.states.iter().map(|state| state.entry_layout().size);
         let size = GHOST_HEADER + sizes.max().unwrap_or(HEADER_SIZE);
         let builder = &mut self.builder;
         *self.ghost.get_or_insert_with(|| {

@@ -3,13 +3,13 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, StackSlotData, StackSlotKind};
-use oko_ir::{BlockCall, Match, State, StateDecl, StateKind, Value, Width};
+use oko_ir::{BlockCall, Match, State, StateKind, Value, Width};
 
 use super::repeats::Site;
 use super::{Translator, type_of};
 use crate::abi::{CTX_MAPS, CTX_VALUES};
 use crate::helpers::Helper;
-use crate::probe::{self, Comparison, MOST_LOOK_UPS, MOST_WORDS, Otherwise};
+use crate::probe::{self, Comparison, Otherwise};
 
 impl Translator<'_, '_> {
     pub(super) fn look_up(
@@ -20,7 +20,7 @@ impl Translator<'_, '_> {
         found: &BlockCall,
         absent: &BlockCall,
     ) {
-        match self.module.states[state.index()].kind {
+        match self.source.module.states[state.index()].kind {
             StateKind::Hash(_) | StateKind::Table(_) => {
                 let key = self.key(state, key);
                 self.look_up_map(state, &key, make, found, absent);
@@ -50,7 +50,7 @@ impl Translator<'_, '_> {
         let (hit, miss) = (self.builder.create_block(), self.builder.create_block());
         let (value, generation) =
             (self.builder.append_block_param(hit, I64), self.builder.append_block_param(hit, I64));
-        if self.look_ups <= MOST_LOOK_UPS && is_probed(&self.module.states[state.index()]) {
+        if self.source.probes(state) {
             let call = self.builder.create_block();
             self.builder.set_cold_block(call);
             let otherwise = Otherwise { absent: if make { call } else { miss }, unclear: call };
@@ -137,7 +137,7 @@ impl Translator<'_, '_> {
 
     /// Puts a key together, as the words that it has in memory.
     pub(super) fn key(&mut self, state: State, key: &[Value]) -> Vec<ir::Value> {
-        let decl = &self.module.states[state.index()];
+        let decl = &self.source.module.states[state.index()];
         let layout = decl.key_layout();
         let count = layout.size.div_ceil(8);
         let mut words: Vec<Option<ir::Value>> = vec![None; count as usize];
@@ -148,7 +148,7 @@ impl Translator<'_, '_> {
         }
         for ((&value, part), &offset) in key.iter().zip(&decl.key).zip(&layout.offsets) {
             let mut bits = self.value(value);
-            if self.ranges.at(self.place, value).max > part.width.max() {
+            if self.source.ranges.at(self.place, value).max > part.width.max() {
                 bits = self.builder.ins().band_imm_u(bits, part.width.max().cast_signed());
             }
             if prefix {
@@ -197,7 +197,7 @@ impl Translator<'_, '_> {
 
     /// Room for a key of any state. All look-ups share it, for a stranger's filter may have thousands.
     fn key_slot(&mut self) -> ir::StackSlot {
-        let sizes = self.module.states.iter().map(|state| state.key_layout().size);
+        let sizes = self.source.module.states.iter().map(|state| state.key_layout().size);
         let size = sizes.max().unwrap_or(0).next_multiple_of(8);
         let builder = &mut self.builder;
         *self.key.get_or_insert_with(|| {
@@ -206,7 +206,7 @@ impl Translator<'_, '_> {
     }
 
     fn look_up_array(&mut self, state: State, key: Value) -> (ir::Value, ir::Value) {
-        let decl = &self.module.states[state.index()];
+        let decl = &self.source.module.states[state.index()];
         let (width, capacity) = (decl.key[0].width, decl.capacity);
         let stride = oko_state::array_stride(decl.entry_layout().size);
         let index = self.value(key);
@@ -222,10 +222,4 @@ impl Translator<'_, '_> {
         let offset = self.builder.ins().imul_imm_s(index, stride as i64);
         (there, self.builder.ins().iadd(first, offset))
     }
-}
-
-/// Whether keys of a state are looked up inline.
-pub(super) fn is_probed(decl: &StateDecl) -> bool {
-    let words = decl.key_layout().size.div_ceil(8) as usize;
-    words <= MOST_WORDS && matches!(decl.kind, StateKind::Hash(_) | StateKind::Table(Match::Exact))
 }

@@ -11,6 +11,7 @@ use oko_ir::cfg::Cfg;
 use oko_ir::{Block, Filter, State, TerminatorKind, Value};
 
 /// The look-ups of each key that is looked up more than once.
+#[derive(Default)]
 pub(super) struct Repeats {
     groups: Vec<Group>,
 }

@@ -47,12 +47,12 @@ impl Translator<'_, '_> {
 
     /// Puts a record together on the stack and hands it to the ring buffer.
     pub(super) fn emit(&mut self, event: Event, values: &[Value]) {
-        let decl = &self.module.events[event.index()];
+        let decl = &self.source.module.events[event.index()];
         let now = self.row.now(&mut self.builder);
         let mut words = vec![self.int(u64::from(event.0)), now];
         for (&value, field) in values.iter().zip(&decl.fields) {
             let mut bits = self.value(value);
-            if self.ranges.at(self.place, value).max > field.width.max() {
+            if self.source.ranges.at(self.place, value).max > field.width.max() {
                 bits = self.builder.ins().band_imm_u(bits, field.width.max().cast_signed());
             }
             words.push(bits);
@@ -69,7 +69,7 @@ impl Translator<'_, '_> {
 
     /// Room for the record of any event.
     fn record_slot(&mut self) -> ir::StackSlot {
-        let most = self.module.events.iter().map(|event| event.fields.len()).max().unwrap_or(0);
+        let most = self.source.module.events.iter().map(|event| event.fields.len()).max().unwrap_or(0);
         let size = (EVENT_HEADER_WORDS + most) as u32 * 8;
         let builder = &mut self.builder;
         *self.record.get_or_insert_with(|| {
