@@ -72,6 +72,11 @@ thread_local! {
     static LAST: RefCell<CString> = RefCell::default();
 }
 
+/// A text for C, without the zero bytes that would end it.
+pub(crate) fn c_text(text: &str) -> CString {
+    CString::new(text.replace('\0', "")).unwrap_or_default()
+}
+
 /// Runs a call, whose panics and errors become a status and a text.
 pub(crate) fn attempt(body: impl FnOnce() -> Result<(), Failure>) -> Status {
     let result = catch_unwind(AssertUnwindSafe(body));
@@ -80,9 +85,8 @@ pub(crate) fn attempt(body: impl FnOnce() -> Result<(), Failure>) -> Status {
         Ok(Err(failure)) => failure,
         Err(_) => Failure::new(Status::Internal, "the library has a defect: it panicked"),
     };
-    let text = CString::new(failure.text.replace('\0', "")).unwrap_or_default();
     // A thread that ends has no place for it any more.
-    let _ = LAST.try_with(|last| last.replace(text));
+    let _ = LAST.try_with(|last| last.replace(c_text(&failure.text)));
     failure.status
 }
 

@@ -10,7 +10,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 use std::slice;
 
-use error::{Failure, attempt, bad};
+use error::{Failure, attempt, bad, c_text};
 use oko_filter::{Abi, FilterId, Instance, LoadOptions, Packet, Verdict};
 
 pub use error::{Status, oko_error};
@@ -58,13 +58,12 @@ const BURST: usize = 32;
 
 impl OkoInstance {
     fn boxed(instance: Instance) -> *mut OkoInstance {
-        let text = |name: &str| CString::new(name.replace('\0', "")).unwrap_or_default();
         let filters = instance.filters().iter().map(|filter| Names {
             id: filter.id,
-            name: text(&filter.name),
+            name: c_text(&filter.name),
             classes: match &filter.classes[..] {
                 [] => vec![c"false".to_owned(), c"true".to_owned()],
-                names => names.iter().map(|name| text(name)).collect(),
+                names => names.iter().map(|name| c_text(name)).collect(),
             },
         });
         let filters = filters.collect();
@@ -157,8 +156,9 @@ pub unsafe extern "C" fn oko_load(
             return Err(bad("the place for the instance is null"));
         }
         let loaded = Instance::load(object, &options(load)?)?;
-        // SAFETY: as `oko.h` says.
-        unsafe { give(instance, OkoInstance::boxed(loaded), "the place for the instance") }
+        // SAFETY: as `oko.h` says, and it is not null.
+        unsafe { instance.write(OkoInstance::boxed(loaded)) };
+        Ok(())
     })
 }
 
@@ -183,8 +183,9 @@ pub unsafe extern "C" fn oko_replace(
             return Err(bad("the place for the instance is null"));
         }
         let (new, _) = old.instance.replace(object, &options(load)?)?;
-        // SAFETY: as `oko.h` says.
-        unsafe { give(instance, OkoInstance::boxed(new), "the place for the instance") }
+        // SAFETY: as `oko.h` says, and it is not null.
+        unsafe { instance.write(OkoInstance::boxed(new)) };
+        Ok(())
     })
 }
 
@@ -273,13 +274,12 @@ pub unsafe extern "C" fn oko_filter_find(
     attempt(|| {
         // SAFETY: as `oko.h` says.
         let (instance, name) = unsafe { (shared(instance, "the instance")?, text(name, "the name")?) };
-        let found = instance.filters.iter().position(|names| names.name.to_bytes() == name.as_bytes());
-        let found = found.ok_or_else(|| {
+        let found = instance.instance.filter(name).ok_or_else(|| {
             let known: Vec<_> = instance.filters.iter().map(|names| names.name.to_string_lossy()).collect();
             Failure::new(Status::NoSuch, format!("no filter `{name}`; there are: {}", known.join(", ")))
         })?;
         // SAFETY: as `oko.h` says.
-        unsafe { give(filter, found as u32, "the place for the filter") }
+        unsafe { give(filter, found.index() as u32, "the place for the filter") }
     })
 }
 

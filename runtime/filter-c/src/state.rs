@@ -1,10 +1,10 @@
 //! States, tables and events for C.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{c_char, c_void};
 
 use oko_filter::TableKey;
 
-use crate::error::{Failure, Status, attempt, bad};
+use crate::error::{Failure, Status, attempt, bad, c_text};
 use crate::{OkoInstance, all, shared, text};
 
 /// `oko_entry`.
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn oko_events(
         let instance = unsafe { shared(instance, "the instance")? };
         let each = each.ok_or_else(|| bad("the function for events is null"))?;
         for event in instance.instance.take_events(limit) {
-            let name = CString::new(event.name.replace('\0', "")).unwrap_or_default();
+            let name = c_text(&event.name);
             // SAFETY: as `oko.h` says; what is given lives until the end of this turn.
             unsafe { each(name.as_ptr(), event.time, event.values.as_ptr(), event.values.len(), context) };
         }
