@@ -105,8 +105,15 @@ pub(crate) struct Builder {
 }
 
 /// A part of a classifier, as long as it is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PartId(u32);
+
+/// Where a walk through the entries is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    part: PartId,
+    shard: usize,
+}
 
 /// A subtable and what changing it takes.
 #[derive(Debug)]
@@ -166,6 +173,26 @@ impl Builder {
         self.note(entry);
         if let Some(part) = self.parts.iter_mut().find(|other| other.id == part) {
             Arc::make_mut(&mut part.subtable).replace(entry);
+        }
+    }
+
+    /// Gives some entries at a place of a walk, and the next place; none behind the last entry. What is there all the time and is not put in again is met
+    /// exactly once.
+    pub(crate) fn step<'a>(
+        &'a self,
+        place: Place,
+        mut meet: impl FnMut(&'a Arc<FlowEntry>),
+    ) -> Option<Place> {
+        // Parts that come while a walk is under way come behind all others.
+        let from =
+            |least: PartId| self.parts.iter().filter(move |part| part.id >= least).min_by_key(|part| part.id);
+        let part = from(place.part)?;
+        let shard = if part.id == place.part { place.shard } else { 0 };
+        let (entries, next) = part.subtable.step(shard);
+        entries.for_each(&mut meet);
+        match next {
+            Some(shard) => Some(Place { part: part.id, shard }),
+            None => from(PartId(part.id.0.checked_add(1)?)).map(|part| Place { part: part.id, shard: 0 }),
         }
     }
 

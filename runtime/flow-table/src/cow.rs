@@ -95,6 +95,21 @@ impl<T: Clone> CowTable<T> {
         }
     }
 
+    /// The elements of one shard, and the shard that is next on a walk that begins with 0; none behind the last.
+    ///
+    /// A walk meets every element that is there all the time exactly once, though the number of shards may double meanwhile: numbers are counted
+    /// up from their highest bit, so that what a shard is split into has its turn when the shard had it.
+    pub(crate) fn step(&self, shard: usize) -> (impl Iterator<Item = &T>, Option<usize>) {
+        let bits = self.mask.count_ones();
+        let shard = shard & self.mask;
+        let elements = self.groups.get(shard / GROUP).and_then(|group| group.get(shard % GROUP));
+        let next = (shard != self.mask).then(|| {
+            let unused = usize::BITS - bits;
+            (((shard << unused).reverse_bits() + 1).reverse_bits()) >> unused
+        });
+        (elements.into_iter().flat_map(|shard| shard.iter()), next)
+    }
+
     #[inline]
     fn shard(&self, hash: u64) -> usize {
         (hash >> SHIFT) as usize & self.mask
@@ -137,6 +152,45 @@ mod tests {
 
     fn get(table: &CowTable<(u32, u32)>, key: u32) -> Option<u32> {
         table.find(hash(key), |e| e.0 == key).map(|e| e.1)
+    }
+
+    /// Walks to the end, doing something between the steps; how often each key was met.
+    fn walk(
+        table: &mut CowTable<(u32, u32)>,
+        mut between: impl FnMut(&mut CowTable<(u32, u32)>),
+    ) -> Vec<u32> {
+        let (mut met, mut at) = (Vec::new(), Some(0));
+        while let Some(shard) = at {
+            let (elements, next) = table.step(shard);
+            met.extend(elements.map(|element| element.0));
+            at = next;
+            between(table);
+        }
+        met.sort_unstable();
+        met
+    }
+
+    #[test]
+    fn a_walk_meets_everything_once_while_the_table_grows() {
+        for start in [0, 1, 15, 16, 300, 5_000] {
+            let mut table = CowTable::new();
+            for key in 0..start {
+                put(&mut table, key, 0);
+            }
+            assert_eq!(walk(&mut table, |_| ()), (0..start).collect::<Vec<_>>());
+            let mut new = start;
+            let met = walk(&mut table, |table| {
+                for _ in 0..(100 / (new / 1_000 + 1)) {
+                    put(table, new, 0);
+                    new += 1;
+                }
+            });
+            let old: Vec<u32> = met.iter().copied().filter(|key| *key < start).collect();
+            assert_eq!(old, (0..start).collect::<Vec<_>>());
+            let mut once = met.clone();
+            once.dedup();
+            assert_eq!(once, met, "nothing is met twice");
+        }
     }
 
     #[test]

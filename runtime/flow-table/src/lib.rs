@@ -31,6 +31,7 @@ mod groups;
 mod log;
 mod matcher;
 mod meters;
+mod selection;
 mod subtable;
 mod tables;
 
@@ -40,4 +41,5 @@ pub use groups::{Given, Group, GroupBucket, GroupModError, Groups, MAX_BUCKETS, 
 pub use log::Change;
 pub use matcher::{Matcher, place};
 pub use meters::{MAX_BANDS, MAX_METERS, Meter, MeterBand, MeterModError, Meters, Verdict, remark};
+pub use selection::Walk;
 pub use tables::{Changes, FlowModError, FlowTables, Limits, Snapshot, TableCounters, Written};

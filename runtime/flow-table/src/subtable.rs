@@ -51,6 +51,12 @@ impl Subtable {
         self.bucket(key).map_or(0, SmallVec::len)
     }
 
+    /// The entries of one shard, and the next one of a walk.
+    pub(crate) fn step(&self, shard: usize) -> (impl Iterator<Item = &Arc<FlowEntry>>, Option<usize>) {
+        let (buckets, next) = self.buckets.step(shard);
+        (buckets.flatten(), next)
+    }
+
     pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>) {
         for word in words_of(&entry.matcher.mask) {
             if !self.entry_words.contains(&word) {

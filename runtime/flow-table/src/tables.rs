@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use oko_openflow::{
-    ErrorCode, FilterId, FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason, FlowStatsRequest, GroupId,
-    Match, PortNo, TableId,
+    ErrorCode, FilterId, FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason, FlowStatsRequest, TableId,
 };
 
-use crate::classifier::{Builder, Classifier, PartId};
+use crate::classifier::{Builder, Classifier, PartId, Place};
 use crate::deadlines::Deadlines;
 use crate::entries::Entries;
 use crate::entry::FlowEntry;
 use crate::log::{Change, Log};
 use crate::matcher::Matcher;
+use crate::selection::{Selection, Walk};
 use oko_packet::FlowKey;
 
 /// How much fits.
@@ -147,6 +147,9 @@ struct SnapshotTable {
     classifier: Arc<Classifier>,
     counters: Arc<TableCounters>,
 }
+
+/// Tables of more entries are not sorted when they are walked through; so many entries are looked at in one step.
+const SORTED: usize = 4_096;
 
 /// The last table that an entry can be in: `OFPTT_MAX` is the number of a table that only the switch itself may use.
 const LAST_TABLE: u8 = 253;
@@ -355,14 +358,7 @@ impl FlowTables {
 
     /// The entries that a statistics request is about, by table, then as they are tried.
     pub fn select(&self, request: &FlowStatsRequest) -> Vec<Arc<FlowEntry>> {
-        let selection = Selection {
-            matcher: Matcher::new(&request.matching),
-            strict: None,
-            cookie: request.cookie,
-            cookie_mask: request.cookie_mask,
-            out_port: request.out_port,
-            out_group: request.out_group,
-        };
+        let selection = Selection::of_request(request);
         let mut found = Vec::new();
         for (_, table) in
             self.tables.iter().filter(|(id, _)| request.table == TableId::ALL || request.table == **id)
@@ -372,6 +368,59 @@ impl FlowTables {
             found[start..].sort_by_key(|entry| std::cmp::Reverse(entry.rank()));
         }
         found
+    }
+
+    /// Some more of the entries that a walk is about; none when all were met. Tables of up to 4,096 entries are met whole, as entries are tried;
+    /// the entries of larger ones in no particular order.
+    ///
+    /// A step looks at a bounded number of entries, so it may well find nothing.
+    pub fn step(&self, walk: &mut Walk) -> Option<Vec<Arc<FlowEntry>>> {
+        let (id, table) = self
+            .tables
+            .range(walk.table..)
+            .find(|(id, _)| walk.about == TableId::ALL || walk.about == **id)?;
+        let place = match walk.place {
+            Some(place) if *id == walk.table => Some(place),
+            _ if table.entries.len() > SORTED => Some(Place::default()),
+            _ => None,
+        };
+        let mut found = Vec::new();
+        (walk.table, walk.place) = (*id, place);
+        match place {
+            None => {
+                found.extend(table.chosen(&walk.selection).cloned());
+                found.sort_by_key(|entry| std::cmp::Reverse(entry.rank()));
+            }
+            Some(mut place) => {
+                let mut seen = 0;
+                while seen < SORTED {
+                    let next = table.builder.step(place, |entry| {
+                        seen += 1;
+                        if walk.selection.covers(entry) {
+                            found.push(Arc::clone(entry));
+                        }
+                    });
+                    walk.place = next;
+                    match next {
+                        Some(next) => place = next,
+                        None => break,
+                    }
+                }
+            }
+        }
+        if walk.place.is_none() {
+            // Behind the last table there is none.
+            walk.table = TableId(id.0.saturating_add(1));
+        }
+        Some(found)
+    }
+
+    /// The tables in which a flow-mod would modify entries.
+    pub fn tables_to_modify(&self, flow_mod: &FlowMod) -> Vec<TableId> {
+        let selection = Selection::of_flow_mod(flow_mod, flow_mod.command == FlowModCommand::ModifyStrict);
+        let about = |id: TableId| flow_mod.table == TableId::ALL || flow_mod.table == id;
+        let tables = self.tables.iter().filter(|(id, _)| about(**id));
+        tables.filter(|(_, table)| table.chosen(&selection).next().is_some()).map(|(id, _)| *id).collect()
     }
 
     /// How many entries have a condition on a filter.
@@ -430,37 +479,6 @@ impl Snapshot {
             table.counters.lookups.fetch_add(lookups, Relaxed);
             table.counters.matched.fetch_add(matched, Relaxed);
         }
-    }
-}
-
-/// Which entries a request is about.
-struct Selection {
-    matcher: Matcher,
-    /// The identity that an entry must have, where the request is strict.
-    strict: Option<(u16, Match)>,
-    cookie: u64,
-    cookie_mask: u64,
-    out_port: PortNo,
-    out_group: GroupId,
-}
-
-impl Selection {
-    /// Output port and group restrict deletions only.
-    fn of_flow_mod(flow_mod: &FlowMod, strict: bool) -> Selection {
-        Selection {
-            matcher: Matcher::new(&flow_mod.matching),
-            strict: strict.then(|| (flow_mod.priority, flow_mod.matching.clone())),
-            cookie: flow_mod.cookie,
-            cookie_mask: flow_mod.cookie_mask,
-            out_port: PortNo::ANY,
-            out_group: GroupId::ANY,
-        }
-    }
-
-    fn accepts(&self, entry: &FlowEntry) -> bool {
-        (entry.cookie ^ self.cookie) & self.cookie_mask == 0
-            && entry.outputs_to(self.out_port)
-            && entry.names_group(self.out_group)
     }
 }
 
@@ -551,11 +569,7 @@ impl Table {
                     .into_iter()
                     .filter(|entry| selection.accepts(entry)),
             ),
-            None => Box::new(
-                self.entries
-                    .values()
-                    .filter(|entry| selection.matcher.covers(&entry.matcher) && selection.accepts(entry)),
-            ),
+            None => Box::new(self.entries.values().filter(|entry| selection.covers(entry))),
         }
     }
 }

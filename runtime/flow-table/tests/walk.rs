@@ -1,0 +1,117 @@
+//! Walks through the entries, while they change: what reads of a million entries are made of.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use oko_flow_table::{FlowTables, Limits, Walk};
+use oko_openflow::{
+    Action, Field, FlowMod, FlowModCommand, FlowStatsRequest, Instructions, Match, PortNo, TableId,
+};
+
+/// Matches of several masks, so that there are several hash tables.
+fn matching(number: u64) -> Match {
+    let ip = Match::any().with(Field::EthType, 0x800);
+    match number % 5 {
+        0 => ip.with(Field::Ipv4Dst, number.into()),
+        1 => ip.with(Field::Ipv4Src, number.into()).with(Field::InPort, 3),
+        2 => Match::any().with(Field::EthDst, number.into()),
+        3 => Match::any().with(Field::EthSrc, number.into()),
+        _ => Match::any().with(Field::Metadata, number.into()),
+    }
+}
+
+fn apply(tables: &mut FlowTables, command: FlowModCommand, table: u8, number: u64) {
+    let flow_mod = FlowMod {
+        table: TableId(table),
+        priority: (number % 7) as u16,
+        matching: matching(number),
+        cookie: number,
+        cookie_mask: if command == FlowModCommand::Add { 0 } else { u64::MAX },
+        instructions: Instructions::apply(vec![Action::output(PortNo(1 + number as u32 % 2))]),
+        ..FlowMod::new(command)
+    };
+    tables.apply(&flow_mod, 0).unwrap();
+}
+
+/// Tables 1 and 4 large, 2 and 9 small, 3 empty.
+fn filled() -> FlowTables {
+    let mut tables = FlowTables::new(Limits::default());
+    for (table, count) in [(1, 5_000), (2, 300), (3, 1), (4, 9_000), (9, 4_096)] {
+        (0..count).for_each(|number| apply(&mut tables, FlowModCommand::Add, table, number));
+    }
+    apply(&mut tables, FlowModCommand::DeleteStrict, 3, 0);
+    tables
+}
+
+/// Which entries are met, by table and cookie, and how often.
+fn walk(
+    tables: &mut FlowTables,
+    request: &FlowStatsRequest,
+    mut between: impl FnMut(&mut FlowTables),
+) -> BTreeMap<(u8, u64), usize> {
+    let (mut walk, mut met) = (Walk::new(request), BTreeMap::new());
+    while let Some(entries) = tables.step(&mut walk) {
+        assert!(entries.len() < 5_000, "{} entries in one step", entries.len());
+        for entry in entries {
+            *met.entry((entry.table.0, entry.cookie)).or_default() += 1;
+        }
+        between(tables);
+    }
+    met
+}
+
+#[test]
+fn a_walk_meets_what_a_selection_has() {
+    let mut tables = filled();
+    let all = FlowStatsRequest::default();
+    let requests = [
+        all.clone(),
+        FlowStatsRequest { table: TableId(4), ..all.clone() },
+        FlowStatsRequest { table: TableId(9), ..all.clone() },
+        FlowStatsRequest { table: TableId(3), ..all.clone() },
+        FlowStatsRequest { table: TableId(77), ..all.clone() },
+        FlowStatsRequest { matching: Match::any().with(Field::EthType, 0x800), ..all.clone() },
+        FlowStatsRequest { out_port: PortNo(2), ..all.clone() },
+        FlowStatsRequest { cookie: 5, cookie_mask: 0xf, ..all },
+    ];
+    for request in requests {
+        let selected: Vec<(u8, u64)> =
+            tables.select(&request).iter().map(|entry| (entry.table.0, entry.cookie)).collect();
+        let met = walk(&mut tables, &request, |_| ());
+        assert!(met.values().all(|times| *times == 1));
+        assert_eq!(met.len(), selected.len(), "{request:?}");
+        assert!(selected.iter().all(|entry| met.contains_key(entry)), "{request:?}");
+    }
+}
+
+#[test]
+fn small_tables_are_met_as_their_entries_are_tried() {
+    let tables = filled();
+    let request = FlowStatsRequest { table: TableId(2), ..FlowStatsRequest::default() };
+    let met = tables.step(&mut Walk::new(&request)).unwrap();
+    assert!(met.iter().map(|e| e.cookie).eq(tables.select(&request).iter().map(|e| e.cookie)));
+}
+
+#[test]
+fn what_stays_is_met_once_whatever_changes_meanwhile() {
+    let mut tables = filled();
+    let mut new = 9_000;
+    let met = walk(&mut tables, &FlowStatsRequest::default(), |tables| {
+        for _ in 0..1_500 {
+            // New ones, every third of the old ones goes, and of the others some do something else.
+            apply(tables, FlowModCommand::Add, 4, new);
+            apply(tables, FlowModCommand::DeleteStrict, 4, (new - 9_000) * 3);
+            apply(tables, FlowModCommand::ModifyStrict, 1, (new - 9_000) * 3 + 1);
+            new += 1;
+        }
+    });
+    assert!(new > 12_000, "only {new}: the tables hardly changed");
+    assert!(met.values().all(|times| *times == 1));
+    let stay = |table: u8, count: u64| (0..count).map(move |number| (table, number));
+    let stays = stay(1, 5_000).chain(stay(2, 300)).chain(stay(9, 4_096));
+    let stays = stays.chain(stay(4, 9_000).filter(|(_, number)| number % 3 != 0));
+    for entry in stays {
+        assert!(met.contains_key(&entry), "{entry:?}");
+    }
+}
