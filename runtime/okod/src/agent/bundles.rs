@@ -15,8 +15,10 @@ use super::reply::Replies;
 
 /// Bundles that one connection may have open.
 const BUNDLES: usize = 16;
-/// Bytes of messages in one bundle.
+/// Bytes of messages in all bundles of one connection: those of more than a million flow-mods.
 const BYTES: usize = 256 << 20;
+/// What a message takes beside its bytes.
+const OVERHEAD: usize = 48;
 
 /// A bundle that is being filled.
 #[derive(Debug)]
@@ -81,7 +83,10 @@ impl Control {
 
     pub(super) fn bundle_add(&mut self, peer: PeerId, xid: u32, request: BundleAdd) -> Answer {
         let BundleAdd { bundle: id, flags, message, .. } = request;
-        let count = self.bundles.range((peer, 0)..=(peer, u32::MAX)).count();
+        let own = self.bundles.range((peer, 0)..=(peer, u32::MAX));
+        let (count, bytes) =
+            own.fold((0, 0), |(count, bytes), (_, bundle)| (count + 1, bytes + bundle.bytes));
+        let cost = message.len() + OVERHEAD;
         let known = self.bundles.contains_key(&(peer, id));
         if !known && count >= BUNDLES {
             return Answer::Error(ErrorCode::BundleOutOfBundles);
@@ -94,7 +99,7 @@ impl Control {
             Some(ErrorCode::BundleClosed)
         } else if bundle.flags != flags {
             Some(ErrorCode::BundleBadFlags)
-        } else if bundle.bytes + message.len() > BYTES {
+        } else if bytes + cost > BYTES {
             Some(ErrorCode::BundleTooMany)
         } else if Header::read(&message).is_none_or(|header| header.xid != xid) {
             Some(ErrorCode::BundleBadXid)
@@ -108,7 +113,7 @@ impl Control {
         if let Some(code) = wrong {
             return Answer::Error(code);
         }
-        bundle.bytes += message.len();
+        bundle.bytes += cost;
         bundle.messages.push(message);
         Answer::Nothing
     }

@@ -3,7 +3,7 @@
 //! Requests are served one at a time, and the next is read when the last one's replies are written: a peer that does
 //! not read its replies stops itself and nobody else. What a connection holds is bounded: one unfinished message (64
 //! KiB), one part of a reply, and a queue of asynchronous messages that drops what does not fit. Half a message
-//! changes nothing, whatever becomes of the other half.
+//! changes nothing, whatever becomes of the other half. A peer that has much to ask gives way to the others from time to time.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,13 +13,14 @@ use std::time::Duration;
 use oko_openflow::message::HEADER_LEN;
 use oko_openflow::{Dialect, ErrorCode, ErrorMsg, Frame, Header, Hello, Message, Version, frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info};
 
 use super::control::{Answer, Control};
-use super::peers::{PEER_QUEUE, PeerId};
-use super::reply::Replies;
+use super::outbox::{Outgoing, outbox};
+use super::peers::PeerId;
+use super::reply::{Replies, Step};
 
 /// How long a peer may take for its hello.
 const HELLO_TIME: Duration = Duration::from_secs(10);
@@ -27,6 +28,8 @@ const HELLO_TIME: Duration = Duration::from_secs(10);
 const WRITE_TIME: Duration = Duration::from_secs(30);
 /// Bytes read at once.
 const READ_CHUNK: usize = 64 * 1024;
+/// How long a connection may keep the thread before others have their turn.
+const TURN: Duration = Duration::from_millis(1);
 /// Transaction id of the echo requests that we send.
 const PROBE_XID: u32 = 0;
 
@@ -51,7 +54,7 @@ enum End {
     NotReading,
     #[error("the peer does not answer")]
     Dead,
-    #[error("the switch is shutting down")]
+    #[error("the switch ends it")]
     Shutdown,
 }
 
@@ -62,7 +65,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     is_controller: bool,
     control: Rc<RefCell<Control>>,
 ) {
-    let (sender, events) = mpsc::channel(PEER_QUEUE);
+    let (outbox, events) = outbox();
     let mut connection = Connection {
         stream,
         received: Vec::new(),
@@ -70,10 +73,11 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         dialect: Version::V1_3.into(),
         control: Rc::clone(&control),
         events,
+        turn: Instant::now(),
     };
     let end = match connection.negotiate().await {
         Ok(version) => {
-            let peer = control.borrow_mut().peers.add(sender, is_controller, version);
+            let peer = control.borrow_mut().peers.add(outbox, is_controller, version);
             control.borrow_mut().peers_changed();
             debug!(%name, "OpenFlow connection");
             let end = connection.run(peer).await;
@@ -95,7 +99,9 @@ struct Connection<S> {
     consumed: usize,
     dialect: Dialect,
     control: Rc<RefCell<Control>>,
-    events: mpsc::Receiver<Vec<u8>>,
+    events: Outgoing,
+    /// When it was woken, or gave way, last.
+    turn: Instant,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -147,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // Changes are published together when what has arrived is dealt with, at the earliest.
             self.control.borrow_mut().publish_soon();
             tokio::select! {
-                event = self.events.recv() => {
+                event = self.events.next() => {
                     let Some(event) = event else { return End::Shutdown };
                     if let Err(end) = self.write(&event).await {
                         return end;
@@ -171,12 +177,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Serves all whole messages that have been received, and says how many.
     async fn serve_received(&mut self, peer: PeerId) -> Result<usize, End> {
         let mut served = 0;
+        self.turn = Instant::now();
         loop {
             match frame(self.unread()) {
                 Frame::Whole(len) => {
                     let bytes = self.take(len);
                     self.serve_one(peer, &bytes).await?;
                     served += 1;
+                    self.give_way().await;
                 }
                 Frame::Needs(_) => {
                     // Make room: what is left is less than a message.
@@ -218,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Answer::Wait(wait) => {
                 let replies = wait.finish(&self.control).await;
                 // What the peer was to be told of what it asked for before stands before the reply.
-                while let Ok(event) = self.events.try_recv() {
+                while let Some(event) = self.events.try_next() {
                     self.write(&event).await?;
                 }
                 self.send_all(replies, xid).await
@@ -259,11 +267,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    async fn send_all(&mut self, replies: Replies, xid: u32) -> Result<(), End> {
-        for bytes in replies.encode(self.dialect, xid) {
-            self.write(&bytes).await?;
+    async fn send_all(&mut self, mut replies: Replies, xid: u32) -> Result<(), End> {
+        loop {
+            let step = replies.next(&self.control.borrow(), self.dialect, xid);
+            match step {
+                Step::Part(bytes) => self.write(&bytes).await?,
+                Step::Turn => {}
+                Step::End => return Ok(()),
+            }
+            self.give_way().await;
         }
-        Ok(())
+    }
+
+    /// Lets others do something if it has been long enough.
+    async fn give_way(&mut self) {
+        if self.turn.elapsed() >= TURN {
+            yield_now().await;
+            self.turn = Instant::now();
+        }
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {

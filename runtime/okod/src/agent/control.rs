@@ -378,12 +378,9 @@ impl Control {
         let reply = match request {
             MultipartRequest::Desc => MultipartReply::Desc(self.describe()),
             MultipartRequest::Flow(request) | MultipartRequest::FlowCounters(request) => {
-                return self.flow_stats(&request, nicira).into();
+                return Self::flow_stats(&request, nicira).into();
             }
-            MultipartRequest::Aggregate(request) => match self.aggregate_stats(&request) {
-                Ok(reply) => reply,
-                Err(error) => return Answer::Error(error),
-            },
+            MultipartRequest::Aggregate(request) => return Self::aggregate_stats(&request, nicira).into(),
             MultipartRequest::Table => MultipartReply::Table(self.table_stats()),
             MultipartRequest::TableFeatures(features) if features.is_empty() => {
                 MultipartReply::TableFeatures(table_features(self.table_capacity))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oko_flow_table::{Changes, FlowEntry};
+use oko_flow_table::{Changes, FlowEntry, Walk};
 use oko_openflow::flow::{AggregateStats, FlowRemoved, FlowStats, FlowStatsRequest};
 use oko_openflow::message::Message;
 use oko_openflow::multipart::MultipartReply;
@@ -32,20 +32,7 @@ impl Control {
         if !modifies {
             return self.flow_mod(&flow_mod);
         }
-        let request = FlowStatsRequest {
-            table: flow_mod.table,
-            matching: flow_mod.matching.clone(),
-            ..FlowStatsRequest::default()
-        };
-        let strict = flow_mod.command == FlowModCommand::ModifyStrict;
-        let mut tables: Vec<TableId> = self
-            .tables
-            .select(&request)
-            .iter()
-            .filter(|e| !strict || e.priority == flow_mod.priority && e.matching == flow_mod.matching)
-            .map(|entry| entry.table)
-            .collect();
-        tables.dedup();
+        let tables = self.tables.tables_to_modify(&flow_mod);
         if tables.is_empty() {
             let table = if flow_mod.table == TableId::ALL { TableId(0) } else { flow_mod.table };
             return self.flow_mod(&FlowMod { command: FlowModCommand::Add, table, ..flow_mod });
@@ -194,12 +181,10 @@ impl Control {
         Ok(())
     }
 
-    pub(super) fn flow_stats(&self, request: &FlowStatsRequest, nicira: bool) -> Result<Answer, ErrorCode> {
-        let entries = self.select(request)?;
-        let now = self.now();
-        let stats = entries.into_iter().map(move |entry| FlowStats {
+    pub(super) fn flow_stats(request: &FlowStatsRequest, nicira: bool) -> Result<Answer, ErrorCode> {
+        let make = |control: &Control, _, entry: &FlowEntry| FlowStats {
             table: entry.table,
-            duration: age(&entry, now),
+            duration: age(entry, control.now()),
             priority: entry.priority,
             idle_timeout: entry.idle_timeout,
             hard_timeout: entry.hard_timeout,
@@ -210,25 +195,19 @@ impl Control {
             bytes: entry.counters.bytes(),
             matching: entry.matching.clone(),
             instructions: entry.instructions.clone(),
-        });
-        Ok(Answer::Replies(Replies::flows(stats, nicira)))
+        };
+        let replies = Replies::walked([walk(request)?], make, MultipartReply::Flow, nicira);
+        Ok(Answer::Replies(replies))
     }
 
-    pub(super) fn aggregate_stats(&self, request: &FlowStatsRequest) -> Result<MultipartReply, ErrorCode> {
-        let mut sums = AggregateStats::default();
-        for entry in self.select(request)? {
+    pub(super) fn aggregate_stats(request: &FlowStatsRequest, nicira: bool) -> Result<Answer, ErrorCode> {
+        let add = |sums: &mut AggregateStats, entry: &FlowEntry| {
             sums.packets += entry.counters.packets();
             sums.bytes += entry.counters.bytes();
             sums.flows = sums.flows.saturating_add(1);
-        }
-        Ok(MultipartReply::Aggregate(sums))
-    }
-
-    fn select(&self, request: &FlowStatsRequest) -> Result<Vec<std::sync::Arc<FlowEntry>>, ErrorCode> {
-        if request.table == TableId::MAX {
-            return Err(ErrorCode::RequestBadTableId);
-        }
-        Ok(self.tables.select(request))
+        };
+        let replies = Replies::summed(walk(request)?, add, MultipartReply::Aggregate, nicira);
+        Ok(Answer::Replies(replies))
     }
 
     /// The tables that were ever written to, and table 0.
@@ -253,6 +232,13 @@ impl Control {
         }
         stats
     }
+}
+
+fn walk(request: &FlowStatsRequest) -> Result<Walk, ErrorCode> {
+    if request.table == TableId::MAX {
+        return Err(ErrorCode::RequestBadTableId);
+    }
+    Ok(Walk::new(request))
 }
 
 fn age(entry: &FlowEntry, now: Nanos) -> Duration {

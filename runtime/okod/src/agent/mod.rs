@@ -4,6 +4,7 @@
 //! the time of one request, never across a wait. A connection that waits, whether for its peer or for a filter to be
 //! compiled, holds up nobody.
 
+mod behind;
 mod bundles;
 mod connection;
 mod control;
@@ -14,6 +15,7 @@ mod flows;
 mod groups;
 mod meters;
 mod monitors;
+mod outbox;
 mod packets;
 mod peers;
 mod ports;

@@ -1,32 +1,30 @@
 //! Flow monitors: controllers that are told of every change of the flow entries that they watch. OpenFlow 1.4.1, section 7.3.5.17, and the extensions that
 //! it comes from.
 //!
-//! What is told goes through the controller's queue of asynchronous messages. When that is full, telling pauses: what is removed meanwhile is remembered, and when
-//! the queue is empty again the controller is told of the pause, of what was removed and of all entries that there are, and then of the resumption. A controller that
-//! falls behind further than that is cut off, for it could not know what it misses.
+//! What is told goes through the controller's queue of asynchronous messages. What does not fit waits ([`behind`](super::behind)).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use oko_flow_table::{Changes, FlowEntry, Matcher, Written};
+use oko_flow_table::{Changes, FlowEntry, Matcher, Walk, Written};
 use oko_openflow::monitor::{FlowUpdate, MonitorCommand, MonitorFlags, MonitorRequest, UpdateEvent};
 use oko_openflow::multipart::MultipartReply;
-use oko_openflow::{ErrorCode, FlowRemovedReason, FlowStatsRequest, Message, Version};
+use oko_openflow::{ErrorCode, FlowStatsRequest, Version};
 
+use super::behind::Behind;
 use super::control::{Answer, Control, TABLES};
 use super::peers::{Peer, PeerId};
 use super::reply::Replies;
 
 /// Monitors of one connection.
 const MOST: usize = 1_024;
-/// Removals that are remembered during a pause.
-const REMEMBERED: usize = 65_536;
+/// Changes that are told together.
+const BATCH: usize = 1_024;
 
 /// What a controller watches.
 #[derive(Debug, Default)]
 pub(super) struct Monitors {
     by_id: BTreeMap<u32, Monitor>,
-    paused: Option<Pause>,
+    pub(super) behind: Option<Behind>,
 }
 
 #[derive(Debug)]
@@ -35,18 +33,12 @@ struct Monitor {
     matcher: Matcher,
 }
 
-/// What was removed while nothing could be told.
-#[derive(Debug, Default)]
-struct Pause {
-    removed: Vec<(Arc<FlowEntry>, FlowRemovedReason)>,
-}
-
 /// Who has asked for a change, and with which message.
 pub(super) type Cause = Option<(PeerId, u32)>;
 
 /// How a change came about, for one controller.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     Itself(u32),
     Others,
 }
@@ -58,6 +50,18 @@ impl Monitor {
             && entry.outputs_to(*out_port)
             && entry.names_group(*out_group)
             && self.matcher.covers(&entry.matcher)
+    }
+
+    /// The entries that are there.
+    fn walk(&self) -> Walk {
+        let MonitorRequest { table, out_port, out_group, matching, .. } = &self.request;
+        Walk::new(&FlowStatsRequest {
+            table: *table,
+            out_port: *out_port,
+            out_group: *out_group,
+            matching: matching.clone(),
+            ..FlowStatsRequest::default()
+        })
     }
 
     fn wants(&self, event: UpdateEvent, by: By) -> bool {
@@ -73,12 +77,12 @@ impl Monitor {
 }
 
 impl Monitors {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
 
     /// What is told of an entry, if any monitor watches it. If several do, it is told once, as the one that asks for most.
-    fn update(&self, entry: &FlowEntry, event: UpdateEvent, by: By) -> Option<FlowUpdate> {
+    pub(super) fn update(&self, entry: &FlowEntry, event: UpdateEvent, by: By) -> Option<FlowUpdate> {
         let watching: Vec<&Monitor> =
             self.by_id.values().filter(|monitor| monitor.wants(event, by) && monitor.covers(entry)).collect();
         if watching.is_empty() {
@@ -86,7 +90,9 @@ impl Monitors {
         }
         let any = |flag| watching.iter().any(|monitor| monitor.request.flags.contains(flag));
         match by {
-            By::Itself(xid) if !any(MonitorFlags::NO_ABBREV) => Some(FlowUpdate::Abbrev { xid }),
+            By::Itself(xid) if self.behind.is_none() && !any(MonitorFlags::NO_ABBREV) => {
+                Some(FlowUpdate::Abbrev { xid })
+            }
             _ => Some(full(entry, event, any(MonitorFlags::INSTRUCTIONS))),
         }
     }
@@ -137,17 +143,14 @@ impl Control {
         if ids.len() > MOST {
             return Err(ErrorCode::MonitorUnknown);
         }
-        let mut updates = Vec::new();
+        // What is told of the entries that are there, one monitor after the other.
+        let (mut walks, mut with_instructions) = (Vec::new(), Vec::new());
         for request in requests {
-            let matcher = Matcher::new(&request.matching);
-            let monitor = Monitor { request, matcher };
-            if monitor.request.command != MonitorCommand::Delete
-                && monitor.wants(UpdateEvent::Initial, By::Others)
-            {
-                updates.extend(self.watched(&monitor).iter().map(|entry| {
-                    let instructions = monitor.request.flags.contains(MonitorFlags::INSTRUCTIONS);
-                    full(entry, UpdateEvent::Initial, instructions)
-                }));
+            let monitor = Monitor { matcher: Matcher::new(&request.matching), request };
+            let is_told = monitor.wants(UpdateEvent::Initial, By::Others);
+            if monitor.request.command != MonitorCommand::Delete && is_told {
+                walks.push(monitor.walk());
+                with_instructions.push(monitor.request.flags.contains(MonitorFlags::INSTRUCTIONS));
             }
             let Some(peer) = self.peers.get_mut(peer) else { continue };
             match monitor.request.command {
@@ -155,7 +158,11 @@ impl Control {
                 _ => drop(peer.monitors.by_id.insert(monitor.request.id, monitor)),
             }
         }
-        Ok(Answer::Replies(Replies::multipart(MultipartReply::FlowUpdates(updates), nicira)))
+        // Entries that change meanwhile are told as they are then, and the change is told again behind the reply.
+        let make = move |_: &Control, walk: usize, entry: &FlowEntry| {
+            full(entry, UpdateEvent::Initial, with_instructions.get(walk).is_some_and(|with| *with))
+        };
+        Ok(Answer::Replies(Replies::walked(walks, make, MultipartReply::FlowUpdates, nicira)))
     }
 
     pub(super) fn cancel_monitor(&mut self, peer: PeerId, id: u32) -> Result<Answer, ErrorCode> {
@@ -166,18 +173,6 @@ impl Control {
         }
     }
 
-    /// The entries that a monitor watches.
-    fn watched(&self, monitor: &Monitor) -> Vec<Arc<FlowEntry>> {
-        let MonitorRequest { table, out_port, out_group, matching, .. } = &monitor.request;
-        self.tables.select(&FlowStatsRequest {
-            table: *table,
-            out_port: *out_port,
-            out_group: *out_group,
-            matching: matching.clone(),
-            ..FlowStatsRequest::default()
-        })
-    }
-
     /// Tells of changes.
     pub(super) fn tell_monitors(&mut self, changes: &Changes) {
         let cause = self.cause;
@@ -186,90 +181,63 @@ impl Control {
                 Some((causer, xid)) if causer == id => By::Itself(xid),
                 _ => By::Others,
             };
-            if let Some(pause) = &mut peer.monitors.paused {
-                pause.removed.extend(changes.removed.iter().cloned());
-                continue;
-            }
             let removed =
                 changes.removed.iter().map(|(entry, reason)| (entry, UpdateEvent::Removed(*reason)));
             let written = changes.written.iter().map(|(entry, written)| match written {
                 Written::Added => (entry, UpdateEvent::Added),
                 Written::Modified => (entry, UpdateEvent::Modified),
             });
-            let mut updates: Vec<FlowUpdate> = removed
-                .chain(written)
-                .filter_map(|(entry, event)| peer.monitors.update(entry, event, by))
-                .collect();
-            // One word for a message of its own, however many entries it changed.
-            updates.dedup_by(|a, b| a == b && matches!(a, FlowUpdate::Abbrev { .. }));
-            if !updates.is_empty() && !peer.tell_updates(updates) {
-                peer.monitors.paused = Some(Pause { removed: changes.removed.clone() });
+            let (mut batch, mut abbreviated) = (Vec::new(), false);
+            for (entry, event) in removed.chain(written) {
+                if peer.monitors.behind.as_ref().is_some_and(|behind| behind.ignores(event)) {
+                    continue;
+                }
+                match peer.monitors.update(entry, event, by) {
+                    // One word for a message of its own, however many entries it changed.
+                    Some(FlowUpdate::Abbrev { .. }) if std::mem::replace(&mut abbreviated, true) => {}
+                    Some(update) => batch.push(update),
+                    None => {}
+                }
+                if batch.len() == BATCH {
+                    peer.tell_updates(std::mem::take(&mut batch));
+                }
             }
-        }
-    }
-
-    /// Goes on telling those that could not be told, when their queues are empty.
-    pub(super) fn resume_monitors(&mut self) {
-        let mut behind = Vec::new();
-        let waiting: Vec<PeerId> = self
-            .peers
-            .entries_mut()
-            .filter(|(_, peer)| peer.monitors.paused.is_some())
-            .map(|(id, _)| id)
-            .collect();
-        for id in waiting {
-            let Some(peer) = self.peers.get_mut(id) else { continue };
-            let too_many =
-                peer.monitors.paused.as_ref().is_some_and(|pause| pause.removed.len() > REMEMBERED);
-            if !peer.queue_is_empty() && !too_many {
-                continue;
+            if !batch.is_empty() {
+                peer.tell_updates(batch);
             }
-            let pause = peer.monitors.paused.take().unwrap_or_default();
-            let all: Vec<Arc<FlowEntry>> = self.tables.select(&FlowStatsRequest::default());
-            let Some(peer) = self.peers.get_mut(id) else { continue };
-            let monitors = &peer.monitors;
-            let removed = pause.removed.iter().map(|(entry, reason)| (entry, UpdateEvent::Removed(*reason)));
-            let present = all.iter().map(|entry| (entry, UpdateEvent::Added));
-            let updates =
-                removed.chain(present).filter_map(|(entry, event)| monitors.update(entry, event, By::Others));
-            let updates: Vec<FlowUpdate> =
-                [FlowUpdate::Paused].into_iter().chain(updates).chain([FlowUpdate::Resumed]).collect();
-            if too_many || !peer.tell_updates(updates) {
-                behind.push(id);
-            }
-        }
-        for id in behind {
-            tracing::info!("a controller does not read what its flow monitors tell; it is cut off");
-            self.peers.remove(id);
         }
     }
 }
 
 impl Peer {
-    /// Queues updates: all, or none if they do not fit.
-    fn tell_updates(&mut self, updates: Vec<FlowUpdate>) -> bool {
-        let dialect = self.dialect();
-        let mut messages = Vec::new();
-        // A pause and a resumption are messages of their own before OpenFlow 1.4.
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        let mut records = Vec::with_capacity(updates.len());
-        for update in updates {
-            match update.own_message(dialect.version) {
-                Some(message) if update == FlowUpdate::Paused => before.push(message),
-                Some(message) => after.push(message),
-                None => records.push(update),
+    /// Tells of updates, now or when there is room.
+    fn tell_updates(&mut self, updates: Vec<FlowUpdate>) {
+        let messages = self.encode_updates(updates);
+        match &mut self.monitors.behind {
+            Some(behind) => behind.add(messages),
+            None => {
+                if let Err(messages) = self.send_encoded(messages) {
+                    let behind = self.monitors.behind.insert(Behind::default());
+                    behind.add(messages);
+                }
             }
         }
-        let encode = |message: Message| message.encode_in(dialect, 0).ok();
-        messages.extend(before.into_iter().filter_map(encode));
-        if !records.is_empty() {
-            let reply = MultipartReply::FlowUpdates(records);
-            messages.extend(match dialect.version {
-                Version::V1_0 => reply.encode_parts_nicira(dialect, 0),
-                _ => reply.encode_parts_in(dialect, 0),
-            });
+    }
+
+    /// Records of entries as asynchronous messages.
+    pub(super) fn encode_updates(&self, updates: Vec<FlowUpdate>) -> Vec<Vec<u8>> {
+        let (dialect, reply) = (self.dialect(), MultipartReply::FlowUpdates(updates));
+        match dialect.version {
+            Version::V1_0 => reply.encode_parts_nicira(dialect, 0),
+            _ => reply.encode_parts_in(dialect, 0),
         }
-        messages.extend(after.into_iter().filter_map(encode));
-        self.send_encoded(messages)
+    }
+
+    /// A pause or a resumption: a record, or a message of its own before OpenFlow 1.4.
+    pub(super) fn encode_mark(&self, mark: FlowUpdate) -> Vec<Vec<u8>> {
+        match mark.own_message(self.dialect().version) {
+            Some(message) => message.encode_in(self.dialect(), 0).into_iter().collect(),
+            None => self.encode_updates(vec![mark]),
+        }
     }
 }

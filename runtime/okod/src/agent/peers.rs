@@ -1,21 +1,17 @@
 //! The connected controllers: roles, what each wants to be told, and telling them.
 //!
 //! OpenFlow 1.3.5, sections 6.3.5 (multiple controllers) and 6.3.6. A new controller is an equal and gets all
-//! asynchronous messages. They go through a bounded queue per controller; what does not fit is dropped and counted, so
-//! that a controller that does not read costs a fixed amount of memory.
+//! asynchronous messages. They go through a queue per controller that is bounded by bytes; what does not fit is dropped and counted.
 
 use std::collections::BTreeMap;
 
 use oko_openflow::message::Message;
 use oko_openflow::switch::{AsyncConfig, Role, RoleMsg, SwitchConfig};
 use oko_openflow::{Dialect, ErrorCode, FlowRemovedReason, PacketInReason, Version};
-use tokio::sync::mpsc::Sender;
 
 use super::events::Subscription;
 use super::monitors::Monitors;
-
-/// Asynchronous messages that wait for one controller.
-pub(super) const PEER_QUEUE: usize = 256;
+use super::outbox::{self, Outbox};
 
 /// A connected controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +27,7 @@ pub(super) enum Topic {
 
 #[derive(Debug)]
 pub(super) struct Peer {
-    sender: Sender<Vec<u8>>,
+    outbox: Outbox,
     /// Whether it is one of those that the configuration names.
     is_controller: bool,
     dialect: Dialect,
@@ -58,12 +54,12 @@ pub(super) struct Peers {
 const DEFAULT_MISS_SEND_LEN: u16 = 128;
 
 impl Peers {
-    pub(super) fn add(&mut self, sender: Sender<Vec<u8>>, is_controller: bool, version: Version) -> PeerId {
+    pub(super) fn add(&mut self, outbox: Outbox, is_controller: bool, version: Version) -> PeerId {
         let id = PeerId(self.next);
         self.next += 1;
         let config = SwitchConfig { flags: 0, miss_send_len: DEFAULT_MISS_SEND_LEN };
         let peer = Peer {
-            sender,
+            outbox,
             is_controller,
             dialect: Dialect { version, filters: false },
             role: Role::Equal,
@@ -189,8 +185,8 @@ impl Peer {
     }
 
     /// Queues a message; says whether it fitted. One of no bytes is none.
-    fn send(&mut self, bytes: Vec<u8>) -> bool {
-        let fits = bytes.is_empty() || self.sender.try_send(bytes).is_ok();
+    pub(super) fn send(&mut self, bytes: Vec<u8>) -> bool {
+        let fits = bytes.is_empty() || self.outbox.push(bytes);
         self.dropped += u64::from(!fits);
         fits
     }
@@ -200,27 +196,34 @@ impl Peer {
         // What cannot be encoded, for it is too long, is as good as lost.
         let encoded = messages.iter().map(|message| message.encode_in(self.dialect, 0));
         match encoded.collect::<Result<Vec<_>, _>>() {
-            Ok(encoded) => self.send_encoded(encoded),
+            Ok(encoded) => {
+                let sent = self.send_encoded(encoded);
+                self.dropped += sent.as_ref().err().map_or(0, |messages| messages.len() as u64);
+                sent.is_ok()
+            }
             Err(_) => false,
         }
     }
 
-    /// The same for messages that are encoded already.
-    pub(super) fn send_encoded(&mut self, messages: Vec<Vec<u8>>) -> bool {
-        if self.sender.capacity() < messages.len() {
-            self.dropped += messages.len() as u64;
-            return false;
+    /// The same for messages that are encoded already, which are given back if they do not fit.
+    pub(super) fn send_encoded(&mut self, messages: Vec<Vec<u8>>) -> Result<(), Vec<Vec<u8>>> {
+        if self.room() < outbox::cost(&messages) {
+            return Err(messages);
         }
-        let mut fit = true;
-        for bytes in messages {
-            fit &= self.send(bytes);
+        for message in messages {
+            self.send(message);
         }
-        fit
+        Ok(())
     }
 
     /// Whether everything that was queued has been sent, or is about to be.
     pub(super) fn queue_is_empty(&self) -> bool {
-        self.sender.capacity() == self.sender.max_capacity()
+        self.outbox.is_empty()
+    }
+
+    /// The bytes that can be queued.
+    pub(super) fn room(&self) -> usize {
+        self.outbox.room()
     }
 
     fn accepts(&self, topic: Topic) -> bool {
@@ -244,8 +247,8 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use oko_openflow::port::PortReason;
-    use tokio::sync::mpsc;
 
+    use super::super::outbox::outbox;
     use super::*;
 
     fn role(role: Role, generation_id: u64) -> RoleMsg {
@@ -255,9 +258,8 @@ mod tests {
     #[test]
     fn a_new_master_makes_the_old_one_a_slave() {
         let mut peers = Peers::default();
-        let (sender, _receiver) = mpsc::channel(1);
         let (a, b) =
-            (peers.add(sender.clone(), false, Version::V1_3), peers.add(sender, false, Version::V1_3));
+            (peers.add(outbox().0, false, Version::V1_3), peers.add(outbox().0, false, Version::V1_3));
         assert!(peers.may_write(a) && peers.may_write(b));
         peers.set_role(a, role(Role::Master, 5)).unwrap();
         assert_eq!(peers.set_role(b, role(Role::Master, 6)).unwrap(), role(Role::Master, 6));
@@ -270,8 +272,7 @@ mod tests {
     #[test]
     fn generation_ids_wrap_around() {
         let mut peers = Peers::default();
-        let (sender, _receiver) = mpsc::channel(1);
-        let a = peers.add(sender, false, Version::V1_3);
+        let a = peers.add(outbox().0, false, Version::V1_3);
         peers.set_role(a, role(Role::Master, u64::MAX)).unwrap();
         peers.set_role(a, role(Role::Master, 1)).unwrap();
         assert_eq!(peers.set_role(a, role(Role::Slave, u64::MAX)), Err(ErrorCode::RoleStale));
@@ -280,25 +281,26 @@ mod tests {
     #[test]
     fn a_controller_that_does_not_read_loses_messages_and_nothing_else() {
         let mut peers = Peers::default();
-        let (slow, _slow_receiver) = mpsc::channel(2);
-        let (quick, mut quick_receiver) = mpsc::channel(20);
+        let ((slow, mut unread), (quick, mut outgoing)) = (outbox(), outbox());
         let (slow, _quick) = (peers.add(slow, false, Version::V1_3), peers.add(quick, false, Version::V1_3));
-        for _ in 0..10 {
-            peers.tell(Topic::PortStatus(PortReason::Modify), &Message::EchoRequest(Vec::new()));
+        let (mut received, count) = (0, 10_000);
+        for _ in 0..count {
+            peers.tell(Topic::PortStatus(PortReason::Modify), &Message::EchoRequest(vec![0; 1_000]));
+            received += u64::from(outgoing.try_next().is_some());
         }
-        assert_eq!(peers.get(slow).unwrap().dropped, 8);
-        let mut received = 0;
-        while quick_receiver.try_recv().is_ok() {
-            received += 1;
+        assert_eq!(received, count);
+        let mut waited = 0;
+        while unread.try_next().is_some() {
+            waited += 1;
         }
-        assert_eq!(received, 10);
+        assert!((1_000..3_000).contains(&waited), "{waited} kB waited");
+        assert_eq!(peers.get(slow).unwrap().dropped, count - waited);
     }
 
     #[test]
     fn a_slave_hears_of_ports_only() {
         let mut peers = Peers::default();
-        let (sender, _receiver) = mpsc::channel(1);
-        let a = peers.add(sender, false, Version::V1_3);
+        let a = peers.add(outbox().0, false, Version::V1_3);
         assert!(peers.any_wants(Topic::PacketIn(PacketInReason::Action)));
         assert!(!peers.any_wants(Topic::PacketIn(PacketInReason::InvalidTtl)));
         peers.set_role(a, role(Role::Slave, 1)).unwrap();
