@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use oko_openflow::Match;
 
 use crate::classifier::PartId;
@@ -58,22 +59,26 @@ impl Entries {
     pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>, part: PartId) -> Option<Arc<FlowEntry>> {
         let seed = self.seed;
         let (priority, matching) = (entry.priority, &entry.matching);
-        let found =
-            self.kept.find_mut(hash(seed, priority, matching), |kept| is(&kept.entry, priority, matching));
-        if let Some(kept) = found {
-            kept.part = part;
-            return Some(std::mem::replace(&mut kept.entry, entry));
-        }
+        let is_it = |kept: &Kept| is(&kept.entry, priority, matching);
         let of = |kept: &Kept| hash(seed, kept.entry.priority, &kept.entry.matching);
-        self.kept.insert_unique(hash(seed, priority, matching), Kept { entry: Arc::clone(&entry), part }, of);
-        None
+        match self.kept.entry(hash(seed, priority, matching), is_it, of) {
+            Entry::Occupied(mut found) => {
+                let old = std::mem::replace(found.get_mut(), Kept { entry, part });
+                Some(old.entry)
+            }
+            Entry::Vacant(place) => {
+                place.insert(Kept { entry, part });
+                None
+            }
+        }
     }
 
-    /// Takes an entry out.
-    pub(crate) fn remove(&mut self, priority: u16, matching: &Match) -> Option<Arc<FlowEntry>> {
+    /// Takes an entry out; gives it with where the classifier has it.
+    pub(crate) fn remove(&mut self, priority: u16, matching: &Match) -> Option<(Arc<FlowEntry>, PartId)> {
         let hash = hash(self.seed, priority, matching);
         let found = self.kept.find_entry(hash, |kept| is(&kept.entry, priority, matching)).ok()?;
-        Some(found.remove().0.entry)
+        let (Kept { entry, part }, _) = found.remove();
+        Some((entry, part))
     }
 }
 

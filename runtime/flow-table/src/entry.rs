@@ -120,12 +120,17 @@ impl FlowEntry {
 
     /// The earliest instant at which its time can be over, in nanoseconds, by what is known of its packets now.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        let after = |timeout: u16, since: u64| {
-            (timeout != 0).then(|| since.saturating_add(u64::from(timeout) * 1_000_000_000))
-        };
-        let hard = after(self.hard_timeout, self.created);
-        let idle = after(self.idle_timeout, self.counters.last_used());
-        hard.into_iter().chain(idle).min()
+        self.hard_end().into_iter().chain(self.idle_end()).min()
+    }
+
+    /// When its time is over in any case, in nanoseconds.
+    pub(crate) fn hard_end(&self) -> Option<u64> {
+        after(self.hard_timeout, self.created)
+    }
+
+    /// When its time is over if no packet comes.
+    pub(crate) fn idle_end(&self) -> Option<u64> {
+        after(self.idle_timeout, self.counters.last_used())
     }
 
     /// Whether it sends its packets through this meter.
@@ -141,4 +146,9 @@ impl FlowEntry {
     pub(crate) fn start_counters(old: Option<&FlowEntry>, now: u64) -> Arc<Counters> {
         Arc::new(old.map_or_else(|| Counters::new(now), |old| old.counters.copied(now)))
     }
+}
+
+/// The end of a timeout in seconds, of which 0 has none.
+fn after(timeout: u16, since: u64) -> Option<u64> {
+    (timeout != 0).then(|| since.saturating_add(u64::from(timeout) * 1_000_000_000))
 }

@@ -498,10 +498,9 @@ impl Table {
 
     /// Takes an entry out.
     fn take_out(&mut self, entry: &FlowEntry) {
-        let Some(part) = self.entries.part_of(entry) else { return };
+        let Some((old, part)) = self.entries.remove(entry.priority, &entry.matching) else { return };
         self.change().remove(entry, part);
-        let old = self.entries.remove(entry.priority, &entry.matching);
-        self.timed -= usize::from(old.is_some_and(|old| old.has_timeout()));
+        self.timed -= usize::from(old.has_timeout());
     }
 
     /// Takes the entries out whose time is over.
@@ -514,10 +513,9 @@ impl Table {
             if !current.is_some_and(|current| Arc::ptr_eq(current, &entry)) {
                 continue;
             }
-            let over = |timeout: u16, since: u64| timeout != 0 && now.saturating_sub(since) >= nanos(timeout);
-            let reason = if over(entry.hard_timeout, entry.created) {
+            let reason = if entry.hard_end().is_some_and(|end| end <= now) {
                 FlowRemovedReason::HardTimeout
-            } else if over(entry.idle_timeout, entry.counters.last_used()) {
+            } else if entry.idle_end().is_some_and(|end| end <= now) {
                 FlowRemovedReason::IdleTimeout
             } else {
                 later.push(entry);
@@ -541,11 +539,7 @@ impl Table {
     /// The entry that gives way to one of an importance: the least important, of these the one whose time is over first. One that is
     /// more important than the new one does not.
     fn least_important(&self, importance: u16) -> Option<Arc<FlowEntry>> {
-        let end = |entry: &FlowEntry| match (entry.hard_timeout, entry.idle_timeout) {
-            (0, 0) => u64::MAX,
-            (0, idle) => entry.counters.last_used().saturating_add(nanos(idle)),
-            (hard, _) => entry.created.saturating_add(nanos(hard)),
-        };
+        let end = |entry: &FlowEntry| entry.hard_end().or(entry.idle_end()).unwrap_or(u64::MAX);
         let least = self.entries.values().min_by_key(|entry| (entry.importance, end(entry), entry.serial))?;
         (least.importance <= importance).then(|| Arc::clone(least))
     }
@@ -583,8 +577,4 @@ fn check_goto(table: TableId, flow_mod: &FlowMod) -> Result<(), FlowModError> {
         Some(found) if found <= table || found.0 > LAST_TABLE => Err(FlowModError::BadGoto { table, found }),
         _ => Ok(()),
     }
-}
-
-fn nanos(seconds: u16) -> u64 {
-    u64::from(seconds) * 1_000_000_000
 }
