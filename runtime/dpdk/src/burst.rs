@@ -166,17 +166,20 @@ impl Taking<'_> {
     #[must_use]
     #[inline]
     pub fn get(&self, at: usize) -> Option<&Mbuf> {
-        if at >= BURST || self.left >> at & 1 == 0 {
-            return None;
-        }
         // SAFETY: the element is initialised, as its bit says.
-        Some(unsafe { self.burst.mbufs[at].assume_init_ref() })
+        self.is_left(at).then(|| unsafe { self.burst.mbufs[at].assume_init_ref() })
+    }
+
+    /// Whether there is a packet at a place.
+    #[inline]
+    fn is_left(&self, at: usize) -> bool {
+        at < BURST && self.left >> at & 1 != 0
     }
 
     /// Takes a packet, by its place in the burst.
     #[inline]
     pub fn take(&mut self, at: usize) -> Option<Mbuf> {
-        if at >= BURST || self.left >> at & 1 == 0 {
+        if !self.is_left(at) {
             return None;
         }
         self.left &= !(1 << at);

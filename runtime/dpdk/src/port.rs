@@ -376,9 +376,8 @@ impl Device {
                 unsafe { std::ffi::CStr::from_ptr(info.driver_name) }.to_string_lossy().into_owned();
         }
         let count = |direction, wanted: Count, present| {
-            let device = || self.string.clone();
             wanted.of(present).map_err(|wanted| PortError::Queues {
-                device: device(),
+                device: self.string.clone(),
                 direction,
                 wanted,
                 present,

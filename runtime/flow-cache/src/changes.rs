@@ -6,6 +6,7 @@
 use hashbrown::HashTable;
 use oko_packet::{Field, FlowKey};
 
+use crate::exact::fold;
 use crate::gather::{Layouts, NO_SHAPE};
 use crate::key::Key;
 use crate::shape::Shape;
@@ -129,8 +130,7 @@ impl Shape {
 fn hash(words: &Words) -> u64 {
     let mut hash = words.tag;
     for word in words.words {
-        let product = u128::from(hash ^ word ^ 0xa076_1d64_78bd_642f) * 0xe703_7ed1_a0b4_28db;
-        hash = (product >> 64) as u64 ^ product as u64;
+        hash = fold(hash ^ word ^ 0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db);
     }
     hash
 }

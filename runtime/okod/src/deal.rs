@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use oko_dpdk::{Burst, Queues, RxQueue, TxQueue};
+use oko_dpdk::{Burst, Queues, TxQueue};
 use oko_openflow::PortNo;
 
 use crate::ports::{PortState, WorkerPort};
@@ -59,12 +59,9 @@ pub(crate) fn deal(
         dealt[(i + place) % workers].rx.push(queue);
     }
     if tx.len() >= workers {
-        for (i, queue) in tx.into_iter().enumerate() {
-            match dealt.get_mut(i) {
-                Some(port) => port.tx = Some(WayOut::Own(queue)),
-                // Not opened with more than there are workers.
-                None => drop(queue),
-            }
+        // Not opened with more than there are workers.
+        for (port, queue) in dealt.iter_mut().zip(tx) {
+            port.tx = Some(WayOut::Own(queue));
         }
     } else {
         let shared: Vec<_> = tx.into_iter().map(|queue| Arc::new(Mutex::new(queue))).collect();
@@ -79,7 +76,7 @@ pub(crate) fn deal(
 pub(crate) fn gather(parts: impl IntoIterator<Item = WorkerPort>) -> Option<Queues> {
     let mut queues = Queues { rx: Vec::new(), tx: Vec::new() };
     for part in parts {
-        queues.rx.extend::<Vec<RxQueue>>(part.rx);
+        queues.rx.extend(part.rx);
         match part.tx {
             Some(WayOut::Own(queue)) => queues.tx.push(queue),
             // The last one of those who share it has it.
