@@ -313,20 +313,20 @@ impl Worker {
         });
         // Through the tables it goes as it is then, once, however often that is asked for.
         let tables = plan.all().iter().find(|planned| planned.effect == Effect::Tables).copied();
-        let Some(packet) = packet else { return };
+        let Some((packet, arrived_len)) = packet else { return };
         let again = match tables {
             Some(Planned { copy: Some(copy), .. }) => hands.pool.packet(plan.copy(copy)).ok(),
             Some(Planned { copy: None, .. }) => packet.duplicate(&hands.pool).ok(),
             None => None,
         };
-        hands.carry_out(packet, in_port, plan);
+        hands.carry_out(packet, arrived_len, in_port, plan);
         if let Some(packet) = again {
             plan.clear();
             let packet = hands.edited(packet, in_port, plan, |packet, plan| {
                 pipeline.process(snapshot, arrival, packet, &[], plan);
             });
-            if let Some(packet) = packet {
-                hands.carry_out(packet, in_port, plan);
+            if let Some((packet, arrived_len)) = packet {
+                hands.carry_out(packet, arrived_len, in_port, plan);
             }
         }
         pipeline.count_tables(snapshot);
@@ -411,7 +411,7 @@ impl Carrier for Received<'_> {
             return;
         }
         match self.hands.edited(packet, self.in_port, plan, work) {
-            Some(packet) => self.hands.carry_out(packet, self.in_port, plan),
+            Some((packet, arrived_len)) => self.hands.carry_out(packet, arrived_len, self.in_port, plan),
             None => self.state.count_rx_dropped(1),
         }
     }
@@ -430,8 +430,8 @@ impl Received<'_> {
 }
 
 impl Hands {
-    /// Lets a packet be judged and rewritten. A packet of several segments is put together first, and is a new one if it
-    /// was rewritten; none if there is no memory for that.
+    /// Lets a packet be judged and rewritten. It comes back with the length that it had before. A packet of several segments is put together
+    /// first, and is a new one if it was rewritten; none if there is no memory for that.
     #[inline]
     fn edited(
         &mut self,
@@ -439,7 +439,7 @@ impl Hands {
         in_port: PortNo,
         plan: &mut Plan,
         work: impl FnOnce(&mut Editor<'_>, &mut Plan),
-    ) -> Option<Mbuf> {
+    ) -> Option<(Mbuf, usize)> {
         let arrived_len = packet.len();
         if let Some((buffer, start, end)) = packet.buffer_mut() {
             let mut editor = Editor::new(FrameBuf::new(buffer, start, end), in_port.0);
@@ -449,25 +449,26 @@ impl Hands {
                 packet.set_range(start, end);
                 pad(&mut packet, arrived_len);
             }
-            return Some(packet);
+            return Some((packet, arrived_len));
         }
         let len = packet.frame(&mut self.scratch[SCRATCH_ROOM..]).len();
         let frame = FrameBuf::new(&mut self.scratch, SCRATCH_ROOM, SCRATCH_ROOM + len);
         let mut editor = Editor::new(frame, in_port.0);
         work(&mut editor, plan);
-        if editor.is_edited() { self.pool.packet(editor.bytes()).ok() } else { Some(packet) }
+        let packet = if editor.is_edited() { self.pool.packet(editor.bytes()).ok()? } else { packet };
+        Some((packet, arrived_len))
     }
 
     /// Does what is planned. A single output gets the packet itself, several get copies.
     #[inline]
-    fn carry_out(&mut self, packet: Mbuf, in_port: PortNo, plan: &Plan) {
+    fn carry_out(&mut self, packet: Mbuf, arrived_len: usize, in_port: PortNo, plan: &Plan) {
         match *plan.all() {
             [] => self.drop_packet(packet),
             [Planned { effect: Effect::Output(port), copy: None }] => match self.egress.index(port) {
                 Some(port) => self.egress.push(port, packet),
                 None => self.drop_packet(packet),
             },
-            _ => self.carry_out_several(packet, in_port, plan),
+            _ => self.carry_out_several(packet, arrived_len, in_port, plan),
         }
     }
 
@@ -481,8 +482,7 @@ impl Hands {
         }
     }
 
-    fn carry_out_several(&mut self, packet: Mbuf, in_port: PortNo, plan: &Plan) {
-        let arrived_len = packet.len();
+    fn carry_out_several(&mut self, packet: Mbuf, arrived_len: usize, in_port: PortNo, plan: &Plan) {
         // The packet as it was when some of the effects were asked for; they stand together.
         let mut earlier: Option<(usize, Mbuf)> = None;
         for Planned { effect, copy } in plan.all().iter().copied() {
