@@ -4,7 +4,7 @@
 //! another thread; taking it up ([`Filters::insert`]) is quick and all or nothing. Replacing is split alike: [`prepare_replacement`] and
 //! [`Filters::replace`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use oko_filter::{Carried, Instance, LoadError, LoadOptions};
@@ -206,6 +206,13 @@ impl Filters {
     /// All filters, by name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LoadedFilter> {
         self.by_name.values()
+    }
+
+    /// The loaded artifacts, whose filters share their states and events, each once.
+    pub(crate) fn instances(&self) -> Vec<Arc<Instance>> {
+        let mut seen = HashSet::new();
+        let first = self.iter().filter(|filter| seen.insert(Arc::as_ptr(&filter.instance)));
+        first.map(|filter| Arc::clone(&filter.instance)).collect()
     }
 
     /// What workers need of them.

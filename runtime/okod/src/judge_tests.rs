@@ -174,19 +174,23 @@ impl Side {
     /// The effects on each packet of some bursts, and its bytes for each.
     fn run(&mut self, bursts: &[Vec<(Vec<u8>, u32)>]) -> Vec<Fate> {
         let snapshot = self.snapshot();
-        self.forwarder.take_up(&snapshot, NOW);
+        self.run_under(&snapshot, bursts)
+    }
+
+    fn run_under(&mut self, snapshot: &Snapshot, bursts: &[Vec<(Vec<u8>, u32)>]) -> Vec<Fate> {
+        self.forwarder.take_up(snapshot, NOW);
         let mut fates = Vec::new();
         for burst in bursts {
             // All packets of a burst come in by one port.
             let in_port = PortNo(burst.first().map_or(1, |(_, port)| *port));
             let frames: Vec<Vec<u8>> = burst.iter().map(|(frame, _)| frame.clone()).collect();
             let mut carrier = Noted { in_port, fates: vec![None; frames.len()], frames };
-            self.forwarder.burst(&mut carrier, Scene { snapshot: &snapshot, in_port, now: NOW });
+            self.forwarder.burst(&mut carrier, Scene { snapshot, in_port, now: NOW });
             fates.extend(
                 carrier.fates.into_iter().map(|fate| fate.expect("something is done with each packet")),
             );
         }
-        self.forwarder.judge.cache.flush(&snapshot, NOW);
+        self.forwarder.judge.cache.flush(snapshot, NOW);
         fates
     }
 
@@ -514,4 +518,21 @@ proptest! {
             step(&mut with, &mut without, &changes, bursts.into_iter().map(|kinds| (1, kinds)))?;
         }
     }
+}
+
+/// The tables that a worker begins with are others: their snapshots have the same numbers, and say nothing of what these have changed.
+#[test]
+fn nothing_outlasts_the_tables_that_a_worker_begins_with() {
+    let (mut with, mut without) = (Side::new(Some(256)), Side::new(None));
+    let burst = vec![vec![(frame(6), 1); 4]];
+    for side in [&mut with, &mut without] {
+        let begin = Snapshot::empty();
+        assert_eq!(side.run_under(&begin, &burst), vec![Vec::new(); 4], "there is no entry");
+        side.apply(&entry(1, Match::any(), 3));
+        let first = Snapshot { lasting: Generation(1), ..side.snapshot() };
+        assert_eq!(first.tables.number(), begin.tables.number());
+        let fates = side.run_under(&first, &burst);
+        assert!(fates.iter().all(|fate| fate[0].0 == Effect::Output(PortNo(3))), "{fates:?}");
+    }
+    assert_eq!(with.counts(), without.counts());
 }

@@ -4,6 +4,7 @@
 //! changes reaches the worker with the next [`publish`](Control::publish), which happens before any later reply.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use oko_dpdk::Pool;
 use oko_flow_table::{Changes, FlowTables, Groups, Limits, Meters};
 use oko_openflow::message::Message;
 use oko_openflow::multipart::{MultipartReply, MultipartRequest};
-use oko_openflow::oko::{Assembler, OkoError};
+use oko_openflow::oko::{Assembler, OkoError, Reply};
+use oko_openflow::port::PortState;
 use oko_openflow::switch::{Capabilities, Desc, Features};
 use oko_openflow::table::{TABLE_EVICTION, TableDesc};
 use oko_openflow::{ErrorCode, ErrorMsg, PortNo, SessionOption, TableId, Version};
@@ -35,7 +37,7 @@ use crate::snapshot::{Generation, Snapshot};
 pub(super) const TABLES: u8 = 254;
 /// The largest request of ours: an artifact.
 pub(super) const REQUEST_LIMIT: usize = 8 << 20;
-/// Pause between two snapshots that nobody waits for: workers begin anew with each.
+/// Pause between two snapshots that nobody waits for: each costs the workers a look at what they have cached.
 const PUBLISH_PAUSE: Duration = Duration::from_millis(20);
 /// How long a barrier waits for the worker, which needs microseconds unless something is badly wrong.
 const BARRIER_TIME: Duration = Duration::from_secs(2);
@@ -54,6 +56,13 @@ pub(super) enum Answer {
     Failed { xid: u32, error: ErrorMsg, then: ErrorCode },
     /// Replies that take time; other connections go on meanwhile.
     Wait(Wait),
+}
+
+impl Answer {
+    /// A reply to an operation of ours.
+    pub(super) fn oko(reply: &Reply) -> Answer {
+        Answer::Replies(Replies::oko(reply))
+    }
 }
 
 impl From<Result<Answer, ErrorCode>> for Answer {
@@ -137,9 +146,11 @@ pub(super) struct Control {
     lasting: Generation,
     changed: bool,
     published: Option<Instant>,
+    /// How the links of ports were when they were looked at last, as controllers know.
+    pub(super) links: BTreeMap<PortNo, PortState>,
     /// What workers have given back of ports.
     pub(super) given_back: Vec<WorkerPort>,
-    assemblers: std::collections::BTreeMap<PeerId, Assembler>,
+    assemblers: BTreeMap<PeerId, Assembler>,
     pub(super) bundles: Bundles,
     /// How long a peer may be silent.
     pub(super) probe_interval: Duration,
@@ -159,6 +170,7 @@ impl Control {
         shared: Arc<Shared>,
         clock: Clock,
     ) -> Self {
+        let links = ports.iter().map(|port| (port.number(), port.describe().state)).collect();
         Self {
             peers: Peers::default(),
             ports,
@@ -175,12 +187,12 @@ impl Control {
             standalone: false,
             misses: false,
             generation: Generation(0),
-            // The tables that workers begin with are others, whose changes say nothing of these.
-            lasting: Generation(1),
+            lasting: Generation(0),
             changed: false,
             published: None,
+            links,
             given_back: Vec::new(),
-            assemblers: std::collections::BTreeMap::new(),
+            assemblers: BTreeMap::new(),
             bundles: Bundles::new(),
             probe_interval: config.probe_interval,
             cause: None,
@@ -225,7 +237,7 @@ impl Control {
         self.shared.snapshot.store(Arc::new(snapshot));
     }
 
-    /// The same, but not shortly after the last time: flow-mods that come in a row are put together. The clock's tick makes good for it.
+    /// The same, but not shortly after the last time: flow-mods that come in a row are put together. The tick that looks for packet-ins makes good for it.
     pub(super) fn publish_soon(&mut self) {
         if self.changed && self.published.is_none_or(|published| published.elapsed() >= PUBLISH_PAUSE) {
             self.publish();

@@ -6,13 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use oko_filter::Instance;
 use oko_openflow::FilterId;
 use oko_openflow::oko::{Event, OkoError, Operation, Reply};
 
 use super::control::{Answer, Control};
 use super::peers::PeerId;
-use super::reply::Replies;
 
 /// Events of one artifact that are taken at once, so that other work gets its turn.
 const AT_ONCE: usize = 1_024;
@@ -38,21 +36,16 @@ impl Subscription {
     }
 }
 
-/// What rings had dropped when they were looked at last, by the artifact's first filter.
+/// What rings had dropped when they were looked at last, by each filter of the artifact.
 pub(super) type Dropped = BTreeMap<FilterId, u64>;
-
-/// An artifact whose events are taken together.
-struct Source {
-    instance: Arc<Instance>,
-    /// Its filters by their numbers.
-    filters: Vec<(FilterId, String)>,
-}
 
 impl Control {
     pub(super) fn subscribe(&mut self, peer: PeerId, filter: String) -> Result<Answer, OkoError> {
         if !filter.is_empty() {
             self.filters.named(&filter)?;
         }
+        // What happened before the subscription is not part of it.
+        self.send_events();
         if let Some(peer) = self.peers.get_mut(peer) {
             if filter.is_empty() {
                 peer.events.all = true;
@@ -60,9 +53,7 @@ impl Control {
                 peer.events.filters.insert(filter);
             }
         }
-        // What happened before the subscription is not part of it.
-        self.send_events();
-        Ok(Answer::Replies(Replies::oko(&Reply::Done { operation: Operation::EventSubscribe })))
+        Ok(Answer::oko(&Reply::Done { operation: Operation::EventSubscribe }))
     }
 
     pub(super) fn unsubscribe(&mut self, peer: PeerId, filter: &str) -> Result<Answer, OkoError> {
@@ -76,28 +67,37 @@ impl Control {
                 peer.events.filters.remove(filter);
             }
         }
-        Ok(Answer::Replies(Replies::oko(&Reply::Done { operation: Operation::EventUnsubscribe })))
+        Ok(Answer::oko(&Reply::Done { operation: Operation::EventUnsubscribe }))
     }
 
-    /// Subscriptions end with their filter.
-    pub(super) fn end_subscriptions(&mut self, filter: &str) {
+    /// Forgets what has to do with filters that are gone: subscriptions end with their filter.
+    pub(super) fn forget_gone(&mut self) {
+        let filters = &self.filters;
         for peer in self.peers.iter_mut() {
-            peer.events.filters.remove(filter);
+            peer.events.filters.retain(|name| filters.named(name).is_ok());
         }
+        self.events_dropped.retain(|id, _| filters.get(*id).is_some());
     }
 
     /// Takes events out of the rings and sends them.
     pub(super) fn send_events(&mut self) {
         let now = self.filter_now();
-        for Source { instance, filters } in self.sources() {
+        for instance in self.filters.instances() {
             let taken = instance.take_events(AT_ONCE);
-            let first = filters.first().map_or(FilterId(0), |(id, _)| *id);
             let dropped = instance.events_dropped();
-            let before = self.events_dropped.insert(first, dropped).unwrap_or(0);
-            let dropped = dropped.saturating_sub(before);
             if taken.is_empty() && dropped == 0 {
                 continue;
             }
+            let of_instance = self.filters.iter().filter(|filter| Arc::ptr_eq(&filter.instance, &instance));
+            let mut filters: Vec<(FilterId, String)> =
+                of_instance.map(|filter| (filter.id, filter.name.clone())).collect();
+            filters.sort();
+            // Noted with each, so that it is known as long as one of them is there.
+            let mut before = 0;
+            for (id, _) in &filters {
+                before = before.max(self.events_dropped.insert(*id, dropped).unwrap_or(0));
+            }
+            let dropped = dropped.saturating_sub(before);
             for peer in self.peers.iter_mut().filter(|peer| !peer.events.is_empty()) {
                 let Some((id, name)) = filters.iter().find(|(_, name)| peer.events.wants(name)) else {
                     continue;
@@ -129,28 +129,5 @@ impl Control {
                 peer.events.lost = 0;
             }
         }
-    }
-
-    /// The loaded artifacts, each once.
-    fn sources(&self) -> Vec<Source> {
-        let mut sources: Vec<Source> = Vec::new();
-        for filter in self.filters.iter() {
-            let known = sources.iter_mut().find(|source| Arc::ptr_eq(&source.instance, &filter.instance));
-            let entry = (filter.id, filter.name.clone());
-            match known {
-                Some(source) => source.filters.push(entry),
-                None => sources.push(Source { instance: Arc::clone(&filter.instance), filters: vec![entry] }),
-            }
-        }
-        for source in &mut sources {
-            source.filters.sort();
-        }
-        sources
-    }
-
-    /// Forgets what is known of rings that are gone.
-    pub(super) fn forget_rings(&mut self) {
-        let filters = &self.filters;
-        self.events_dropped.retain(|id, _| filters.get(*id).is_some());
     }
 }

@@ -12,8 +12,7 @@ use crate::filters::{LoadedFilter, Prepared, Replacement, prepare, prepare_repla
 impl Control {
     /// Serves an operation.
     pub(super) fn oko(&mut self, peer: PeerId, request: Request) -> Answer {
-        let changes = super::states::changes(request.operation());
-        if changes && !self.peers.may_write(peer) {
+        if changes(request.operation()) && !self.peers.may_write(peer) {
             return Answer::Error(oko_openflow::ErrorCode::RequestIsSlave);
         }
         match request {
@@ -22,11 +21,11 @@ impl Control {
             Request::Unload { name } => self.unload(&name),
             Request::List => {
                 let filters = self.filters.iter().map(|filter| self.describe_filter(filter)).collect();
-                Ok(reply(&Reply::Filters { operation: Operation::FilterList, filters }))
+                Ok(Answer::oko(&Reply::Filters { operation: Operation::FilterList, filters }))
             }
             Request::Schema { name } => self.schema(&name),
             Request::ParamGet { filter } => {
-                self.filters.named(&filter).map(|filter| reply(&params(filter, Operation::ParamGet)))
+                self.filters.named(&filter).map(|filter| Answer::oko(&params(filter, Operation::ParamGet)))
             }
             Request::ParamSet { filter, values } => self.set_params(&filter, &values),
             Request::EventSubscribe { filter } => self.subscribe(peer, filter),
@@ -48,17 +47,8 @@ impl Control {
 
     /// Takes up what the other thread made.
     pub(super) fn finish_load(&mut self, prepared: Result<Result<Prepared, OkoError>, JoinError>) -> Replies {
-        let loaded = match prepared {
-            Ok(prepared) => prepared.and_then(|prepared| self.filters.insert(prepared, self.now())),
-            Err(error) => {
-                tracing::error!(%error, "loading a filter failed");
-                Err(OkoError::new(
-                    OkoErrorCode::Internal,
-                    "the switch failed to load the filter; see its log",
-                ))
-            }
-        };
-        match loaded {
+        let loaded = of_task(prepared, "load");
+        match loaded.and_then(|prepared| self.filters.insert(prepared, self.now())) {
             Ok(ids) => {
                 self.mark_changed();
                 self.publish();
@@ -85,20 +75,14 @@ impl Control {
         &mut self,
         prepared: Result<Result<Replacement, OkoError>, JoinError>,
     ) -> Replies {
-        let replaced = match prepared {
-            Ok(prepared) => prepared.and_then(|replacement| {
-                let users = |id| self.tables.users_of(id);
-                let now = self.now();
-                self.filters.replace(replacement, users, now)
-            }),
-            Err(error) => {
-                tracing::error!(%error, "replacing a filter failed");
-                let text = "the switch failed to replace the filter; see its log";
-                Err(OkoError::new(OkoErrorCode::Internal, text))
-            }
-        };
+        let replaced = of_task(prepared, "replace").and_then(|replacement| {
+            let users = |id| self.tables.users_of(id);
+            let now = self.now();
+            self.filters.replace(replacement, users, now)
+        });
         match replaced {
             Ok(carried) => {
+                self.forget_gone();
                 self.mark_changed();
                 self.publish();
                 let all = fates(carried);
@@ -118,12 +102,11 @@ impl Control {
             return Err(OkoError::new(OkoErrorCode::FilterInUse, text));
         }
         self.filters.remove(name);
-        self.end_subscriptions(name);
-        self.forget_rings();
+        self.forget_gone();
         self.mark_changed();
         self.publish();
         tracing::info!(filter = name, "filter unloaded");
-        Ok(reply(&Reply::Done { operation: Operation::FilterUnload }))
+        Ok(Answer::oko(&Reply::Done { operation: Operation::FilterUnload }))
     }
 
     fn schema(&self, name: &str) -> Result<Answer, OkoError> {
@@ -134,7 +117,7 @@ impl Control {
         };
         let json = serde_json::to_vec(schema)
             .map_err(|error| OkoError::new(OkoErrorCode::Internal, error.to_string()))?;
-        Ok(reply(&Reply::Schema(json)))
+        Ok(Answer::oko(&Reply::Schema(json)))
     }
 
     /// Sets all or none.
@@ -147,12 +130,50 @@ impl Control {
         for (name, value) in values {
             filter.instance.set_param(name, *value).map_err(|error| param_error(&error))?;
         }
-        Ok(reply(&params(filter, Operation::ParamSet)))
+        Ok(Answer::oko(&params(filter, Operation::ParamSet)))
     }
 
     fn describe_filter(&self, filter: &LoadedFilter) -> oko_openflow::oko::FilterInfo {
         filter.describe(self.tables.users_of(filter.id), self.now())
     }
+}
+
+/// Whether an operation changes something, so that a slave may not ask for it.
+fn changes(operation: Operation) -> bool {
+    match operation {
+        Operation::FilterLoad
+        | Operation::FilterReplace
+        | Operation::FilterUnload
+        | Operation::ParamSet
+        | Operation::StateWrite
+        | Operation::StateDelete
+        | Operation::StateClear
+        | Operation::TableWrite
+        | Operation::TableDelete
+        | Operation::TableClear
+        | Operation::PortAdd
+        | Operation::PortRemove => true,
+        Operation::FilterList
+        | Operation::FilterSchema
+        | Operation::ParamGet
+        | Operation::StateRead
+        | Operation::StateGet
+        | Operation::StateList
+        | Operation::TableRead
+        | Operation::TableGet
+        | Operation::EventSubscribe
+        | Operation::EventUnsubscribe
+        | Operation::Event => false,
+    }
+}
+
+/// What another thread has made of an artifact that was to be loaded, or what was to be done else. That it panics is a fault of the switch.
+fn of_task<T>(made: Result<Result<T, OkoError>, JoinError>, verb: &str) -> Result<T, OkoError> {
+    made.unwrap_or_else(|error| {
+        tracing::error!(%error, "failed to {verb} a filter");
+        let text = format!("the switch failed to {verb} the filter; see its log");
+        Err(OkoError::new(OkoErrorCode::Internal, text))
+    })
 }
 
 /// What became of states and params, for the reply.
@@ -169,10 +190,6 @@ fn fates(carried: Carried) -> Vec<Replaced> {
         .chain(params.into_iter().map(plain(Fate::ParamKept)))
         .chain(reset_params.into_iter().map(lost(Fate::ParamReset)))
         .collect()
-}
-
-fn reply(reply: &Reply) -> Answer {
-    Answer::Replies(Replies::oko(reply))
 }
 
 fn params(filter: &LoadedFilter, operation: Operation) -> Reply {

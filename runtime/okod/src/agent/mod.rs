@@ -26,24 +26,19 @@ mod sweeper;
 mod table_features;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use oko_dpdk::Pool;
-use oko_openflow::PortNo;
-use oko_openflow::message::Message;
-use oko_openflow::port::{PortReason, PortState, PortStatus};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::warn;
 
 use self::control::Control;
-use self::peers::Topic;
 pub use self::sockets::ListenError;
 pub(crate) use self::sockets::Sockets;
 use crate::clock::Clock;
@@ -87,6 +82,8 @@ impl Agent {
             let connections =
                 Connections { control: Rc::clone(&control), open: Rc::default(), next: Cell::new(0) };
             let connections = Rc::new(connections);
+            // Workers began with a snapshot of no ports and of other tables.
+            control.borrow_mut().mark_changed();
             control.borrow_mut().peers_changed();
             if let Some(listener) = unix {
                 spawn_local(accept_unix(listener, Rc::clone(&connections)));
@@ -228,29 +225,8 @@ async fn sweeper(control: Rc<RefCell<Control>>) {
 
 async fn links(control: Rc<RefCell<Control>>) {
     let mut ticks = ticks(LINK_INTERVAL);
-    let mut known: BTreeMap<PortNo, PortState> = BTreeMap::new();
     loop {
         ticks.tick().await;
-        let mut control = control.borrow_mut();
-        let mut changed = Vec::new();
-        known.retain(|number, _| control.ports.get(*number).is_some());
-        for port in control.ports.iter() {
-            let desc = port.describe();
-            let before = known.insert(desc.number, desc.state);
-            if before.is_some_and(|before| before != desc.state) {
-                let up = !desc.state.contains(PortState::LINK_DOWN);
-                info!(port = desc.name, up, "link changed");
-                changed.push(desc);
-            }
-        }
-        if !changed.is_empty() {
-            // Groups go by the links.
-            control.mark_changed();
-            control.publish();
-        }
-        for port in changed {
-            let status = PortStatus { reason: PortReason::Modify, port };
-            control.peers.tell(Topic::PortStatus(PortReason::Modify), &Message::PortStatus(status));
-        }
+        control.borrow_mut().look_at_links();
     }
 }

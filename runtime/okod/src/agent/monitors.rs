@@ -3,7 +3,7 @@
 //!
 //! What is told goes through the controller's queue of asynchronous messages. What does not fit waits ([`behind`](super::behind)).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oko_flow_table::{Changes, FlowEntry, Matcher, Walk, Written};
 use oko_openflow::monitor::{FlowUpdate, MonitorCommand, MonitorFlags, MonitorRequest, UpdateEvent};
@@ -120,21 +120,21 @@ impl Control {
         nicira: bool,
     ) -> Result<Answer, ErrorCode> {
         let Some(asking) = self.peers.get(peer) else { return Ok(Answer::Nothing) };
-        let mut ids: BTreeMap<u32, ()> = asking.monitors.by_id.keys().map(|id| (*id, ())).collect();
+        let mut ids: BTreeSet<u32> = asking.monitors.by_id.keys().copied().collect();
         for request in &requests {
             if request.table.0 >= TABLES && request.table != oko_openflow::TableId::ALL {
                 return Err(ErrorCode::MonitorBadTable);
             }
             match request.command {
-                MonitorCommand::Add if ids.insert(request.id, ()).is_some() => {
+                MonitorCommand::Add if !ids.insert(request.id) => {
                     return Err(ErrorCode::MonitorExists);
                 }
                 MonitorCommand::Add => {}
-                MonitorCommand::Modify if !ids.contains_key(&request.id) => {
+                MonitorCommand::Modify if !ids.contains(&request.id) => {
                     return Err(ErrorCode::MonitorUnknownId);
                 }
                 MonitorCommand::Modify => {}
-                MonitorCommand::Delete if ids.remove(&request.id).is_none() => {
+                MonitorCommand::Delete if !ids.remove(&request.id) => {
                     return Err(ErrorCode::MonitorUnknownId);
                 }
                 MonitorCommand::Delete => {}

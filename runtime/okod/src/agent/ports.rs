@@ -33,6 +33,9 @@ impl Control {
         port.state().configure(request.config, request.mask);
         if port.state().config() != before {
             let status = PortStatus { reason: PortReason::Modify, port: port.describe() };
+            // Groups go by which ports work.
+            self.mark_changed();
+            self.publish();
             self.peers.tell(Topic::PortStatus(PortReason::Modify), &Message::PortStatus(status));
         }
         Ok(Answer::Nothing)
@@ -79,14 +82,17 @@ impl Control {
             // There was room, and nobody else gives orders.
             let _ = self.shared.of(worker).orders.push(Order::Serve(part));
         }
+        // Before the links are looked at for the workers: what changes in between is seen the next time.
+        let desc = self.ports.get(number).map(SwitchPort::describe);
         self.mark_changed();
         self.publish();
-        if let Some(port) = self.ports.get(number) {
-            tracing::info!(port = number.0, name = port.name(), "port added");
-            let status = PortStatus { reason: PortReason::Add, port: port.describe() };
+        if let Some(desc) = desc {
+            tracing::info!(port = number.0, name = desc.name, "port added");
+            self.links.insert(number, desc.state);
+            let status = PortStatus { reason: PortReason::Add, port: desc };
             self.peers.tell(Topic::PortStatus(PortReason::Add), &Message::PortStatus(status));
         }
-        Ok(Answer::Replies(Replies::oko(&Reply::Done { operation: Operation::PortAdd })))
+        Ok(Answer::oko(&Reply::Done { operation: Operation::PortAdd }))
     }
 
     /// Takes a port from the workers; its device is closed when they have given it back.
@@ -101,9 +107,32 @@ impl Control {
             let _ = self.shared.of(worker).orders.push(Order::GiveBack(number));
         }
         self.shared.bridge.forget(number);
+        self.links.remove(&number);
         self.mark_changed();
         self.publish();
         Ok(Answer::Wait(Wait::Port(port)))
+    }
+
+    /// Looks at the links, and tells of those that are not as they were said to be.
+    pub(super) fn look_at_links(&mut self) {
+        let mut changed = Vec::new();
+        for desc in self.ports.iter().map(SwitchPort::describe) {
+            let before = self.links.insert(desc.number, desc.state);
+            if before.is_some_and(|before| before != desc.state) {
+                let up = !desc.state.contains(PortState::LINK_DOWN);
+                tracing::info!(port = desc.name, up, "link changed");
+                changed.push(desc);
+            }
+        }
+        if !changed.is_empty() {
+            // Groups go by the links.
+            self.mark_changed();
+            self.publish();
+        }
+        for port in changed {
+            let status = PortStatus { reason: PortReason::Modify, port };
+            self.peers.tell(Topic::PortStatus(PortReason::Modify), &Message::PortStatus(status));
+        }
     }
 
     /// Whether all workers have given a port back.

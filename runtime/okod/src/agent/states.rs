@@ -4,7 +4,7 @@
 //! changes.
 
 use oko_filter::{Batches, Instance, NewEntry, Owner, StateError};
-use oko_openflow::oko::{OkoError, OkoErrorCode, Operation, Reply, Request, StateEntry, StateInfo, Store};
+use oko_openflow::oko::{OkoError, OkoErrorCode, Reply, Request, StateEntry, StateInfo, Store};
 use std::sync::Arc;
 
 use super::control::{Answer, Control};
@@ -27,7 +27,7 @@ impl Control {
                 let now = self.filter_now();
                 let found = instance.read_entries(&name, &keys, now).map_err(|error| wrong(&error))?;
                 let entries = found.into_iter().map(|entry| told(entry, now)).collect();
-                Ok(done(&Reply::Entries { operation: store.get(), now, entries }))
+                Ok(Answer::oko(&Reply::Entries { operation: store.get(), now, entries }))
             }
             Request::Write { store, filter, name, entries } => {
                 let instance = self.kept(store, &filter, &name)?;
@@ -41,18 +41,18 @@ impl Control {
                     .collect();
                 let oko_filter::Written { written, refused } =
                     instance.write_entries(&name, &new, now).map_err(|error| wrong(&error))?;
-                Ok(done(&Reply::Written { store, written, refused }))
+                Ok(Answer::oko(&Reply::Written { store, written, refused }))
             }
             Request::Delete { store, filter, name, keys } => {
                 let instance = self.kept(store, &filter, &name)?;
                 let deleted = instance.delete_entries(&name, &keys).map_err(|error| wrong(&error))?;
-                Ok(done(&Reply::Deleted { store, deleted }))
+                Ok(Answer::oko(&Reply::Deleted { store, deleted }))
             }
             Request::Clear { store, filter, name } => {
                 let instance = self.kept(store, &filter, &name)?;
                 instance.state_clear(&name).map_err(|error| wrong(&error))?;
                 tracing::info!(filter, name, "{} cleared", store.noun());
-                Ok(done(&Reply::Done { operation: store.clear() }))
+                Ok(Answer::oko(&Reply::Done { operation: store.clear() }))
             }
             other => {
                 let text = format!("{} is not about entries", other.operation());
@@ -83,7 +83,7 @@ impl Control {
                 bytes: info.bytes,
             }
         });
-        Ok(done(&Reply::States(all.collect())))
+        Ok(Answer::oko(&Reply::States(all.collect())))
     }
 
     /// The instance that has a state or table of a name.
@@ -129,10 +129,6 @@ fn told(entry: oko_filter::StateEntry, now: u64) -> StateEntry {
     }
 }
 
-fn done(reply: &Reply) -> Answer {
-    Answer::Replies(Replies::oko(reply))
-}
-
 fn wrong(error: &StateError) -> OkoError {
     let code = match error {
         StateError::Unknown { .. } | StateError::NoTable { .. } => OkoErrorCode::NoSuchState,
@@ -146,23 +142,4 @@ fn wrong(error: &StateError) -> OkoError {
         | StateError::Engine { .. } => OkoErrorCode::Unsupported,
     };
     OkoError::new(code, error.to_string())
-}
-
-/// Whether an operation changes something, so that a slave may not ask for it.
-pub(super) fn changes(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::FilterLoad
-            | Operation::FilterReplace
-            | Operation::FilterUnload
-            | Operation::ParamSet
-            | Operation::StateWrite
-            | Operation::StateDelete
-            | Operation::StateClear
-            | Operation::TableWrite
-            | Operation::TableDelete
-            | Operation::TableClear
-            | Operation::PortAdd
-            | Operation::PortRemove
-    )
 }

@@ -4,10 +4,6 @@
 //! state is sees what is left of the past, and a worker that needs a place in a full state has to search for one. So the control thread frees
 //! some at each tick, going round all states of all artifacts.
 
-use std::sync::Arc;
-
-use oko_filter::Instance;
-
 use super::control::Control;
 
 /// About how many entries are looked at in a tick, over all artifacts: a millisecond's work if none is in a cache.
@@ -18,13 +14,10 @@ const LEAST: u32 = 256;
 impl Control {
     /// Sweeps a part of each state.
     pub(super) fn sweep_states(&self) {
-        let mut instances: Vec<&Arc<Instance>> = self.filters.iter().map(|filter| &filter.instance).collect();
-        // Filters of one artifact share its states.
-        instances.sort_by_key(|instance| Arc::as_ptr(instance));
-        instances.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        let (count, now) = (instances.len() as u32, self.now());
+        let instances = self.filters.instances();
+        let (count, now) = (instances.len() as u32, self.filter_now());
         for instance in instances {
-            let freed = instance.sweep(now.0, (ENTRIES / count).max(LEAST));
+            let freed = instance.sweep(now, (ENTRIES / count).max(LEAST));
             if freed > 0 {
                 tracing::trace!(freed, "expired entries");
             }

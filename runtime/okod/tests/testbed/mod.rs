@@ -257,6 +257,15 @@ impl Controller {
 
     /// Brings a port up.
     pub fn up(&mut self, port: u32) {
+        self.configure(port, PortBits::empty());
+    }
+
+    /// Takes a port down.
+    pub fn down(&mut self, port: u32) {
+        self.configure(port, PortBits::PORT_DOWN);
+    }
+
+    fn configure(&mut self, port: u32, config: PortBits) {
         let Message::MultipartReply { reply: MultipartReply::PortDesc(ports), .. } =
             self.ask(&Message::request(MultipartRequest::PortDesc(PortNo::ANY)))
         else {
@@ -266,7 +275,7 @@ impl Controller {
         let errors = self.tell(&Message::PortMod(PortMod {
             number: desc.number,
             hw_addr: desc.hw_addr,
-            config: PortBits::empty(),
+            config,
             mask: PortBits::PORT_DOWN,
             advertise: oko_openflow::port::PortFeatures::empty(),
         }));
