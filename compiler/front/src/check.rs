@@ -54,7 +54,7 @@ use std::collections::HashMap;
 use oko_diagnostics::codes::packets;
 use oko_diagnostics::{Diagnostic, Sink, SourceMap, Span};
 
-use crate::hir::{Expr, FnId, HeaderId, Program};
+use crate::hir::{Expr, HeaderId, Program};
 use crate::resolve::{Declarations, Def, Unit, resolve};
 use crate::types::Ty;
 
@@ -78,7 +78,6 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
         conditions: HashMap::new(),
         bindings: HashMap::new(),
         variants: HashMap::new(),
-        calls: Vec::new(),
         left: constant::MAX_STEPS,
     };
     checker.param_names();
@@ -151,8 +150,6 @@ struct Checker<'a, 's> {
     variants: HashMap<usize, Variants>,
     /// The names of values by where they are given, and whether they are used.
     bindings: HashMap<Span, (String, bool)>,
-    /// Who calls which function where.
-    calls: Vec<(body::Place, FnId, Span)>,
     /// How many steps constants may still take to compute.
     left: u64,
 }

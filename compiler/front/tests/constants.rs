@@ -151,3 +151,60 @@ fn no_constant_takes_long() {
     let found = compile("test.oko", &format!("{some} {many}")).diagnostics;
     assert_eq!(found.iter().map(|d| d.code.to_string()).collect::<Vec<_>>(), ["E0606"], "{found:#?}");
 }
+
+/// A loop whose carried value is not declared looks at its body more than once, and only the last look says what is wrong.
+#[test]
+fn what_a_loop_looks_at_first_is_not_lost() {
+    let endless =
+        "fn f(n: u32) -> u32 { for i in 0..60_000 with x = n { for j in 0..60 with y = x { y ^ (i * j) } } }";
+    let cases: &[(String, &[&str])] = &[
+        (
+            "param p: u32 = 1; fn f(n: u32) -> u32 { n +| p }
+             const a: u32 = for i in 0..3 with sum = 0 { f(i) };"
+                .to_owned(),
+            &["E0306"],
+        ),
+        // The argument is a constant: the call is computed where it stands.
+        (format!("{endless} const a: u32 = for i in 0..3 with last = 0 {{ f(1) }};"), &["E0606"]),
+        (
+            format!(
+                "{endless} fn g(n: u32) -> u32 {{ n }}
+                 const a: u32 = for i in 0..3 with last = 0 {{ f(1) }}; const b: u32 = for i in 0..3 with last = 0 {{ g(1) }};"
+            ),
+            &["E0606"],
+        ),
+        (
+            "fn f(n: u32) -> u32 { if n > 5 { f(n -| 1) } else { n } }
+             const a: u32 = for i in 0..3 with last = 0 { f(i) };"
+                .to_owned(),
+            &["E0318"],
+        ),
+        (format!("{endless} const a: u32 = for i in 0..3 with last = 0 {{ let few: [u8; f(1)] = [1]; i }};"), &["E0606"]),
+        // Over a detour.
+        (
+            "fn f(n: u32) -> u32 { g(n) } fn g(n: u32) -> u32 { for i in 0..2 with x = n { f(x) } }
+             const a: u32 = for i in 0..3 with last = 0 { f(i) };"
+                .to_owned(),
+            &["E0318"],
+        ),
+        // Types that nobody asked for before.
+        (
+            "struct asks { few: [u8; a] } type odd = u0;
+             const a: u32 = for i in 0..3 with last = 1 { let x: odd = 1; i + 1 };"
+                .to_owned(),
+            &["E0315"],
+        ),
+        (
+            "struct asks { few: [u8; a] } struct odd { x: u0 }
+             const a: u32 = for i in 0..3 with last = 1 { let x: odd? = none; i + 1 };"
+                .to_owned(),
+            &["E0315"],
+        ),
+    ];
+    for (text, codes) in cases {
+        let diagnostics = compile("test.oko", &format!("{text} filter x -> bool {{ a > 1 }}")).diagnostics;
+        let found: Vec<String> =
+            diagnostics.iter().filter(|d| d.is_error()).map(|d| d.code.to_string()).collect();
+        assert_eq!(found, *codes, "{text}\n{diagnostics:#?}");
+    }
+}

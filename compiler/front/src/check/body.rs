@@ -61,6 +61,8 @@ pub(super) struct BodyChecker<'c, 'a, 's> {
     pub(super) origins: Vec<(LocalId, super::stale::Origin)>,
     /// The loops around the place that is being checked, the innermost last.
     pub(super) loops: Vec<LoopScope>,
+    /// The functions that are called, and where.
+    pub(super) callees: Vec<(FnId, Span)>,
     /// What the check of a test gathers; `None` elsewhere.
     pub(super) test: Option<Box<super::test::TestBody>>,
 }
@@ -79,6 +81,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
             locked: None,
             origins: Vec::new(),
             loops: Vec::new(),
+            callees: Vec::new(),
             test: None,
         }
     }

@@ -125,7 +125,7 @@ impl BodyChecker<'_, '_, '_> {
         }
         let values: Vec<Expr> =
             args.iter().zip(&params).map(|(arg, (_, ty))| self.expect(&arg.value, ty, declared)).collect();
-        self.checker.calls.push((self.place, id, span));
+        self.callees.push((id, span));
         if values.iter().any(|value| value.ty.is_error()) || result.is_error() {
             return Expr::error(span);
         }

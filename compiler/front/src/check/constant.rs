@@ -111,8 +111,10 @@ impl Checker<'_, '_> {
             }
             Err(TooMuch::Steps) if self.left == 0 => None,
             Err(TooMuch::Steps) => {
-                // Said once: what comes behind would not have taken too long alone.
-                self.left = 0;
+                // Said once: what comes behind would not have taken too long alone. It is not said yet where messages are thrown away.
+                if self.quiet == 0 {
+                    self.left = 0;
+                }
                 self.report(
                     Diagnostic::error(results::TOO_LARGE, format!("{what} takes too long to compute"))
                         .label(
@@ -134,6 +136,7 @@ impl Checker<'_, '_> {
         let span = call.span;
         self.known(call, 0, "this call").unwrap_or_else(|| Expr::error(span))
     }
+
     /// A range of constants of the given type.
     pub(super) fn constant_range(
         &mut self,

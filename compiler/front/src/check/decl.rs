@@ -149,7 +149,10 @@ impl Checker<'_, '_> {
         }
         self.depth += 1;
         self.structs[at] = Progress::Open;
+        // Whoever asks may be looking at a body whose messages are thrown away; the struct is only looked at once.
+        let quiet = std::mem::take(&mut self.quiet);
         let fields = self.read_struct(at);
+        self.quiet = quiet;
         let of_field = |field: &StructField| match &field.kind {
             FieldKind::Value(ty) => scalars(ty, &self.program),
             FieldKind::Cell(_) => 0,

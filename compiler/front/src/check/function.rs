@@ -20,8 +20,8 @@ const MAX_CALLS: usize = 32;
 pub(super) struct Function {
     signature: Progress,
     body: Progress,
-    /// The functions that its body calls.
-    callees: Vec<FnId>,
+    /// The functions that its body calls, and where.
+    callees: Vec<(FnId, Span)>,
     /// Whether calls of it can be computed while the program is compiled, once somebody has asked.
     known: Option<bool>,
 }
@@ -88,7 +88,6 @@ impl Checker<'_, '_> {
         let (module, ast) = (self.decls.fns[at].module, self.decls.fns[at].ast);
         let result = self.program.fns[at].result.clone();
         let id = FnId::from_index(at);
-        let first_call = self.calls.len();
         let mut body = BodyChecker::new(self, module, Place::Function(id));
         body.result = Some((result.clone(), ast.result.span));
         for param in &ast.params {
@@ -99,12 +98,8 @@ impl Checker<'_, '_> {
         let kind = AreaKind::Function(ast.name.name.clone());
         let area = Area { kind, place: ast.name.span, span: ast.name.span.to(ast.body.span) };
         body.checker.program.areas.push(area);
-        let (locals, layers) = (body.locals, body.layers);
+        let (locals, layers, callees) = (body.locals, body.layers, body.callees);
         self.program.fns[at].body = Body { locals, layers, value };
-        let own = self.calls[first_call..].iter().filter(|(place, ..)| *place == Place::Function(id));
-        let mut callees: Vec<FnId> = own.map(|(_, callee, _)| *callee).collect();
-        callees.sort_unstable();
-        callees.dedup();
         self.fns[at].callees = callees;
         self.quiet = quiet;
         self.fns[at].body = Progress::Known;
@@ -128,7 +123,10 @@ impl Checker<'_, '_> {
         if let Some(known) = self.fns[id.index()].known {
             return known;
         }
+        // Whoever asks may be looking at a body whose messages are thrown away; the function is only looked at once.
+        let quiet = std::mem::take(&mut self.quiet);
         let known = self.is_known(id, span);
+        self.quiet = quiet;
         self.fns[id.index()].known = Some(known);
         known
     }
@@ -139,7 +137,7 @@ impl Checker<'_, '_> {
         while let Some(&function) = all.get(next) {
             next += 1;
             self.fn_body(function.index(), span);
-            for callee in &self.fns[function.index()].callees {
+            for (callee, _) in &self.fns[function.index()].callees {
                 if !all.contains(callee) {
                     all.push(*callee);
                 }
@@ -178,7 +176,7 @@ impl Checker<'_, '_> {
         loop {
             let before = left.len();
             let calls_left =
-                |id: &FnId| self.fns[id.index()].callees.iter().any(|callee| left.contains(callee));
+                |id: &FnId| self.fns[id.index()].callees.iter().any(|(callee, _)| left.contains(callee));
             let rest: Vec<FnId> = left.iter().copied().filter(calls_left).collect();
             if rest.is_empty() {
                 return true;
@@ -193,12 +191,6 @@ impl Checker<'_, '_> {
     /// Reports functions that call themselves, over whatever detour, and chains of calls that are too long.
     pub(super) fn fn_circles(&mut self) {
         let count = self.program.fns.len();
-        let mut callees: Vec<Vec<(usize, Span)>> = vec![Vec::new(); count];
-        for (place, callee, span) in &self.calls {
-            if let Place::Function(caller) = place {
-                callees[caller.index()].push((callee.index(), *span));
-            }
-        }
         // Depth-first search without recursion: the height of a function is the longest chain of calls from it.
         let mut heights: Vec<Option<usize>> = vec![None; count];
         let mut open = vec![false; count];
@@ -206,7 +198,8 @@ impl Checker<'_, '_> {
             let mut stack = vec![(start, 0usize)];
             while let Some((function, next)) = stack.pop() {
                 open[function] = true;
-                if let Some(&(callee, span)) = callees[function].get(next) {
+                if let Some(&(callee, span)) = self.fns[function].callees.get(next) {
+                    let callee = callee.index();
                     stack.push((function, next + 1));
                     if open[callee] {
                         let (name, declared) =
@@ -223,11 +216,9 @@ impl Checker<'_, '_> {
                     continue;
                 }
                 open[function] = false;
-                let height = callees[function]
-                    .iter()
-                    .filter_map(|(callee, _)| heights[*callee])
-                    .max()
-                    .map_or(0, |h| h + 1);
+                let below =
+                    self.fns[function].callees.iter().filter_map(|(callee, _)| heights[callee.index()]);
+                let height = below.max().map_or(0, |h| h + 1);
                 heights[function] = Some(height);
                 if height == MAX_CALLS {
                     let declared = self.program.fns[function].span;

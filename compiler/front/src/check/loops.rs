@@ -335,14 +335,14 @@ impl BodyChecker<'_, '_, '_> {
     /// Runs a step whose messages and names are thrown away.
     fn speculate<T>(&mut self, step: impl FnOnce(&mut Self) -> T) -> T {
         let (locals, layers, origins) = (self.locals.len(), self.layers.len(), self.origins.len());
-        let calls = self.checker.calls.len();
+        let callees = self.callees.len();
         self.checker.quiet += 1;
         let result = step(self);
         self.checker.quiet -= 1;
         self.locals.truncate(locals);
         self.layers.truncate(layers);
         self.origins.truncate(origins);
-        self.checker.calls.truncate(calls);
+        self.callees.truncate(callees);
         result
     }
 

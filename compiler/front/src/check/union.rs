@@ -144,6 +144,8 @@ impl Checker<'_, '_> {
         }
         self.aliases[at] = Alias::Open;
         self.depth += 1;
+        // Whoever asks may be looking at a body whose messages are thrown away; the type is only looked at once.
+        let quiet = std::mem::take(&mut self.quiet);
         let parts: Vec<Ty> = ast.alternatives.iter().map(|ty| self.value_type(module, ty)).collect();
         self.depth -= 1;
         let ty = match parts.as_slice() {
@@ -159,6 +161,7 @@ impl Checker<'_, '_> {
                 Ty::Error
             }
         };
+        self.quiet = quiet;
         self.aliases[at] = Alias::Known(ty.clone());
         ty
     }
