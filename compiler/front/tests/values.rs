@@ -484,6 +484,26 @@ fn wide_products_and_quotients_are_those_of_u128() {
     }
 }
 
+/// What a wide number is divided by can be greater than all that it can be: the quotient is 0, and the number is computed all the same.
+#[test]
+fn a_dividend_below_its_divisor_is_computed() {
+    for quotient in [
+        "/ 0x4_0000_0000_0000_0000",
+        "/ 0x4_0000_0000_0000_0001",
+        "/ 0x8000_0000_0000_0000",
+        "mod 0x4_0000_0000_0000_0000",
+    ] {
+        let text = format!(
+            "state seen: array[u64] {{ capacity: 1, expire: never }};
+             fn wide(n: u64) -> u65 {{ n +% 0x1_0000_0000_0000_0000 }}
+             filter f -> bool {{ (wide((update seen[0] |n| (n ?? 0) +| 5) ?? 0) {quotient}) != 1 }}"
+        );
+        let mut machine = Machine::new(&text);
+        let _ = machine.matches(&[0; 64], SECOND);
+        assert_eq!(machine.entries(0, SECOND), [(vec![0], vec![5])], "{quotient}");
+    }
+}
+
 /// Fields one after the other, the highest bit first.
 fn bytes(fields: &mut Vec<(u128, u32)>) -> Vec<u8> {
     let mut bits = Vec::new();

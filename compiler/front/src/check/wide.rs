@@ -68,14 +68,13 @@ impl BodyChecker<'_, '_, '_> {
             _ => return self.bad_operand(op.symbol(), op_span, &a, &b),
         };
         let Some(ty) = ty else { return self.outside(op, op_span, (&a, x), (&b, y)) };
-        let wide = Ty::wide(bits);
+        let (wide, width) = (Ty::wide(bits), Wide::computed(x).bits);
         let (Ok(a), Ok(b)) = (self.fit(a, &wide), self.fit(b, &wide)) else { return Expr::error(span) };
         let result = match (arith, y.single()) {
-            // A power of two: the bits above, or those below.
-            (Arith::Div, Some(by)) if by.is_power_of_two() => {
+            // A power of two: the bits above, or those below. There is a bit above unless all of the number is below.
+            (Arith::Div, Some(by)) if by.is_power_of_two() && (by.trailing_zeros() as u8) < width => {
                 let low = by.trailing_zeros() as u8;
-                let bits = Wide::computed(x).bits;
-                if low < bits { sliced(a, low, bits - low, span) } else { integer(0, span) }
+                sliced(a, low, width - low, span)
             }
             (Arith::Mod, Some(by)) if by.is_power_of_two() && by > 1 => {
                 sliced(a, 0, by.trailing_zeros() as u8, span)
