@@ -30,8 +30,8 @@ filter f -> bool {
 Keep a part (`ipv4.total_len & 0xff`), compare first (`if ipv4.total_len < 256 { … }`), or use `+|`, which stays at the
 greatest value, or `+%`, which starts again at 0.
 ";
-    OVERFLOW = 303, "a number that may need more than 64 bits", "\
-Every result fits in 64 bits, or the program is refused: nothing wraps silently.
+    OVERFLOW = 303, "a number that may need more bits than there are", "\
+Every result fits in 64 bits, or in 128 where an operand has more than 64, or the program is refused: nothing wraps silently.
 
 ```oko
 param a: u64 = 1;
@@ -183,7 +183,7 @@ filter f -> bool {
 Write `(pkt.len -| 100) / 2`, which stays at 0.
 ";
     BAD_WIDTH = 315, "an integer of an impossible width", "\
-Integers have 1 to 64 bits: `u1`, `u13`, `u64`. There are no signed types; a difference may be negative while it is computed with.
+Integers have 1 to 128 bits: `u1`, `u13`, `u64`, `u128`. There are no signed types; a difference may be negative while it is computed with.
 
 ```oko
 const a: u0 = 0;
