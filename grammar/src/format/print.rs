@@ -98,7 +98,8 @@ impl<'t> Printer<'_, 't> {
     /// Whether an element is printed on several lines.
     fn has_lines(&self, element: &[Node]) -> bool {
         element.iter().any(|node| match node {
-            Node::Token(at) => !self.tokens[*at].above.is_empty(),
+            // What is said about the file stands above its first item, but is no part of that.
+            Node::Token(at) => self.tokens[*at].above.iter().any(|comment| !comment.text.starts_with("//!")),
             Node::Group { open, inner, close } => {
                 self.breaks_by_itself(*open, inner, *close, self.kind(element, node)) || self.has_lines(inner)
             }
