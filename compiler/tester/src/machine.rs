@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use oko_compiler::TestObject;
 use oko_filter::{Engine, Instance, LoadOptions, Packet};
-use oko_ir::interp::{self, Store};
+use oko_ir::interp::{self, Store, TableKey};
 use oko_ir::{Checked, Param, State};
 
 /// One way to run a test.
@@ -108,43 +108,32 @@ impl<'t> Machine<'t> {
         }
     }
 
-    /// Writes an entry of a table: the parts of its key and how many of their bits count, and the scalars of its value.
+    /// Writes an entry of a table: its key, and the scalars of its value.
     pub(crate) fn table_put(
         &mut self,
         name: &str,
         number: u32,
-        (parts, bits): &(Vec<u64>, u32),
+        key: TableKey,
         fields: &[u64],
     ) -> Result<(), String> {
-        let parts = parts.clone();
         match self {
             Machine::Engine(instance, _) => {
-                let key = interp::TableKey { parts, bits: *bits };
                 instance.table_put(name, &key, fields).map_err(|error| error.to_string())
             }
             Machine::Marked { store, .. } => {
-                let key = interp::TableKey { parts, bits: *bits };
                 store.put(State(number), key, fields).map_err(|error| error.to_string())
             }
         }
     }
 
     /// Takes an entry of a table away.
-    pub(crate) fn table_remove(
-        &mut self,
-        name: &str,
-        number: u32,
-        (parts, bits): &(Vec<u64>, u32),
-    ) -> Result<bool, String> {
-        let parts = parts.clone();
+    pub(crate) fn table_remove(&mut self, name: &str, number: u32, key: &TableKey) -> Result<bool, String> {
         match self {
             Machine::Engine(instance, _) => {
-                let key = interp::TableKey { parts, bits: *bits };
-                instance.table_remove(name, &key).map_err(|error| error.to_string())
+                instance.table_remove(name, key).map_err(|error| error.to_string())
             }
             Machine::Marked { store, .. } => {
-                let key = interp::TableKey { parts, bits: *bits };
-                store.remove(State(number), &key).map_err(|error| error.to_string())
+                store.remove(State(number), key).map_err(|error| error.to_string())
             }
         }
     }

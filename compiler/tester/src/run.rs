@@ -12,6 +12,7 @@ use oko_front::plan::{self, Build, Change, Expect, PacketId, Payload, Plan, Step
 use oko_front::types::{NOW_MAX, Ty};
 use oko_front::wire::Layer;
 use oko_front::{Origin, PIECES_OF_SCALAR};
+use oko_ir::interp::TableKey;
 
 use crate::machine::{Entries, Machine};
 use crate::packets::{Content, Packet, show_packet};
@@ -221,7 +222,7 @@ impl Run<'_> {
                     None => Vec::new(),
                 };
                 let name = &self.program.states[table.index()].name;
-                let put = self.machine.table_put(name, table.0, &key, &fields);
+                let put = self.machine.table_put(name, table.0, key, &fields);
                 put.map_err(|reason| Stop { span, reason })?;
             }
             StepKind::TableRemove(table, key) => {
@@ -336,8 +337,8 @@ impl Run<'_> {
         Ok(self.value(id, span)?.first().copied().unwrap_or(0))
     }
 
-    /// A key of a table as the control plane gives it: the parts, and how many of their bits count.
-    fn table_key(&mut self, table: StateId, key: ValueId, span: Span) -> Result<(Vec<u64>, u32), Stop> {
+    /// A key of a table as the control plane gives it.
+    fn table_key(&mut self, table: StateId, key: ValueId, span: Span) -> Result<TableKey, Stop> {
         let words = self.value(key, span)?;
         let decl = self.object.marked.module().states.get(table.index());
         let widths: Vec<u32> =
@@ -354,12 +355,9 @@ impl Run<'_> {
                 let mut parts = words[..exact].to_vec();
                 // The address stands at the most significant end.
                 parts.extend(if *family == 4 { [4, low << 32, 0] } else { [6, *high, *low] });
-                Ok((parts, before + 8 + *length as u32))
+                Ok(TableKey { parts, bits: before + 8 + *length as u32 })
             }
-            _ => {
-                let bits = widths.iter().sum();
-                Ok((words, bits))
-            }
+            _ => Ok(TableKey { parts: words, bits: widths.iter().sum() }),
         }
     }
 
