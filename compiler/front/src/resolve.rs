@@ -3,8 +3,8 @@
 //! Every declaration of a kind gets an id, its index among all of its kind, over the modules in order; the tables of
 //! [`crate::hir::Program`] are filled in the same order. Modules may use each other in circles.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::HashMap;
 
 use oko_diagnostics::codes::{names, packets};
 use oko_diagnostics::{Diagnostic, Sink, SourceMap, Span};
@@ -93,36 +93,49 @@ pub(crate) struct Store<'a> {
 /// A module's names.
 #[derive(Default)]
 pub(crate) struct Scope {
-    names: HashMap<String, (Def, Span)>,
-    /// Whether somebody asked for a name.
-    used: RefCell<HashSet<String>>,
-    /// The names declared in the module itself, not used from others.
-    own: Vec<String>,
+    names: HashMap<String, Named>,
+}
+
+/// What is behind a name.
+struct Named {
+    def: Def,
+    span: Span,
+    /// Whether it is declared in the module itself, not used from another.
+    own: bool,
+    /// Whether somebody asked for it.
+    used: Cell<bool>,
 }
 
 impl Scope {
     pub(crate) fn get(&self, name: &str) -> Option<(Def, Span)> {
-        let found = self.names.get(name).copied();
-        if found.is_some() && !self.used.borrow().contains(name) {
-            self.used.borrow_mut().insert(name.to_owned());
-        }
-        found
+        let found = self.names.get(name)?;
+        found.used.set(true);
+        Some((found.def, found.span))
     }
 
-    /// The names that nobody asked for.
+    fn insert(&mut self, name: &str, def: Def, span: Span, own: bool) {
+        self.names.insert(name.to_owned(), Named { def, span, own, used: Cell::new(false) });
+    }
+
+    /// The names that nobody asked for, in no order.
     pub(crate) fn unused(&self) -> impl Iterator<Item = (&str, Def, Span)> {
-        let used = self.used.borrow();
-        let names = self.names.iter().filter(|(name, _)| !used.contains(*name));
-        names.map(|(name, (def, span))| (name.as_str(), *def, *span)).collect::<Vec<_>>().into_iter()
+        let unused = self.names.iter().filter(|(_, named)| !named.used.get());
+        unused.map(|(name, named)| (name.as_str(), named.def, named.span))
     }
 
     /// Whether a name was declared in the module itself.
     pub(crate) fn is_own(&self, name: &str) -> bool {
-        self.own.iter().any(|own| own == name)
+        self.names.get(name).is_some_and(|named| named.own)
     }
 
+    /// The names that were declared in the module itself, in no order.
+    fn own(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().filter(|(_, named)| named.own).map(|(name, _)| name.as_str())
+    }
+
+    /// All names, in no order.
     pub(crate) fn names(&self) -> impl Iterator<Item = (&str, Def)> {
-        self.names.iter().map(|(name, (def, _))| (name.as_str(), *def))
+        self.names.iter().map(|(name, named)| (name.as_str(), named.def))
     }
 }
 
@@ -167,8 +180,7 @@ pub(crate) fn resolve<'a>(units: &[Unit<'a>], sources: &SourceMap, sink: &mut Si
             let text = sources.snippet(unit.file.span).unwrap_or_default();
             for name in names_behind(text, DECLARING) {
                 if !scope.names.contains_key(name) {
-                    scope.names.insert(name.to_owned(), (Def::Error, unit.file.span.at_start()));
-                    scope.own.push(name.to_owned());
+                    scope.insert(name, Def::Error, unit.file.span.at_start(), true);
                 }
             }
         }
@@ -222,17 +234,16 @@ fn declare_name(scope: &mut Scope, name: &ast::Ident, def: Def, sink: &mut Sink)
                 .label(name.span, format!("{} letters, and at most {MAX_NAME} are allowed", name.name.len())),
         );
     }
-    if let Some((_, first)) = scope.names.get(&name.name) {
+    if let Some(first) = scope.names.get(&name.name) {
         sink.push(
             Diagnostic::error(names::DUPLICATE, format!("the name `{}` is declared twice", name.name))
                 .label(name.span, "declared again here")
-                .label(*first, "first declared here")
+                .label(first.span, "first declared here")
                 .help("give one of them another name"),
         );
         return;
     }
-    scope.names.insert(name.name.clone(), (def, name.span));
-    scope.own.push(name.name.clone());
+    scope.insert(&name.name, def, name.span, true);
 }
 
 impl<'a> Declarations<'a> {
@@ -309,7 +320,7 @@ impl<'a> Declarations<'a> {
                 continue;
             };
             let scope = &mut self.scopes[source.module];
-            let owned = scope.own.contains(&owner.name);
+            let owned = scope.is_own(&owner.name);
             match scope.get(&owner.name) {
                 Some((Def::Header(_) | Def::Union(_), _)) if owned => {}
                 Some((Def::Error, _)) => continue,
@@ -356,10 +367,8 @@ impl<'a> Declarations<'a> {
                 Def::Union(id) => (self.unions[id.index()].module, &self.unions[id.index()].ast.name.name),
                 _ => continue,
             };
-            let own = self.scopes[home]
-                .own
-                .iter()
-                .filter_map(|own| own.strip_prefix(owner.as_str())?.strip_prefix('.'));
+            let own =
+                self.scopes[home].own().filter_map(|own| own.strip_prefix(owner.as_str())?.strip_prefix('.'));
             found.extend(own.map(|own| format!("{name}.{own}")));
         }
         found
@@ -371,7 +380,10 @@ impl<'a> Declarations<'a> {
         let Some(from) = units.iter().position(|unit| unit.path == path && !path.is_empty()) else {
             sink.push(unknown_module(&path, import, units));
             for name in names {
-                self.scopes[module].names.entry(name.name.clone()).or_insert((Def::Error, name.span));
+                let scope = &mut self.scopes[module];
+                if !scope.names.contains_key(&name.name) {
+                    scope.insert(&name.name, Def::Error, name.span, false);
+                }
             }
             return;
         };
@@ -382,25 +394,23 @@ impl<'a> Declarations<'a> {
             });
             let scope = &mut self.scopes[module];
             match scope.names.get(&name.name) {
-                Some((old, _)) if *old == def => {}
-                Some((_, first)) => sink.push(
+                Some(old) if old.def == def => {}
+                Some(first) => sink.push(
                     Diagnostic::error(
                         names::DUPLICATE,
                         format!("the name `{}` is declared twice", name.name),
                     )
                     .label(name.span, format!("used from `{path}` here"))
-                    .label(*first, "declared here"),
+                    .label(first.span, "declared here"),
                 ),
-                None => {
-                    scope.names.insert(name.name.clone(), (def, name.span));
-                }
+                None => scope.insert(&name.name, def, name.span, false),
             }
         }
     }
 
     /// What a module gives to others under a name: what it declares, and what it uses from others itself.
     fn exported(&self, module: usize, name: &str, units: &[Unit<'a>], asked: &mut Vec<usize>) -> Option<Def> {
-        if self.scopes[module].own.iter().any(|own| own == name) {
+        if self.scopes[module].is_own(name) {
             return self.scopes[module].get(name).map(|(def, _)| def);
         }
         if asked.contains(&module) {
@@ -420,7 +430,7 @@ impl<'a> Declarations<'a> {
 
     /// The names that a module gives to others, those that belong to another name left out.
     fn known_in(&self, module: usize, units: &[Unit<'a>]) -> Vec<String> {
-        let mut known: Vec<String> = self.scopes[module].own.clone();
+        let mut known: Vec<String> = self.scopes[module].own().map(str::to_owned).collect();
         for item in &units[module].file.items {
             if let ast::ItemKind::Use(import) = &item.kind {
                 known.extend(use_parts(import).1.iter().map(|name| name.name.clone()));
