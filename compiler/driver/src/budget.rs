@@ -83,9 +83,7 @@ impl Costs {
         }
         found
     }
-}
 
-impl Costs {
     /// An error for each of these filters, whose proofs take too long: verifiers of BPF, ours and the kernel's, go through every turn of a loop.
     pub(crate) fn unproved(
         &self,

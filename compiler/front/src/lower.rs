@@ -26,7 +26,7 @@ mod sketch;
 mod state;
 mod wide;
 
-pub(crate) use evaluate::{TooMuch, evaluate, evaluate_rule};
+pub(crate) use evaluate::{Unknown, evaluate, evaluate_rule};
 pub(crate) use probe::test_module;
 pub use probe::{Arm, Origin, PIECES, PIECES_OF_SCALAR, TestModule};
 

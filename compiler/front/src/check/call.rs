@@ -5,6 +5,7 @@ use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::body::{BodyChecker, Place};
+use super::name::FILTERS_ARE_ASKED;
 use crate::hir::{Expr, ExprKind, FieldKind, FnId, StructId};
 use crate::resolve::Def;
 use crate::suggest::nearest;
@@ -41,8 +42,7 @@ impl BodyChecker<'_, '_, '_> {
                             .label(name.span, format!("this is {}", other.describe()))
                             .label(declared, "named here");
                     self.report(match other {
-                        Def::Filter => diagnostic
-                            .help("filters are asked by flow entries; what several of them need is computed by a `fn`"),
+                        Def::Filter => diagnostic.help(FILTERS_ARE_ASKED),
                         _ => diagnostic,
                     });
                     Expr::error(span)

@@ -13,7 +13,7 @@ use super::walk::walk;
 use super::wide::from_words;
 use super::{Checker, Constant};
 use crate::hir::{Expr, ExprKind};
-use crate::lower::TooMuch;
+use crate::lower::Unknown;
 use crate::types::{Num, Range, Ty, Wide, WideRange};
 
 /// The most steps that all constants of a program together take to compute.
@@ -101,7 +101,18 @@ impl Checker<'_, '_> {
         let span = value.span;
         match crate::lower::evaluate(&self.program, &value, locals, &mut self.left) {
             Ok(words) => Some(Expr { ty: exactly(value.ty, &words), kind: ExprKind::Const(words), span }),
-            Err(TooMuch::Size) => {
+            Err(Unknown::Defect(why)) => {
+                self.report(
+                    Diagnostic::error(
+                        results::TOO_LARGE,
+                        format!("{what} could not be computed, by a defect of the compiler"),
+                    )
+                    .label(span, "nothing that the program says is wrong here")
+                    .note(format!("please report it with the program: {why}")),
+                );
+                None
+            }
+            Err(Unknown::Size) => {
                 self.report(
                     Diagnostic::error(results::TOO_LARGE, format!("{what} is too much to compute"))
                         .label(span, "more code than a filter may have")
@@ -109,8 +120,8 @@ impl Checker<'_, '_> {
                 );
                 None
             }
-            Err(TooMuch::Steps) if self.left == 0 => None,
-            Err(TooMuch::Steps) => {
+            Err(Unknown::Steps) if self.left == 0 => None,
+            Err(Unknown::Steps) => {
                 // Said once: what comes behind would not have taken too long alone. It is not said yet where messages are thrown away.
                 if self.quiet == 0 {
                     self.left = 0;

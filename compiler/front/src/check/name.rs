@@ -11,6 +11,10 @@ use crate::resolve::Def;
 use crate::suggest::nearest;
 use crate::types::{NOW_MAX, Num, NumKind, Range, Ty, Wide, WideRange};
 
+/// What to do where a filter is named as if it were a value or a function.
+pub(super) const FILTERS_ARE_ASKED: &str =
+    "filters are asked by flow entries; what several of them need is computed by a `fn`";
+
 impl BodyChecker<'_, '_, '_> {
     /// What a name in this body stands for.
     pub(super) fn binding(&self, name: &str) -> Option<Binding> {
@@ -116,9 +120,7 @@ impl BodyChecker<'_, '_, '_> {
                         name.name
                     )),
                     Def::Fn(_) => diagnostic.help(format!("call it: `{}(…)`", name.name)),
-                    Def::Filter => diagnostic.help(
-                        "filters are asked by flow entries; what several of them need is computed by a `fn`",
-                    ),
+                    Def::Filter => diagnostic.help(FILTERS_ARE_ASKED),
                     _ => diagnostic,
                 });
                 Expr::error(span)

@@ -97,8 +97,8 @@ pub(super) fn sliced(value: Expr, low: u8, bits: u8, span: Span) -> Expr {
     let ty = match &value.ty {
         Ty::Wide(wide) => {
             let shifted = WideRange { min: wide.range.min >> low, max: wide.range.max >> low };
-            let all = u128::MAX >> (128 - u32::from(bits));
-            let range = if shifted.max <= all { shifted } else { WideRange { min: 0, max: all } };
+            let all = WideRange::of_bits(bits);
+            let range = if shifted.within(all) { shifted } else { all };
             match range.word() {
                 Some(range) if bits <= 64 => Ty::Num(Num { kind: NumKind::Int, bits, range }),
                 _ => Ty::Wide(Wide { bits: bits.max(65), range }),
@@ -114,7 +114,7 @@ pub(super) fn sliced(value: Expr, low: u8, bits: u8, span: Span) -> Expr {
         _ => Ty::uint(bits),
     };
     if let ExprKind::Const(scalars) = &value.kind {
-        let taken = (from_words(scalars) >> low) & (u128::MAX >> (128 - u32::from(bits)));
+        let taken = (from_words(scalars) >> low) & WideRange::of_bits(bits).max;
         let ty = match ty {
             Ty::Num(num) => Ty::Num(Num { range: Range::one(taken as i128), ..num }),
             Ty::Wide(wide) => Ty::Wide(Wide { range: WideRange::one(taken), ..wide }),

@@ -206,7 +206,7 @@ fn fold_wide(op: Arith, a: Expr, b: Expr, ty: Ty, span: Span) -> Expr {
 
 /// The value of arithmetic on two wide integers. Those that are exact are given what fits only.
 pub(crate) fn compute_wide(op: Arith, x: u128, y: u128) -> u128 {
-    let mask = |bits: u8| u128::MAX >> (128 - u32::from(bits.clamp(1, 128)));
+    let mask = |bits: u8| WideRange::of_bits(bits).max;
     match op {
         Arith::And => x & y,
         Arith::Or => x | y,

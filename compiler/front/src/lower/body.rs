@@ -239,7 +239,7 @@ impl<'p> Lowering<'p> {
     }
 
     /// How many loops are around this place, over all bodies.
-    pub(super) fn frames_in_loops(&self) -> usize {
+    pub(super) fn loops_around(&self) -> usize {
         self.frames.iter().map(|frame| frame.loops.len()).sum()
     }
 
@@ -283,7 +283,12 @@ impl<'p> Lowering<'p> {
     /// Zeros for the scalars of a type.
     pub(super) fn zeros(&mut self, ty: &Ty) -> Vec<Value> {
         let types = self.types(ty);
-        types.into_iter().map(|ty| if ty == Type::Bool { self.bool(false) } else { self.int(0) }).collect()
+        self.zeros_of(&types)
+    }
+
+    /// Zeros of these types, which are integers and conditions.
+    pub(super) fn zeros_of(&mut self, types: &[Type]) -> Vec<Value> {
+        types.iter().map(|ty| if *ty == Type::Bool { self.bool(false) } else { self.int(0) }).collect()
     }
 
     /// Ends the filter with its answer.

@@ -12,12 +12,14 @@ use crate::hir::{Expr, Program};
 use crate::packets::graph::Graph;
 
 /// Why a value could not be computed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum TooMuch {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Unknown {
     /// It needs more code than a filter may have.
     Size,
     /// It needs more steps than are left.
     Steps,
+    /// A defect of the compiler: what was lowered is refused or has no value.
+    Defect(String),
 }
 
 /// The scalars of an expression that depends on nothing, with so many names in it. `left` is how many steps it may take, and becomes less by
@@ -27,7 +29,7 @@ pub(crate) fn evaluate(
     expr: &Expr,
     locals: usize,
     left: &mut u64,
-) -> Result<Vec<u64>, TooMuch> {
+) -> Result<Vec<u64>, Unknown> {
     let frame = Frame::new(locals, &[], None);
     compute(program, expr, frame, &[], left)
 }
@@ -38,7 +40,7 @@ pub(crate) fn evaluate_rule(
     rule: &Expr,
     fields: &[u128],
     left: &mut u64,
-) -> Result<Vec<u64>, TooMuch> {
+) -> Result<Vec<u64>, Unknown> {
     compute(program, rule, Frame::of_fields(), fields, left)
 }
 
@@ -48,26 +50,20 @@ fn compute<'p>(
     frame: Frame<'p>,
     fields: &[u128],
     left: &mut u64,
-) -> Result<Vec<u64>, TooMuch> {
-    let mut filter = filter(program, expr, frame, fields).ok_or(TooMuch::Size)?;
-    let mut module = Module {
-        files: Vec::new(),
-        params: Vec::new(),
-        states: Vec::new(),
-        events: Vec::new(),
-        filters: Vec::new(),
-    };
+) -> Result<Vec<u64>, Unknown> {
+    let mut filter = filter(program, expr, frame, fields).ok_or(Unknown::Size)?;
+    let mut module = Module::default();
     oko_ir::passes::renumber(&module, &mut filter);
     if !super::is_small(&filter) {
-        return Err(TooMuch::Size);
+        return Err(Unknown::Size);
     }
-    let graph = oko_ir::cfg::Cfg::of(&filter).map_err(|_| TooMuch::Size)?;
+    let graph = oko_ir::cfg::Cfg::of(&filter).map_err(|errors| refused(&errors))?;
     let steps = oko_ir::cost::cost_where(&filter, &graph, &|_| true).steps;
     if steps > (*left).min(limits::MAX_STEPS) {
-        return Err(TooMuch::Steps);
+        return Err(Unknown::Steps);
     }
     module.filters.push(filter);
-    let checked = oko_ir::verify(module).map_err(|_| TooMuch::Size)?;
+    let checked = oko_ir::verify(module).map_err(|errors| refused(&errors))?;
     let mut store = Store::new(&checked);
     let packet = Packet { bytes: &[], wire_len: 0, in_port: 0 };
     let blocks = &checked.module().filters[0].blocks;
@@ -79,9 +75,14 @@ fn compute<'p>(
             words = data.params.iter().map(|param| values.get(*param)).collect();
         }
     };
-    let outcome = run_observed(&checked, 0, &mut store, packet, 1, &mut look).map_err(|_| TooMuch::Steps)?;
+    let outcome = run_observed(&checked, 0, &mut store, packet, 1, &mut look)
+        .map_err(|error| Unknown::Defect(error.to_string()))?;
     *left = left.saturating_sub(outcome.steps);
-    words.ok_or(TooMuch::Size)
+    words.ok_or_else(|| Unknown::Defect("no value came out".to_owned()))
+}
+
+fn refused(errors: &[impl ToString]) -> Unknown {
+    Unknown::Defect(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
 /// The filter that comes to the value and gives it to its last block; `None` if it would be too large.

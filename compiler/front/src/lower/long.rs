@@ -1,6 +1,6 @@
 //! Products and quotients of integers of more than 64 bits, by the methods of paper: digit by digit.
 
-use oko_ir::{BinaryOp, BlockCall, CompareOp, TerminatorKind, Type, Value};
+use oko_ir::{BinaryOp, CompareOp, Type, Value};
 
 use super::body::Lowering;
 use super::wide::Wide;
@@ -95,31 +95,19 @@ impl Lowering<'_> {
     /// 64 turns: each takes a bit of the low word to the remainder and puts a bit of the quotient in its place.
     fn bit_by_bit(&mut self, rest: Wide, low: Value, by: Wide) -> (Value, Value, Value) {
         const TURNS: u32 = 64;
-        if self.locked || self.frames_in_loops() >= oko_ir::limits::MAX_LOOP_DEPTH {
+        if !self.may_loop() {
             let mut at = (rest.0, rest.1, low);
             for _ in 0..TURNS {
                 at = self.one_bit(at, by);
             }
             return at;
         }
-        let types = [Type::Int; 4];
-        let (header, params) = self.block_of(&types);
-        let (exit, results) = self.block_of(&types[1..]);
-        let body = self.block();
-        let zero = self.int(0);
-        self.builder.jump(header, vec![zero, rest.0, rest.1, low]);
-        self.builder.switch_to(header);
-        self.builder.end(TerminatorKind::Repeat {
-            counter: params[0],
-            count: TURNS,
-            body: BlockCall { block: body, args: Vec::new() },
-            done: BlockCall { block: exit, args: params[1..].to_vec() },
+        let types = [Type::Int; 3];
+        let (exit, results) = self.block_of(&types);
+        self.repeated(TURNS, vec![rest.0, rest.1, low], &types, exit, |lowering, _, at| {
+            let next = lowering.one_bit((at[0], at[1], at[2]), by);
+            Some(vec![next.0, next.1, next.2])
         });
-        self.builder.switch_to(body);
-        let next = self.one_bit((params[1], params[2], params[3]), by);
-        let one = self.int(1);
-        let turn = self.binary(BinaryOp::Add, params[0], one);
-        self.builder.jump(header, vec![turn, next.0, next.1, next.2]);
         self.builder.switch_to(exit);
         (results[0], results[1], results[2])
     }

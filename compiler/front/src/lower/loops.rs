@@ -3,6 +3,7 @@
 //! A loop is a header block that is given the number of the turn and what is carried, and ends in `repeat`; the end of the body
 //! goes back to it. While an entry is locked there can be no loop in the IR, so there the turns are written out one after the other.
 
+use oko_ir::limits::MAX_LOOP_DEPTH;
 use oko_ir::{BinaryOp, Block, BlockCall, CompareOp, TerminatorKind, Type, Value};
 
 use super::body::Lowering;
@@ -48,12 +49,14 @@ impl Lowering<'_> {
         let (exit, results) = self.block_of(&types);
         if self.locked {
             self.written_out(def, &each, most, carried, exit);
-        } else if self.frames_in_loops() >= oko_ir::limits::MAX_LOOP_DEPTH {
+        } else if self.may_loop() {
+            self.repeated(most, carried, &types, exit, |lowering, turn, carried| {
+                lowering.turn(def, &each, turn, carried, exit)
+            });
+        } else {
             // Loops in functions that are called from loops.
             self.overflow = true;
             self.dead_end();
-        } else {
-            self.repeated(def, &each, most, carried, &types, exit);
         }
         self.builder.switch_to(exit);
         Some(results)
@@ -70,14 +73,20 @@ impl Lowering<'_> {
         self.sub_saturating(behind, start)
     }
 
-    fn repeated(
+    /// Whether there can be a loop in the IR here: not under a lock, and only so many in one another, over all bodies.
+    pub(super) fn may_loop(&self) -> bool {
+        !self.locked && self.loops_around() < MAX_LOOP_DEPTH
+    }
+
+    /// A loop of `most` turns, behind which `exit` is given what is carried. `step` is given the number of the turn and what is carried, and
+    /// says what the next turn is given, or `None` if there is none.
+    pub(super) fn repeated(
         &mut self,
-        def: &Loop,
-        each: &Each<'_>,
         most: u32,
         first: Vec<Value>,
         types: &[Type],
         exit: Block,
+        step: impl FnOnce(&mut Self, Value, &[Value]) -> Option<Vec<Value>>,
     ) {
         let given: Vec<Type> = std::iter::once(Type::Int).chain(types.iter().copied()).collect();
         let (header, params) = self.block_of(&given);
@@ -93,7 +102,7 @@ impl Lowering<'_> {
             done: BlockCall { block: exit, args: carried.to_vec() },
         });
         self.builder.switch_to(body);
-        if let Some(next) = self.turn(def, each, turn, carried, exit) {
+        if let Some(next) = step(self, turn, carried) {
             let one = self.int(1);
             let turn = self.binary(BinaryOp::Add, turn, one);
             self.builder.jump(header, std::iter::once(turn).chain(next).collect());

@@ -95,7 +95,7 @@ impl<'p> Lowering<'p> {
         }
         let types = self.types(ty);
         let (exit, results) = self.block_of(&types);
-        if self.locked || self.frames_in_loops() >= oko_ir::limits::MAX_LOOP_DEPTH {
+        if !self.may_loop() {
             self.overflow = true;
             self.dead_end();
             self.builder.switch_to(exit);

@@ -135,8 +135,7 @@ impl Lowering<'_> {
         let absent = self.block();
         self.find(state, key, found, absent);
         self.builder.switch_to(absent);
-        let zeros =
-            types.iter().map(|ty| if *ty == Type::Bool { self.bool(false) } else { self.int(0) }).collect();
+        let zeros = self.zeros_of(types);
         self.builder.jump(join, zeros);
         self.builder.switch_to(found);
         let entry = *given.first()?;

@@ -19,7 +19,7 @@ impl Wide {
     /// An integer of so many bits, 65 to 128.
     pub fn uint(bits: u8) -> Wide {
         let bits = bits.clamp(65, 128);
-        Wide { bits, range: WideRange { min: 0, max: u128::MAX >> (128 - bits) } }
+        Wide { bits, range: WideRange::of_bits(bits) }
     }
 
     /// An integer that was computed: as wide as it needs to be.
@@ -50,6 +50,12 @@ impl WideRange {
     /// One number.
     pub fn one(value: u128) -> WideRange {
         WideRange { min: value, max: value }
+    }
+
+    /// The numbers of so many bits, 0 to 128.
+    pub fn of_bits(bits: u8) -> WideRange {
+        let unused = 128 - u32::from(bits.min(128));
+        WideRange { min: 0, max: u128::MAX.checked_shr(unused).unwrap_or(0) }
     }
 
     /// The range of a number that is never negative.
@@ -135,19 +141,14 @@ impl WideRange {
     /// `self | other`
     #[must_use]
     pub fn or(self, other: WideRange) -> WideRange {
-        WideRange { min: self.min.max(other.min), max: ones(self.bits().max(other.bits())) }
+        WideRange { min: self.min.max(other.min), ..WideRange::of_bits(self.bits().max(other.bits())) }
     }
 
     /// `self ^ other`
     #[must_use]
     pub fn xor(self, other: WideRange) -> WideRange {
-        WideRange { min: 0, max: ones(self.bits().max(other.bits())) }
+        WideRange::of_bits(self.bits().max(other.bits()))
     }
-}
-
-/// The greatest number of so many bits, 0 to 128.
-fn ones(bits: u8) -> u128 {
-    u128::MAX.checked_shr(128 - u32::from(bits.min(128))).unwrap_or(0)
 }
 
 /// `5`, or `0..=255`; what needs more than 64 bits is written in sixteens.
