@@ -453,6 +453,8 @@ pub struct Type {
 /// The kinds of types.
 #[derive(Clone, PartialEq, Debug)]
 pub enum TypeKind {
+    /// One that could not be read, or is missing; that was reported.
+    Error,
     /// `u32`, `ip.addr`, `map[ip.addr, window]`.
     Named {
         /// The name.

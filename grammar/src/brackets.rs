@@ -31,6 +31,7 @@ pub(crate) fn balance(
         open: Vec::new(),
         out: Vec::with_capacity(tokens.len()),
         mended: Vec::new(),
+        askew: None,
         stray_at: None,
         deep: None,
     };
@@ -50,7 +51,7 @@ fn begins_declaration(text: &str, tokens: &[Spanned], at: usize) -> bool {
     let line_start = token.start == 0 || text.as_bytes().get(token.start as usize - 1) == Some(&b'\n');
     let next = tokens.get(at + 1).map(|next| next.token);
     let named = match next {
-        Some(Token::Str) => token.token == Token::Test,
+        Some(Token::Str | Token::Malformed) => token.token == Token::Test,
         Some(next) => next == Token::Ident || next.is_word_of_items(),
         None => false,
     };
@@ -65,6 +66,9 @@ struct Balancer<'t> {
     open: Vec<usize>,
     out: Vec<Spanned>,
     mended: Vec<(u32, u32)>,
+    /// The first bracket at the end of a line that was closed by one at the beginning of a line that stands further left, as indices in `out`:
+    /// if brackets are missing, it is probably there.
+    askew: Option<(usize, usize)>,
     /// The length of `out` at the last bracket that closed nothing, to tell only the first of several in a row.
     stray_at: Option<usize>,
     /// Brackets open beyond [`MAX_BRACKETS`], while what is in them is left out.
@@ -78,6 +82,20 @@ impl Balancer<'_> {
 
     fn text(&self, token: Spanned) -> &str {
         &self.text[token.start as usize..token.end as usize]
+    }
+
+    /// How far from the left the line of a token begins.
+    fn indent(&self, token: Spanned) -> usize {
+        let line = self.text[..token.start as usize].rfind('\n').map_or(0, |at| at + 1);
+        self.text[line..].bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+    }
+
+    /// The bracket that is probably not closed, of all that are open and the one that `askew` tells of, and the one that seems to close it.
+    fn suspect(&self, first: usize) -> (Spanned, Option<Spanned>) {
+        match self.askew.filter(|(opener, _)| *opener > first) {
+            Some((opener, closer)) => (self.out[opener], Some(self.out[closer])),
+            None => (self.out[first], None),
+        }
     }
 
     fn take(&mut self, mut token: Spanned) {
@@ -128,6 +146,12 @@ impl Balancer<'_> {
         };
         if self.open.last().filter(opens).is_some() {
             self.open.pop();
+            if token.first_on_line && self.indent(token) < self.indent(self.out[last]) {
+                // What was found within an earlier declaration does not matter any more.
+                let within =
+                    |&(opener, _): &(usize, usize)| self.open.first().is_some_and(|first| *first < opener);
+                self.askew = self.askew.filter(within).or(Some((last, self.out.len())));
+            }
             self.out.push(token);
         } else if let Some(level) = self.open.iter().rposition(|at| opens(&at)) {
             let shown = self.text(token).to_owned();
@@ -154,7 +178,10 @@ impl Balancer<'_> {
     fn close_before_declaration(&mut self, token: Spanned) {
         self.deep = None;
         let Some(&first) = self.open.first() else { return };
-        self.report_open(first, token, "a declaration begins here");
+        match self.suspect(first) {
+            (opener, Some(closer)) => self.report_askew(opener, closer, token.end),
+            _ => self.report_open(first, token, "a declaration begins here"),
+        }
         let docs = self.out.iter().rev().take_while(|token| token.token == Token::Doc).count();
         self.close_down_to(0, self.out.len() - docs);
     }
@@ -174,6 +201,20 @@ impl Balancer<'_> {
         self.mended.push((opener.start, at.end));
     }
 
+    /// Reports a bracket that is closed by one that stands too far left; up to `end` something is wrong.
+    fn report_askew(&mut self, opener: Spanned, closer: Spanned, end: u32) {
+        let right = opener.token.closer().map_or("", closer_text);
+        let diagnostic = Diagnostic::error(
+            codes::UNMATCHED_BRACKET,
+            format!("this `{}` is not closed", self.text(opener)),
+        )
+        .label(self.span(opener), "opened here")
+        .label(self.span(closer), "stands further left, so it seems to close another one")
+        .help(format!("close it with `{right}`"));
+        self.diagnostics.push(diagnostic);
+        self.mended.push((opener.start, end));
+    }
+
     /// Puts in the closing brackets of all but the outermost `level` open ones, in front of index `at` of the output.
     fn close_down_to(&mut self, level: usize, at: usize) {
         let end = self.out[..at].last().map_or(0, |token| token.end);
@@ -189,8 +230,13 @@ impl Balancer<'_> {
 
     fn finish(&mut self) {
         let Some(&first) = self.open.first() else { return };
-        let opener = self.out[first];
         let end = self.text.len() as u32;
+        let (opener, closer) = self.suspect(first);
+        if let Some(closer) = closer {
+            self.report_askew(opener, closer, end);
+            self.mended.push((self.out[first].start, end));
+            return self.close_down_to(0, self.out.len());
+        }
         let right = opener.token.closer().map_or("", closer_text);
         let diagnostic = Diagnostic::error(
             codes::UNEXPECTED_END,

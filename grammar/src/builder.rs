@@ -217,6 +217,7 @@ fn range_depth(range: &RangeOr) -> u16 {
 /// The depth of the expressions in a type. Types nest only in brackets, of which there are at most [`MAX_BRACKETS`].
 fn type_depth(ty: &Type) -> u16 {
     match &ty.kind {
+        TypeKind::Error => 0,
         TypeKind::Named { args, .. } | TypeKind::Tuple(args) => {
             args.iter().map(type_depth).max().unwrap_or(0)
         }

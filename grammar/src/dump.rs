@@ -208,6 +208,7 @@ impl Dump {
     fn ty(&mut self, ty: &Type) {
         let span = ty.span;
         match &ty.kind {
+            TypeKind::Error => self.node("type error", span, |_| {}),
             TypeKind::Named { path, args } => self.node(&format!("type {path}"), span, |out| {
                 args.iter().for_each(|arg| out.ty(arg));
             }),

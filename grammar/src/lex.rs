@@ -24,6 +24,7 @@ pub(crate) fn lex(file: FileId, text: &str, diagnostics: &mut Vec<Diagnostic>) -
     let mut lexed = Lexed { tokens: Vec::with_capacity(text.len() / 4), docs: None, unknown: Vec::new() };
     let mut unknown: Option<Span> = None;
     let mut line_end_behind = 0;
+    let mut comment_end: Option<usize> = None;
     for (token, range) in Token::lexer(text).spanned() {
         let span = Span::new(file, range.start as u32, range.end as u32);
         if let Some(run) = unknown
@@ -41,6 +42,14 @@ pub(crate) fn lex(file: FileId, text: &str, diagnostics: &mut Vec<Diagnostic>) -
                 } else {
                     diagnostics.push(stray_file_doc(span));
                 }
+                continue;
+            }
+            Ok(Token::ForeignComment) => {
+                // One for all lines of a comment.
+                if !text[comment_end.unwrap_or(0)..range.start].trim().is_empty() || comment_end.is_none() {
+                    diagnostics.push(foreign_comment(span));
+                }
+                comment_end = Some(range.end);
                 continue;
             }
             Ok(Token::Comment(CommentKind::Doc)) => Token::Doc,
@@ -122,6 +131,12 @@ fn foreign_sign(sign: &str, word: &str, span: Span) -> Diagnostic {
     Diagnostic::error(syntax::OTHER_SPELLING, format!("Oko writes `{word}`, not `{sign}`"))
         .label(span, format!("this is `{word}` in Oko"))
         .suggest(span, replacement, format!("write `{word}`"))
+}
+
+fn foreign_comment(span: Span) -> Diagnostic {
+    Diagnostic::error(syntax::OTHER_SPELLING, "comments begin with `//`")
+        .label(span, "no comment in Oko")
+        .help("write `//` in front of each of its lines, or `///` to describe the declaration that follows")
 }
 
 fn unknown_character(text: &str, span: Span) -> Diagnostic {

@@ -14,6 +14,7 @@ mod builder;
 mod dump;
 mod expected;
 mod format;
+mod habits;
 mod lex;
 mod literal;
 mod mend;

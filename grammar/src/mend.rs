@@ -9,7 +9,7 @@ use crate::parser::{Failure, Reader};
 use crate::token::{Spanned, Token};
 
 /// A remedy: the tokens after it, and what to tell about it.
-type Remedy = (Vec<Spanned>, Diagnostic);
+pub(crate) type Remedy = (Vec<Spanned>, Diagnostic);
 
 /// Signs that are easily mistaken: as written, as meant.
 const SIGNS: &[(Token, &str, Token)] = &[
@@ -38,7 +38,7 @@ const WORDS: &[Word] = &[
     Word { others: &["var", "auto", "val"], oko: "let", tokens: &[Token::Let] },
     Word { others: &["switch", "select", "case"], oko: "match", tokens: &[Token::Match] },
     Word { others: &["function", "func", "def"], oko: "fn", tokens: &[Token::Fn] },
-    Word { others: &["foreach", "while"], oko: "for", tokens: &[Token::For] },
+    Word { others: &["foreach"], oko: "for", tokens: &[Token::For] },
 ];
 
 pub(crate) fn stray_doc_comment(place: Span) -> Diagnostic {
@@ -57,6 +57,16 @@ impl Reader<'_> {
         let remedies = [
             self.without_doc_comments(tokens, failure),
             self.without_rest(tokens, failure),
+            self.with_type(tokens, failure),
+            self.with_value(tokens, failure),
+            self.without_mut(tokens, failure),
+            self.without_cast(tokens, failure),
+            self.without_step(tokens, failure),
+            self.without_endless(tokens, failure),
+            self.with_dots(tokens, failure),
+            self.with_square_brackets(tokens, failure),
+            self.without_question(tokens, failure),
+            self.with_new_name(tokens, failure),
             self.with_other_word(tokens, failure),
             self.with_missing(tokens, failure, ";", Token::Semi, codes::MISSING_SEMICOLON),
             self.with_missing(tokens, failure, ",", Token::Comma, codes::MISSING_COMMA),
@@ -135,30 +145,12 @@ impl Reader<'_> {
         if !failure.expected.has("==") {
             return None;
         }
-        let diagnostic = Diagnostic::error(codes::ASSIGNMENT, "names cannot be given another value")
-            .label(self.span(token), "`=` compares nothing and changes nothing here")
+        let diagnostic = Diagnostic::error(codes::ASSIGNMENT, "`=` is no comparison")
+            .label(self.span(token), "compares nothing and changes nothing here")
             .suggest(self.span(token), "==", "write `==` to compare")
             .note("state is changed by `update` and by the operations of its type");
         let mut next = tokens.to_vec();
         next[failure.at].token = Token::Eq;
-        Some((next, diagnostic))
-    }
-
-    /// `place += 1`, as other languages have it: read as a comparison, so that nothing else is said about it.
-    fn without_change(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
-        let at = failure.at.checked_sub(1)?;
-        let (sign, assign) = (*tokens.get(at)?, *tokens.get(failure.at)?);
-        let changes = matches!(sign.token, Token::Plus | Token::Minus | Token::Star | Token::Pipe);
-        if !changes || assign.token != Token::Assign || sign.end != assign.start {
-            return None;
-        }
-        let found = format!("{}=", self.source(sign));
-        let diagnostic = Diagnostic::error(codes::ASSIGNMENT, format!("there is no `{found}`"))
-            .label(self.span(sign).to(self.span(assign)), "nothing can be changed like this")
-            .help("a counter has `add`: `seen[key].add(1)`; other state is replaced: `update hits[key] |old| (old ?? 0) +| 1`");
-        let mut next = tokens.to_vec();
-        next[at] = Spanned { token: Token::Eq, end: assign.end, ..sign };
-        next.remove(failure.at);
         Some((next, diagnostic))
     }
 

@@ -17,6 +17,7 @@ use crate::ast::{File, Item, MAX_DEPTH};
 use crate::brackets::balance;
 use crate::builder::Builder;
 use crate::expected::{Expected, describe};
+use crate::habits::start_of_statement;
 use crate::lex::lex;
 use crate::mend::stray_doc_comment;
 use crate::oko;
@@ -114,7 +115,7 @@ fn begins_here(tokens: &[Spanned], at: usize) -> bool {
     match tokens[at - 1].token {
         Semi => token != Semi,
         before if token.begins_item() => {
-            let named = matches!(tokens.get(at + 1), Some(Spanned { token: Ident | Str, .. }));
+            let named = matches!(tokens.get(at + 1), Some(Spanned { token: Ident | Str | Malformed, .. }));
             let separate = first_on_line || before == RBrace;
             if token.is_word_of_items() { named && separate } else { named || separate }
         }
@@ -134,7 +135,7 @@ pub(crate) struct Failure {
 /// Reads the declarations of a file.
 pub(crate) struct Reader<'t> {
     file: FileId,
-    text: &'t str,
+    pub(crate) text: &'t str,
     grammar: oko::ItemParser,
     builder: Builder<'t>,
     mended: Vec<(u32, u32)>,
@@ -257,6 +258,15 @@ impl Reader<'_> {
             word if word.begins_item() && failure.expected.has("}") => {
                 diagnostic.help("declarations stand outside of all brackets")
             }
+            Token::LBrace if failure.expected.has("->") => {
+                diagnostic.help("a function says what it gives: `-> u32 {`")
+            }
+            _ if failure.expected.has("string") && tokens[failure.at - 1].token == Token::Test => {
+                diagnostic.help("a test has a sentence as its name: `test \"a slow sender passes\" { … }`")
+            }
+            _ if failure.expected.has("{") && is_headed(tokens, failure.at) => {
+                diagnostic.help("what it does stands in braces: `if … { … }`, `for … { … }`")
+            }
             _ => diagnostic,
         }
     }
@@ -290,13 +300,19 @@ impl Reader<'_> {
     }
 }
 
+/// Whether the statement that holds the token at `at` begins with the head of an `if` or `for`.
+fn is_headed(tokens: &[Spanned], at: usize) -> bool {
+    let start = start_of_statement(tokens, at);
+    tokens[start..at].iter().any(|token| matches!(token.token, Token::If | Token::For))
+}
+
 fn is_comparison(token: Token) -> bool {
     use Token::*;
     matches!(token, Eq | Ne | Lt | Le | Gt | Ge | Has)
 }
 
 /// For each bracket the index of its partner, for other tokens their own index.
-fn partners(tokens: &[Spanned]) -> Vec<usize> {
+pub(crate) fn partners(tokens: &[Spanned]) -> Vec<usize> {
     let mut partners: Vec<usize> = (0..tokens.len()).collect();
     let mut open = Vec::new();
     for (at, spanned) in tokens.iter().enumerate() {

@@ -32,6 +32,10 @@ pub(crate) enum Token {
     Doc,
     #[regex(r"//[^\n]*", comment, allow_greedy = true)]
     Comment(CommentKind),
+    /// A comment as other languages have it: `# text`, `/* text */`.
+    #[regex(r"#[ \t]*[^\[ \t\r\n][^\n]*", allow_greedy = true)]
+    #[regex(r"/\*([^*]|\*+[^*/])*\*+/")]
+    ForeignComment,
     /// In place of a literal that has been reported.
     Malformed,
     /// In place of tokens that were cut out after an error in them.

@@ -1,5 +1,7 @@
 //! Spelling suggestions: the known name nearest to an unknown one.
 
+use std::cmp::Reverse;
+
 /// The candidate that the unknown name was probably meant to be, if one is near enough: at most a third of the name
 /// differs, or only case does.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -11,8 +13,10 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
             let same = candidate.eq_ignore_ascii_case(name);
             (if same { 0 } else { distance(name, candidate, limit) }, candidate)
         })
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
+        // A name of one letter is not near to all others.
+        .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.chars().count())
+        // A letter is left out more easily than put in.
+        .min_by_key(|(distance, candidate)| (*distance, Reverse(candidate.len()), *candidate))
         .map(|(_, candidate)| candidate)
 }
 

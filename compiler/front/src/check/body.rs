@@ -144,12 +144,23 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         }
         let end = Span { start: block.span.end.saturating_sub(1), ..block.span };
         let at = block.value.as_ref().map_or(end, |value| value.span);
-        self.report(
-            Diagnostic::error(results::NO_ANSWER, "this body can end without a value")
-                .label(at, "nothing is answered here")
-                .label(because, "a value of this type is needed")
-                .help("end the block with an expression without `;`, such as `false`"),
-        );
+        let diagnostic = Diagnostic::error(results::NO_ANSWER, "this body can end without a value")
+            .label(at, "nothing is answered here")
+            .label(because, "a value of this type is needed");
+        let last = block.stmts.last().filter(|_| block.value.is_none());
+        self.report(match (block.value.as_deref().map(|value| &value.kind), last.map(|last| &last.kind)) {
+            (Some(ast::ExprKind::If { .. }), _) => {
+                diagnostic.help("say what holds otherwise: `if … { … } else { … }`")
+            }
+            (None, Some(ast::StmtKind::Expr(value)))
+                if value.span.end < last.map_or(0, |last| last.span.end) =>
+            {
+                let sign =
+                    Span { start: value.span.end, end: last.map_or(0, |last| last.span.end), ..value.span };
+                diagnostic.suggest(sign, "", "remove the `;`, and what stands there is the answer")
+            }
+            _ => diagnostic.help("end the block with an expression without `;`, such as `false`"),
+        });
     }
 
     /// A block: its statements and value.

@@ -183,12 +183,24 @@ impl BodyChecker<'_, '_, '_> {
             ast::LiteralKind::Str(_) | ast::LiteralKind::Percent(_) => {
                 let what =
                     if matches!(literal.kind, ast::LiteralKind::Str(_)) { "a text" } else { "a percentage" };
-                self.report(
+                let diagnostic =
                     Diagnostic::error(types::NOT_A_VALUE_TYPE, format!("{what} is no value of a filter"))
-                        .label(span, "cannot be computed with"),
-                );
+                        .label(span, "cannot be computed with");
+                self.report(match &literal.kind {
+                    ast::LiteralKind::Str(text) if is_address(text) => {
+                        diagnostic.suggest(span, text, "addresses stand without quotes")
+                    }
+                    _ => diagnostic,
+                });
                 Expr::error(span)
             }
         }
     }
+}
+
+/// Whether a text is an address as it is written without quotes: of IPv4, of IPv6 or six bytes of a MAC address.
+fn is_address(text: &str) -> bool {
+    let bytes: Vec<&str> = text.split(':').collect();
+    let is_byte = |byte: &&str| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok();
+    text.parse::<std::net::IpAddr>().is_ok() || (bytes.len() == 6 && bytes.iter().all(is_byte))
 }

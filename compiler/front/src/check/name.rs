@@ -115,6 +115,10 @@ impl BodyChecker<'_, '_, '_> {
                         .label(span, format!("this is {}", other.describe()))
                         .label(declared, "named here");
                 self.report(match other {
+                    Def::Header(_) if self.test.is_some() => diagnostic.help(format!(
+                        "a packet is built by calls: `{0}()`, or `{0}(…)` with values for its fields",
+                        name.name
+                    )),
                     Def::Header(_) | Def::Union(_) => diagnostic.help(format!(
                         "the fields of `{0}` can be named where it was found: `match pkt {{ {0} => … }}`",
                         name.name
@@ -262,7 +266,13 @@ impl BodyChecker<'_, '_, '_> {
                 "a header's fields can be named where it was found: `match pkt {{ {} => … }}`",
                 name.name
             )),
-            None => diagnostic,
+            None => match foreign(&name.name) {
+                Some(oko) => diagnostic.suggest(name.span, oko, format!("Oko writes `{oko}`")),
+                None if matches!(name.name.as_str(), "s" | "sec" | "second") => diagnostic.help(
+                    "a rate has its unit behind its number: `10pps`, `10Mbps`; so has a duration: `10s`",
+                ),
+                None => diagnostic,
+            },
         });
         Expr::error(name.span)
     }
@@ -523,4 +533,16 @@ fn now_type() -> Ty {
 /// What to call a state or table.
 fn kind_of(def: Def) -> &'static str {
     if matches!(def, Def::Table(_)) { "table" } else { "state" }
+}
+
+/// What a name that other languages have is in Oko.
+fn foreign(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "null" | "nil" | "None" | "NULL" | "undefined" => "none",
+        "True" | "TRUE" => "true",
+        "False" | "FALSE" => "false",
+        "packet" | "skb" | "frame" => "pkt",
+        "time" | "timestamp" => "now",
+        _ => return None,
+    })
 }

@@ -292,7 +292,9 @@ impl BodyChecker<'_, '_, '_> {
                     None if elsewhere => {
                         diagnostic.help(format!("add it to a `use`, such as `use std.net.{{{spelled}}};`"))
                     }
-                    None => diagnostic,
+                    None => diagnostic.help(format!(
+                        "headers are declared in the file or brought in: `use std.net.{spelled};` for one of the standard library",
+                    )),
                 });
                 None
             }

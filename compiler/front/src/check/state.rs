@@ -55,6 +55,10 @@ impl Checker<'_, '_> {
             let shape = Shape::Keyed { key: Ty::Error, capacity: 1, evict: true };
             return self.of(store, shape, Content::Value(Ty::Error), Expire::Never);
         }
+        if matches!(store.ty.kind, ast::TypeKind::Error) {
+            let shape = Shape::Keyed { key: Ty::Error, capacity: 1, evict: true };
+            return self.of(store, shape, Content::Value(Ty::Error), Expire::Never);
+        }
         if store.is_table {
             return self.table(store, name, args);
         }

@@ -40,6 +40,7 @@ impl Checker<'_, '_> {
 
     fn type_up_to(&mut self, module: usize, ty: &ast::Type, limit: usize) -> Ty {
         let resolved = match &ty.kind {
+            ast::TypeKind::Error => return Ty::Error,
             ast::TypeKind::Named { path, args } => self.named_type(module, ty, path, args),
             ast::TypeKind::Optional(inner) => self.value_type(module, inner).optional(),
             ast::TypeKind::Tuple(parts) => {

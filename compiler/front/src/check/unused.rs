@@ -10,6 +10,10 @@ use crate::resolve::Def;
 impl Checker<'_, '_> {
     /// Warns of names that nothing uses and of conditions that ranges decide, in a program without errors.
     pub(super) fn warnings(&mut self) {
+        if self.decls.whole.contains(&false) {
+            // What could not be read may have used a name or changed a condition.
+            return;
+        }
         let conditions = std::mem::take(&mut self.conditions);
         for diagnostic in conditions.into_values().flatten() {
             self.report(diagnostic);

@@ -1,0 +1,318 @@
+//! Remedies for what other languages have and Oko has not: each says once what Oko has instead, and has the rest of the text read as if
+//! that, or nothing, stood there.
+//!
+//! What is read in its place is never a guess at a value: where one would be needed stands [`Token::Malformed`], about which nothing more is
+//! said.
+
+use oko_diagnostics::{Diagnostic, Span, codes::syntax as codes};
+
+use crate::mend::Remedy;
+use crate::parser::{Failure, Reader, partners};
+use crate::token::{Spanned, Token};
+
+/// How many tokens the brackets of a type hold at most: `map<(ip4, ip4, u8), window>`.
+const TYPE_TOKENS: usize = 40;
+
+impl Reader<'_> {
+    /// `const N = 5`, `fn f(a)`: a declaration says its type.
+    pub(crate) fn with_type(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let name = *tokens.get(failure.at.checked_sub(1)?)?;
+        let before = tokens.get(failure.at.checked_sub(2)?)?.token;
+        let found = tokens.get(failure.at)?.token;
+        let declared = match found {
+            Token::Assign => matches!(before, Token::Const | Token::Param),
+            Token::Comma | Token::RParen | Token::RBrace => {
+                matches!(before, Token::LParen | Token::LBrace | Token::Comma) && declares_fields(tokens)
+            }
+            _ => false,
+        };
+        if !declared || !failure.expected.has(":") {
+            return None;
+        }
+        let behind = self.span(name).at_end();
+        let shown = self.source(name);
+        let diagnostic = Diagnostic::error(codes::UNEXPECTED, format!("the type of `{shown}` is missing"))
+            .label(behind, "its type stands here");
+        let value = tokens.get(failure.at + 1).map(|token| token.token);
+        let alone = tokens.get(failure.at + 2).is_some_and(|token| token.token == Token::Semi);
+        let diagnostic = match value.filter(|_| alone && found == Token::Assign).and_then(type_of) {
+            Some(ty) => diagnostic.suggest(behind, format!(": {ty}"), format!("write `{shown}: {ty}`")),
+            None => diagnostic.help(format!("write it behind the name, such as `{shown}: u32`")),
+        };
+        Some((put_in(tokens, failure.at, &[Token::Colon, Token::Malformed]), diagnostic))
+    }
+
+    /// `let a;`: a name has a value from the beginning.
+    pub(crate) fn with_value(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let token = *tokens.get(failure.at).filter(|token| token.token == Token::Semi)?;
+        let start = start_of_statement(tokens, failure.at);
+        if !failure.expected.has("=") || tokens[start].token != Token::Let {
+            return None;
+        }
+        let name = self.source(*tokens.get(start + 1)?);
+        let diagnostic = Diagnostic::error(codes::UNEXPECTED, format!("`{name}` is given no value"))
+            .label(self.span(token), "expected `=` and a value")
+            .help(format!("declare it where its value is known: `let {name} = if … {{ … }} else {{ … }};`"));
+        Some((put_in(tokens, failure.at, &[Token::Assign, Token::Malformed]), diagnostic))
+    }
+
+    /// `let mut a`
+    pub(crate) fn without_mut(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let at = failure.at.checked_sub(1)?;
+        let (word, name) = (*tokens.get(at)?, *tokens.get(failure.at)?);
+        if self.source(word) != "mut" || at == 0 || tokens[at - 1].token != Token::Let {
+            return None;
+        }
+        let diagnostic =
+            Diagnostic::error(codes::OTHER_SPELLING, "names keep their values: there is no `mut`")
+                .label(self.span(word), "nothing changes later")
+                .suggest(Span { end: name.start, ..self.span(word) }, "", "remove it")
+                .note("a loop carries values from turn to turn: `for i in 0..10 with sum = 0 { sum + i }`");
+        let mut next = tokens.to_vec();
+        next.remove(at);
+        Some((next, diagnostic))
+    }
+
+    /// `x as u32`
+    pub(crate) fn without_cast(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let cast = *tokens.get(failure.at).filter(|token| token.token == Token::As)?;
+        if !failure.expected.has("+") || tokens.get(failure.at + 1)?.token != Token::Ident {
+            return None;
+        }
+        let before = *tokens.get(failure.at.checked_sub(1)?)?;
+        let ty = tokens[failure.at + 1];
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "there is no `as` in expressions")
+            .label(self.span(cast).to(self.span(ty)), "nothing is converted")
+            .suggest(
+                Span { start: before.end, end: ty.end, ..self.span(cast) },
+                "",
+                "remove it: numbers of different widths go together",
+            )
+            .note("a number that must become smaller is cut, as in `x & 0xff`, or compared first");
+        Some(([&tokens[..failure.at], &tokens[failure.at + 2..]].concat(), diagnostic))
+    }
+
+    /// `place += 1`, read as a comparison, so that nothing else is said about it.
+    pub(crate) fn without_change(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let at = failure.at.checked_sub(1)?;
+        let (sign, assign) = (*tokens.get(at)?, *tokens.get(failure.at)?);
+        let changes = matches!(sign.token, Token::Plus | Token::Minus | Token::Star | Token::Pipe);
+        if !changes || assign.token != Token::Assign || sign.end != assign.start {
+            return None;
+        }
+        let diagnostic = self.no_change(self.span(sign).to(self.span(assign)));
+        let mut next = tokens.to_vec();
+        next[at] = Spanned { token: Token::Eq, end: assign.end, ..sign };
+        next.remove(failure.at);
+        Some((next, diagnostic))
+    }
+
+    /// `place++`, `--place`
+    pub(crate) fn without_step(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let doubled = |at: usize| {
+            let (first, second) = (*tokens.get(at)?, *tokens.get(at + 1)?);
+            let steps = matches!(first.token, Token::Plus | Token::Minus);
+            (steps && second.token == first.token && first.end == second.start).then_some(at)
+        };
+        // Behind the place, where a `-` can begin a value, or in front of it, where a `+` cannot.
+        let at = (failure.at.saturating_sub(2)..=failure.at).find_map(doubled)?;
+        let (first, second) = (tokens[at], tokens[at + 1]);
+        let behind =
+            tokens.get(at + 2).is_none_or(|next| next.token == Token::Semi || next.token.is_closer());
+        let meant: &[Token] = if behind { &[Token::Eq, Token::Malformed] } else { &[] };
+        let next = [&tokens[..at], &tokens[at + 2..]].concat();
+        Some((put_in(&next, at, meant), self.no_change(self.span(first).to(self.span(second)))))
+    }
+
+    fn no_change(&self, sign: Span) -> Diagnostic {
+        Diagnostic::error(codes::ASSIGNMENT, format!("there is no `{}`", self.text(sign)))
+            .label(sign, "nothing can be changed like this")
+            .help("a counter has `add`: `seen[key].add(1)`; other state is replaced: `update hits[key] |old| (old ?? 0) +| 1`")
+    }
+
+    /// `place = value;` as a statement.
+    pub(crate) fn with_new_name(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let assign = *tokens.get(failure.at).filter(|token| token.token == Token::Assign)?;
+        let start = start_of_statement(tokens, failure.at);
+        let end = end_of_value(tokens, failure.at + 1);
+        let is_statement = tokens.get(end).is_some_and(|token| token.token == Token::Semi);
+        let place = &tokens[start..failure.at];
+        let (first, last) = (*place.first()?, *place.last()?);
+        let is_place = first.token == Token::Ident
+            && (place.len() == 1 || matches!(last.token, Token::Ident | Token::RBracket));
+        if !failure.expected.has("==") || !is_statement || !is_place {
+            return None;
+        }
+        let place_span = self.span(first).to(self.span(last));
+        let shown = self.text(place_span);
+        let diagnostic = Diagnostic::error(codes::ASSIGNMENT, "there is no assignment")
+            .label(self.span(assign), "`=` changes nothing here");
+        if place.len() == 1 {
+            let diagnostic = diagnostic
+                .suggest(place_span.at_start(), "let ", "declare a new name, which may be the same")
+                .note("a loop carries values from turn to turn: `for i in 0..10 with sum = 0 { sum + i }`");
+            return Some((put_in(tokens, start, &[Token::Let]), diagnostic));
+        }
+        let diagnostic = if last.token == Token::RBracket {
+            diagnostic
+                .help(format!("state is replaced by a function of its old value: `update {shown} |old| …`"))
+        } else {
+            diagnostic.help("filters change no packet: the actions of flow entries do")
+        };
+        let mut next = tokens.to_vec();
+        next[failure.at].token = Token::Eq;
+        Some((next, diagnostic))
+    }
+
+    /// `while x < 5 { … }`, `loop { … }`
+    pub(crate) fn without_endless(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let start = start_of_statement(tokens, failure.at);
+        let word = *tokens.get(start).filter(|token| token.token == Token::Ident)?;
+        if !matches!(self.source(word), "while" | "loop") {
+            return None;
+        }
+        let open = (failure.at..tokens.len())
+            .find(|at| matches!(tokens[*at].token, Token::LBrace | Token::Semi | Token::RBrace))?;
+        if tokens[open].token != Token::LBrace {
+            return None;
+        }
+        let end = partners(tokens)[open];
+        let shown = self.source(word);
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, format!("there is no `{shown}`"))
+            .label(self.span(word), "it could go on without end")
+            .help("a loop has a greatest number of turns: `for i in 0..100 { if … { break; } … }`");
+        let removed = Spanned { token: Token::Removed, end: tokens[end].end, ..word };
+        Some(([&tokens[..start], &[removed], &tokens[end + 1..]].concat(), diagnostic))
+    }
+
+    /// `std::net::ipv4`
+    pub(crate) fn with_dots(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let joins = |at: usize| {
+            let [before, token, next] = *tokens.get(at.checked_sub(1)?..at + 2)? else { return None };
+            let close = before.end == token.start && token.end == next.start;
+            (self.source(token) == "::" && close).then_some(at)
+        };
+        let first = joins(failure.at)?;
+        let last = (first..tokens.len()).step_by(2).take_while(|at| joins(*at).is_some()).last()?;
+        let end = if tokens[last + 1].token == Token::Ident { last + 1 } else { last };
+        let path = self.span(tokens[first - 1]).to(self.span(tokens[end]));
+        let meant = self.text(path).replace("::", ".");
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "Oko writes `.`, not `::`")
+            .label(self.span(tokens[first]), "this is `.` in Oko")
+            .suggest(path, meant.clone(), format!("write `{meant}`"));
+        let mut next = tokens.to_vec();
+        for token in next[first..=last].iter_mut().step_by(2) {
+            token.token = Token::Dot;
+        }
+        Some((next, diagnostic))
+    }
+
+    /// `map<ip4, u32>`
+    pub(crate) fn with_square_brackets(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let open = *tokens.get(failure.at).filter(|token| token.token == Token::Lt)?;
+        if !failure.expected.has("[") {
+            return None;
+        }
+        let inner = tokens[failure.at + 1..].iter().take(TYPE_TOKENS);
+        let length = inner
+            .take_while(|token| !matches!(token.token, Token::Semi | Token::LBrace | Token::Lt))
+            .position(|token| token.token == Token::Gt)?;
+        let close = failure.at + 1 + length;
+        let whole = self.span(open).to(self.span(tokens[close]));
+        let shown = self.text(whole);
+        let meant = format!("[{}]", shown.trim_start_matches('<').trim_end_matches('>'));
+        let diagnostic =
+            Diagnostic::error(codes::OTHER_SPELLING, "the parts of a type stand in square brackets")
+                .label(whole, "in `<` and `>`")
+                .suggest(whole, meant.clone(), format!("write `{meant}`"));
+        let mut next = tokens.to_vec();
+        (next[failure.at].token, next[close].token) = (Token::LBracket, Token::RBracket);
+        Some((next, diagnostic))
+    }
+
+    /// `c ? a : b`
+    pub(crate) fn without_question(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let question = *tokens.get(failure.at).filter(|token| token.token == Token::Question)?;
+        let colon = end_of_value(tokens, failure.at + 1);
+        if !failure.expected.has("or") || tokens.get(colon)?.token != Token::Colon {
+            return None;
+        }
+        let end = end_of_value(tokens, colon + 1);
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "there is no `? :`")
+            .label(self.span(question), "chooses nothing in Oko")
+            .help("`if` has a value: `if … { … } else { … }`");
+        let next = [&tokens[..failure.at], &tokens[end..]].concat();
+        Some((put_in(&next, failure.at, &[Token::Or, Token::Malformed]), diagnostic))
+    }
+
+    fn text(&self, span: Span) -> &str {
+        &self.text[span.range()]
+    }
+}
+
+/// The tokens with others, of no width, in front of index `at`.
+fn put_in(tokens: &[Spanned], at: usize, new: &[Token]) -> Vec<Spanned> {
+    let place = match at.checked_sub(1).and_then(|before| tokens.get(before)) {
+        Some(before) => before.end,
+        None => tokens.first().map_or(0, |token| token.start),
+    };
+    let new: Vec<Spanned> = (new.iter())
+        .map(|&token| Spanned { token, start: place, end: place, first_on_line: false })
+        .collect();
+    [&tokens[..at], &new, &tokens[at..]].concat()
+}
+
+/// The type that a constant of this value probably has.
+fn type_of(value: Token) -> Option<&'static str> {
+    Some(match value {
+        Token::Int(value) if value <= u128::from(u32::MAX) => "u32",
+        Token::Int(value) if value <= u128::from(u64::MAX) => "u64",
+        Token::Int(_) => "u128",
+        Token::Duration(_) => "duration",
+        Token::Rate(_) => "rate",
+        Token::Ip4((_, None)) => "ip4",
+        Token::Ip6((_, None)) => "ip6",
+        Token::Ip4(_) | Token::Ip6(_) => "prefix",
+        Token::Mac(_) => "mac",
+        Token::True | Token::False => "bool",
+        _ => return None,
+    })
+}
+
+/// Whether names with types stand in the brackets of the declaration that these tokens are.
+fn declares_fields(tokens: &[Spanned]) -> bool {
+    let word = tokens.iter().find(|token| token.token.begins_item() && token.token != Token::Hash);
+    word.is_some_and(|word| matches!(word.token, Token::Fn | Token::Struct | Token::Header | Token::Event))
+}
+
+/// Where the statement begins that the token at `at` stands in.
+pub(crate) fn start_of_statement(tokens: &[Spanned], at: usize) -> usize {
+    let mut depth = 0usize;
+    for before in (0..at.min(tokens.len())).rev() {
+        match tokens[before].token {
+            // A block that ends in front of this is a statement of its own.
+            Token::RBrace if depth == 0 => return before + 1,
+            token if token.is_closer() => depth += 1,
+            token if token.closer().is_some() && depth == 0 => return before + 1,
+            token if token.closer().is_some() => depth -= 1,
+            Token::Semi | Token::Arrow | Token::Removed if depth == 0 => return before + 1,
+            _ => {}
+        }
+    }
+    0
+}
+
+/// Where the value that begins at `from` ends: the `;`, `,`, `:` or closing bracket behind it.
+fn end_of_value(tokens: &[Spanned], from: usize) -> usize {
+    let mut depth = 0usize;
+    for (at, spanned) in tokens.iter().enumerate().skip(from) {
+        match spanned.token {
+            token if token.closer().is_some() => depth += 1,
+            token if token.is_closer() && depth == 0 => return at,
+            token if token.is_closer() => depth -= 1,
+            Token::Semi | Token::Comma | Token::Colon if depth == 0 => return at,
+            _ => {}
+        }
+    }
+    tokens.len()
+}
