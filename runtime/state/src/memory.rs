@@ -5,13 +5,12 @@
 //! the kernel to zero one.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::io;
 use std::ptr::NonNull;
+
+use oko_pages::{HUGE, Pages};
 
 /// Where records and index lines start: a cache line.
 const ALIGN: usize = 64;
-/// The size of a huge page.
-const HUGE: usize = 2 << 20;
 /// Blocks from this size on are mapped.
 const LARGE: usize = 2 * HUGE;
 
@@ -26,11 +25,8 @@ pub(crate) struct Memory {
 #[derive(Debug)]
 enum Origin {
     Allocated(Layout),
-    /// The whole mapping, which is larger than the block.
-    Mapped {
-        start: NonNull<u8>,
-        len: usize,
-    },
+    /// Unmapped when it is dropped.
+    Mapped(#[expect(dead_code, reason = "owned, not read")] Pages),
 }
 
 // SAFETY: the block is owned by this value and does not move; it hands out raw pointers only, and those who use them answer for
@@ -54,42 +50,9 @@ impl Memory {
     }
 
     fn mapped(size: usize) -> Option<Memory> {
-        let size = size.checked_next_multiple_of(HUGE)?;
-        // Mappings start at small pages; one huge page more has a huge page's boundary in it.
-        let len = size.checked_add(HUGE)?;
-        let (protection, flags) =
-            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a new anonymous mapping touches no memory that is in use.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
-        if start == libc::MAP_FAILED {
-            return None;
-        }
-        let start = NonNull::new(start.cast::<u8>())?;
-        let skipped = (start.as_ptr() as usize).next_multiple_of(HUGE) - start.as_ptr() as usize;
-        // SAFETY: less than a huge page is skipped, so this is in the mapping.
-        let base = unsafe { start.add(skipped) };
-        let memory = Memory { base, size, origin: Origin::Mapped { start, len } };
-        // SAFETY: advice on the mapping that was just made. That the system has no huge pages is no failure.
-        unsafe { libc::madvise(base.as_ptr().cast(), size, libc::MADV_HUGEPAGE) };
-        memory.populate().then_some(memory)
-    }
-
-    /// Takes all pages; gives whether there are so many.
-    fn populate(&self) -> bool {
-        // SAFETY: advice on a mapping of our own.
-        let done = unsafe { libc::madvise(self.base.as_ptr().cast(), self.size, libc::MADV_POPULATE_WRITE) };
-        if done == 0 {
-            return true;
-        }
-        if io::Error::last_os_error().raw_os_error() != Some(libc::EINVAL) {
-            return false;
-        }
-        // Kernels before 5.14 do not know this advice.
-        for offset in (0..self.size).step_by(4096) {
-            // SAFETY: the byte lies in the mapping, which nobody else knows yet.
-            unsafe { self.base.as_ptr().add(offset).write_volatile(0) };
-        }
-        true
+        let pages = Pages::map(size).ok()?;
+        pages.populate().ok()?;
+        Some(Memory { base: pages.base(), size: pages.size(), origin: Origin::Mapped(pages) })
     }
 
     /// The address `offset` bytes from the start, a multiple of 64.
@@ -115,13 +78,9 @@ pub(crate) fn fetch(line: *const u8) {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        match self.origin {
+        if let Origin::Allocated(layout) = self.origin {
             // SAFETY: the block was allocated with this layout and nobody uses it any more.
-            Origin::Allocated(layout) => unsafe { dealloc(self.base.as_ptr(), layout) },
-            // SAFETY: the mapping is ours and nobody uses it any more.
-            Origin::Mapped { start, len } => unsafe {
-                libc::munmap(start.as_ptr().cast(), len);
-            },
+            unsafe { dealloc(self.base.as_ptr(), layout) };
         }
     }
 }
