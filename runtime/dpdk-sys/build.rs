@@ -13,15 +13,17 @@ const HEADER: &str = "csrc/bindings.h";
 const FUNCTIONS: &[&str] = &[
     "rte_eal_init",
     "rte_eal_cleanup",
+    "rte_eal_(has_hugepages|iova_mode)",
     "rte_strerror",
     "rte_version",
     "rte_openlog_stream",
     "rte_log_cur_msg_loglevel",
     "rte_thread_(un)?register",
     "rte_dev_(probe|remove)",
-    "rte_pktmbuf_(pool_create|free_bulk|copy)",
+    "rte_pktmbuf_(pool_create|pool_init|init|free_bulk|copy)",
+    "rte_mbuf_best_mempool_ops",
     "rte_mbuf_dyn(field|flag)_lookup",
-    "rte_mempool_(free|avail_count)",
+    "rte_mempool_(create_empty|set_ops_byname|op_calc_mem_size_helper|populate_iova|obj_iter|free|avail_count)",
     "rte_eth_dev_get_port_by_name",
     "rte_eth_dev_(info_get|configure|start|stop|close|socket_id|get_mtu|adjust_nb_rx_tx_desc)",
     "rte_eth_(rx|tx)_queue_setup",
@@ -32,8 +34,17 @@ const FUNCTIONS: &[&str] = &[
     "shim_.*",
 ];
 
-const VARIABLES: &[&str] =
-    &["RTE_LOG_.*", "RTE_MBUF_DEFAULT_BUF_SIZE", "RTE_PKTMBUF_HEADROOM", "RTE_MAX_LCORE", "RTE_ETH_LINK_UP"];
+/// Types that no signature names.
+const TYPES: &[&str] = &["rte_pktmbuf_pool_private"];
+
+const VARIABLES: &[&str] = &[
+    "RTE_LOG_.*",
+    "RTE_MBUF_DEFAULT_BUF_SIZE",
+    "RTE_MEMPOOL_F_NO_IOVA_CONTIG",
+    "RTE_PKTMBUF_HEADROOM",
+    "RTE_MAX_LCORE",
+    "RTE_ETH_LINK_UP",
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=csrc");
@@ -82,6 +93,9 @@ fn main() {
         .raw_line(ETHER_ADDR);
     for function in FUNCTIONS {
         builder = builder.allowlist_function(function);
+    }
+    for name in TYPES {
+        builder = builder.allowlist_type(name);
     }
     for variable in VARIABLES {
         builder = builder.allowlist_var(variable);

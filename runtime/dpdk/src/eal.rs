@@ -12,10 +12,10 @@ use crate::thread::{RegisteredThread, ThreadError, process_cpus};
 /// Where DPDK takes its memory from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// Ordinary pages. Needs no privileges and no set-up of the machine; about a third of the speed, and no devices
-    /// that read memory by physical address.
+    /// Ordinary memory. Needs no privileges and no set-up of the machine; no devices that read memory by physical address.
+    /// [Pools](crate::Pool) have memory of their own, in transparent huge pages where the system has them.
     NoHuge {
-        /// MiB reserved at start; all there will ever be.
+        /// MiB for all else that is DPDK's, reserved at start; all there will ever be.
         mebibytes: u32,
     },
     /// Huge pages that the administrator has reserved. Grows on demand and leaves no files behind.

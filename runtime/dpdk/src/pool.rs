@@ -1,11 +1,16 @@
 //! Memory pools: where packets come from.
+//!
+//! With huge pages, mbufs lie in the EAL's memory. Without, the EAL has small pages only, at which packets miss the TLB; mbufs
+//! then lie in a mapping of the pool's own, for which the kernel has transparent huge pages if it can.
 
-use std::ffi::CString;
-use std::ptr::NonNull;
+use std::ffi::{CStr, CString};
+use std::mem::ManuallyDrop;
+use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use dpdk_sys::rte_mempool;
+use dpdk_sys::{rte_mbuf, rte_mempool, rte_pktmbuf_pool_private};
+use oko_pages::Pages;
 
 use crate::eal::{Eal, LEAKED_POOLS};
 use crate::errno::Errno;
@@ -60,6 +65,8 @@ pub struct Pool {
 struct Inner {
     pool: NonNull<rte_mempool>,
     config: PoolConfig,
+    /// What the mbufs lie in, unless that is the EAL's memory; stays mapped when the pool is leaked.
+    pages: ManuallyDrop<Option<Pages>>,
     _eal: Eal,
 }
 
@@ -78,23 +85,16 @@ impl Pool {
         let name =
             CString::new(format!("oko-pool-{}", NEXT.fetch_add(1, Ordering::Relaxed))).expect("no zero byte");
         let mark = log::mark();
-        // SAFETY: the EAL is initialised and the name is copied; −1 is SOCKET_ID_ANY.
-        let pool = unsafe {
-            dpdk_sys::rte_pktmbuf_pool_create(
-                name.as_ptr(),
-                config.mbufs,
-                config.cache,
-                0,
-                config.data_room,
-                -1,
-            )
+        // SAFETY: the EAL is initialised.
+        let made = if unsafe { dpdk_sys::rte_eal_has_hugepages() } != 0 {
+            in_memory_of_the_eal(&name, config).map(|pool| (pool, None))
+        } else {
+            in_own_pages(&name, config).map(|(pool, pages)| (pool, Some(pages)))
         };
-        let pool = NonNull::new(pool).ok_or_else(|| PoolError::Create {
-            mbufs: config.mbufs,
-            errno: Errno::last(),
-            log: log::since(mark),
-        })?;
-        Ok(Self { inner: Arc::new(Inner { pool, config, _eal: eal.clone() }) })
+        let (pool, pages) =
+            made.map_err(|errno| PoolError::Create { mbufs: config.mbufs, errno, log: log::since(mark) })?;
+        let inner = Inner { pool, config, pages: ManuallyDrop::new(pages), _eal: eal.clone() };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// An mbuf with no data in it.
@@ -151,9 +151,78 @@ impl Drop for Inner {
         unsafe {
             if dpdk_sys::rte_mempool_avail_count(self.pool.as_ptr()) == self.config.mbufs {
                 dpdk_sys::rte_mempool_free(self.pool.as_ptr());
+                ManuallyDrop::drop(&mut self.pages);
             } else {
                 LEAKED_POOLS.fetch_add(1, Ordering::SeqCst);
             }
         }
+    }
+}
+
+/// SOCKET_ID_ANY: memory from any NUMA node.
+const ANY_NODE: i32 = -1;
+
+/// What `rte_pktmbuf_pool_create` makes, whose parts [`in_own_pages`] takes one by one. The EAL must be initialised.
+fn in_memory_of_the_eal(name: &CStr, config: PoolConfig) -> Result<NonNull<rte_mempool>, Errno> {
+    let PoolConfig { mbufs, cache, data_room } = config;
+    // SAFETY: the EAL is initialised and the name is copied.
+    let pool =
+        unsafe { dpdk_sys::rte_pktmbuf_pool_create(name.as_ptr(), mbufs, cache, 0, data_room, ANY_NODE) };
+    NonNull::new(pool).ok_or_else(Errno::last)
+}
+
+/// A pool whose mbufs, next to each other, take the whole of a mapping. The EAL must be initialised.
+fn in_own_pages(name: &CStr, config: PoolConfig) -> Result<(NonNull<rte_mempool>, Pages), Errno> {
+    let PoolConfig { mbufs, cache, data_room } = config;
+    let element = (size_of::<rte_mbuf>() + usize::from(data_room)) as u32;
+    let private = size_of::<rte_pktmbuf_pool_private>() as u32;
+    let checked = |result: i32| if result < 0 { Err(Errno::from_return(result)) } else { Ok(result) };
+
+    // Declared first so that it goes last: the end of a pool looks at its mbufs.
+    let pages: Pages;
+    // No device reads these mbufs by physical address, for which each would have to lie in one small page.
+    let flags = dpdk_sys::RTE_MEMPOOL_F_NO_IOVA_CONTIG;
+    // SAFETY: the EAL is initialised and the name is copied.
+    let pool = unsafe {
+        dpdk_sys::rte_mempool_create_empty(name.as_ptr(), mbufs, element, cache, private, ANY_NODE, flags)
+    };
+    let unfinished = Unfinished(NonNull::new(pool).ok_or_else(Errno::last)?);
+    // SAFETY: the pool was just made and is empty; without an argument, mbufs have no private area and all else is for data.
+    let needed = unsafe {
+        let ops = dpdk_sys::rte_mbuf_best_mempool_ops();
+        checked(dpdk_sys::rte_mempool_set_ops_byname(pool, ops, null_mut()))?;
+        dpdk_sys::rte_pktmbuf_pool_init(pool, null_mut());
+        let (mut smallest, mut align) = (0, 0);
+        dpdk_sys::rte_mempool_op_calc_mem_size_helper(pool, mbufs, 0, 0, &raw mut smallest, &raw mut align)
+    };
+    let needed = usize::try_from(needed).map_err(|_| Errno::from_return(needed as i32))?;
+    pages = Pages::map(needed)
+        .map_err(|error| Errno::from_return(error.raw_os_error().unwrap_or(libc::ENOMEM)))?;
+    let start = pages.base().as_ptr();
+    // SAFETY: the mapping is as long as the mbufs take, begins at more than a cache line's boundary and outlives the pool.
+    let made = checked(unsafe {
+        dpdk_sys::rte_mempool_populate_iova(pool, start.cast(), start as u64, needed, None, null_mut())
+    })?;
+    if made as u32 != mbufs {
+        return Err(Errno::from_return(-libc::ENOMEM));
+    }
+    // SAFETY: every element is as long as an mbuf with its data.
+    unsafe { dpdk_sys::rte_mempool_obj_iter(pool, Some(dpdk_sys::rte_pktmbuf_init), null_mut()) };
+    Ok((unfinished.finish(), pages))
+}
+
+/// A pool that goes unless it is finished.
+struct Unfinished(NonNull<rte_mempool>);
+
+impl Unfinished {
+    fn finish(self) -> NonNull<rte_mempool> {
+        ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // SAFETY: nobody else knows the pool.
+        unsafe { dpdk_sys::rte_mempool_free(self.0.as_ptr()) };
     }
 }
