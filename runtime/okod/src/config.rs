@@ -393,8 +393,7 @@ fn eal(dpdk: &Dpdk, findings: &mut Vec<Finding>) -> EalConfig {
 fn pool(dpdk: &Dpdk, findings: &mut Vec<Finding>) -> PoolConfig {
     let mbufs = *dpdk.packet_buffers.get_ref();
     if !(1024..=8_388_607).contains(&mbufs) {
-        let help =
-            "1024 to 8388607; each takes 2.4 KiB, with huge pages of `memory`; one less than a power of two wastes least";
+        let help = "1024 to 8388607; each takes 2.4 KiB, with huge pages of `memory`; one less than a power of two wastes least";
         findings.push(Finding::new(dpdk.packet_buffers.span(), format!("{mbufs} packet buffers"), help));
     }
     PoolConfig { mbufs, ..PoolConfig::default() }

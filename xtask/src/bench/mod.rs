@@ -14,6 +14,7 @@ mod machine;
 mod maps;
 mod matrix;
 mod memory;
+mod ordinary;
 mod plot;
 mod process;
 mod program;
@@ -74,6 +75,8 @@ enum Part {
     Process,
     /// Sizes of packets
     Sizes,
+    /// Without huge pages, beside with them
+    Ordinary,
     /// What a switch, an entry and a flow take
     Memory,
     /// New flows a second, beside Open vSwitch
@@ -97,6 +100,7 @@ impl Part {
             Part::Filters => "Filters in the switch",
             Part::Process => "A filter in a process behind the switch",
             Part::Sizes => "Sizes of packets",
+            Part::Ordinary => "Without huge pages",
             Part::Memory => "Memory",
             Part::Setup => "New flows",
             Part::Workers => "Two workers",
@@ -124,6 +128,7 @@ impl Part {
             Part::Filters => filters::measure(bench),
             Part::Process => process::measure(bench),
             Part::Sizes => sizes::measure(bench),
+            Part::Ordinary => ordinary::measure(bench),
             Part::Memory => memory::measure(bench),
             Part::Setup => setup_rate::measure(bench),
             Part::Workers => workers::measure(bench),

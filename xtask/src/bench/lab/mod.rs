@@ -89,12 +89,16 @@ impl<'b> Lab<'b> {
         Pace::new(self.bench.quick)
     }
 
+    pub(super) fn has_huge_pages(&self) -> bool {
+        self.pages.are_huge()
+    }
+
     /// What to say of memory under a table.
     pub(super) fn memory(&self) -> String {
         match &self.pages {
             Pages::Huge { .. } => "Huge pages.".to_owned(),
             Pages::Ordinary(why) => {
-                format!("Ordinary memory, which costs about two thirds of the rate; no huge pages: {why}.")
+                format!("Ordinary memory, with which rates are lower; no huge pages: {why}.")
             }
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) buffers: usize,
     /// CPUs of its workers, for each of which the only source has a queue; none: the one that all forward on.
     pub(crate) cpus: Option<Vec<usize>>,
+    /// Ordinary memory even where there are huge pages.
+    pub(crate) ordinary: bool,
 }
 
 /// A running `okod`, whose sources are down until [`Okod::start`].
@@ -125,7 +127,7 @@ impl<'l> Okod<'l> {
 }
 
 fn configuration(lab: &Lab<'_>, socket: &Path, traffic: &Traffic, options: &Options) -> String {
-    let huge = lab.pages.are_huge();
+    let huge = lab.has_huge_pages() && !options.ordinary;
     let buffers = traffic.packets() + options.buffers + SPARE_BUFFERS;
     let cpus = options.cpus.as_ref().map_or(format!("cpu = {CPU}"), |cpus| format!("cpus = {cpus:?}"));
     let mut text = format!(
