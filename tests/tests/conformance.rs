@@ -11,7 +11,9 @@ use oko_tests::programs;
 
 #[test]
 fn the_switch_tests_go_as_the_book_says() {
-    if is_missing(&[("ip", "-V"), ("python3", "-V"), ("ethtool", "--version"), ("nice", "--version")]) {
+    let needs =
+        [("ip", "-V"), ("python3", "-V"), ("ethtool", "--version"), ("nice", "--version"), ("chrt", "-V")];
+    if is_missing(&needs) {
         return;
     }
     let mut command = Command::new(programs::path("xtask"));

@@ -1,12 +1,14 @@
 //! What the control thread and the workers share: everything here is lock-free and of fixed size.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
 
 use arc_swap::ArcSwap;
 use crossbeam_queue::ArrayQueue;
 use oko_dpdk::Mbuf;
 use oko_openflow::{Action, PortNo};
+use tokio::sync::Notify;
 
 use crate::bridge::Bridge;
 use crate::clock::Nanos;
@@ -26,6 +28,7 @@ pub(crate) struct Shared {
     /// The newest snapshot.
     pub(crate) snapshot: ArcSwap<Snapshot>,
     workers: Box<[OfWorker]>,
+    taken_up: Arc<TakenUp>,
     /// Set when the workers are to end.
     pub(crate) stop: AtomicBool,
     /// The time of the newest packet, in nanoseconds, where filters go by the time of recording; otherwise 0.
@@ -40,9 +43,38 @@ pub(crate) struct Shared {
     pub(crate) bridge: Arc<Bridge>,
 }
 
+/// Word from the workers, for barriers: only while one waits does a worker make a system call, and then once a snapshot.
+#[derive(Debug, Default)]
+struct TakenUp {
+    /// How many barriers wait.
+    waiting: AtomicUsize,
+    again: Notify,
+}
+
+impl TakenUp {
+    /// A worker has taken up a snapshot, or has ended.
+    fn tell(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.again.notify_waiters();
+        }
+    }
+}
+
+/// One barrier, as long as it waits.
+struct Waiting<'s>(&'s TakenUp);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// What the control thread and one worker share.
 #[derive(Debug)]
 pub(crate) struct OfWorker {
+    all: Arc<TakenUp>,
+    /// The worker, once it runs.
+    thread: OnceLock<Thread>,
     /// The generation that the worker has taken up.
     taken_up: AtomicU64,
     /// Set when the worker has ended.
@@ -82,7 +114,10 @@ pub(crate) struct PacketFromController {
 impl Shared {
     /// For so many workers, each with a cache of so many keys.
     pub(crate) fn new(snapshot: Snapshot, workers: usize, flow_cache: usize) -> Self {
+        let all = Arc::<TakenUp>::default();
         let of_worker = |_| OfWorker {
+            all: Arc::clone(&all),
+            thread: OnceLock::new(),
             taken_up: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             orders: ArrayQueue::new(ORDERS),
@@ -92,6 +127,7 @@ impl Shared {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             workers: (0..workers).map(of_worker).collect(),
+            taken_up: all,
             stop: AtomicBool::new(false),
             recorded_now: AtomicU64::new(0),
             packet_ins: ArrayQueue::new(PACKETS),
@@ -120,7 +156,22 @@ impl Shared {
     pub(crate) fn is_taken_up(&self, generation: Generation) -> bool {
         self.workers
             .iter()
-            .all(|worker| worker.taken_up.load(Ordering::Acquire) >= generation.0 || worker.is_over())
+            .all(|worker| worker.taken_up.load(Ordering::SeqCst) >= generation.0 || worker.is_over())
+    }
+
+    /// Waits until that is so. Workers that rest are woken.
+    pub(crate) async fn until_taken_up(&self, generation: Generation) {
+        self.taken_up.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.taken_up);
+        loop {
+            // From here on nothing is missed: a worker says first what it has taken up, and then asks whether anybody waits.
+            let again = self.taken_up.again.notified();
+            if self.is_taken_up(generation) {
+                return;
+            }
+            self.workers.iter().filter_map(|worker| worker.thread.get()).for_each(Thread::unpark);
+            again.await;
+        }
     }
 
     /// For the control thread, now and then: does the workers' cleaning.
@@ -132,16 +183,23 @@ impl Shared {
 impl OfWorker {
     /// For the worker: it has finished all packets that it judged by earlier generations.
     pub(crate) fn took_up(&self, generation: Generation) {
-        self.taken_up.store(generation.0, Ordering::Release);
+        self.taken_up.store(generation.0, Ordering::SeqCst);
+        self.all.tell();
+    }
+
+    /// For the worker, when it starts: this thread is woken from its rests when there is something to take up.
+    pub(crate) fn starts(&self) {
+        let _ = self.thread.set(thread::current());
     }
 
     /// Whether the worker has ended.
     pub(crate) fn is_over(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// For the worker: it will not touch another packet.
     pub(crate) fn has_ended(&self) {
-        self.ended.store(true, Ordering::Release);
+        self.ended.store(true, Ordering::SeqCst);
+        self.all.tell();
     }
 }

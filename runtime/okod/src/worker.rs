@@ -40,7 +40,7 @@ const SHORTEST_FRAME: usize = 60;
 const SCRATCH_ROOM: usize = 512;
 /// Rounds without a packet after which the worker rests.
 const QUIET_ROUNDS: u32 = 256;
-/// How long it rests.
+/// How long it rests, unless the control thread wakes it.
 const REST: Duration = Duration::from_micros(100);
 
 /// The running workers.
@@ -229,6 +229,7 @@ impl Worker {
         let mut current = None;
         let mut quiet = 0;
         let own = shared.of(self.number);
+        own.starts();
         while !shared.stop.load(Ordering::Acquire) {
             if !own.orders.is_empty() {
                 self.obey(own);
@@ -248,7 +249,7 @@ impl Worker {
                 quiet += 1;
                 hint::spin_loop();
             } else {
-                thread::sleep(REST);
+                thread::park_timeout(REST);
             }
         }
         // What the controllers were promised before the end still goes out.

@@ -15,8 +15,10 @@ const NAMESPACE: &str = "oko-conform";
 /// Of the switch under test, of the tester's.
 const TARGET: (&str, u64) = ("target", 1);
 const TESTER: (&str, u64) = ("tester", 2);
-/// Before other work of the machine: cases of groups and meters fail if the app cannot send as fast as it is to.
-const PROMPT: [&str; 3] = ["nice", "-n", "-5"];
+/// The switches run before other work of the machine, and the app whenever it wants to: in cases of groups and meters it sends every
+/// hundredth of a second what is due then, and a packet rate of a tenth less than it is to be fails the case.
+const SOON: [&str; 3] = ["nice", "-n", "-15"];
+const AT_ONCE: [&str; 3] = ["chrt", "--rr", "1"];
 /// How long the switches may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -79,7 +81,7 @@ impl Lane {
         let out = File::create(&log)?;
         let child = Command::new("ip")
             .args(["netns", "exec", NAMESPACE])
-            .args(PROMPT)
+            .args(SOON)
             .arg(okod)
             .arg("--config")
             .arg(&file)
@@ -120,7 +122,7 @@ impl Lane {
         // The app ends itself by a signal when it is through.
         Command::new("ip")
             .args(["netns", "exec", NAMESPACE])
-            .args(PROMPT)
+            .args(AT_ONCE)
             .arg(suite.manager())
             .args(["--ofp-tcp-listen-port", "6653", "--ofp-listen-host", "127.0.0.1"])
             .args(["--test-switch-target", &format!("{:016x}", TARGET.1)])

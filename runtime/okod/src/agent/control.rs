@@ -94,12 +94,7 @@ impl Wait {
         match self {
             Wait::Barrier(generation) => {
                 let shared = Arc::clone(&control.borrow().shared);
-                let taken_up = async {
-                    while !shared.is_taken_up(generation) {
-                        sleep(Duration::from_micros(100)).await;
-                    }
-                };
-                if timeout(BARRIER_TIME, taken_up).await.is_err() {
+                if timeout(BARRIER_TIME, shared.until_taken_up(generation)).await.is_err() {
                     tracing::error!("a worker does not take up changes");
                 }
                 Replies::message(Message::BarrierReply)
