@@ -3,8 +3,10 @@
 //! The control thread changes its copy while workers look up in older ones. A copy costs a reference for every 256th element or so;
 //! the first change of an element after it copies the shard that the element is in, some sixteen of them, and the list of 16 shards above.
 //! What is copied is counted references, each of which is a cache miss in a large table: with a thousand changes between two copies, 16 and 16 make
-//! about the fewest of them for a million elements.
+//! about the fewest of them for a million elements. Counting is an atomic operation, and the processor does not begin one before the last has ended, so what
+//! is to be counted is read before: these misses overlap.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -16,7 +18,20 @@ const LOAD: usize = 16;
 /// The bits of a hash that choose the shard begin here: a shard's own table uses the lowest and the highest ones.
 const SHIFT: u32 = 16;
 
-type Shard<T> = Arc<HashTable<T>>;
+/// An element and its hash, so that moving it does not take a look at what it refers to.
+#[derive(Clone, Debug)]
+struct Hashed<T> {
+    hash: u64,
+    element: T,
+}
+
+type Shard<T> = Arc<HashTable<Hashed<T>>>;
+
+/// What copies count.
+pub(crate) trait Counted: Clone {
+    /// Something of every count that a copy changes.
+    fn counts(&self) -> usize;
+}
 
 /// The table. Hashes are the caller's.
 #[derive(Clone, Debug)]
@@ -27,7 +42,7 @@ pub(crate) struct CowTable<T> {
     len: usize,
 }
 
-impl<T: Clone> CowTable<T> {
+impl<T: Counted> CowTable<T> {
     pub(crate) fn new() -> Self {
         Self::with_shards(1)
     }
@@ -50,45 +65,43 @@ impl<T: Clone> CowTable<T> {
 
     /// The element with this hash that `is` recognises.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, is: impl FnMut(&T) -> bool) -> Option<&T> {
+    pub(crate) fn find(&self, hash: u64, mut is: impl FnMut(&T) -> bool) -> Option<&T> {
         let shard = self.shard(hash);
-        self.groups.get(shard / GROUP)?.get(shard % GROUP)?.find(hash, is)
+        let shard = self.groups.get(shard / GROUP)?.get(shard % GROUP)?;
+        shard.find(hash, |hashed| is(&hashed.element)).map(|hashed| &hashed.element)
     }
 
-    /// The same, to be changed, or a new one. `hash_of` gives the hash of an element that is there.
+    /// The same, to be changed, or a new one.
     pub(crate) fn entry(
         &mut self,
         hash: u64,
-        is: impl FnMut(&T) -> bool,
-        hash_of: impl Fn(&T) -> u64,
+        mut is: impl FnMut(&T) -> bool,
         new: impl FnOnce() -> T,
     ) -> &mut T {
         if self.len >= (self.mask + 1) * LOAD {
-            self.grow(&hash_of);
+            self.grow();
         }
-        let len = &mut self.len;
-        let shard = (hash >> SHIFT) as usize & self.mask;
-        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.groups[shard / GROUP])[shard % GROUP]);
-        shard
-            .entry(hash, is, hash_of)
-            .or_insert_with(|| {
-                *len += 1;
-                new()
-            })
-            .into_mut()
+        let shard = self.shard(hash);
+        let CowTable { groups, len, .. } = self;
+        let found = own(groups, shard).entry(hash, |hashed| is(&hashed.element), |hashed| hashed.hash);
+        let new = || {
+            *len += 1;
+            Hashed { hash, element: new() }
+        };
+        &mut found.or_insert_with(new).into_mut().element
     }
 
     /// Changes an element; it goes if `change` says so.
     pub(crate) fn change(
         &mut self,
         hash: u64,
-        is: impl FnMut(&T) -> bool,
+        mut is: impl FnMut(&T) -> bool,
         change: impl FnOnce(&mut T) -> Keep,
     ) {
         let shard = self.shard(hash);
-        let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.groups[shard / GROUP])[shard % GROUP]);
-        if let Ok(mut found) = shard.find_entry(hash, is)
-            && let Keep::No = change(found.get_mut())
+        let shard = own(&mut self.groups, shard);
+        if let Ok(mut found) = shard.find_entry(hash, |hashed| is(&hashed.element))
+            && let Keep::No = change(&mut found.get_mut().element)
         {
             found.remove();
             self.len -= 1;
@@ -107,7 +120,7 @@ impl<T: Clone> CowTable<T> {
             let unused = usize::BITS - bits;
             (((shard << unused).reverse_bits() + 1).reverse_bits()) >> unused
         });
-        (elements.into_iter().flat_map(|shard| shard.iter()), next)
+        (elements.into_iter().flat_map(|shard| shard.iter()).map(|hashed| &hashed.element), next)
     }
 
     #[inline]
@@ -116,19 +129,36 @@ impl<T: Clone> CowTable<T> {
     }
 
     /// Doubles the number of shards.
-    fn grow(&mut self, hash_of: &impl Fn(&T) -> u64) {
+    fn grow(&mut self) {
         let mut next = Self::with_shards((self.mask + 1) * 2);
         for shard in self.groups.iter().flat_map(|group| group.iter()) {
-            for element in shard.iter() {
-                let hash = hash_of(element);
-                let to = next.shard(hash);
-                let to = Arc::make_mut(&mut Arc::make_mut(&mut next.groups[to / GROUP])[to % GROUP]);
-                to.insert_unique(hash, element.clone(), hash_of);
+            touch(shard);
+            for hashed in shard.iter() {
+                let to = next.shard(hashed.hash);
+                own(&mut next.groups, to).insert_unique(hashed.hash, hashed.clone(), |hashed| hashed.hash);
                 next.len += 1;
             }
         }
         *self = next;
     }
+}
+
+/// A shard that is in no copy.
+fn own<T: Counted>(groups: &mut [Arc<Vec<Shard<T>>>], shard: usize) -> &mut HashTable<Hashed<T>> {
+    let group = &mut groups[shard / GROUP];
+    if Arc::strong_count(group) > 1 {
+        black_box(group.iter().map(Arc::strong_count).sum::<usize>());
+    }
+    let shard = &mut Arc::make_mut(group)[shard % GROUP];
+    if Arc::strong_count(shard) > 1 {
+        touch(shard);
+    }
+    Arc::make_mut(shard)
+}
+
+/// Reads what a copy of a shard would count.
+fn touch<T: Counted>(shard: &HashTable<Hashed<T>>) {
+    black_box(shard.iter().map(|hashed| hashed.element.counts()).fold(0, usize::wrapping_add));
 }
 
 /// Whether a changed element stays.
@@ -146,8 +176,14 @@ mod tests {
         u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
+    impl Counted for (u32, u32) {
+        fn counts(&self) -> usize {
+            0
+        }
+    }
+
     fn put(table: &mut CowTable<(u32, u32)>, key: u32, value: u32) {
-        table.entry(hash(key), |e| e.0 == key, |e| hash(e.0), || (key, 0)).1 = value;
+        table.entry(hash(key), |e| e.0 == key, || (key, 0)).1 = value;
     }
 
     fn get(table: &CowTable<(u32, u32)>, key: u32) -> Option<u32> {

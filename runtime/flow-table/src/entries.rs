@@ -13,11 +13,12 @@ use oko_openflow::Match;
 use crate::classifier::PartId;
 use crate::entry::FlowEntry;
 
-/// An entry and where the classifier has it.
+/// An entry, where the classifier has it, and its hash, so that a table of a million grows without a look at each.
 #[derive(Debug)]
 struct Kept {
     entry: Arc<FlowEntry>,
     part: PartId,
+    hash: u32,
 }
 
 /// The entries of one table.
@@ -52,22 +53,22 @@ impl Entries {
     }
 
     fn find(&self, priority: u16, matching: &Match) -> Option<&Kept> {
-        self.kept.find(hash(self.seed, priority, matching), |kept| is(&kept.entry, priority, matching))
+        let hash = hash(self.seed, priority, matching);
+        self.kept.find(spread(hash), |kept| kept.is(hash, priority, matching))
     }
 
     /// Puts an entry in; gives the one that it takes the place of.
     pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>, part: PartId) -> Option<Arc<FlowEntry>> {
-        let seed = self.seed;
         let (priority, matching) = (entry.priority, &entry.matching);
-        let is_it = |kept: &Kept| is(&kept.entry, priority, matching);
-        let of = |kept: &Kept| hash(seed, kept.entry.priority, &kept.entry.matching);
-        match self.kept.entry(hash(seed, priority, matching), is_it, of) {
+        let hash = hash(self.seed, priority, matching);
+        let is_it = |kept: &Kept| kept.is(hash, priority, matching);
+        match self.kept.entry(spread(hash), is_it, |kept| spread(kept.hash)) {
             Entry::Occupied(mut found) => {
-                let old = std::mem::replace(found.get_mut(), Kept { entry, part });
+                let old = std::mem::replace(found.get_mut(), Kept { entry, part, hash });
                 Some(old.entry)
             }
             Entry::Vacant(place) => {
-                place.insert(Kept { entry, part });
+                place.insert(Kept { entry, part, hash });
                 None
             }
         }
@@ -76,18 +77,25 @@ impl Entries {
     /// Takes an entry out; gives it with where the classifier has it.
     pub(crate) fn remove(&mut self, priority: u16, matching: &Match) -> Option<(Arc<FlowEntry>, PartId)> {
         let hash = hash(self.seed, priority, matching);
-        let found = self.kept.find_entry(hash, |kept| is(&kept.entry, priority, matching)).ok()?;
-        let (Kept { entry, part }, _) = found.remove();
+        let found = self.kept.find_entry(spread(hash), |kept| kept.is(hash, priority, matching)).ok()?;
+        let (Kept { entry, part, .. }, _) = found.remove();
         Some((entry, part))
     }
 }
 
-fn is(entry: &FlowEntry, priority: u16, matching: &Match) -> bool {
-    entry.priority == priority && entry.matching == *matching
+impl Kept {
+    fn is(&self, hash: u32, priority: u16, matching: &Match) -> bool {
+        self.hash == hash && self.entry.priority == priority && self.entry.matching == *matching
+    }
 }
 
-/// The folded products of wyhash over the conditions. The table takes its bits from both ends.
-fn hash(seed: u64, priority: u16, matching: &Match) -> u64 {
+/// A hash as the table wants it: it takes bits from both ends.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The folded products of wyhash over the conditions.
+fn hash(seed: u64, priority: u16, matching: &Match) -> u32 {
     let fold = |a: u64, b: u64| {
         let product = u128::from(a ^ 0xa076_1d64_78bd_642f) * u128::from(b ^ seed ^ 0xe703_7ed1_a0b4_28db);
         (product >> 64) as u64 ^ product as u64
@@ -101,5 +109,5 @@ fn hash(seed: u64, priority: u16, matching: &Match) -> u64 {
     if let Some(filter) = matching.filter {
         hash = fold(hash ^ u64::from(filter.filter.0), filter.class.into());
     }
-    hash
+    (hash >> 32) as u32 ^ hash as u32
 }

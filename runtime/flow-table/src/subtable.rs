@@ -9,11 +9,17 @@ use std::sync::Arc;
 use oko_packet::{FlowKey, WORDS};
 use smallvec::SmallVec;
 
-use crate::cow::{CowTable, Keep};
+use crate::cow::{Counted, CowTable, Keep};
 use crate::entry::{FlowEntry, Rank};
 
 /// The entries of a bucket, the one that is tried first in front. Most have one, which lies in the table itself: a copy of a shard is then one allocation.
 type Bucket = SmallVec<[Arc<FlowEntry>; 1]>;
+
+impl Counted for Bucket {
+    fn counts(&self) -> usize {
+        self.iter().map(Arc::strong_count).fold(0, usize::wrapping_add)
+    }
+}
 
 /// One hash table of the classifier.
 #[derive(Clone, Debug)]
@@ -65,12 +71,8 @@ impl Subtable {
         }
         let Subtable { tuple, words, buckets, .. } = self;
         let key = entry.matcher.key;
-        let bucket = buckets.entry(
-            hash(words, tuple, &key),
-            |bucket| same(words, tuple, bucket, &key),
-            |bucket| bucket.first().map_or(0, |entry| hash(words, tuple, &entry.matcher.key)),
-            Bucket::new,
-        );
+        let bucket =
+            buckets.entry(hash(words, tuple, &key), |bucket| same(words, tuple, bucket, &key), Bucket::new);
         let at = bucket.partition_point(|other| other.rank() > entry.rank());
         if bucket.len() >= bucket.inline_size() {
             bucket.reserve_exact(1);
