@@ -180,6 +180,11 @@ impl Controller {
         self.xid
     }
 
+    /// The transaction id of what is sent next.
+    pub fn next_xid(&self) -> u32 {
+        self.xid + 1
+    }
+
     /// Sends the parts of one request.
     pub fn send_parts(&mut self, parts: &[Message]) -> u32 {
         self.xid += 1;
