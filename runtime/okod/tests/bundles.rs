@@ -196,7 +196,7 @@ fn ask(controller: &mut Controller, command: BundleCommand, reply: BundleCommand
     let sent = control(controller, command);
     match controller.receive() {
         (xid, Message::BundleControl(BundleControl { command, .. })) => {
-            assert_eq!((xid, command), (sent, reply))
+            assert_eq!((xid, command), (sent, reply));
         }
         other => panic!("unexpected {other:?}"),
     }
