@@ -236,6 +236,8 @@ pub struct HeaderDef {
     pub next: Option<Next>,
     /// The second name of its builder in tests.
     pub builder: Option<String>,
+    /// The header that it becomes in the answer to a packet that a test builds, if that is another.
+    pub reply: Option<HeaderId>,
     /// Of a header with a tag, its forms; its own only field is the tag.
     pub forms: Vec<Form>,
     /// Whether it is a form of a header with a tag, and is known by its name there only.
@@ -291,8 +293,14 @@ pub enum InReply {
     AsNamed,
     /// `#[reply(target)]`: it changes places with the field of this name.
     Swapped(String),
-    /// `#[reply(of = 8, value = 0)]`: where it has the first number, it gets the second.
-    Number(u64, u64),
+    /// `#[reply(of = 8, value = 0)]`, perhaps several times: where it has the first number, it gets the second.
+    Numbers(Vec<(u64, u64)>),
+    /// `#[reply(value = 1)]`: it gets this number.
+    Always(u64),
+    /// `#[reply(sets, src)]`: what it has goes to the field of this name of the nearest header below that has one as wide.
+    Sets(String),
+    /// `#[reply(takes, src)]`: it gets what the field of this name has in the answer, of the nearest header below that has one as wide.
+    Takes(String),
 }
 
 /// What packets that tests build have in a field, as attributes of the field say.

@@ -34,9 +34,14 @@ impl Layer {
         Layer { header, fields, region: None }
     }
 
-    /// Makes it the layer of an answer: what is called `src…` and `dst…` changes places, and other fields change as their attributes say.
-    pub fn turn(&mut self, program: &Program) {
-        let fields = &program.headers[self.header.index()].fields;
+    /// Makes it the layer of an answer: what is called `src…` and `dst…` changes places, and other fields change as their attributes say; a
+    /// header that becomes another keeps the fields that both have.
+    fn turn(&mut self, program: &Program) {
+        if let Some(answer) = program.headers[self.header.index()].reply {
+            self.become_header(answer, program);
+        }
+        let def = &program.headers[self.header.index()];
+        let fields = &def.fields;
         for (at, field) in fields.iter().enumerate() {
             match &field.reply {
                 InReply::Swapped(name) => {
@@ -45,12 +50,18 @@ impl Layer {
                     }
                     continue;
                 }
-                InReply::Number(of, value) => {
-                    if self.fields[at] == Some(u128::from(*of)) {
+                InReply::Numbers(numbers) => {
+                    let has = self.fields[at].unwrap_or_else(|| initial(def, at));
+                    if let Some((_, value)) = numbers.iter().find(|(of, _)| u128::from(*of) == has) {
                         self.fields[at] = Some(u128::from(*value));
                     }
                     continue;
                 }
+                InReply::Always(value) => {
+                    self.fields[at] = Some(u128::from(*value));
+                    continue;
+                }
+                InReply::Sets(_) | InReply::Takes(_) => continue,
                 InReply::AsNamed => {}
             }
             let Some(rest) = field.name.strip_prefix("src") else { continue };
@@ -62,6 +73,51 @@ impl Layer {
             }
         }
     }
+
+    fn become_header(&mut self, header: HeaderId, program: &Program) {
+        let before = &program.headers[self.header.index()].fields;
+        let mut layer = Layer::new(program, header);
+        for (at, field) in program.headers[header.index()].fields.iter().enumerate() {
+            let same = before.iter().position(|other| other.name == field.name && other.bits == field.bits);
+            layer.fields[at] = same.and_then(|same| self.fields[same]);
+        }
+        *self = layer;
+    }
+}
+
+/// Makes the layers of a packet, the outermost first, those of the answer to it.
+pub fn answer(layers: &mut [Layer], program: &Program) {
+    let asked = layers.to_vec();
+    for layer in layers.iter_mut() {
+        layer.turn(program);
+    }
+    // What is told to the headers below comes first, so that others may take it from there.
+    for (at, layer) in asked.iter().enumerate() {
+        for (index, field) in program.headers[layer.header.index()].fields.iter().enumerate() {
+            if let (InReply::Sets(name), Some(value)) = (&field.reply, layer.fields[index])
+                && let Some((below, slot)) = field_below(&layers[..at], name, field.bits, program)
+            {
+                layers[below].fields[slot] = Some(value);
+            }
+        }
+    }
+    for at in 0..layers.len() {
+        for (index, field) in program.headers[layers[at].header.index()].fields.iter().enumerate() {
+            if let InReply::Takes(name) = &field.reply
+                && let Some((below, slot)) = field_below(&layers[..at], name, field.bits, program)
+            {
+                layers[at].fields[index] = layers[below].fields[slot];
+            }
+        }
+    }
+}
+
+/// Where the innermost of these layers that has a field of this name and width has it: which layer, and which field.
+fn field_below(layers: &[Layer], name: &str, bits: u32, program: &Program) -> Option<(usize, usize)> {
+    layers.iter().enumerate().rev().find_map(|(at, layer)| {
+        let fields = &program.headers[layer.header.index()].fields;
+        Some((at, fields.iter().position(|field| field.name == name && field.bits == bits)?))
+    })
 }
 
 /// The bytes of a packet. A packet that would be longer than 65,535 bytes is cut.

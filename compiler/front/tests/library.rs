@@ -38,6 +38,7 @@ const ALL: &[&str] = &[
     "router_advertisement",
     "neighbor_solicitation",
     "neighbor_advertisement",
+    "link_address",
     "tcp",
     "udp",
     "sctp",
@@ -267,6 +268,15 @@ fn fields_of_the_other_headers() {
         "neighbor_advertisement as n => n.router and n.solicited and n.overrides and n.target == fe80::1",
         &icmp6(&advertisement)
     ));
+    let with_option = |kind: u8, option: [u8; 8]| {
+        icmp6(&concat(&[&[kind, 0, 0, 0, 0xe0, 0, 0, 0], &target.to_be_bytes(), &option]))
+    };
+    let asked = "neighbor_solicitation / link_address as l => l.type == 1 and l.address == 02:00:00:00:00:01";
+    assert!(arm(asked, &with_option(135, [1, 1, 2, 0, 0, 0, 0, 1])));
+    let told = "neighbor_advertisement / link_address as l => l.type == 2 and l.address == 02:00:00:00:00:01";
+    assert!(arm(told, &with_option(136, [2, 1, 2, 0, 0, 0, 0, 1])));
+    assert!(!arm(told, &with_option(136, [14, 1, 2, 0, 0, 0, 0, 1])), "a nonce (RFC 3971) is no address");
+    assert!(!arm(told, &icmp6(&advertisement)), "there is no option");
     let router = [134, 0, 0, 0, 64, 0xc0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 2];
     assert!(arm(
         "router_advertisement as r => r.hop_limit == 64 and r.managed and r.other and r.lifetime == 1800 and r.retrans_timer == 2",

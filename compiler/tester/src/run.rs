@@ -10,7 +10,7 @@ use oko_filter::Engine;
 use oko_front::hir::{EventId, LocalId, Program, Shape, StateId, scalars};
 use oko_front::plan::{self, Build, Change, Expect, PacketId, Payload, Plan, Step, StepKind, ValueId};
 use oko_front::types::{NOW_MAX, Ty};
-use oko_front::wire::Layer;
+use oko_front::wire::{self, Layer};
 use oko_front::{Origin, PIECES_OF_SCALAR};
 use oko_ir::interp::TableKey;
 
@@ -448,9 +448,7 @@ impl Run<'_> {
             Build::Reply(from) => {
                 let mut packet = self.packet(*from, span)?;
                 if let Content::Layers(layers, _) = &mut packet.content {
-                    for layer in layers {
-                        layer.turn(self.program);
-                    }
+                    wire::answer(layers, self.program);
                 }
                 Ok(packet)
             }

@@ -147,6 +147,59 @@ test \"classes, IPv6, ports and lengths\" {{
     }
 }
 
+/// RFC 4861 section 7.2.4: an advertisement comes from the target to whom it was that asked, is solicited and tells the target's address.
+#[test]
+fn replies_to_neighbor_solicitations_are_advertisements() {
+    let text = "
+use std.net.{ethernet, icmp6, ipv6, link_address, neighbor_advertisement, neighbor_solicitation};
+
+filter advertised -> bool {
+    match pkt {
+        ethernet / ipv6 / icmp6 / neighbor_advertisement as told / link_address as link =>
+            ethernet.dst == 02:00:00:00:00:01 and ethernet.src == link.address
+            and ipv6.src == fe80::2 and ipv6.dst == fe80::1 and ipv6.hop_limit == 255
+            and icmp6.type == 136 and told.target == fe80::2
+            and told.solicited and told.overrides and not told.router
+            and link.type == 2 and link.address == 02:00:00:00:00:02,
+        _ => false,
+    }
+}
+
+filter short -> bool {
+    match pkt {
+        icmp6 / neighbor_advertisement as told => told.target == fe80::2 and told.solicited,
+        _ => false,
+    }
+}
+
+filter echoed -> bool {
+    match pkt { icmp6 => icmp6.type == 129, _ => false }
+}
+
+test \"who has fe80::2?\" {
+    let frame = ethernet(src: 02:00:00:00:00:01, dst: 02:00:00:00:00:02);
+    let ask = frame
+        / ipv6(src: fe80::1, dst: ff02::1:ff00:2, hop_limit: 255)
+        / icmp6()
+        / neighbor_solicitation(target: fe80::2);
+    let whole = ask / link_address(address: 02:00:00:00:00:01);
+    expect advertised(reply(whole)) and not advertised(whole);
+    expect short(reply(ask)) and not short(ask) and not advertised(reply(ask));
+    expect not advertised(reply(whole).with(router: true));
+    expect advertised(reply(whole).with(code: 1));
+    expect echoed(reply(ipv6() / icmp6(type: 128))) and not echoed(reply(whole));
+}
+";
+    let checked = checked(text);
+    for report in reports(&checked, &NoCaptures) {
+        let shown: Vec<String> = (report.failures.iter())
+            .map(|failure| render(&failure.diagnostic, checked.sources(), Colour::None) + &failure.packets)
+            .collect();
+        assert!(shown.is_empty(), "{}\n{}", report.name, shown.join("\n"));
+        assert!(report.expectations >= 5, "{}: {}", report.name, report.expectations);
+    }
+}
+
 #[test]
 fn a_failed_expectation_shows_both_sides_and_the_packet() {
     let shown = failures(

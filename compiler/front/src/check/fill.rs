@@ -1,11 +1,12 @@
 //! Attributes of headers and their fields. Those of fields say what packets that tests build have in them.
 
 use oko_diagnostics::Diagnostic;
-use oko_diagnostics::codes::{names, tests};
+use oko_diagnostics::codes::{names, packets, tests};
 use oko_grammar::ast;
 
 use super::Checker;
-use crate::hir::{Fill, HeaderDef, InReply};
+use crate::hir::{Fill, HeaderDef, HeaderId, InReply};
+use crate::resolve::Def;
 use crate::suggest::nearest;
 use crate::types::Ty;
 
@@ -19,6 +20,23 @@ pub(super) fn builder_name(item: &ast::Item) -> Option<String> {
 }
 
 impl Checker<'_, '_> {
+    /// The header in `#[reply(name)]` in front of a header: what it becomes in an answer.
+    pub(super) fn header_in_reply(&mut self, module: usize, item: &ast::Item) -> Option<HeaderId> {
+        let attribute = item.attributes.iter().find(|attribute| attribute.name.name == "reply")?;
+        let name = &attribute.args.first().filter(|arg| arg.value.is_none())?.name;
+        match self.decls.scopes[module].get(&name.name) {
+            Some((Def::Header(id), _)) => Some(id),
+            Some((Def::Error, _)) => None,
+            _ => {
+                self.report(
+                    Diagnostic::error(packets::BAD_LAYER, format!("there is no header `{}` here", name.name))
+                        .label(name.span, "what the header becomes in `reply(…)` is expected here"),
+                );
+                None
+            }
+        }
+    }
+
     /// What packets that tests build have in a field, whether a pseudo header has the field, and what becomes of it in an answer.
     pub(super) fn field_fill(
         &mut self,
@@ -35,6 +53,11 @@ impl Checker<'_, '_> {
                 _ => None,
             }
         };
+        // A number that fits the field.
+        let part = |attribute: &ast::Attribute, name: &str| {
+            let value = u64::try_from(number(attribute, name)?).ok()?;
+            (bits == 64 || value < 1 << bits).then_some(value)
+        };
         for attribute in &field.attributes {
             let given: Vec<(&str, bool)> =
                 attribute.args.iter().map(|arg| (arg.name.name.as_str(), arg.value.is_some())).collect();
@@ -48,13 +71,31 @@ impl Checker<'_, '_> {
                     reply = InReply::Swapped((*name).to_owned());
                     continue;
                 }
+                ("reply", [("sets", false), (name, false)]) => {
+                    reply = InReply::Sets((*name).to_owned());
+                    continue;
+                }
+                ("reply", [("takes", false), (name, false)]) => {
+                    reply = InReply::Takes((*name).to_owned());
+                    continue;
+                }
+                ("reply", [("value", true)]) if bits <= 64 => {
+                    match part(attribute, "value") {
+                        Some(value) => reply = InReply::Always(value),
+                        None => self.bad_field_attribute(attribute),
+                    }
+                    continue;
+                }
                 ("reply", [("of", true), ("value", true)]) if bits <= 64 => {
-                    let part = |name| {
-                        let value = u64::try_from(number(attribute, name)?).ok()?;
-                        (bits == 64 || value < 1 << bits).then_some(value)
-                    };
-                    match (part("of"), part("value")) {
-                        (Some(of), Some(value)) => reply = InReply::Number(of, value),
+                    match (part(attribute, "of"), part(attribute, "value")) {
+                        (Some(of), Some(value)) => {
+                            let mut numbers = match reply {
+                                InReply::Numbers(numbers) => numbers,
+                                _ => Vec::new(),
+                            };
+                            numbers.push((of, value));
+                            reply = InReply::Numbers(numbers);
+                        }
                         _ => self.bad_field_attribute(attribute),
                     }
                     continue;
@@ -116,7 +157,7 @@ impl Checker<'_, '_> {
                 "write `#[checksum]`, `#[checksum(payload)]` or `#[checksum(payload, pseudo)]`; the field is a `u16` at a whole byte"
             }
             "reply" => {
-                "write `#[reply(target)]` with the field that it changes places with, or `#[reply(of = 8, value = 0)]` with numbers that fit the field"
+                "write `#[reply(target)]` with the field that it changes places with, `#[reply(of = 8, value = 0)]` or `#[reply(value = 1)]` with numbers that fit the field, `#[reply(sets, src)]` or `#[reply(takes, src)]` with a field of the headers below"
             }
             "pseudo" => "write `#[pseudo]`; the field has a multiple of 16 bits and begins at a whole byte",
             _ => {

@@ -52,6 +52,7 @@ impl Checker<'_, '_> {
             let (module, item, ast) = (source.module, source.item, source.ast);
             let Marks { is_root, extension, peek, repeat } = self.header_attributes(item);
             let builder = builder_name(item);
+            let reply = self.header_in_reply(module, item);
             let mut header = HeaderDef {
                 name: ast.name.name.clone(),
                 span: ast.name.span,
@@ -65,6 +66,7 @@ impl Checker<'_, '_> {
                 region: None,
                 next: None,
                 builder,
+                reply,
                 forms: Vec::new(),
                 is_form: false,
             };
@@ -185,6 +187,7 @@ impl Checker<'_, '_> {
                 region: None,
                 next: None,
                 builder: None,
+                reply: None,
                 forms: Vec::new(),
                 is_form: true,
             };
@@ -213,7 +216,7 @@ impl Checker<'_, '_> {
                 ("root", []) => marks.is_root = true,
                 ("extension", []) => marks.extension = true,
                 ("peek", []) => marks.peek = true,
-                ("builder", [ast::AttributeArg { value: None, .. }]) => {}
+                ("builder" | "reply", [ast::AttributeArg { value: None, .. }]) => {}
                 ("repeat", [max]) if max.name.name == "max" => {
                     match max.value.as_ref().map(|value| &value.kind) {
                         Some(ast::LiteralKind::Int(times @ 1..=MAX_TIMES)) => {

@@ -188,7 +188,10 @@ impl BodyChecker<'_, '_, '_> {
             return None;
         };
         let packet = self.packet(value)?;
-        let layers = self.layers_of(packet, "`reply`", value.span)?;
+        let mut layers = self.layers_of(packet, "`reply`", value.span)?;
+        for layer in &mut layers {
+            *layer = self.checker.program.headers[layer.index()].reply.unwrap_or(*layer);
+        }
         Some(self.made_packet(Build::Reply(packet), Some(layers), span))
     }
 
