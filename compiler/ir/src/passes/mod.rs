@@ -67,20 +67,33 @@ pub fn apply(pass: Pass, checked: Checked) -> Result<Checked, Vec<VerifyError>> 
 }
 
 /// Runs all passes until nothing changes. If the result does not verify, the module stays as it was.
+///
+/// All passes run in a row and the result is verified once: verification costs more than a pass. Where that fails, they run once more with
+/// a verification behind each, and those are left out whose results are refused.
 pub fn optimize(checked: Checked) -> Checked {
     let mut best = checked;
     for _ in 0..MAX_ROUNDS {
-        let mut next = best.clone();
-        for (_, pass) in PASSES {
-            match apply(*pass, next.clone()) {
-                Ok(better) => next = better,
-                Err(_) => continue,
+        let mut module = best.module().clone();
+        let mut filters = std::mem::take(&mut module.filters);
+        for filter in &mut filters {
+            for (_, pass) in PASSES {
+                pass(&module, filter);
             }
         }
+        module.filters = filters;
+        if module == *best.module() {
+            break;
+        }
+        let next = verify(module).unwrap_or_else(|_| one_by_one(&best));
         if next == best {
             break;
         }
         best = next;
     }
     best
+}
+
+/// The passes but those that make something that does not verify.
+fn one_by_one(checked: &Checked) -> Checked {
+    PASSES.iter().fold(checked.clone(), |best, (_, pass)| apply(*pass, best.clone()).unwrap_or(best))
 }
