@@ -90,3 +90,25 @@ fn a_test_that_computes_too_much_is_told_so() {
     let loops = "for i in 0..1000 { expect limit + i > 0; }";
     assert_eq!(codes(loops), [""; 0]);
 }
+
+#[test]
+fn what_headers_say_for_replies_must_fit() {
+    for (header, expected) in [
+        ("#[reply(b)] header a { x: u8 } header b { x: u8 }", &[][..]),
+        ("#[reply(c)] header a { x: u8 }", &["E0409"]),
+        ("header a { #[reply(of = 1, value = 2)] #[reply(of = 3, value = 4)] x: u8 }", &[]),
+        ("header a { #[reply(of = 1, value = 256)] x: u8 }", &["E0701"]),
+        ("header a { #[reply(value = 256)] x: u8 }", &["E0701"]),
+        ("header a { #[reply(value = 255)] x: u8 }", &[]),
+        ("header a { #[reply(takes, src)] x: u8, #[reply(sets, src)] y: u8 }", &[]),
+        ("header a { #[reply(gives, src)] x: u8 }", &["E0701"]),
+        ("header a { #[reply(y)] x: u8, y: u16 }", &["E0701"]),
+    ] {
+        let text = format!("#[root] header first {{ x: u8 }}\n{header}\nfilter f -> bool {{ pkt.len > 5 }}");
+        let found: Vec<String> = (support::compile("test.oko", &text).diagnostics.iter())
+            .filter(|found| found.is_error())
+            .map(|found| found.code.to_string())
+            .collect();
+        assert_eq!(found, expected, "{header}");
+    }
+}
