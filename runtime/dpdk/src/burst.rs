@@ -141,8 +141,7 @@ impl fmt::Debug for Burst {
     }
 }
 
-/// Packets that are taken out of a burst one by one, in any order, or all that are left at once. Those that are not taken are dropped
-/// with it.
+/// Packets that are taken out of a burst, one by one or some at once, in any order. Those that are not taken are dropped with it.
 ///
 /// Invariant: exactly the elements whose bit is set in `left` are initialised, all of them before `count`.
 #[derive(Debug)]
@@ -187,10 +186,12 @@ impl Taking<'_> {
         Some(unsafe { self.burst.mbufs[at].assume_init_read() })
     }
 
-    /// Takes all packets that are left and adds them to another burst, as far as it has room.
+    /// Takes packets by their places, of which each has a bit, and adds them to another burst in their order, as far as they are there and it has
+    /// room.
     #[inline]
-    pub fn take_all(&mut self, into: &mut Burst) {
-        let whole = self.left.count_ones() as usize == self.count;
+    pub fn take_some(&mut self, places: u32, into: &mut Burst) {
+        let mut places = places & self.left;
+        let whole = places.count_ones() as usize == self.count;
         if whole && into.len + self.count <= BURST {
             self.left = 0;
             // SAFETY: all elements before `count` are initialised and given up with `left`; the other burst has room for them.
@@ -201,10 +202,9 @@ impl Taking<'_> {
             into.len += self.count;
             return;
         }
-        for at in 0..self.count {
-            if into.is_full() {
-                break;
-            }
+        while places != 0 && !into.is_full() {
+            let at = places.trailing_zeros() as usize;
+            places &= places - 1;
             if let Some(packet) = self.take(at)
                 && into.push(packet).is_err()
             {

@@ -7,6 +7,7 @@ use oko_openflow::PortNo;
 use oko_packet::edit::Editor;
 
 use crate::clock::Nanos;
+use crate::places::Places;
 use crate::plan::Plan;
 
 /// A burst of at most [`BURST`](oko_flow_cache::BURST) packets that came in by one port, by their places in it. A packet is there until something was done
@@ -24,14 +25,11 @@ pub(crate) trait Carrier {
     /// When a packet came, as filters are told; `now` is when the burst was received.
     fn time(&self, at: usize, now: Nanos) -> Nanos;
 
-    /// Sends a packet out of a port as it is. Without such a port it is dropped.
-    fn output(&mut self, at: usize, port: PortNo);
+    /// Sends packets out of a port as they are, in order. Without such a port they are dropped.
+    fn output(&mut self, packets: Places, port: PortNo);
 
-    /// Sends all packets out of a port.
-    fn output_all(&mut self, port: PortNo);
-
-    /// Drops a packet.
-    fn discard(&mut self, at: usize);
+    /// Drops packets.
+    fn discard(&mut self, packets: Places);
 
     /// Lets `work` judge and rewrite a packet, and carries its plan out. A packet that there is no room or memory for is dropped before.
     fn rewrite(&mut self, at: usize, plan: &mut Plan, work: impl FnOnce(&mut Editor<'_>, &mut Plan));

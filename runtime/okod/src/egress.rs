@@ -7,6 +7,7 @@ use oko_openflow::PortNo;
 use oko_openflow::port::PortConfig as ConfigBits;
 
 use crate::deal::WayOut;
+use crate::places::Places;
 use crate::ports::PortState;
 
 /// The index of a port, as the worker counts them.
@@ -99,13 +100,14 @@ impl Egress {
         }
     }
 
-    /// Puts all packets that are left of a burst in the port's queue.
-    pub(crate) fn push_all(&mut self, port: PortIndex, packets: &mut Taking<'_>) {
+    /// Puts packets of a burst in the port's queue.
+    #[inline]
+    pub(crate) fn push_some(&mut self, port: PortIndex, packets: &mut Taking<'_>, places: Places) {
         let outlet = &mut self.outlets[usize::from(port.0)];
-        if outlet.waiting.len() + packets.count() > BURST {
+        if outlet.waiting.len() + places.len() > BURST {
             outlet.flush();
         }
-        packets.take_all(&mut outlet.waiting);
+        packets.take_some(places.bits(), &mut outlet.waiting);
     }
 
     /// Puts a copy of a packet in the port's queue. Without memory for a copy it is a drop of that port.

@@ -21,15 +21,15 @@
 use std::sync::Arc;
 
 use oko_flow_cache::{
-    Changes, ExactCache, Full, Key, Layouts, LeafId, Lookups, NodeId, Step, Together, Trees,
+    BURST, Changes, ExactCache, Full, Key, Layouts, LeafId, Lookups, NodeId, Step, Together, Trees,
 };
 use oko_flow_table::{Band, Change, Snapshot as Tables};
 use oko_openflow::{PortNo, TableId};
 use oko_packet::FlowKey;
 
 use crate::clock::{Clock, Nanos};
-use crate::leaves::{Laundry, Leaves};
-use crate::recording::{Path, Recording, Then};
+use crate::leaves::{Fate, Laundry, Leaves};
+use crate::recording::{Path, Recording};
 use crate::snapshot::{Generation, Snapshot};
 
 /// After this time entries are told of their packets, at the latest.
@@ -60,6 +60,8 @@ pub(crate) struct FlowCache {
     trial: Trial,
     trees: Trees,
     leaves: Leaves,
+    /// What keys led to that were pushed out during this burst.
+    pushed_out: Vec<u32>,
     /// When the entries were told last.
     flushed: Nanos,
     laundry: Arc<Laundry>,
@@ -197,6 +199,7 @@ impl FlowCache {
             trial: Trial::default(),
             trees: Trees::new(keys * 2),
             leaves: Leaves::new(keys),
+            pushed_out: Vec::with_capacity(BURST),
             flushed: Nanos(0),
             laundry,
             generation: Generation(0),
@@ -256,7 +259,7 @@ impl FlowCache {
         }
     }
 
-    /// Looks up a burst of a port. If all packets take one path, it comes back.
+    /// Looks up a burst of a port. If all packets have one key, where it leads comes back.
     #[inline]
     pub(crate) fn look_up<'f>(
         &mut self,
@@ -264,7 +267,7 @@ impl FlowCache {
         count: usize,
         frame: impl Fn(usize) -> Option<&'f [u8]>,
         in_port: PortNo,
-    ) -> Option<LeafId> {
+    ) -> Option<Way> {
         let Self { wide, narrow, above, trial, leaves, is_on, .. } = self;
         let fetch = |value: u32| {
             if value & LEAF != 0 {
@@ -279,7 +282,7 @@ impl FlowCache {
             let together = views.narrow.look_up(layouts, exact, count, frame, in_port.0, fetch);
             if let Together::Same(value) = together {
                 trial.saw(count as u32, count as u32);
-                return Some(LeafId(value & !LEAF));
+                return Some(self.way(value));
             }
             for at in 0..count {
                 views.narrowed |= u32::from(views.narrow.value(at).is_some()) << at;
@@ -292,8 +295,8 @@ impl FlowCache {
         let narrowed = views.narrowed;
         let frame = |at| frame(at).filter(|_| narrowed >> at & 1 == 0);
         match views.wide.look_up(&wide.layouts, &mut wide.exact, count, frame, in_port.0, fetch) {
-            Together::Same(value) if value & LEAF != 0 => Some(LeafId(value & !LEAF)),
-            _ => None,
+            Together::Same(value) => Some(self.way(value)),
+            Together::Nothing => None,
         }
     }
 
@@ -301,7 +304,7 @@ impl FlowCache {
     pub(crate) fn find(&mut self, views: &Views, at: usize) -> Option<Way> {
         // A path that does one thing rewrites nothing, so that all its lookups saw the packet as it came.
         let leaves = &self.leaves;
-        let lasts = |value: u32| value & LEAF != 0 && leaves.then(LeafId(value & !LEAF)) != Then::Act;
+        let lasts = |value: u32| value & LEAF != 0 && leaves.fate(LeafId(value & !LEAF)) != Fate::ACT;
         if let Some((key, hash)) = views.narrow_key(at)
             && let Some(value) = self.narrow.find(key, hash, lasts)
         {
@@ -340,8 +343,8 @@ impl FlowCache {
 
     /// What is done with the packets of a path.
     #[inline]
-    pub(crate) fn then(&self, leaf: LeafId) -> Then {
-        self.leaves.then(leaf)
+    pub(crate) fn fate(&self, leaf: LeafId) -> Fate {
+        self.leaves.fate(leaf)
     }
 
     /// Counts packets of so many bytes together that take a path. Not for those whose actions are done one by one: the pipeline counts
@@ -394,9 +397,8 @@ impl FlowCache {
             }
             (Ok(value), None) => level.exact.insert(key, hash, value),
         };
-        if let Some(old) = old {
-            self.forget(old);
-        }
+        // Packets of this burst may still lead there.
+        self.pushed_out.extend(old);
     }
 
     /// Whether all that is looked up on a path depends on nothing but the bits of narrow keys.
@@ -407,9 +409,12 @@ impl FlowCache {
         })
     }
 
-    /// A burst is over: tells the entries of their packets if it is time.
+    /// A burst is over: lets go of what no key leads to any more, and tells the entries of their packets if it is time.
     #[inline]
     pub(crate) fn burst_is_over(&mut self, snapshot: &Snapshot, now: Nanos) {
+        while let Some(old) = self.pushed_out.pop() {
+            self.forget(old);
+        }
         if now.0.saturating_sub(self.flushed.0) >= FLUSH_TIME {
             self.flush(snapshot, now);
         }

@@ -1,15 +1,21 @@
 //! From a burst to what is done with each of its packets: the flow cache first, the tables for what it does not know.
+//!
+//! Packets that are only sent or dropped are kept together: those of a burst that leave by one port are handed over at once, and counted once
+//! for each path. Packets leave every port in the order in which they came.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use oko_flow_cache::LeafId;
+use oko_flow_cache::{BURST, LeafId};
 
 use crate::bridge::Bridge;
 use crate::carrier::Carrier;
 use crate::clock::Nanos;
 use crate::flow_cache::FlowCache;
-use crate::judge::{Decision, Judge, Scene};
+use crate::judge::{Judge, Scene};
+use crate::leaves::Fate;
 use crate::pipeline::{Arrival, Pipeline};
+use crate::places::Places;
 use crate::plan::Plan;
 use crate::recording::Then;
 use crate::snapshot::Snapshot;
@@ -20,6 +26,24 @@ pub(crate) struct Forwarder {
     pub(crate) judge: Judge,
     pub(crate) pipeline: Pipeline,
     pub(crate) plan: Plan,
+}
+
+/// Packets of one path, one after the other, that are counted together.
+struct Count {
+    leaf: LeafId,
+    packets: u32,
+    bytes: u64,
+}
+
+impl Count {
+    const NOTHING: Count = Count { leaf: LeafId(0), packets: 0, bytes: 0 };
+
+    fn tell(&mut self, cache: &mut FlowCache) {
+        if self.packets > 0 {
+            cache.take(self.leaf, self.packets, self.bytes);
+            (self.packets, self.bytes) = (0, 0);
+        }
+    }
 }
 
 impl Forwarder {
@@ -38,11 +62,11 @@ impl Forwarder {
         match self.judge.look_up(carrier, scene.in_port) {
             Some(leaf) => self.all(carrier, scene, leaf),
             None => {
-                for at in 0..carrier.count() {
-                    match self.judge.decide(at, carrier, scene) {
-                        Decision::Path(leaf) => self.along(carrier, scene, at, leaf),
-                        Decision::Tables => self.through_tables(carrier, scene, at, None),
-                    }
+                let mut at = 0;
+                while at < carrier.count() {
+                    let end = self.judge.settle(at, carrier, scene);
+                    self.some(carrier, scene, at..end);
+                    at = end;
                 }
             }
         }
@@ -52,32 +76,47 @@ impl Forwarder {
 
     /// All packets take one path.
     fn all<C: Carrier>(&mut self, carrier: &mut C, scene: Scene<'_>, leaf: LeafId) {
-        let Then::Output(port) = self.judge.cache.then(leaf) else {
-            for at in 0..carrier.count() {
-                self.along(carrier, scene, at, leaf);
-            }
-            return;
-        };
         let count = carrier.count();
-        let bytes = (0..count).map(|at| carrier.len(at) as u64).sum();
-        self.judge.cache.take(leaf, count as u32, bytes);
-        carrier.output_all(port);
+        let then = self.judge.cache.fate(leaf).then();
+        if then != Then::Act {
+            let bytes = (0..count).map(|at| carrier.len(at) as u64).sum();
+            self.judge.cache.take(leaf, count as u32, bytes);
+        }
+        match then {
+            Then::Output(port) => carrier.output(Places::range(0..count), port),
+            Then::Drop => carrier.discard(Places::range(0..count)),
+            Then::Act => (0..count).for_each(|at| self.through_tables(carrier, scene, at, Some(leaf))),
+        }
     }
 
-    /// A packet takes a path.
-    #[inline]
-    fn along<C: Carrier>(&mut self, carrier: &mut C, scene: Scene<'_>, at: usize, leaf: LeafId) {
-        match self.judge.cache.then(leaf) {
-            Then::Output(port) => {
-                self.judge.cache.take(leaf, 1, carrier.len(at) as u64);
-                carrier.output(at, port);
+    /// Packets that need nothing more to be known, in a row.
+    fn some<C: Carrier>(&mut self, carrier: &mut C, scene: Scene<'_>, places: Range<usize>) {
+        let mut fates = [Fate::DROP; BURST];
+        let (mut begin, mut counted) = (places.start, Count::NOTHING);
+        for at in places.clone() {
+            let leaf = self.judge.path(at);
+            let fate = leaf.map_or(Fate::ACT, |leaf| self.judge.cache.fate(leaf));
+            match leaf {
+                Some(leaf) if fate != Fate::ACT => {
+                    if leaf != counted.leaf {
+                        counted.tell(&mut self.judge.cache);
+                        counted.leaf = leaf;
+                    }
+                    counted.packets += 1;
+                    counted.bytes += carrier.len(at) as u64;
+                    fates[at] = fate;
+                }
+                leaf => {
+                    // What is done with a packet comes after what is done with those before it.
+                    counted.tell(&mut self.judge.cache);
+                    hand_over(carrier, &fates, begin..at);
+                    self.through_tables(carrier, scene, at, leaf);
+                    begin = at + 1;
+                }
             }
-            Then::Drop => {
-                self.judge.cache.take(leaf, 1, carrier.len(at) as u64);
-                carrier.discard(at);
-            }
-            Then::Act => self.through_tables(carrier, scene, at, Some(leaf)),
         }
+        counted.tell(&mut self.judge.cache);
+        hand_over(carrier, &fates, begin..places.end);
     }
 
     /// Lets the pipeline have a packet, on a path if one is known.
@@ -92,19 +131,30 @@ impl Forwarder {
         let arrival = Arrival { in_port, now: carrier.time(at, now) };
         let Self { judge, pipeline, plan } = self;
         plan.clear();
+        let answers = judge.answers(at);
         let mut recording = None;
-        carrier.rewrite(at, plan, |packet, plan| {
-            let answers = judge.answers(at);
-            match leaf {
-                Some(leaf) => {
-                    let path = judge.cache.path(leaf);
-                    pipeline.process_along(snapshot, arrival, packet, answers, path, plan);
-                }
-                None => recording = Some(pipeline.process(snapshot, arrival, packet, answers, plan)),
+        carrier.rewrite(at, plan, |packet, plan| match leaf {
+            Some(leaf) => {
+                let path = judge.cache.path(leaf);
+                pipeline.process_along(snapshot, arrival, packet, &answers, path, plan);
             }
+            None => recording = Some(pipeline.process(snapshot, arrival, packet, &answers, plan)),
         });
         if let Some(recording) = recording {
             judge.learn(at, recording);
+        }
+    }
+}
+
+/// Sends and drops packets, of which none is to be acted on: those with the same fate together.
+fn hand_over<C: Carrier>(carrier: &mut C, fates: &[Fate; BURST], places: Range<usize>) {
+    let mut left = Places::range(places);
+    while let Some(first) = left.first() {
+        let same = left.filter(|at| fates[at] == fates[first]);
+        left = left.without(same);
+        match fates[first].then() {
+            Then::Output(port) => carrier.output(same, port),
+            Then::Drop | Then::Act => carrier.discard(same),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A burst before the flow cache: all its packets are looked up together, and filters are asked about many packets at a time.
 //!
-//! Packets are then dealt with in order, one by one. What a packet that is not cached does, changes of the cache among them,
+//! Packets are then dealt with in order. What a packet that is not cached does, changes of the cache among them,
 //! has happened before the next one is looked at.
 //!
 //! # The order in which filters see packets
@@ -8,6 +8,8 @@
 //! A filter sees the packets of one flow, those that have the same relevant bits, in the order in which they came. Those of different
 //! flows of one burst, for which it is the same instant, it may see in another order: those for which it is the first filter that is
 //! asked come before those that another one was asked about before.
+
+use std::ops::Range;
 
 use oko_filter::{Packet, Verdict};
 use oko_flow_cache::{BURST, LeafId, NodeId};
@@ -17,6 +19,7 @@ use smallvec::SmallVec;
 use crate::carrier::Carrier;
 use crate::clock::Nanos;
 use crate::flow_cache::{FlowCache, Views, Way};
+use crate::places::Places;
 use crate::recording::Recording;
 use crate::snapshot::Snapshot;
 
@@ -29,8 +32,8 @@ enum Stand {
     Unknown,
     /// The cache says where to go.
     Way(Way),
-    /// A filter gave an answer that the cache does not know.
-    NewAnswer,
+    /// A filter gave an answer at a node that the cache did not know.
+    New(NodeId, u32),
 }
 
 /// Where a burst came in, when, and under what it is judged.
@@ -41,17 +44,17 @@ pub(crate) struct Scene<'s> {
     pub(crate) now: Nanos,
 }
 
-/// What to do with a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    /// It takes a cached path.
-    Path(LeafId),
-    /// It goes through the tables.
-    Tables,
-}
-
 /// What filters have said of a packet: slots and answers.
-type Answers = SmallVec<[(u32, u32); 4]>;
+pub(crate) type Answers = SmallVec<[(u32, u32); 4]>;
+
+/// What a filter was asked and what it answered.
+#[derive(Debug)]
+struct Asked {
+    slot: u32,
+    packets: Places,
+    /// The answers, in the order of the packets.
+    verdicts: [Verdict; BURST],
+}
 
 /// A worker's cache and the burst that is before it.
 #[derive(Debug)]
@@ -59,11 +62,11 @@ pub(crate) struct Judge {
     pub(crate) cache: FlowCache,
     views: Views,
     stands: [Stand; BURST],
-    answers: [Answers; BURST],
-    /// Whether any filter was asked about a packet of this burst.
-    asked: bool,
-    /// Packets before this one need no more filters than have been asked.
-    settled: usize,
+    /// Packets that the cache does not know how to go on with.
+    held: Places,
+    /// Packets about which a filter is to be asked.
+    open: Places,
+    asked: Vec<Asked>,
 }
 
 impl Judge {
@@ -72,51 +75,70 @@ impl Judge {
             cache,
             views: Views::default(),
             stands: [Stand::Unknown; BURST],
-            answers: std::array::from_fn(|_| Answers::new()),
-            asked: false,
-            settled: 0,
+            held: Places::NONE,
+            open: Places::NONE,
+            asked: Vec::new(),
         }
     }
 
     /// Looks up a burst. If all its packets take one path, without a question, it comes back; there is nothing to
-    /// [`decide`](Self::decide) then.
+    /// [`settle`](Self::settle) then.
     #[inline]
     pub(crate) fn look_up<C: Carrier>(&mut self, carrier: &C, in_port: PortNo) -> Option<LeafId> {
-        if std::mem::take(&mut self.asked) {
-            self.answers.iter_mut().for_each(SmallVec::clear);
-        }
+        self.asked.clear();
         let count = carrier.count();
-        let all = self.cache.look_up(&mut self.views, count, |at| carrier.frame(at), in_port);
-        if all.is_some() {
-            return all;
-        }
-        let mut to_settle = count;
-        for (at, stand) in self.stands[..count].iter_mut().enumerate() {
-            *stand = self.views.value(at).map_or(Stand::Unknown, |value| Stand::Way(self.cache.way(value)));
-            if !matches!(stand, Stand::Way(Way::Path(_))) {
-                to_settle = to_settle.min(at);
+        match self.cache.look_up(&mut self.views, count, |at| carrier.frame(at), in_port) {
+            Some(Way::Path(leaf)) => return Some(leaf),
+            Some(way) => {
+                self.stands[..count].fill(Stand::Way(way));
+                (self.held, self.open) = (Places::NONE, Places::range(0..count));
+            }
+            None => {
+                (self.held, self.open) = (Places::NONE, Places::NONE);
+                for at in 0..count {
+                    match self.views.value(at) {
+                        Some(value) => self.goes(at, self.cache.way(value)),
+                        None => self.holds(at, Stand::Unknown),
+                    }
+                }
             }
         }
-        self.settled = to_settle;
         None
     }
 
-    /// What to do with packet `at`, the packets before it being dealt with.
+    /// Finds out about packet `at`, the packets before it being dealt with, and those behind it as far as that does not depend on what the tables say of
+    /// one of them. Where these end comes back, at least the place behind `at`.
     #[inline]
-    pub(crate) fn decide<C: Carrier>(&mut self, at: usize, carrier: &C, scene: Scene<'_>) -> Decision {
-        if self.settled <= at {
-            self.settle(at, carrier, scene);
+    pub(crate) fn settle<C: Carrier>(&mut self, at: usize, carrier: &C, scene: Scene<'_>) -> usize {
+        // The tables may have taught the cache since.
+        if self.held.contains(at)
+            && let Some(way) = self.recall(at)
+        {
+            self.held = self.held.without(Places::one(at));
+            self.goes(at, way);
         }
+        let behind = Places::range(at..carrier.count());
+        // One that is held goes through the tables, where other filters may be asked about it; those behind it come after that.
+        let mut end = self.held.and(behind).first().unwrap_or(carrier.count());
+        while let Some(first) = self.open.and(Places::range(at..end)).first() {
+            end = self.ask(first..end, carrier, scene);
+        }
+        end.max(at + 1)
+    }
+
+    /// The path that a packet takes about which everything is known; none if it goes through the tables.
+    #[inline]
+    pub(crate) fn path(&self, at: usize) -> Option<LeafId> {
         match self.stands[at] {
-            Stand::Way(Way::Path(leaf)) => Decision::Path(leaf),
-            _ => Decision::Tables,
+            Stand::Way(Way::Path(leaf)) => Some(leaf),
+            _ => None,
         }
     }
 
     /// What filters have said of a packet.
-    #[inline]
-    pub(crate) fn answers(&self, at: usize) -> &[(u32, u32)] {
-        &self.answers[at]
+    pub(crate) fn answers(&self, at: usize) -> Answers {
+        let about = self.asked.iter().filter(|asked| asked.packets.contains(at));
+        about.map(|asked| (asked.slot, asked.verdicts[asked.packets.before(at)].class())).collect()
     }
 
     /// The packet went through the tables.
@@ -124,23 +146,33 @@ impl Judge {
         self.cache.remember(&self.views, at, recording);
     }
 
-    /// Asks the filters about the packets from `at` to the first that has to go through the tables.
-    fn settle<C: Carrier>(&mut self, at: usize, carrier: &C, scene: Scene<'_>) {
-        // The tables may have taught the cache since.
-        if self.stands[at] == Stand::Unknown
-            && let Some(way) = self.cache.find(&self.views, at)
-        {
-            self.stands[at] = Stand::Way(way);
+    /// A packet goes a way from here.
+    #[inline]
+    fn goes(&mut self, at: usize, way: Way) {
+        self.stands[at] = Stand::Way(way);
+        if let Way::Ask(..) = way {
+            self.open = self.open.with(Places::one(at));
         }
-        let count = carrier.count();
-        let end = (at..count).find(|i| self.stands[*i] == Stand::Unknown).unwrap_or(count);
-        self.settled = end.max(at + 1);
-        while let Some(first) = (at..end).find(|i| self.question(*i).is_some()) {
-            self.ask(first, end, carrier, scene);
+    }
+
+    /// Nothing more can be said of a packet for now.
+    #[inline]
+    fn holds(&mut self, at: usize, stand: Stand) {
+        self.stands[at] = stand;
+        self.held = self.held.with(Places::one(at));
+    }
+
+    /// Where a packet goes that was held, if that is known by now.
+    fn recall(&mut self, at: usize) -> Option<Way> {
+        match self.stands[at] {
+            Stand::Unknown => self.cache.find(&self.views, at),
+            Stand::New(node, class) => self.cache.answered(node, class),
+            Stand::Way(way) => Some(way),
         }
     }
 
     /// The filter that is to be asked about a packet.
+    #[inline]
     fn question(&self, at: usize) -> Option<(NodeId, u32)> {
         match self.stands[at] {
             Stand::Way(Way::Ask(node, slot)) => Some((node, slot)),
@@ -148,37 +180,64 @@ impl Judge {
         }
     }
 
-    /// Asks the filter of packet `first` about it and all behind it that are at the same filter.
-    fn ask<C: Carrier>(&mut self, first: usize, end: usize, carrier: &C, scene: Scene<'_>) {
-        let Some((_, slot)) = self.question(first) else { return };
+    /// Asks the filter of the first of some packets about it and all that are at the same filter. The place of the first whose answer is new comes back, or
+    /// the end.
+    fn ask<C: Carrier>(&mut self, among: Range<usize>, carrier: &C, scene: Scene<'_>) -> usize {
+        let Some((_, slot)) = self.question(among.start) else { return among.end };
         let Scene { snapshot, in_port, now } = scene;
-        let time = carrier.time(first, now);
-        let mut chosen: SmallVec<[(usize, NodeId); BURST]> = SmallVec::new();
-        let mut packets: SmallVec<[Packet<'_>; BURST]> = SmallVec::new();
-        let mut passed_over: SmallVec<[u64; BURST]> = SmallVec::new();
-        for i in first..end {
-            match (self.stands[i], self.views.flow(i)) {
-                (Stand::Way(Way::Path(_)), _) => {}
-                (Stand::Way(Way::Ask(node, other)), Some(flow))
-                    if other == slot && carrier.time(i, now) == time && !passed_over.contains(&flow) =>
-                {
-                    chosen.push((i, node));
-                    packets.push(Packet::new(carrier.frame(i).unwrap_or_default(), in_port.0));
-                }
-                // Packets of the same flow behind it wait for it.
-                (_, flow) => passed_over.extend(flow),
-            }
+        let time = carrier.time(among.start, now);
+        let open = self.open.and(Places::range(among.clone()));
+        let mut chosen = open.filter(|at| {
+            self.question(at).is_some_and(|(_, other)| other == slot) && carrier.time(at, now) == time
+        });
+        if chosen != open {
+            chosen = self.in_turn(chosen, among.clone());
+        }
+        let mut packets = [Packet::new(&[], 0); BURST];
+        for (packet, at) in packets.iter_mut().zip(chosen) {
+            *packet = Packet::new(carrier.frame(at).unwrap_or_default(), in_port.0);
         }
         let loaded = snapshot.filters.slot(slot as usize);
         let mut verdicts = [Verdict::default(); BURST];
-        let verdicts = &mut verdicts[..packets.len()];
-        loaded.instance.run_burst(loaded.filter, &packets, time.0, verdicts);
-        self.asked = true;
-        for ((i, node), verdict) in chosen.into_iter().zip(verdicts) {
-            let class = verdict.class();
-            self.answers[i].push((slot, class));
-            self.stands[i] = self.cache.answered(node, class).map_or(Stand::NewAnswer, Stand::Way);
+        let count = chosen.len();
+        loaded.instance.run_burst(loaded.filter, &packets[..count], time.0, &mut verdicts[..count]);
+        self.open = self.open.without(chosen);
+        let mut end = among.end;
+        // Packets of one flow, and those of others of the same shape, are often at the same node.
+        let mut last = None;
+        for (at, verdict) in chosen.into_iter().zip(verdicts) {
+            let Some((node, _)) = self.question(at) else { continue };
+            let way = match last {
+                Some((same, answer, way)) if (same, answer) == (node, verdict) => way,
+                _ => {
+                    let way = self.cache.answered(node, verdict.class());
+                    last = Some((node, verdict, way));
+                    way
+                }
+            };
+            match way {
+                Some(way) => self.goes(at, way),
+                None => {
+                    self.holds(at, Stand::New(node, verdict.class()));
+                    end = end.min(at);
+                }
+            }
         }
+        self.asked.push(Asked { slot, packets: chosen, verdicts });
+        end
+    }
+
+    /// Of packets that a filter can be asked about, those whose turn it is: before which there is none of the same flow about which others have to be asked first.
+    fn in_turn(&self, chosen: Places, among: Range<usize>) -> Places {
+        let mut passed_over: SmallVec<[u64; BURST]> = SmallVec::new();
+        Places::range(among).filter(|at| match (self.stands[at], self.views.flow(at)) {
+            (Stand::Way(Way::Path(_)), _) => false,
+            (_, Some(flow)) if chosen.contains(at) && !passed_over.contains(&flow) => true,
+            (_, flow) => {
+                passed_over.extend(flow);
+                false
+            }
+        })
     }
 }
 

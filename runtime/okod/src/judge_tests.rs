@@ -1,6 +1,7 @@
 //! The cache against the tables: for random tables, filters, bursts and changes in between, every packet has the same
 //! fate, every counter the same value, and every filter has run as often, with the cache as without.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use oko_compiler::{NoFiles, Options, Source};
@@ -20,9 +21,10 @@ use crate::plan::{Effect, Plan};
 use crate::snapshot::{FilterSet, FilterSlot, Generation};
 
 const NOW: Nanos = Nanos(5_000_000_000);
-const FILTERS: usize = 3;
+const FILTERS: usize = 4;
+const NAMES: [&str; FILTERS] = ["even", "third", "size", "turn"];
 
-/// Three filters: without memory, with memory of each kind of packet, and with classes. Kinds of packets differ in `id`.
+/// Filters without memory, with memory of each kind of packet, with classes, and with memory and classes. Kinds of packets differ in `id`.
 const SOURCE: &str = r#"
 use std.net.ipv4;
 
@@ -39,6 +41,20 @@ filter third -> bool {
     match pkt {
         ipv4 => (seen[ipv4.id].add(1) ?? 0) mod 3 == 0,
         _ => true,
+    }
+}
+
+state turns: map[u16, counter] { capacity: 1_024, when_full: refuse, expire: never };
+
+enum Turn { First, Second, Third, Later }
+
+filter turn -> Turn {
+    match pkt {
+        ipv4 => {
+            let turn = (turns[ipv4.id].add(1) ?? 0) mod 7;
+            if turn == 1 { First } else if turn == 2 { Second } else if turn < 5 { Third } else { Later }
+        }
+        _ => First,
     }
 }
 
@@ -72,10 +88,21 @@ struct Noted {
     in_port: PortNo,
     frames: Vec<Vec<u8>>,
     fates: Vec<Option<Fate>>,
+    /// The last packet that left by each port.
+    last: BTreeMap<PortNo, usize>,
 }
 
 impl Noted {
     fn note(&mut self, at: usize, fate: Fate) {
+        for (effect, _) in &fate {
+            if let Effect::Output(port) = effect {
+                let last = self.last.insert(*port, at);
+                assert!(
+                    last.is_none_or(|last| last <= at),
+                    "packets leave a port in the order in which they came"
+                );
+            }
+        }
         assert!(self.fates[at].replace(fate).is_none(), "something is done with each packet once");
     }
 }
@@ -98,16 +125,14 @@ impl Carrier for Noted {
         now
     }
 
-    fn output(&mut self, at: usize, port: PortNo) {
-        self.note(at, vec![(Effect::Output(port), self.frames[at].clone())]);
+    fn output(&mut self, packets: Places, port: PortNo) {
+        for at in packets {
+            self.note(at, vec![(Effect::Output(port), self.frames[at].clone())]);
+        }
     }
 
-    fn output_all(&mut self, port: PortNo) {
-        (0..self.frames.len()).for_each(|at| self.output(at, port));
-    }
-
-    fn discard(&mut self, at: usize) {
-        self.note(at, Vec::new());
+    fn discard(&mut self, packets: Places) {
+        packets.into_iter().for_each(|at| self.note(at, Vec::new()));
     }
 
     fn rewrite(&mut self, at: usize, plan: &mut Plan, work: impl FnOnce(&mut Editor<'_>, &mut Plan)) {
@@ -156,7 +181,7 @@ impl Side {
     }
 
     fn snapshot(&mut self) -> Snapshot {
-        let slots = ["even", "third", "size"].iter().enumerate().map(|(id, name)| FilterSlot {
+        let slots = NAMES.iter().enumerate().map(|(id, name)| FilterSlot {
             id: FilterId(id as u32 + 1),
             instance: Arc::clone(&self.instance),
             filter: self.instance.filter(name).expect("a filter of the source"),
@@ -184,7 +209,8 @@ impl Side {
             // All packets of a burst come in by one port.
             let in_port = PortNo(burst.first().map_or(1, |(_, port)| *port));
             let frames: Vec<Vec<u8>> = burst.iter().map(|(frame, _)| frame.clone()).collect();
-            let mut carrier = Noted { in_port, fates: vec![None; frames.len()], frames };
+            let mut carrier =
+                Noted { in_port, fates: vec![None; frames.len()], frames, last: BTreeMap::new() };
             self.forwarder.burst(&mut carrier, Scene { snapshot, in_port, now: NOW });
             fates.extend(
                 carrier.fates.into_iter().map(|fate| fate.expect("something is done with each packet")),
@@ -201,7 +227,7 @@ impl Side {
         let load =
             |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
         let tables = self.tables.tables().map(|(_, _, c)| (load(&c.lookups), load(&c.matched))).collect();
-        let filters = ["even", "third", "size"].map(|name| {
+        let filters = NAMES.map(|name| {
             format!("{:?}", self.instance.stats(self.instance.filter(name).expect("a filter of the source")))
         });
         (entries, tables, filters.to_vec())
@@ -227,7 +253,7 @@ fn frame(kind: u16) -> Vec<u8> {
 }
 
 fn matches() -> impl Strategy<Value = Match> {
-    let masked = |field, values: std::ops::Range<u128>, masks: &'static [u128]| {
+    let masked = |field, values: Range<u128>, masks: &'static [u128]| {
         prop::option::weighted(0.4, (values, prop::sample::select(masks))).prop_map(move |some| {
             some.and_then(|(value, mask)| MatchField::masked(field, value & mask, mask).ok())
         })
@@ -245,7 +271,7 @@ fn matches() -> impl Strategy<Value = Match> {
         exact(Oxm::IpProto, &[6, 17]),
         exact(Oxm::UdpDst, &[0, 1, 2, 3]),
         exact(Oxm::Metadata, &[0, 1]),
-        prop::option::weighted(0.4, (1..=FILTERS as u32, 0..3_u32)),
+        prop::option::weighted(0.4, (1..=FILTERS as u32, 0..4_u32)),
     )
         .prop_map(|(port, mac, vlan, ty, ip, proto, udp, metadata, filter)| {
             let fields = [port, mac, vlan, ty, ip, proto, udp, metadata];
@@ -534,5 +560,59 @@ fn nothing_outlasts_the_tables_that_a_worker_begins_with() {
         let fates = side.run_under(&first, &burst);
         assert!(fates.iter().all(|fate| fate[0].0 == Effect::Output(PortNo(3))), "{fates:?}");
     }
+    assert_eq!(with.counts(), without.counts());
+}
+
+/// A packet whose answer is new goes through the tables, where a second filter is asked about it: before it is asked about those behind.
+#[test]
+fn filters_see_the_packets_of_a_flow_in_order_whatever_is_new() {
+    let rules = vec![
+        entry(9, filtered(4, 0), 2),
+        entry(8, filtered(2, 1).with(Oxm::EthType, 0x0800), 3),
+        entry(7, filtered(4, 3), 4),
+        entry(1, Match::any(), 5),
+    ];
+    compare(&[(rules, vec![&[4; 3], &[4; 32], &[4, 4, 9, 4, 9, 4, 4, 4, 9], &all_kinds()])]);
+}
+
+/// Packets of several flows and paths leave together, and are counted as if they had left alone.
+#[test]
+fn a_burst_that_is_split_is_counted_packet_by_packet() {
+    let rules = vec![
+        entry(5, filtered(1, 1).with(Oxm::EthType, 0x0800).with(Oxm::Ipv4Dst, 0x0a00_0103), 2),
+        entry(4, filtered(3, 1).with(Oxm::EthType, 0x0800), 3),
+        FlowMod { instructions: Instructions::default(), ..entry(3, filtered(3, 0), 1) },
+        entry(2, Match::any().with(Oxm::EthDst, 0x0200_0000_0001), 2),
+        entry(1, Match::any(), 3),
+    ];
+    let kinds = all_kinds();
+    compare(&[(rules, vec![&kinds, &kinds, &kinds])]);
+}
+
+/// A key that is pushed out while packets of the burst still go by what it led to.
+#[test]
+fn what_is_pushed_out_holds_until_the_burst_is_over() {
+    let (mut with, mut without) = (Side::new(Some(8)), Side::new(None));
+    let host = |host: u16| filtered(1, 1).with(Oxm::EthType, 0x0800).with(Oxm::Ipv4Src, u128::from(host));
+    let packet = |host: u16| {
+        let mut packet = frame(0);
+        packet[26..30].copy_from_slice(&u32::from(host).to_be_bytes());
+        packet
+    };
+    // As many paths as there is room for, and more keys, most of which share one.
+    let mut rules: Vec<FlowMod> = (1..=7).map(|n| entry(n, host(n), u32::from(n) + 1)).collect();
+    rules.push(entry(0, Match::any(), 9));
+    let mut random = 1_u64;
+    let mut host_of = |_: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let n = (random >> 33) as u16;
+        if n.is_multiple_of(2) { n / 2 % 7 + 1 } else { n / 2 % 40 + 8 }
+    };
+    let bursts = (0..1_000).map(|_| (0..32).map(|i| (packet(host_of(i)), 1)).collect());
+    let bursts: Vec<Vec<(Vec<u8>, u32)>> = bursts.collect();
+    for side in [&mut with, &mut without] {
+        rules.iter().for_each(|rule| side.apply(rule));
+    }
+    assert!(with.run(&bursts) == without.run(&bursts), "each packet by the port of its host");
     assert_eq!(with.counts(), without.counts());
 }

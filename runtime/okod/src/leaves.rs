@@ -37,11 +37,11 @@ struct Toll {
 
 /// A [`Then`] in four bytes: the port that a packet leaves by, or one of the reserved numbers, by which none does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fate(u32);
+pub(crate) struct Fate(u32);
 
 impl Fate {
-    const ACT: Fate = Fate(PortNo::ANY.0);
-    const DROP: Fate = Fate(PortNo::ALL.0);
+    pub(crate) const ACT: Fate = Fate(PortNo::ANY.0);
+    pub(crate) const DROP: Fate = Fate(PortNo::ALL.0);
 
     fn of(then: Then) -> Fate {
         match then {
@@ -52,7 +52,7 @@ impl Fate {
     }
 
     #[inline]
-    fn then(self) -> Then {
+    pub(crate) fn then(self) -> Then {
         match self {
             Fate::ACT => Then::Act,
             Fate::DROP => Then::Drop,
@@ -134,8 +134,8 @@ impl Leaves {
 
     /// What is done with the packets of a path.
     #[inline]
-    pub(crate) fn then(&self, leaf: LeafId) -> Then {
-        self.tolls[leaf.0 as usize].fate.then()
+    pub(crate) fn fate(&self, leaf: LeafId) -> Fate {
+        self.tolls[leaf.0 as usize].fate
     }
 
     pub(crate) fn new(capacity: usize) -> Self {

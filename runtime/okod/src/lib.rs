@@ -25,6 +25,7 @@ mod judge;
 mod leaves;
 mod memo;
 mod pipeline;
+mod places;
 mod plan;
 mod port_help;
 mod ports;

@@ -27,6 +27,7 @@ use crate::flow_cache::FlowCache;
 use crate::forward::Forwarder;
 use crate::judge::Scene;
 use crate::pipeline::Arrival;
+use crate::places::Places;
 use crate::plan::{Effect, Plan, Planned};
 use crate::ports::{PortState, WorkerPort};
 use crate::shared::{OfWorker, Order, PacketForController, PacketFromController, Shared};
@@ -378,34 +379,27 @@ impl Carrier for Received<'_> {
     }
 
     #[inline]
-    fn output(&mut self, at: usize, port: PortNo) {
-        self.note_time(at);
-        if let Some(packet) = self.packets.take(at) {
-            match self.hands.egress.index(port) {
-                Some(port) => self.hands.egress.push(port, packet),
-                None => self.hands.drop_packet(packet),
+    fn output(&mut self, packets: Places, port: PortNo) {
+        match self.hands.egress.index(port) {
+            Some(port) => {
+                self.note_time(packets);
+                self.hands.egress.push_some(port, &mut self.packets, packets);
             }
-        }
-    }
-
-    fn output_all(&mut self, port: PortNo) {
-        self.note_time(self.packets.count().saturating_sub(1));
-        // What is not taken is dropped in the end.
-        if let Some(port) = self.hands.egress.index(port) {
-            self.hands.egress.push_all(port, &mut self.packets);
+            None => self.discard(packets),
         }
     }
 
     #[inline]
-    fn discard(&mut self, at: usize) {
-        self.note_time(at);
-        if let Some(packet) = self.packets.take(at) {
-            self.hands.drop_packet(packet);
+    fn discard(&mut self, packets: Places) {
+        self.note_time(packets);
+        if self.hands.dropped.len() + packets.len() > BURST {
+            self.hands.dropped.clear();
         }
+        self.packets.take_some(packets.bits(), &mut self.hands.dropped);
     }
 
     fn rewrite(&mut self, at: usize, plan: &mut Plan, work: impl FnOnce(&mut Editor<'_>, &mut Plan)) {
-        self.note_time(at);
+        self.note_time(Places::one(at));
         let Some(packet) = self.packets.take(at) else { return };
         if packet.len() > LONGEST_FRAME {
             self.state.count_rx_dropped(1);
@@ -419,11 +413,12 @@ impl Carrier for Received<'_> {
 }
 
 impl Received<'_> {
-    /// Tells the control side what time it is for filters, if they go by the time of recording.
+    /// Tells the control side what time it is for filters, if they go by the time of recording: that of the last of some packets.
     #[inline]
-    fn note_time(&self, at: usize) {
+    fn note_time(&self, packets: Places) {
         if let Some(time) = self.hands.recorded
-            && let Some(recorded) = self.packets.get(at).and_then(|packet| time.of(packet))
+            && let Some(packet) = packets.last().and_then(|at| self.packets.get(at))
+            && let Some(recorded) = time.of(packet)
         {
             self.hands.shared.recorded_now.store(recorded, Ordering::Relaxed);
         }
