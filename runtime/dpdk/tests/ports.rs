@@ -242,7 +242,7 @@ fn a_burst_owns_its_packets() {
         others.push(pool.packet(&frame(60, 100 + i)).unwrap()).unwrap();
     }
     // All but the one fit, and the last two of them do not.
-    taking.take_all(&mut others);
+    taking.take_some(u32::MAX, &mut others);
     assert_eq!(others.len(), 32);
     assert_eq!(others.as_slice()[3].contiguous().unwrap(), frame(60, 0));
     assert_eq!(others.as_slice()[8].contiguous().unwrap(), frame(60, 6));
@@ -251,9 +251,16 @@ fn a_burst_owns_its_packets() {
     assert!(burst.is_empty());
     assert_eq!(pool.available(), 2047 - 33, "only those taken are left");
     let mut all = Burst::new();
-    others.take_out().take_all(&mut all);
+    others.take_out().take_some(u32::MAX, &mut all);
     assert_eq!((others.len(), all.len()), (0, 32));
-    drop(all);
+    let mut taking = all.take_out();
+    taking.take_some(1 << 3 | 1 << 8, &mut others);
+    assert!(taking.get(3).is_none() && taking.get(4).is_some());
+    drop(taking);
+    assert_eq!(others.as_slice()[0].contiguous().unwrap(), frame(60, 0));
+    assert_eq!(others.as_slice()[1].contiguous().unwrap(), frame(60, 6));
+    assert_eq!((others.len(), all.len(), pool.available()), (2, 0, 2047 - 3));
+    drop(others);
     burst.push(fifth).unwrap();
     drop(burst);
     assert_eq!(pool.available(), 2047);

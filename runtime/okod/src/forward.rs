@@ -59,7 +59,7 @@ impl Forwarder {
 
     /// Judges the packets of a burst that came in by a port, and has done with them what follows.
     pub(crate) fn burst<C: Carrier>(&mut self, carrier: &mut C, scene: Scene<'_>) {
-        match self.judge.look_up(carrier, scene.in_port) {
+        match self.judge.look_up(carrier, scene) {
             Some(leaf) => self.all(carrier, scene, leaf),
             None => {
                 let mut at = 0;

@@ -81,29 +81,53 @@ impl Judge {
         }
     }
 
-    /// Looks up a burst. If all its packets take one path, without a question, it comes back; there is nothing to
+    /// Looks up a burst, and asks about its packets together as long as they go one way. If all take one path, it comes back; there is nothing to
     /// [`settle`](Self::settle) then.
     #[inline]
-    pub(crate) fn look_up<C: Carrier>(&mut self, carrier: &C, in_port: PortNo) -> Option<LeafId> {
+    pub(crate) fn look_up<C: Carrier>(&mut self, carrier: &C, scene: Scene<'_>) -> Option<LeafId> {
         self.asked.clear();
+        (self.held, self.open) = (Places::NONE, Places::NONE);
         let count = carrier.count();
-        match self.cache.look_up(&mut self.views, count, |at| carrier.frame(at), in_port) {
+        match self.cache.look_up(&mut self.views, count, |at| carrier.frame(at), scene.in_port) {
             Some(Way::Path(leaf)) => return Some(leaf),
-            Some(way) => {
-                self.stands[..count].fill(Stand::Way(way));
-                (self.held, self.open) = (Places::NONE, Places::range(0..count));
-            }
-            None => {
-                (self.held, self.open) = (Places::NONE, Places::NONE);
-                for at in 0..count {
-                    match self.views.value(at) {
-                        Some(value) => self.goes(at, self.cache.way(value)),
-                        None => self.holds(at, Stand::Unknown),
-                    }
-                }
+            Some(way) => return self.go_together(way, carrier, scene),
+            None => {}
+        }
+        for at in 0..count {
+            match self.views.value(at) {
+                Some(value) => self.goes(at, self.cache.way(value)),
+                None => self.holds(at, Stand::Unknown),
             }
         }
         None
+    }
+
+    /// All packets of a burst go a way. The path at its end, if none takes another.
+    fn go_together<C: Carrier>(&mut self, mut way: Way, carrier: &C, scene: Scene<'_>) -> Option<LeafId> {
+        let all = Places::range(0..carrier.count());
+        let time = carrier.time(0, scene.now);
+        let one_time = all.into_iter().all(|at| carrier.time(at, scene.now) == time);
+        while let Way::Ask(node, slot) = way {
+            if !one_time {
+                all.into_iter().for_each(|at| self.goes(at, way));
+                return None;
+            }
+            let verdicts = self.run(slot, all, time, carrier, scene);
+            let (first, others) = verdicts[..all.len()].split_first()?;
+            let agree = others.iter().fold(0, |differs, other| differs | (first.0 ^ other.0)) == 0;
+            match self.cache.answered(node, first.class()).filter(|_| agree) {
+                Some(next) => way = next,
+                None => {
+                    self.stands[..all.len()].fill(Stand::Way(way));
+                    self.take_in(all, &verdicts);
+                    return None;
+                }
+            }
+        }
+        match way {
+            Way::Path(leaf) => Some(leaf),
+            Way::Ask(..) => None,
+        }
     }
 
     /// Finds out about packet `at`, the packets before it being dealt with, and those behind it as far as that does not depend on what the tables say of
@@ -184,7 +208,7 @@ impl Judge {
     /// the end.
     fn ask<C: Carrier>(&mut self, among: Range<usize>, carrier: &C, scene: Scene<'_>) -> usize {
         let Some((_, slot)) = self.question(among.start) else { return among.end };
-        let Scene { snapshot, in_port, now } = scene;
+        let now = scene.now;
         let time = carrier.time(among.start, now);
         let open = self.open.and(Places::range(among.clone()));
         let mut chosen = open.filter(|at| {
@@ -193,25 +217,43 @@ impl Judge {
         if chosen != open {
             chosen = self.in_turn(chosen, among.clone());
         }
-        let mut packets = [Packet::new(&[], 0); BURST];
-        for (packet, at) in packets.iter_mut().zip(chosen) {
-            *packet = Packet::new(carrier.frame(at).unwrap_or_default(), in_port.0);
-        }
-        let loaded = snapshot.filters.slot(slot as usize);
-        let mut verdicts = [Verdict::default(); BURST];
-        let count = chosen.len();
-        loaded.instance.run_burst(loaded.filter, &packets[..count], time.0, &mut verdicts[..count]);
+        let verdicts = self.run(slot, chosen, time, carrier, scene);
         self.open = self.open.without(chosen);
-        let mut end = among.end;
-        // Packets of one flow, and those of others of the same shape, are often at the same node.
-        let mut last = None;
-        for (at, verdict) in chosen.into_iter().zip(verdicts) {
+        self.take_in(chosen, &verdicts).unwrap_or(among.end)
+    }
+
+    /// Asks a filter about packets, for which it is the same time. Its answers, in their order.
+    #[inline]
+    fn run<C: Carrier>(
+        &mut self,
+        slot: u32,
+        packets: Places,
+        time: Nanos,
+        carrier: &C,
+        scene: Scene<'_>,
+    ) -> [Verdict; BURST] {
+        let frame = |at| Packet::new(carrier.frame(at).unwrap_or_default(), scene.in_port.0);
+        let views: SmallVec<[Packet<'_>; BURST]> = packets.into_iter().map(frame).collect();
+        let loaded = scene.snapshot.filters.slot(slot as usize);
+        let mut verdicts = [Verdict::default(); BURST];
+        loaded.instance.run_burst(loaded.filter, &views, time.0, &mut verdicts[..views.len()]);
+        self.asked.push(Asked { slot, packets, verdicts });
+        verdicts
+    }
+
+    /// Packets go on from the nodes that they are at, by the answers of a filter. The place of the first whose answer is new comes back.
+    fn take_in(&mut self, packets: Places, verdicts: &[Verdict; BURST]) -> Option<usize> {
+        let mut new = None;
+        // Packets of one flow, and those of others of the same shape, are often at the same node; most filters have two answers.
+        let mut lately = [None; 2];
+        for (at, verdict) in packets.into_iter().zip(verdicts) {
             let Some((node, _)) = self.question(at) else { continue };
-            let way = match last {
-                Some((same, answer, way)) if (same, answer) == (node, verdict) => way,
+            let place = &mut lately[verdict.0 as usize % 2];
+            let way = match *place {
+                Some((same, answer, way)) if (same, answer) == (node, *verdict) => way,
                 _ => {
                     let way = self.cache.answered(node, verdict.class());
-                    last = Some((node, verdict, way));
+                    *place = Some((node, *verdict, way));
                     way
                 }
             };
@@ -219,12 +261,11 @@ impl Judge {
                 Some(way) => self.goes(at, way),
                 None => {
                     self.holds(at, Stand::New(node, verdict.class()));
-                    end = end.min(at);
+                    new = new.or(Some(at));
                 }
             }
         }
-        self.asked.push(Asked { slot, packets: chosen, verdicts });
-        end
+        new
     }
 
     /// Of packets that a filter can be asked about, those whose turn it is: before which there is none of the same flow about which others have to be asked first.

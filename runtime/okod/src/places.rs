@@ -110,6 +110,12 @@ impl Iterator for Iter {
         self.0 &= self.0 - 1;
         Some(at)
     }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = Places(self.0).len();
+        (len, Some(len))
+    }
 }
 
 #[cfg(test)]
