@@ -24,6 +24,40 @@ mod sync {
     }
 }
 
+/// The threads of a model that look at maps: one.
+mod readers {
+    use crate::epoch::{Epoch, Ticket, UNPINNED};
+    use crate::sync::{AtomicU64, pause};
+
+    loom::lazy_static! {
+        static ref EPOCH: Epoch = Epoch::from(AtomicU64::new(1));
+        static ref SLOT: AtomicU64 = AtomicU64::new(UNPINNED);
+    }
+
+    pub(crate) fn pinned<R>(body: impl FnOnce() -> R) -> R {
+        EPOCH.pin(&SLOT);
+        let result = body();
+        EPOCH.unpin(&SLOT);
+        result
+    }
+
+    pub(crate) fn ticket() -> Ticket {
+        EPOCH.ticket()
+    }
+
+    pub(crate) fn passed() -> Ticket {
+        EPOCH.passed([&*SLOT].into_iter())
+    }
+
+    /// Of the control plane, which is not pinned.
+    pub(crate) fn wait_for(ticket: Ticket) -> bool {
+        while passed() < ticket {
+            pause();
+        }
+        true
+    }
+}
+
 #[path = "../src/bias.rs"]
 mod bias;
 
@@ -33,6 +67,8 @@ mod epoch;
 mod free_list;
 #[path = "../src/lock_word.rs"]
 mod lock_word;
+#[path = "../src/pool.rs"]
+mod pool;
 #[path = "../src/ring.rs"]
 mod ring;
 
@@ -155,6 +191,66 @@ fn what_a_pinned_reader_found_is_not_used_again() {
         }
         reader.join().unwrap();
         assert!(epoch.passed([&*slot].into_iter()) >= ticket, "it passes in the end");
+    });
+}
+
+/// A table of one entry and one record to spare, as `Exact` writes it and look-ups read it.
+struct Table {
+    /// The only place of its index.
+    place: AtomicU32,
+    generations: [AtomicU32; 2],
+    values: [[AtomicU64; 2]; 2],
+}
+
+impl Table {
+    fn find(&self) -> Option<&[AtomicU64; 2]> {
+        let record = self.place.load(Ordering::Acquire) as usize;
+        let generation = self.generations[record].load(Ordering::Acquire);
+        (generation & 1 == 1).then(|| &self.values[record])
+    }
+
+    fn update(&self, pool: &mut pool::Pool, value: u64) {
+        let record = pool.take(|record| {
+            self.generations[record as usize].fetch_add(1, Ordering::Relaxed);
+            fence(Ordering::Release);
+        });
+        let record = record.unwrap();
+        self.values[record as usize].iter().for_each(|half| half.store(value, Ordering::Relaxed));
+        let was = self.generations[record as usize].fetch_add(1, Ordering::Release);
+        assert_eq!(was & 1, 0, "record {record} is still an entry's");
+        let old = self.place.load(Ordering::Relaxed);
+        self.place.store(record, Ordering::Release);
+        pool.retire(old);
+    }
+}
+
+#[test]
+fn an_entry_of_a_table_stays_as_it_is_while_its_finder_is_pinned() {
+    check(3, || {
+        let mut pool = pool::Pool::new(2);
+        let first = pool.take(|_| {}).unwrap();
+        let table = Arc::new(Table {
+            place: AtomicU32::new(first),
+            generations: [AtomicU32::new(1), AtomicU32::new(0)],
+            values: [1, 0].map(|value| [AtomicU64::new(value), AtomicU64::new(value)]),
+        });
+        let reader = {
+            let table = Arc::clone(&table);
+            thread::spawn(move || {
+                readers::pinned(|| {
+                    let [first, second] = table.find().expect("the entry is never away");
+                    let (before, after) = (first.load(Ordering::Relaxed), second.load(Ordering::Relaxed));
+                    assert!((1..=3).contains(&before), "{before} was never the entry's");
+                    assert_eq!((before, before), (after, first.load(Ordering::Relaxed)), "it changed");
+                });
+            })
+        };
+        // The second one has to use the first one's record again.
+        table.update(&mut pool, 2);
+        table.update(&mut pool, 3);
+        reader.join().unwrap();
+        let [first, second] = table.find().unwrap();
+        assert_eq!((first.load(Ordering::Relaxed), second.load(Ordering::Relaxed)), (3, 3));
     });
 }
 
