@@ -1,11 +1,11 @@
-//! An operator at work with `okoctl` on a running `okod`: the tables and states of a filter.
+//! An operator at work with `okoctl` on a running `okod`: the tables and states of a filter, and programs of the first Oko.
 
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
 
-use oko_tests::examples;
 use oko_tests::switch::{Folder, Switch, sink_port};
+use oko_tests::{clang, examples};
 use serde_json::json;
 
 #[test]
@@ -44,4 +44,34 @@ fn tables_and_states_are_written_and_read_back() {
     assert_eq!(read["value"], json!("Established"));
     switch.tell(&["state", "clear", "tracked", "conns"]);
     assert_eq!(switch.ask(&["state", "dump", "tracked", "conns"])["conns"], json!([]));
+}
+
+/// A program of the first Oko is taken for one where one says so, at load and when it is replaced, and for nothing else.
+#[test]
+fn programs_of_the_first_oko_are_loaded_and_replaced() {
+    let Some(clang) = clang::installed().into_iter().next() else { return };
+    let folder = Folder::new();
+    let [before, after] = ["stateful_firewall", "fingerprint"].map(|name| {
+        let source = examples::folder().join("original").join(name).with_extension("c");
+        let object = clang::compile(clang, "v1", &source, &["-Wno-unused-variable"]);
+        folder.write(&format!("{name}.o"), object).display().to_string()
+    });
+    let config = sink_port(&folder, 1, "out");
+    let switch = Switch::start(folder, "", &config);
+    let names = || {
+        let filters = switch.ask(&["filter", "list"]);
+        let names = filters.as_array().expect("a list").iter().map(|filter| filter["name"].clone());
+        names.collect::<Vec<_>>()
+    };
+    let say = "--abi original";
+    switch.okoctl(&["filter", "load", &before, "--name", "old"]).fails_with(&[say]);
+    assert_eq!(names(), [json!(""); 0], "what was refused has left nothing");
+    switch.tell(&["filter", "load", &before, "--name", "old", "--abi", "original"]);
+    assert_eq!(names(), ["old"]);
+    switch.okoctl(&["filter", "replace", "old", &after]).fails_with(&[say]);
+    switch.tell(&["filter", "replace", "old", &after, "--abi", "original"]);
+    assert_eq!(names(), ["old"]);
+    let entry = "priority=10,tcp,filter=old,actions=drop";
+    switch.tell(&["flow", "add", entry]);
+    switch.okoctl(&["filter", "load", &before, "--abi", "first"]).fails_with(&["linux", "original"]);
 }

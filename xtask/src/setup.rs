@@ -45,6 +45,7 @@ const TOOLS: &[Package] = &[
     package("iperf3", "traffic between hosts"),
     package("python3-venv", "controllers and switch tests in Python"),
     package("curl", "an honest client"),
+    package("libbpf-dev", "the usual loader of BPF objects"),
     package("hping3", "a flood"),
     package("tcpdump", "captures"),
     package("ethtool", "veth pairs without offloads"),
