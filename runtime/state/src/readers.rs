@@ -37,9 +37,9 @@ struct Slot {
     pinned: AtomicU64,
     /// Counts bursts, from 1.
     burst: AtomicU64,
-    /// How many pins there are in each other.
-    depth: AtomicU32,
-    /// Whether the thread is alone in its outermost pin.
+    /// How many pins there are beside the first one. Most bursts leave it at 0: it costs them no store.
+    further: AtomicU32,
+    /// Whether the thread was alone when it pinned itself last.
     alone: AtomicBool,
     /// Whether a thread has the slot.
     taken: AtomicBool,
@@ -63,7 +63,7 @@ impl Slot {
             let slot: &'static Slot = Box::leak(Box::new(Slot {
                 pinned: AtomicU64::new(UNPINNED),
                 burst: AtomicU64::new(1),
-                depth: AtomicU32::new(0),
+                further: AtomicU32::new(0),
                 alone: AtomicBool::new(false),
                 taken: AtomicBool::new(false),
                 number: slots.len() as u32,
@@ -84,13 +84,18 @@ impl Slot {
     }
 
     #[inline]
-    fn pin(&self) {
+    fn is_pinned(&self) -> bool {
+        self.pinned.load(Ordering::Relaxed) != UNPINNED
+    }
+
+    /// The first pin; says whether the thread is alone.
+    #[inline]
+    fn pin(&self) -> bool {
         EPOCH.pin(&self.pinned);
-        if BIAS.0.is_held_by(self.number) {
-            self.alone.store(true, Ordering::Relaxed);
-        } else {
-            self.pin_beside_others();
+        if BIAS.0.is_held_by(self.number) && self.alone.load(Ordering::Relaxed) {
+            return true;
         }
+        self.pin_beside_others()
     }
 
     #[inline]
@@ -99,8 +104,8 @@ impl Slot {
         self.burst.store(self.burst.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
-    /// The rest of a pin if the thread has not got the bias.
-    fn pin_beside_others(&self) {
+    /// The rest of a pin if the thread had not got the bias, or has it no more; says whether it is alone.
+    fn pin_beside_others(&self) -> bool {
         if self.alone.load(Ordering::Relaxed) {
             self.alone.store(false, Ordering::Relaxed);
             self.bias_is_lost();
@@ -109,7 +114,7 @@ impl Slot {
         let free = BIAS.0.is_free();
         if free && (patience > 0 || !is_asymmetric() || !cfg!(target_arch = "x86_64")) {
             self.patience.store(patience.saturating_sub(1), Ordering::Relaxed);
-            return;
+            return false;
         }
         let mode = if free { BIAS.0.claim(self.number, &All) } else { BIAS.0.enter(self.number, &All) };
         if mode == Mode::Alone {
@@ -121,6 +126,7 @@ impl Slot {
             let mode = BIAS.0.enter(self.number, &All);
             debug_assert_eq!(mode, Mode::Shared, "nobody gives the bias away");
         }
+        mode == Mode::Alone
     }
 
     #[cold]
@@ -145,7 +151,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         MINE.set(None);
         // A thread that ends pinned, because a pin outlives it in another thread-local variable, keeps its slot.
-        if let Some(slot) = self.0.get().filter(|slot| slot.depth.load(Ordering::Relaxed) == 0) {
+        if let Some(slot) = self.0.get().filter(|slot| !slot.is_pinned()) {
             BIAS.0.give_back(slot.number);
             slot.taken.store(false, Ordering::Release);
         }
@@ -204,12 +210,13 @@ pub struct Pin {
 #[inline]
 pub fn pin() -> Pin {
     let slot = mine();
-    let depth = slot.depth.load(Ordering::Relaxed);
-    if depth == 0 {
-        slot.pin();
-    }
-    slot.depth.store(depth + 1, Ordering::Relaxed);
-    Pin { slot, alone: slot.alone.load(Ordering::Relaxed), here: PhantomData }
+    let alone = if slot.is_pinned() {
+        slot.further.store(slot.further.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        slot.alone.load(Ordering::Relaxed)
+    } else {
+        slot.pin()
+    };
+    Pin { slot, alone, here: PhantomData }
 }
 
 impl Pin {
@@ -249,17 +256,17 @@ impl Pin {
 impl Drop for Pin {
     #[inline]
     fn drop(&mut self) {
-        let depth = self.slot.depth.load(Ordering::Relaxed) - 1;
-        self.slot.depth.store(depth, Ordering::Relaxed);
-        if depth == 0 {
-            self.slot.unpin();
+        // Whichever of several ends last is the last one.
+        match self.slot.further.load(Ordering::Relaxed) {
+            0 => self.slot.unpin(),
+            further => self.slot.further.store(further - 1, Ordering::Relaxed),
         }
     }
 }
 
 /// Whether this thread is pinned.
 pub(crate) fn is_pinned() -> bool {
-    mine().depth.load(Ordering::Relaxed) != 0
+    mine().is_pinned()
 }
 
 /// A ticket for what was taken out of a structure before.
