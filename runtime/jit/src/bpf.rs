@@ -11,6 +11,7 @@
 mod alu;
 mod calls;
 mod frame;
+mod look_ups;
 mod memory;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -358,7 +359,11 @@ impl Translator<'_, '_> {
                 self.builder.ins().brif(holds, target, &[], next, &[]);
                 return Ok(false);
             }
-            Insn::CallHelper { helper } => self.call_helper(slot, helper)?,
+            Insn::CallHelper { helper } => {
+                let open = self.call_helper(slot, helper)?;
+                self.follow(slot, insn, before);
+                return Ok(open);
+            }
             Insn::CallLocal { .. } => self.call_local(slot, insn)?,
             Insn::CallBtf { .. } => return Err(CompileError::Unsupported { slot, what: "a call by BTF id" }),
             Insn::CallReg { .. } => {

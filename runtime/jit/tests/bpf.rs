@@ -412,6 +412,69 @@ fn what_a_helper_writes_to_the_stack_is_read() {
     assert_eq!(same_answers(&program, &packets), expected);
 }
 
+/// Counts packets in the entries of an array or hash table, under a key from the packet; `test` is how it finds out whether there is an entry.
+fn counting(key: &str, kind: MapKind, entries: u32, test: &str) -> Verified {
+    let text = format!(
+        "ldxw %r2, [%r1]
+         ldxw %r3, [%r1+4]
+         mov %r0, 0
+         mov %r4, %r2
+         add %r4, 1
+         jgt %r4, %r3, end
+         ldxb %r6, [%r2]
+         {key}
+         stxw [%r10-4], %r6
+         mov %r2, %r10
+         add %r2, -4
+         lddw %r1, map[0]
+         call 1
+         {test}
+         found:
+         ldxdw %r1, [%r0]
+         add %r1, 1
+         stxdw [%r0], %r1
+         mov %r0, %r1
+         ja end
+         absent:
+         stdw [%r10-16], 1
+         lddw %r1, map[0]
+         mov %r2, %r10
+         add %r2, -4
+         mov %r3, %r10
+         add %r3, -16
+         mov %r4, 0
+         call 2
+         mov32 %r0, %r0
+         end:
+         exit"
+    );
+    verified(&text, vec![map("counts", kind, 8, entries, None)])
+}
+
+/// A look-up goes on where the test after it goes; and where the index is certainly one of the array there is always an entry. Whatever the test
+/// looks like, and whatever is known of the index, the answers are the interpreter's.
+#[test]
+fn look_ups_and_the_tests_after_them_are_one() {
+    let keys =
+        ["and %r6, 7", "and32 %r6, 3\nor32 %r6, 4", "or %r6, 8", "mov %r6, 5", "and %r6, 12", "mov %r6, %r6"];
+    let tests = [
+        "jeq %r0, 0, absent",
+        "jne %r0, 0, found\nja absent",
+        "mov %r7, %r0\njeq %r0, 0, absent",
+        "jne %r0, 0, found\nmov %r7, 1\nja absent",
+    ];
+    let maps = [(MapKind::Array, 7), (MapKind::Array, 8), (MapKind::Array, 256), (MapKind::Hash, 4)];
+    // And the test may be jumped to from elsewhere, too.
+    let shared = ("stw [%r10-4], 0\njgt %r6, 100, test\nand %r6, 7", "test: jeq %r0, 0, absent");
+    let all = keys.iter().flat_map(|key| tests.map(|test| (*key, test)));
+    for (key, test) in all.chain([shared]) {
+        for (kind, entries) in maps {
+            let answers = same_answers(&counting(key, kind, entries, test), &packets());
+            assert!(answers.iter().any(|answer| *answer != 0), "{key}, {test}, {kind:?} of {entries}");
+        }
+    }
+}
+
 #[test]
 fn functions_of_a_program_call_each_other() {
     let program = verified(

@@ -1,25 +1,23 @@
 //! Calls of helpers and of the program's own functions.
 
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
 use oko_bpf::helper::{Arg, Helper as BpfHelper};
 use oko_bpf::isa::{Insn, Reg};
-use oko_bpf::program::{MapDef, MapId, MapKind};
 use oko_bpf::verified::Note;
 
 use super::{Translator, local_signature};
-use crate::abi::{CTX_SEED, CTX_VALUES, CTX_WORKER, PACKET_CAPTURED};
+use crate::abi::{CTX_SEED, CTX_WORKER, PACKET_CAPTURED};
 use crate::burst::constant_memory;
 use crate::error::CompileError;
 use crate::helpers::Helper;
-use crate::probe::{self, Comparison, MOST_LOOK_UPS, MOST_WORDS, Otherwise};
 use crate::{host, locks};
 
 const ARGUMENTS: [Reg; 5] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
 
 impl Translator<'_, '_> {
-    pub(super) fn call_helper(&mut self, slot: usize, number: u32) -> Result<(), CompileError> {
+    /// Translates the call of a helper; gives whether the next instruction can come after it.
+    pub(super) fn call_helper(&mut self, slot: usize, number: u32) -> Result<bool, CompileError> {
         let (helper, map) = match self.source.note(slot) {
             Some(Note::Helper { helper, map }) => (Some(helper), map),
             _ => (BpfHelper::from_number(number), None),
@@ -29,7 +27,7 @@ impl Translator<'_, '_> {
             self.frame.forget_stores();
         }
         let result = match helper {
-            BpfHelper::MapLookupElem => self.look_up(map),
+            BpfHelper::MapLookupElem => return Ok(self.look_up(slot, map)),
             BpfHelper::MapUpdateElem | BpfHelper::OriginalMapUpdate => {
                 let [map, key, value] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.get(reg));
                 let flags = match helper {
@@ -83,7 +81,7 @@ impl Translator<'_, '_> {
                 let record = self.get(Reg::R1);
                 let submit = self.constant(i64::from(helper == BpfHelper::RingbufSubmit));
                 self.call(Helper::RingHand, &[record, submit]);
-                return Ok(());
+                return Ok(true);
             }
             BpfHelper::GetSmpProcessorId => {
                 self.builder.ins().uload32(constant_memory(), self.row.context, CTX_WORKER)
@@ -92,71 +90,27 @@ impl Translator<'_, '_> {
                 let word = self.get(Reg::R1);
                 let held = locks::take(&mut self.builder, self.convention, self.row, word);
                 self.builder.def_var(self.held, held);
-                return Ok(());
+                return Ok(true);
             }
             BpfHelper::SpinUnlock => {
                 let word = self.get(Reg::R1);
                 let held = self.builder.use_var(self.held);
                 locks::release(&mut self.builder, word, held);
-                return Ok(());
+                return Ok(true);
             }
         };
         self.set(Reg::R0, result);
-        Ok(())
+        Ok(true)
     }
 
     /// Gives the result; of a helper that has none, nothing that anybody looks at.
-    fn call(&mut self, helper: Helper, args: &[ir::Value]) -> ir::Value {
+    pub(super) fn call(&mut self, helper: Helper, args: &[ir::Value]) -> ir::Value {
         let function = host::import_helper(&mut self.builder, helper, self.convention);
         let call = self.builder.ins().call(function, args);
         match *self.builder.inst_results(call) {
             [result, ..] => result,
             [] => self.constant(0),
         }
-    }
-
-    fn look_up(&mut self, map: Option<MapId>) -> ir::Value {
-        let def = map.and_then(|map| Some((map, self.source.maps.get(map.index())?)));
-        if let Some((map, def)) = def
-            && def.kind == MapKind::Array
-            && def.key_size == 4
-        {
-            let index = self.key_words(Reg::R2, 4)[0];
-            let there =
-                self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, index, i64::from(def.max_entries));
-            let first = self.row.table(&mut self.builder, CTX_VALUES, map.index());
-            let stride = oko_state::array_stride(def.value_size);
-            let offset = self.builder.ins().imul_imm_s(index, stride as i64);
-            let value = self.builder.ins().iadd(first, offset);
-            let null = self.builder.ins().iconst(I64, 0);
-            return self.builder.ins().select(there, value, null);
-        }
-        let (map, key) = (self.get(Reg::R1), self.get(Reg::R2));
-        let probed = def.map(|(_, def)| def).filter(|def| self.is_probed(def));
-        let Some(def) = probed else { return self.call(Helper::Lookup, &[map, key]) };
-        let words = self.key_words(Reg::R2, def.key_size);
-        let (call, absent, done) =
-            (self.builder.create_block(), self.builder.create_block(), self.builder.create_block());
-        self.builder.set_cold_block(call);
-        let result = self.builder.append_block_param(done, I64);
-        let otherwise = Otherwise { absent, unclear: call };
-        let (value, _) = probe::probe(&mut self.builder, map, &words, Comparison::Here, otherwise);
-        self.builder.ins().jump(done, &[value.into()]);
-        self.builder.switch_to_block(absent);
-        let null = self.constant(0);
-        self.builder.ins().jump(done, &[null.into()]);
-        self.builder.switch_to_block(call);
-        let value = self.call(Helper::Lookup, &[map, key]);
-        self.builder.ins().jump(done, &[value.into()]);
-        self.builder.switch_to_block(done);
-        result
-    }
-
-    /// Whether keys of a map are looked up inline.
-    fn is_probed(&self, def: &MapDef) -> bool {
-        self.look_ups <= MOST_LOOK_UPS
-            && def.key_size.div_ceil(8) as usize <= MOST_WORDS
-            && matches!(def.kind, MapKind::Hash | MapKind::LruHash)
     }
 
     pub(super) fn call_local(&mut self, slot: usize, insn: Insn) -> Result<(), CompileError> {

@@ -1,0 +1,181 @@
+//! Look-ups in maps.
+//!
+//! What comes after a look-up is nearly always a test whether there is an entry. The look-up knows that already where it ends, so then it goes on
+//! where that test would go, and the test itself is left out; of an index that is certainly in an array, so is the other way.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{self, Block, InstBuilder, InstructionData, Opcode, Type, ValueDef};
+use oko_bpf::isa::{Cond, Insn, Operand, Reg, Width};
+use oko_bpf::program::{MapDef, MapId, MapKind};
+
+use super::Translator;
+use crate::abi::CTX_VALUES;
+use crate::helpers::Helper;
+use crate::probe::{self, Comparison, MOST_LOOK_UPS, MOST_WORDS, Otherwise};
+
+/// So many instructions are looked at to see how great a number may be.
+const MOST_STEPS: u32 = 32;
+
+/// Where it goes on after a look-up.
+#[derive(Clone, Copy)]
+enum Next {
+    /// With the next instruction: a block that takes `r0`.
+    Joined(Block),
+    /// Where the test goes that comes next.
+    Tested { absent: Block, found: Block },
+}
+
+impl Translator<'_, '_> {
+    /// Translates a look-up; gives whether the next instruction can come after it.
+    pub(super) fn look_up(&mut self, slot: usize, map: Option<MapId>) -> bool {
+        let def = map.and_then(|map| Some((map, self.source.maps.get(map.index())?)));
+        let next = self.next(slot);
+        self.frame.overwrite(Reg::R0);
+        match def {
+            Some((map, def)) if def.kind == MapKind::Array && def.key_size == 4 => {
+                self.look_up_array(map, def, next);
+            }
+            Some((_, def)) if self.is_probed(def) => self.look_up_probed(def, next),
+            _ => self.look_up_by_call(next),
+        }
+        let Next::Joined(block) = next else { return false };
+        self.builder.switch_to_block(block);
+        let result = self.builder.block_params(block)[0];
+        self.set(Reg::R0, result);
+        true
+    }
+
+    /// What comes after a look-up.
+    fn next(&mut self, slot: usize) -> Next {
+        let test = slot + 1;
+        if self.slots.contains(&test) && !self.jumped_to.contains(&test) && !self.source.is_dead(test) {
+            let insn = self.source.insns[test];
+            let other = self.blocks.get(&(test + 1)).copied();
+            let target = insn.jump_target(test).and_then(|target| self.blocks.get(&target)).copied();
+            if let Insn::Branch { width: Width::W64, cond, dst: Reg::R0, src: Operand::Imm(0), .. } = insn
+                && let (Some(target), Some(other)) = (target, other)
+            {
+                match cond {
+                    Cond::Eq => return Next::Tested { absent: target, found: other },
+                    Cond::Ne => return Next::Tested { absent: other, found: target },
+                    _ => {}
+                }
+            }
+        }
+        let block = self.builder.create_block();
+        self.builder.append_block_param(block, I64);
+        Next::Joined(block)
+    }
+
+    /// Ends the block: there is this entry.
+    fn end_found(&mut self, next: Next, value: ir::Value) {
+        match next {
+            Next::Joined(block) => self.builder.ins().jump(block, &[value.into()]),
+            Next::Tested { found, .. } => {
+                self.builder.def_var(self.registers[Reg::R0.index()], value);
+                self.builder.ins().jump(found, &[])
+            }
+        };
+    }
+
+    /// Ends the block: there is no entry.
+    fn end_absent(&mut self, next: Next) {
+        let null = self.constant(0);
+        match next {
+            Next::Joined(block) => self.builder.ins().jump(block, &[null.into()]),
+            Next::Tested { absent, .. } => {
+                self.builder.def_var(self.registers[Reg::R0.index()], null);
+                self.builder.ins().jump(absent, &[])
+            }
+        };
+    }
+
+    /// Ends the block with a call.
+    fn look_up_by_call(&mut self, next: Next) {
+        let (map, key) = (self.get(Reg::R1), self.get(Reg::R2));
+        let value = self.call(Helper::Lookup, &[map, key]);
+        match next {
+            Next::Joined(block) => self.builder.ins().jump(block, &[value.into()]),
+            Next::Tested { absent, found } => {
+                self.builder.def_var(self.registers[Reg::R0.index()], value);
+                self.builder.ins().brif(value, found, &[], absent, &[])
+            }
+        };
+    }
+
+    fn look_up_array(&mut self, map: MapId, def: &MapDef, next: Next) {
+        let index = self.key_words(Reg::R2, 4)[0];
+        if self.most(index, &mut { MOST_STEPS }) >= u64::from(def.max_entries) {
+            let count = i64::from(def.max_entries);
+            let there = self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, index, count);
+            let (inside, outside) = (self.builder.create_block(), self.builder.create_block());
+            self.builder.ins().brif(there, inside, &[], outside, &[]);
+            self.builder.switch_to_block(outside);
+            self.end_absent(next);
+            self.builder.switch_to_block(inside);
+        }
+        let first = self.row.table(&mut self.builder, CTX_VALUES, map.index());
+        let offset = self.builder.ins().imul_imm_s(index, oko_state::array_stride(def.value_size) as i64);
+        let value = self.builder.ins().iadd(first, offset);
+        self.end_found(next, value);
+    }
+
+    fn look_up_probed(&mut self, def: &MapDef, next: Next) {
+        let map = self.get(Reg::R1);
+        let words = self.key_words(Reg::R2, def.key_size);
+        let (absent, call) = (self.builder.create_block(), self.builder.create_block());
+        self.builder.set_cold_block(call);
+        let otherwise = Otherwise { absent, unclear: call };
+        let (value, _) = probe::probe(&mut self.builder, map, &words, Comparison::Here, otherwise);
+        self.end_found(next, value);
+        self.builder.switch_to_block(absent);
+        self.end_absent(next);
+        self.builder.switch_to_block(call);
+        self.look_up_by_call(next);
+    }
+
+    /// Whether keys of a map are looked up inline.
+    fn is_probed(&self, def: &MapDef) -> bool {
+        self.look_ups <= MOST_LOOK_UPS
+            && def.key_size.div_ceil(8) as usize <= MOST_WORDS
+            && matches!(def.kind, MapKind::Hash | MapKind::LruHash)
+    }
+
+    /// What an unsigned number is at most, as far as the instructions say that it comes from; those of this block, for what comes from
+    /// others is known at the end only.
+    fn most(&self, value: ir::Value, steps: &mut u32) -> u64 {
+        let dfg = &self.builder.func.dfg;
+        let value = dfg.resolve_aliases(value);
+        let of_type = most_of(dfg.value_type(value));
+        let ValueDef::Result(inst, 0) = dfg.value_def(value) else { return of_type };
+        if *steps == 0 {
+            return of_type;
+        }
+        *steps -= 1;
+        let found = match dfg.insts[inst] {
+            InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => imm.bits().cast_unsigned(),
+            InstructionData::Binary { opcode: Opcode::Band, args: [a, b] } => {
+                self.most(a, steps).min(self.most(b, steps))
+            }
+            InstructionData::Binary { opcode: Opcode::Bor, args: [a, b] } => {
+                all_ones(self.most(a, steps) | self.most(b, steps))
+            }
+            InstructionData::Unary { opcode: Opcode::Uextend | Opcode::Ireduce, arg } => {
+                self.most(arg, steps)
+            }
+            _ => of_type,
+        };
+        found.min(of_type)
+    }
+}
+
+/// The greatest number of a type.
+fn most_of(ty: Type) -> u64 {
+    u64::MAX >> 64_u32.saturating_sub(ty.bits())
+}
+
+/// The greatest number that has no more bits than this one.
+fn all_ones(number: u64) -> u64 {
+    u64::MAX.checked_shr(number.leading_zeros()).unwrap_or(0)
+}
