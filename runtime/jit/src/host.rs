@@ -60,6 +60,8 @@ pub(crate) fn isa_with(effort: Effort) -> Result<OwnedTargetIsa, CompileError> {
         ("enable_probestack", "true"),
         ("probestack_strategy", "inline"),
         ("unwind_info", "false"),
+        // It finds defects of ours, not of filters: all tests run with it. A switch that loads a filter need not wait for it.
+        ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
     ];
     for (name, value) in options {
         flags.set(name, value).map_err(|error| wrong(error.to_string()))?;
