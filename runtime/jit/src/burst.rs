@@ -64,15 +64,18 @@ impl Burst {
         let &[context, packets, count, first_results] = builder.block_params(entry) else {
             unreachable!("the signature of an entry has four parameters");
         };
-        let slot = builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, 8, 3));
+        let slot = builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, 16, 3));
         builder.ins().stack_store(I64, context, slot, 0);
         let bytes = builder.ins().imul_imm_s(count, PACKET_SIZE);
         let end = builder.ins().iadd(packets, bytes);
+        builder.ins().stack_store(I64, end, slot, 8);
         builder.ins().jump(head, &[packets.into(), first_results.into()]);
 
         let packet = builder.append_block_param(head, I64);
         let results = builder.append_block_param(head, I64);
         builder.switch_to_block(head);
+        // Compared where it is, it needs no register.
+        let end = builder.ins().stack_load(I64, I64, slot, 8);
         let done = builder.ins().icmp(IntCC::Equal, packet, end);
         builder.ins().brif(done, exit, &[], body, &[]);
 

@@ -7,8 +7,8 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{I16, I16X8, I32, I64};
-use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value};
+use cranelift_codegen::ir::types::{I8X16, I16, I16X8, I32, I64, I128};
+use cranelift_codegen::ir::{Block, Endianness, InstBuilder, MemFlagsData, Value};
 use cranelift_frontend::FunctionBuilder;
 use oko_state::probe::{
     BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, Probe,
@@ -80,10 +80,11 @@ pub(crate) fn probe(
     let bucket = builder.append_block_param(compare, I64);
     let equal = builder.append_block_param(compare, I32);
     builder.switch_to_block(compare);
-    let way = builder.ins().ctz(equal);
-    let way = builder.ins().uextend(I64, way);
-    let at = builder.ins().ishl_imm_u(way, 2);
-    let at = builder.ins().iadd(bucket, at);
+    // A tag has two bytes, the number of a record four.
+    let byte = builder.ins().ctz(equal);
+    let byte = builder.ins().uextend(I64, byte);
+    let twice = builder.ins().ishl_imm_u(byte, 1);
+    let at = builder.ins().iadd(bucket, twice);
     let record = builder.ins().load(I32, MemFlagsData::trusted(), at, BUCKET_RECORDS);
     let record = builder.ins().uextend(I64, record);
     let values = number(builder, map, offset_of!(Probe, values));
@@ -120,18 +121,19 @@ fn line(builder: &mut FunctionBuilder<'_>, index: Value, number: Value) -> Value
     builder.ins().iadd(index, distance)
 }
 
-/// A bit for each tag of a bucket that is the wanted one, lowest first: an `i32`. What a torn load shows is no worse than what another
-/// moment would have shown.
+/// A bit for each byte of a bucket's tags, lowest first: set if the tag is the wanted one; an `i32`. What a torn load shows is no worse than what
+/// another moment would have shown.
 fn equal_tags(builder: &mut FunctionBuilder<'_>, bucket: Value, wanted: Value) -> Value {
     let tags = builder.ins().load(I16X8, MemFlagsData::trusted(), bucket, 0);
     let equal = builder.ins().icmp(IntCC::Equal, tags, wanted);
-    builder.ins().vhigh_bits(I32, equal)
+    let bytes = builder.ins().bitcast(I8X16, MemFlagsData::new().with_endianness(Endianness::Little), equal);
+    builder.ins().vhigh_bits(I32, bytes)
 }
 
+/// The generation, with the four bytes of zero that follow it.
 fn generation_of(builder: &mut FunctionBuilder<'_>, value: Value) -> Value {
     let generation = builder.ins().iadd_imm_s(value, i64::from(GENERATION));
-    let generation = builder.ins().atomic_load(I32, MemFlagsData::trusted(), generation);
-    builder.ins().uextend(I64, generation)
+    builder.ins().atomic_load(I64, MemFlagsData::trusted(), generation)
 }
 
 /// The hash of a key: what `oko_state` computes of the same words.
@@ -153,8 +155,9 @@ pub(crate) fn hash(builder: &mut FunctionBuilder<'_>, map: Value, key: &[Value])
 }
 
 fn fold(builder: &mut FunctionBuilder<'_>, a: Value, b: Value) -> Value {
-    let low = builder.ins().imul(a, b);
-    let high = builder.ins().umulhi(a, b);
+    let (a, b) = (builder.ins().uextend(I128, a), builder.ins().uextend(I128, b));
+    let product = builder.ins().imul(a, b);
+    let (low, high) = builder.ins().isplit(product);
     builder.ins().bxor(low, high)
 }
 

@@ -11,8 +11,8 @@
 //!    has the number `h & mask`, the second one the XOR of that and `(h >> 32 | 1) & mask`; it counts
 //!    only if the first one says so ([`BUCKET_OVERFLOWED`]).
 //! 3. The record: a `u32` at `BUCKET_RECORDS + 4 * way`.
-//! 4. Its value: at `values + record * stride`. The generation (`u32`, odd if it belongs to a key) is [`GENERATION`] bytes from
-//!    there, the key's words end [`KEY_END`] bytes from there.
+//! 4. Its value: at `values + record * stride`. The generation (`u32`, odd if it belongs to a key, and as much of zero after it) is [`GENERATION`]
+//!    bytes from there, the key's words end [`KEY_END`] bytes from there.
 
 /// The size of a bucket.
 pub const BUCKET_SIZE: u32 = 64;
