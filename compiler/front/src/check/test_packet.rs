@@ -575,7 +575,7 @@ impl BodyChecker<'_, '_, '_> {
 }
 
 /// The headers between two, by the shortest way that `next by` allows; `None` if there is none.
-fn shortest(program: &Program, from: HeaderId, to: HeaderId) -> Option<Vec<HeaderId>> {
+pub(super) fn shortest(program: &Program, from: HeaderId, to: HeaderId) -> Option<Vec<HeaderId>> {
     let mut before: Vec<Option<HeaderId>> = vec![None; program.headers.len()];
     let mut waiting = VecDeque::from([from]);
     while let Some(header) = waiting.pop_front() {
