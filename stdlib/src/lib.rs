@@ -10,6 +10,7 @@ const MODULES: &[(&str, &str, &str)] = &[
     ("std.net.transport", "std/net/transport.oko", include_str!("../net/transport.oko")),
     ("std.net.tunnel", "std/net/tunnel.oko", include_str!("../net/tunnel.oko")),
     ("std.net.dns", "std/net/dns.oko", include_str!("../net/dns.oko")),
+    ("std.net.quic", "std/net/quic.oko", include_str!("../net/quic.oko")),
 ];
 
 /// The text of a module such as `std.net`; `None` where there is no such module.

@@ -48,6 +48,7 @@ const ALL: &[&str] = &[
     "geneve",
     "gtpu",
     "dns",
+    "quic",
     "tcp_flags",
     "session",
     "flow",
@@ -260,6 +261,14 @@ fn fields_of_the_other_headers() {
         "dns => dns.is_answer and dns.rcode == 3 and dns.authentic and dns.opcode == 5",
         &dns([0xa8, 0x23])
     ));
+    let initial = [0xc3, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+    assert!(arm(
+        "udp / quic => quic.fixed == 1 and quic.type == 0 and quic.specific == 3 and quic.version == 1 and quic.dst_id_len == 8",
+        &udp(443, &initial)
+    ));
+    let short = [0x43, 0, 0, 0, 1, 8];
+    assert!(!arm("udp / quic => true", &udp(443, &short)), "a short header");
+    assert!(!arm("udp / quic => true", &udp(444, &initial)), "another port");
     let icmp6 = |bytes: &[u8]| ipv6(58, bytes);
     assert!(arm("icmp6 / echo => echo.id == 7 and echo.sequence == 9", &icmp6(&[128, 0, 0, 0, 0, 7, 0, 9])));
     let target = 0xfe80_u128 << 112 | 1;
