@@ -54,7 +54,7 @@ pub struct Trees {
     capacity: usize,
     free: u32,
     in_use: usize,
-    /// What is left to free while a tree is removed.
+    /// What is left of a tree that is walked through.
     pending: Vec<u32>,
 }
 
@@ -159,9 +159,33 @@ impl Trees {
         Ok(false)
     }
 
+    /// Whether something is so of all leaves of a tree.
+    pub fn all_leaves(&mut self, root: NodeId, mut is_so: impl FnMut(LeafId) -> bool) -> bool {
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.clear();
+        pending.push(root.0);
+        let mut all = true;
+        while let Some(node) = pending.pop().filter(|_| all) {
+            match self.nodes[node as usize] {
+                Node::Leaf(id) => all = is_so(LeafId(id)),
+                Node::Test { edges, .. } => {
+                    let mut at = edges;
+                    while let Some(Node::Edge { child, next, .. }) = self.nodes.get(at as usize) {
+                        pending.push(*child);
+                        at = *next;
+                    }
+                }
+                Node::Edge { .. } | Node::Free { .. } => {}
+            }
+        }
+        self.pending = pending;
+        all
+    }
+
     /// Gives a tree's nodes back, and tells of its leaves.
     pub fn remove(&mut self, root: NodeId, mut leaf: impl FnMut(LeafId)) {
         let mut pending = std::mem::take(&mut self.pending);
+        pending.clear();
         pending.push(root.0);
         while let Some(node) = pending.pop() {
             match self.nodes[node as usize] {
@@ -234,6 +258,8 @@ mod tests {
         assert_eq!(walk(&trees, root, by(0, 3)), Some(LeafId(20)));
         assert_eq!(walk(&trees, root, by(0, 4)), Some(LeafId(30)));
         assert_eq!(walk(&trees, root, by(0, 5)), None);
+        assert!(trees.all_leaves(root, |leaf| leaf.0 % 10 == 0));
+        assert!((1..4).all(|n| !trees.all_leaves(root, |leaf| leaf.0 != n * 10)));
         let mut leaves = Vec::new();
         trees.remove(root, |leaf| leaves.push(leaf.0));
         leaves.sort_unstable();

@@ -1,7 +1,7 @@
 //! The flow cache of a worker: keys to trees of filter questions, and these to [`Path`]s.
 //!
-//! Everything is made under one snapshot. When another is taken up that differs in flow entries only, keys that lead to a path which amounts to one output or a drop,
-//! and that none of the changed entries concerns, are used on; whether that is so is looked at when such a key is found again. Otherwise
+//! Everything is made under one snapshot. When another is taken up that differs in flow entries only, keys that lead only to paths which amount to one output or a drop,
+//! whatever filters answer, and that none of the changed entries concerns, are used on; whether that is so is looked at when such a key is found again. Otherwise
 //! it starts with nothing. Memory is taken beforehand; what does not fit is not
 //! cached, and its packets go through the tables. Paths of an earlier snapshot hold entries that may be the last to be let go of; that is
 //! left to the control thread ([`Laundry`]).
@@ -302,16 +302,21 @@ impl FlowCache {
 
     /// Where the key of a packet of the burst leads, if that is known by now.
     pub(crate) fn find(&mut self, views: &Views, at: usize) -> Option<Way> {
-        // A path that does one thing rewrites nothing, so that all its lookups saw the packet as it came.
-        let leaves = &self.leaves;
-        let lasts = |value: u32| value & LEAF != 0 && leaves.fate(LeafId(value & !LEAF)) != Fate::ACT;
-        if let Some((key, hash)) = views.narrow_key(at)
-            && let Some(value) = self.narrow.find(key, hash, lasts)
-        {
-            return Some(self.way(value));
-        }
-        let (key, hash) = views.wide_key(at)?;
-        let value = self.wide.find(key, hash, lasts)?;
+        let Self { wide, narrow, trees, leaves, .. } = self;
+        // A path that does one thing rewrites nothing, so that all its lookups saw the packet as it came, and so did filters that were asked on the way.
+        let is_plain = |leaf| leaves.fate(leaf) != Fate::ACT;
+        let mut lasts = |value: u32| match value & LEAF {
+            0 => trees.all_leaves(NodeId(value), is_plain),
+            _ => is_plain(LeafId(value & !LEAF)),
+        };
+        let in_narrow = views.narrow_key(at).and_then(|(key, hash)| narrow.find(key, hash, &mut lasts));
+        let value = match in_narrow {
+            Some(value) => value,
+            None => {
+                let (key, hash) = views.wide_key(at)?;
+                wide.find(key, hash, &mut lasts)?
+            }
+        };
         Some(self.way(value))
     }
 

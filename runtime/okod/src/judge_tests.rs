@@ -616,3 +616,35 @@ fn what_is_pushed_out_holds_until_the_burst_is_over() {
     assert!(with.run(&bursts) == without.run(&bursts), "each packet by the port of its host");
     assert_eq!(with.counts(), without.counts());
 }
+
+/// What filters have answered so far is not learned anew because some other entry has changed.
+#[test]
+fn a_tree_outlasts_changes_that_do_not_concern_it() {
+    let host = |host: u128| Match::any().with(Oxm::EthType, 0x0800).with(Oxm::Ipv4Src, 0x0a00_0000 + host);
+    let asked = |port| {
+        let matching = filtered(1, 1).with(Oxm::EthType, 0x0800).with(Oxm::Ipv4Src, 0x0a00_0002);
+        entry(5, matching, port)
+    };
+    let mut side = Side::new(Some(256));
+    for change in [asked(2), entry(5, host(1), 3), entry(1, Match::any(), 4)] {
+        side.apply(&change);
+    }
+    // Hosts are kinds modulo 4.
+    let bursts = vec![vec![(frame(2), 1), (frame(6), 1), (frame(2), 1)]; 2];
+    let tree = |side: &mut Side| {
+        side.run(&bursts);
+        side.forwarder.judge.views.value(0).map(|value| side.forwarder.judge.cache.way(value))
+    };
+    let before = tree(&mut side);
+    assert!(matches!(before, Some(Way::Ask(..))), "{before:?}");
+    side.apply(&entry(5, host(3), 7));
+    let snapshot = side.snapshot();
+    side.forwarder.take_up(&snapshot, NOW);
+    let Judge { cache, views, .. } = &mut side.forwarder.judge;
+    assert_eq!(cache.find(views, 0), before, "another host's entry is new");
+    side.apply(&asked(9));
+    let snapshot = side.snapshot();
+    side.forwarder.take_up(&snapshot, NOW);
+    let Judge { cache, views, .. } = &mut side.forwarder.judge;
+    assert_eq!(cache.find(views, 0), None, "its own entry does something else now");
+}
