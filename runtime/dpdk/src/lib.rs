@@ -19,6 +19,7 @@
 //! CPU of the process, so that [`Eal::init`] pins nobody.
 
 mod burst;
+mod cycles;
 mod eal;
 mod errno;
 mod log;
@@ -30,6 +31,7 @@ mod recorded;
 mod thread;
 
 pub use burst::{BURST, Burst, Taking};
+pub use cycles::cycles;
 pub use eal::{Eal, EalConfig, EalError, Memory};
 pub use errno::Errno;
 pub use log::{LogLevel, set_log_sink};

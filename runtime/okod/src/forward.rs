@@ -17,6 +17,7 @@ use crate::leaves::Fate;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::places::Places;
 use crate::plan::Plan;
+use crate::profile::Stage;
 use crate::recording::Then;
 use crate::snapshot::Snapshot;
 
@@ -72,6 +73,7 @@ impl Forwarder {
         }
         self.judge.cache.burst_is_over(scene.snapshot, scene.now);
         self.pipeline.count_tables(scene.snapshot);
+        self.judge.profile.end(Stage::Act);
     }
 
     /// All packets take one path.
@@ -132,6 +134,7 @@ impl Forwarder {
         let Self { judge, pipeline, plan } = self;
         plan.clear();
         let answers = judge.answers(at);
+        judge.profile.end(Stage::Act);
         let mut recording = None;
         carrier.rewrite(at, plan, |packet, plan| match leaf {
             Some(leaf) => {
@@ -142,6 +145,7 @@ impl Forwarder {
         });
         if let Some(recording) = recording {
             judge.learn(at, recording);
+            judge.profile.end(Stage::Tables);
         }
     }
 }

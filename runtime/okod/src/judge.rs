@@ -20,6 +20,7 @@ use crate::carrier::Carrier;
 use crate::clock::Nanos;
 use crate::flow_cache::{FlowCache, Views, Way};
 use crate::places::Places;
+use crate::profile::{Profile, Stage};
 use crate::recording::Recording;
 use crate::snapshot::Snapshot;
 
@@ -67,6 +68,7 @@ pub(crate) struct Judge {
     /// Packets about which a filter is to be asked.
     open: Places,
     asked: Vec<Asked>,
+    pub(crate) profile: Profile,
 }
 
 impl Judge {
@@ -78,6 +80,7 @@ impl Judge {
             held: Places::NONE,
             open: Places::NONE,
             asked: Vec::new(),
+            profile: Profile::new(),
         }
     }
 
@@ -88,9 +91,15 @@ impl Judge {
         self.asked.clear();
         (self.held, self.open) = (Places::NONE, Places::NONE);
         let count = carrier.count();
-        match self.cache.look_up(&mut self.views, count, |at| carrier.frame(at), scene.in_port) {
+        let found = self.cache.look_up(&mut self.views, count, |at| carrier.frame(at), scene.in_port);
+        self.profile.end(Stage::LookUp);
+        match found {
             Some(Way::Path(leaf)) => return Some(leaf),
-            Some(way) => return self.go_together(way, carrier, scene),
+            Some(way) => {
+                let all = self.go_together(way, carrier, scene);
+                self.profile.end(Stage::Filters);
+                return all;
+            }
             None => {}
         }
         for at in 0..count {
@@ -147,6 +156,7 @@ impl Judge {
         while let Some(first) = self.open.and(Places::range(at..end)).first() {
             end = self.ask(first..end, carrier, scene);
         }
+        self.profile.end(Stage::Filters);
         end.max(at + 1)
     }
 

@@ -29,6 +29,7 @@ mod places;
 mod plan;
 mod port_help;
 mod ports;
+mod profile;
 mod recording;
 mod shared;
 mod snapshot;

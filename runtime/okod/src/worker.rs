@@ -30,6 +30,7 @@ use crate::pipeline::Arrival;
 use crate::places::Places;
 use crate::plan::{Effect, Plan, Planned};
 use crate::ports::{PortState, WorkerPort};
+use crate::profile::Stage;
 use crate::shared::{OfWorker, Order, PacketForController, PacketFromController, Shared};
 use crate::snapshot::Snapshot;
 
@@ -262,6 +263,7 @@ impl Worker {
         }
         self.forwarder.judge.cache.flush(&snapshot, self.clock.now());
         self.hands.egress.flush();
+        self.forwarder.judge.profile.tell(self.number);
     }
 
     /// One burst of each port and what the controllers send. How many packets that were.
@@ -273,10 +275,13 @@ impl Worker {
                 continue;
             }
             for queue in &mut intake.queues {
+                self.forwarder.judge.profile.begin();
                 let n = queue.receive(&mut self.received);
                 if n == 0 {
                     continue;
                 }
+                self.forwarder.judge.profile.end(Stage::Receive);
+                self.forwarder.judge.profile.count(n);
                 packets += n;
                 if config.contains(ConfigBits::NO_RECV) {
                     intake.state.count_rx_dropped(n as u64);
@@ -300,7 +305,11 @@ impl Worker {
             packets += 1;
             self.packet_out(snapshot, packet);
         }
+        self.forwarder.judge.profile.begin();
         self.hands.egress.flush();
+        if packets > 0 {
+            self.forwarder.judge.profile.end(Stage::Send);
+        }
         packets
     }
 
