@@ -389,6 +389,7 @@ const SESSION: &[(&str, &[&str])] = &[
         "add-flow",
         &["priority=1,udp,actions=load:0x5->NXM_NX_REG1[],mod_tp_dst:99,mod_nw_tos:32,dec_ttl,output:2"],
     ),
+    ("add-flow", &["priority=2,udp,actions=move:NXM_OF_ETH_SRC[0..15]->NXM_NX_REG1[8..23],output:2"]),
     ("mod-flows", &["priority=5,in_port=1,actions=output:1"]),
     ("--strict mod-flows", &["priority=5,in_port=1,actions=output:1"]),
     ("dump-flows", &[]),

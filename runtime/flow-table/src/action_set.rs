@@ -19,6 +19,8 @@ pub fn kind(action: &Action) -> (u8, u8) {
         Action::DecNwTtl => (6, 0),
         Action::DecMplsTtl => (6, 1),
         Action::SetField(field) => (7, field.field() as u8),
+        // Behind all that is set, each target once.
+        Action::CopyField(copy) => (7, 128 + copy.target().0 as u8),
         Action::SetNwTtl(_) => (7, 254),
         Action::SetMplsTtl(_) => (7, 255),
         Action::SetQueue(_) => (8, 0),

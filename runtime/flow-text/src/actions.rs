@@ -4,7 +4,7 @@
 //! `goto_table:` are the other instructions, and stand after them in the order of their execution.
 
 use oko_openflow::{
-    Action, Field, GroupId, Instructions, MatchField, MetadataWrite, MeterId, PortNo, TableId,
+    Action, CopyField, Field, GroupId, Instructions, MatchField, MetadataWrite, MeterId, PortNo, TableId,
 };
 
 use crate::error::{FlowError, FlowProblem, nearest};
@@ -27,6 +27,7 @@ const KNOWN: &[&str] = &[
     "resubmit",
     "set_queue",
     "set_field",
+    "move",
     "push_vlan",
     "pop_vlan",
     "strip_vlan",
@@ -65,7 +66,6 @@ const REPLACED: &[(&str, &str)] = &[
 const NOT_IN_OPENFLOW: &[&str] = &[
     "learn",
     "load",
-    "move",
     "ct",
     "ct_clear",
     "nat",
@@ -238,6 +238,7 @@ fn parse_action(item: Piece<'_>, names: &Names) -> Result<Action, FlowError> {
             Ok(Action::SetQueue(bounded(name, required(item, argument, "a queue number")?, u32::MAX)?))
         }
         "set_field" => set_field(item, required(item, argument, "VALUE->FIELD")?, names),
+        "move" => copy_field(item, required(item, argument, "SOURCE->TARGET")?),
         "resubmit" => resubmit(item, required(item, argument, "a port, a table or both")?, names),
         "push_vlan" => Ok(Action::PushVlan(ethertype("an EtherType such as 0x8100")?)),
         "push_mpls" => Ok(Action::PushMpls(ethertype("an EtherType such as 0x8847")?)),
@@ -317,11 +318,7 @@ fn set_field(item: Piece<'_>, argument: Piece<'_>, names: &Names) -> Result<Acti
         return Err(item.error(FlowProblem::NoValue { key: "set_field".to_owned(), expected }));
     };
     let (value, field) = (value.trim(), field.trim());
-    let Some(found) = Field::from_name(field.text()) else {
-        let found = field.text().to_owned();
-        let suggestion = nearest(&found, crate::matching::known_names());
-        return Err(field.error(FlowProblem::UnknownField { found, suggestion }));
-    };
+    let found = named(field)?;
     let spec = found.spec();
     if !spec.settable {
         return Err(field.error(FlowProblem::BadValue {
@@ -338,4 +335,57 @@ fn set_field(item: Piece<'_>, argument: Piece<'_>, names: &Names) -> Result<Acti
         bits |= oko_openflow::oxm::VLAN_PRESENT;
     }
     Ok(Action::SetField(MatchField::exact(found, bits).expect("the value was checked against the field")))
+}
+
+/// `move:SOURCE->TARGET`: each a field, or bits of one: `eth_src[0..15]`, `reg0[3]`, `reg0[]`.
+fn copy_field(item: Piece<'_>, argument: Piece<'_>) -> Result<Action, FlowError> {
+    let Some((source, target)) = argument.split_once_str("->") else {
+        let expected = "`move:SOURCE->TARGET`".to_owned();
+        return Err(item.error(FlowProblem::NoValue { key: "move".to_owned(), expected }));
+    };
+    let (source, target) = (source.trim(), target.trim());
+    let ((from, from_offset, bits), (to, to_offset, to_bits)) = (subfield(source)?, subfield(target)?);
+    let bad = |piece: Piece<'_>, expected: String| {
+        let (key, found) = ("the bits to move".to_owned(), piece.text().to_owned());
+        piece.error(FlowProblem::BadValue { key, found, expected })
+    };
+    if bits != to_bits {
+        return Err(bad(target, format!("{bits} bits, as many as are read")));
+    }
+    CopyField::new((from, from_offset), (to, to_offset), bits)
+        .map(Action::CopyField)
+        .map_err(|_| bad(target, "a field of the packet's headers or a register".to_owned()))
+}
+
+/// A field, the first of its bits and how many.
+fn subfield(piece: Piece<'_>) -> Result<(Field, u16, u16), FlowError> {
+    let Some((name, range)) = piece.split_once('[') else {
+        let field = named(piece)?;
+        return Ok((field, 0, field.spec().bits.into()));
+    };
+    let field = named(name.trim())?;
+    let width = u16::from(field.spec().bits);
+    let (first, last) =
+        match range.text().strip_suffix(']').map(|range| range.split_once("..").unwrap_or((range, range))) {
+            Some(("", "")) => (Some(0), Some(width - 1)),
+            Some((first, last)) => (first.trim().parse().ok(), last.trim().parse().ok()),
+            None => (None, None),
+        };
+    match (first, last) {
+        (Some(first), Some(last)) if first <= last && last < width => Ok((field, first, last - first + 1)),
+        _ => {
+            let (key, found) = (format!("the bits of {}", name.trim().text()), piece.text().to_owned());
+            let expected = format!("`[]`, `[BIT]` or `[FIRST..LAST]` with bits from 0 to {}", width - 1);
+            Err(piece.error(FlowProblem::BadValue { key, found, expected }))
+        }
+    }
+}
+
+/// The field that is named.
+fn named(field: Piece<'_>) -> Result<Field, FlowError> {
+    Field::from_name(field.text()).ok_or_else(|| {
+        let found = field.text().to_owned();
+        let suggestion = nearest(&found, crate::matching::known_names());
+        field.error(FlowProblem::UnknownField { found, suggestion })
+    })
 }

@@ -208,6 +208,18 @@ fn print_action(action: &Action, names: &Names) -> String {
             let name = spec.aliases.first().unwrap_or(&spec.name);
             format!("set_field:{}->{name}", print_value(spec, value.value(), names))
         }
+        Action::CopyField(copy) => {
+            let part = |(field, offset): (Field, u8)| {
+                let spec = field.spec();
+                let name = spec.aliases.first().unwrap_or(&spec.name);
+                match (offset, copy.bits()) {
+                    (0, bits) if bits == spec.bits => format!("{name}[]"),
+                    (offset, 1) => format!("{name}[{offset}]"),
+                    (offset, bits) => format!("{name}[{offset}..{}]", offset + (bits - 1)),
+                }
+            };
+            format!("move:{}->{}", part(copy.source()), part(copy.target()))
+        }
         Action::PushPbb(ty) => format!("push_pbb:{ty:#06x}"),
         Action::PopPbb => "pop_pbb".to_owned(),
         Action::Resubmit { port, table } => {

@@ -272,6 +272,20 @@ const CASES: &[Case] = &[
         "",
     ),
     case(
+        "actions=move:eth_src[0..48]->eth_dst[]",
+        "eth_src[0..48]",
+        "`eth_src[0..48]` is no value for the bits of eth_src",
+        "expected `[]`, `[BIT]` or `[FIRST..LAST]` with bits from 0 to 47",
+        "",
+    ),
+    case(
+        "actions=move:eth_src[0..15]->reg0[]",
+        "reg0[]",
+        "`reg0[]` is no value for the bits to move",
+        "expected 16 bits, as many as are read",
+        "",
+    ),
+    case(
         "actions=set_field:5",
         "set_field:5",
         "set_field has no value",

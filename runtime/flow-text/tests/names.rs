@@ -139,7 +139,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_reader_panic(text in "[ -~äß\t]{0,40}", known in proptest::sample::select(vec![
-        "tcp,", "filter=conn:", "nw_src=", "ipv6,ipv6_src=::/", "actions=", "actions=set_field:", "dl_vlan=",
+        "tcp,", "filter=conn:", "nw_src=", "ipv6,ipv6_src=::/", "actions=", "actions=set_field:", "actions=move:reg0[", "dl_vlan=",
         "actions=write_actions(", "vlan_tci=0x1000/", "table=", "actions=controller(", "in_port=\"",
     ])) {
         for text in [text.clone(), format!("{known}{text}"), format!("{known}{text},actions=1")] {

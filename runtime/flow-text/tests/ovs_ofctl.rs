@@ -45,6 +45,7 @@ const FLOWS: &[&str] = &[
     "metadata=0x5/0xff,tun_id=7,actions=meter:3,output:1",
     "ip,actions=set_field:10.0.0.1->ip_dst,set_field:10.0.0.2->nw_src,output:1",
     "tcp,actions=set_field:80->tcp_dst,output:1",
+    "udp,actions=move:eth_src[0..15]->udp_dst[],move:reg1[3]->reg2[0],move:ip_src[]->ip_dst[],output:1",
     "dl_vlan=4,actions=set_field:4105->vlan_vid,output:1",
     "priority=3,send_flow_rem,check_overlap,reset_counts,no_packet_counts,no_byte_counts,actions=controller:10",
     "  priority=3 ,, tcp\tactions=output:1 output:2",

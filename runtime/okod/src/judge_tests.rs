@@ -8,8 +8,8 @@ use oko_compiler::{NoFiles, Options, Source};
 use oko_filter::{Instance, LoadOptions};
 use oko_flow_table::{FlowTables, Groups, Limits, Meters};
 use oko_openflow::{
-    Action, Field as Oxm, FilterId, FilterMatch, FlowMod, FlowModCommand, FlowStatsRequest, Instructions,
-    Match, MatchField, MetadataWrite, PortNo, TableId,
+    Action, CopyField, Field as Oxm, FilterId, FilterMatch, FlowMod, FlowModCommand, FlowStatsRequest,
+    Instructions, Match, MatchField, MetadataWrite, PortNo, TableId,
 };
 use oko_packet::edit::{Editor, FrameBuf};
 use proptest::prelude::*;
@@ -297,6 +297,11 @@ fn actions() -> impl Strategy<Value = Action> {
             set(Oxm::IpProto, 6),
             set(Oxm::EthDst, 0x0200_0000_0001),
         ]).prop_filter_map("a field with its value", Result::ok),
+        1 => prop::sample::select(vec![
+            CopyField::new((Oxm::Ipv4Src, 0), (Oxm::UdpDst, 0), 2),
+            CopyField::new((Oxm::UdpSrc, 0), (Oxm::UdpDst, 0), 16),
+            CopyField::new((Oxm::EthSrc, 0), (Oxm::EthDst, 0), 3),
+        ]).prop_filter_map("bits that are there", |copy| copy.ok().map(Action::CopyField)),
         1 => (0..2_u8).prop_map(|table| Action::Resubmit { port: PortNo::IN_PORT, table: TableId(table + 1) }),
     ]
 }

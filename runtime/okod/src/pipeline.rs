@@ -12,7 +12,9 @@ use oko_filter::Packet;
 use oko_flow_table::{FlowEntry, Group, GroupBucket, Verdict, action_set, place, remark};
 use oko_openflow::group::GroupType;
 use oko_openflow::oxm::{Prerequisite, VLAN_PRESENT};
-use oko_openflow::{Action, FieldSpec, GroupId, MatchField, MeterId, PacketInReason, PortNo, TableId};
+use oko_openflow::{
+    Action, CopyField, FieldSpec, GroupId, MatchField, MeterId, PacketInReason, PortNo, TableId,
+};
 use oko_packet::edit::Editor;
 use oko_packet::{Field, FlowKey};
 use smallvec::SmallVec;
@@ -362,6 +364,10 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
                 self.set_field(field);
                 return Ok(());
             }
+            Action::CopyField(copy) => {
+                self.copy_field(copy);
+                return Ok(());
+            }
             // There are no queues but the one of each port, to which all packets go.
             Action::SetQueue(_) => return Ok(()),
             Action::Resubmit { port, table } => return self.resubmit(*port, *table, origin),
@@ -430,6 +436,23 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
         if UNCOVERING.contains(&place) {
             self.note(Recording::ends);
         }
+        self.write(place, value);
+    }
+
+    /// A field that the packet does not have is neither read nor written.
+    fn copy_field(&mut self, copy: &CopyField) {
+        let ((source, _), (target, _)) = (copy.source(), copy.target());
+        let key = self.packet.key();
+        if !meets_prerequisites(source.spec(), key) || !meets_prerequisites(target.spec(), key) {
+            return;
+        }
+        let value = copy.apply(key.get(place(source)), key.get(place(target)));
+        // What later tables look at depends on bits that may be in none of them.
+        self.note(Recording::ends);
+        self.write(place(target), value);
+    }
+
+    fn write(&mut self, place: Field, value: u128) {
         if Field::PIPELINE.contains(&place) {
             // Not a byte of the packet.
             self.packet.set(place, value);

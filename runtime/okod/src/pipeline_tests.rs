@@ -386,3 +386,25 @@ fn a_field_that_the_packet_does_not_have_is_not_set() {
     let sent = &bench.sent(&udp(), 1)[0].1;
     assert_eq!((&sent[12..18], &sent[40..42]), (&[0x81, 0, 0, 5, 8, 0][..], &[0, 80][..]));
 }
+
+#[test]
+fn bits_of_one_field_are_copied_to_another() {
+    let mut bench = Bench::new();
+    let copy = |source, target, bits| Action::CopyField(CopyField::new(source, target, bits).unwrap());
+    let actions = vec![
+        set(Oxm::EthSrc, 0x0200_0000_abcd),
+        // Sixteen bits of an address to a register, and these to a port.
+        copy((Oxm::EthSrc, 0), (Oxm::Reg2, 8), 16),
+        copy((Oxm::Reg2, 8), (Oxm::UdpDst, 0), 16),
+        // What the packet has not is neither read nor written.
+        copy((Oxm::TcpSrc, 0), (Oxm::UdpSrc, 0), 16),
+        copy((Oxm::Reg2, 8), (Oxm::TcpDst, 0), 16),
+    ];
+    let mut instructions = Instructions::apply(actions);
+    instructions.goto_table = Some(TableId(1));
+    bench.add(0, 5, Match::any(), instructions);
+    bench.add(1, 6, Match::any().with(Oxm::Reg2, 0x00ab_cd00), Instructions::apply(outputs(&[3])));
+    let sent = bench.sent(&udp(), 1);
+    assert_eq!(sent.iter().map(|(effect, _)| *effect).collect::<Vec<_>>(), [Effect::Output(PortNo(3))]);
+    assert_eq!(sent[0].1[34..38], [0, 0, 0xab, 0xcd]);
+}

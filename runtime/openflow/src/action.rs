@@ -1,6 +1,7 @@
 //! Actions, section 7.2.5: what is done with a packet.
 
 use crate::bundle;
+use crate::copy_field::{COPY_FIELD, CopyField};
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::flow_match::{MatchField, OxmHeader};
 use crate::ids::{GroupId, MeterId, PortNo, TableId};
@@ -48,6 +49,8 @@ pub enum Action {
     DecNwTtl,
     /// Writes a header field. The condition is exact: its value is what is written.
     SetField(MatchField),
+    /// Copies bits of one field to another.
+    CopyField(CopyField),
     /// Pushes a provider backbone service tag with this EtherType.
     PushPbb(u16),
     /// Pops the provider backbone service tag.
@@ -104,6 +107,7 @@ impl Action {
             Action::SetField(_) => 25,
             Action::PushPbb(_) => 26,
             Action::PopPbb => 27,
+            Action::CopyField(_) => COPY_FIELD,
             Action::Meter(_) => 29,
             // OpenFlow 1.0 has numbers of its own for these; later versions say them as set-field.
             Action::SetVlanVid(_) | Action::SetVlanPcp(_) | Action::SetTpSrc(_) | Action::SetTpDst(_) => 25,
@@ -171,6 +175,7 @@ impl Action {
                 padded(&mut r, 2, action)?
             }
             27 => padded(&mut r, 4, Action::PopPbb)?,
+            COPY_FIELD if r.version() >= Version::V1_5 => Action::CopyField(CopyField::decode(&mut r)?),
             29 if r.version() >= Version::V1_5 => Action::Meter(MeterId(r.u32()?)),
             0xffff => {
                 let experimenter = r.u32()?;
@@ -178,6 +183,11 @@ impl Action {
                     && let Some(action) = v10::decode_nicira(&mut r)?
                 {
                     return Ok(action);
+                }
+                if experimenter == bundle::ONF
+                    && let Some(copy) = CopyField::decode_onf(&mut r)?
+                {
+                    return Ok(Action::CopyField(copy));
                 }
                 Action::Experimenter { experimenter, data: r.rest().to_vec() }
             }
@@ -211,7 +221,8 @@ impl Action {
             return v10::encode_load(field, w);
         }
         let start = w.len();
-        w.u16(self.ty());
+        let is_extension = matches!(self, Action::CopyField(_)) && w.version < Version::V1_5;
+        w.u16(if is_extension { 0xffff } else { self.ty() });
         w.u16(0);
         match self {
             Action::Output { port, max_len } => {
@@ -232,6 +243,7 @@ impl Action {
             Action::Group(group) => w.u32(group.0),
             Action::Meter(meter) => w.u32(meter.0),
             Action::SetField(value) => value.encode(w),
+            Action::CopyField(copy) => copy.encode(w),
             Action::Experimenter { experimenter, data } => {
                 w.u32(*experimenter);
                 w.bytes(data);

@@ -15,6 +15,7 @@
 
 pub mod action;
 pub mod bundle;
+mod copy_field;
 pub mod error;
 pub mod flow;
 pub mod flow_match;
@@ -37,6 +38,7 @@ mod wire;
 
 pub use action::Action;
 pub use bundle::{BundleAdd, BundleCommand, BundleControl, BundleFlags};
+pub use copy_field::CopyField;
 pub use error::{DecodeError, ErrorCode, ErrorMsg, Problem};
 pub use flow::{
     AggregateStats, FlowMod, FlowModCommand, FlowModFlags, FlowRemoved, FlowRemovedReason, FlowStats,

@@ -305,7 +305,9 @@ impl Control {
                 request: MultipartRequest::FlowMonitor(monitors),
                 nicira,
             } => self.flow_monitor(peer, monitors, nicira).into(),
-            Message::MultipartRequest { more, request, nicira } => self.multipart(more, request, nicira),
+            Message::MultipartRequest { more, request, nicira } => {
+                self.multipart(peer, more, request, nicira)
+            }
             Message::MonitorCancel(id) => self.cancel_monitor(peer, id).into(),
             Message::Session(SessionOption::TableId(on)) => {
                 if let Some(peer) = self.peers.get_mut(peer) {
@@ -377,7 +379,7 @@ impl Control {
         }
     }
 
-    fn multipart(&mut self, more: bool, request: MultipartRequest, nicira: bool) -> Answer {
+    fn multipart(&mut self, peer: PeerId, more: bool, request: MultipartRequest, nicira: bool) -> Answer {
         if more {
             // Of the requests that we serve, none is longer than a message.
             return Answer::Error(ErrorCode::RequestMultipartOverflow);
@@ -390,7 +392,8 @@ impl Control {
             MultipartRequest::Aggregate(request) => return Self::aggregate_stats(&request, nicira).into(),
             MultipartRequest::Table => MultipartReply::Table(self.table_stats()),
             MultipartRequest::TableFeatures(features) if features.is_empty() => {
-                MultipartReply::TableFeatures(table_features(self.table_capacity))
+                let version = self.peers.get(peer).map_or(Version::V1_3, |peer| peer.dialect().version);
+                MultipartReply::TableFeatures(table_features(self.table_capacity, version))
             }
             MultipartRequest::TableFeatures(_) => return Answer::Error(ErrorCode::TableFeaturesPermission),
             MultipartRequest::PortStats(port) => match self.port_stats(port) {

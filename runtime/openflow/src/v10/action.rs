@@ -4,6 +4,7 @@
 //! `set_field` are Nicira's; what is left in the action set, and meters, cannot be said.
 
 use crate::action::Action;
+use crate::copy_field::CopyField;
 use crate::error::{DecodeError, ErrorCode, Problem};
 use crate::flow_match::{Match, MatchField};
 use crate::ids::{GroupId, PortNo};
@@ -14,6 +15,7 @@ use crate::wire::{Reader, Writer};
 
 const VENDOR: u16 = 0xffff;
 const SET_TUNNEL: u16 = 2;
+const REG_MOVE: u16 = 6;
 const REG_LOAD: u16 = 7;
 const NOTE: u16 = 8;
 const SET_TUNNEL64: u16 = 9;
@@ -121,6 +123,7 @@ fn decode_known(r: &mut Reader<'_>, out: &mut Instructions) -> Result<(), Decode
             r.skip(6)?;
             set(Field::TunnelId, r.uint(8)?, r)?
         }
+        REG_MOVE => Action::CopyField(CopyField::decode_move(r)?),
         REG_LOAD => decode_load(r)?,
         REG_LOAD2 => Action::SetField(Match::decode_one_nicira(r)?),
         // A remark.
@@ -225,6 +228,7 @@ fn encode_one(action: &Action, w: &mut Writer) {
         Action::SetTpSrc(port) => plain(9, w, |w| w.u16(*port)),
         Action::SetTpDst(port) => plain(10, w, |w| w.u16(*port)),
         Action::SetField(field) => encode_set(field, w),
+        Action::CopyField(copy) => vendor(REG_MOVE, w, |w| copy.encode_move(w)),
         Action::DecNwTtl => vendor(DEC_TTL, w, |w| w.zeros(6)),
         Action::PushMpls(eth_type) => vendor(PUSH_MPLS, w, |w| w.u16(*eth_type)),
         Action::PopMpls(eth_type) => vendor(POP_MPLS, w, |w| w.u16(*eth_type)),

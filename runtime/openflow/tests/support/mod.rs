@@ -70,6 +70,18 @@ pub(crate) fn flow_match() -> impl Strategy<Value = Match> {
     })
 }
 
+fn copy_field() -> impl Strategy<Value = CopyField> {
+    let field = || proptest::sample::select(FIELDS).prop_map(|spec| spec.field);
+    (field(), field(), any::<[u16; 3]>()).prop_filter_map("a target", |(source, target, [bits, from, to])| {
+        let widest = u16::from(source.spec().bits.min(target.spec().bits));
+        let bits = bits % widest + 1;
+        let offset = |field: Field, offset: u16| (field, offset % (u16::from(field.spec().bits) - bits + 1));
+        // Of tcp_flags there is another name before 1.5.
+        let renamed = [source, target].contains(&Field::TcpFlags);
+        CopyField::new(offset(source, from), offset(target, to), bits).ok().filter(|_| !renamed)
+    })
+}
+
 pub(crate) fn action() -> impl Strategy<Value = Action> {
     let set_field = match_field().prop_filter_map("settable", |f| {
         let spec = f.field().spec();
@@ -90,6 +102,7 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
         any::<u8>().prop_map(Action::SetNwTtl),
         Just(Action::DecNwTtl),
         set_field,
+        copy_field().prop_map(Action::CopyField),
         any::<u16>().prop_map(Action::PushPbb),
         Just(Action::PopPbb),
         (any::<u32>(), (0_usize..3).prop_flat_map(|n| vec(any::<u8>(), n * 8)))
