@@ -65,7 +65,7 @@ fn programs_of_the_first_oko_are_loaded_and_replaced() {
     };
     let say = "--abi original";
     switch.okoctl(&["filter", "load", &before, "--name", "old"]).fails_with(&[say]);
-    assert_eq!(names(), [json!(""); 0], "what was refused has left nothing");
+    assert!(names().is_empty(), "what was refused has left nothing");
     switch.tell(&["filter", "load", &before, "--name", "old", "--abi", "original"]);
     assert_eq!(names(), ["old"]);
     switch.okoctl(&["filter", "replace", "old", &after]).fails_with(&[say]);
