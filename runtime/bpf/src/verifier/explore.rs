@@ -26,7 +26,7 @@ use super::{
 use crate::{
     isa::Reg,
     program::{MapDef, MapId, Program},
-    verified::{Note, Region},
+    verified::{Effort, Note, Region},
 };
 
 /// A step of a path: the slot, and the step before (an index into the trail).
@@ -46,6 +46,16 @@ pub(crate) struct Failure {
     pub(crate) reason: Reason,
     /// The slots of the path, in order; the last one is `slot`.
     pub(crate) path: Vec<usize>,
+}
+
+/// What was found out of a program, all of whose paths were followed.
+pub(crate) struct Shown {
+    pub(crate) notes: Vec<Note>,
+    /// For each function the bytes of its frame that are used.
+    pub(crate) stack_bytes: Vec<u32>,
+    /// For each function the longest path through it, if there are loops.
+    pub(crate) longest: Vec<u64>,
+    pub(crate) effort: Effort,
 }
 
 /// One attempt to verify a program.
@@ -110,6 +120,12 @@ impl<'p> Explorer<'p> {
             #[cfg(test)]
             seen: None,
         }
+    }
+
+    /// What a run without failure has shown.
+    pub(crate) fn into_shown(self) -> Shown {
+        let effort = Effort { steps: self.steps, states: self.states, pruned: self.pruned };
+        Shown { notes: self.notes, stack_bytes: self.stack_bytes, longest: self.longest, effort }
     }
 
     /// Explores everything that can follow the entry.
