@@ -68,32 +68,36 @@ pub fn apply(pass: Pass, checked: Checked) -> Result<Checked, Vec<VerifyError>> 
 
 /// Runs all passes until nothing changes. If the result does not verify, the module stays as it was.
 ///
-/// All passes run in a row and the result is verified once: verification costs more than a pass. Where that fails, they run once more with
-/// a verification behind each, and those are left out whose results are refused.
+/// One filter after the other is finished while its memory is at hand, and the result is verified once: verification costs more than a pass.
+/// Where that fails, the passes run once more with a verification behind each, and those are left out whose results are refused.
 pub fn optimize(checked: Checked) -> Checked {
-    let mut best = checked;
-    for _ in 0..MAX_ROUNDS {
-        let mut module = best.module().clone();
-        let mut filters = std::mem::take(&mut module.filters);
-        for filter in &mut filters {
+    let mut module = checked.module().clone();
+    let mut filters = std::mem::take(&mut module.filters);
+    for filter in &mut filters {
+        for _ in 0..MAX_ROUNDS {
+            let before = filter.clone();
             for (_, pass) in PASSES {
                 pass(&module, filter);
             }
+            if *filter == before {
+                break;
+            }
         }
-        module.filters = filters;
-        if module == *best.module() {
-            break;
-        }
-        let next = verify(module).unwrap_or_else(|_| one_by_one(&best));
+    }
+    module.filters = filters;
+    verify(module).unwrap_or_else(|_| one_by_one(checked))
+}
+
+/// The same with only those passes whose results verify.
+fn one_by_one(checked: Checked) -> Checked {
+    let mut best = checked;
+    for _ in 0..MAX_ROUNDS {
+        let next =
+            PASSES.iter().fold(best.clone(), |best, (_, pass)| apply(*pass, best.clone()).unwrap_or(best));
         if next == best {
             break;
         }
         best = next;
     }
     best
-}
-
-/// The passes but those that make something that does not verify.
-fn one_by_one(checked: &Checked) -> Checked {
-    PASSES.iter().fold(checked.clone(), |best, (_, pass)| apply(*pass, best.clone()).unwrap_or(best))
 }
