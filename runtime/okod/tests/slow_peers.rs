@@ -77,11 +77,14 @@ fn whoever_asks_for_everything_and_reads_nothing_takes_little_memory() {
     assert_eq!(other.flows().len(), count as usize);
     let took = memory().saturating_sub(before);
     assert!(took < 100 * MIB, "{} MiB", took / MIB);
-    // One that reads after all gets what it asked for.
+    // One that reads after all gets what it asked for; entries that came or went meanwhile may be among them, or not.
+    let possible = count as usize - 200..=count as usize + 200;
     let mut flows = 0;
     while let Message::MultipartReply { more, reply } = reader.receive().1 {
         match reply {
-            MultipartReply::Aggregate(sum) => assert_eq!(sum.flows, count),
+            MultipartReply::Aggregate(sum) => {
+                assert!(possible.contains(&(sum.flows as usize)), "{} entries", sum.flows);
+            }
             MultipartReply::Flow(part) => flows += part.len(),
             other => panic!("unexpected {other:?}"),
         }
@@ -89,8 +92,7 @@ fn whoever_asks_for_everything_and_reads_nothing_takes_little_memory() {
             break;
         }
     }
-    // Those that came meanwhile may be among them, or not.
-    assert!((count as usize - 200..=count as usize + 200).contains(&flows), "{flows}");
+    assert!(possible.contains(&flows), "{flows}");
     switch.stop();
 }
 
