@@ -7,6 +7,7 @@
 use oko_diagnostics::{Diagnostic, FileId, Span, codes::syntax as codes};
 
 use crate::ast::MAX_BRACKETS;
+use crate::lex::Lexed;
 use crate::token::{Spanned, Token};
 
 /// The tokens of a file with paired brackets.
@@ -17,13 +18,14 @@ pub(crate) struct Balanced {
     pub(crate) mended: Vec<(u32, u32)>,
 }
 
-/// Pairs the brackets of `tokens`, which are all of `text`.
+/// Pairs the brackets of the tokens of `text`. Of those that are open at the end of a text that is cut off nothing is said.
 pub(crate) fn balance(
     file: FileId,
     text: &str,
-    tokens: &[Spanned],
+    lexed: &Lexed,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Balanced {
+    let tokens = lexed.tokens.as_slice();
     let mut state = Balancer {
         file,
         text,
@@ -41,7 +43,11 @@ pub(crate) fn balance(
         }
         state.take(token);
     }
-    state.finish();
+    if lexed.cut_off {
+        state.close_down_to(0, state.out.len());
+    } else {
+        state.finish();
+    }
     Balanced { tokens: state.out, mended: state.mended }
 }
 

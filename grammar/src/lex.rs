@@ -17,11 +17,14 @@ pub(crate) struct Lexed {
     pub(crate) docs: Option<Doc>,
     /// Byte ranges of characters that are part of no token, with the space behind them.
     pub(crate) unknown: Vec<(u32, u32)>,
+    /// The rest of the text is a comment without its end, so brackets that are open here may be closed in it.
+    pub(crate) cut_off: bool,
 }
 
 /// Splits `text`. It is at most `u32::MAX` bytes long.
 pub(crate) fn lex(file: FileId, text: &str, diagnostics: &mut Vec<Diagnostic>) -> Lexed {
-    let mut lexed = Lexed { tokens: Vec::with_capacity(text.len() / 4), docs: None, unknown: Vec::new() };
+    let tokens = Vec::with_capacity(text.len() / 4);
+    let mut lexed = Lexed { tokens, docs: None, unknown: Vec::new(), cut_off: false };
     let mut unknown: Option<Span> = None;
     let mut line_end_behind = 0;
     let mut comment_end: Option<usize> = None;
@@ -63,6 +66,12 @@ pub(crate) fn lex(file: FileId, text: &str, diagnostics: &mut Vec<Diagnostic>) -
                 }
                 None => token,
             },
+            Err(LexError::OpenComment) => {
+                diagnostics.push(open_comment(span));
+                lexed.unknown.push((line_end_behind, span.end));
+                lexed.cut_off = true;
+                continue;
+            }
             Err(LexError::Unknown) => {
                 unknown = Some(unknown.map_or(span, |run| run.to(span)));
                 continue;
@@ -73,12 +82,12 @@ pub(crate) fn lex(file: FileId, text: &str, diagnostics: &mut Vec<Diagnostic>) -
             }
         };
         let first_on_line =
-            text[line_end_behind..span.start as usize].contains('\n') || lexed.tokens.is_empty();
+            text[line_end_behind as usize..span.start as usize].contains('\n') || lexed.tokens.is_empty();
         if token == Token::Doc && !first_on_line {
             diagnostics.push(trailing_doc(span));
             continue;
         }
-        line_end_behind = span.end as usize;
+        line_end_behind = span.end;
         lexed.tokens.push(Spanned { token, start: span.start, end: span.end, first_on_line });
     }
     diagnostics.extend(unknown.map(|run| unknown_character(text, run)));
@@ -139,6 +148,13 @@ fn foreign_comment(span: Span) -> Diagnostic {
         .help("write `//` in front of each of its lines, or `///` to describe the declaration that follows")
 }
 
+fn open_comment(span: Span) -> Diagnostic {
+    let sign = Span { end: span.start + 2, ..span };
+    Diagnostic::error(syntax::OTHER_SPELLING, "this comment is not closed, and comments begin with `//`")
+        .label(sign, "no `*/` follows, so the rest of the file is not read")
+        .help("write `//` in front of each of its lines")
+}
+
 fn unknown_character(text: &str, span: Span) -> Diagnostic {
     let run = &text[span.range()];
     let show = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
@@ -165,6 +181,7 @@ fn bad_literal(error: LexError, text: &str, span: Span) -> Diagnostic {
         LexError::OpenString => Diagnostic::error(codes::OPEN_STRING, "this string has no closing `\"`")
             .label(span, "runs to the end of its line")
             .help("close it with `\"`; a string stands on one line"),
+        LexError::OpenComment => open_comment(span),
         LexError::SingleQuotes => {
             let inner = text.trim_matches('\'').replace('"', "\\\"");
             Diagnostic::error(codes::UNKNOWN_CHARACTER, "strings stand in double quotes")

@@ -15,6 +15,8 @@ pub(crate) enum LexError {
     Unknown,
     /// A string without its closing quote.
     OpenString,
+    /// A comment of another language without its end.
+    OpenComment,
     /// A string in single quotes.
     SingleQuotes,
     /// A backslash before a character that is no escape; where, in bytes from the string's start.

@@ -47,7 +47,7 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let lexed = lex(file, text, &mut diagnostics);
     diagnostics.truncate(MAX_ERRORS);
-    let balanced = balance(file, text, &lexed.tokens, &mut diagnostics);
+    let balanced = balance(file, text, &lexed, &mut diagnostics);
     diagnostics.truncate(2 * MAX_ERRORS);
     let mut reader = Reader {
         file,

@@ -34,7 +34,7 @@ pub(crate) enum Token {
     Comment(CommentKind),
     /// A comment as other languages have it: `# text`, `/* text */`.
     #[regex(r"#[ \t]*[^\[ \t\r\n][^\n]*", allow_greedy = true)]
-    #[regex(r"/\*([^*]|\*+[^*/])*\*+/")]
+    #[token("/*", block_comment)]
     ForeignComment,
     /// In place of a literal that has been reported.
     Malformed,
@@ -57,7 +57,7 @@ pub(crate) enum Token {
     Ip4((u32, Option<u8>)),
     #[regex(r"[0-9a-fA-F]{1,4}(:[0-9a-fA-F]{1,4}){7}(/[0-9]+)?", |lex| literal::ip6(lex.slice()))]
     #[regex(
-        r"([0-9a-fA-F]+(:[0-9a-fA-F]+)*)?::([0-9a-fA-F]+(:[0-9a-fA-F]+)*)?((:|::)?[0-9]+(\.[0-9]+){3})?(/[0-9]+)?",
+        r"([0-9a-fA-F]+(:[0-9a-fA-F]+){0,8})?::([0-9a-fA-F]+(:[0-9a-fA-F]+)*)?((:|::)?[0-9]+(\.[0-9]+){3})?(/[0-9]+)?",
         |lex| literal::ip6(lex.slice())
     )]
     Ip6((u128, Option<u8>)),
@@ -261,6 +261,14 @@ pub(crate) enum CommentKind {
 
 fn open_string(_: &mut Lexer<'_, Token>) -> Result<(), LexError> {
     Err(LexError::OpenString)
+}
+
+/// Takes everything to the `*/`, which is looked for only once: where there is none, the rest of the text is the comment.
+fn block_comment(lex: &mut Lexer<'_, Token>) -> Result<(), LexError> {
+    let rest = lex.remainder();
+    let end = rest.find("*/").map(|at| at + 2);
+    lex.bump(end.unwrap_or(rest.len()));
+    end.map(|_| ()).ok_or(LexError::OpenComment)
 }
 
 fn single_quotes(_: &mut Lexer<'_, Token>) -> Result<(), LexError> {

@@ -117,6 +117,8 @@ const PIECES: &[&str] = &[
     "\"open",
     "'c'",
     "// c\n",
+    "/*",
+    "*/",
     "/// d\n",
     "//! f\n",
     "€",
@@ -212,8 +214,9 @@ proptest! {
     fn a_broken_declaration_leaves_its_neighbours(
         pieces in prop::collection::vec(prop::sample::select(PIECES), 0..20)
     ) {
-        // A comment or open string ends with its line, and a declaration at a line's start is one whatever is open.
-        let text = format!("const first: u32 = 1;\n{}\nconst last: u32 = 2;\n", pieces.join(" ").replace("\n", " "));
+        // A comment (of Oko) or open string ends with its line, and a declaration at a line's start is one whatever is open.
+        let text = pieces.join(" ").replace('\n', " ").replace("/*", "*/");
+        let text = format!("const first: u32 = 1;\n{text}\nconst last: u32 = 2;\n");
         let (file, _) = check(&text);
         let names: Vec<_> = file.items.iter().filter_map(|item| match &item.kind {
             ast::ItemKind::Const(node) => Some(node.name.name.as_str()),
@@ -285,6 +288,37 @@ fn wide_programs_are_no_deep_ones() {
     assert!(check(&list).1.is_empty());
     let body = format!("filter f -> bool {{ {} true }}", "let a = 1 + 2;\n".repeat(20_000));
     assert!(check(&body).1.is_empty());
+}
+
+/// Whatever begins at each of many places and ends at none of them is looked for once.
+#[test]
+fn what_never_ends_takes_no_long_time() {
+    let n = 200_000;
+    for (piece, most) in [
+        ("/*x", 1),
+        ("x", 1),
+        ("// x", 0),
+        ("\"x ", 2),
+        ("#x", 1),
+        ("a:", 2),
+        ("a:b::", 200),
+        ("1.", 200),
+        ("'x", 200),
+        ("\"x\\", 200),
+    ] {
+        let text = piece.repeat(n / piece.len());
+        let start = Instant::now();
+        let (_, diagnostics) = parse(FileId(0), &text);
+        assert!(diagnostics.len() <= most, "{piece}: {} messages", diagnostics.len());
+        assert!(start.elapsed() < Duration::from_secs(2), "{piece}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_comment_that_is_not_closed_is_told_once_and_takes_the_rest() {
+    let (file, diagnostics) = check(&format!("const a: u32 = 1;\n{}", "/*x".repeat(70_000)));
+    assert_eq!((file.items.len(), diagnostics.len()), (1, 1), "{diagnostics:#?}");
+    assert_eq!(check("/* x **/ const a: u32 = 1; /*/ x */ const b: u32 = 1;").0.items.len(), 2);
 }
 
 #[test]

@@ -152,6 +152,14 @@ fn no_constant_takes_long() {
     assert_eq!(found.iter().map(|d| d.code.to_string()).collect::<Vec<_>>(), ["E0606"], "{found:#?}");
 }
 
+/// Each function that a body calls is looked at once, so a circle is told once.
+#[test]
+fn a_function_that_calls_itself_twice_is_told_once() {
+    let text = "fn f(n: u32) -> u32 { f(n) ^ f(n) } filter x -> bool { f(pkt.len) > 1 }";
+    let found = compile("test.oko", text).diagnostics;
+    assert_eq!(found.iter().map(|d| d.code.to_string()).collect::<Vec<_>>(), ["E0318"], "{found:#?}");
+}
+
 /// A loop whose carried value is not declared looks at its body more than once, and only the last look says what is wrong.
 #[test]
 fn what_a_loop_looks_at_first_is_not_lost() {

@@ -3,6 +3,8 @@
 //! A function is looked at when somebody asks for it: for a constant that calls it, before what is declared after the constants is known.
 //! A function depends on its arguments and on params only, so this is early enough.
 
+use std::collections::{HashMap, HashSet};
+
 use oko_diagnostics::codes::types;
 use oko_diagnostics::{Diagnostic, Span};
 
@@ -20,7 +22,7 @@ const MAX_CALLS: usize = 32;
 pub(super) struct Function {
     signature: Progress,
     body: Progress,
-    /// The functions that its body calls, and where.
+    /// The functions that its body calls, each once, and where first.
     callees: Vec<(FnId, Span)>,
     /// Whether calls of it can be computed while the program is compiled, once somebody has asked.
     known: Option<bool>,
@@ -98,7 +100,9 @@ impl Checker<'_, '_> {
         let kind = AreaKind::Function(ast.name.name.clone());
         let area = Area { kind, place: ast.name.span, span: ast.name.span.to(ast.body.span) };
         body.checker.program.areas.push(area);
-        let (locals, layers, callees) = (body.locals, body.layers, body.callees);
+        let (locals, layers, mut callees) = (body.locals, body.layers, body.callees);
+        let mut seen = HashSet::new();
+        callees.retain(|(callee, _)| seen.insert(*callee));
         self.program.fns[at].body = Body { locals, layers, value };
         self.fns[at].callees = callees;
         self.quiet = quiet;
@@ -133,12 +137,13 @@ impl Checker<'_, '_> {
 
     fn is_known(&mut self, id: FnId, span: Span) -> bool {
         let mut all = vec![id];
+        let mut seen = HashSet::from([id]);
         let mut next = 0;
         while let Some(&function) = all.get(next) {
             next += 1;
             self.fn_body(function.index(), span);
             for (callee, _) in &self.fns[function.index()].callees {
-                if !all.contains(callee) {
+                if seen.insert(*callee) {
                     all.push(*callee);
                 }
             }
@@ -169,23 +174,29 @@ impl Checker<'_, '_> {
         usable && self.ends(&all)
     }
 
-    /// Whether no function of these calls itself, over whatever detour within them.
+    /// Whether no function of these, which call only one another, calls itself, over whatever detour.
     fn ends(&self, all: &[FnId]) -> bool {
-        let mut left = all.to_vec();
-        // Functions that call none of those that are left end.
-        loop {
-            let before = left.len();
-            let calls_left =
-                |id: &FnId| self.fns[id.index()].callees.iter().any(|(callee, _)| left.contains(callee));
-            let rest: Vec<FnId> = left.iter().copied().filter(calls_left).collect();
-            if rest.is_empty() {
-                return true;
-            }
-            if rest.len() == before {
-                return false;
-            }
-            left = rest;
+        let mut callers: HashMap<FnId, Vec<FnId>> = HashMap::new();
+        let mut calls: HashMap<FnId, usize> = HashMap::new();
+        for &caller in all {
+            let callees = &self.fns[caller.index()].callees;
+            calls.insert(caller, callees.len());
+            callees.iter().for_each(|(callee, _)| callers.entry(*callee).or_default().push(caller));
         }
+        // A function whose callees all end does so, too.
+        let mut ending: Vec<FnId> = all.iter().copied().filter(|id| calls[id] == 0).collect();
+        let mut next = 0;
+        while let Some(id) = ending.get(next) {
+            next += 1;
+            for caller in callers.remove(id).unwrap_or_default() {
+                let left = calls.entry(caller).or_default();
+                *left -= 1;
+                if *left == 0 {
+                    ending.push(caller);
+                }
+            }
+        }
+        ending.len() == all.len()
     }
 
     /// Reports functions that call themselves, over whatever detour, and chains of calls that are too long.
