@@ -32,7 +32,10 @@ stw [%r10-4], 2\nlddw %r1, map[0]\nmov %r2, %r10\nadd %r2, -4\ncall 1\njeq %r0, 
 const ENTRY: &str =
     "stw [%r10-4], 1\nlddw %r1, map[0]\nmov %r2, %r10\nadd %r2, -4\ncall 1\njeq %r0, 0, out\nmov %r9, %r0";
 
-const FACTS: [Fact; 17] = [
+const TWO_RECORDS: &str = "lddw %r1, map[1]\nmov %r2, 16\nmov %r3, 0\ncall 131\njeq %r0, 0, out\nmov %r9, %r0
+lddw %r1, map[1]\nmov %r2, 16\nmov %r3, 0\ncall 131\njeq %r0, 0, one\nmov %r8, %r0";
+
+const FACTS: [Fact; 19] = [
     Fact { name: "a register is written", before: "", good: "mov %r8, 1", bad: "", after: "mov %r0, %r8" },
     Fact {
         name: "a stack slot is written",
@@ -146,6 +149,22 @@ const FACTS: [Fact; 17] = [
         bad: "mov %r1, %r9\ncall 93",
         after: "mov %r1, %r8\ncall 94\nmov %r0, 0",
     },
+    Fact {
+        name: "it is the other record, which is not handed over yet",
+        before: TWO_RECORDS,
+        good: "mov %r5, %r8",
+        bad: "mov %r5, %r9",
+        after: "stxdw [%r10-8], %r5\nmov %r1, %r9\nmov %r2, 0\ncall 132\nldxdw %r5, [%r10-8]\nstdw [%r5+0], 7
+mov %r1, %r8\nmov %r2, 0\ncall 132\nmov %r0, 0\nja done\none: mov %r1, %r9\nmov %r2, 0\ncall 132\nja out\ndone:",
+    },
+    Fact {
+        name: "it is one of the records that are handed over later",
+        before: TWO_RECORDS,
+        good: "mov %r5, %r8",
+        bad: "mov %r5, %r10",
+        after: "stdw [%r5+8], 7\nmov %r1, %r9\nmov %r2, 0\ncall 132\nmov %r1, %r8\nmov %r2, 0\ncall 132
+mov %r0, 0\nja done\none: mov %r1, %r9\nmov %r2, 0\ncall 132\nja out\ndone:",
+    },
 ];
 
 const PATHS: usize = 6;
@@ -169,7 +188,7 @@ fn program(fact: &Fact, odd: Option<usize>, distinct: bool) -> Program {
     if !text.replace("out: ", "").contains("out") {
         text = text.replace("out: mov %r0, 0\nexit\n", "");
     }
-    let maps = vec![MapDef {
+    let entries = MapDef {
         name: "m".to_owned(),
         kind: MapKind::Hash,
         key_size: 4,
@@ -178,7 +197,17 @@ fn program(fact: &Fact, odd: Option<usize>, distinct: bool) -> Program {
         hashes: 0,
         lock_offset: Some(0),
         data: None,
-    }];
+    };
+    let ring = MapDef {
+        name: "ring".to_owned(),
+        kind: MapKind::RingBuf,
+        key_size: 0,
+        value_size: 0,
+        max_entries: 4096,
+        lock_offset: None,
+        ..entries.clone()
+    };
+    let maps = vec![entries, ring];
     Program { name: fact.name.to_owned(), insns: asm::assemble(&text).unwrap(), maps, lines: Vec::new() }
 }
 

@@ -11,7 +11,7 @@ use super::{
     stack::{FRAME, Unreadable},
     state::State,
     step::{Checked, assign, number, read},
-    value::{Id, Pointer, Target, Value},
+    value::{Id, Pointer, Target, Value, bytes_left},
 };
 use crate::{
     isa::{AtomicOp, Reg, Size, Width},
@@ -73,7 +73,7 @@ impl Explorer<'_> {
                 Ok(Found::Stack { frame, from, to })
             }
             Target::Packet { id, fixed } => {
-                let left = i64::from(state.proofs.get(id)) - (fixed + off);
+                let left = bytes_left(state.proofs.get(id), fixed + off);
                 if from < 0 || i64::from(bytes) > left {
                     return Err(Reason::PacketBounds { off: shown(), bytes, proven: left.max(0) });
                 }
@@ -97,7 +97,11 @@ impl Explorer<'_> {
                 }
                 Ok(Found::MapValue(map))
             }
-            Target::Record { map, size, .. } => {
+            Target::Record { map, id, size } => {
+                // When a record is handed over, its names are forgotten: this is for one that was overlooked.
+                if !state.records.contains(&id) {
+                    return Err(Reason::RecordGone);
+                }
                 if from < 0 || end > i64::from(size) {
                     let map = self.map_name(map);
                     return Err(Reason::RecordBounds { map, off: shown(), bytes, size });

@@ -150,6 +150,7 @@ pub(crate) struct Length {
 }
 
 impl Proofs {
+    /// The proven length; 0 if nothing is known.
     pub(crate) fn get(&self, id: Id) -> u32 {
         self.proven.iter().find(|(known, _)| *known == id).map_or(0, |(_, bytes)| *bytes)
     }
@@ -201,6 +202,13 @@ impl Proofs {
     pub(crate) fn footprint(&self) -> usize {
         self.proven.len() * size_of::<(Id, u32)>() + self.lengths.len() * size_of::<Length>()
     }
+}
+
+/// How many bytes of the packet are left behind `data + variable + distance`, if `proven` bytes are behind `data + variable`. A proven length
+/// of 0 says nothing: the variable part may lead far behind the end, and no way back from there leads to bytes of the packet.
+pub(crate) fn bytes_left(proven: u32, distance: i64) -> i64 {
+    let left = i64::from(proven) - distance;
+    if proven == 0 { left.min(0) } else { left }
 }
 
 /// A function from the ids of one state to what stands for them in another one: what is equal in the first is equal in
@@ -349,6 +357,13 @@ impl<'c> Merging<'c> {
         self.merge(Counterpart::Id(a), Counterpart::Id(b))
     }
 
+    /// The id of a record in the merged state; `None` if the two are not the same of the records that wait. Those are merged before the
+    /// values, and only their ids are in use: a new one would be a second name of a record, and outlive it.
+    fn record(&self, a: Id, b: Id) -> Option<Id> {
+        let both = (Counterpart::Id(a), Counterpart::Id(b));
+        self.pairs.iter().find(|(pair, _)| *pair == both).map(|(_, id)| *id)
+    }
+
     /// What is proven of the merged state, once all values are merged: a number that is the same distance in both is one.
     pub(crate) fn into_proven(mut self) -> Proofs {
         let part = |base| if base == Id::NONE { Counterpart::Number(0) } else { Counterpart::Id(base) };
@@ -407,9 +422,9 @@ fn join_targets(a: &Pointer, b: &Pointer, merging: &mut Merging<'_>) -> Option<T
                 return Some(Target::Packet { id, fixed: i });
             }
             // The distances differ: the whole offset becomes the variable part, with what is proven behind it.
-            let left = |bytes: u32, fixed: i64| u32::try_from(i64::from(bytes) - fixed).unwrap_or(0);
+            let left = bytes_left(m, i).min(bytes_left(n, j));
             let id = merging.mint();
-            merging.proven.add(id, left(m, i).min(left(n, j)));
+            merging.proven.add(id, u32::try_from(left).unwrap_or(0));
             Some(Target::Packet { id, fixed: 0 })
         }
         (Target::MapValue { map, lookup: x }, Target::MapValue { map: other, lookup: y }) if map == other => {
@@ -424,12 +439,14 @@ fn join_targets(a: &Pointer, b: &Pointer, merging: &mut Merging<'_>) -> Option<T
         (Target::Record { map, id: x, size }, Target::Record { map: other, id: y, size: bytes })
             if map == other && size == bytes =>
         {
-            Some(Target::Record { map, id: merging.ids(x, y), size })
+            Some(Target::Record { map, id: merging.record(x, y)?, size })
         }
         (
             Target::RecordOrNull { map, id: x, size },
             Target::RecordOrNull { map: other, id: y, size: bytes },
-        ) if map == other && size == bytes => Some(Target::RecordOrNull { map, id: merging.ids(x, y), size }),
+        ) if map == other && size == bytes => {
+            Some(Target::RecordOrNull { map, id: merging.record(x, y)?, size })
+        }
         (a, b) => (a == b).then_some(a),
     }
 }
