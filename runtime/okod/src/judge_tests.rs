@@ -9,7 +9,7 @@ use oko_filter::{Instance, LoadOptions};
 use oko_flow_table::{FlowTables, Groups, Limits, Meters};
 use oko_openflow::{
     Action, CopyField, Field as Oxm, FilterId, FilterMatch, FlowMod, FlowModCommand, FlowStatsRequest,
-    Instructions, Match, MatchField, MetadataWrite, PortNo, TableId,
+    Instructions, Match, MatchField, MetadataWrite, MeterId, PortNo, TableId,
 };
 use oko_packet::edit::{Editor, FrameBuf};
 use proptest::prelude::*;
@@ -234,8 +234,37 @@ impl Side {
     }
 }
 
-/// Frames of a few kinds, each with an `id` of its own.
+/// Frames of a few kinds, each with an `id` of its own. From `ODD` on there are some that have no IPv4 header, or no transport header.
 fn frame(kind: u16) -> Vec<u8> {
+    let mut frame = plain_frame(kind);
+    let l3 = match kind / 4 % 4 {
+        1 => 18,
+        2 => 22,
+        _ => 14,
+    };
+    match kind.checked_sub(ODD).map(|odd| odd % 4) {
+        // ARP with the addresses.
+        Some(0) => {
+            let addresses: [u8; 8] = frame[l3 + 12..l3 + 20].try_into().expect("eight bytes");
+            frame[l3 - 2..l3].copy_from_slice(&[0x08, 0x06]);
+            frame.truncate(l3);
+            frame.extend([0, 1, 8, 0, 6, 4, 0, 1, 6, 0, 0, 0, 0, 1]);
+            frame.extend(&addresses[..4]);
+            frame.extend([0; 6]);
+            frame.extend(&addresses[4..]);
+        }
+        // A later fragment.
+        Some(1) => frame[l3 + 7] = 9,
+        Some(2) => frame.truncate(l3 + 10),
+        _ => {}
+    }
+    frame
+}
+
+/// The first kind of frames of which not all have what IPv4 packets have.
+const ODD: u16 = 60;
+
+fn plain_frame(kind: u16) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, (kind % 2) as u8 + 1, 6, 0, 0, 0, 0, (kind / 2 % 2) as u8];
     match kind / 4 % 4 {
         1 => frame.extend([0x81, 0, 0, 5]),
@@ -252,7 +281,8 @@ fn frame(kind: u16) -> Vec<u8> {
     frame
 }
 
-fn matches() -> impl Strategy<Value = Match> {
+/// Matches, with what their fields need. Without `network` they look at no header behind Ethernet's, so that packets of all kinds have one key.
+fn matches(network: bool) -> impl Strategy<Value = Match> {
     let masked = |field, values: Range<u128>, masks: &'static [u128]| {
         prop::option::weighted(0.4, (values, prop::sample::select(masks))).prop_map(move |some| {
             some.and_then(|(value, mask)| MatchField::masked(field, value & mask, mask).ok())
@@ -266,15 +296,27 @@ fn matches() -> impl Strategy<Value = Match> {
         exact(Oxm::InPort, &[1, 2]),
         masked(Oxm::EthDst, 0x0200_0000_0000..0x0200_0000_0004, &[1, 3, 0xffff_ffff_ffff]),
         exact(Oxm::VlanVid, &[0, 0x1001, 0x1005, 0x1002]),
-        exact(Oxm::EthType, &[0x0800, 0x8100]),
+        exact(Oxm::EthType, &[0x0800, 0x0806, 0x8100]),
         masked(Oxm::Ipv4Src, 0x0a00_0000..0x0a00_0004, &[1, 0xffff_ff00, 0xffff_ffff]),
         exact(Oxm::IpProto, &[6, 17]),
         exact(Oxm::UdpDst, &[0, 1, 2, 3]),
         exact(Oxm::Metadata, &[0, 1]),
+        exact(Oxm::Reg0, &[0, 2, 0x0a00_0001]),
         prop::option::weighted(0.4, (1..=FILTERS as u32, 0..4_u32)),
     )
-        .prop_map(|(port, mac, vlan, ty, ip, proto, udp, metadata, filter)| {
-            let fields = [port, mac, vlan, ty, ip, proto, udp, metadata];
+        .prop_map(move |(port, mac, vlan, mut ty, ip, mut proto, udp, metadata, reg, filter)| {
+            let (ip, udp) = (ip.filter(|_| network), udp.filter(|_| network));
+            if !network {
+                (ty, proto) = (None, None);
+            }
+            let exactly = |field, value| MatchField::exact(field, value).ok();
+            if udp.is_some() {
+                proto = exactly(Oxm::IpProto, 17);
+            }
+            if ip.is_some() || proto.is_some() {
+                ty = exactly(Oxm::EthType, 0x0800);
+            }
+            let fields = [port, mac, vlan, ty, ip, proto, udp, metadata, reg];
             let mut matching: Match = fields.into_iter().flatten().collect();
             matching.filter = filter.map(|(filter, class)| FilterMatch { filter: FilterId(filter), class });
             matching
@@ -292,6 +334,8 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => Just(Action::PushVlan(0x8100)),
         2 => prop::sample::select(vec![
             set(Oxm::VlanVid, 0x1001),
+            set(Oxm::Ipv4Dst, 0x0a00_0109),
+            set(Oxm::ArpTpa, 0x0a00_0109),
             set(Oxm::Ipv4Src, 0x0a00_0001),
             set(Oxm::UdpDst, 2),
             set(Oxm::IpProto, 6),
@@ -301,16 +345,19 @@ fn actions() -> impl Strategy<Value = Action> {
             CopyField::new((Oxm::Ipv4Src, 0), (Oxm::UdpDst, 0), 2),
             CopyField::new((Oxm::UdpSrc, 0), (Oxm::UdpDst, 0), 16),
             CopyField::new((Oxm::EthSrc, 0), (Oxm::EthDst, 0), 3),
+            CopyField::new((Oxm::Ipv4Src, 0), (Oxm::Reg0, 0), 32),
+            CopyField::new((Oxm::UdpDst, 0), (Oxm::Reg0, 0), 16),
+            CopyField::new((Oxm::ArpSpa, 0), (Oxm::Reg0, 0), 32),
         ]).prop_filter_map("bits that are there", |copy| copy.ok().map(Action::CopyField)),
         1 => (0..2_u8).prop_map(|table| Action::Resubmit { port: PortNo::IN_PORT, table: TableId(table + 1) }),
     ]
 }
 
-fn changes() -> impl Strategy<Value = FlowMod> {
+fn changes(network: bool) -> impl Strategy<Value = FlowMod> {
     (
         0..3_u8,
         0..4_u16,
-        matches(),
+        matches(network),
         prop::collection::vec(actions(), 0..3),
         prop::collection::vec(actions(), 0..2),
         prop::option::weighted(0.5, 1..3_u8),
@@ -515,13 +562,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn with_the_cache_everything_is_as_without(
-        steps in prop::collection::vec(
+        steps in any::<bool>().prop_flat_map(|network| prop::collection::vec(
             (
-                prop::collection::vec(changes(), 1..12),
-                prop::collection::vec((1..3_u32, prop::collection::vec(0..60_u16, 1..33)), 1..5),
+                prop::collection::vec(changes(network), 1..12),
+                prop::collection::vec((1..3_u32, prop::collection::vec(0..100_u16, 1..33)), 1..5),
             ),
             1..4,
-        ),
+        )),
         keys in prop::sample::select(vec![8_usize, 256]),
     ) {
         let (mut with, mut without) = (Side::new(Some(keys)), Side::new(None));
@@ -535,7 +582,7 @@ proptest! {
         steps in prop::collection::vec(
             (
                 prop::collection::vec(changes_of_few_masks(), 0..4),
-                prop::collection::vec(prop::collection::vec(0..60_u16, 1..33), 1..3),
+                prop::collection::vec(prop::collection::vec(0..100_u16, 1..33), 1..3),
             ),
             2..8,
         ),
@@ -549,6 +596,80 @@ proptest! {
             step(&mut with, &mut without, &changes, bursts.into_iter().map(|kinds| (1, kinds)))?;
         }
     }
+}
+
+/// A frame without a field and then one with it, of which the tables look at nothing.
+fn after_one_without(rules: Vec<FlowMod>) -> Vec<Vec<Effect>> {
+    compare(&[(rules, vec![&[ODD], &[1, ODD, 1], &[ODD + 1, 3], &[ODD + 2, 3, 1]])])
+}
+
+#[test]
+fn a_field_that_a_packet_does_not_have_is_copied_from_the_next_one() {
+    let copy = |source| Action::CopyField(CopyField::new((source, 0), (Oxm::Reg0, 0), 16).expect("bits"));
+    for source in [Oxm::Ipv4Src, Oxm::UdpSrc] {
+        let instructions =
+            Instructions { goto_table: Some(TableId(1)), ..Instructions::apply(vec![copy(source)]) };
+        let of_reg = |value, port| {
+            let matching = Match::any().with(Oxm::Reg0, value);
+            FlowMod { table: TableId(1), ..entry(2, matching, port) }
+        };
+        let fates = after_one_without(vec![
+            FlowMod { instructions, ..entry(1, Match::any(), 0) },
+            of_reg(1, 2),
+            of_reg(0, 3),
+        ]);
+        let last = fates.last().expect("some packets");
+        assert_eq!(*last, [Effect::Output(PortNo(2))]);
+    }
+}
+
+#[test]
+fn a_field_that_a_packet_does_not_have_is_set_in_the_next_one() {
+    let set = |field, value| Action::SetField(MatchField::exact(field, value).expect("a value"));
+    for action in [set(Oxm::Ipv4Dst, 0x0a00_0009), set(Oxm::UdpDst, 9), set(Oxm::VlanVid, 0x1003)] {
+        let instructions = Instructions {
+            goto_table: Some(TableId(1)),
+            ..Instructions::apply(vec![action, Action::output(PortNo(2))])
+        };
+        let in_table_1 = |matching, port| FlowMod { table: TableId(1), ..entry(2, matching, port) };
+        let of_ip = Match::any().with(Oxm::EthType, 0x0800);
+        let rules = vec![FlowMod { instructions, ..entry(1, Match::any(), 0) }];
+        after_one_without(rules.clone());
+        let more = vec![
+            in_table_1(of_ip.clone().with(Oxm::Ipv4Dst, 0x0a00_0009), 3),
+            in_table_1(of_ip.with(Oxm::IpProto, 17).with(Oxm::UdpDst, 9), 4),
+            in_table_1(Match::any().with(Oxm::VlanVid, 0x1003), 5),
+        ];
+        after_one_without([rules, more].concat());
+    }
+}
+
+/// Of packets that agree in all that tables look at, a meter remarks only some.
+#[test]
+fn a_remarked_packet_is_looked_up_as_it_is() {
+    use oko_openflow::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
+    let side = |cached| {
+        let mut side = Side::new(cached);
+        let meter = Some(MeterId(1));
+        let instructions = Instructions { goto_table: Some(TableId(1)), meter, ..Instructions::default() };
+        let dscp = Match::any().with(Oxm::EthType, 0x0800).with(Oxm::IpDscp, 20);
+        side.apply(&FlowMod { instructions, ..entry(1, Match::any(), 0) });
+        side.apply(&FlowMod { table: TableId(1), ..entry(2, dscp, 2) });
+        side.apply(&FlowMod { table: TableId(1), ..entry(1, Match::any(), 3) });
+        let mut meters = Meters::default();
+        let band = Band { rate: 1, burst: 3, action: BandAction::DscpRemark(1) };
+        let flags = MeterFlags::PKTPS | MeterFlags::BURST;
+        let request = MeterMod { command: MeterModCommand::Add, flags, meter: MeterId(1), bands: vec![band] };
+        meters.apply(&request, 0).expect("a meter");
+        let snapshot = Snapshot { meters, ..side.snapshot() };
+        let mut frame = frame(1);
+        frame[15] = 18 << 2;
+        side.run_under(&snapshot, &[vec![(frame.clone(), 1); 6], vec![(frame, 1)]])
+    };
+    let ports = |fates: Vec<Fate>| fates.into_iter().map(|fate| fate[0].0).collect::<Vec<_>>();
+    let expected = [3, 3, 3, 2, 2, 2, 2].map(|port| Effect::Output(PortNo(port)));
+    assert_eq!(ports(side(None)), expected);
+    assert_eq!(ports(side(Some(256))), expected);
 }
 
 /// The tables that a worker begins with are others: their snapshots have the same numbers, and say nothing of what these have changed.

@@ -13,7 +13,7 @@ use oko_flow_table::{FlowEntry, Group, GroupBucket, Verdict, action_set, place, 
 use oko_openflow::group::GroupType;
 use oko_openflow::oxm::{Prerequisite, VLAN_PRESENT};
 use oko_openflow::{
-    Action, CopyField, FieldSpec, GroupId, MatchField, MeterId, PacketInReason, PortNo, TableId,
+    Action, CopyField, Field as Oxm, FieldSpec, GroupId, MatchField, MeterId, PacketInReason, PortNo, TableId,
 };
 use oko_packet::edit::Editor;
 use oko_packet::{Field, FlowKey};
@@ -214,6 +214,12 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
         }
     }
 
+    /// What is done with this packet is not done with all that take its path: from here on, it looks up for itself, and so do others.
+    fn leave_path(&mut self) {
+        self.known = [].iter();
+        self.note(Recording::ends);
+    }
+
     /// Spends from what one packet may cost.
     fn spend(&mut self) -> Result<(), Over> {
         self.budget = self.budget.checked_sub(1).ok_or(Over)?;
@@ -337,6 +343,8 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
                 let dscp = self.packet.key().get(Field::IP_DSCP) as u8;
                 let new = remark(dscp, levels);
                 if new != dscp {
+                    // The next packet may not be remarked.
+                    self.leave_path();
                     self.change().set(Field::IP_DSCP, new.into());
                 }
                 Ok(())
@@ -423,32 +431,43 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
     }
 
     fn set_field(&mut self, field: &MatchField) {
-        let spec = field.field().spec();
         let place = place(field.field());
-        if !meets_prerequisites(spec, self.packet.key()) {
-            return;
+        if !Field::PIPELINE.contains(&place) {
+            // Another packet that takes this path may have the field, also if this one does not.
+            self.note(Recording::depends_on_packet);
+            if UNCOVERING.contains(&place) {
+                self.note(Recording::ends);
+            }
+            // Tables that look at a field look at what it needs, too: packets that agree in their relevant bits do so afterwards.
+            if !meets_prerequisites(field.field().spec(), self.packet.key()) {
+                return;
+            }
+            // But a header that is cut off is not in the key.
+            if !self.packet.has(place) {
+                self.leave_path();
+                return;
+            }
         }
         let value = if field.is_exact() {
             field.value()
         } else {
             self.packet.key().get(place) & !field.mask() | field.value()
         };
-        if UNCOVERING.contains(&place) {
-            self.note(Recording::ends);
-        }
         self.write(place, value);
     }
 
     /// A field that the packet does not have is neither read nor written.
     fn copy_field(&mut self, copy: &CopyField) {
+        // What later tables look at depends on bits that may be in none of them, and whether there are any, too.
+        self.note(Recording::ends);
         let ((source, _), (target, _)) = (copy.source(), copy.target());
-        let key = self.packet.key();
-        if !meets_prerequisites(source.spec(), key) || !meets_prerequisites(target.spec(), key) {
+        // That there is no tag is a value of the VLAN id.
+        let is_read = source == Oxm::VlanVid || has(self.packet, source);
+        if !is_read || !has(self.packet, target) {
             return;
         }
+        let key = self.packet.key();
         let value = copy.apply(key.get(place(source)), key.get(place(target)));
-        // What later tables look at depends on bits that may be in none of them.
-        self.note(Recording::ends);
         self.write(place(target), value);
     }
 
@@ -624,10 +643,17 @@ fn set_port(packet: &mut Editor<'_>, field: Field, port: u16) {
     }
 }
 
-/// Whether a packet is what a field needs.
+/// Whether a packet has a field.
+fn has(packet: &mut Editor<'_>, field: Oxm) -> bool {
+    meets_prerequisites(field.spec(), packet.key()) && packet.has(place(field))
+}
+
+/// Whether a packet is what a field needs, and has what that needs.
 fn meets_prerequisites(spec: &FieldSpec, key: &FlowKey) -> bool {
     spec.prerequisites.iter().all(|wanted| match wanted {
-        Prerequisite::OneOf(field, values) => values.contains(&key.get(place(*field))),
+        Prerequisite::OneOf(field, values) => {
+            values.contains(&key.get(place(*field))) && meets_prerequisites(field.spec(), key)
+        }
         Prerequisite::VlanTag => key.get(Field::VLAN_VID) & VLAN_PRESENT != 0,
         Prerequisite::Present(_) => true,
     })

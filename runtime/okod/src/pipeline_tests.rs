@@ -408,3 +408,34 @@ fn bits_of_one_field_are_copied_to_another() {
     assert_eq!(sent.iter().map(|(effect, _)| *effect).collect::<Vec<_>>(), [Effect::Output(PortNo(3))]);
     assert_eq!(sent[0].1[34..38], [0, 0, 0xab, 0xcd]);
 }
+
+/// Fields share places in the key, and a packet that lacks a header has zeroes there.
+#[test]
+fn what_a_packet_has_not_is_not_copied() {
+    let mut bench = Bench::new();
+    let copy =
+        |source, target, bits| Action::CopyField(CopyField::new((source, 0), (target, 0), bits).unwrap());
+    // A datagram over IPv6 from port 135, which would be the type of a solicitation.
+    bench.add(
+        0,
+        5,
+        Match::any().with(Oxm::EthType, 0x86dd),
+        Instructions::apply(vec![copy(Oxm::NdTarget, Oxm::Ipv6Dst, 128), out(2)]),
+    );
+    let mut frame = vec![0x55; 70];
+    frame[12..21].copy_from_slice(&[0x86, 0xdd, 0x60, 0, 0, 0, 0, 16, 17]);
+    frame[54..62].copy_from_slice(&[0, 135, 0, 0, 0, 16, 0, 0]);
+    assert_eq!(bench.sent(&frame, 1)[0].1, frame);
+    // A later fragment.
+    let instructions = Instructions {
+        goto_table: Some(TableId(1)),
+        ..Instructions::apply(vec![set(Oxm::Reg0, 7), copy(Oxm::UdpSrc, Oxm::Reg0, 16)])
+    };
+    bench.add(0, 5, Match::any().with(Oxm::EthType, 0x0800), instructions);
+    bench.add(1, 5, Match::any().with(Oxm::Reg0, 0), Instructions::apply(outputs(&[3])));
+    bench.add(1, 5, Match::any().with(Oxm::Reg0, 7), Instructions::apply(outputs(&[4])));
+    assert_eq!(bench.run(&udp(), 1), [Effect::Output(PortNo(3))]);
+    let mut fragment = udp();
+    fragment[21] = 9;
+    assert_eq!(bench.run(&fragment, 1), [Effect::Output(PortNo(4))]);
+}

@@ -6,6 +6,8 @@
 //! look up again from there on:
 //!
 //! - a header that an action uncovered or put on, since its bits were not in view when the packet came in;
+//! - a field that an action copied, since whether a packet has it, and what is in it, need not be in view;
+//! - a field that was to be set in a header that is cut off, and a packet that a meter remarked: others of its path may differ;
 //! - a filter that is asked about a packet that was rewritten, since it must see the rewritten one, or that a meter or the time to live
 //!   might have ended before;
 //! - the end of a packet before its time.
@@ -91,7 +93,7 @@ impl Recording {
         }
     }
 
-    /// The packet's bytes are about to change, or it may end here.
+    /// The packet's bytes are about to change, or those of another that comes here, or it may end here.
     pub(crate) fn depends_on_packet(&mut self) {
         self.late = true;
         self.plain = false;

@@ -77,6 +77,35 @@ impl Editor<'_> {
         }
     }
 
+    /// Whether there is a header, or an option, for a field to be in. Otherwise the key says 0 of it, and it cannot be set.
+    pub fn has(&mut self, field: Field) -> bool {
+        self.refresh();
+        match field {
+            Field::ETH_DST | Field::ETH_SRC => self.frame.len() >= 14,
+            Field::ETH_TYPE => self.found.l3.is_some(),
+            Field::VLAN_VID | Field::VLAN_PCP => self.found.key.get(Field::VLAN_VID) != 0,
+            Field::MPLS_LABEL | Field::MPLS_TC | Field::MPLS_BOS => {
+                matches!(self.network(), Some((ETH_MPLS | ETH_MPLS_MC, _)))
+            }
+            Field::PBB_ISID => self.network_of(ETH_PBB).is_some(),
+            Field::ARP_OP => self.network_of(ETH_ARP).is_some(),
+            Field::IPV4_SRC | Field::IPV4_DST => matches!(self.network(), Some((ETH_IPV4 | ETH_ARP, _))),
+            Field::IPV6_SRC | Field::IPV6_DST | Field::IPV6_FLABEL | Field::IPV6_EXTHDR => {
+                self.network_of(ETH_IPV6).is_some()
+            }
+            Field::IP_PROTO | Field::IP_DSCP | Field::IP_ECN | Field::IP_FRAG => {
+                matches!(self.network(), Some((ETH_IPV4 | ETH_IPV6, _)))
+            }
+            Field::TCP_FLAGS => self.transport(&[IP_TCP]).is_some(),
+            Field::L4_SRC | Field::L4_DST => self.found.l4.is_some(),
+            Field::ND_TARGET => self.neighbour_discovery().is_some(),
+            Field::ND_SLL => self.network_of(ETH_ARP).is_some() || self.has_option(1),
+            Field::ND_TLL => self.network_of(ETH_ARP).is_some() || self.has_option(2),
+            // What the tables and the port know.
+            _ => true,
+        }
+    }
+
     fn set_address(&mut self, at: usize, field: Field, value: u128) {
         if self.frame.len() >= 14 {
             self.write(at, &(value as u64).to_be_bytes()[2..]);
@@ -215,18 +244,36 @@ impl Editor<'_> {
             return self.set_arp(in_arp, 6, field, value);
         }
         let Some(l4) = self.neighbour_discovery() else { return };
-        let (_, end) = self.payload();
         let mut at = l4 + 24;
-        while let Some([ty, units, ..]) = self.bytes()[..end].get(at..at + 8) {
-            match (*ty, usize::from(*units)) {
-                (_, 0) => break,
-                (ty, 1) if ty == option => {
-                    self.write_transport(l4, at + 2 - l4, &(value as u64).to_be_bytes()[2..]);
-                    self.stale = true;
-                }
-                _ => {}
+        while let Some((found, next)) = self.next_option(at) {
+            if found == Some(option) {
+                self.write_transport(l4, at + 2 - l4, &(value as u64).to_be_bytes()[2..]);
+                self.stale = true;
             }
-            at += usize::from(self.bytes()[at + 1]) * 8;
+            at = next;
+        }
+    }
+
+    /// Whether neighbour discovery tells a link-layer address in an option of this type.
+    fn has_option(&mut self, option: u8) -> bool {
+        let Some(l4) = self.neighbour_discovery() else { return false };
+        let mut at = l4 + 24;
+        while let Some((found, next)) = self.next_option(at) {
+            if found == Some(option) {
+                return true;
+            }
+            at = next;
+        }
+        false
+    }
+
+    /// The type of the option of neighbour discovery at a place, if it has the length of an Ethernet address, and where the next one starts.
+    fn next_option(&mut self, at: usize) -> Option<(Option<u8>, usize)> {
+        let (_, end) = self.payload();
+        match self.bytes()[..end].get(at..at + 8)? {
+            [_, 0, ..] => None,
+            [ty, units, ..] => Some(((*units == 1).then_some(*ty), at + usize::from(*units) * 8)),
+            _ => None,
         }
     }
 }

@@ -313,3 +313,25 @@ fn without_room_nothing_changes() {
     editor.pop_vlan();
     assert_eq!(editor.bytes(), frame);
 }
+
+#[test]
+fn a_field_is_there_if_its_header_is() {
+    let has = |frame: &[u8], field| {
+        let mut there = false;
+        edited(frame, |editor| there = editor.has(field));
+        there
+    };
+    let frame = ip_frame(false, IP_UDP, &transport(IP_UDP, 5));
+    for (field, len) in [(Field::ETH_DST, 14), (Field::IPV4_SRC, 34), (Field::L4_DST, 42)] {
+        assert!(has(&frame[..len], field) && !has(&frame[..len - 1], field), "{}", field.name);
+    }
+    for field in [Field::VLAN_VID, Field::ARP_OP, Field::IPV6_SRC, Field::TCP_FLAGS, Field::ND_TARGET] {
+        assert!(!has(&frame, field), "{}", field.name);
+    }
+    assert!(has(&frame, Field::REG0));
+    // A solicitation with the address of who asks.
+    let mut solicitation = vec![0; 32];
+    (solicitation[0], solicitation[24], solicitation[25]) = (135, 1, 1);
+    let frame = ip_frame(true, IP_ICMPV6, &solicitation);
+    assert!(has(&frame, Field::ND_TARGET) && has(&frame, Field::ND_SLL) && !has(&frame, Field::ND_TLL));
+}
