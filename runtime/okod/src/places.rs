@@ -45,12 +45,6 @@ impl Places {
         (self.0 != 0).then(|| self.0.trailing_zeros() as usize)
     }
 
-    /// The last.
-    #[inline]
-    pub(crate) fn last(self) -> Option<usize> {
-        self.0.checked_ilog2().map(|at| at as usize)
-    }
-
     #[inline]
     pub(crate) fn contains(self, at: usize) -> bool {
         at < BURST && self.0 >> at & 1 != 0
@@ -132,8 +126,8 @@ mod tests {
         assert_eq!(listed(Places::range(30..31)), [30]);
         assert!(listed(Places::range(7..7)).is_empty());
         let odd = Places::range(0..BURST).filter(|at| at % 2 == 1);
-        assert_eq!((odd.len(), odd.first(), odd.last()), (16, Some(1), Some(31)));
-        assert_eq!((Places::NONE.first(), Places::NONE.last()), (None, None));
+        assert_eq!((odd.len(), odd.first()), (16, Some(1)));
+        assert_eq!(Places::NONE.first(), None);
         assert_eq!(listed(odd.and(Places::range(0..6))), [1, 3, 5]);
         assert_eq!(listed(Places::range(0..4).without(odd).with(Places::one(31))), [0, 2, 31]);
         assert_eq!((odd.before(0), odd.before(2), odd.before(31)), (0, 1, 15));

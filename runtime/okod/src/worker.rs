@@ -295,8 +295,13 @@ impl Worker {
                     state: &intake.state,
                 };
                 let scene = Scene { snapshot, in_port: intake.number, now: self.clock.now() };
+                let recorded = received.recorded();
                 self.forwarder.burst(&mut received, scene);
                 drop(received);
+                if let Some(recorded) = recorded {
+                    // Bursts of other ports and workers may be of later.
+                    self.hands.shared.recorded_now.fetch_max(recorded, Ordering::Relaxed);
+                }
                 self.hands.dropped.clear();
             }
         }
@@ -390,17 +395,13 @@ impl Carrier for Received<'_> {
     #[inline]
     fn output(&mut self, packets: Places, port: PortNo) {
         match self.hands.egress.index(port) {
-            Some(port) => {
-                self.note_time(packets);
-                self.hands.egress.push_some(port, &mut self.packets, packets);
-            }
+            Some(port) => self.hands.egress.push_some(port, &mut self.packets, packets),
             None => self.discard(packets),
         }
     }
 
     #[inline]
     fn discard(&mut self, packets: Places) {
-        self.note_time(packets);
         if self.hands.dropped.len() + packets.len() > BURST {
             self.hands.dropped.clear();
         }
@@ -408,7 +409,6 @@ impl Carrier for Received<'_> {
     }
 
     fn rewrite(&mut self, at: usize, plan: &mut Plan, work: impl FnOnce(&mut Editor<'_>, &mut Plan)) {
-        self.note_time(Places::one(at));
         let Some(packet) = self.packets.take(at) else { return };
         if packet.len() > LONGEST_FRAME {
             self.state.count_rx_dropped(1);
@@ -422,15 +422,11 @@ impl Carrier for Received<'_> {
 }
 
 impl Received<'_> {
-    /// Tells the control side what time it is for filters, if they go by the time of recording: that of the last of some packets.
+    /// When the last packet was recorded, if filters go by that: what time it is for them, and for the control side, once the burst is judged.
     #[inline]
-    fn note_time(&self, packets: Places) {
-        if let Some(time) = self.hands.recorded
-            && let Some(packet) = packets.last().and_then(|at| self.packets.get(at))
-            && let Some(recorded) = time.of(packet)
-        {
-            self.hands.shared.recorded_now.store(recorded, Ordering::Relaxed);
-        }
+    fn recorded(&self) -> Option<u64> {
+        let time = self.hands.recorded?;
+        self.packets.get(self.packets.count().checked_sub(1)?).and_then(|packet| time.of(packet))
     }
 }
 

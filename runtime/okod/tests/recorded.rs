@@ -7,8 +7,9 @@ mod testbed;
 use std::time::{Duration, Instant};
 
 use oko_openflow::oko::{Reply, Request, StateEntry, Store};
+use oko_openflow::{FilterMatch, Match};
 use testbed::filters::{compile, load, operate_once};
-use testbed::{TestSwitch, udp};
+use testbed::{TestSwitch, output, udp};
 
 const COUNTING: &str = r"
 use std.net.{ipv4, udp};
@@ -49,5 +50,45 @@ fn what_expires_goes_by_the_time_of_recording() {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+    switch.stop();
+}
+
+const TELLING: &str = r"
+use std.net.{ipv4, udp};
+
+state seen: map[u16, counter] { capacity: 64, when_full: evict_oldest, expire: never };
+
+filter telling -> bool {
+    match pkt {
+        ipv4 / udp => {
+            seen[udp.dst_port].add(1);
+            udp.dst_port == 99
+        }
+        _ => false,
+    }
+}
+";
+
+/// Packets of a burst are sent by ports, not in their order: what time it is goes by the last that came.
+#[test]
+fn the_time_of_recording_does_not_go_back() {
+    // The last burst has one for the other port, in the second place.
+    let frames: Vec<_> = (0..96).map(|i| udp(i, if [1, 65].contains(&i) { 99 } else { 53 })).collect();
+    let mut switch = TestSwitch::start_with(&[&frames, &[]], "", "[worker]\nclock = \"capture\"\n");
+    let mut controller = switch.connect();
+    let filter = load(&mut controller, "", compile(TELLING)).unwrap()[0].id;
+    let mut matching = Match::any();
+    matching.filter = Some(FilterMatch { filter, class: 1 });
+    controller.add_flow(20, matching, output(2));
+    controller.up(2);
+    controller.up(1);
+    controller.wait_for(1, 96);
+    let (filter, name) = (String::from("telling"), String::from("seen"));
+    let read = Request::Read { store: Store::State, filter, name };
+    let age = match operate_once(&mut controller, &read).unwrap() {
+        Reply::Entries { entries, .. } => entries.iter().find(|e| e.key == [99]).map(|entry| entry.age),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(age, Some(30_000_000), "one in a millisecond");
     switch.stop();
 }
