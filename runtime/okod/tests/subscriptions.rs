@@ -151,3 +151,21 @@ fn lost_events_are_told_once_also_if_the_first_filter_of_the_artifact_goes() {
     }
     switch.stop();
 }
+
+/// A ring holds more than is taken out of it at once.
+#[test]
+fn however_much_was_before_a_subscription_is_not_told() {
+    let frames: Vec<_> = (0..7_000).map(|i| udp(i, 53)).collect();
+    let mut switch = TestSwitch::start(&[&frames]);
+    let mut controller = switch.connect();
+    let filter = load(&mut controller, "", telling(&["teller"])).unwrap()[0].id;
+    controller.add_flow(20, of(filter), vec![]);
+    let mut subscriber = switch.connect();
+    controller.up(1);
+    controller.wait_for(1, 7_000);
+    subscribe(&mut subscriber, "teller");
+    thread::sleep(Duration::from_millis(100));
+    subscriber.send(&Message::EchoRequest(vec![1]));
+    assert_eq!(subscriber.event(), Message::EchoReply(vec![1]));
+    switch.stop();
+}

@@ -191,7 +191,7 @@ impl Control {
             bundles: Bundles::new(),
             probe_interval: config.probe_interval,
             cause: None,
-            events_dropped: super::events::Dropped::new(),
+            events_dropped: super::events::Dropped::default(),
             deferred: None,
         }
     }

@@ -14,6 +14,8 @@ use super::peers::PeerId;
 
 /// Events of one artifact that are taken at once, so that other work gets its turn.
 const AT_ONCE: usize = 1_024;
+/// So often is that done for a subscription, which begins with a ring that is empty: one of 256 KiB holds less than eleven thousand.
+const ROUNDS: usize = 11;
 /// Events in one message.
 const IN_MESSAGE: usize = 64;
 
@@ -36,16 +38,40 @@ impl Subscription {
     }
 }
 
-/// What rings had dropped when they were looked at last, by each filter of the artifact.
-pub(super) type Dropped = BTreeMap<FilterId, u64>;
+/// What rings had dropped when they were looked at last. Noted with each filter of the artifact, so that it is known as long as one of them is there.
+#[derive(Debug, Default)]
+pub(super) struct Dropped(BTreeMap<FilterId, u64>);
+
+impl Dropped {
+    /// How many a ring has dropped since it was looked at last: the one of these filters, which has dropped so many so far.
+    fn since(&mut self, filters: impl IntoIterator<Item = FilterId>, dropped: u64) -> u64 {
+        let befores = filters.into_iter().map(|id| self.0.insert(id, dropped).unwrap_or(0));
+        dropped.saturating_sub(befores.fold(0, u64::max))
+    }
+
+    /// Some filters are gone, or have a new version. One with other events has a ring of its own, which counts anew.
+    fn forget(&mut self, dropped: impl Fn(FilterId) -> Option<u64>) {
+        self.0.retain(|id, before| match dropped(*id) {
+            Some(dropped) => {
+                *before = dropped.min(*before);
+                true
+            }
+            None => false,
+        });
+    }
+}
 
 impl Control {
     pub(super) fn subscribe(&mut self, peer: PeerId, filter: String) -> Result<Answer, OkoError> {
         if !filter.is_empty() {
             self.filters.named(&filter)?;
         }
-        // What happened before the subscription is not part of it.
-        self.send_events();
+        // What happened before the subscription is not part of it. Filters may go on telling meanwhile.
+        for _ in 0..ROUNDS {
+            if !self.send_events() {
+                break;
+            }
+        }
         if let Some(peer) = self.peers.get_mut(peer) {
             if filter.is_empty() {
                 peer.events.all = true;
@@ -76,15 +102,17 @@ impl Control {
         for peer in self.peers.iter_mut() {
             peer.events.filters.retain(|name| filters.named(name).is_ok());
         }
-        self.events_dropped.retain(|id, _| filters.get(*id).is_some());
+        let dropped = |id| filters.get(id).map(|filter| filter.instance.events_dropped());
+        self.events_dropped.forget(dropped);
     }
 
-    /// Takes events out of the rings and sends them.
-    pub(super) fn send_events(&mut self) {
-        let now = self.filter_now();
+    /// Takes events out of the rings and sends them. Whether there may be more.
+    pub(super) fn send_events(&mut self) -> bool {
+        let (now, mut more) = (self.filter_now(), false);
         for instance in self.filters.instances() {
             let taken = instance.take_events(AT_ONCE);
             let dropped = instance.events_dropped();
+            more |= taken.len() == AT_ONCE;
             if taken.is_empty() && dropped == 0 {
                 continue;
             }
@@ -92,12 +120,7 @@ impl Control {
             let mut filters: Vec<(FilterId, String)> =
                 of_instance.map(|filter| (filter.id, filter.name.clone())).collect();
             filters.sort();
-            // Noted with each, so that it is known as long as one of them is there.
-            let mut before = 0;
-            for (id, _) in &filters {
-                before = before.max(self.events_dropped.insert(*id, dropped).unwrap_or(0));
-            }
-            let dropped = dropped.saturating_sub(before);
+            let dropped = self.events_dropped.since(filters.iter().map(|(id, _)| *id), dropped);
             for peer in self.peers.iter_mut().filter(|peer| !peer.events.is_empty()) {
                 let Some((id, name)) = filters.iter().find(|(_, name)| peer.events.wants(name)) else {
                     continue;
@@ -129,5 +152,33 @@ impl Control {
                 peer.events.lost = 0;
             }
         }
+        more
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [FilterId; 2] = [FilterId(1), FilterId(2)];
+
+    #[test]
+    fn what_a_ring_drops_is_told_once_whichever_filter_goes() {
+        let mut dropped = Dropped::default();
+        assert_eq!(dropped.since(BOTH, 7), 7);
+        assert_eq!(dropped.since(BOTH, 9), 2);
+        dropped.forget(|id| (id == FilterId(2)).then_some(9));
+        assert_eq!(dropped.since([FilterId(2), FilterId(3)], 9), 0);
+    }
+
+    #[test]
+    fn a_new_version_with_a_ring_of_its_own_is_counted_from_the_first_on() {
+        let mut dropped = Dropped::default();
+        dropped.since(BOTH, 40_000);
+        // The ring goes on if the events are the same.
+        dropped.forget(|_| Some(40_003));
+        assert_eq!(dropped.since(BOTH, 40_005), 5);
+        dropped.forget(|_| Some(0));
+        assert_eq!(dropped.since(BOTH, 100), 100);
     }
 }
