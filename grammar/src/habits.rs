@@ -13,6 +13,9 @@ use crate::token::{Spanned, Token};
 /// How many tokens the brackets of a type hold at most: `map<(ip4, ip4, u8), window>`.
 const TYPE_TOKENS: usize = 40;
 
+/// The types of [`type_of`] that a `param` can have.
+const PARAM_TYPES: [&str; 4] = ["u32", "u64", "duration", "rate"];
+
 impl Reader<'_> {
     /// `const N = 5`, `fn f(a)`: a declaration says its type.
     pub(crate) fn with_type(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
@@ -35,7 +38,12 @@ impl Reader<'_> {
             .label(behind, "its type stands here");
         let value = tokens.get(failure.at + 1).map(|token| token.token);
         let alone = tokens.get(failure.at + 2).is_some_and(|token| token.token == Token::Semi);
-        let diagnostic = match value.filter(|_| alone && found == Token::Assign).and_then(type_of) {
+        let value = value.filter(|_| alone && found == Token::Assign);
+        let ty = value.and_then(type_of);
+        let diagnostic = match ty.filter(|ty| before != Token::Param || PARAM_TYPES.contains(ty)) {
+            None if before == Token::Param => {
+                diagnostic.help(format!("a param is an integer, a `duration` or a `rate`, such as `{shown}: u32`; anything else is a `const`"))
+            }
             Some(ty) => diagnostic.suggest(behind, format!(": {ty}"), format!("write `{shown}: {ty}`")),
             None => diagnostic.help(format!("write it behind the name, such as `{shown}: u32`")),
         };
@@ -49,7 +57,9 @@ impl Reader<'_> {
         if !failure.expected.has("=") || tokens[start].token != Token::Let {
             return None;
         }
-        let name = self.source(*tokens.get(start + 1)?);
+        let names = tokens.get(start + 1..failure.at)?;
+        let names = names.split(|token| token.token == Token::Colon).next()?;
+        let name = self.text(self.span(*names.first()?).to(self.span(*names.last()?)));
         let diagnostic = Diagnostic::error(codes::UNEXPECTED, format!("`{name}` is given no value"))
             .label(self.span(token), "expected `=` and a value")
             .help(format!("declare it where its value is known: `let {name} = if … {{ … }} else {{ … }};`"));
@@ -107,7 +117,7 @@ impl Reader<'_> {
         Some((next, diagnostic))
     }
 
-    /// `place++`, `--place`
+    /// `place++`, `--place`, `a ++ b`
     pub(crate) fn without_step(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
         let doubled = |at: usize| {
             let (first, second) = (*tokens.get(at)?, *tokens.get(at + 1)?);
@@ -119,9 +129,39 @@ impl Reader<'_> {
         let (first, second) = (tokens[at], tokens[at + 1]);
         let behind =
             tokens.get(at + 2).is_none_or(|next| next.token == Token::Semi || next.token.is_closer());
-        let meant: &[Token] = if behind { &[Token::Eq, Token::Malformed] } else { &[] };
         let next = [&tokens[..at], &tokens[at + 2..]].concat();
-        Some((put_in(&next, at, meant), self.no_change(self.span(first).to(self.span(second)))))
+        let signs = self.span(first).to(self.span(second));
+        let value = at.checked_sub(1).is_some_and(|before| ends_value(tokens[before].token));
+        if value && !behind && !first.first_on_line {
+            let sign = self.source(first);
+            let diagnostic =
+                Diagnostic::error(codes::OTHER_SPELLING, format!("there is no `{}`", self.text(signs)))
+                    .label(signs, "joins nothing in Oko")
+                    .suggest(signs, sign, format!("write `{sign}`"));
+            return Some((put_in(&next, at, &[first.token]), diagnostic));
+        }
+        let meant: &[Token] = if behind { &[Token::Eq, Token::Malformed] } else { &[] };
+        Some((put_in(&next, at, meant), self.no_change(signs)))
+    }
+
+    /// `a > = b`
+    pub(crate) fn with_joined_sign(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let at = failure.at.checked_sub(1)?;
+        let (sign, assign) = (*tokens.get(at)?, *tokens.get(failure.at)?);
+        let (meant, joined) = match (sign.token, assign.token) {
+            (Token::Lt, Token::Assign) => ("<=", Token::Le),
+            (Token::Gt, Token::Assign) => (">=", Token::Ge),
+            _ => return None,
+        };
+        let both = self.span(sign).to(self.span(assign));
+        let diagnostic =
+            Diagnostic::error(codes::OTHER_SPELLING, format!("the parts of `{meant}` stand apart"))
+                .label(both, "one sign is meant")
+                .suggest(both, meant, format!("write `{meant}`"));
+        let mut next = tokens.to_vec();
+        next[at] = Spanned { token: joined, end: assign.end, ..sign };
+        next.remove(failure.at);
+        Some((next, diagnostic))
     }
 
     fn no_change(&self, sign: Span) -> Diagnostic {
@@ -144,7 +184,6 @@ impl Reader<'_> {
             return None;
         }
         let place_span = self.span(first).to(self.span(last));
-        let shown = self.text(place_span);
         let diagnostic = Diagnostic::error(codes::ASSIGNMENT, "there is no assignment")
             .label(self.span(assign), "`=` changes nothing here");
         if place.len() == 1 {
@@ -153,15 +192,37 @@ impl Reader<'_> {
                 .note("a loop carries values from turn to turn: `for i in 0..10 with sum = 0 { sum + i }`");
             return Some((put_in(tokens, start, &[Token::Let]), diagnostic));
         }
-        let diagnostic = if last.token == Token::RBracket {
+        let index = place.iter().rfind(|token| token.token == Token::RBracket);
+        let diagnostic = if let Some(index) = index {
+            let entry = self.text(self.span(first).to(self.span(*index)));
             diagnostic
-                .help(format!("state is replaced by a function of its old value: `update {shown} |old| …`"))
-        } else {
+                .help(format!("state is replaced by a function of its old value: `update {entry} |old| …`"))
+        } else if self.is_of_packet(tokens, start) {
             diagnostic.help("filters change no packet: the actions of flow entries do")
+        } else {
+            diagnostic.help("what has a value keeps it: give the new value a name of its own with `let`")
         };
         let mut next = tokens.to_vec();
         next[failure.at].token = Token::Eq;
+        if index.is_some() && last.token != Token::RBracket {
+            // The entry may be `none`, which has no fields.
+            next[failure.at - 1].token = Token::Malformed;
+            next.drain(start..failure.at - 1);
+        }
         Some((next, diagnostic))
+    }
+
+    /// Whether the name at `at` is the packet, or a header that an arm before it finds.
+    fn is_of_packet(&self, tokens: &[Spanned], at: usize) -> bool {
+        let name = self.source(tokens[at]);
+        let arrows = (0..at).filter(|&arrow| tokens[arrow].token == Token::Arrow);
+        let found = |arrow: usize| {
+            let pattern = &tokens[start_of_statement(tokens, arrow)..arrow];
+            let pattern = pattern.split(|token| token.token == Token::If).next().unwrap_or_default();
+            let named = pattern.iter().position(|&token| self.source(token) == name);
+            named.is_some_and(|named| named == 0 || pattern[named - 1].token != Token::Let)
+        };
+        name == "pkt" || arrows.into_iter().any(found)
     }
 
     /// `while x < 5 { … }`, `loop { … }`
@@ -185,32 +246,43 @@ impl Reader<'_> {
         Some(([&tokens[..start], &[removed], &tokens[end + 1..]].concat(), diagnostic))
     }
 
-    /// `std::net::ipv4`
+    /// `std::net::ipv4`. The lexer may have taken a `::` with what follows for an address: `::e` and `thernet`.
     pub(crate) fn with_dots(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
-        let joins = |at: usize| {
-            let [before, token, next] = *tokens.get(at.checked_sub(1)?..at + 2)? else { return None };
-            let close = before.end == token.start && token.end == next.start;
-            (self.source(token) == "::" && close).then_some(at)
-        };
-        let first = joins(failure.at)?;
-        let last = (first..tokens.len()).step_by(2).take_while(|at| joins(*at).is_some()).last()?;
-        let end = if tokens[last + 1].token == Token::Ident { last + 1 } else { last };
-        let path = self.span(tokens[first - 1]).to(self.span(tokens[end]));
+        let before = *tokens.get(failure.at.checked_sub(1)?)?;
+        let first = *tokens.get(failure.at).filter(|first| first.start == before.end)?;
+        let mut parts = Vec::new();
+        let mut end = first.start;
+        while self.text[end as usize..].starts_with("::") {
+            parts.push(Spanned { token: Token::Dot, start: end, end: end + 2, first_on_line: false });
+            end += 2;
+            let name = self.text[end as usize..].bytes();
+            let name = name.take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count() as u32;
+            if name == 0 {
+                break;
+            }
+            let as_read = tokens[failure.at..].iter().find(|token| token.start == end);
+            let token =
+                as_read.filter(|token| token.end == end + name).map_or(Token::Ident, |read| read.token);
+            parts.push(Spanned { token, start: end, end: end + name, first_on_line: false });
+            end += name;
+        }
+        let behind = failure.at + tokens[failure.at..].iter().take_while(|token| token.start < end).count();
+        if parts.is_empty() || tokens[behind - 1].end != end {
+            return None;
+        }
+        let path = Span { start: before.start, end, ..self.span(before) };
         let meant = self.text(path).replace("::", ".");
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "Oko writes `.`, not `::`")
-            .label(self.span(tokens[first]), "this is `.` in Oko")
+            .label(self.span(parts[0]), "this is `.` in Oko")
             .suggest(path, meant.clone(), format!("write `{meant}`"));
-        let mut next = tokens.to_vec();
-        for token in next[first..=last].iter_mut().step_by(2) {
-            token.token = Token::Dot;
-        }
-        Some((next, diagnostic))
+        Some(([&tokens[..failure.at], &parts, &tokens[behind..]].concat(), diagnostic))
     }
 
     /// `map<ip4, u32>`
     pub(crate) fn with_square_brackets(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
         let open = *tokens.get(failure.at).filter(|token| token.token == Token::Lt)?;
-        if !failure.expected.has("[") {
+        // Where an operator can stand, too, it is a comparison.
+        if !failure.expected.has("[") || failure.expected.has("==") {
             return None;
         }
         let inner = tokens[failure.at + 1..].iter().take(TYPE_TOKENS);
@@ -237,7 +309,11 @@ impl Reader<'_> {
         if !failure.expected.has("or") || tokens.get(colon)?.token != Token::Colon {
             return None;
         }
-        let end = end_of_value(tokens, colon + 1);
+        // What is chosen may be a choice of its own.
+        let mut end = colon;
+        while tokens.get(end).is_some_and(|token| token.token == Token::Colon) {
+            end = end_of_value(tokens, end + 1);
+        }
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "there is no `? :`")
             .label(self.span(question), "chooses nothing in Oko")
             .help("`if` has a value: `if … { … } else { … }`");
@@ -283,6 +359,12 @@ fn type_of(value: Token) -> Option<&'static str> {
 fn declares_fields(tokens: &[Spanned]) -> bool {
     let word = tokens.iter().find(|token| token.token.begins_item() && token.token != Token::Hash);
     word.is_some_and(|word| matches!(word.token, Token::Fn | Token::Struct | Token::Header | Token::Event))
+}
+
+/// Whether a value can end with this token.
+fn ends_value(token: Token) -> bool {
+    matches!(token, Token::Ident | Token::Int(_) | Token::Malformed)
+        || token.is_closer() && token != Token::RBrace
 }
 
 /// Where the statement begins that the token at `at` stands in.

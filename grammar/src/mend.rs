@@ -62,6 +62,7 @@ impl Reader<'_> {
             self.without_mut(tokens, failure),
             self.without_cast(tokens, failure),
             self.without_step(tokens, failure),
+            self.with_joined_sign(tokens, failure),
             self.without_endless(tokens, failure),
             self.with_dots(tokens, failure),
             self.with_square_brackets(tokens, failure),

@@ -264,7 +264,10 @@ impl Reader<'_> {
             _ if failure.expected.has("string") && tokens[failure.at - 1].token == Token::Test => {
                 diagnostic.help("a test has a sentence as its name: `test \"a slow sender passes\" { … }`")
             }
-            _ if failure.expected.has("{") && is_headed(tokens, failure.at) => {
+            _ if failure.expected.has("{")
+                && !failure.expected.has("none")
+                && is_headed(tokens, failure.at) =>
+            {
                 diagnostic.help("what it does stands in braces: `if … { … }`, `for … { … }`")
             }
             _ => diagnostic,

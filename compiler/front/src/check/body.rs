@@ -5,6 +5,7 @@ use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::Checker;
+use super::coerce::fits;
 use super::facts::Facts;
 use super::loops::LoopScope;
 use super::names::Names;
@@ -131,13 +132,14 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
     pub(super) fn block_of(&mut self, block: &ast::Block, ty: &Ty, because: Span) -> Expr {
         let value = self.block(block, Some(ty));
         if value.ty == Ty::Unit {
-            self.no_answer(block, because);
+            self.no_answer(block, &value, ty, because);
             return Expr::error(value.span);
         }
         self.coerce(value, ty, because)
     }
 
-    fn no_answer(&mut self, block: &ast::Block, because: Span) {
+    /// Reports a body that ends without a value; `checked` is what it was found to be.
+    fn no_answer(&mut self, block: &ast::Block, checked: &Expr, ty: &Ty, because: Span) {
         if !self.checker.decls.whole[self.module] {
             // The answer may be what could not be read.
             return;
@@ -148,18 +150,30 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
             .label(at, "nothing is answered here")
             .label(because, "a value of this type is needed");
         let last = block.stmts.last().filter(|_| block.value.is_none());
+        let last_value = match &checked.kind {
+            ExprKind::Block(stmts, _) => stmts.last(),
+            _ => None,
+        };
+        let fitting =
+            matches!(last_value, Some(Stmt::Expr(value)) if value.ty != Ty::Unit && fits(&value.ty, ty));
         self.report(match (block.value.as_deref().map(|value| &value.kind), last.map(|last| &last.kind)) {
-            (Some(ast::ExprKind::If { .. }), _) => {
+            (Some(ast::ExprKind::If { otherwise: None, .. }), _) => {
                 diagnostic.help("say what holds otherwise: `if … { … } else { … }`")
             }
             (None, Some(ast::StmtKind::Expr(value)))
-                if value.span.end < last.map_or(0, |last| last.span.end) =>
+                if fitting && value.span.end < last.map_or(0, |last| last.span.end) =>
             {
                 let sign =
                     Span { start: value.span.end, end: last.map_or(0, |last| last.span.end), ..value.span };
                 diagnostic.suggest(sign, "", "remove the `;`, and what stands there is the answer")
             }
-            _ => diagnostic.help("end the block with an expression without `;`, such as `false`"),
+            _ if *ty == Ty::Bool => {
+                diagnostic.help("end the block with an expression without `;`, such as `false`")
+            }
+            _ => {
+                let wanted = self.describe(ty);
+                diagnostic.help(format!("end the block with an expression without `;` that is a `{wanted}`"))
+            }
         });
     }
 
