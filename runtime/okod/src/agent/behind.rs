@@ -26,7 +26,8 @@ const HALF: usize = ROOM / 2;
 /// What a controller could not be told of yet.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Waiting>,
+    /// The bytes of changes among these.
     bytes: usize,
     /// Whether the controller knows of the pause.
     told: bool,
@@ -34,6 +35,14 @@ pub(super) struct Behind {
     walk: Option<Walk>,
     /// Too many removals.
     lost: bool,
+}
+
+/// A message that waits.
+#[derive(Debug)]
+enum Waiting {
+    Change(Vec<u8>),
+    /// Of entries that a walk met. Not counted: the walk goes on when all that it met has been sent, so there is no more of it than the tables have.
+    Met(Vec<u8>),
 }
 
 impl Behind {
@@ -44,7 +53,8 @@ impl Behind {
 
     /// Keeps messages of changes.
     pub(super) fn add(&mut self, messages: Vec<Vec<u8>>) {
-        self.queue(messages);
+        self.bytes += cost(&messages);
+        self.waiting.extend(messages.into_iter().map(Waiting::Change));
         if self.bytes > MANY {
             self.walk = None;
         }
@@ -53,15 +63,19 @@ impl Behind {
         }
     }
 
-    fn queue(&mut self, messages: Vec<Vec<u8>>) {
-        self.bytes += cost(&messages);
-        self.waiting.extend(messages);
+    /// Keeps messages of what a walk met.
+    fn meet(&mut self, messages: Vec<Vec<u8>>) {
+        self.waiting.extend(messages.into_iter().map(Waiting::Met));
     }
 
     fn take(&mut self) -> Option<Vec<u8>> {
-        let message = self.waiting.pop_front()?;
-        self.bytes -= cost([&message]);
-        Some(message)
+        match self.waiting.pop_front()? {
+            Waiting::Change(message) => {
+                self.bytes -= cost([&message]);
+                Some(message)
+            }
+            Waiting::Met(message) => Some(message),
+        }
     }
 }
 
@@ -128,10 +142,46 @@ impl Control {
                 .filter_map(|entry| monitors.update(entry, UpdateEvent::Added, By::Others))
                 .collect();
             if !updates.is_empty() {
-                // Not counted as changes: what a walk meets at once is no more than the tables have.
-                behind.queue(peer.encode_updates(updates));
+                behind.meet(peer.encode_updates(updates));
             }
         }
         Next::StillBehind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mebibytes(count: usize) -> Vec<Vec<u8>> {
+        vec![vec![0; 1 << 20]; count]
+    }
+
+    fn walking() -> Behind {
+        let walk = Some(Walk::new(&FlowStatsRequest::default()));
+        Behind { walk, ..Behind::default() }
+    }
+
+    #[test]
+    fn however_much_a_walk_meets_changes_do_not_end_it() {
+        let mut behind = walking();
+        behind.meet(mebibytes(33));
+        behind.add(mebibytes(1));
+        assert!(behind.walk.is_some() && !behind.lost);
+        while behind.take().is_some() {}
+        assert_eq!(behind.bytes, 0);
+    }
+
+    #[test]
+    fn too_many_changes_end_a_walk_and_then_the_connection() {
+        let mut behind = walking();
+        behind.add(mebibytes(15));
+        assert!(behind.walk.is_some());
+        behind.add(mebibytes(1));
+        assert!(behind.walk.is_none() && !behind.lost);
+        behind.add(mebibytes(15));
+        assert!(!behind.lost);
+        behind.add(mebibytes(1));
+        assert!(behind.lost && behind.take().is_none());
     }
 }
