@@ -373,7 +373,7 @@ impl FlowTables {
     /// Some more of the entries that a walk is about; none when all were met. Tables of up to 4,096 entries are met whole, as entries are tried;
     /// the entries of larger ones in no particular order.
     ///
-    /// A step looks at a bounded number of entries, so it may well find nothing.
+    /// A step looks at a bounded number of entries and of parts of hash tables, so it may well find nothing.
     pub fn step(&self, walk: &mut Walk) -> Option<Vec<Arc<FlowEntry>>> {
         let (id, table) = self
             .tables
@@ -394,6 +394,8 @@ impl FlowTables {
             Some(mut place) => {
                 let mut seen = 0;
                 while seen < SORTED {
+                    // A hash table that was larger has parts with few entries, or none.
+                    seen += 1;
                     let next = table.builder.step(place, |entry| {
                         seen += 1;
                         if walk.selection.covers(entry) {

@@ -115,3 +115,25 @@ fn what_stays_is_met_once_whatever_changes_meanwhile() {
         assert!(met.contains_key(&entry), "{entry:?}");
     }
 }
+
+/// A hash table does not shrink: what is left of many entries lies in as many parts as those did.
+#[test]
+fn a_step_is_bounded_also_where_most_entries_are_gone() {
+    let mut tables = FlowTables::new(Limits::default());
+    let flow_mod = |command, number: u64| FlowMod {
+        matching: Match::any().with(Field::Metadata, number.into()),
+        ..FlowMod::new(command)
+    };
+    for number in 0..70_000 {
+        tables.apply(&flow_mod(FlowModCommand::Add, number), 0).unwrap();
+    }
+    for number in 4_200..70_000 {
+        tables.apply(&flow_mod(FlowModCommand::DeleteStrict, number), 0).unwrap();
+    }
+    let (mut walk, mut steps, mut met) = (Walk::new(&FlowStatsRequest::default()), 0, 0);
+    while let Some(entries) = tables.step(&mut walk) {
+        (steps, met) = (steps + 1, met + entries.len());
+    }
+    assert_eq!(met, 4_200);
+    assert!(steps >= 3, "{steps} steps through 8,192 parts");
+}
