@@ -150,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(_) => {}
                 Err(end) => return end,
             }
-            // Changes are published together when what has arrived is dealt with, at the earliest.
+            // Changes are published together: when what has arrived is dealt with, or before, when the others get their turn.
             self.control.borrow_mut().publish_soon();
             tokio::select! {
                 event = self.events.next() => {
