@@ -60,7 +60,7 @@ use crate::{
 pub struct Limits {
     /// Slots of the program.
     pub slots: usize,
-    /// Instructions interpreted abstractly, for each of the attempts.
+    /// Instructions interpreted abstractly, for each of the attempts; the first, hasty one gets a sixteenth.
     pub steps: u64,
     /// Bytes for the states that wait.
     pub bytes: usize,
@@ -103,52 +103,57 @@ pub fn verify_within(program: Program, limits: &Limits) -> Result<Verified, Box<
     }
     check_maps(&program.maps).map_err(|reason| refuse(0, reason, &[]))?;
     let graph = Graph::new(&program.insns).map_err(|(slot, reason)| refuse(slot, reason, &[]))?;
-    let hasty = Limits { steps: limits.steps / HASTY_SHARE, ..*limits };
-    if let Attempt { explorer, failed: None, .. } = attempt(&program, &graph, &hasty, HASTY_WIDTH, false) {
-        let shown = explorer.into_shown();
-        return accept(program, &graph, shown);
-    }
-    let mut failure: Option<Failure> = None;
-    for width in WIDTHS {
-        let Attempt { explorer, failed, .. } = attempt(&program, &graph, limits, width, false);
-        match failed {
-            None => {
-                let shown = explorer.into_shown();
-                return accept(program, &graph, shown);
-            }
-            // With more states kept apart it would only be reached sooner; and it says less than a fault found before.
-            Some(
-                found @ Failure {
-                    reason:
-                        Reason::StepBudget { .. } | Reason::LoopUnbounded { .. } | Reason::MemoryBudget { .. },
-                    ..
-                },
-            ) => {
-                failure.get_or_insert(found);
-                break;
-            }
-            Some(found) => failure = Some(found),
-        }
-    }
-    match failure {
-        Some(Failure { slot, reason, path }) => Err(refuse(slot, reason, &path)),
-        None => Err(refuse(0, Reason::Empty, &[])),
+    match judge(&program, &graph, limits, false).0 {
+        Ok(shown) => Ok(accept(program, &graph, shown)),
+        Err(Failure { slot, reason, path }) => Err(refuse(slot, reason, &path)),
     }
 }
 
+/// Makes one attempt after the other until one succeeds. Gives what was shown, or why not; and what was known in the attempt that has
+/// decided, if that is wanted.
+fn judge(
+    program: &Program,
+    graph: &Graph,
+    limits: &Limits,
+    facts: bool,
+) -> (Result<Shown, Failure>, Option<Facts>) {
+    let mut refused = (Err(Failure { slot: 0, reason: Reason::Empty, path: Vec::new() }), None);
+    let mut fault = false;
+    let hasty = Limits { steps: limits.steps / HASTY_SHARE, ..*limits };
+    for (width, limits) in [(HASTY_WIDTH, &hasty)].into_iter().chain(WIDTHS.map(|width| (width, limits))) {
+        let Attempt { explorer, failed, facts } = attempt(program, graph, limits, width, facts);
+        let failure = failed.or_else(|| {
+            let bytes = graph.deepest_stack(&program.insns, &explorer.stack_bytes);
+            let reason = Reason::StackTotal { bytes };
+            (bytes > STACK_TOTAL).then_some(Failure { slot: 0, reason, path: Vec::new() })
+        });
+        let Some(failure) = failure else { return (Ok(explorer.into_shown()), facts) };
+        if width == HASTY_WIDTH {
+            continue;
+        }
+        // With more states kept apart it would only be reached sooner; and it says less than a fault found before.
+        let budget = failure.reason.is_budget();
+        if !(budget && fault) {
+            refused = (Err(failure), facts);
+        }
+        if budget {
+            break;
+        }
+        fault = true;
+    }
+    refused
+}
+
 /// What an attempt that has succeeded says of the program.
-fn accept(program: Program, graph: &Graph, shown: Shown) -> Result<Verified, Box<VerifyError>> {
+fn accept(program: Program, graph: &Graph, shown: Shown) -> Verified {
     let Shown { notes, stack_bytes, longest, effort } = shown;
     let max_stack = graph.deepest_stack(&program.insns, &stack_bytes);
-    if max_stack > STACK_TOTAL {
-        return Err(Box::new(refusal(&program, 0, Reason::StackTotal { bytes: max_stack }, &[])));
-    }
     let longest = if graph.loops.is_empty() { &graph.max_steps } else { &longest };
     let functions = graph.functions.iter().zip(&stack_bytes).zip(longest);
     let functions = functions
         .map(|((slots, &stack_bytes), &max_steps)| Function { slots: slots.clone(), stack_bytes, max_steps })
         .collect();
-    Ok(Verified { program, notes, functions, max_stack, effort })
+    Verified { program, notes, functions, max_stack, effort }
 }
 
 /// One attempt, with so many states kept apart where paths meet.

@@ -318,3 +318,19 @@ fn an_explanation_shows_the_ranges_at_each_instruction() {
 ";
     assert_eq!(text, expected);
 }
+
+/// The first attempt knows of one state where paths meet, and that is enough here.
+#[test]
+fn an_explanation_is_of_the_attempt_that_decides() {
+    let text = "
+        ldxw %r2, [%r1+12]
+        mov %r0, 1
+        jgt %r2, 9, out
+        mov %r0, 2
+    out: exit";
+    let insns = asm::assemble(text).unwrap();
+    let program = Program { name: "f".to_owned(), insns, lines: Vec::new(), maps: Vec::new() };
+    let (text, verdict) = explain(program);
+    assert!(verdict.is_ok());
+    assert!(text.ends_with("         r0 is a number (1..=2)\n     4: exit\n"), "{text}");
+}

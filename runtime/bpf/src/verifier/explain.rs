@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{Attempt, Limits, WIDTHS, attempt, cfg::Graph, error::VerifyError, state::State};
+use super::{Limits, cfg::Graph, error::VerifyError, state::State};
 use crate::{
     isa::{Insn, Reg},
     program::Program,
@@ -60,14 +60,9 @@ pub fn explain(program: Program) -> (String, Result<Verified, Box<VerifyError>>)
         && super::check_maps(&program.maps).is_ok()
         && program.insns.len() <= limits.slots
     {
-        // As in the verification itself: with more states kept apart until it succeeds.
-        for width in WIDTHS {
-            let Attempt { failed, facts, .. } = attempt(&program, &graph, &limits, width, true);
-            text = facts.map(|facts| listing(&program, &facts)).unwrap_or_default();
-            if failed.is_none() {
-                break;
-            }
-        }
+        // Of the attempt that decides in the verification itself.
+        let (_, facts) = super::judge(&program, &graph, &limits, true);
+        text = facts.map(|facts| listing(&program, &facts)).unwrap_or_default();
     }
     (text, super::verify(program))
 }
