@@ -252,7 +252,8 @@ impl Builder<'_> {
         index
     }
 
-    /// `limit` bytes are compared with the end, then something in them is loaded.
+    /// `limit` bytes are compared with the end, then something in them is loaded. Behind a variable part there are ways back, too, sometimes
+    /// without the comparison.
     fn packet(&mut self) {
         let Some(context) = self.context else { return };
         let (data, end, edge) = (self.target(), self.target(), self.target());
@@ -265,19 +266,38 @@ impl Builder<'_> {
             self.is_other(taken);
         }
         let variable = self.rng.chance(40) && !self.numbers.is_empty();
+        let mut back = 0;
         if variable {
             let index = self.bound(64);
+            if self.rng.chance(30) && ![data, end, edge].contains(&index) {
+                back = 1 + self.rng.below(16) as i16;
+                self.push(Insn::alu64(AluOp::Add, index, i32::from(back)));
+            }
             self.push(Insn::alu64(AluOp::Add, data, index));
         }
         let limit = 1 + self.rng.below(40) as i32;
         self.push(Insn::mov64(edge, data));
         self.push(Insn::alu64(AluOp::Add, edge, limit));
         let mut inside = Vec::new();
+        let unproven = back > 0 && self.rng.chance(15);
+        // The way back is one of the pointer, and of different lengths on two paths, or one of the access.
+        let mut moved = 0;
+        if back > 0 && self.rng.chance(40) {
+            moved = back;
+            inside.push(Insn::alu64(AluOp::Add, data, -i32::from(moved)));
+            let which = self.number();
+            if self.rng.chance(60) && ![data, end, edge].contains(&which) {
+                inside.push(Insn::branch64(Cond::Set, which, 1, 1));
+                inside.push(Insn::alu64(AluOp::Add, data, 1 + self.rng.below(4) as i32));
+                moved -= 4;
+            }
+        }
         for _ in 0..1 + self.rng.below(3) {
             let size = self.rng.pick(&SIZES);
             let slip = if self.rng.chance(3) { 2 } else { 0 };
-            let room = (i64::from(limit) - i64::from(size.bytes()) + slip).max(0) as u64;
-            let off = self.rng.below(room + 1) as i16;
+            let limit = if unproven { 0 } else { i64::from(limit) };
+            let room = (i64::from(back) + limit - i64::from(size.bytes()) + slip).max(0) as u64;
+            let off = self.rng.below(room + 1) as i16 - back + moved;
             let signed = size != Size::Dw && self.rng.chance(20);
             let dst = self.target();
             if ![data, end, edge, context].contains(&dst) {
@@ -286,6 +306,7 @@ impl Builder<'_> {
         }
         let skip = inside.len() as i16;
         match self.rng.below(4) {
+            _ if unproven => {}
             0 => self.push(Insn::branch64(Cond::Lt, end, edge, skip)),
             1 => {
                 self.push(Insn::branch64(Cond::Le, edge, end, 1));
@@ -711,6 +732,7 @@ impl Builder<'_> {
                 self.is_number(dst);
                 return;
             }
+            _ if self.rng.chance(40) => return self.records(),
             _ => return self.record(),
         }
         self.called();
@@ -767,6 +789,95 @@ impl Builder<'_> {
         self.is_other(Reg::R0);
         self.is_other(base);
         self.numbers.retain(|number| before.contains(number));
+        self.push(Insn::mov64(Reg::R0, 0));
+        self.is_number(Reg::R0);
+    }
+
+    fn reserve(&mut self, size: i32, kept: Reg) {
+        self.push_wide(Reg::R1, Imm64::Map(RING));
+        self.push(Insn::mov64(Reg::R2, size));
+        self.push(Insn::mov64(Reg::R3, 0));
+        self.push(Insn::call(131));
+        self.called();
+        self.push(Insn::mov64(kept, Reg::R0));
+        self.is_other(kept);
+    }
+
+    /// Hands a record over, unless it is null.
+    fn hand(&mut self, record: Reg) {
+        self.push(Insn::branch64(Cond::Eq, record, 0, 3));
+        self.push(Insn::mov64(Reg::R1, record));
+        self.push(Insn::mov64(Reg::R2, 0));
+        let helper = self.rng.pick(&[132, 133]);
+        self.push(Insn::call(helper));
+        self.called();
+    }
+
+    /// Writes into a record, unless it is null.
+    fn fill(&mut self, record: Reg, size: i32) {
+        let access = self.rng.pick(&SIZES);
+        let off = self.rng.below(size as u64 - u64::from(access.bytes()) + 1) as i16;
+        let src = Operand::Imm(self.imm());
+        self.push(Insn::branch64(Cond::Eq, record, 0, 1));
+        self.push(Insn::Store { size: access, base: record, off, src });
+    }
+
+    /// Reserves two records, gives one of them a second name on each of two paths, and hands both over: mostly after that name was used.
+    fn records(&mut self) {
+        let (first, second, name) = (Reg::R7, Reg::R8, Reg::R9);
+        if self.context.is_some_and(|context| context != Reg::R6) {
+            self.context = None;
+        }
+        let size = 8 * (1 + self.rng.below(3)) as i32;
+        let which = self.operand();
+        self.push(Insn::Store { size: Size::Dw, base: Reg::R10, off: -168, src: which });
+        self.reserve(size, first);
+        let other = if self.rng.chance(90) { size } else { size + 8 };
+        let early = self.rng.chance(50);
+        let branch = self.insns.len();
+        if early {
+            self.push(Insn::branch64(Cond::Eq, first, 0, 0));
+        }
+        self.reserve(other, second);
+        if early {
+            // Without the second one, the first is handed over, and all the rest passed by.
+            self.push(Insn::branch64(Cond::Ne, second, 0, 4));
+            self.push(Insn::mov64(Reg::R1, first));
+            self.push(Insn::mov64(Reg::R2, 0));
+            self.push(Insn::call(133));
+        }
+        let passed = self.insns.len();
+        if early {
+            self.push(Insn::jump(0));
+        }
+        self.push(Insn::mov64(name, first));
+        self.is_other(name);
+        self.push(Insn::load(Size::Dw, Reg::R1, Reg::R10, -168));
+        let bound = self.rng.below(20) as i32;
+        let cond = self.cond();
+        self.push(Insn::branch64(cond, Reg::R1, bound, 1));
+        self.push(Insn::mov64(name, second));
+        if self.rng.chance(30) {
+            self.push(Insn::store(Size::Dw, Reg::R10, -176, name));
+            self.push(Insn::load(Size::Dw, name, Reg::R10, -176));
+        }
+        // Where the name is used: before both are handed over, between, behind.
+        let used = if self.rng.chance(75) { 0 } else { 1 + self.rng.below(2) };
+        for (step, record) in [first, second].into_iter().enumerate() {
+            if used == step as u64 {
+                self.fill(name, size);
+            }
+            self.hand(record);
+        }
+        if used == 2 {
+            self.fill(name, size);
+        }
+        if early {
+            let skip = |from: usize| (self.insns.len() - from - 1) as i16;
+            let (to, over) = (skip(branch), skip(passed));
+            self.insns[branch] = Insn::branch64(Cond::Eq, first, 0, to);
+            self.insns[passed] = Insn::jump(over);
+        }
         self.push(Insn::mov64(Reg::R0, 0));
         self.is_number(Reg::R0);
     }
