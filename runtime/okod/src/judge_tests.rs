@@ -600,7 +600,7 @@ proptest! {
 
 /// A frame without a field and then one with it, of which the tables look at nothing.
 fn after_one_without(rules: Vec<FlowMod>) -> Vec<Vec<Effect>> {
-    compare(&[(rules, vec![&[ODD], &[1, ODD, 1], &[ODD + 1, 3], &[ODD + 2, 3, 1]])])
+    compare(&[(rules, vec![&[ODD], &[1, ODD, 1], &[ODD + 1, 3], &[ODD + 13, 10], &[ODD + 2, 3, 1]])])
 }
 
 #[test]
@@ -626,7 +626,8 @@ fn a_field_that_a_packet_does_not_have_is_copied_from_the_next_one() {
 #[test]
 fn a_field_that_a_packet_does_not_have_is_set_in_the_next_one() {
     let set = |field, value| Action::SetField(MatchField::exact(field, value).expect("a value"));
-    for action in [set(Oxm::Ipv4Dst, 0x0a00_0009), set(Oxm::UdpDst, 9), set(Oxm::VlanVid, 0x1003)] {
+    let fields = [set(Oxm::Ipv4Dst, 0x0a00_0009), set(Oxm::UdpDst, 9), set(Oxm::VlanVid, 0x1003)];
+    for action in fields.into_iter().chain([Action::SetTpDst(9)]) {
         let instructions = Instructions {
             goto_table: Some(TableId(1)),
             ..Instructions::apply(vec![action, Action::output(PortNo(2))])

@@ -387,6 +387,10 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
         if moves_headers(change) {
             self.note(Recording::ends);
         }
+        if matches!(change, Action::SetTpSrc(_) | Action::SetTpDst(_)) && !self.packet.has(Field::L4_SRC) {
+            // A later fragment, say, which is not in the key.
+            self.leave_path();
+        }
         let packet = &mut *self.packet;
         let done = match change {
             Action::PushVlan(eth_type) => packet.push_vlan(*eth_type),
