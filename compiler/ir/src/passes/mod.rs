@@ -66,7 +66,7 @@ pub fn apply(pass: Pass, checked: Checked) -> Result<Checked, Vec<VerifyError>> 
     verify(module)
 }
 
-/// Runs all passes until nothing changes. If the result does not verify, the module stays as it was.
+/// Runs all passes until nothing changes, or a few rounds are over. The result of a pass that does not verify is left out.
 ///
 /// One filter after the other is finished while its memory is at hand, and the result is verified once: verification costs more than a pass.
 /// Where that fails, the passes run once more with a verification behind each, and those are left out whose results are refused.
