@@ -21,7 +21,8 @@ const ADDRESS: u32 = 0x0a00_000a;
 const PORTS: (u16, u16) = (12_345, 80);
 /// Packets against the list, each different.
 const ATTACK: usize = 200_000;
-const MEMORY: u64 = 1300;
+/// MiB of huge pages that the packets take in two captures: Open vSwitch has a pool for each port of a capture, of buffers that grow with the port's number.
+const MEMORY: u64 = 2400;
 
 fn flows() -> String {
     let address = std::net::Ipv4Addr::from(ADDRESS);
