@@ -16,7 +16,7 @@ use crate::ranges::{Range, Ranges};
 /// It knows what [`ranges`](crate::ranges) knows. It does not replace uses of a value that is constant only behind a branch, nor operations by
 /// cheaper ones (a multiplication by a shift): that depends on the machine.
 pub fn fold_constants(module: &Module, filter: &mut Filter) {
-    let cfg = Cfg::of(filter).expect("the filter has been verified");
+    let Ok(cfg) = Cfg::of(filter) else { return };
     let ranges = Ranges::of_with(module, filter, &cfg);
     let steps: HashSet<Value> = steps(filter, &cfg).into_iter().collect();
     let mut folder = Folder { definitions: vec![None; filter.values.len()], ranges };

@@ -18,7 +18,7 @@ const MAX_KNOWN: usize = 64;
 /// It knows what held at the end of a block in the blocks that have no other predecessor; where ways meet it starts anew. It does not
 /// remove a `set` that a later one overwrites, and leaves alone what is named with an index and what is in tables.
 pub fn forward_fields(module: &Module, filter: &mut Filter) {
-    let cfg = Cfg::of(filter).expect("the filter has been verified");
+    let Ok(cfg) = Cfg::of(filter) else { return };
     let ranges = Ranges::of_with(module, filter, &cfg);
     let mut replacements = Replacements::new(filter);
     // What is in the fields of the locked entry at the end of each block.

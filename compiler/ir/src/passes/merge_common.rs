@@ -15,7 +15,7 @@ use crate::module::{Filter, Module, Op, Type};
 /// It does not touch what is read under a lock, and does not move anything: two equal operations of which neither
 /// dominates the other both stay. The first one's source place wins.
 pub fn merge_common(module: &Module, filter: &mut Filter) {
-    let cfg = Cfg::of(filter).expect("the filter has been verified");
+    let Ok(cfg) = Cfg::of(filter) else { return };
     let mut replacements = Replacements::new(filter);
     let mut known: HashMap<Op, Value> = HashMap::new();
     // What to forget behind which place of the dominator order.

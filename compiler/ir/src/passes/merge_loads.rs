@@ -17,7 +17,7 @@ pub fn merge_loads(module: &Module, filter: &mut Filter) {
     {
         let definitions = definitions(filter);
         // Definitions come before uses in dominator order, but spans of operands are needed only if they are of blocks above or of this one.
-        let cfg = crate::cfg::Cfg::of(filter).expect("the filter has been verified");
+        let Ok(cfg) = crate::cfg::Cfg::of(filter) else { return };
         let constant = |value: Value| match definitions[value.index()] {
             Some(&Op::Const(constant)) => Some(constant),
             _ => None,

@@ -14,7 +14,7 @@ const MAX_KNOWN: usize = 8;
 /// That the entry may have died meanwhile changes nothing, for filters treat a dead entry like one that is new or not there. It knows keys by
 /// their values, so equal ones must have been merged before; and it does not remember that there was no entry.
 pub fn merge_lookups(module: &Module, filter: &mut Filter) {
-    let cfg = Cfg::of(filter).expect("the filter has been verified");
+    let Ok(cfg) = Cfg::of(filter) else { return };
     let mut slots = vec![Vec::new(); cfg.loops().len()];
     for (index, data) in filter.blocks.iter().enumerate() {
         if let Some(state) = taken(module, &data.term.kind) {

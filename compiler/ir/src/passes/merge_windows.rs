@@ -13,7 +13,7 @@ use crate::ranges::Ranges;
 /// It does not widen a window so that it covers a later one: the filter would take the `short` way earlier. A window that is passed
 /// to a block as an argument stays, because its type says how long it is.
 pub fn merge_windows(module: &Module, filter: &mut Filter) {
-    let cfg = Cfg::of(filter).expect("the filter has been verified");
+    let Ok(cfg) = Cfg::of(filter) else { return };
     let starts = starts(module, filter, &cfg);
     let only_loaded = only_loaded(filter);
     // For each value, the window to load from instead and how many bytes further in.

@@ -28,7 +28,6 @@ pub fn unroll_loops(module: &Module, filter: &mut Filter) {
         if operations > LARGE_FILTER {
             return;
         }
-        // What another pass left is verified only when all are done.
         let Ok(cfg) = Cfg::of(filter) else { return };
         let Some(plan) =
             cfg.loops().iter().enumerate().find_map(|(index, this)| plan(filter, &cfg, index, this))
@@ -223,22 +222,4 @@ fn gather(filter: &mut Filter, plan: &Plan, exit: Block) {
     let call = BlockCall { block: exit, args: params[..passed].to_vec() };
     let term = Terminator { kind: TerminatorKind::Jump(call), loc: None };
     filter.blocks.push(BlockData { params, insts: Vec::new(), term });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::text;
-
-    /// Passes run one after the other without a verification between them.
-    #[test]
-    fn a_filter_that_does_not_verify_is_left_as_it_is() {
-        let text =
-            "oko.ir 1 filter f -> bool {\nblock0: jump block1\nblock1: jump block2\nblock2: jump block1 }";
-        let module = text::read(text).expect("the text is a module");
-        let mut filter = module.filters[0].clone();
-        assert!(Cfg::of(&filter).is_err());
-        unroll_loops(&module, &mut filter);
-        assert_eq!(filter, module.filters[0]);
-    }
 }
