@@ -96,17 +96,23 @@ pub fn verify(program: Program) -> Result<Verified, Box<VerifyError>> {
 /// # Errors
 /// As [`verify`].
 pub fn verify_within(program: Program, limits: &Limits) -> Result<Verified, Box<VerifyError>> {
-    let refuse = |slot, reason, path: &[usize]| Box::new(refusal(&program, slot, reason, path));
+    match prepare(&program, limits) {
+        Ok(graph) => {
+            let (judged, _) = judge(&program, &graph, limits, false);
+            decide(program, &graph, judged)
+        }
+        Err(failure) => Err(refusal(&program, failure)),
+    }
+}
+
+/// What is checked before any attempt; gives the way through the program.
+fn prepare(program: &Program, limits: &Limits) -> Result<Graph, Failure> {
+    let refuse = |slot, reason| Failure { slot, reason, path: Vec::new() };
     if program.insns.len() > limits.slots {
-        let reason = Reason::TooLong { found: program.insns.len(), limit: limits.slots };
-        return Err(refuse(0, reason, &[]));
+        return Err(refuse(0, Reason::TooLong { found: program.insns.len(), limit: limits.slots }));
     }
-    check_maps(&program.maps).map_err(|reason| refuse(0, reason, &[]))?;
-    let graph = Graph::new(&program.insns).map_err(|(slot, reason)| refuse(slot, reason, &[]))?;
-    match judge(&program, &graph, limits, false).0 {
-        Ok(shown) => Ok(accept(program, &graph, shown)),
-        Err(Failure { slot, reason, path }) => Err(refuse(slot, reason, &path)),
-    }
+    check_maps(&program.maps).map_err(|reason| refuse(0, reason))?;
+    Graph::new(&program.insns).map_err(|(slot, reason)| refuse(slot, reason))
 }
 
 /// Makes one attempt after the other until one succeeds. Gives what was shown, or why not; and what was known in the attempt that has
@@ -117,43 +123,48 @@ fn judge(
     limits: &Limits,
     facts: bool,
 ) -> (Result<Shown, Failure>, Option<Facts>) {
-    let mut refused = (Err(Failure { slot: 0, reason: Reason::Empty, path: Vec::new() }), None);
-    let mut fault = false;
+    let mut refused = None;
     let hasty = Limits { steps: limits.steps / HASTY_SHARE, ..*limits };
     for (width, limits) in [(HASTY_WIDTH, &hasty)].into_iter().chain(WIDTHS.map(|width| (width, limits))) {
         let Attempt { explorer, failed, facts } = attempt(program, graph, limits, width, facts);
+        let shown = explorer.into_shown();
         let failure = failed.or_else(|| {
-            let bytes = graph.deepest_stack(&program.insns, &explorer.stack_bytes);
-            let reason = Reason::StackTotal { bytes };
-            (bytes > STACK_TOTAL).then_some(Failure { slot: 0, reason, path: Vec::new() })
+            let reason = Reason::StackTotal { bytes: shown.max_stack };
+            (shown.max_stack > STACK_TOTAL).then_some(Failure { slot: 0, reason, path: Vec::new() })
         });
-        let Some(failure) = failure else { return (Ok(explorer.into_shown()), facts) };
+        let Some(failure) = failure else { return (Ok(shown), facts) };
         if width == HASTY_WIDTH {
             continue;
         }
         // With more states kept apart it would only be reached sooner; and it says less than a fault found before.
         let budget = failure.reason.is_budget();
-        if !(budget && fault) {
-            refused = (Err(failure), facts);
+        if !(budget && refused.is_some()) {
+            refused = Some((failure, facts));
         }
         if budget {
             break;
         }
-        fault = true;
     }
-    refused
+    let (failure, facts) = refused.expect("there are attempts behind the hasty one");
+    (Err(failure), facts)
 }
 
-/// What an attempt that has succeeded says of the program.
-fn accept(program: Program, graph: &Graph, shown: Shown) -> Verified {
-    let Shown { notes, stack_bytes, longest, effort } = shown;
-    let max_stack = graph.deepest_stack(&program.insns, &stack_bytes);
+/// The verdict, by what the attempts came to.
+fn decide(
+    program: Program,
+    graph: &Graph,
+    judged: Result<Shown, Failure>,
+) -> Result<Verified, Box<VerifyError>> {
+    let Shown { notes, stack_bytes, max_stack, longest, effort } = match judged {
+        Ok(shown) => shown,
+        Err(failure) => return Err(refusal(&program, failure)),
+    };
     let longest = if graph.loops.is_empty() { &graph.max_steps } else { &longest };
     let functions = graph.functions.iter().zip(&stack_bytes).zip(longest);
     let functions = functions
         .map(|((slots, &stack_bytes), &max_steps)| Function { slots: slots.clone(), stack_bytes, max_steps })
         .collect();
-    Verified { program, notes, functions, max_stack, effort }
+    Ok(Verified { program, notes, functions, max_stack, effort })
 }
 
 /// One attempt, with so many states kept apart where paths meet.
@@ -232,13 +243,14 @@ const MAX_KEY: u32 = 512;
 /// Bytes of a value, at most.
 const MAX_VALUE: u32 = 1 << 24;
 
-fn refusal(program: &Program, slot: usize, reason: Reason, path: &[usize]) -> VerifyError {
-    VerifyError {
+fn refusal(program: &Program, failure: Failure) -> Box<VerifyError> {
+    let Failure { slot, reason, path } = failure;
+    Box::new(VerifyError {
         program: program.name.clone(),
         slot,
         insn: program.insns.get(slot).map(ToString::to_string).unwrap_or_default(),
         source_line: program.line_of(slot).cloned(),
-        path: path::relevant(program, path, &reason),
+        path: path::relevant(program, &path, &reason),
         reason,
-    }
+    })
 }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{Limits, cfg::Graph, error::VerifyError, state::State};
+use super::{Limits, error::VerifyError, state::State};
 use crate::{
     isa::{Insn, Reg},
     program::Program,
@@ -55,16 +55,14 @@ impl Facts {
 /// shown.
 pub fn explain(program: Program) -> (String, Result<Verified, Box<VerifyError>>) {
     let limits = Limits::default();
-    let mut text = String::new();
-    if let Ok(graph) = Graph::new(&program.insns)
-        && super::check_maps(&program.maps).is_ok()
-        && program.insns.len() <= limits.slots
-    {
-        // Of the attempt that decides in the verification itself.
-        let (_, facts) = super::judge(&program, &graph, &limits, true);
-        text = facts.map(|facts| listing(&program, &facts)).unwrap_or_default();
+    match super::prepare(&program, &limits) {
+        Ok(graph) => {
+            let (judged, facts) = super::judge(&program, &graph, &limits, true);
+            let text = facts.map(|facts| listing(&program, &facts)).unwrap_or_default();
+            (text, super::decide(program, &graph, judged))
+        }
+        Err(failure) => (String::new(), Err(super::refusal(&program, failure))),
     }
-    (text, super::verify(program))
 }
 
 fn listing(program: &Program, facts: &Facts) -> String {

@@ -53,6 +53,8 @@ pub(crate) struct Shown {
     pub(crate) notes: Vec<Note>,
     /// For each function the bytes of its frame that are used.
     pub(crate) stack_bytes: Vec<u32>,
+    /// The bytes of the frames of nested calls together, at most.
+    pub(crate) max_stack: u32,
     /// For each function the longest path through it, if there are loops.
     pub(crate) longest: Vec<u64>,
     pub(crate) effort: Effort,
@@ -125,7 +127,8 @@ impl<'p> Explorer<'p> {
     /// What a run without failure has shown.
     pub(crate) fn into_shown(self) -> Shown {
         let effort = Effort { steps: self.steps, states: self.states, pruned: self.pruned };
-        Shown { notes: self.notes, stack_bytes: self.stack_bytes, longest: self.longest, effort }
+        let max_stack = self.graph.deepest_stack(&self.program.insns, &self.stack_bytes);
+        Shown { notes: self.notes, stack_bytes: self.stack_bytes, max_stack, longest: self.longest, effort }
     }
 
     /// Explores everything that can follow the entry.

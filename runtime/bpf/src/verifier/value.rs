@@ -344,9 +344,14 @@ impl<'c> Merging<'c> {
         Id(*self.counter)
     }
 
+    /// The id of a pair that was merged before.
+    fn known(&self, pair: (Counterpart, Counterpart)) -> Option<Id> {
+        self.pairs.iter().find(|(known, _)| *known == pair).map(|(_, id)| *id)
+    }
+
     fn merge(&mut self, a: Counterpart, b: Counterpart) -> Id {
-        if let Some((_, id)) = self.pairs.iter().find(|(pair, _)| *pair == (a, b)) {
-            return *id;
+        if let Some(id) = self.known((a, b)) {
+            return id;
         }
         let id = self.mint();
         self.pairs.push(((a, b), id));
@@ -360,8 +365,7 @@ impl<'c> Merging<'c> {
     /// The id of a record in the merged state; `None` if the two are not the same of the records that wait. Those are merged before the
     /// values, and only their ids are in use: a new one would be a second name of a record, and outlive it.
     fn record(&self, a: Id, b: Id) -> Option<Id> {
-        let both = (Counterpart::Id(a), Counterpart::Id(b));
-        self.pairs.iter().find(|(pair, _)| *pair == both).map(|(_, id)| *id)
+        self.known((Counterpart::Id(a), Counterpart::Id(b)))
     }
 
     /// What is proven of the merged state, once all values are merged: a number that is the same distance in both is one.
@@ -375,7 +379,7 @@ impl<'c> Merging<'c> {
                 let both = (part(a.base), part(b.base));
                 let base = match both {
                     (Counterpart::Number(0), Counterpart::Number(0)) => Some(Id::NONE),
-                    _ => self.pairs.iter().find(|(pair, _)| *pair == both).map(|(_, base)| *base),
+                    _ => self.known(both),
                 };
                 if let Some(base) = base {
                     self.proven.add_length(Length { number: *number, base, less: a.less });
