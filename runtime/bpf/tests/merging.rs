@@ -198,15 +198,8 @@ fn program(fact: &Fact, odd: Option<usize>, distinct: bool) -> Program {
         lock_offset: Some(0),
         data: None,
     };
-    let ring = MapDef {
-        name: "ring".to_owned(),
-        kind: MapKind::RingBuf,
-        key_size: 0,
-        value_size: 0,
-        max_entries: 4096,
-        lock_offset: None,
-        ..entries.clone()
-    };
+    let ring =
+        MapDef { name: "ring".to_owned(), kind: MapKind::RingBuf, max_entries: 4096, ..MapDef::default() };
     let maps = vec![entries, ring];
     Program { name: fact.name.to_owned(), insns: asm::assemble(&text).unwrap(), maps, lines: Vec::new() }
 }

@@ -8,11 +8,7 @@ impl Builder<'_> {
     /// Reserves a record, writes into it, and hands it over.
     pub(super) fn record(&mut self) {
         let size = 8 * (1 + self.rng.below(3)) as i32;
-        self.push_wide(Reg::R1, Imm64::Map(RING));
-        self.push(Insn::mov64(Reg::R2, size));
-        self.push(Insn::mov64(Reg::R3, 0));
-        self.push(Insn::call(131));
-        self.called();
+        self.reserve(size);
         let branch = self.insns.len();
         self.push(Insn::branch64(Cond::Eq, Reg::R0, 0, 0));
         let base = self.rng.pick(&[Reg::R0, Reg::R8, Reg::R9]);
@@ -41,11 +37,7 @@ impl Builder<'_> {
             }
         }
         if self.rng.chance(97) {
-            self.push(Insn::mov64(Reg::R1, base));
-            self.push(Insn::mov64(Reg::R2, 0));
-            let helper = self.rng.pick(&[132, 133]);
-            self.push(Insn::call(helper));
-            self.called();
+            self.submit(base);
             if self.rng.chance(2) {
                 self.push(Insn::load(Size::B, Reg::R0, base, 0));
             }
@@ -59,12 +51,17 @@ impl Builder<'_> {
         self.is_number(Reg::R0);
     }
 
-    fn reserve(&mut self, size: i32, kept: Reg) {
+    /// Reserves a record, which `r0` holds then.
+    fn reserve(&mut self, size: i32) {
         self.push_wide(Reg::R1, Imm64::Map(RING));
         self.push(Insn::mov64(Reg::R2, size));
         self.push(Insn::mov64(Reg::R3, 0));
         self.push(Insn::call(131));
         self.called();
+    }
+
+    fn reserve_in(&mut self, size: i32, kept: Reg) {
+        self.reserve(size);
         self.push(Insn::mov64(kept, Reg::R0));
         self.is_other(kept);
     }
@@ -72,6 +69,11 @@ impl Builder<'_> {
     /// Hands a record over, unless it is null.
     fn hand(&mut self, record: Reg) {
         self.push(Insn::branch64(Cond::Eq, record, 0, 3));
+        self.submit(record);
+    }
+
+    /// Hands a record over, or throws it away.
+    fn submit(&mut self, record: Reg) {
         self.push(Insn::mov64(Reg::R1, record));
         self.push(Insn::mov64(Reg::R2, 0));
         let helper = self.rng.pick(&[132, 133]);
@@ -97,14 +99,14 @@ impl Builder<'_> {
         let size = 8 * (1 + self.rng.below(3)) as i32;
         let which = self.operand();
         self.push(Insn::Store { size: Size::Dw, base: Reg::R10, off: -168, src: which });
-        self.reserve(size, first);
+        self.reserve_in(size, first);
         let other = if self.rng.chance(90) { size } else { size + 8 };
         let early = self.rng.chance(50);
         let branch = self.insns.len();
         if early {
             self.push(Insn::branch64(Cond::Eq, first, 0, 0));
         }
-        self.reserve(other, second);
+        self.reserve_in(other, second);
         if early {
             // Without the second one, the first is handed over, and all the rest passed by.
             self.push(Insn::branch64(Cond::Ne, second, 0, 4));
