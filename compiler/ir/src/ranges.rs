@@ -532,7 +532,7 @@ fn compare(op: CompareOp, a: Range, b: Range) -> Option<bool> {
 }
 
 /// The least value of the form 2^n - 1 that is not below `value`.
-fn all_ones(value: u64) -> u64 {
+pub fn all_ones(value: u64) -> u64 {
     u64::MAX.checked_shr(value.leading_zeros()).unwrap_or(0)
 }
 

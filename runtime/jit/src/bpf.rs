@@ -50,10 +50,12 @@ pub fn compile_bpf(program: &Verified) -> Result<Code, CompileError> {
         .iter()
         .map(|function| FunctionPlan { slots: function.slots.clone(), frame: function.stack_bytes })
         .collect();
+    let is_look_up = |note: &&Note| matches!(note, Note::Helper { helper: BpfHelper::MapLookupElem, .. });
     compile(&Source {
         insns: program.insns(),
         maps: program.maps(),
         notes: Some(program.notes()),
+        look_ups: program.notes().iter().filter(is_look_up).count(),
         functions,
         convention: Convention::Filter,
     })
@@ -80,7 +82,14 @@ pub unsafe fn compile_bpf_over_memory(program: &Program) -> Result<Code, Compile
     let functions =
         starts.iter().zip(ends).map(|(&start, end)| FunctionPlan { slots: start..end, frame: FRAME_BYTES });
     let functions = functions.collect();
-    compile(&Source { insns, maps: &program.maps, notes: None, functions, convention: Convention::Memory })
+    compile(&Source {
+        insns,
+        maps: &program.maps,
+        notes: None,
+        look_ups: 0,
+        functions,
+        convention: Convention::Memory,
+    })
 }
 
 /// What is compiled.
@@ -89,6 +98,8 @@ struct Source<'a> {
     maps: &'a [MapDef],
     /// The verifier's notes; none for tests of instructions.
     notes: Option<&'a [Note]>,
+    /// How many look-ups the verifier has noted.
+    look_ups: usize,
     /// The entry function first.
     functions: Vec<FunctionPlan>,
     convention: Convention,
@@ -111,13 +122,6 @@ enum Convention {
 impl Source<'_> {
     fn note(&self, slot: usize) -> Option<Note> {
         self.notes.map(|notes| notes.get(slot).copied().unwrap_or(Note::Dead))
-    }
-
-    fn look_ups(&self) -> usize {
-        let is_one = |slot: &usize| {
-            matches!(self.note(*slot), Some(Note::Helper { helper: BpfHelper::MapLookupElem, .. }))
-        };
-        (0..self.insns.len()).filter(is_one).count()
     }
 
     fn is_dead(&self, slot: usize) -> bool {
@@ -198,7 +202,6 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         jumped_to: BTreeSet::new(),
         frame: Frame::unknown(),
         swapped: HashMap::new(),
-        look_ups: source.look_ups(),
         held,
     };
     translator.run()?;
@@ -228,8 +231,6 @@ struct Translator<'a, 'b> {
     /// Numbers that were swapped to the other byte order, with what they were before: to compare one with a constant, that can be swapped
     /// instead.
     swapped: HashMap<ir::Value, ir::Value>,
-    /// How many look-ups the program has.
-    look_ups: usize,
     /// The lock word that is held: the verifier lets a function hold one at a time, and give it back itself.
     held: Variable,
 }

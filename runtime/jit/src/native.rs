@@ -32,7 +32,7 @@ use crate::code::Code;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::host::{self, Effort};
-use crate::probe::{MOST_LOOK_UPS, MOST_WORDS};
+use crate::probe;
 
 /// Up to so many operations everything is done for fast code; the largest example has 300.
 const FULL_EFFORT_UP_TO: usize = 8_192;
@@ -114,8 +114,7 @@ impl<'a> Source<'a> {
     /// Whether keys of a state are looked up inline.
     fn probes(&self, state: State) -> bool {
         let decl = &self.module.states[state.index()];
-        self.look_ups <= MOST_LOOK_UPS
-            && decl.key_layout().size.div_ceil(8) as usize <= MOST_WORDS
+        probe::is_inline(self.look_ups, decl.key_layout().size)
             && matches!(decl.kind, StateKind::Hash(_) | StateKind::Table(Match::Exact))
     }
 

@@ -21,6 +21,11 @@ pub(crate) const MOST_WORDS: usize = MOST_KEY_WORDS;
 /// Programs with more look-ups have calls only: the code of a stranger's program must not grow beyond measure.
 pub(crate) const MOST_LOOK_UPS: usize = 64;
 
+/// Whether keys of so many bytes are looked up inline, in a program with so many look-ups.
+pub(crate) fn is_inline(look_ups: usize, key_size: u32) -> bool {
+    look_ups <= MOST_LOOK_UPS && key_size.div_ceil(8) as usize <= MOST_WORDS
+}
+
 /// What to do with a key that is not where it is looked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Otherwise {

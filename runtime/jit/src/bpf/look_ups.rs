@@ -8,11 +8,12 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, Block, InstBuilder, InstructionData, Opcode, Type, ValueDef};
 use oko_bpf::isa::{Cond, Insn, Operand, Reg, Width};
 use oko_bpf::program::{MapDef, MapId, MapKind};
+use oko_ir::ranges::all_ones;
 
 use super::Translator;
 use crate::abi::CTX_VALUES;
 use crate::helpers::Helper;
-use crate::probe::{self, Comparison, MOST_LOOK_UPS, MOST_WORDS, Otherwise};
+use crate::probe::{self, Comparison, Otherwise};
 
 /// So many instructions are looked at to see how great a number may be.
 const MOST_STEPS: u32 = 32;
@@ -68,40 +69,34 @@ impl Translator<'_, '_> {
         Next::Joined(block)
     }
 
-    /// Ends the block: there is this entry.
-    fn end_found(&mut self, next: Next, value: ir::Value) {
-        match next {
-            Next::Joined(block) => self.builder.ins().jump(block, &[value.into()]),
-            Next::Tested { found, .. } => {
-                self.builder.def_var(self.registers[Reg::R0.index()], value);
-                self.builder.ins().jump(found, &[])
+    /// Ends the block with what the look-up gives; `there` says whether it is an entry, if that is known here.
+    fn end(&mut self, next: Next, value: ir::Value, there: Option<bool>) {
+        let (absent, found) = match next {
+            Next::Joined(block) => {
+                self.builder.ins().jump(block, &[value.into()]);
+                return;
             }
+            Next::Tested { absent, found } => (absent, found),
+        };
+        self.builder.def_var(self.registers[Reg::R0.index()], value);
+        match there {
+            Some(true) => self.builder.ins().jump(found, &[]),
+            Some(false) => self.builder.ins().jump(absent, &[]),
+            None => self.builder.ins().brif(value, found, &[], absent, &[]),
         };
     }
 
     /// Ends the block: there is no entry.
     fn end_absent(&mut self, next: Next) {
         let null = self.constant(0);
-        match next {
-            Next::Joined(block) => self.builder.ins().jump(block, &[null.into()]),
-            Next::Tested { absent, .. } => {
-                self.builder.def_var(self.registers[Reg::R0.index()], null);
-                self.builder.ins().jump(absent, &[])
-            }
-        };
+        self.end(next, null, Some(false));
     }
 
     /// Ends the block with a call.
     fn look_up_by_call(&mut self, next: Next) {
         let (map, key) = (self.get(Reg::R1), self.get(Reg::R2));
         let value = self.call(Helper::Lookup, &[map, key]);
-        match next {
-            Next::Joined(block) => self.builder.ins().jump(block, &[value.into()]),
-            Next::Tested { absent, found } => {
-                self.builder.def_var(self.registers[Reg::R0.index()], value);
-                self.builder.ins().brif(value, found, &[], absent, &[])
-            }
-        };
+        self.end(next, value, None);
     }
 
     fn look_up_array(&mut self, map: MapId, def: &MapDef, next: Next) {
@@ -118,7 +113,7 @@ impl Translator<'_, '_> {
         let first = self.row.table(&mut self.builder, CTX_VALUES, map.index());
         let offset = self.builder.ins().imul_imm_s(index, oko_state::array_stride(def.value_size) as i64);
         let value = self.builder.ins().iadd(first, offset);
-        self.end_found(next, value);
+        self.end(next, value, Some(true));
     }
 
     fn look_up_probed(&mut self, def: &MapDef, next: Next) {
@@ -128,7 +123,7 @@ impl Translator<'_, '_> {
         self.builder.set_cold_block(call);
         let otherwise = Otherwise { absent, unclear: call };
         let (value, _) = probe::probe(&mut self.builder, map, &words, Comparison::Here, otherwise);
-        self.end_found(next, value);
+        self.end(next, value, Some(true));
         self.builder.switch_to_block(absent);
         self.end_absent(next);
         self.builder.switch_to_block(call);
@@ -137,8 +132,7 @@ impl Translator<'_, '_> {
 
     /// Whether keys of a map are looked up inline.
     fn is_probed(&self, def: &MapDef) -> bool {
-        self.look_ups <= MOST_LOOK_UPS
-            && def.key_size.div_ceil(8) as usize <= MOST_WORDS
+        probe::is_inline(self.source.look_ups, def.key_size)
             && matches!(def.kind, MapKind::Hash | MapKind::LruHash)
     }
 
@@ -173,9 +167,4 @@ impl Translator<'_, '_> {
 /// The greatest number of a type.
 fn most_of(ty: Type) -> u64 {
     u64::MAX >> 64_u32.saturating_sub(ty.bits())
-}
-
-/// The greatest number that has no more bits than this one.
-fn all_ones(number: u64) -> u64 {
-    u64::MAX.checked_shr(number.leading_zeros()).unwrap_or(0)
 }
