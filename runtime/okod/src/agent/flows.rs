@@ -182,9 +182,9 @@ impl Control {
     }
 
     pub(super) fn flow_stats(request: &FlowStatsRequest, nicira: bool) -> Result<Answer, ErrorCode> {
-        let make = |control: &Control, _, entry: &FlowEntry| FlowStats {
+        let make = |(): &(), now, entry: &FlowEntry| FlowStats {
             table: entry.table,
-            duration: age(entry, control.now()),
+            duration: age(entry, now),
             priority: entry.priority,
             idle_timeout: entry.idle_timeout,
             hard_timeout: entry.hard_timeout,
@@ -196,7 +196,7 @@ impl Control {
             matching: entry.matching.clone(),
             instructions: entry.instructions.clone(),
         };
-        let replies = Replies::walked([walk(request)?], make, MultipartReply::Flow, nicira);
+        let replies = Replies::walked([((), walk(request)?)], make, MultipartReply::Flow, nicira);
         Ok(Answer::Replies(replies))
     }
 

@@ -143,14 +143,13 @@ impl Control {
         if ids.len() > MOST {
             return Err(ErrorCode::MonitorUnknown);
         }
-        // What is told of the entries that are there, one monitor after the other.
-        let (mut walks, mut with_instructions) = (Vec::new(), Vec::new());
+        // What is told of the entries that are there, one monitor after the other, with their instructions or without.
+        let mut walks = Vec::new();
         for request in requests {
             let monitor = Monitor { matcher: Matcher::new(&request.matching), request };
             let is_told = monitor.wants(UpdateEvent::Initial, By::Others);
             if monitor.request.command != MonitorCommand::Delete && is_told {
-                walks.push(monitor.walk());
-                with_instructions.push(monitor.request.flags.contains(MonitorFlags::INSTRUCTIONS));
+                walks.push((monitor.request.flags.contains(MonitorFlags::INSTRUCTIONS), monitor.walk()));
             }
             let Some(peer) = self.peers.get_mut(peer) else { continue };
             match monitor.request.command {
@@ -159,9 +158,8 @@ impl Control {
             }
         }
         // Entries that change meanwhile are told as they are then, and the change is told again behind the reply.
-        let make = move |_: &Control, walk: usize, entry: &FlowEntry| {
-            full(entry, UpdateEvent::Initial, with_instructions.get(walk).is_some_and(|with| *with))
-        };
+        let make =
+            |instructions: &bool, _, entry: &FlowEntry| full(entry, UpdateEvent::Initial, *instructions);
         Ok(Answer::Replies(Replies::walked(walks, make, MultipartReply::FlowUpdates, nicira)))
     }
 

@@ -13,6 +13,7 @@ use oko_openflow::oko::{OkoError, Operation, Reply, StateEntry};
 use oko_openflow::{Dialect, ErrorMsg};
 
 use super::control::Control;
+use crate::clock::Nanos;
 
 /// The messages that answer one request.
 pub(super) struct Replies {
@@ -73,39 +74,35 @@ impl Replies {
         Self::new(move |dialect, xid| Box::new(encode_parts(&reply, nicira, dialect, xid).into_iter()))
     }
 
-    /// Records made of the flow entries that walks meet; `make` is told which of the walks it is.
-    pub(super) fn walked<R: 'static>(
-        walks: impl IntoIterator<Item = Walk>,
-        mut make: impl FnMut(&Control, usize, &FlowEntry) -> R + 'static,
+    /// Records made of the flow entries that walks meet, from what comes with the walk, the time and the entry.
+    pub(super) fn walked<W: 'static, R: 'static>(
+        walks: impl IntoIterator<Item = (W, Walk)>,
+        mut make: impl FnMut(&W, Nanos, &FlowEntry) -> R + 'static,
         reply: impl Fn(Vec<R>) -> MultipartReply + 'static,
         nicira: bool,
     ) -> Self {
-        let mut walks: VecDeque<(usize, Walk)> = walks.into_iter().enumerate().collect();
+        let mut walks: VecDeque<(W, Walk)> = walks.into_iter().collect();
         let mut parts = Parts::new(reply, nicira);
-        let mut met = Vec::new().into_iter();
+        // Of the first walk.
+        let mut met = Vec::<Arc<FlowEntry>>::new().into_iter();
         Self::steps(move |control, dialect, xid| {
             if let Some(part) = parts.encoded.pop_front() {
                 return Step::Part(part);
             }
-            let entries = met.by_ref().take(CHUNK);
-            let records: Vec<R> = entries
-                .map(|(number, entry): (usize, Arc<FlowEntry>)| make(control, number, &entry))
-                .collect();
-            if !records.is_empty() {
-                parts.add(records, dialect, xid);
-                return Step::Turn;
-            }
-            let Some((number, walk)) = walks.front_mut() else {
+            let Some((of, walk)) = walks.front_mut() else {
                 return match parts.finish(dialect, xid) {
                     Some(part) => Step::Part(part),
                     None => Step::End,
                 };
             };
+            let now = control.now();
+            let records: Vec<R> = met.by_ref().take(CHUNK).map(|entry| make(of, now, &entry)).collect();
+            if !records.is_empty() {
+                parts.add(records, dialect, xid);
+                return Step::Turn;
+            }
             match control.tables.step(walk) {
-                Some(entries) => {
-                    let number = *number;
-                    met = entries.into_iter().map(|entry| (number, entry)).collect::<Vec<_>>().into_iter();
-                }
+                Some(entries) => met = entries.into_iter(),
                 None => drop(walks.pop_front()),
             }
             Step::Turn
