@@ -7,14 +7,14 @@
 
 use std::collections::VecDeque;
 
-use oko_flow_table::Walk;
+use oko_flow_table::{FlowTables, Walk};
 use oko_openflow::FlowStatsRequest;
 use oko_openflow::monitor::{FlowUpdate, UpdateEvent};
 
 use super::control::Control;
 use super::monitors::By;
 use super::outbox::{ROOM, cost};
-use super::peers::{Peer, PeerId};
+use super::peers::Peer;
 
 /// Bytes that are kept for one controller: the removals of some hundred thousand entries.
 const KEPT: usize = 32 << 20;
@@ -89,64 +89,58 @@ enum Next {
 impl Control {
     /// Goes on telling those that are behind.
     pub(super) fn resume_monitors(&mut self) {
-        let is_behind = |(id, peer): (PeerId, &mut Peer)| peer.monitors.behind.is_some().then_some(id);
-        let waiting: Vec<PeerId> = self.peers.entries_mut().filter_map(is_behind).collect();
-        for id in waiting {
-            let Some(peer) = self.peers.get_mut(id) else { continue };
+        let mut cut_off = Vec::new();
+        for (id, peer) in self.peers.entries_mut() {
             let Some(mut behind) = peer.monitors.behind.take() else { continue };
-            match self.resume(id, &mut behind) {
-                Next::StillBehind => {
-                    if let Some(peer) = self.peers.get_mut(id) {
-                        peer.monitors.behind = Some(behind);
-                    }
-                }
+            match resume(peer, &self.tables, &mut behind) {
+                Next::StillBehind => peer.monitors.behind = Some(behind),
                 Next::UpToDate => {}
-                Next::CutOff => {
-                    tracing::info!("a controller does not read what its flow monitors tell; it is cut off");
-                    self.peers.remove(id);
-                }
+                Next::CutOff => cut_off.push(id),
             }
         }
-    }
-
-    fn resume(&mut self, id: PeerId, behind: &mut Behind) -> Next {
-        let Some(peer) = self.peers.get_mut(id) else { return Next::CutOff };
-        if behind.lost {
-            return Next::CutOff;
+        for id in cut_off {
+            tracing::info!("a controller does not read what its flow monitors tell; it is cut off");
+            self.peers.remove(id);
         }
-        if behind.walk.is_none() && behind.waiting.is_empty() && !peer.queue_is_empty() {
+    }
+}
+
+fn resume(peer: &mut Peer, tables: &FlowTables, behind: &mut Behind) -> Next {
+    if behind.lost {
+        return Next::CutOff;
+    }
+    if behind.walk.is_none() && behind.waiting.is_empty() && !peer.queue_is_empty() {
+        return Next::StillBehind;
+    }
+    if !behind.told {
+        if !peer.queue_is_empty() {
             return Next::StillBehind;
         }
-        if !behind.told {
-            if !peer.queue_is_empty() {
-                return Next::StillBehind;
-            }
-            behind.told = peer.send_encoded(peer.encode_mark(FlowUpdate::Paused)).is_ok();
-        }
-        while peer.room() > HALF {
-            if let Some(message) = behind.take() {
-                // There is room for a message of any length.
-                peer.send(message);
-                continue;
-            }
-            let walk = behind.walk.get_or_insert_with(|| Walk::new(&FlowStatsRequest::default()));
-            let Some(entries) = self.tables.step(walk) else {
-                return match peer.send_encoded(peer.encode_mark(FlowUpdate::Resumed)) {
-                    Ok(()) => Next::UpToDate,
-                    Err(_) => Next::StillBehind,
-                };
-            };
-            let monitors = &peer.monitors;
-            let updates: Vec<FlowUpdate> = entries
-                .iter()
-                .filter_map(|entry| monitors.update(entry, UpdateEvent::Added, By::Others))
-                .collect();
-            if !updates.is_empty() {
-                behind.meet(peer.encode_updates(updates));
-            }
-        }
-        Next::StillBehind
+        behind.told = peer.send_encoded(peer.encode_mark(FlowUpdate::Paused)).is_ok();
     }
+    while peer.room() > HALF {
+        if let Some(message) = behind.take() {
+            // There is room for a message of any length.
+            peer.send(message);
+            continue;
+        }
+        let walk = behind.walk.get_or_insert_with(|| Walk::new(&FlowStatsRequest::default()));
+        let Some(entries) = tables.step(walk) else {
+            return match peer.send_encoded(peer.encode_mark(FlowUpdate::Resumed)) {
+                Ok(()) => Next::UpToDate,
+                Err(_) => Next::StillBehind,
+            };
+        };
+        let monitors = &peer.monitors;
+        let updates: Vec<FlowUpdate> = entries
+            .iter()
+            .filter_map(|entry| monitors.update(entry, UpdateEvent::Added, By::Others))
+            .collect();
+        if !updates.is_empty() {
+            behind.meet(peer.encode_updates(updates));
+        }
+    }
+    Next::StillBehind
 }
 
 #[cfg(test)]
