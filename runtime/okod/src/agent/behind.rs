@@ -109,9 +109,6 @@ fn resume(peer: &mut Peer, tables: &FlowTables, behind: &mut Behind) -> Next {
     if behind.lost {
         return Next::CutOff;
     }
-    if behind.walk.is_none() && behind.waiting.is_empty() && !peer.queue_is_empty() {
-        return Next::StillBehind;
-    }
     if !behind.told {
         if !peer.queue_is_empty() {
             return Next::StillBehind;
