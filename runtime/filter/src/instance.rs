@@ -521,6 +521,14 @@ impl Instance {
         }
     }
 
+    /// How many events found no room since this was asked last, of this version or of one before it whose events were taken over.
+    pub fn take_dropped(&self) -> u64 {
+        match self.code.oracle() {
+            Some(oracle) => oracle.take_dropped(),
+            None => self.states.events().take_dropped(),
+        }
+    }
+
     /// An event from its record: number, time, values.
     fn event(&self, record: &[u64]) -> Option<Event> {
         let (&[number, time], values) = record.split_first_chunk()?;

@@ -202,6 +202,58 @@ fn engines_that_lock_differently_do_not_share_state() {
     assert!(carried.reset_states[0].why.contains("keeps state of its own"));
 }
 
+/// Tells of every packet.
+fn telling(event: &str) -> Vec<u8> {
+    let source = format!(
+        "
+oko.ir 1
+event e0 {event}
+filter tell -> bool {{
+block0:
+    v0 = pkt.in_port
+    emit e0(v0)
+    v1 = false
+    return v1
+}}
+"
+    );
+    artifact(&verify(text::read(&source).unwrap()).unwrap())
+}
+
+#[test]
+fn each_event_that_finds_no_room_is_told_once() {
+    for engine in Engine::ALL {
+        let options = LoadOptions { event_bytes: 64, ..options(engine) };
+        let emit = |instance: &Instance, count: usize| {
+            let filter = instance.filter("tell").unwrap();
+            for _ in 0..count {
+                instance.run(filter, Packet::new(&[], 1), 1);
+            }
+        };
+        let old = Instance::load(&telling("seen(port: u32)"), &options).unwrap();
+        // An event takes 32 bytes; the interpreter of the IR counts them.
+        let room = if engine == Engine::IrInterp { oko_ir::interp::EVENT_ROOM } else { 2 };
+        emit(&old, room);
+        assert_eq!(old.take_dropped(), 0, "{engine}");
+        emit(&old, 3);
+        assert_eq!((old.take_dropped(), old.take_dropped()), (3, 0), "{engine}");
+        emit(&old, 1);
+        assert_eq!((old.take_dropped(), old.events_dropped()), (1, 4), "{engine}");
+
+        emit(&old, 2);
+        let (same, _) = old.replace(&telling("seen(port: u32)"), &options).unwrap();
+        let (other, _) = old.replace(&telling("other(port: u32)"), &options).unwrap();
+        emit(&other, room + 3);
+        assert_eq!((other.take_dropped(), other.events_dropped()), (3, 3), "it has room of its own");
+        if engine != Engine::IrInterp {
+            emit(&same, 5);
+            assert_eq!((same.take_dropped(), same.take_dropped()), (7, 0), "of both versions, {engine}");
+            assert_eq!((old.take_dropped(), same.events_dropped()), (0, 11), "{engine}");
+            assert_eq!(same.take_events(9).len(), 2);
+        }
+    }
+}
+
 /// Workers run whatever version is published, as the switch's do, while versions replace each other.
 #[test]
 fn replacing_under_traffic_loses_no_packet_and_no_update() {

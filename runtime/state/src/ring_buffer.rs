@@ -35,8 +35,8 @@ impl Cells for Block {
 #[derive(Debug)]
 pub struct RingBuffer {
     ring: Ring<Block>,
-    /// Held by the consumer.
-    consumer: Mutex<()>,
+    /// Held by the consumer: of how many dropped records it has been told.
+    consumer: Mutex<u64>,
 }
 
 /// What became of a record of a ring buffer that was asked about by its bytes.
@@ -54,7 +54,7 @@ impl RingBuffer {
         let memory = Memory::zeroed(u64::from(bytes))?;
         Some(RingBuffer {
             ring: Ring::new(Block { memory, count: bytes as usize / 8 }),
-            consumer: Mutex::new(()),
+            consumer: Mutex::new(0),
         })
     }
 
@@ -71,6 +71,13 @@ impl RingBuffer {
     /// How many records found no room.
     pub fn dropped(&self) -> u64 {
         self.ring.dropped()
+    }
+
+    /// How many records found no room since the consumer asked last.
+    pub fn take_dropped(&self) -> u64 {
+        let mut told = self.consumer.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = self.dropped();
+        dropped - std::mem::replace(&mut *told, dropped)
     }
 
     /// Takes room for a record of `size` bytes, 8-aligned and zero; whoever has it must [hand it over](Self::hand). Gives none, and counts

@@ -30,6 +30,9 @@ fn a_ring_gives_what_went_in_in_order_and_counts_what_did_not() {
     assert!(ring.output(b"first record") && ring.output_words(&[1, 2]));
     assert!(!ring.output(b"one too many"));
     assert_eq!((ring.dropped(), map.refused(), ring.used()), (1, 1, 48));
+    assert_eq!((ring.take_dropped(), ring.take_dropped()), (1, 0));
+    assert!(!ring.output(b"one too many"));
+    assert_eq!((ring.take_dropped(), ring.dropped()), (1, 2));
     let words = [1_u64, 2].map(u64::to_ne_bytes).concat();
     assert_eq!(ring.drain(1), [b"first record".to_vec().into_boxed_slice()]);
     assert_eq!(ring.drain(10), [words.into_boxed_slice()]);

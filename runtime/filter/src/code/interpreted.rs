@@ -1,7 +1,7 @@
 //! The interpreters, which check every step and answer slowly.
 
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oko_artifact::StateSchema;
@@ -117,13 +117,15 @@ impl Env for InstanceEnv<'_> {
 pub(crate) struct Oracle {
     module: Checked,
     store: Mutex<Store>,
+    /// Of how many dropped events has been told.
+    told: AtomicU64,
 }
 
 impl Oracle {
     pub(super) fn new(module: Checked, seed: u64) -> Oracle {
         let mut store = Store::new(&module);
         store.set_seed(seed);
-        Oracle { module, store: Mutex::new(store) }
+        Oracle { module, store: Mutex::new(store), told: AtomicU64::new(0) }
     }
 
     /// One burst at a time.
@@ -143,8 +145,7 @@ impl Oracle {
         let mut store = self.store();
         for (index, value) in params.values().iter().enumerate() {
             // Params are in range whenever they are set.
-            let _ =
-                store.set_param(Param::from_index(index), value.load(std::sync::atomic::Ordering::Relaxed));
+            let _ = store.set_param(Param::from_index(index), value.load(Ordering::Relaxed));
         }
         let mut faults = 0;
         for (packet, verdict) in packets.iter().zip(verdicts) {
@@ -203,6 +204,12 @@ impl Oracle {
 
     pub(crate) fn events_dropped(&self) -> u64 {
         self.store().dropped_events()
+    }
+
+    pub(crate) fn take_dropped(&self) -> u64 {
+        let store = self.store();
+        let dropped = store.dropped_events();
+        dropped - self.told.swap(dropped, Ordering::Relaxed)
     }
 
     fn state(&self, name: &str) -> Result<State, StateError> {

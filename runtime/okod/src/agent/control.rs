@@ -151,8 +151,6 @@ pub(super) struct Control {
     pub(super) probe_interval: Duration,
     /// Whose message is being served.
     pub(super) cause: Cause,
-    /// What rings of events had dropped when they were looked at last.
-    pub(super) events_dropped: super::events::Dropped,
     /// What a bundle that is being committed has changed, to take effect when all of it is done.
     pub(super) deferred: Option<Vec<Changes>>,
 }
@@ -191,7 +189,6 @@ impl Control {
             bundles: Bundles::new(),
             probe_interval: config.probe_interval,
             cause: None,
-            events_dropped: super::events::Dropped::default(),
             deferred: None,
         }
     }

@@ -3,7 +3,7 @@
 //! Workers leave events in a ring of each artifact; the control thread takes them out and sends them to subscribers, or nowhere if there are none.
 //! Nothing here grows with a subscriber that does not read: what does not fit into its queue is lost, and it is told how many.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use oko_openflow::FilterId;
@@ -35,29 +35,6 @@ impl Subscription {
 
     fn is_empty(&self) -> bool {
         !self.all && self.filters.is_empty()
-    }
-}
-
-/// What rings had dropped when they were looked at last. Noted with each filter of the artifact, so that it is known as long as one of them is there.
-#[derive(Debug, Default)]
-pub(super) struct Dropped(BTreeMap<FilterId, u64>);
-
-impl Dropped {
-    /// How many a ring has dropped since it was looked at last: the one of these filters, which has dropped so many so far.
-    fn since(&mut self, filters: impl IntoIterator<Item = FilterId>, dropped: u64) -> u64 {
-        let befores = filters.into_iter().map(|id| self.0.insert(id, dropped).unwrap_or(0));
-        dropped.saturating_sub(befores.fold(0, u64::max))
-    }
-
-    /// Some filters are gone, or have a new version. One with other events has a ring of its own, which counts anew.
-    fn forget(&mut self, dropped: impl Fn(FilterId) -> Option<u64>) {
-        self.0.retain(|id, before| match dropped(*id) {
-            Some(dropped) => {
-                *before = dropped.min(*before);
-                true
-            }
-            None => false,
-        });
     }
 }
 
@@ -96,14 +73,12 @@ impl Control {
         Ok(Answer::oko(&Reply::Done { operation: Operation::EventUnsubscribe }))
     }
 
-    /// Forgets what has to do with filters that are gone: subscriptions end with their filter.
+    /// Subscriptions end with their filter.
     pub(super) fn forget_gone(&mut self) {
         let filters = &self.filters;
         for peer in self.peers.iter_mut() {
             peer.events.filters.retain(|name| filters.named(name).is_ok());
         }
-        let dropped = |id| filters.get(id).map(|filter| filter.instance.events_dropped());
-        self.events_dropped.forget(dropped);
     }
 
     /// Takes events out of the rings and sends them. Whether there may be more.
@@ -111,7 +86,7 @@ impl Control {
         let (now, mut more) = (self.filter_now(), false);
         for instance in self.filters.instances() {
             let taken = instance.take_events(AT_ONCE);
-            let dropped = instance.events_dropped();
+            let dropped = instance.take_dropped();
             more |= taken.len() == AT_ONCE;
             if taken.is_empty() && dropped == 0 {
                 continue;
@@ -120,7 +95,6 @@ impl Control {
             let mut filters: Vec<(FilterId, String)> =
                 of_instance.map(|filter| (filter.id, filter.name.clone())).collect();
             filters.sort();
-            let dropped = self.events_dropped.since(filters.iter().map(|(id, _)| *id), dropped);
             for peer in self.peers.iter_mut().filter(|peer| !peer.events.is_empty()) {
                 let Some((id, name)) = filters.iter().find(|(_, name)| peer.events.wants(name)) else {
                     continue;
@@ -153,32 +127,5 @@ impl Control {
             }
         }
         more
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOTH: [FilterId; 2] = [FilterId(1), FilterId(2)];
-
-    #[test]
-    fn what_a_ring_drops_is_told_once_whichever_filter_goes() {
-        let mut dropped = Dropped::default();
-        assert_eq!(dropped.since(BOTH, 7), 7);
-        assert_eq!(dropped.since(BOTH, 9), 2);
-        dropped.forget(|id| (id == FilterId(2)).then_some(9));
-        assert_eq!(dropped.since([FilterId(2), FilterId(3)], 9), 0);
-    }
-
-    #[test]
-    fn a_new_version_with_a_ring_of_its_own_is_counted_from_the_first_on() {
-        let mut dropped = Dropped::default();
-        dropped.since(BOTH, 40_000);
-        // The ring goes on if the events are the same.
-        dropped.forget(|_| Some(40_003));
-        assert_eq!(dropped.since(BOTH, 40_005), 5);
-        dropped.forget(|_| Some(0));
-        assert_eq!(dropped.since(BOTH, 100), 100);
     }
 }
