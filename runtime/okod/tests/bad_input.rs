@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use oko_openflow::message::Message;
 use oko_openflow::multipart::{MultipartReply, MultipartRequest};
 use oko_openflow::oko::{Abi, OkoError, OkoErrorCode, Request};
-use oko_openflow::{
-    Action, ErrorCode, ErrorMsg, Field, FilterId, FilterMatch, Hello, Match, PortNo, Version,
-};
+use oko_openflow::{Action, ErrorCode, ErrorMsg, Field, FilterId, Hello, Match, PortNo, Version};
+use testbed::filters::matching;
 use testbed::{Controller, TestSwitch, flow, output};
 
 fn code(error: &ErrorMsg) -> ErrorCode {
@@ -35,9 +34,7 @@ fn oko_error(errors: &[ErrorMsg]) -> OkoError {
 fn a_flow_with_an_unknown_filter_is_refused_by_name() {
     let switch = TestSwitch::start(&[&[]]);
     let mut controller = switch.connect();
-    let mut matching = Match::any();
-    matching.filter = Some(FilterMatch { filter: FilterId(42), class: 1 });
-    let errors = controller.tell(&Message::FlowMod(flow(1, matching, vec![])));
+    let errors = controller.tell(&Message::FlowMod(flow(1, matching(FilterId(42), 1), vec![])));
     let error = oko_error(&errors);
     assert_eq!(error.code, OkoErrorCode::NoSuchFilter);
     assert!(error.text.contains("42"), "{error}");

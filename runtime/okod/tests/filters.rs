@@ -10,8 +10,8 @@ use oko_openflow::message::Message;
 use oko_openflow::oko::{
     Abi, FilterInfo, OkoError, OkoErrorCode, OkoPart, Operation, Reply, Request, StateEntry, Store,
 };
-use oko_openflow::{ErrorMsg, Field, FilterMatch, FlowModCommand, Match, TableId};
-use testbed::filters::{compile, load, operate, operate_once};
+use oko_openflow::{ErrorMsg, Field, FlowModCommand, Match, TableId};
+use testbed::filters::{compile, load, matching, operate, operate_once};
 use testbed::{Controller, TestSwitch, assert_same, flow, output, udp};
 
 /// True for the datagrams to a port beyond the first few, by a count that it keeps.
@@ -54,12 +54,6 @@ fn state(controller: &mut Controller, filter: &str, state: &str) -> Vec<StateEnt
         .collect()
 }
 
-fn matching(filter: &FilterInfo, class: u32) -> Match {
-    let mut matching = Match::any();
-    matching.filter = Some(FilterMatch { filter: filter.id, class });
-    matching
-}
-
 /// A program of the first Oko, if it is said to be one.
 #[test]
 fn programs_of_the_first_oko_load_when_they_are_said_to_be() {
@@ -87,7 +81,7 @@ fn a_filter_decides_which_packets_an_entry_drops() {
     let loaded = load(&mut controller, "", compile(COUNTING)).unwrap();
     assert_eq!(loaded.len(), 1);
     assert_eq!((loaded[0].name.as_str(), loaded[0].boolean), ("excess", true));
-    controller.add_flow(20, matching(&loaded[0], 1), vec![]);
+    controller.add_flow(20, matching(loaded[0].id, 1), vec![]);
     controller.add_flow(10, Match::any(), output(2));
     controller.up(2);
     controller.up(1);
@@ -116,13 +110,13 @@ fn a_filter_runs_once_for_a_packet_however_many_entries_and_tables_ask() {
     let mut controller = switch.connect();
     let filter = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
     // Asked in table 0 for both answers and in table 1 for both; all must agree.
-    controller.add_flow(30, matching(&filter, 1), vec![]);
-    let mut on = flow(20, matching(&filter, 0), vec![]);
+    controller.add_flow(30, matching(filter.id, 1), vec![]);
+    let mut on = flow(20, matching(filter.id, 0), vec![]);
     on.instructions.goto_table = Some(TableId(1));
     assert!(controller.tell(&Message::FlowMod(on)).is_empty());
-    let mut wrong = flow(30, matching(&filter, 1), vec![]);
+    let mut wrong = flow(30, matching(filter.id, 1), vec![]);
     wrong.table = TableId(1);
-    let mut right = flow(20, matching(&filter, 0), output(2));
+    let mut right = flow(20, matching(filter.id, 0), output(2));
     right.table = TableId(1);
     for flow in [wrong, right] {
         assert!(controller.tell(&Message::FlowMod(flow)).is_empty());
@@ -142,11 +136,11 @@ fn the_same_match_with_another_answer_is_another_entry() {
     let switch = TestSwitch::start(&[&[]]);
     let mut controller = switch.connect();
     let filter = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
-    for matching in [Match::any(), matching(&filter, 0), matching(&filter, 1)] {
+    for matching in [Match::any(), matching(filter.id, 0), matching(filter.id, 1)] {
         controller.add_flow(5, matching, vec![]);
     }
     assert_eq!(controller.flows().len(), 3);
-    let mut delete = flow(5, matching(&filter, 0), vec![]);
+    let mut delete = flow(5, matching(filter.id, 0), vec![]);
     delete.command = FlowModCommand::DeleteStrict;
     assert!(controller.tell(&Message::FlowMod(delete)).is_empty());
     let left: Vec<_> =
@@ -173,7 +167,7 @@ fn a_filter_in_use_stays() {
     let switch = TestSwitch::start(&[&[]]);
     let mut controller = switch.connect();
     let filter = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
-    controller.add_flow(5, matching(&filter, 1), vec![]);
+    controller.add_flow(5, matching(filter.id, 1), vec![]);
     let unload = Request::Unload { name: String::from("excess") };
     let error = operate(&mut controller, &unload).unwrap_err();
     assert_eq!(error.code, OkoErrorCode::FilterInUse);
@@ -191,7 +185,7 @@ fn a_class_that_the_filter_does_not_have_is_refused() {
     let switch = TestSwitch::start(&[&[]]);
     let mut controller = switch.connect();
     let filter = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
-    let errors = controller.tell(&Message::FlowMod(flow(1, matching(&filter, 2), vec![])));
+    let errors = controller.tell(&Message::FlowMod(flow(1, matching(filter.id, 2), vec![])));
     let [error @ ErrorMsg::Experimenter { .. }] = &errors[..] else { panic!("{errors:?}") };
     assert_eq!(OkoError::from_message(error).unwrap().code, OkoErrorCode::NoSuchClass);
     assert!(controller.flows().is_empty());
@@ -252,7 +246,7 @@ fn state_of_any_size_is_read_whole() {
     let mut switch = TestSwitch::start(&[&frames]);
     let mut controller = switch.connect();
     let filter = load(&mut controller, "", compile(COUNTING)).unwrap().remove(0);
-    controller.add_flow(5, matching(&filter, 1).with(Field::InPort, 1), vec![]);
+    controller.add_flow(5, matching(filter.id, 1).with(Field::InPort, 1), vec![]);
     controller.up(1);
     controller.wait_for(1, 1000);
     let mut keys: Vec<u64> =

@@ -6,11 +6,11 @@ mod testbed;
 
 use oko_openflow::message::Message;
 use oko_openflow::oko::{
-    Event, FilterInfo, OkoError, OkoErrorCode, OkoPart, Reply, Request, StateEntry, StateInfo, Store,
+    Event, FilterInfo, OkoError, OkoErrorCode, Reply, Request, StateEntry, StateInfo, Store,
 };
 use oko_openflow::switch::{Role, RoleMsg};
-use oko_openflow::{ErrorCode, ErrorMsg, FilterMatch, Match};
-use testbed::filters::{compile, load, operate, operate_once};
+use oko_openflow::{ErrorCode, ErrorMsg, Match};
+use testbed::filters::{compile, load, matching, operate, operate_once, subscribe, told};
 use testbed::{Controller, TestSwitch, output, udp};
 
 /// True for what the control plane has forbidden; counts and tells.
@@ -57,9 +57,7 @@ fn load_guard(controller: &mut Controller) -> FilterInfo {
 /// Loads the filter and drops what it matches.
 fn drop_guarded(controller: &mut Controller) -> FilterInfo {
     let filter = load_guard(controller);
-    let mut matching = Match::any();
-    matching.filter = Some(FilterMatch { filter: filter.id, class: 1 });
-    controller.add_flow(20, matching, vec![]);
+    controller.add_flow(20, matching(filter.id, 1), vec![]);
     filter
 }
 
@@ -245,18 +243,11 @@ fn an_entry_that_does_not_fit_changes_nothing_and_says_why() {
     switch.stop();
 }
 
-fn subscribe(controller: &mut Controller, filter: &str) -> Result<(), OkoError> {
-    operate(controller, &Request::EventSubscribe { filter: filter.to_owned() }).map(|_| ())
-}
-
 /// Reads events until there were so many, told or lost.
 fn events(controller: &mut Controller, until: u64) -> (Vec<Event>, u64) {
     let (mut all, mut all_lost) = (Vec::new(), 0);
     while all.len() as u64 + all_lost < until {
-        let message = controller.event();
-        let Message::Oko(OkoPart { operation, body, .. }) = &message else { panic!("{message:?}") };
-        let part = OkoPart { operation: *operation, reply: true, more: false, body: body.clone() };
-        let Reply::Events { lost, events, .. } = Reply::decode(&part).unwrap() else { panic!() };
+        let (events, lost) = told(controller);
         all.extend(events);
         all_lost += lost;
     }

@@ -7,8 +7,7 @@ mod testbed;
 use std::time::{Duration, Instant};
 
 use oko_openflow::oko::{Reply, Request, StateEntry, Store};
-use oko_openflow::{FilterMatch, Match};
-use testbed::filters::{compile, load, operate_once};
+use testbed::filters::{compile, load, matching, operate_once};
 use testbed::{TestSwitch, output, udp};
 
 const COUNTING: &str = r"
@@ -77,9 +76,7 @@ fn the_time_of_recording_does_not_go_back() {
     let mut switch = TestSwitch::start_with(&[&frames, &[]], "", "[worker]\nclock = \"capture\"\n");
     let mut controller = switch.connect();
     let filter = load(&mut controller, "", compile(TELLING)).unwrap()[0].id;
-    let mut matching = Match::any();
-    matching.filter = Some(FilterMatch { filter, class: 1 });
-    controller.add_flow(20, matching, output(2));
+    controller.add_flow(20, matching(filter, 1), output(2));
     controller.up(2);
     controller.up(1);
     controller.wait_for(1, 96);

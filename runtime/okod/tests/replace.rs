@@ -5,8 +5,8 @@
 mod testbed;
 
 use oko_openflow::oko::{Abi, Fate, OkoError, OkoErrorCode, Replaced, Reply, Request, Store};
-use oko_openflow::{FilterId, FilterMatch, Match};
-use testbed::filters::{compile, load, operate_once};
+use oko_openflow::{FilterId, Match};
+use testbed::filters::{compile, load, matching, operate_once};
 use testbed::{Controller, TestSwitch, output, udp};
 
 /// Counts the datagrams of a destination port, and matches beyond `spared` of them.
@@ -52,12 +52,6 @@ fn count(controller: &mut Controller) -> u64 {
         Reply::Entries { entries, .. } => entries.iter().map(|entry| entry.value[0]).sum(),
         other => panic!("unexpected {other:?}"),
     }
-}
-
-fn matching(filter: FilterId, class: u32) -> Match {
-    let mut matching = Match::any();
-    matching.filter = Some(FilterMatch { filter, class });
-    matching
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use oko_openflow::message::Message;
-use oko_openflow::oko::{Abi, Event, OkoPart, Reply, Request};
-use oko_openflow::{FilterId, FilterMatch, Match, PacketOut, PortNo};
-use testbed::filters::{compile, load, operate_once};
+use oko_openflow::oko::{Abi, Request};
+use oko_openflow::{PacketOut, PortNo};
+use testbed::filters::{compile, load, matching, operate_once, subscribe, told};
 use testbed::{Controller, TestSwitch, output, udp};
 
 /// Filters that tell of every datagram they see.
@@ -34,16 +34,6 @@ event seen { port: u16 } limit 1_000_000 each 1s;
     compile(&text)
 }
 
-fn of(filter: FilterId) -> Match {
-    let mut matching = Match::any();
-    matching.filter = Some(FilterMatch { filter, class: 1 });
-    matching
-}
-
-fn subscribe(controller: &mut Controller, filter: &str) {
-    operate_once(controller, &Request::EventSubscribe { filter: filter.to_owned() }).unwrap();
-}
-
 /// Sends a datagram through the tables and waits until an entry of theirs has counted it.
 fn let_through(controller: &mut Controller, src_port: u16) {
     let counted =
@@ -60,17 +50,6 @@ fn let_through(controller: &mut Controller, src_port: u16) {
     while counted(controller) == before {
         assert!(begin.elapsed() < Duration::from_secs(10), "the datagram does not come");
         thread::yield_now();
-    }
-}
-
-/// The next message about events: them and how many were lost.
-fn told(controller: &mut Controller) -> (Vec<Event>, u64) {
-    let message = controller.event();
-    let Message::Oko(OkoPart { operation, body, .. }) = message else { panic!("{message:?}") };
-    let part = OkoPart { operation, reply: true, more: false, body };
-    match Reply::decode(&part).unwrap() {
-        Reply::Events { lost, events, .. } => (events, lost),
-        other => panic!("{other:?}"),
     }
 }
 
@@ -91,11 +70,11 @@ fn what_was_before_a_subscription_is_not_told() {
     let mut switch = TestSwitch::start(&[&[]]);
     let mut controller = switch.connect();
     let filter = load(&mut controller, "", telling(&["teller"])).unwrap()[0].id;
-    controller.add_flow(20, of(filter), vec![]);
+    controller.add_flow(20, matching(filter, 1), vec![]);
     let mut subscriber = switch.connect();
     for round in 0..50 {
         let_through(&mut controller, round);
-        subscribe(&mut subscriber, "teller");
+        subscribe(&mut subscriber, "teller").unwrap();
         let unsubscribe = Request::EventUnsubscribe { filter: String::from("teller") };
         operate_once(&mut subscriber, &unsubscribe).unwrap();
         subscriber.send(&Message::EchoRequest(vec![1]));
@@ -110,14 +89,14 @@ fn a_subscription_ends_with_a_filter_that_the_new_version_has_not() {
     let mut controller = switch.connect();
     load(&mut controller, "", telling(&["first", "second"])).unwrap();
     let (mut subscriber, mut other) = (switch.connect(), switch.connect());
-    subscribe(&mut subscriber, "first");
-    subscribe(&mut other, "");
+    subscribe(&mut subscriber, "first").unwrap();
+    subscribe(&mut other, "").unwrap();
     let (name, artifact) = (String::from("second"), telling(&["second", "third"]));
     operate_once(&mut controller, &Request::Replace { name, abi: Abi::Linux, artifact }).unwrap();
 
     // Another filter of the name has nothing to do with it.
     let again = load(&mut controller, "", telling(&["first"])).unwrap()[0].id;
-    controller.add_flow(20, of(again), vec![]);
+    controller.add_flow(20, matching(again, 1), vec![]);
     let_through(&mut controller, 7);
     assert_eq!(told_of(&mut other, 7), 0);
     subscriber.send(&Message::EchoRequest(vec![1]));
@@ -131,9 +110,9 @@ fn lost_events_are_told_once_also_if_the_first_filter_of_the_artifact_goes() {
     let mut switch = TestSwitch::start(&[&frames]);
     let mut controller = switch.connect();
     let filters = load(&mut controller, "", telling(&["first", "second"])).unwrap();
-    controller.add_flow(20, of(filters[1].id), vec![]);
+    controller.add_flow(20, matching(filters[1].id, 1), vec![]);
     let mut subscriber = switch.connect();
-    subscribe(&mut subscriber, "second");
+    subscribe(&mut subscriber, "second").unwrap();
     controller.up(1);
     controller.wait_for(1, 60_000);
     let (mut seen, mut all_lost) = (0, 0);
@@ -159,11 +138,11 @@ fn however_much_was_before_a_subscription_is_not_told() {
     let mut switch = TestSwitch::start(&[&frames]);
     let mut controller = switch.connect();
     let filter = load(&mut controller, "", telling(&["teller"])).unwrap()[0].id;
-    controller.add_flow(20, of(filter), vec![]);
+    controller.add_flow(20, matching(filter, 1), vec![]);
     let mut subscriber = switch.connect();
     controller.up(1);
     controller.wait_for(1, 7_000);
-    subscribe(&mut subscriber, "teller");
+    subscribe(&mut subscriber, "teller").unwrap();
     thread::sleep(Duration::from_millis(100));
     subscriber.send(&Message::EchoRequest(vec![1]));
     assert_eq!(subscriber.event(), Message::EchoReply(vec![1]));

@@ -2,7 +2,8 @@
 
 use oko_compiler::{NoFiles, Options, Source};
 use oko_openflow::message::Message;
-use oko_openflow::oko::{Abi, FilterInfo, OkoError, Operation, Reply, Request};
+use oko_openflow::oko::{Abi, Event, FilterInfo, OkoError, OkoPart, Operation, Reply, Request};
+use oko_openflow::{FilterId, FilterMatch, Match};
 
 use super::Controller;
 
@@ -48,5 +49,28 @@ pub fn load(controller: &mut Controller, name: &str, artifact: Vec<u8>) -> Resul
     match operate_once(controller, &Request::Load { name: name.to_owned(), abi: Abi::Linux, artifact })? {
         Reply::Filters { operation: Operation::FilterLoad, filters } => Ok(filters),
         other => panic!("unexpected {other:?}"),
+    }
+}
+
+/// Any packet to which a filter gives this answer.
+pub fn matching(filter: FilterId, class: u32) -> Match {
+    let mut matching = Match::any();
+    matching.filter = Some(FilterMatch { filter, class });
+    matching
+}
+
+/// Asks for the events of a filter, or of all.
+pub fn subscribe(controller: &mut Controller, filter: &str) -> Result<(), OkoError> {
+    operate_once(controller, &Request::EventSubscribe { filter: filter.to_owned() }).map(drop)
+}
+
+/// The next message about events: them and how many were lost.
+pub fn told(controller: &mut Controller) -> (Vec<Event>, u64) {
+    let message = controller.event();
+    let Message::Oko(OkoPart { operation, body, .. }) = message else { panic!("{message:?}") };
+    let part = OkoPart { operation, reply: true, more: false, body };
+    match Reply::decode(&part).unwrap() {
+        Reply::Events { lost, events, .. } => (events, lost),
+        other => panic!("{other:?}"),
     }
 }
