@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use oko_openflow::message::Message;
+use oko_openflow::port::{Port, PortReason, PortStatus};
 use oko_openflow::switch::{AsyncConfig, Role, RoleMsg, SwitchConfig};
 use oko_openflow::{Dialect, ErrorCode, FlowRemovedReason, PacketInReason, Version};
 
@@ -22,7 +23,7 @@ pub(super) struct PeerId(u64);
 pub(super) enum Topic {
     PacketIn(PacketInReason),
     FlowRemoved(FlowRemovedReason),
-    PortStatus(oko_openflow::port::PortReason),
+    PortStatus(PortReason),
 }
 
 #[derive(Debug)]
@@ -176,6 +177,11 @@ impl Peers {
             peer.send(bytes);
         }
     }
+
+    /// Tells of what happened to a port.
+    pub(super) fn tell_port(&mut self, reason: PortReason, port: Port) {
+        self.tell(Topic::PortStatus(reason), &Message::PortStatus(PortStatus { reason, port }));
+    }
 }
 
 impl Peer {
@@ -246,8 +252,6 @@ impl Peer {
 
 #[cfg(test)]
 mod tests {
-    use oko_openflow::port::PortReason;
-
     use super::super::outbox::outbox;
     use super::*;
 

@@ -2,12 +2,10 @@
 
 use oko_openflow::ErrorCode;
 use oko_openflow::PortNo;
-use oko_openflow::message::Message;
 use oko_openflow::oko::{OkoError, OkoErrorCode, Operation, Reply};
-use oko_openflow::port::{PortMod, PortReason, PortState, PortStats, PortStatus};
+use oko_openflow::port::{PortMod, PortReason, PortState, PortStats};
 
 use super::control::{Answer, Control, Wait};
-use super::peers::Topic;
 use super::reply::Replies;
 use crate::config::PortConfig;
 use crate::ports::SwitchPort;
@@ -32,11 +30,11 @@ impl Control {
         let before = port.state().config();
         port.state().configure(request.config, request.mask);
         if port.state().config() != before {
-            let status = PortStatus { reason: PortReason::Modify, port: port.describe() };
+            let port = port.describe();
             // Groups go by which ports work.
             self.mark_changed();
             self.publish();
-            self.peers.tell(Topic::PortStatus(PortReason::Modify), &Message::PortStatus(status));
+            self.peers.tell_port(PortReason::Modify, port);
         }
         Ok(Answer::Nothing)
     }
@@ -89,8 +87,7 @@ impl Control {
         if let Some(desc) = desc {
             tracing::info!(port = number.0, name = desc.name, "port added");
             self.links.insert(number, desc.state);
-            let status = PortStatus { reason: PortReason::Add, port: desc };
-            self.peers.tell(Topic::PortStatus(PortReason::Add), &Message::PortStatus(status));
+            self.peers.tell_port(PortReason::Add, desc);
         }
         Ok(Answer::oko(&Reply::Done { operation: Operation::PortAdd }))
     }
@@ -130,8 +127,7 @@ impl Control {
             self.publish();
         }
         for port in changed {
-            let status = PortStatus { reason: PortReason::Modify, port };
-            self.peers.tell(Topic::PortStatus(PortReason::Modify), &Message::PortStatus(status));
+            self.peers.tell_port(PortReason::Modify, port);
         }
     }
 
@@ -153,8 +149,7 @@ impl Control {
         desc.state = PortState::LINK_DOWN;
         let parts = self.given_back.extract_if(.., |part| part.number == number).collect();
         let closed = port.close(parts);
-        let status = PortStatus { reason: PortReason::Delete, port: desc };
-        self.peers.tell(Topic::PortStatus(PortReason::Delete), &Message::PortStatus(status));
+        self.peers.tell_port(PortReason::Delete, desc);
         tracing::info!(port = number.0, "port removed");
         match closed {
             Ok(()) if in_time => Replies::oko(&Reply::Done { operation: Operation::PortRemove }),
