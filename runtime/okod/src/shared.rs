@@ -153,7 +153,7 @@ impl Shared {
     }
 
     /// Whether every packet from now on is judged by this generation or a later one.
-    pub(crate) fn is_taken_up(&self, generation: Generation) -> bool {
+    fn is_taken_up(&self, generation: Generation) -> bool {
         self.workers
             .iter()
             .all(|worker| worker.taken_up.load(Ordering::SeqCst) >= generation.0 || worker.is_over())
