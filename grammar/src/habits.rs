@@ -327,7 +327,7 @@ impl Reader<'_> {
 }
 
 /// The tokens with others, of no width, in front of index `at`.
-fn put_in(tokens: &[Spanned], at: usize, new: &[Token]) -> Vec<Spanned> {
+pub(crate) fn put_in(tokens: &[Spanned], at: usize, new: &[Token]) -> Vec<Spanned> {
     let place = match at.checked_sub(1).and_then(|before| tokens.get(before)) {
         Some(before) => before.end,
         None => tokens.first().map_or(0, |token| token.start),

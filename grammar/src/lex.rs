@@ -66,8 +66,8 @@ pub(crate) fn lex(file: FileId, text: &str, diagnostics: &mut Vec<Diagnostic>) -
                 }
                 None => token,
             },
-            Err(LexError::OpenComment) => {
-                diagnostics.push(open_comment(span));
+            Err(error @ LexError::OpenComment) => {
+                diagnostics.push(bad_literal(error, &text[range], span));
                 lexed.unknown.push((line_end_behind, span.end));
                 lexed.cut_off = true;
                 continue;

@@ -5,6 +5,7 @@
 use oko_diagnostics::{Code, Diagnostic, Span, codes::syntax as codes};
 
 use crate::ast::Item;
+use crate::habits::put_in;
 use crate::parser::{Failure, Reader};
 use crate::token::{Spanned, Token};
 
@@ -136,9 +137,7 @@ impl Reader<'_> {
         let diagnostic = Diagnostic::error(code, format!("a `{sign}` is missing"))
             .label(behind, format!("expected `{sign}` here"))
             .suggest(behind, sign, format!("add `{sign}`"));
-        let inserted = Spanned { token, start: before.end, end: before.end, first_on_line: false };
-        let next = [&tokens[..failure.at], &[inserted], &tokens[failure.at..]].concat();
-        Some((next, diagnostic))
+        Some((put_in(tokens, failure.at, &[token]), diagnostic))
     }
 
     fn with_comparison(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
