@@ -1,12 +1,11 @@
 //! Attributes of headers and their fields. Those of fields say what packets that tests build have in them.
 
 use oko_diagnostics::Diagnostic;
-use oko_diagnostics::codes::{names, packets, tests};
+use oko_diagnostics::codes::{names, tests};
 use oko_grammar::ast;
 
 use super::Checker;
 use crate::hir::{Fill, HeaderDef, HeaderId, InReply};
-use crate::resolve::Def;
 use crate::suggest::nearest;
 use crate::types::Ty;
 
@@ -24,17 +23,7 @@ impl Checker<'_, '_> {
     pub(super) fn header_in_reply(&mut self, module: usize, item: &ast::Item) -> Option<HeaderId> {
         let attribute = item.attributes.iter().find(|attribute| attribute.name.name == "reply")?;
         let name = &attribute.args.first().filter(|arg| arg.value.is_none())?.name;
-        match self.decls.scopes[module].get(&name.name) {
-            Some((Def::Header(id), _)) => Some(id),
-            Some((Def::Error, _)) => None,
-            _ => {
-                self.report(
-                    Diagnostic::error(packets::BAD_LAYER, format!("there is no header `{}` here", name.name))
-                        .label(name.span, "what the header becomes in `reply(…)` is expected here"),
-                );
-                None
-            }
-        }
+        self.header_named(module, &name.name, name.span)
     }
 
     /// What packets that tests build have in a field, whether a pseudo header has the field, and what becomes of it in an answer.

@@ -567,12 +567,17 @@ impl Checker<'_, '_> {
             return None;
         }
         let spelled = path.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(".");
-        let diagnostic = match self.decls.scopes[module].get(&spelled) {
+        self.header_named(module, &spelled, path.span)
+    }
+
+    /// The header that a name stands for.
+    pub(super) fn header_named(&mut self, module: usize, spelled: &str, span: Span) -> Option<HeaderId> {
+        let diagnostic = match self.decls.scopes[module].get(spelled) {
             Some((Def::Header(id), _)) => return Some(id),
             Some((Def::Error, _)) => return None,
             Some((other, declared)) => {
                 Diagnostic::error(packets::BAD_LAYER, format!("`{spelled}` is no header"))
-                    .label(path.span, format!("this is {}", other.describe()))
+                    .label(span, format!("this is {}", other.describe()))
                     .label(declared, "named here")
             }
             None => {
@@ -581,9 +586,9 @@ impl Checker<'_, '_> {
                     scope.names().filter(|(_, def)| matches!(def, Def::Header(_))).map(|(name, _)| name);
                 let diagnostic =
                     Diagnostic::error(packets::BAD_LAYER, format!("there is no header `{spelled}` here"))
-                        .label(path.span, "not known here");
-                match nearest(&spelled, known) {
-                    Some(near) => diagnostic.suggest(path.span, near, format!("did you mean `{near}`?")),
+                        .label(span, "not known here");
+                match nearest(spelled, known) {
+                    Some(near) => diagnostic.suggest(span, near, format!("did you mean `{near}`?")),
                     None => diagnostic,
                 }
             }
