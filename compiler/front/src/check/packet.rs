@@ -8,7 +8,6 @@ use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast::{self, PatternKind};
 
 use super::body::{Binding, BodyChecker, Place};
-use super::test_packet::shortest;
 use crate::hir::{Chain, Expr, ExprKind, HeaderId, Layer, LayerId, PacketArm};
 use crate::packets::graph;
 use crate::resolve::Def;
@@ -367,7 +366,8 @@ impl BodyChecker<'_, '_, '_> {
         };
         // What lies between the two, if the one can be reached from the other at all.
         let ways = ends.iter().flat_map(|end| layer.headers.iter().map(move |header| (*end, *header)));
-        let between = ways.filter_map(|(end, header)| shortest(program, end, header)).min_by_key(Vec::len);
+        let between =
+            ways.filter_map(|(end, header)| graph::shortest(program, end, header)).min_by_key(Vec::len);
         if let Some(between) = between {
             let all = (between.iter()).map(|header| program.headers[header.index()].name.as_str());
             let path: Vec<&str> = [last.as_str()].into_iter().chain(all).chain([name.as_str()]).collect();

@@ -3,14 +3,13 @@
 //! A packet is no value: it can be named, built upon and given to filters. Its headers are known when the test is checked, so a field
 //! that is not there is reported where it is written.
 
-use std::collections::VecDeque;
-
 use oko_diagnostics::codes::{names, tests, types};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::body::{Binding, BodyChecker};
-use crate::hir::{Expr, ExprKind, HeaderId, Program};
+use crate::hir::{Expr, ExprKind, HeaderId};
+use crate::packets::graph;
 use crate::plan::{Build, Change, Layer, PacketId, Payload, StepKind, ValueId};
 use crate::resolve::Def;
 use crate::suggest::nearest;
@@ -348,11 +347,11 @@ impl BodyChecker<'_, '_, '_> {
         let program = &self.checker.program;
         let found = match from {
             None if program.root == Some(to) => Some(Vec::new()),
-            None => program.root.and_then(|root| shortest(program, root, to)).map(|mut way| {
+            None => program.root.and_then(|root| graph::shortest(program, root, to)).map(|mut way| {
                 way.insert(0, program.root.unwrap_or(to));
                 way
             }),
-            Some(from) => shortest(program, from, to),
+            Some(from) => graph::shortest(program, from, to),
         };
         if found.is_none() {
             let below = match from {
@@ -572,30 +571,4 @@ impl BodyChecker<'_, '_, '_> {
         );
         Expr { kind: ExprKind::Error, ty: Ty::Error, span: name.span }
     }
-}
-
-/// The headers between two, by the shortest way that `next by` allows; `None` if there is none.
-pub(super) fn shortest(program: &Program, from: HeaderId, to: HeaderId) -> Option<Vec<HeaderId>> {
-    let mut before: Vec<Option<HeaderId>> = vec![None; program.headers.len()];
-    let mut waiting = VecDeque::from([from]);
-    while let Some(header) = waiting.pop_front() {
-        for arm in program.headers[header.index()].next.iter().flat_map(|next| &next.arms) {
-            if before[arm.header.index()].is_some() {
-                continue;
-            }
-            before[arm.header.index()] = Some(header);
-            if arm.header == to {
-                let mut way = Vec::new();
-                let mut at = header;
-                while at != from {
-                    way.push(at);
-                    at = before[at.index()]?;
-                }
-                way.reverse();
-                return Some(way);
-            }
-            waiting.push_back(arm.header);
-        }
-    }
-    None
 }

@@ -6,7 +6,7 @@
 //! An edge marked `#[tunnel]` leads into a packet within the packet. Circles do not go through tunnels, and what is behind one is looked
 //! at only by arms that name the headers in front of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::hir::{HeaderId, NextArm, Program};
 
@@ -45,6 +45,32 @@ pub(crate) fn followers(program: &Program, header: HeaderId) -> BTreeSet<HeaderI
         }
     }
     found
+}
+
+/// The headers between two, by the shortest way that `next by` allows; `None` if there is none.
+pub(crate) fn shortest(program: &Program, from: HeaderId, to: HeaderId) -> Option<Vec<HeaderId>> {
+    let mut before: Vec<Option<HeaderId>> = vec![None; program.headers.len()];
+    let mut waiting = VecDeque::from([from]);
+    while let Some(header) = waiting.pop_front() {
+        for arm in arms(program, header) {
+            if before[arm.header.index()].is_some() {
+                continue;
+            }
+            before[arm.header.index()] = Some(header);
+            if arm.header == to {
+                let mut way = Vec::new();
+                let mut at = header;
+                while at != from {
+                    way.push(at);
+                    at = before[at.index()]?;
+                }
+                way.reverse();
+                return Some(way);
+            }
+            waiting.push_back(arm.header);
+        }
+    }
+    None
 }
 
 /// What the search for headers asks again and again.
