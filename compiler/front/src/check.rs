@@ -181,6 +181,14 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// Looks at what is looked at only once: whoever asks for it may be looking at a body whose messages are thrown away.
+    fn aloud<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
+        let quiet = std::mem::take(&mut self.quiet);
+        let found = look(self);
+        self.quiet = quiet;
+        found
+    }
+
     /// Finds the header that packets begin with.
     fn root(&mut self) {
         let roots: Vec<(usize, Span)> = (self.program.headers.iter().enumerate())

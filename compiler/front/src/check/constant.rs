@@ -58,12 +58,11 @@ impl Checker<'_, '_> {
         }
         self.depth += 1;
         self.consts[at] = Constant::Open;
-        // Whoever asks may be looking at a body whose messages are thrown away; the constant is only looked at once.
-        let quiet = std::mem::take(&mut self.quiet);
-        let ty = self.const_type(module, &ast.ty);
-        let value =
-            self.constant(module, &ast.value, &ty, &format!("the constant `{}`", ast.name.name), ast.ty.span);
-        self.quiet = quiet;
+        let value = self.aloud(|checker| {
+            let ty = checker.const_type(module, &ast.ty);
+            let what = format!("the constant `{}`", ast.name.name);
+            checker.constant(module, &ast.value, &ty, &what, ast.ty.span)
+        });
         self.depth -= 1;
         let value = value.unwrap_or_else(|| Expr::error(ast.value.span));
         self.consts[at] = Constant::Known(value.clone());

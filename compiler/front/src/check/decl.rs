@@ -149,10 +149,7 @@ impl Checker<'_, '_> {
         }
         self.depth += 1;
         self.structs[at] = Progress::Open;
-        // Whoever asks may be looking at a body whose messages are thrown away; the struct is only looked at once.
-        let quiet = std::mem::take(&mut self.quiet);
-        let fields = self.read_struct(at);
-        self.quiet = quiet;
+        let fields = self.aloud(|checker| checker.read_struct(at));
         let of_field = |field: &StructField| match &field.kind {
             FieldKind::Value(ty) => scalars(ty, &self.program),
             FieldKind::Cell(_) => 0,
@@ -271,7 +268,11 @@ impl Checker<'_, '_> {
             Progress::Unseen => {}
         }
         self.params[at] = Progress::Open;
-        let quiet = std::mem::take(&mut self.quiet);
+        self.aloud(|checker| checker.read_param(at));
+        self.params[at] = Progress::Known;
+    }
+
+    fn read_param(&mut self, at: usize) {
         let (module, ast) = (self.decls.params[at].module, self.decls.params[at].ast);
         let mut ty = self.value_type(module, &ast.ty);
         if !matches!(
@@ -296,8 +297,6 @@ impl Checker<'_, '_> {
         let def = &mut self.program.params[at];
         def.default = default.and_then(|value| value.constant()).unwrap_or(0);
         def.ty = ty;
-        self.quiet = quiet;
-        self.params[at] = Progress::Known;
     }
 
     /// The filters of the root file.

@@ -58,15 +58,15 @@ impl Checker<'_, '_> {
             Progress::Unseen => {}
         }
         self.fns[at].signature = Progress::Open;
-        let quiet = std::mem::take(&mut self.quiet);
         let (module, ast) = (self.decls.fns[at].module, self.decls.fns[at].ast);
-        let params = (ast.params.iter())
-            .map(|param| (param.name.name.clone(), self.value_type(module, &param.ty)))
-            .collect();
-        let result = self.value_type(module, &ast.result);
+        let (params, result) = self.aloud(|checker| {
+            let params = (ast.params.iter())
+                .map(|param| (param.name.name.clone(), checker.value_type(module, &param.ty)))
+                .collect();
+            (params, checker.value_type(module, &ast.result))
+        });
         let def = &mut self.program.fns[at];
         (def.params, def.result) = (params, result);
-        self.quiet = quiet;
         self.fns[at].signature = Progress::Known;
     }
 
@@ -86,7 +86,11 @@ impl Checker<'_, '_> {
         }
         self.fn_signature(at, span);
         self.fns[at].body = Progress::Open;
-        let quiet = std::mem::take(&mut self.quiet);
+        self.aloud(|checker| checker.read_body(at));
+        self.fns[at].body = Progress::Known;
+    }
+
+    fn read_body(&mut self, at: usize) {
         let (module, ast) = (self.decls.fns[at].module, self.decls.fns[at].ast);
         let result = self.program.fns[at].result.clone();
         let id = FnId::from_index(at);
@@ -105,8 +109,6 @@ impl Checker<'_, '_> {
         callees.retain(|(callee, _)| seen.insert(*callee));
         self.program.fns[at].body = Body { locals, layers, value };
         self.fns[at].callees = callees;
-        self.quiet = quiet;
-        self.fns[at].body = Progress::Known;
     }
 
     /// Reports a function that is needed to find out what it is itself.
@@ -127,10 +129,7 @@ impl Checker<'_, '_> {
         if let Some(known) = self.fns[id.index()].known {
             return known;
         }
-        // Whoever asks may be looking at a body whose messages are thrown away; the function is only looked at once.
-        let quiet = std::mem::take(&mut self.quiet);
-        let known = self.is_known(id, span);
-        self.quiet = quiet;
+        let known = self.aloud(|checker| checker.is_known(id, span));
         self.fns[id.index()].known = Some(known);
         known
     }

@@ -45,6 +45,7 @@ impl Checker<'_, '_> {
             _ => &[],
         };
         let name = container_name(store.ty);
+        let mut unreadable = matches!(store.ty.kind, ast::TypeKind::Error);
         if let Some((name, count, form)) = CONTAINERS.iter().find(|(known, ..)| name == Some(*known))
             && args.len() != *count
         {
@@ -52,10 +53,9 @@ impl Checker<'_, '_> {
                 Diagnostic::error(types::TYPE_ARGUMENTS, format!("`{name}` needs other types"))
                     .label(store.ty.span, format!("written `{form}`")),
             );
-            let shape = Shape::Keyed { key: Ty::Error, capacity: 1, evict: true };
-            return self.of(store, shape, Content::Value(Ty::Error), Expire::Never);
+            unreadable = true;
         }
-        if matches!(store.ty.kind, ast::TypeKind::Error) {
+        if unreadable {
             let shape = Shape::Keyed { key: Ty::Error, capacity: 1, evict: true };
             return self.of(store, shape, Content::Value(Ty::Error), Expire::Never);
         }

@@ -144,24 +144,23 @@ impl Checker<'_, '_> {
         }
         self.aliases[at] = Alias::Open;
         self.depth += 1;
-        // Whoever asks may be looking at a body whose messages are thrown away; the type is only looked at once.
-        let quiet = std::mem::take(&mut self.quiet);
-        let parts: Vec<Ty> = ast.alternatives.iter().map(|ty| self.value_type(module, ty)).collect();
-        self.depth -= 1;
-        let ty = match parts.as_slice() {
-            [one] => one.clone(),
-            [Ty::Ip4, Ty::Ip6] | [Ty::Ip6, Ty::Ip4] => Ty::Addr,
-            parts if parts.iter().any(Ty::is_error) => Ty::Error,
-            _ => {
-                self.report(
-                    Diagnostic::error(packets::BAD_ALTERNATIVES, "these types have no type in common")
-                        .label(ast.name.span, "the values of this type could not be told apart")
-                        .help("`ip4 | ip6` are the only alternatives that a type can have"),
-                );
-                Ty::Error
+        let ty = self.aloud(|checker| {
+            let parts: Vec<Ty> = ast.alternatives.iter().map(|ty| checker.value_type(module, ty)).collect();
+            match parts.as_slice() {
+                [one] => one.clone(),
+                [Ty::Ip4, Ty::Ip6] | [Ty::Ip6, Ty::Ip4] => Ty::Addr,
+                parts if parts.iter().any(Ty::is_error) => Ty::Error,
+                _ => {
+                    checker.report(
+                        Diagnostic::error(packets::BAD_ALTERNATIVES, "these types have no type in common")
+                            .label(ast.name.span, "the values of this type could not be told apart")
+                            .help("`ip4 | ip6` are the only alternatives that a type can have"),
+                    );
+                    Ty::Error
+                }
             }
-        };
-        self.quiet = quiet;
+        });
+        self.depth -= 1;
         self.aliases[at] = Alias::Known(ty.clone());
         ty
     }
