@@ -8,8 +8,8 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::lab::okod::{Okod, Options};
-use super::lab::ovs::{self, Caches, Ovs};
+use super::lab::okod::{self, Options};
+use super::lab::ovs::{self, Caches};
 use super::lab::traffic::{Frame, Traffic};
 use super::lab::{Lab, SINK};
 use super::stats::{Cell, Missing};
@@ -78,16 +78,11 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     lab.learn_frequency(&peace);
     for (at, traffic) in [&peace, &attack].into_iter().enumerate() {
         eprintln!("{}", if at == 0 { "packets alike" } else { "attack" });
-        cells[0][at].add(Okod::new(&lab, traffic, &Options::default()).and_then(|mut okod| {
-            okod.add_flows(&flows())?;
-            okod.rates()
-        }));
-        let started = Ovs::new(&lab).and_then(|mut ovs| {
-            ovs.add_flows(&flows())?;
-            ovs.start(traffic)?;
-            Ok(ovs)
-        });
-        ovs::add_rates(started, cells[1..].iter_mut().map(|cells| &mut cells[at]));
+        cells[0][at].add(okod::rates_of(&lab, traffic, &Options::default(), &flows()));
+        ovs::add_rates(
+            ovs::started(&lab, traffic, &flows()),
+            cells[1..].iter_mut().map(|cells| &mut cells[at]),
+        );
     }
     let mut grid = Grid::new(
         1,

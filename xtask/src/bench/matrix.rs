@@ -9,8 +9,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::lab::masks::Masks;
-use super::lab::okod::{Okod, Options};
-use super::lab::ovs::{self, Caches, Ovs};
+use super::lab::okod::{self, Options};
+use super::lab::ovs::{self, Caches};
 use super::lab::traffic::Traffic;
 use super::lab::{Lab, SINK};
 use super::plot::{self, Line, Panel};
@@ -77,21 +77,11 @@ fn take(lab: &Lab<'_>, case: &mut Case, with_floor: bool) -> Result<()> {
     if with_floor {
         case.floor.add(lab.floor(&traffic));
     }
-    case.okod.add(okod(lab, &traffic, &flows));
-    case.narrow.add(okod(lab, &traffic, &(flows.clone() + NARROW)));
-    let prepared = Ovs::new(lab).and_then(|mut ovs| {
-        ovs.add_flows(&flows)?;
-        ovs.start(&traffic)?;
-        Ok(ovs)
-    });
-    ovs::add_rates(prepared, &mut case.ovs);
+    let okod = |flows: &str| okod::rates_of(lab, &traffic, &Options::default(), flows);
+    case.okod.add(okod(&flows));
+    case.narrow.add(okod(&(flows.clone() + NARROW)));
+    ovs::add_rates(ovs::started(lab, &traffic, &flows), &mut case.ovs);
     Ok(())
-}
-
-fn okod(lab: &Lab<'_>, traffic: &Traffic, flows: &str) -> Result<super::stats::Samples> {
-    let mut okod = Okod::new(lab, traffic, &Options::default())?;
-    okod.add_flows(flows)?;
-    okod.rates()
 }
 
 fn section(lab: &Lab<'_>, cases: &[Case], rounds: u32) -> Result<Section> {

@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::lab::okod::{Okod, Options};
-use super::lab::ovs::{Caches, Ovs};
+use super::lab::okod::{self, Options};
+use super::lab::ovs::{self, Caches};
 use super::lab::traffic::{Frame, Traffic};
 use super::lab::{Lab, SINK};
 use super::stats::{Cell, Missing};
@@ -24,21 +24,14 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let mut cells: Vec<[Cell; 3]> = counts.iter().map(|_| Default::default()).collect();
     let rounds = bench.rounds(3);
     for round in 1..=rounds {
-        for (&count, [huge, ordinary, ovs]) in counts.iter().zip(&mut cells) {
+        for (&count, [huge, ordinary, theirs]) in counts.iter().zip(&mut cells) {
             eprintln!("round {round} of {rounds}: {count} flows");
             let traffic = Traffic::of_flows(lab.folder(), count.max(PACKETS), |n| Frame::of_flow(n % count))?;
             for (cell, ordinary) in [(huge, false), (ordinary, true)] {
                 let options = Options { ordinary, ..Options::default() };
-                cell.add(Okod::new(&lab, &traffic, &options).and_then(|mut okod| {
-                    okod.add_flows(&flows)?;
-                    okod.rates()
-                }));
+                cell.add(okod::rates_of(&lab, &traffic, &options, &flows));
             }
-            ovs.add(Ovs::new(&lab).and_then(|mut ovs| {
-                ovs.add_flows(&flows)?;
-                ovs.start(&traffic)?;
-                ovs.rates_now()
-            }));
+            theirs.add(ovs::started(&lab, &traffic, &flows).and_then(|mut ovs| ovs.rates_now()));
         }
     }
     let peer = Caches::Default.name();

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::lab::okod::{Okod, Options};
-use super::lab::ovs::{Caches, Ovs};
+use super::lab::okod::{self, Options};
+use super::lab::ovs::{self, Caches};
 use super::lab::traffic::{Frame, Traffic};
 use super::lab::{Lab, SINK};
 use super::stats::{Cell, Missing};
@@ -85,15 +85,8 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
         let traffic = mix.traffic(&lab)?;
         let (mut floor, mut ours, mut theirs) = (Cell::default(), Cell::default(), Cell::default());
         floor.add(lab.floor(&traffic));
-        ours.add(Okod::new(&lab, &traffic, &Options::default()).and_then(|mut okod| {
-            okod.add_flows(&flows)?;
-            okod.rates()
-        }));
-        theirs.add(Ovs::new(&lab).and_then(|mut ovs| {
-            ovs.add_flows(&flows)?;
-            ovs.start(&traffic)?;
-            ovs.rates_now()
-        }));
+        ours.add(okod::rates_of(&lab, &traffic, &Options::default(), &flows));
+        theirs.add(ovs::started(&lab, &traffic, &flows).and_then(|mut ovs| ovs.rates_now()));
         let cycles = (lab.cycles(ours.rate()), lab.cycles(floor.rate()));
         grid.row([
             mix.name(),

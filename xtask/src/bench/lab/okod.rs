@@ -126,6 +126,13 @@ impl<'l> Okod<'l> {
     }
 }
 
+/// Rates with these flows, one a line, in packets a second.
+pub(crate) fn rates_of(lab: &Lab<'_>, traffic: &Traffic, options: &Options, flows: &str) -> Result<Samples> {
+    let mut okod = Okod::new(lab, traffic, options)?;
+    okod.add_flows(flows)?;
+    okod.rates()
+}
+
 fn configuration(lab: &Lab<'_>, socket: &Path, traffic: &Traffic, options: &Options) -> String {
     let huge = lab.has_huge_pages() && !options.ordinary;
     let buffers = traffic.packets() + options.buffers + SPARE_BUFFERS;

@@ -204,6 +204,14 @@ impl<'l> Ovs<'l> {
     }
 }
 
+/// One with these flows, one a line, whose sources send.
+pub(crate) fn started<'l>(lab: &'l Lab<'l>, traffic: &Traffic, flows: &str) -> Result<Ovs<'l>> {
+    let mut ovs = Ovs::new(lab)?;
+    ovs.add_flows(flows)?;
+    ovs.start(traffic)?;
+    Ok(ovs)
+}
+
 /// The rates with each configuration of the caches in turn, or why there are none; a cell for each of [`Caches::ALL`].
 pub(crate) fn add_rates<'c>(started: Result<Ovs<'_>>, cells: impl IntoIterator<Item = &'c mut Cell>) {
     match started {
