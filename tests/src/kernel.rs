@@ -60,6 +60,12 @@ pub fn available() -> Result<(), KernelError> {
     load_return("probe", 2).map(drop)
 }
 
+/// Whether they cannot, which it says.
+#[must_use]
+pub fn is_missing() -> bool {
+    available().inspect_err(|error| eprintln!("SKIPPED: no bpf(2) here: {error}")).is_err()
+}
+
 /// Loads one program, of this name, that does nothing but return a value.
 ///
 /// # Errors

@@ -15,10 +15,6 @@ use oko_tests::kernel::{self, IN_PORT, Loaded, MIN_PACKET, table_key, table_valu
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-fn kernel_is_missing() -> bool {
-    kernel::available().inspect_err(|error| eprintln!("SKIPPED: no bpf(2) here: {error}")).is_err()
-}
-
 fn options(registers: Registers) -> Options {
     Options { clock: Clock::Injected, registers, ..Options::default() }
 }
@@ -165,7 +161,7 @@ proptest! {
         few in any::<bool>(),
     ) {
         let registers = if few { Registers::Few } else { Registers::All };
-        if kernel_is_missing() {
+        if kernel::is_missing() {
             return Ok(());
         }
         let module = generate::module(&choices, generate::Options::ALL.roomy());
@@ -178,7 +174,7 @@ proptest! {
 
 #[test]
 fn scripts_run_alike_in_the_kernel() {
-    if kernel_is_missing() {
+    if kernel::is_missing() {
         return;
     }
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../compiler/ir/filetests/run");

@@ -11,23 +11,22 @@ use std::process::Command;
 use oko_bpf::isa::{AluOp, Cond, Insn, Reg, Size};
 use oko_bpf::object::write::{ProgramSpec, Spec, write};
 use oko_filter::{Engine, Instance, LoadOptions, Packet};
-use oko_tests::{examples, kernel, programs};
-use tempfile::TempDir;
+use oko_tests::switch::Folder;
+use oko_tests::{examples, kernel};
 
 /// A program that loads objects by libbpf, compiled; none where that cannot be.
 struct Loader {
-    folder: TempDir,
+    folder: Folder,
     program: PathBuf,
 }
 
 impl Loader {
     fn new() -> Option<Loader> {
-        if let Err(error) = kernel::available() {
-            eprintln!("SKIPPED: no bpf(2) here: {error}");
+        if kernel::is_missing() {
             return None;
         }
-        let folder = TempDir::new().unwrap();
-        let program = folder.path().join("load");
+        let folder = Folder::new();
+        let program = folder.file("load");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/libbpf/load.c");
         let mut cc = Command::new("cc");
         cc.args(["-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(source).arg("-lbpf");
@@ -51,9 +50,7 @@ impl Loader {
 
     /// Loads an object and runs its programs on a packet: their names and what they return.
     fn run(&self, what: &str, object: &[u8], packet: &[u8]) -> Vec<(String, u32)> {
-        let (file, input) = (self.folder.path().join("object.o"), self.folder.path().join("packet"));
-        fs::write(&file, object).unwrap();
-        fs::write(&input, packet).unwrap();
+        let (file, input) = (self.folder.write("object.o", object), self.folder.write("packet", packet));
         let output =
             Command::new(&self.program).arg(&file).stdin(File::open(&input).unwrap()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -82,10 +79,7 @@ fn libbpf_loads_every_example() {
     let mut matches = 0;
     for example in examples::programs() {
         let name = examples::name(&example);
-        let file = loader.folder.path().join("built.o");
-        let mut okoc = Command::new(programs::path("okoc"));
-        programs::run(okoc.arg("build").arg(&example).arg("-o").arg(&file)).succeeded();
-        let object = fs::read(&file).unwrap();
+        let object = fs::read(loader.folder.build(&example)).unwrap();
         let options =
             LoadOptions { engine: Some(Engine::BpfInterp), seed: Some(1), ..LoadOptions::default() };
         let instance = Instance::load(&object, &options).unwrap();
