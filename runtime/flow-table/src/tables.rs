@@ -343,7 +343,7 @@ impl FlowTables {
         choose: impl Fn(&Table, &mut Vec<(Arc<FlowEntry>, FlowRemovedReason)>),
     ) -> Changes {
         let mut changes = Changes::default();
-        for (_, table) in self.tables.iter_mut().filter(|(other, _)| id == TableId::ALL || id == **other) {
+        for (_, table) in self.tables.iter_mut().filter(|(other, _)| id.is_about(**other)) {
             let start = changes.removed.len();
             choose(table, &mut changes.removed);
             for (entry, _) in &changes.removed[start..] {
@@ -360,9 +360,7 @@ impl FlowTables {
     pub fn select(&self, request: &FlowStatsRequest) -> Vec<Arc<FlowEntry>> {
         let selection = Selection::of_request(request);
         let mut found = Vec::new();
-        for (_, table) in
-            self.tables.iter().filter(|(id, _)| request.table == TableId::ALL || request.table == **id)
-        {
+        for (_, table) in self.tables.iter().filter(|(id, _)| request.table.is_about(**id)) {
             let start = found.len();
             found.extend(table.chosen(&selection).cloned());
             found[start..].sort_by_key(|entry| std::cmp::Reverse(entry.rank()));
@@ -375,10 +373,7 @@ impl FlowTables {
     ///
     /// A step looks at a bounded number of entries and of parts of hash tables, so it may well find nothing.
     pub fn step(&self, walk: &mut Walk) -> Option<Vec<Arc<FlowEntry>>> {
-        let (id, table) = self
-            .tables
-            .range(walk.table..)
-            .find(|(id, _)| walk.about == TableId::ALL || walk.about == **id)?;
+        let (id, table) = self.tables.range(walk.table..).find(|(id, _)| walk.about.is_about(**id))?;
         let place = match walk.place {
             Some(place) if *id == walk.table => Some(place),
             _ if table.entries.len() > SORTED => Some(Place::default()),
@@ -420,8 +415,7 @@ impl FlowTables {
     /// The tables in which a flow-mod would modify entries.
     pub fn tables_to_modify(&self, flow_mod: &FlowMod) -> Vec<TableId> {
         let selection = Selection::of_flow_mod(flow_mod, flow_mod.command == FlowModCommand::ModifyStrict);
-        let about = |id: TableId| flow_mod.table == TableId::ALL || flow_mod.table == id;
-        let tables = self.tables.iter().filter(|(id, _)| about(**id));
+        let tables = self.tables.iter().filter(|(id, _)| flow_mod.table.is_about(**id));
         tables.filter(|(_, table)| table.chosen(&selection).next().is_some()).map(|(id, _)| *id).collect()
     }
 

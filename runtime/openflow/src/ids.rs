@@ -67,6 +67,11 @@ impl TableId {
     pub const MAX: TableId = TableId(0xfe);
     /// Every table: a wildcard in deletions and requests (`OFPTT_ALL`).
     pub const ALL: TableId = TableId(0xff);
+
+    /// Whether what names this table is about another one: the same, or any if it is [`ALL`](Self::ALL).
+    pub fn is_about(self, table: TableId) -> bool {
+        self == TableId::ALL || self == table
+    }
 }
 
 impl fmt::Display for TableId {

@@ -46,7 +46,7 @@ pub(super) enum By {
 impl Monitor {
     fn covers(&self, entry: &FlowEntry) -> bool {
         let MonitorRequest { table, out_port, out_group, .. } = &self.request;
-        (*table == oko_openflow::TableId::ALL || *table == entry.table)
+        table.is_about(entry.table)
             && entry.outputs_to(*out_port)
             && entry.names_group(*out_group)
             && self.matcher.covers(&entry.matcher)
