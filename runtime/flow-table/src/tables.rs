@@ -356,16 +356,11 @@ impl FlowTables {
         changes
     }
 
-    /// The entries that a statistics request is about, by table, then as they are tried.
+    /// The entries that a statistics request is about, all at once: by table, then as they are tried. What a walk must [meet](Self::step).
     pub fn select(&self, request: &FlowStatsRequest) -> Vec<Arc<FlowEntry>> {
         let selection = Selection::of_request(request);
-        let mut found = Vec::new();
-        for (_, table) in self.tables.iter().filter(|(id, _)| request.table.is_about(**id)) {
-            let start = found.len();
-            found.extend(table.chosen(&selection).cloned());
-            found[start..].sort_by_key(|entry| std::cmp::Reverse(entry.rank()));
-        }
-        found
+        let tables = self.tables.iter().filter(|(id, _)| request.table.is_about(**id));
+        tables.flat_map(|(_, table)| table.in_order(&selection)).collect()
     }
 
     /// Some more of the entries that a walk is about; none when all were met. Tables of up to 4,096 entries are met whole, as entries are tried;
@@ -373,37 +368,25 @@ impl FlowTables {
     ///
     /// A step looks at a bounded number of entries and of parts of hash tables, so it may well find nothing.
     pub fn step(&self, walk: &mut Walk) -> Option<Vec<Arc<FlowEntry>>> {
+        // No table ever goes, so a place is in the table that is found.
         let (id, table) = self.tables.range(walk.table..).find(|(id, _)| walk.about.is_about(**id))?;
-        let place = match walk.place {
-            Some(place) if *id == walk.table => Some(place),
-            _ if table.entries.len() > SORTED => Some(Place::default()),
-            _ => None,
-        };
-        let mut found = Vec::new();
-        (walk.table, walk.place) = (*id, place);
-        match place {
-            None => {
-                found.extend(table.chosen(&walk.selection).cloned());
-                found.sort_by_key(|entry| std::cmp::Reverse(entry.rank()));
-            }
-            Some(mut place) => {
-                let mut seen = 0;
-                while seen < SORTED {
-                    // A hash table that was larger has parts with few entries, or none.
-                    seen += 1;
-                    let next = table.builder.step(place, |entry| {
-                        seen += 1;
-                        if walk.selection.covers(entry) {
-                            found.push(Arc::clone(entry));
-                        }
-                    });
-                    walk.place = next;
-                    match next {
-                        Some(next) => place = next,
-                        None => break,
-                    }
+        walk.table = *id;
+        if walk.place.is_none() && table.entries.len() > SORTED {
+            walk.place = Some(Place::default());
+        }
+        let mut found = if walk.place.is_some() { Vec::new() } else { table.in_order(&walk.selection) };
+        let mut seen = 0;
+        while let Some(place) = walk.place
+            && seen < SORTED
+        {
+            // A hash table that was larger has parts with few entries, or none.
+            seen += 1;
+            walk.place = table.builder.step(place, |entry| {
+                seen += 1;
+                if walk.selection.covers(entry) {
+                    found.push(Arc::clone(entry));
                 }
-            }
+            });
         }
         if walk.place.is_none() {
             // Behind the last table there is none.
@@ -549,6 +532,13 @@ impl Table {
     /// The classifier as it is now.
     fn classifier(&mut self) -> Arc<Classifier> {
         Arc::clone(self.classifier.get_or_insert_with(|| Arc::new(self.builder.classifier())))
+    }
+
+    /// What is chosen, as entries are tried.
+    fn in_order(&self, selection: &Selection) -> Vec<Arc<FlowEntry>> {
+        let mut found: Vec<_> = self.chosen(selection).cloned().collect();
+        found.sort_by_key(|entry| std::cmp::Reverse(entry.rank()));
+        found
     }
 
     fn chosen<'a>(&'a self, selection: &'a Selection) -> Box<dyn Iterator<Item = &'a Arc<FlowEntry>> + 'a> {
