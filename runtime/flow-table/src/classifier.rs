@@ -95,6 +95,7 @@ impl Classifier {
 /// A [`Classifier`] that can be changed.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
+    /// By rising id.
     parts: Vec<Part>,
     /// How many entries of each priority have each mask, and the bands if they are known.
     masks: HashMap<FlowKey, BTreeMap<u16, usize>>,
@@ -150,12 +151,12 @@ impl Builder {
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, entry: &FlowEntry, part: PartId) {
         self.note(entry);
-        let Some(at) = self.parts.iter().position(|other| other.id == part) else { return };
+        let Some(at) = self.index_of(part) else { return };
         let part = &mut self.parts[at];
         Arc::make_mut(&mut part.subtable).remove(entry);
         decrement(&mut part.priorities, entry.priority);
         if part.subtable.is_empty() {
-            self.parts.swap_remove(at);
+            self.parts.remove(at);
         }
         if let Some(priorities) = self.masks.get_mut(&entry.matcher.mask) {
             decrement(priorities, entry.priority);
@@ -171,8 +172,8 @@ impl Builder {
     /// Puts an entry in the place of one with the same match and priority.
     pub(crate) fn replace(&mut self, entry: &Arc<FlowEntry>, part: PartId) {
         self.note(entry);
-        if let Some(part) = self.parts.iter_mut().find(|other| other.id == part) {
-            Arc::make_mut(&mut part.subtable).replace(entry);
+        if let Some(at) = self.index_of(part) {
+            Arc::make_mut(&mut self.parts[at].subtable).replace(entry);
         }
     }
 
@@ -184,8 +185,7 @@ impl Builder {
         mut meet: impl FnMut(&'a Arc<FlowEntry>),
     ) -> Option<Place> {
         // Parts that come while a walk is under way come behind all others.
-        let from =
-            |least: PartId| self.parts.iter().filter(move |part| part.id >= least).min_by_key(|part| part.id);
+        let from = |least: PartId| self.parts.get(self.parts.partition_point(|part| part.id < least));
         let part = from(place.part)?;
         let shard = if part.id == place.part { place.shard } else { 0 };
         let (entries, next) = part.subtable.step(shard);
@@ -194,6 +194,10 @@ impl Builder {
             Some(shard) => Some(Place { part: part.id, shard }),
             None => from(PartId(part.id.0.checked_add(1)?)).map(|part| Place { part: part.id, shard: 0 }),
         }
+    }
+
+    fn index_of(&self, part: PartId) -> Option<usize> {
+        self.parts.binary_search_by_key(&part, |part| part.id).ok()
     }
 
     fn note(&mut self, entry: &FlowEntry) {
