@@ -120,11 +120,7 @@ impl Action {
         if r.version() == Version::V1_0 {
             return v10::decode_actions(r);
         }
-        let mut out = Vec::new();
-        while !r.is_empty() {
-            out.push(Action::decode(r)?);
-        }
-        Ok(out)
+        r.all(Action::decode)
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Action, DecodeError> {

@@ -358,10 +358,7 @@ impl GroupStats {
         r.skip(4)?;
         let counts = Counts::decode(&mut r)?;
         let duration = decode_duration(&mut r)?;
-        let mut buckets = Vec::new();
-        while !r.is_empty() {
-            buckets.push(Counts::decode(&mut r)?);
-        }
+        let buckets = r.all(Counts::decode)?;
         Ok(GroupStats { group, ref_count, counts, duration, buckets })
     }
 

@@ -464,10 +464,7 @@ fn decode_body(ty: u8, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
         msg_type::QUEUE_GET_CONFIG_REPLY => {
             let port = PortNo(r.u32()?);
             r.skip(4)?;
-            let mut queues = Vec::new();
-            while !r.is_empty() {
-                queues.push(QueueConfig::decode(r)?);
-            }
+            let queues = r.all(QueueConfig::decode)?;
             Message::QueueGetConfigReply { port, queues }
         }
         msg_type::ROLE_REQUEST => Message::RoleRequest(RoleMsg::decode(r)?),

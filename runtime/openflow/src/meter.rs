@@ -212,10 +212,7 @@ impl MeterStats {
         let flows = r.u32()?;
         let counts = Counts::decode(&mut r)?;
         let duration = decode_duration(&mut r)?;
-        let mut bands = Vec::new();
-        while !r.is_empty() {
-            bands.push(Counts::decode(&mut r)?);
-        }
+        let bands = r.all(Counts::decode)?;
         Ok(MeterStats { meter, flows, counts, duration, bands })
     }
 

@@ -290,13 +290,11 @@ fn decode_types(r: &mut Reader<'_>) -> Result<Vec<u16>, DecodeError> {
 }
 
 fn decode_oxm_ids(r: &mut Reader<'_>) -> Result<Vec<OxmId>, DecodeError> {
-    let mut out = Vec::new();
-    while !r.is_empty() {
+    r.all(|r| {
         let header = r.u32()?;
         let experimenter = if header >> 16 == u32::from(CLASS_EXPERIMENTER) { Some(r.u32()?) } else { None };
-        out.push(OxmId { header, experimenter });
-    }
-    Ok(out)
+        Ok(OxmId { header, experimenter })
+    })
 }
 
 impl TableFeatures {
@@ -309,10 +307,7 @@ impl TableFeatures {
         let name = r.padded_text(32)?;
         let (metadata_match, metadata_write) = (r.u64()?, r.u64()?);
         let (config, max_entries) = (r.u32()?, r.u32()?);
-        let mut properties = Vec::new();
-        while !r.is_empty() {
-            properties.push(TableProperty::decode(&mut r)?);
-        }
+        let properties = r.all(TableProperty::decode)?;
         Ok(TableFeatures { table, name, metadata_match, metadata_write, config, max_entries, properties })
     }
 
