@@ -83,7 +83,7 @@ impl Editor<'_> {
         match field {
             Field::ETH_DST | Field::ETH_SRC => self.frame.len() >= 14,
             Field::ETH_TYPE => self.found.l3.is_some(),
-            Field::VLAN_VID | Field::VLAN_PCP => self.found.key.get(Field::VLAN_VID) != 0,
+            Field::VLAN_VID | Field::VLAN_PCP => self.is_tagged(),
             Field::MPLS_LABEL | Field::MPLS_TC | Field::MPLS_BOS => {
                 matches!(self.network(), Some((ETH_MPLS | ETH_MPLS_MC, _)))
             }
@@ -244,36 +244,29 @@ impl Editor<'_> {
             return self.set_arp(in_arp, 6, field, value);
         }
         let Some(l4) = self.neighbour_discovery() else { return };
-        let mut at = l4 + 24;
-        while let Some((found, next)) = self.next_option(at) {
-            if found == Some(option) {
-                self.write_transport(l4, at + 2 - l4, &(value as u64).to_be_bytes()[2..]);
-                self.stale = true;
-            }
-            at = next;
+        let mut rest = l4 + 24;
+        while let Some(at) = self.find_option(option, rest) {
+            self.write_transport(l4, at + 2 - l4, &(value as u64).to_be_bytes()[2..]);
+            self.stale = true;
+            rest = at + 8;
         }
     }
 
     /// Whether neighbour discovery tells a link-layer address in an option of this type.
     fn has_option(&mut self, option: u8) -> bool {
-        let Some(l4) = self.neighbour_discovery() else { return false };
-        let mut at = l4 + 24;
-        while let Some((found, next)) = self.next_option(at) {
-            if found == Some(option) {
-                return true;
-            }
-            at = next;
-        }
-        false
+        self.neighbour_discovery().is_some_and(|l4| self.find_option(option, l4 + 24).is_some())
     }
 
-    /// The type of the option of neighbour discovery at a place, if it has the length of an Ethernet address, and where the next one starts.
-    fn next_option(&mut self, at: usize) -> Option<(Option<u8>, usize)> {
+    /// Where the first option of a type is, of those of neighbour discovery from a place on, that has the length of an Ethernet address.
+    fn find_option(&mut self, option: u8, mut at: usize) -> Option<usize> {
         let (_, end) = self.payload();
-        match self.bytes()[..end].get(at..at + 8)? {
-            [_, 0, ..] => None,
-            [ty, units, ..] => Some(((*units == 1).then_some(*ty), at + usize::from(*units) * 8)),
-            _ => None,
+        loop {
+            match self.bytes()[..end].get(at..at + 8)? {
+                [_, 0, ..] => return None,
+                [ty, 1, ..] if *ty == option => return Some(at),
+                [_, units, ..] => at += usize::from(*units) * 8,
+                _ => return None,
+            }
         }
     }
 }
