@@ -13,7 +13,7 @@ const HEADER: &str = "csrc/bindings.h";
 const FUNCTIONS: &[&str] = &[
     "rte_eal_init",
     "rte_eal_cleanup",
-    "rte_eal_(has_hugepages|iova_mode)",
+    "rte_eal_has_hugepages",
     "rte_strerror",
     "rte_version",
     "rte_openlog_stream",
