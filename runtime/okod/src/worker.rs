@@ -295,7 +295,8 @@ impl Worker {
                     state: &intake.state,
                 };
                 let scene = Scene { snapshot, in_port: intake.number, now: self.clock.now() };
-                let recorded = received.recorded();
+                // What time it is for filters, and for the control side, once the burst is judged.
+                let recorded = received.recorded(n - 1);
                 self.forwarder.burst(&mut received, scene);
                 drop(received);
                 if let Some(recorded) = recorded {
@@ -388,8 +389,7 @@ impl Carrier for Received<'_> {
 
     #[inline]
     fn time(&self, at: usize, now: Nanos) -> Nanos {
-        let recorded = self.hands.recorded.zip(self.packets.get(at));
-        recorded.and_then(|(time, packet)| time.of(packet)).map_or(now, Nanos)
+        self.recorded(at).map_or(now, Nanos)
     }
 
     #[inline]
@@ -422,11 +422,11 @@ impl Carrier for Received<'_> {
 }
 
 impl Received<'_> {
-    /// When the last packet was recorded, if filters go by that: what time it is for them, and for the control side, once the burst is judged.
+    /// When a packet that is there was recorded, if filters go by that.
     #[inline]
-    fn recorded(&self) -> Option<u64> {
+    fn recorded(&self, at: usize) -> Option<u64> {
         let time = self.hands.recorded?;
-        self.packets.get(self.packets.count().checked_sub(1)?).and_then(|packet| time.of(packet))
+        self.packets.get(at).and_then(|packet| time.of(packet))
     }
 }
 
