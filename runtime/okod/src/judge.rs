@@ -79,7 +79,7 @@ impl Judge {
             stands: [Stand::Unknown; BURST],
             held: Places::NONE,
             open: Places::NONE,
-            asked: Vec::new(),
+            asked: Vec::with_capacity(BURST),
             profile: Profile::new(),
         }
     }
@@ -116,11 +116,15 @@ impl Judge {
         let all = Places::range(0..carrier.count());
         let time = carrier.time(0, scene.now);
         let one_time = all.into_iter().all(|at| carrier.time(at, scene.now) == time);
-        while let Way::Ask(node, slot) = way {
-            if !one_time {
-                all.into_iter().for_each(|at| self.goes(at, way));
-                return None;
-            }
+        if !one_time {
+            all.into_iter().for_each(|at| self.goes(at, way));
+            return None;
+        }
+        loop {
+            let (node, slot) = match way {
+                Way::Path(leaf) => return Some(leaf),
+                Way::Ask(node, slot) => (node, slot),
+            };
             let verdicts = self.run(slot, all, time, carrier, scene);
             let (first, others) = verdicts[..all.len()].split_first()?;
             let agree = others.iter().fold(0, |differs, other| differs | (first.0 ^ other.0)) == 0;
@@ -132,10 +136,6 @@ impl Judge {
                     return None;
                 }
             }
-        }
-        match way {
-            Way::Path(leaf) => Some(leaf),
-            Way::Ask(..) => None,
         }
     }
 
