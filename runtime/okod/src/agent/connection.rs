@@ -69,7 +69,6 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let mut connection = Connection {
         stream,
         received: Vec::new(),
-        consumed: 0,
         dialect: Version::V1_3.into(),
         control: Rc::clone(&control),
         events,
@@ -94,9 +93,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 
 struct Connection<S> {
     stream: S,
-    /// Bytes received; those before `consumed` have been dealt with.
+    /// Bytes received and not dealt with yet.
     received: Vec<u8>,
-    consumed: usize,
     dialect: Dialect,
     control: Rc<RefCell<Control>>,
     events: Outgoing,
@@ -109,9 +107,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.send(&Message::Hello(Hello::of(&Version::SPOKEN)), 0).await?;
         let deadline = Instant::now() + HELLO_TIME;
         loop {
-            match frame(self.unread()) {
+            match frame(&self.received) {
                 Frame::Whole(len) => {
-                    let bytes = self.take(len);
+                    let bytes: Vec<u8> = self.received.drain(..len).collect();
                     let Ok(Message::Hello(hello)) = Message::decode(&bytes) else {
                         return Err(End::NotHello);
                     };
@@ -132,8 +130,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Err(_) => return Err(End::NoHello),
                 },
                 Frame::Broken(header) => {
-                    self.broken(header).await?;
-                    return Err(End::BrokenFraming(header.length));
+                    let unread = std::mem::take(&mut self.received);
+                    return Err(self.broken(header, &unread).await?);
                 }
             }
         }
@@ -176,23 +174,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Serves all whole messages that have been received, and says how many.
     async fn serve_received(&mut self, peer: PeerId) -> Result<usize, End> {
-        let mut served = 0;
+        let (mut served, mut at) = (0, 0);
         self.turn = Instant::now();
+        let mut received = std::mem::take(&mut self.received);
         loop {
-            match frame(self.unread()) {
+            let unread = &received[at..];
+            match frame(unread) {
                 Frame::Whole(len) => {
-                    let bytes = self.take(len);
-                    self.serve_one(peer, &bytes).await?;
-                    served += 1;
+                    self.serve_one(peer, &unread[..len]).await?;
+                    (served, at) = (served + 1, at + len);
                     self.give_way().await;
                 }
                 Frame::Needs(_) => {
                     // Make room: what is left is less than a message.
-                    self.received.drain(..self.consumed);
-                    self.consumed = 0;
+                    received.drain(..at);
+                    self.received = received;
                     return Ok(served);
                 }
-                Frame::Broken(header) => self.broken(header).await?,
+                Frame::Broken(header) => return Err(self.broken(header, unread).await?),
             }
         }
     }
@@ -234,22 +233,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Tells the peer that its byte stream cannot be followed any more.
-    async fn broken(&mut self, header: Header) -> Result<(), End> {
-        let unread = self.unread();
+    /// Tells the peer that its byte stream cannot be followed any more, which is the end.
+    async fn broken(&mut self, header: Header, unread: &[u8]) -> Result<End, End> {
         let error = ErrorMsg::new(ErrorCode::RequestBadLen, &unread[..unread.len().min(HEADER_LEN)]);
         self.send(&Message::Error(error), header.xid).await?;
-        Err(End::BrokenFraming(header.length))
-    }
-
-    fn unread(&self) -> &[u8] {
-        &self.received[self.consumed..]
-    }
-
-    fn take(&mut self, len: usize) -> Vec<u8> {
-        let message = self.unread()[..len].to_vec();
-        self.consumed += len;
-        message
+        Ok(End::BrokenFraming(header.length))
     }
 
     async fn receive(&mut self) -> Result<(), End> {
