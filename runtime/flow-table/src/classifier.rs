@@ -16,7 +16,7 @@ use oko_packet::{FIELDS, FlowKey};
 use crate::entry::{FlowEntry, Rank};
 use crate::log::{Change, Pending};
 use crate::matcher::Matcher;
-use crate::subtable::Subtable;
+use crate::subtable::{Subtable, SubtableView};
 
 /// Entries that share the bits of a relaxed tuple before an entry goes to a more specific one.
 const BUCKET: usize = 8;
@@ -27,7 +27,7 @@ const STEPS: [u32; 2] = [16, 8];
 #[derive(Clone, Debug, Default)]
 pub struct Classifier {
     /// Ordered by highest priority, the highest first.
-    subtables: Vec<(u16, Arc<Subtable>)>,
+    subtables: Vec<(u16, Arc<SubtableView>)>,
     bands: Arc<[Band]>,
 }
 
@@ -101,6 +101,8 @@ pub(crate) struct Builder {
     masks: HashMap<FlowKey, BTreeMap<u16, usize>>,
     bands: Option<Arc<[Band]>>,
     next_part: u32,
+    /// Subtables without entries that are in views still.
+    leaving: Vec<Subtable>,
     /// What was changed since the last snapshot.
     pub(crate) pending: Pending,
 }
@@ -120,12 +122,24 @@ pub(crate) struct Place {
 #[derive(Debug)]
 struct Part {
     id: PartId,
-    subtable: Arc<Subtable>,
+    subtable: Subtable,
+    /// The newest view of the subtable; none if it was changed since.
+    view: Option<Arc<SubtableView>>,
     /// How many entries there are of each priority.
     priorities: BTreeMap<u16, usize>,
 }
 
 impl Part {
+    /// The subtable, to be changed.
+    fn change(&mut self) -> &mut Subtable {
+        self.view = None;
+        &mut self.subtable
+    }
+
+    fn view(&mut self) -> Arc<SubtableView> {
+        Arc::clone(self.view.get_or_insert_with(|| Arc::new(self.subtable.view())))
+    }
+
     fn max_priority(&self) -> u16 {
         highest(&self.priorities).unwrap_or(0)
     }
@@ -144,7 +158,7 @@ impl Builder {
         let at = self.place_for(&entry);
         let part = &mut self.parts[at];
         *part.priorities.entry(entry.priority).or_default() += 1;
-        Arc::make_mut(&mut part.subtable).insert(entry);
+        part.change().insert(entry);
         part.id
     }
 
@@ -153,10 +167,10 @@ impl Builder {
         self.note(entry);
         let Some(at) = self.index_of(part) else { return };
         let part = &mut self.parts[at];
-        Arc::make_mut(&mut part.subtable).remove(entry);
+        part.change().remove(entry);
         decrement(&mut part.priorities, entry.priority);
         if part.subtable.is_empty() {
-            self.parts.remove(at);
+            self.leaving.push(self.parts.remove(at).subtable);
         }
         if let Some(priorities) = self.masks.get_mut(&entry.matcher.mask) {
             decrement(priorities, entry.priority);
@@ -173,7 +187,7 @@ impl Builder {
     pub(crate) fn replace(&mut self, entry: &Arc<FlowEntry>, part: PartId) {
         self.note(entry);
         if let Some(at) = self.index_of(part) {
-            Arc::make_mut(&mut self.parts[at].subtable).replace(entry);
+            self.parts[at].change().replace(entry);
         }
     }
 
@@ -207,12 +221,21 @@ impl Builder {
 
     /// What lookups need, as it is now.
     pub(crate) fn classifier(&mut self) -> Classifier {
+        self.leaving.retain_mut(Subtable::close_views);
         let masks = &self.masks;
         let bands = Arc::clone(self.bands.get_or_insert_with(|| bands(masks)));
         let mut subtables: Vec<_> =
-            self.parts.iter().map(|part| (part.max_priority(), Arc::clone(&part.subtable))).collect();
+            self.parts.iter_mut().map(|part| (part.max_priority(), part.view())).collect();
         subtables.sort_by_key(|(priority, _)| Reverse(*priority));
         Classifier { subtables, bands }
+    }
+
+    /// Frees what was kept for lookups in what is held by nobody any more.
+    pub(crate) fn tidy(&mut self) {
+        self.leaving.retain_mut(Subtable::close_views);
+        for part in &mut self.parts {
+            part.subtable.close_views();
+        }
     }
 
     /// The part that an entry goes to, made if need be: the most specific with room in the entry's bucket, or one of its own mask.
@@ -242,7 +265,7 @@ impl Builder {
             STEPS.iter().map(|step| relaxed(mask, *step)).find(|tuple| !there_is(tuple)).unwrap_or(*mask);
         let id = PartId(self.next_part);
         self.next_part += 1;
-        self.parts.push(Part { id, subtable: Arc::new(Subtable::new(tuple)), priorities: BTreeMap::new() });
+        self.parts.push(Part { id, subtable: Subtable::new(tuple), view: None, priorities: BTreeMap::new() });
         self.parts.len() - 1
     }
 }

@@ -1,111 +1,199 @@
-//! A hash table whose copies share what did not change since.
+//! A hash table of which views can be taken: the table as it was at one moment, for other threads.
 //!
-//! The control thread changes its copy while workers look up in older ones. A copy costs a reference for every 256th element or so;
-//! the first change of an element after it copies the shard that the element is in, some sixteen of them, and the list of 16 shards above.
-//! What is copied is counted references, each of which is a cache miss in a large table: with a thousand changes between two copies, 16 and 16 make
-//! about the fewest of them for a million elements. Counting is an atomic operation, and the processor does not begin one before the last has ended, so what
-//! is to be counted is read before: these misses overlap.
+//! The control thread changes the table while workers look up in views of it. A view costs a pointer for every two thousandth element or so; the first
+//! change of an element after a view copies the shard that the element is in, some sixteen of them, and the list of 128 shards above. Copies are
+//! of bytes: an element itself is only moved, and what views can still reach of it is kept for them by [`Views`]. To count references to each
+//! element instead would be a cache miss for each that is copied, and another when a worker lets a view go.
+//!
+//! # Safety
+//!
+//! Nodes (lists of shards, and shards) are made by the table, each in one era, and never freed but by way of [`Views`].
+//! - A node of the running era is reachable from the table alone, so the table may change it in place.
+//! - A node of an earlier era may be reachable from views, so it does not change any more. One that leaves the table is kept as long as a view has it.
+//! - An element is owned by the table that it is in, or by what is kept for views once it has left. Its bytes may be in any number of nodes, of
+//!   which all but one have left the table, and do not free it.
 
-use std::hint::black_box;
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
 use std::sync::Arc;
+use std::{ptr, slice};
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
-/// Shards of one group.
-const GROUP: usize = 16;
+use crate::views::{Era, Open, Views};
+
+/// Shards of one list.
+const LIST: usize = 128;
 /// Elements a shard has on average before their number is doubled.
 const LOAD: usize = 16;
 /// The bits of a hash that choose the shard begin here: a shard's own table uses the lowest and the highest ones.
 const SHIFT: u32 = 16;
 
-/// An element and its hash, so that moving it does not take a look at what it refers to.
-#[derive(Clone, Debug)]
-struct Hashed<T> {
+/// The bytes of an element, and its hash, so that moving it does not take a look at what it refers to.
+#[derive(Debug)]
+struct Slot<T> {
     hash: u64,
-    element: T,
+    element: ManuallyDrop<T>,
 }
 
-type Shard<T> = Arc<HashTable<Hashed<T>>>;
-
-/// What copies count.
-pub(crate) trait Counted: Clone {
-    /// Something of every count that a copy changes.
-    fn counts(&self) -> usize;
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        // SAFETY: read from a reference. Nobody drops an element in a slot; who takes one out of the table sees to it that that is done once.
+        Slot { hash: self.hash, element: unsafe { ptr::read(&self.element) } }
+    }
 }
+
+#[derive(Debug)]
+struct Shard<T> {
+    made: Era,
+    slots: HashTable<Slot<T>>,
+}
+
+impl<T> Shard<T> {
+    fn find(&self, hash: u64, mut is: impl FnMut(&T) -> bool) -> Option<&T> {
+        self.slots.find(hash, |slot| is(&slot.element)).map(|slot| &*slot.element)
+    }
+}
+
+/// A list of shards, without its length.
+type List<T> = NonNull<NonNull<Shard<T>>>;
+
+/// What left the table.
+#[derive(Debug)]
+enum Gone<T> {
+    List(List<T>, usize),
+    Shard(NonNull<Shard<T>>),
+    Element(T),
+}
+
+impl<T> Drop for Gone<T> {
+    fn drop(&mut self) {
+        match *self {
+            Gone::List(list, len) => {
+                let list = ptr::slice_from_raw_parts_mut(list.as_ptr(), len);
+                // SAFETY: such lists were boxed by the table; neither it nor a view has this one, as `Views` promises.
+                drop(unsafe { Box::from_raw(list) });
+            }
+            // SAFETY: the same. Its elements are not dropped.
+            Gone::Shard(shard) => drop(unsafe { Box::from_raw(shard.as_ptr()) }),
+            Gone::Element(_) => {}
+        }
+    }
+}
+
+// SAFETY: it owns what it points to, and that is elements and memory.
+unsafe impl<T: Send> Send for Gone<T> {}
 
 /// The table. Hashes are the caller's.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct CowTable<T> {
-    groups: Vec<Arc<Vec<Shard<T>>>>,
+    lists: Vec<(List<T>, Era)>,
     /// The number of shards, less one.
     mask: usize,
     len: usize,
+    views: Views<Gone<T>>,
 }
 
-impl<T: Counted> CowTable<T> {
-    pub(crate) fn new() -> Self {
-        Self::with_shards(1)
-    }
+// SAFETY: it owns what it points to, but for elements that views read on other threads and that it frees.
+unsafe impl<T: Send + Sync> Send for CowTable<T> {}
+// SAFETY: through a shared reference everything is only read.
+unsafe impl<T: Send + Sync> Sync for CowTable<T> {}
 
-    fn with_shards(shards: usize) -> Self {
-        // As much as they have right after the number of shards was doubled, so that nothing is moved twice.
-        let room = if shards == 1 { 0 } else { LOAD * 7 / 8 };
-        let group = |n: usize| Arc::new((0..n).map(|_| Arc::new(HashTable::with_capacity(room))).collect());
-        let groups = if shards < GROUP {
-            vec![group(shards)]
-        } else {
-            (0..shards / GROUP).map(|_| group(GROUP)).collect()
-        };
-        CowTable { groups, mask: shards - 1, len: 0 }
+/// A table as it was at one moment.
+#[derive(Debug)]
+pub(crate) struct View<T> {
+    lists: Box<[List<T>]>,
+    mask: usize,
+    /// Keeps all that can be reached from here.
+    _open: Arc<Open<Gone<T>>>,
+}
+
+// SAFETY: it only reads, and who holds it last when the table is gone frees the elements.
+unsafe impl<T: Send + Sync> Send for View<T> {}
+// SAFETY: it only reads.
+unsafe impl<T: Send + Sync> Sync for View<T> {}
+
+impl<T> View<T> {
+    /// The element with this hash that `is` recognises.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, is: impl FnMut(&T) -> bool) -> Option<&T> {
+        let shard = shard_of(hash, self.mask);
+        let list = self.lists.get(shard / LIST)?;
+        // SAFETY: the number of a shard is below theirs. What a view points to stays, and does not change.
+        unsafe { list.add(shard % LIST).as_ref().as_ref() }.find(hash, is)
+    }
+}
+
+impl<T> CowTable<T> {
+    pub(crate) fn new() -> Self {
+        let views = Views::new();
+        CowTable { lists: lists(1, views.era()), mask: 0, len: 0, views }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The element with this hash that `is` recognises.
-    #[inline]
-    pub(crate) fn find(&self, hash: u64, mut is: impl FnMut(&T) -> bool) -> Option<&T> {
-        let shard = self.shard(hash);
-        let shard = self.groups.get(shard / GROUP)?.get(shard % GROUP)?;
-        shard.find(hash, |hashed| is(&hashed.element)).map(|hashed| &hashed.element)
+    /// The table as it is now.
+    pub(crate) fn view(&mut self) -> View<T> {
+        let lists = self.lists.iter().map(|(list, _)| *list).collect();
+        View { lists, mask: self.mask, _open: self.views.open() }
     }
 
-    /// The same, to be changed, or a new one.
-    pub(crate) fn entry(
+    /// Frees what was kept for views that are closed. Says whether there are others.
+    pub(crate) fn close_views(&mut self) -> bool {
+        self.views.close()
+    }
+
+    /// The element with this hash that `is` recognises.
+    pub(crate) fn find(&self, hash: u64, is: impl FnMut(&T) -> bool) -> Option<&T> {
+        self.shard(shard_of(hash, self.mask)).find(hash, is)
+    }
+
+    /// Puts an element in, made of the one in whose place it goes.
+    pub(crate) fn put(
         &mut self,
         hash: u64,
         mut is: impl FnMut(&T) -> bool,
-        new: impl FnOnce() -> T,
-    ) -> &mut T {
-        if self.len >= (self.mask + 1) * LOAD {
+        make: impl FnOnce(Option<&T>) -> T,
+    ) {
+        if self.len > self.mask.saturating_mul(LOAD).saturating_add(LOAD - 1) {
             self.grow();
         }
-        let shard = self.shard(hash);
-        let CowTable { groups, len, .. } = self;
-        let found = own(groups, shard).entry(hash, |hashed| is(&hashed.element), |hashed| hashed.hash);
-        let new = || {
-            *len += 1;
-            Hashed { hash, element: new() }
-        };
-        &mut found.or_insert_with(new).into_mut().element
+        let CowTable { lists, mask, len, views } = self;
+        match own(lists, views, *mask, hash).entry(hash, |slot| is(&slot.element), |slot| slot.hash) {
+            Entry::Occupied(mut found) => {
+                let new = ManuallyDrop::new(make(Some(&found.get().element)));
+                let old = std::mem::replace(&mut found.get_mut().element, new);
+                views.keep(Era::FIRST, Gone::Element(ManuallyDrop::into_inner(old)));
+            }
+            Entry::Vacant(place) => {
+                place.insert(Slot { hash, element: ManuallyDrop::new(make(None)) });
+                *len += 1;
+            }
+        }
     }
 
-    /// Changes an element; it goes if `change` says so.
+    /// Puts another element in the place of one, if it is there, or none.
     pub(crate) fn change(
         &mut self,
         hash: u64,
         mut is: impl FnMut(&T) -> bool,
-        change: impl FnOnce(&mut T) -> Keep,
+        change: impl FnOnce(&T) -> Option<T>,
     ) {
-        let shard = self.shard(hash);
-        let shard = own(&mut self.groups, shard);
-        if let Ok(mut found) = shard.find_entry(hash, |hashed| is(&hashed.element))
-            && let Keep::No = change(&mut found.get_mut().element)
-        {
-            found.remove();
-            self.len -= 1;
-        }
+        let CowTable { lists, mask, len, views } = self;
+        let slots = own(lists, views, *mask, hash);
+        let Ok(mut found) = slots.find_entry(hash, |slot| is(&slot.element)) else { return };
+        let old = match change(&found.get().element) {
+            Some(new) => std::mem::replace(&mut found.get_mut().element, ManuallyDrop::new(new)),
+            None => {
+                let (slot, _) = found.remove();
+                *len -= 1;
+                slot.element
+            }
+        };
+        views.keep(Era::FIRST, Gone::Element(ManuallyDrop::into_inner(old)));
     }
 
     /// The elements of one shard, and the shard that is next on a walk that begins with 0; none behind the last.
@@ -115,75 +203,132 @@ impl<T: Counted> CowTable<T> {
     pub(crate) fn step(&self, shard: usize) -> (impl Iterator<Item = &T>, Option<usize>) {
         let bits = self.mask.count_ones();
         let shard = shard & self.mask;
-        let elements = self.groups.get(shard / GROUP).and_then(|group| group.get(shard % GROUP));
         let next = (shard != self.mask).then(|| {
             let unused = usize::BITS - bits;
             (((shard << unused).reverse_bits() + 1).reverse_bits()) >> unused
         });
-        (elements.into_iter().flat_map(|shard| shard.iter()).map(|hashed| &hashed.element), next)
+        (self.shard(shard).slots.iter().map(|slot| &*slot.element), next)
     }
 
-    #[inline]
-    fn shard(&self, hash: u64) -> usize {
-        (hash >> SHIFT) as usize & self.mask
+    fn shard(&self, shard: usize) -> &Shard<T> {
+        let (list, _) = self.lists[shard / LIST];
+        // SAFETY: the number of a shard is below theirs. Nothing changes what a shared reference can reach.
+        unsafe { list.add(shard % LIST).as_ref().as_ref() }
     }
 
     /// Doubles the number of shards.
     fn grow(&mut self) {
-        let mut next = Self::with_shards((self.mask + 1) * 2);
-        for shard in self.groups.iter().flat_map(|group| group.iter()) {
-            touch(shard);
-            for hashed in shard.iter() {
-                let to = next.shard(hashed.hash);
-                own(&mut next.groups, to).insert_unique(hashed.hash, hashed.clone(), |hashed| hashed.hash);
-                next.len += 1;
+        let shards = (self.mask + 1) * 2;
+        let old = std::mem::replace(&mut self.lists, lists(shards, self.views.era()));
+        let (len, old_shards) = (list_len(self.mask), self.mask + 1);
+        self.mask = shards - 1;
+        for shard in 0..old_shards {
+            let (list, _) = old[shard / LIST];
+            // SAFETY: the number is below theirs, and the list was of this table just now.
+            let shard = unsafe { *list.add(shard % LIST).as_ref() };
+            // SAFETY: the same. The reference is not used once the shard is given away.
+            let Shard { made, slots } = unsafe { shard.as_ref() };
+            for slot in slots {
+                let slots = own(&mut self.lists, &mut self.views, self.mask, slot.hash);
+                slots.insert_unique(slot.hash, slot.clone(), |slot| slot.hash);
             }
+            self.views.keep(*made, Gone::Shard(shard));
         }
-        *self = next;
+        for (list, made) in old {
+            self.views.keep(made, Gone::List(list, len));
+        }
     }
 }
 
-/// A shard that is in no copy.
-fn own<T: Counted>(groups: &mut [Arc<Vec<Shard<T>>>], shard: usize) -> &mut HashTable<Hashed<T>> {
-    let group = &mut groups[shard / GROUP];
-    if Arc::strong_count(group) > 1 {
-        black_box(group.iter().map(Arc::strong_count).sum::<usize>());
+/// The elements of the shard of a hash, which is in no view then.
+fn own<'t, T>(
+    lists: &'t mut [(List<T>, Era)],
+    views: &mut Views<Gone<T>>,
+    mask: usize,
+    hash: u64,
+) -> &'t mut HashTable<Slot<T>> {
+    let (shard, era, len) = (shard_of(hash, mask), views.era(), list_len(mask));
+    let (list, made) = &mut lists[shard / LIST];
+    if *made != era {
+        // SAFETY: a list has as many.
+        let copy = boxed(unsafe { slice::from_raw_parts(list.as_ptr(), len) }.into());
+        views.keep(*made, Gone::List(*list, len));
+        (*list, *made) = (copy, era);
     }
-    let shard = &mut Arc::make_mut(group)[shard % GROUP];
-    if Arc::strong_count(shard) > 1 {
-        touch(shard);
+    // SAFETY: the number of a shard is below theirs. The list is of this era, so nobody else has it.
+    let place = unsafe { list.add(shard % LIST).as_mut() };
+    // SAFETY: it is in the table; views may only read it, too.
+    let old = unsafe { place.as_ref() };
+    if old.made != era {
+        let copy = Shard { made: era, slots: old.slots.clone() };
+        views.keep(old.made, Gone::Shard(*place));
+        *place = NonNull::from(Box::leak(Box::new(copy)));
     }
-    Arc::make_mut(shard)
+    // SAFETY: it is of this era, so nobody else has it.
+    &mut unsafe { place.as_mut() }.slots
 }
 
-/// Reads what a copy of a shard would count.
-fn touch<T: Counted>(shard: &HashTable<Hashed<T>>) {
-    black_box(shard.iter().map(|hashed| hashed.element.counts()).fold(0, usize::wrapping_add));
+impl<T> Drop for CowTable<T> {
+    fn drop(&mut self) {
+        let len = list_len(self.mask);
+        let mut remains = Vec::new();
+        for shard in 0..=self.mask {
+            let (list, _) = self.lists[shard / LIST];
+            // SAFETY: the number of a shard is below theirs.
+            let shard = unsafe { *list.add(shard % LIST).as_ref() };
+            // SAFETY: the table has it still. Views may only read it, too, and nobody looks at these copies of elements but who drops them.
+            remains.extend(
+                unsafe { shard.as_ref() }
+                    .slots
+                    .iter()
+                    .map(|slot| Gone::Element(ManuallyDrop::into_inner(slot.clone().element))),
+            );
+            remains.push(Gone::Shard(shard));
+        }
+        remains.extend(self.lists.iter().map(|(list, _)| Gone::List(*list, len)));
+        self.views.end(remains);
+    }
 }
 
-/// Whether a changed element stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keep {
-    Yes,
-    No,
+/// How many shards each list has if there are `mask + 1`.
+fn list_len(mask: usize) -> usize {
+    (mask + 1).min(LIST)
+}
+
+#[inline]
+fn shard_of(hash: u64, mask: usize) -> usize {
+    (hash >> SHIFT) as usize & mask
+}
+
+/// Empty shards, a power of two.
+fn lists<T>(shards: usize, made: Era) -> Vec<(List<T>, Era)> {
+    // As much as they have right after the number of shards was doubled, so that nothing is moved twice.
+    let room = if shards == 1 { 0 } else { LOAD * 7 / 8 };
+    let shard = || NonNull::from(Box::leak(Box::new(Shard { made, slots: HashTable::with_capacity(room) })));
+    let list = |len| (boxed((0..len).map(|_| shard()).collect()), made);
+    (0..shards.div_ceil(LIST)).map(|_| list(shards.min(LIST))).collect()
+}
+
+fn boxed<T>(list: Box<[NonNull<Shard<T>>]>) -> List<T> {
+    NonNull::from(Box::leak(list)).cast()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::collections::BTreeMap;
+    use std::rc::Rc;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn hash(n: u32) -> u64 {
         u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    impl Counted for (u32, u32) {
-        fn counts(&self) -> usize {
-            0
-        }
-    }
-
     fn put(table: &mut CowTable<(u32, u32)>, key: u32, value: u32) {
-        table.entry(hash(key), |e| e.0 == key, || (key, 0)).1 = value;
+        table.put(hash(key), |e| e.0 == key, |_| (key, value));
     }
 
     fn get(table: &CowTable<(u32, u32)>, key: u32) -> Option<u32> {
@@ -230,32 +375,147 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_stays_as_it_was() {
+    fn a_view_stays_as_it_was() {
         let mut table = CowTable::new();
         for key in 0..20_000 {
             put(&mut table, key, key);
         }
-        let copy = table.clone();
+        let view = table.view();
         for key in 0..20_000 {
             if key % 2 == 0 {
                 put(&mut table, key, key + 1);
             } else {
-                table.change(hash(key), |e| e.0 == key, |_| Keep::No);
+                table.change(hash(key), |e| e.0 == key, |_| None);
             }
         }
         for key in 20_000..40_000 {
             put(&mut table, key, key);
         }
+        let seen = |key: u32| view.find(hash(key), |e| e.0 == key).map(|e| e.1);
         for key in 0..20_000 {
-            assert_eq!(get(&copy, key), Some(key));
+            assert_eq!(seen(key), Some(key));
             assert_eq!(get(&table, key), (key % 2 == 0).then_some(key + 1));
         }
-        assert_eq!(get(&copy, 30_000), None);
+        assert_eq!(seen(30_000), None);
         assert_eq!(get(&table, 30_000), Some(30_000));
         for key in 0..40_000 {
-            table.change(hash(key), |e| e.0 == key, |_| Keep::No);
+            table.change(hash(key), |e| e.0 == key, |_| None);
         }
         assert!(table.is_empty());
-        assert_eq!(get(&copy, 7), Some(7));
+        drop(table);
+        assert_eq!(seen(7), Some(7));
+    }
+
+    #[test]
+    fn views_are_read_while_the_table_changes() {
+        const KEYS: u32 = 3_000;
+        let mut table: CowTable<(Box<u32>, u32)> = CowTable::new();
+        let (send, receive) = std::sync::mpsc::sync_channel::<(View<_>, u32)>(2);
+        let reader = std::thread::spawn(move || {
+            for (view, round) in receive {
+                for key in 0..KEYS {
+                    let found = view.find(hash(key), |e: &(Box<u32>, u32)| *e.0 == key).map(|e| e.1);
+                    assert_eq!(found, (key % 7 != round % 7).then_some(round));
+                }
+            }
+        });
+        for round in 0..50 {
+            for key in 0..KEYS {
+                if key % 7 == round % 7 {
+                    table.change(hash(key), |e| *e.0 == key, |_| None);
+                } else {
+                    table.put(hash(key), |e| *e.0 == key, |_| (Box::new(key), round));
+                }
+            }
+            send.send((table.view(), round)).expect("the reader reads");
+        }
+        drop(send);
+        reader.join().expect("the reader found what was to be found");
+    }
+
+    /// An element that says when it is dropped.
+    struct Told {
+        key: u8,
+        value: u32,
+        alive: Rc<Cell<u32>>,
+    }
+
+    impl Told {
+        fn new(key: u8, value: u32, alive: &Rc<Cell<u32>>) -> Told {
+            alive.set(alive.get() + 1);
+            Told { key, value, alive: Rc::clone(alive) }
+        }
+    }
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.alive.set(self.alive.get() - 1);
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(u8, u32),
+        Remove(u8),
+        View,
+        Close(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            8 => (any::<u8>(), any::<u32>()).prop_map(|(key, value)| Step::Put(key, value)),
+            4 => any::<u8>().prop_map(Step::Remove),
+            2 => Just(Step::View),
+            2 => any::<usize>().prop_map(Step::Close),
+        ];
+        proptest::collection::vec(step, 0..400)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Every view shows what the table was, and every element is dropped once: when neither the table nor a view has it.
+        #[test]
+        fn views_are_the_table_of_their_moment(steps in steps()) {
+            let alive = Rc::new(Cell::new(0));
+            let mut table = CowTable::new();
+            let mut model = BTreeMap::new();
+            let mut views: Vec<(View<Told>, BTreeMap<u8, u32>)> = Vec::new();
+            let of = |key: u8| hash(key.into());
+            for step in steps {
+                match step {
+                    Step::Put(key, value) => {
+                        table.put(of(key), |told: &Told| told.key == key, |_| Told::new(key, value, &alive));
+                        model.insert(key, value);
+                    }
+                    Step::Remove(key) => {
+                        table.change(of(key), |told| told.key == key, |_| None);
+                        model.remove(&key);
+                    }
+                    Step::View => views.push((table.view(), model.clone())),
+                    Step::Close(_) if views.is_empty() => {}
+                    Step::Close(which) => drop(views.swap_remove(which % views.len())),
+                }
+                for (view, model) in &views {
+                    for key in 0..=u8::MAX {
+                        let seen = view.find(of(key), |told| told.key == key).map(|told| told.value);
+                        prop_assert_eq!(seen, model.get(&key).copied());
+                    }
+                }
+                if views.is_empty() {
+                    prop_assert!(!table.close_views());
+                    prop_assert_eq!(alive.get() as usize, model.len());
+                }
+            }
+            drop(table);
+            for (view, model) in &views {
+                for (key, value) in model {
+                    let seen = view.find(of(*key), |told| told.key == *key).map(|told| told.value);
+                    prop_assert_eq!(seen, Some(*value));
+                }
+            }
+            drop(views);
+            prop_assert_eq!(alive.get(), 0);
+        }
     }
 }

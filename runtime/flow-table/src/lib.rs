@@ -1,7 +1,7 @@
 //! OpenFlow flow tables: what flow-mods do to them, and how a packet finds its entry.
 //!
 //! [`FlowTables`] belongs to the control plane: it takes flow-mods, expires entries and answers statistics requests. Workers
-//! look up in a [`Snapshot`] of it, which never changes; taking one costs a reference per table, and a change after it
+//! look up in a [`Snapshot`] of it, which never changes; taking one costs little, and a change after it
 //! copies only what it touches. Counters are shared between entry and snapshots, so none are lost when an entry changes.
 //!
 //! # Which entry a packet gets
@@ -34,6 +34,7 @@ mod meters;
 mod selection;
 mod subtable;
 mod tables;
+mod views;
 
 pub use classifier::{Band, Classifier};
 pub use entry::{Counters, FlowEntry};

@@ -426,6 +426,12 @@ impl FlowTables {
         }
         Snapshot { tables, log: self.log.clone() }
     }
+
+    /// Frees what was kept for snapshots that nobody has any more. The next snapshot of tables that were changed does so, too; this is for the time when there
+    /// is none.
+    pub fn tidy(&mut self) {
+        self.tables.values_mut().for_each(|table| table.builder.tidy());
+    }
 }
 
 impl Snapshot {

@@ -220,6 +220,7 @@ async fn sweeper(control: Rc<RefCell<Control>>) {
     loop {
         ticks.tick().await;
         control.borrow().sweep_states();
+        control.borrow_mut().tables.tidy();
     }
 }
 
