@@ -5,10 +5,9 @@ mod interpreted;
 use std::sync::atomic::AtomicU64;
 
 use oko_bpf::verified::Verified;
-use oko_bpf::xdp::XDP_PASS;
 use oko_ir::Checked;
 use oko_jit::abi::{Context, Packet};
-use oko_jit::{CompileError, compile_bpf, compile_ir};
+use oko_jit::{Answer, CompileError, compile_bpf, compile_ir};
 use oko_state::Pin;
 
 use crate::error::LoadError;
@@ -23,44 +22,33 @@ pub(crate) use interpreted::Oracle;
 pub(crate) enum Code {
     /// Native code from the IR: verdicts are classes.
     Native(Vec<oko_jit::Code>),
-    /// Native code from BPF: verdicts are return values.
+    /// Native code from BPF: the same.
     BpfJit(Vec<oko_jit::Code>, Returns),
-    /// The programs themselves.
+    /// The programs themselves: verdicts are to be made of what they return.
     BpfInterp(Vec<Verified>, Returns),
     /// The module itself, with state of its own.
     IrInterp(Box<Oracle>),
 }
 
-/// What the return values of BPF programs mean.
+/// What the return values of BPF programs mean, and what they take for the clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Returns {
-    /// How many classes each filter has, if return values are classes plus 1; else `XDP_PASS` is a match and all others are none.
-    classes: Option<Vec<u32>>,
+    /// What each program's return values say.
+    answers: Vec<Answer>,
     /// The variable that stands for the clock, in objects made for tests.
     clock: Option<VariablePlace>,
 }
 
 impl Returns {
+    /// Of our compiler's programs: the class, and one more.
     pub(crate) fn of_ours(filters: &[FilterInfo], clock: Option<VariablePlace>) -> Returns {
-        Returns { classes: Some(filters.iter().map(FilterInfo::class_count).collect()), clock }
+        let answer = |filter: &FilterInfo| Answer::Class { of: filter.class_count() };
+        Returns { answers: filters.iter().map(answer).collect(), clock }
     }
 
-    pub(crate) fn of_xdp() -> Returns {
-        Returns { classes: None, clock: None }
-    }
-
-    fn verdict(&self, filter: usize, value: u32) -> Verdict {
-        match &self.classes {
-            // What a verified program returns may be any number, whoever made it; there is no class beyond the declared ones.
-            Some(classes) => Verdict(value.wrapping_sub(1)).filter(|class| class.0 < classes[filter]),
-            None => Verdict(u32::from(u64::from(value) == XDP_PASS)),
-        }
-    }
-}
-
-impl Verdict {
-    fn filter(self, holds: impl FnOnce(&Verdict) -> bool) -> Verdict {
-        if holds(&self) { self } else { Verdict::default() }
+    /// Of XDP programs: to pass is a match.
+    pub(crate) fn of_xdp(filters: &[FilterInfo]) -> Returns {
+        Returns { answers: vec![Answer::Pass; filters.len()], clock: None }
     }
 }
 
@@ -89,7 +77,10 @@ impl Code {
                 let ir = ir.ok_or(without_ir)?;
                 Ok(Code::Native(all(&|index| compile_ir(&ir, index))?))
             }
-            Engine::BpfJit => Ok(Code::BpfJit(all(&|index| compile_bpf(&programs[index]))?, returns)),
+            Engine::BpfJit => {
+                let codes = all(&|index| compile_bpf(&programs[index], returns.answers[index]))?;
+                Ok(Code::BpfJit(codes, returns))
+            }
             Engine::BpfInterp => Ok(Code::BpfInterp(programs, returns)),
             Engine::IrInterp => Ok(Code::IrInterp(Box::new(Oracle::new(ir.ok_or(without_ir)?, seed)))),
         }
@@ -134,13 +125,11 @@ impl Code {
                 returns.set_clock(states, now);
                 // SAFETY: the states were made from the maps of the program that this code was compiled from; it has no params.
                 unsafe { run_native(&codes[filter], packets, now, instance, pin, verdicts) };
-                for verdict in verdicts {
-                    *verdict = returns.verdict(filter, verdict.0);
-                }
                 0
             }
             Code::BpfInterp(programs, returns) => {
-                run_bpf(&programs[filter], filter, returns, packets, now, states, verdicts)
+                returns.set_clock(states, now);
+                run_bpf(&programs[filter], returns.answers[filter], packets, now, states, verdicts)
             }
             Code::IrInterp(oracle) => oracle.run(filter, packets, now, params, verdicts),
         }
@@ -150,19 +139,17 @@ impl Code {
 #[inline(never)]
 fn run_bpf(
     program: &Verified,
-    filter: usize,
-    returns: &Returns,
+    answer: Answer,
     packets: &[Packet<'_>],
     now: u64,
     states: &States,
     verdicts: &mut [Verdict],
 ) -> u64 {
-    returns.set_clock(states, now);
     let mut faults = 0;
     for (packet, verdict) in packets.iter().zip(verdicts) {
         let value = interpreted::run_bpf(program, packet, now, states);
         faults += u64::from(value.is_none());
-        *verdict = value.map_or(Verdict::default(), |value| returns.verdict(filter, value));
+        *verdict = value.map_or(Verdict::default(), |value| Verdict(answer.verdict(value)));
     }
     faults
 }

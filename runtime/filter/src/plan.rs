@@ -168,7 +168,7 @@ fn foreign(
     if programs.is_empty() {
         return Err(LoadError::NoFilter { sections: object.program_sections });
     }
-    let filters = programs
+    let filters: Vec<_> = programs
         .iter()
         .enumerate()
         .map(|(index, program)| FilterInfo {
@@ -184,7 +184,7 @@ fn foreign(
     let begin = Instant::now();
     let programs = programs.into_iter().map(verify_program).collect::<Result<_, _>>()?;
     Ok(Plan {
-        returns: Returns::of_xdp(),
+        returns: Returns::of_xdp(&filters),
         filters,
         params: Vec::new(),
         states,

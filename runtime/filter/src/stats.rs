@@ -15,6 +15,9 @@ const MOST_CLASSES_IN_SETS: usize = 64;
 /// Counters in 128 bytes: sets are so far apart that no two share a line, or a pair of lines that is fetched together.
 const LINE: usize = 16;
 
+/// Verdicts that are counted together.
+const PIECE: usize = 1 << 16;
+
 #[derive(Debug)]
 pub(crate) struct Counters {
     counters: Box<[AtomicU64]>,
@@ -43,7 +46,11 @@ impl Counters {
         let start = set * Self::stride(self.classes);
         let counters = &self.counters[start..start + self.classes];
         if let [none, some] = counters {
-            let matches = verdicts.iter().map(|verdict| u64::from(verdict.is_match())).sum::<u64>();
+            // Sums of 32 bits are two to four times as fast, and pieces cannot overflow them.
+            let pieces = verdicts.chunks(PIECE);
+            let of_piece =
+                |piece: &[Verdict]| piece.iter().map(|verdict| u32::from(verdict.is_match())).sum::<u32>();
+            let matches: u64 = pieces.map(|piece| u64::from(of_piece(piece))).sum();
             add(none, verdicts.len() as u64 - matches, shared);
             add(some, matches, shared);
         } else {

@@ -13,6 +13,7 @@ mod calls;
 mod frame;
 mod look_ups;
 mod memory;
+mod packet;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -25,26 +26,32 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_bpf::helper::Helper as BpfHelper;
-use oko_bpf::isa::{Cond, Imm64, Insn, Operand, Reg, Width};
+use oko_bpf::isa::{AluOp, Cond, Imm64, Insn, Operand, Reg, Width};
 use oko_bpf::program::{MapDef, Program};
 use oko_bpf::verified::{Note, Region, Verified};
 
 use self::frame::Frame;
+use self::packet::Facts;
 use crate::abi::{CTX_MAPS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA};
+use crate::answer::Answer;
 use crate::burst::{Burst, Row, constant_memory};
 use crate::code::Code;
 use crate::error::CompileError;
 use crate::host;
+use crate::tidy;
 
 /// Bytes of a stack frame of a program that nobody verified.
 const FRAME_BYTES: u32 = 512;
 
-/// Compiles a verified program. A verdict is the program's return value, cut to 32 bits.
+/// So many jumps are followed.
+const MOST_JUMPS: usize = 4;
+
+/// Compiles a verified program, whose return values say of packets what `answer` tells.
 ///
 /// # Errors
 ///
 /// Cranelift or the system fail.
-pub fn compile_bpf(program: &Verified) -> Result<Code, CompileError> {
+pub fn compile_bpf(program: &Verified, answer: Answer) -> Result<Code, CompileError> {
     let functions = program
         .functions()
         .iter()
@@ -57,7 +64,7 @@ pub fn compile_bpf(program: &Verified) -> Result<Code, CompileError> {
         notes: Some(program.notes()),
         look_ups: program.notes().iter().filter(is_look_up).count(),
         functions,
-        convention: Convention::Filter,
+        convention: Convention::Filter(answer),
     })
 }
 
@@ -115,7 +122,7 @@ struct FunctionPlan {
 /// How the entry function is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Convention {
-    Filter,
+    Filter(Answer),
     Memory,
 }
 
@@ -161,11 +168,10 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     let (row, burst, args) = if is_entry {
         let burst = Burst::open(&mut builder, &[I32]);
         let args = match source.convention {
-            Convention::Filter => vec![burst.row.packet],
+            Convention::Filter(_) => vec![burst.row.packet],
             Convention::Memory => {
-                let data = builder.ins().load(I64, constant_memory(), burst.row.packet, PACKET_DATA);
-                let len = builder.ins().uload32(constant_memory(), burst.row.packet, PACKET_CAPTURED);
-                vec![data, len]
+                let (data, captured) = packet(&mut builder, burst.row);
+                vec![data, captured]
             }
         };
         (burst.row, Some(burst), args)
@@ -176,6 +182,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         let params = builder.block_params(block).to_vec();
         (Row { context: params[0], packet: params[1] }, None, params[2..].to_vec())
     };
+    let (data, captured) = packet(&mut builder, row);
     let zero = builder.ins().iconst(I64, 0);
     for &register in &registers {
         builder.def_var(register, zero);
@@ -197,10 +204,15 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         slots: plan.slots.clone(),
         registers,
         row,
+        data,
+        captured,
         burst,
         blocks: BTreeMap::new(),
         jumped_to: BTreeSet::new(),
+        looped_to: BTreeSet::new(),
+        leaving: BTreeMap::new(),
         frame: Frame::unknown(),
+        facts: Facts::default(),
         swapped: HashMap::new(),
         held,
     };
@@ -214,6 +226,13 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     Ok(function)
 }
 
+/// Where the packet's bytes are, and how many.
+fn packet(builder: &mut FunctionBuilder<'_>, row: Row) -> (ir::Value, ir::Value) {
+    let data = builder.ins().load(I64, constant_memory(), row.packet, PACKET_DATA);
+    let captured = builder.ins().uload32(constant_memory(), row.packet, PACKET_CAPTURED);
+    (data, captured)
+}
+
 struct Translator<'a, 'b> {
     builder: FunctionBuilder<'b>,
     convention: CallConv,
@@ -221,16 +240,25 @@ struct Translator<'a, 'b> {
     slots: Range<usize>,
     registers: Vec<Variable>,
     row: Row,
+    /// The packet's bytes.
+    data: ir::Value,
+    /// How many bytes are there.
+    captured: ir::Value,
     /// The loop around the entry function.
     burst: Option<Burst>,
     /// The blocks by the slots that they start at.
     blocks: BTreeMap<usize, ir::Block>,
     /// The slots that are jumped to.
     jumped_to: BTreeSet<usize>,
+    /// Those that are jumped to from behind: what registers hold there is known at the end only.
+    looped_to: BTreeSet<usize>,
+    /// The blocks that end a packet with a verdict that was known before.
+    leaving: BTreeMap<u32, ir::Block>,
     frame: Frame,
-    /// Numbers that were swapped to the other byte order, with what they were before: to compare one with a constant, that can be swapped
-    /// instead.
-    swapped: HashMap<ir::Value, ir::Value>,
+    facts: Facts,
+    /// Numbers of so many bits that were swapped to the other byte order, with what they were before: to compare one with a constant, that can be
+    /// swapped instead.
+    swapped: HashMap<ir::Value, (ir::Value, u32)>,
     /// The lock word that is held: the verifier lets a function hold one at a time, and give it back itself.
     held: Variable,
 }
@@ -251,6 +279,9 @@ impl Translator<'_, '_> {
                     self.builder.ins().jump(block, &[]);
                 }
                 self.builder.switch_to_block(block);
+                if !self.looped_to.contains(&slot) {
+                    self.builder.seal_block(block);
+                }
                 open = true;
             }
             if !open || self.source.insns[slot] == Insn::HighHalf {
@@ -268,6 +299,9 @@ impl Translator<'_, '_> {
             // The last instruction was not a jump: no path comes here either.
             self.leave();
         }
+        for (verdict, block) in std::mem::take(&mut self.leaving) {
+            self.leave_with(verdict, block);
+        }
         Ok(())
     }
 
@@ -284,6 +318,9 @@ impl Translator<'_, '_> {
                 target.ok_or(CompileError::Unsupported { slot, what: "a jump out of its function" })?;
             starts.push(target);
             self.jumped_to.insert(target);
+            if target <= slot {
+                self.looped_to.insert(target);
+            }
             if matches!(insn, Insn::Branch { .. }) {
                 if slot + 1 >= self.slots.end {
                     return Err(CompileError::Unsupported {
@@ -342,6 +379,12 @@ impl Translator<'_, '_> {
                         let stored = self.stored(off, size);
                         stored.unwrap_or_else(|| self.load(size, signed, base, from_base))
                     }
+                    Some(Note::Access(Region::Packet)) if !signed => {
+                        let pointer = self.get(base);
+                        let value = self.load(size, signed, base, from_base);
+                        self.note_load(value, pointer, from_base, size);
+                        value
+                    }
                     _ => self.load(size, signed, base, from_base),
                 };
                 self.set(dst, value);
@@ -349,14 +392,14 @@ impl Translator<'_, '_> {
             Insn::Store { size, base, off, src } => self.store(size, base, off, src),
             Insn::Atomic { width, op, base, off, src } => self.atomic(width, op, base, off, src),
             Insn::Jump { .. } => {
-                let target = self.target(slot)?;
+                let target = self.way(slot, self.target(slot)?);
                 self.builder.ins().jump(target, &[]);
                 return Ok(false);
             }
             Insn::Branch { width, cond, dst, src, .. } => {
                 let holds = self.condition(width, cond, dst, src);
-                let target = self.target(slot)?;
-                let next = self.blocks[&(slot + 1)];
+                let target = self.way(slot, self.target(slot)?);
+                let next = self.way(slot, slot + 1);
                 self.builder.ins().brif(holds, target, &[], next, &[]);
                 return Ok(false);
             }
@@ -379,9 +422,64 @@ impl Translator<'_, '_> {
         Ok(true)
     }
 
-    fn target(&self, slot: usize) -> Result<ir::Block, CompileError> {
-        let target = self.source.insns[slot].jump_target(slot).and_then(|target| self.blocks.get(&target));
-        target.copied().ok_or(CompileError::Unsupported { slot, what: "a jump out of its function" })
+    /// The slot that a jump goes to.
+    fn target(&self, slot: usize) -> Result<usize, CompileError> {
+        let target = self.source.insns[slot].jump_target(slot);
+        let target = target.filter(|target| self.blocks.contains_key(target));
+        target.ok_or(CompileError::Unsupported { slot, what: "a jump out of its function" })
+    }
+
+    /// The block to jump to from one slot in order to come to another one that has a block. Jumps to jumps are followed. If it is the end of the program that is
+    /// come to, and the verdict is known here, then the block of this verdict: so a program that puts a number down and then jumps to its end from
+    /// many places does not put it down in front of each of these jumps.
+    fn way(&mut self, from: usize, mut slot: usize) -> ir::Block {
+        for _ in 0..MOST_JUMPS {
+            let next = self.source.insns[slot];
+            match next.jump_target(slot) {
+                // To blocks that are finished, there are only the jumps that were known before.
+                Some(target)
+                    if matches!(next, Insn::Jump { .. })
+                        && !self.source.is_dead(slot)
+                        && self.blocks.contains_key(&target)
+                        && (target > from || self.looped_to.contains(&target)) =>
+                {
+                    slot = target;
+                }
+                _ => break,
+            }
+        }
+        if let (Convention::Filter(answer), Some(_)) = (self.source.convention, &self.burst)
+            && let Some(value) = self.result_at(slot)
+        {
+            let builder = &mut self.builder;
+            return *self.leaving.entry(answer.verdict(value)).or_insert_with(|| builder.create_block());
+        }
+        self.blocks[&slot]
+    }
+
+    /// What a program that goes on at a slot returns, if it returns at once and a number that is known here.
+    fn result_at(&mut self, slot: usize) -> Option<u32> {
+        let at = |slot: usize| self.source.insns.get(slot).copied().filter(|_| !self.source.is_dead(slot));
+        let result = match (at(slot)?, at(slot + 1)) {
+            (Insn::Exit, _) => Operand::Reg(Reg::R0),
+            (Insn::Alu { op: AluOp::Mov, dst: Reg::R0, src, .. }, Some(Insn::Exit)) => src,
+            _ => return None,
+        };
+        let reg = match result {
+            Operand::Imm(imm) => return Some(imm.cast_unsigned()),
+            Operand::Reg(reg) => reg,
+        };
+        let value = self.get(reg);
+        tidy::constant(&self.builder.func, value).map(|value| value as u32)
+    }
+
+    /// Fills a block that ends a packet with a verdict.
+    fn leave_with(&mut self, verdict: u32, block: ir::Block) {
+        if let Some(burst) = &self.burst {
+            self.builder.switch_to_block(block);
+            let verdict = self.builder.ins().iconst(I32, i64::from(verdict));
+            self.builder.ins().jump(burst.latch, &[verdict.into()]);
+        }
     }
 
     /// Ends the function with `r0`.
@@ -392,10 +490,13 @@ impl Translator<'_, '_> {
                 self.builder.ins().return_(&[result]);
             }
             Some(burst) => {
-                if self.source.convention == Convention::Memory {
-                    self.builder.ins().store(MemFlagsData::trusted(), result, burst.results, 0);
+                let mut verdict = self.builder.ins().ireduce(I32, result);
+                match self.source.convention {
+                    Convention::Filter(answer) => verdict = answer.translate(&mut self.builder, verdict),
+                    Convention::Memory => {
+                        self.builder.ins().store(MemFlagsData::trusted(), result, burst.results, 0);
+                    }
                 }
-                let verdict = self.builder.ins().ireduce(I32, result);
                 self.builder.ins().jump(burst.latch, &[verdict.into()]);
             }
         }
@@ -417,8 +518,8 @@ impl Translator<'_, '_> {
 
     /// What a number was before it was swapped, and what a constant would be.
     fn as_before_swap(&self, number: ir::Value, constant: i32) -> Option<(ir::Value, i64)> {
-        let before = *self.swapped.get(&number)?;
-        let bits = self.builder.func.dfg.value_type(before).bits();
+        let number = self.builder.func.dfg.resolve_aliases(number);
+        let (before, bits) = *self.swapped.get(&number)?;
         let constant = u64::try_from(constant).ok().filter(|constant| constant >> bits == 0)?;
         Some((before, (constant.swap_bytes() >> (64 - bits)).cast_signed()))
     }
@@ -448,6 +549,11 @@ impl Translator<'_, '_> {
             Cond::Slt => IntCC::SignedLessThan,
             Cond::Sle => IntCC::SignedLessThanOrEqual,
         };
+        if width == Width::W64
+            && let Some((code, x, y)) = self.length_test(code, x, y)
+        {
+            return self.builder.ins().icmp_imm_u(code, x, y);
+        }
         self.builder.ins().icmp(code, x, y)
     }
 }

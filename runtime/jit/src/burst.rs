@@ -6,10 +6,15 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value};
+use cranelift_codegen::ir::{
+    Block, InstBuilder, MemFlagsData, StackSlot, StackSlotData, StackSlotKind, Type, Value,
+};
 use cranelift_frontend::FunctionBuilder;
 
 use crate::abi::{CTX_ALONE, CTX_NOW, PACKET_SIZE};
+
+/// Where the end of the packets is on the stack.
+const END: i32 = 8;
 
 /// Memory that nobody changes during a burst: contexts, packet descriptions.
 pub(crate) fn constant_memory() -> MemFlagsData {
@@ -48,14 +53,16 @@ pub(crate) struct Burst {
     pub(crate) results: Value,
     /// Takes the packet's results.
     pub(crate) latch: Block,
-    head: Block,
+    body: Block,
+    exit: Block,
+    /// Holds the context's address, and where the packets end.
+    slot: StackSlot,
 }
 
 impl Burst {
     /// Opens a loop that stores values of these types for each packet, one after the other; code goes to its body afterwards.
     pub(crate) fn open(builder: &mut FunctionBuilder<'_>, types: &[Type]) -> Burst {
         let entry = builder.create_block();
-        let head = builder.create_block();
         let body = builder.create_block();
         let exit = builder.create_block();
         let latch = builder.create_block();
@@ -68,16 +75,8 @@ impl Burst {
         builder.ins().stack_store(I64, context, slot, 0);
         let bytes = builder.ins().imul_imm_s(count, PACKET_SIZE);
         let end = builder.ins().iadd(packets, bytes);
-        builder.ins().stack_store(I64, end, slot, 8);
-        builder.ins().jump(head, &[packets.into(), first_results.into()]);
-
-        let packet = builder.append_block_param(head, I64);
-        let results = builder.append_block_param(head, I64);
-        builder.switch_to_block(head);
-        // Compared where it is, it needs no register.
-        let end = builder.ins().stack_load(I64, I64, slot, 8);
-        let done = builder.ins().icmp(IntCC::Equal, packet, end);
-        builder.ins().brif(done, exit, &[], body, &[]);
+        builder.ins().stack_store(I64, end, slot, END);
+        builder.ins().brif(count, body, &[packets.into(), first_results.into()], exit, &[]);
 
         builder.switch_to_block(exit);
         builder.ins().return_(&[]);
@@ -85,9 +84,11 @@ impl Burst {
         for &ty in types {
             builder.append_block_param(latch, ty);
         }
+        let packet = builder.append_block_param(body, I64);
+        let results = builder.append_block_param(body, I64);
         builder.switch_to_block(body);
-        let context = builder.ins().stack_load(I64, I64, slot, 0);
-        Burst { row: Row { context, packet }, results, latch, head }
+        let context = on_stack(builder, slot, 0);
+        Burst { row: Row { context, packet }, results, latch, body, exit, slot }
     }
 
     /// Writes the step to the next packet.
@@ -100,6 +101,15 @@ impl Burst {
         }
         let packet = builder.ins().iadd_imm_s(self.row.packet, PACKET_SIZE);
         let results = builder.ins().iadd_imm_s(self.results, i64::from(offset));
-        builder.ins().jump(self.head, &[packet.into(), results.into()]);
+        // The test is at the end, so that there is one jump a packet; compared where it is, the end needs no register.
+        let end = on_stack(builder, self.slot, END);
+        let done = builder.ins().icmp(IntCC::Equal, packet, end);
+        builder.ins().brif(done, self.exit, &[], self.body, &[packet.into(), results.into()]);
     }
+}
+
+/// What lies on the stack.
+fn on_stack(builder: &mut FunctionBuilder<'_>, slot: StackSlot, offset: i32) -> Value {
+    let address = builder.ins().stack_addr(I64, slot, offset);
+    builder.ins().load(I64, MemFlagsData::trusted(), address, 0)
 }

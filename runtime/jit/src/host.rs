@@ -9,13 +9,14 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_codegen::{Context, FinalizedRelocTarget, ir};
+use cranelift_codegen::{CodegenResult, CompiledCode, Context, FinalizedRelocTarget, ir};
 use cranelift_frontend::FunctionBuilder;
 
 use crate::code::Code;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::memory::ExecutableMemory;
+use crate::tidy;
 
 /// The name space of helpers, by their place in [`Helper::ALL`].
 const HELPERS: u32 = 0;
@@ -194,11 +195,10 @@ enum Target {
 fn compile(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Vec<Blob>, CompileError> {
     let count = functions.len();
     let mut blobs = Vec::with_capacity(count);
-    for function in functions {
+    for mut function in functions {
+        tidy::remove_unused_loads(&mut function);
         let mut context = Context::for_function(function);
-        let compiled = context
-            .compile(isa, &mut ControlPlane::default())
-            .map_err(|error| failed(format!("{:?}", error.inner)))?;
+        let compiled = compile_one(isa, &mut context).map_err(|error| failed(format!("{error:?}")))?;
         let frame = compiled.buffer.frame_layout().map_or(0, |layout| layout.frame_to_fp_offset);
         if frame > MOST_FRAME_BYTES {
             return Err(failed(format!("it takes {frame} bytes of stack, the limit is {MOST_FRAME_BYTES}")));
@@ -220,6 +220,18 @@ fn compile(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Vec<Blob>, C
         blobs.push(Blob { bytes, patches });
     }
     Ok(blobs)
+}
+
+/// As [`Context::compile`], with what is to be done between its two halves.
+fn compile_one(isa: &dyn TargetIsa, context: &mut Context) -> CodegenResult<CompiledCode> {
+    let control = &mut ControlPlane::default();
+    context.optimize(isa, control)?;
+    tidy::compare_what_is_handed_on(&mut context.func);
+    tidy::add_to_what_was_handed_over(&mut context.func);
+    context.verify_if(isa)?;
+    let stencil =
+        isa.compile_function(&context.func, &context.domtree, &mut Default::default(), false, control)?;
+    Ok(stencil.apply_params(&context.func.params))
 }
 
 fn target_of(

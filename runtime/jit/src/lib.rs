@@ -6,6 +6,7 @@
 //! goes when the last [`Code`] that lies in it does.
 
 pub mod abi;
+mod answer;
 mod bpf;
 mod burst;
 mod code;
@@ -17,7 +18,9 @@ pub mod map_calls;
 mod memory;
 mod native;
 mod probe;
+mod tidy;
 
+pub use answer::Answer;
 pub use bpf::{compile_bpf, compile_bpf_over_memory};
 pub use code::Code;
 pub use error::CompileError;

@@ -30,6 +30,9 @@ pub(crate) fn take(builder: &mut FunctionBuilder<'_>, convention: CallConv, row:
         builder.set_cold_block(locked);
         let alone = row.alone(builder);
         builder.ins().brif(alone, plain, &[], locked, &[]);
+        for block in [plain, locked] {
+            builder.seal_block(block);
+        }
         builder.switch_to_block(plain);
         builder.ins().store(MemFlagsData::trusted(), odd, word, 0);
         builder.ins().jump(taken, &[odd.into()]);
@@ -40,11 +43,13 @@ pub(crate) fn take(builder: &mut FunctionBuilder<'_>, convention: CallConv, row:
     let free = builder.ins().icmp(IntCC::Equal, old, even);
     builder.ins().brif(free, taken, &[odd.into()], wait, &[]);
     builder.switch_to_block(wait);
+    builder.seal_block(wait);
     let lock = host::import_helper(builder, Helper::Lock, convention);
     builder.ins().call(lock, &[word]);
     let waited = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
     builder.ins().jump(taken, &[waited.into()]);
     builder.switch_to_block(taken);
+    builder.seal_block(taken);
     held
 }
 
@@ -77,6 +82,9 @@ pub(crate) fn change(
     let old = builder.append_block_param(changed, ty);
     let alone = row.alone(builder);
     builder.ins().brif(alone, plain, &[], locked, &[]);
+    for block in [plain, locked] {
+        builder.seal_block(block);
+    }
     builder.switch_to_block(plain);
     let was = builder.ins().load(ty, MemFlagsData::new().with_notrap(), word, 0);
     let new = match op {
@@ -91,5 +99,6 @@ pub(crate) fn change(
     let was = builder.ins().atomic_rmw(ty, MemFlagsData::trusted(), op, word, operand);
     builder.ins().jump(changed, &[was.into()]);
     builder.switch_to_block(changed);
+    builder.seal_block(changed);
     old
 }

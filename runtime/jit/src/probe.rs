@@ -68,11 +68,13 @@ pub(crate) fn probe(
     let equal = equal_tags(builder, bucket, wanted);
     builder.ins().brif(equal, compare, &[bucket.into(), equal.into()], not_first, &[]);
     builder.switch_to_block(not_first);
+    builder.seal_block(not_first);
     let overflowed = builder.ins().load(I32, MemFlagsData::trusted(), bucket, BUCKET_OVERFLOWED);
     builder.ins().brif(overflowed, second, &[], otherwise.absent, &[]);
 
     // The second one is another one, for the step is odd.
     builder.switch_to_block(second);
+    builder.seal_block(second);
     let step = builder.ins().ushr_imm_u(hash, 32);
     let step = builder.ins().bor_imm_u(step, 1);
     let step = builder.ins().band(step, mask);
@@ -85,6 +87,7 @@ pub(crate) fn probe(
     let bucket = builder.append_block_param(compare, I64);
     let equal = builder.append_block_param(compare, I32);
     builder.switch_to_block(compare);
+    builder.seal_block(compare);
     // A tag has two bytes, the number of a record four.
     let byte = builder.ins().ctz(equal);
     let byte = builder.ins().uextend(I64, byte);
@@ -117,6 +120,7 @@ pub(crate) fn probe(
     let found = builder.create_block();
     builder.ins().brif(differ, otherwise.unclear, &[], found, &[]);
     builder.switch_to_block(found);
+    builder.seal_block(found);
     (value, generation)
 }
 

@@ -14,7 +14,7 @@ use oko_bpf::program::{MapDef, MapId, MapKind, Program};
 use oko_bpf::verified::Verified;
 use oko_bpf::{asm, isa, verifier};
 use oko_jit::abi::{Context, Packet};
-use oko_jit::{Code, compile_bpf, compile_bpf_over_memory, map_calls};
+use oko_jit::{Answer, Code, compile_bpf, compile_bpf_over_memory, map_calls};
 use oko_state::{Handed, Header, Kind, Map, Shape, Summary, Update, WhenFull};
 use proptest::prelude::*;
 use suite::Case;
@@ -174,7 +174,7 @@ fn verified(text: &str, maps: Vec<MapDef>) -> Verified {
 
 /// Runs a program over packets with both engines, each over maps of its own, and demands equal answers and maps.
 fn same_answers(program: &Verified, packets: &[Vec<u8>]) -> Vec<u32> {
-    let code = compile_bpf(program).unwrap();
+    let code = compile_bpf(program, Answer::Value).unwrap();
     let (native, interpreted) = (Maps::new(program.maps()), Maps::new(program.maps()));
     let mut answers = Vec::new();
     for (now, packet) in (1_000..).zip(packets) {
@@ -373,7 +373,7 @@ fn records_and_bloom_filters_go_through_native_code() {
          exit",
         vec![ring, bloom],
     );
-    let code = compile_bpf(&program).unwrap();
+    let code = compile_bpf(&program, Answer::Value).unwrap();
     let maps = Maps::new(program.maps());
     let answers: Vec<u32> =
         packets().iter().map(|packet| run(&code, &maps, &[Packet::new(packet, 7)], 1)[0]).collect();

@@ -2,26 +2,39 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
-use cranelift_codegen::ir::{self, InstBuilder};
+use cranelift_codegen::ir::{self, InstBuilder, Type};
 use oko_bpf::isa::{AluOp, ByteOrder, ExtBits, Operand, Reg, SwapBits, Width};
 
 use super::Translator;
 
 impl Translator<'_, '_> {
     pub(super) fn alu(&mut self, width: Width, op: AluOp, dst: Reg, src: Operand) {
+        if let (AluOp::Mov, Operand::Imm(imm)) = (op, src) {
+            let number = match width {
+                Width::W64 => i64::from(imm),
+                Width::W32 => i64::from(imm.cast_unsigned()),
+            };
+            let number = self.constant(number);
+            return self.set(dst, number);
+        }
+        if let Some(number) = self.number_by(width, op, dst, src) {
+            return self.set(dst, number);
+        }
         let right = self.operand(src);
         let right = self.cut(width, right);
-        let result = if op == AluOp::Mov {
-            right
-        } else {
-            let left = self.get(dst);
-            let left = self.cut(width, left);
-            let zero_known = match src {
-                Operand::Imm(imm) => Some(imm == 0),
-                Operand::Reg(_) => None,
-            };
-            self.operation(op, left, right, zero_known)
+        if op == AluOp::Mov {
+            return self.set_cut(dst, right);
+        }
+        let before = self.get(dst);
+        let left = self.cut(width, before);
+        let zero_known = match src {
+            Operand::Imm(imm) => Some(imm == 0),
+            Operand::Reg(_) => None,
         };
+        let result = self.operation(op, left, right, zero_known);
+        if let (Width::W64, AluOp::Add, Operand::Imm(by)) = (width, op, src) {
+            self.note_moved(before, by, result);
+        }
         self.set_cut(dst, result);
     }
 
@@ -128,20 +141,32 @@ impl Translator<'_, '_> {
 
     pub(super) fn swap(&mut self, order: ByteOrder, bits: SwapBits, dst: Reg) {
         let value = self.get(dst);
-        let value = match bits {
-            SwapBits::B16 => self.builder.ins().ireduce(I16, value),
-            SwapBits::B32 => self.builder.ins().ireduce(I32, value),
-            SwapBits::B64 => value,
+        let (ty, bits) = match bits {
+            SwapBits::B16 => (I16, 16),
+            SwapBits::B32 => (I32, 32),
+            SwapBits::B64 => (I64, 64),
         };
         let host_order = if cfg!(target_endian = "little") { ByteOrder::Le } else { ByteOrder::Be };
         if order == host_order {
+            let value = if ty == I64 { value } else { self.builder.ins().ireduce(ty, value) };
             return self.set_cut(dst, value);
         }
-        let swapped = self.builder.ins().bswap(value);
-        self.set_cut(dst, swapped);
-        if bits != SwapBits::B64 {
-            let number = self.get(dst);
-            self.swapped.insert(number, value);
+        let swapped = self.swapped(ty, value);
+        self.note_swapped(value, bits, swapped);
+        self.set(dst, swapped);
+    }
+
+    /// The lower part of a number in the other byte order, zero-extended.
+    pub(super) fn swapped(&mut self, ty: Type, number: ir::Value) -> ir::Value {
+        if ty == I64 {
+            return self.builder.ins().bswap(number);
         }
+        let part = self.builder.ins().ireduce(ty, number);
+        let swapped = self.builder.ins().bswap(part);
+        let swapped = self.builder.ins().uextend(I64, swapped);
+        // Constants of 16 bits are slow to decode.
+        let before = if ty == I16 && self.is_of_bits(number, 16) { number } else { part };
+        self.swapped.insert(swapped, (before, ty.bits()));
+        swapped
     }
 }

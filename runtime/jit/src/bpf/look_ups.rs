@@ -4,7 +4,7 @@
 //! where that test would go, and the test itself is left out; of an index that is certainly in an array, so is the other way.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{self, Block, InstBuilder, InstructionData, Opcode, Type, ValueDef};
 use oko_bpf::isa::{Cond, Insn, Operand, Reg, Width};
 use oko_bpf::program::{MapDef, MapId, MapKind};
@@ -14,6 +14,7 @@ use super::Translator;
 use crate::abi::CTX_VALUES;
 use crate::helpers::Helper;
 use crate::probe::{self, Comparison, Otherwise};
+use crate::tidy;
 
 /// So many instructions are looked at to see how great a number may be.
 const MOST_STEPS: u32 = 32;
@@ -23,8 +24,8 @@ const MOST_STEPS: u32 = 32;
 enum Next {
     /// With the next instruction: a block that takes `r0`.
     Joined(Block),
-    /// Where the test goes that comes next.
-    Tested { absent: Block, found: Block },
+    /// Where the test goes that comes next, by its slot and where it goes to: slots that have blocks.
+    Tested { test: usize, absent: usize, found: usize },
 }
 
 impl Translator<'_, '_> {
@@ -42,6 +43,7 @@ impl Translator<'_, '_> {
         }
         let Next::Joined(block) = next else { return false };
         self.builder.switch_to_block(block);
+        self.builder.seal_block(block);
         let result = self.builder.block_params(block)[0];
         self.set(Reg::R0, result);
         true
@@ -52,14 +54,13 @@ impl Translator<'_, '_> {
         let test = slot + 1;
         if self.slots.contains(&test) && !self.jumped_to.contains(&test) && !self.source.is_dead(test) {
             let insn = self.source.insns[test];
-            let other = self.blocks.get(&(test + 1)).copied();
-            let target = insn.jump_target(test).and_then(|target| self.blocks.get(&target)).copied();
             if let Insn::Branch { width: Width::W64, cond, dst: Reg::R0, src: Operand::Imm(0), .. } = insn
-                && let (Some(target), Some(other)) = (target, other)
+                && let Ok(target) = self.target(test)
             {
+                let other = test + 1;
                 match cond {
-                    Cond::Eq => return Next::Tested { absent: target, found: other },
-                    Cond::Ne => return Next::Tested { absent: other, found: target },
+                    Cond::Eq => return Next::Tested { test, absent: target, found: other },
+                    Cond::Ne => return Next::Tested { test, absent: other, found: target },
                     _ => {}
                 }
             }
@@ -71,14 +72,15 @@ impl Translator<'_, '_> {
 
     /// Ends the block with what the look-up gives; `there` says whether it is an entry, if that is known here.
     fn end(&mut self, next: Next, value: ir::Value, there: Option<bool>) {
-        let (absent, found) = match next {
+        let (test, absent, found) = match next {
             Next::Joined(block) => {
                 self.builder.ins().jump(block, &[value.into()]);
                 return;
             }
-            Next::Tested { absent, found } => (absent, found),
+            Next::Tested { test, absent, found } => (test, absent, found),
         };
         self.builder.def_var(self.registers[Reg::R0.index()], value);
+        let (absent, found) = (self.way(test, absent), self.way(test, found));
         match there {
             Some(true) => self.builder.ins().jump(found, &[]),
             Some(false) => self.builder.ins().jump(absent, &[]),
@@ -106,6 +108,9 @@ impl Translator<'_, '_> {
             let there = self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, index, count);
             let (inside, outside) = (self.builder.create_block(), self.builder.create_block());
             self.builder.ins().brif(there, inside, &[], outside, &[]);
+            for block in [inside, outside] {
+                self.builder.seal_block(block);
+            }
             self.builder.switch_to_block(outside);
             self.end_absent(next);
             self.builder.switch_to_block(inside);
@@ -123,6 +128,9 @@ impl Translator<'_, '_> {
         self.builder.set_cold_block(call);
         let otherwise = Otherwise { absent, unclear: call };
         let (value, _) = probe::probe(&mut self.builder, map, &words, Comparison::Here, otherwise);
+        for block in [absent, call] {
+            self.builder.seal_block(block);
+        }
         self.end(next, value, Some(true));
         self.builder.switch_to_block(absent);
         self.end_absent(next);
@@ -155,6 +163,18 @@ impl Translator<'_, '_> {
             InstructionData::Binary { opcode: Opcode::Bor, args: [a, b] } => {
                 all_ones(self.most(a, steps) | self.most(b, steps))
             }
+            InstructionData::Binary { opcode: Opcode::Ushr, args: [a, by] } => {
+                match tidy::constant(&self.builder.func, by) {
+                    // Taken modulo the width.
+                    Some(by) => {
+                        self.most(a, steps) >> (by.cast_unsigned() & u64::from(dfg.value_type(a).bits() - 1))
+                    }
+                    None => of_type,
+                }
+            }
+            InstructionData::Load { opcode: Opcode::Uload8, .. } => most_of(I8),
+            InstructionData::Load { opcode: Opcode::Uload16, .. } => most_of(I16),
+            InstructionData::Load { opcode: Opcode::Uload32, .. } => most_of(I32),
             InstructionData::Unary { opcode: Opcode::Uextend | Opcode::Ireduce, arg } => {
                 self.most(arg, steps)
             }

@@ -6,7 +6,7 @@ use oko_bpf::isa::{AtomicOp, Operand, Reg, Size, Width};
 use oko_bpf::xdp::CtxField;
 
 use super::Translator;
-use crate::abi::{PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT};
+use crate::abi::PACKET_IN_PORT;
 use crate::burst::constant_memory;
 use crate::locks;
 
@@ -28,15 +28,12 @@ impl Translator<'_, '_> {
     /// A field of `struct xdp_md`.
     pub(super) fn context_field(&mut self, field: CtxField) -> ir::Value {
         let packet = self.row.packet;
-        let data = |builder: &mut cranelift_frontend::FunctionBuilder<'_>| {
-            builder.ins().load(I64, constant_memory(), packet, PACKET_DATA)
-        };
         match field {
-            CtxField::Data | CtxField::DataMeta => data(&mut self.builder),
+            CtxField::Data | CtxField::DataMeta => self.data,
             CtxField::DataEnd => {
-                let data = data(&mut self.builder);
-                let len = self.builder.ins().uload32(constant_memory(), packet, PACKET_CAPTURED);
-                self.builder.ins().iadd(data, len)
+                let end = self.builder.ins().iadd(self.data, self.captured);
+                self.note_end(end);
+                end
             }
             CtxField::IngressIfindex => self.builder.ins().uload32(constant_memory(), packet, PACKET_IN_PORT),
             CtxField::RxQueueIndex => self.constant(0),
@@ -44,12 +41,16 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn load(&mut self, size: Size, signed: bool, base: Reg, off: i16) -> ir::Value {
-        let base = self.get(base);
-        let value = self.builder.ins().load(type_of(size), verified_memory(), base, i32::from(off));
-        match size {
-            Size::Dw => value,
-            _ if signed => self.builder.ins().sextend(I64, value),
-            _ => self.builder.ins().uextend(I64, value),
+        let (base, off, memory) = (self.get(base), i32::from(off), verified_memory());
+        let ins = self.builder.ins();
+        match (size, signed) {
+            (Size::B, false) => ins.uload8(I64, memory, base, off),
+            (Size::B, true) => ins.sload8(I64, memory, base, off),
+            (Size::H, false) => ins.uload16(I64, memory, base, off),
+            (Size::H, true) => ins.sload16(I64, memory, base, off),
+            (Size::W, false) => ins.uload32(memory, base, off),
+            (Size::W, true) => ins.sload32(memory, base, off),
+            (Size::Dw, _) => ins.load(I64, memory, base, off),
         }
     }
 

@@ -1,0 +1,127 @@
+//! What Cranelift leaves undone of functions of ours: one pass before its own, one behind them.
+
+use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::entity::SecondaryMap;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef};
+
+/// Removes loads whose results nobody uses, and what only they use. None of the loads that we make traps; Cranelift keeps those all the same
+/// that extend what they load, or that must not be moved.
+///
+/// A result that is only used further up, as around a loop, is kept.
+pub(crate) fn remove_unused_loads(function: &mut Function) {
+    function.dfg.resolve_all_aliases();
+    let mut uses: SecondaryMap<Value, u32> = SecondaryMap::new();
+    let all: Vec<Inst> =
+        function.layout.blocks().flat_map(|block| function.layout.block_insts(block)).collect();
+    for &inst in &all {
+        for value in function.dfg.inst_values(inst) {
+            uses[value] += 1;
+        }
+    }
+    for &inst in all.iter().rev() {
+        let opcode = function.dfg.insts[inst].opcode();
+        let computes = !(opcode.can_trap()
+            || opcode.is_call()
+            || opcode.is_branch()
+            || opcode.is_terminator()
+            || opcode.other_side_effects());
+        let loads = matches!(function.dfg.insts[inst], InstructionData::Load { .. });
+        let is_used = function.dfg.inst_results(inst).iter().any(|&result| uses[result] > 0);
+        if (computes || loads) && !opcode.can_store() && !is_used {
+            for value in function.dfg.inst_values(inst) {
+                uses[value] -= 1;
+            }
+            function.layout.remove_inst(inst);
+        }
+    }
+}
+
+/// Lets a branch that compares a number with a constant and hands the number plus another constant on compare what it hands on. Else both are needed
+/// at the end of a loop that counts, and one is copied to the other in each turn: Cranelift turns the comparison of what was counted into one of what
+/// was there before.
+pub(crate) fn compare_what_is_handed_on(function: &mut Function) {
+    for branch in terminators(function) {
+        if let Some((code, sum, constant)) = handed_on(function, branch) {
+            let mut cursor = FuncCursor::new(function).at_inst(branch);
+            let holds = cursor.ins().icmp_imm_u(code, sum, constant);
+            function.dfg.inst_args_mut(branch)[0] = holds;
+        }
+    }
+}
+
+/// Puts what a block was handed first in sums that are handed on, for the first operand's register is that of the sum: so that which adds up in a loop stays
+/// where it is.
+pub(crate) fn add_to_what_was_handed_over(function: &mut Function) {
+    for terminator in terminators(function) {
+        let sums: Vec<Inst> =
+            function.dfg.inst_values(terminator).filter_map(|value| sum(function, value)).collect();
+        for inst in sums {
+            let is_param = |value: Value| {
+                let value = match inst_of(function, value).map(|inst| function.dfg.insts[inst]) {
+                    Some(InstructionData::Unary { opcode: Opcode::Ireduce, arg }) => arg,
+                    _ => value,
+                };
+                matches!(function.dfg.value_def(value), ValueDef::Param(..))
+            };
+            if let &[first, second] = function.dfg.inst_args(inst)
+                && is_param(second)
+                && !is_param(first)
+            {
+                function.dfg.inst_args_mut(inst).swap(0, 1);
+            }
+        }
+    }
+}
+
+fn terminators(function: &Function) -> Vec<Inst> {
+    function.layout.blocks().filter_map(|block| function.layout.last_inst(block)).collect()
+}
+
+/// The addition that a value comes from, perhaps extended.
+fn sum(function: &Function, value: Value) -> Option<Inst> {
+    let mut inst = inst_of(function, value)?;
+    if let InstructionData::Unary { opcode: Opcode::Uextend, arg } = function.dfg.insts[inst] {
+        inst = inst_of(function, arg)?;
+    }
+    matches!(function.dfg.insts[inst], InstructionData::Binary { opcode: Opcode::Iadd, .. }).then_some(inst)
+}
+
+/// How such a branch is to compare what with what.
+fn handed_on(function: &Function, branch: Inst) -> Option<(IntCC, Value, i64)> {
+    let dfg = &function.dfg;
+    let InstructionData::Brif { arg, .. } = dfg.insts[branch] else { return None };
+    let InstructionData::IntCompare { cond, args: [number, limit], .. } = dfg.insts[inst_of(function, arg)?]
+    else {
+        return None;
+    };
+    if !matches!(cond, IntCC::Equal | IntCC::NotEqual) {
+        return None;
+    }
+    let limit = constant(function, limit)?;
+    let sum_of = |value: Value| {
+        let inst = sum(function, value)?;
+        let &[of, step] = dfg.inst_args(inst) else { return None };
+        (of == number).then_some((dfg.first_result(inst), constant(function, step)?))
+    };
+    let (sum, step) = dfg.inst_values(branch).skip(1).find_map(sum_of)?;
+    let bits = dfg.value_type(number).bits();
+    let limit = limit.wrapping_add(step).cast_unsigned() & (u64::MAX >> (64 - bits));
+    // What does not fit into an instruction is dearer than the copy.
+    Some((cond, sum, i64::from(i32::try_from(limit).ok()?)))
+}
+
+fn inst_of(function: &Function, value: Value) -> Option<Inst> {
+    match function.dfg.value_def(value) {
+        ValueDef::Result(inst, _) => Some(inst),
+        _ => None,
+    }
+}
+
+/// The number that a value always is.
+pub(crate) fn constant(function: &Function, value: Value) -> Option<i64> {
+    match function.dfg.insts[inst_of(function, function.dfg.resolve_aliases(value))?] {
+        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(imm.bits()),
+        _ => None,
+    }
+}
