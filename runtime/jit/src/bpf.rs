@@ -11,6 +11,7 @@
 mod alu;
 mod calls;
 mod frame;
+mod jumps;
 mod look_ups;
 mod memory;
 mod packet;
@@ -18,15 +19,12 @@ mod packet;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{
-    self, AbiParam, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind,
-};
+use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature, StackSlotData, StackSlotKind};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_bpf::helper::Helper as BpfHelper;
-use oko_bpf::isa::{AluOp, Cond, Imm64, Insn, Operand, Reg, Width};
+use oko_bpf::isa::{Imm64, Insn, Operand, Reg};
 use oko_bpf::program::{MapDef, Program};
 use oko_bpf::verified::{Note, Region, Verified};
 
@@ -38,13 +36,12 @@ use crate::burst::{Burst, Row, constant_memory};
 use crate::code::Code;
 use crate::error::CompileError;
 use crate::host;
-use crate::tidy;
 
 /// Bytes of a stack frame of a program that nobody verified.
 const FRAME_BYTES: u32 = 512;
 
-/// So many jumps are followed.
-const MOST_JUMPS: usize = 4;
+/// The addresses of so many maps are read once a burst. More would not stay in registers, and whoever asks about a single packet reads them for nothing.
+const STEADY_MAPS: usize = 2;
 
 /// Compiles a verified program, whose return values say of packets what `answer` tells.
 ///
@@ -180,7 +177,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         builder.append_block_params_for_function_params(block);
         builder.switch_to_block(block);
         let params = builder.block_params(block).to_vec();
-        (Row { context: params[0], packet: params[1] }, None, params[2..].to_vec())
+        (Row { context: params[0], packet: params[1], steady: params[0] }, None, params[2..].to_vec())
     };
     let (data, captured) = packet(&mut builder, row);
     let zero = builder.ins().iconst(I64, 0);
@@ -211,9 +208,12 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         jumped_to: BTreeSet::new(),
         looped_to: BTreeSet::new(),
         leaving: BTreeMap::new(),
+        skips: BTreeSet::new(),
+        skip: None,
         frame: Frame::unknown(),
         facts: Facts::default(),
         swapped: HashMap::new(),
+        steady: Vec::new(),
         held,
     };
     translator.run()?;
@@ -254,11 +254,17 @@ struct Translator<'a, 'b> {
     looped_to: BTreeSet<usize>,
     /// The blocks that end a packet with a verdict that was known before.
     leaving: BTreeMap<u32, ir::Block>,
+    /// Branches that do nothing but leave out the next instruction, which moves.
+    skips: BTreeSet<usize>,
+    /// Of the one before this instruction, whether it is left out.
+    skip: Option<ir::Value>,
     frame: Frame,
     facts: Facts,
     /// Numbers of so many bits that were swapped to the other byte order, with what they were before: to compare one with a constant, that can be
     /// swapped instead.
     swapped: HashMap<ir::Value, (ir::Value, u32)>,
+    /// The maps whose addresses are kept in registers.
+    steady: Vec<u32>,
     /// The lock word that is held: the verifier lets a function hold one at a time, and give it back itself.
     held: Variable,
 }
@@ -305,39 +311,6 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
-    /// Makes a block for the first slot, every jump target, and whatever follows a conditional jump.
-    fn make_blocks(&mut self) -> Result<(), CompileError> {
-        let mut starts = vec![self.slots.start];
-        for slot in self.slots.clone() {
-            let insn = self.source.insns[slot];
-            if insn.jump_offset().is_none() || self.source.is_dead(slot) {
-                continue;
-            }
-            let target = insn.jump_target(slot).filter(|target| self.slots.contains(target));
-            let target =
-                target.ok_or(CompileError::Unsupported { slot, what: "a jump out of its function" })?;
-            starts.push(target);
-            self.jumped_to.insert(target);
-            if target <= slot {
-                self.looped_to.insert(target);
-            }
-            if matches!(insn, Insn::Branch { .. }) {
-                if slot + 1 >= self.slots.end {
-                    return Err(CompileError::Unsupported {
-                        slot,
-                        what: "a branch at the end of its function",
-                    });
-                }
-                starts.push(slot + 1);
-            }
-        }
-        for start in starts {
-            let builder = &mut self.builder;
-            self.blocks.entry(start).or_insert_with(|| builder.create_block());
-        }
-        Ok(())
-    }
-
     fn get(&mut self, reg: Reg) -> ir::Value {
         self.builder.use_var(self.registers[reg.index()])
     }
@@ -361,6 +334,10 @@ impl Translator<'_, '_> {
     /// Translates an instruction; gives whether the next one can come after it.
     fn instruction(&mut self, slot: usize) -> Result<bool, CompileError> {
         let insn = self.source.insns[slot];
+        if let Some(holds) = self.skip.take() {
+            self.move_unless(holds, insn);
+            return Ok(true);
+        }
         let before = self.pointer_before(insn);
         match insn {
             Insn::Alu { width, op, dst, src } => self.alu(width, op, dst, src),
@@ -398,6 +375,10 @@ impl Translator<'_, '_> {
             }
             Insn::Branch { width, cond, dst, src, .. } => {
                 let holds = self.condition(width, cond, dst, src);
+                if self.skips.contains(&slot) {
+                    self.skip = Some(holds);
+                    return Ok(true);
+                }
                 let target = self.way(slot, self.target(slot)?);
                 let next = self.way(slot, slot + 1);
                 self.builder.ins().brif(holds, target, &[], next, &[]);
@@ -422,138 +403,26 @@ impl Translator<'_, '_> {
         Ok(true)
     }
 
-    /// The slot that a jump goes to.
-    fn target(&self, slot: usize) -> Result<usize, CompileError> {
-        let target = self.source.insns[slot].jump_target(slot);
-        let target = target.filter(|target| self.blocks.contains_key(target));
-        target.ok_or(CompileError::Unsupported { slot, what: "a jump out of its function" })
-    }
-
-    /// The block to jump to from one slot in order to come to another one that has a block. Jumps to jumps are followed. If it is the end of the program that is
-    /// come to, and the verdict is known here, then the block of this verdict: so a program that puts a number down and then jumps to its end from
-    /// many places does not put it down in front of each of these jumps.
-    fn way(&mut self, from: usize, mut slot: usize) -> ir::Block {
-        for _ in 0..MOST_JUMPS {
-            let next = self.source.insns[slot];
-            match next.jump_target(slot) {
-                // To blocks that are finished, there are only the jumps that were known before.
-                Some(target)
-                    if matches!(next, Insn::Jump { .. })
-                        && !self.source.is_dead(slot)
-                        && self.blocks.contains_key(&target)
-                        && (target > from || self.looped_to.contains(&target)) =>
-                {
-                    slot = target;
-                }
-                _ => break,
-            }
-        }
-        if let (Convention::Filter(answer), Some(_)) = (self.source.convention, &self.burst)
-            && let Some(value) = self.result_at(slot)
-        {
-            let builder = &mut self.builder;
-            return *self.leaving.entry(answer.verdict(value)).or_insert_with(|| builder.create_block());
-        }
-        self.blocks[&slot]
-    }
-
-    /// What a program that goes on at a slot returns, if it returns at once and a number that is known here.
-    fn result_at(&mut self, slot: usize) -> Option<u32> {
-        let at = |slot: usize| self.source.insns.get(slot).copied().filter(|_| !self.source.is_dead(slot));
-        let result = match (at(slot)?, at(slot + 1)) {
-            (Insn::Exit, _) => Operand::Reg(Reg::R0),
-            (Insn::Alu { op: AluOp::Mov, dst: Reg::R0, src, .. }, Some(Insn::Exit)) => src,
-            _ => return None,
-        };
-        let reg = match result {
-            Operand::Imm(imm) => return Some(imm.cast_unsigned()),
-            Operand::Reg(reg) => reg,
-        };
-        let value = self.get(reg);
-        tidy::constant(&self.builder.func, value).map(|value| value as u32)
-    }
-
-    /// Fills a block that ends a packet with a verdict.
-    fn leave_with(&mut self, verdict: u32, block: ir::Block) {
-        if let Some(burst) = &self.burst {
-            self.builder.switch_to_block(block);
-            let verdict = self.builder.ins().iconst(I32, i64::from(verdict));
-            self.builder.ins().jump(burst.latch, &[verdict.into()]);
-        }
-    }
-
-    /// Ends the function with `r0`.
-    fn leave(&mut self) {
-        let result = self.get(Reg::R0);
-        match &self.burst {
-            None => {
-                self.builder.ins().return_(&[result]);
-            }
-            Some(burst) => {
-                let mut verdict = self.builder.ins().ireduce(I32, result);
-                match self.source.convention {
-                    Convention::Filter(answer) => verdict = answer.translate(&mut self.builder, verdict),
-                    Convention::Memory => {
-                        self.builder.ins().store(MemFlagsData::trusted(), result, burst.results, 0);
-                    }
-                }
-                self.builder.ins().jump(burst.latch, &[verdict.into()]);
-            }
-        }
-    }
-
     fn imm64(&mut self, slot: usize, imm: Imm64) -> Result<ir::Value, CompileError> {
         match imm {
             Imm64::Value(value) => Ok(self.constant(value.cast_signed())),
-            Imm64::Map(map) if (map as usize) < self.source.maps.len() => {
-                Ok(self.row.table(&mut self.builder, CTX_MAPS, map as usize))
-            }
+            Imm64::Map(map) if (map as usize) < self.source.maps.len() => Ok(self.row_of(CTX_MAPS, map)),
             Imm64::MapValue { map, off } if (map as usize) < self.source.maps.len() => {
-                let first = self.row.table(&mut self.builder, CTX_VALUES, map as usize);
+                let first = self.row_of(CTX_VALUES, map);
                 Ok(self.builder.ins().iadd_imm_s(first, i64::from(off)))
             }
             _ => Err(CompileError::Unsupported { slot, what: "a 64-bit immediate of this kind" }),
         }
     }
 
-    /// What a number was before it was swapped, and what a constant would be.
-    fn as_before_swap(&self, number: ir::Value, constant: i32) -> Option<(ir::Value, i64)> {
-        let number = self.builder.func.dfg.resolve_aliases(number);
-        let (before, bits) = *self.swapped.get(&number)?;
-        let constant = u64::try_from(constant).ok().filter(|constant| constant >> bits == 0)?;
-        Some((before, (constant.swap_bytes() >> (64 - bits)).cast_signed()))
-    }
-
-    fn condition(&mut self, width: Width, cond: Cond, dst: Reg, src: Operand) -> ir::Value {
-        let (mut x, mut y) = (self.get(dst), self.operand(src));
-        if let (Cond::Eq | Cond::Ne, Operand::Imm(imm)) = (cond, src)
-            && let Some((x, y)) = self.as_before_swap(x, imm)
-        {
-            let code = if cond == Cond::Eq { IntCC::Equal } else { IntCC::NotEqual };
-            return self.builder.ins().icmp_imm_u(code, x, y);
+    /// A row of a table of the context, by a map. Those of the first few maps of the program are read once a burst.
+    fn row_of(&mut self, table: i32, map: u32) -> ir::Value {
+        if !self.steady.contains(&map) && self.steady.len() < STEADY_MAPS {
+            self.steady.push(map);
         }
-        if width == Width::W32 {
-            x = self.builder.ins().ireduce(I32, x);
-            y = self.builder.ins().ireduce(I32, y);
+        match self.steady.contains(&map) {
+            true => self.row.steady_table(&mut self.builder, table, map as usize),
+            false => self.row.table(&mut self.builder, table, map as usize),
         }
-        let code = match cond {
-            Cond::Set => return self.builder.ins().band(x, y),
-            Cond::Eq => IntCC::Equal,
-            Cond::Ne => IntCC::NotEqual,
-            Cond::Gt => IntCC::UnsignedGreaterThan,
-            Cond::Ge => IntCC::UnsignedGreaterThanOrEqual,
-            Cond::Lt => IntCC::UnsignedLessThan,
-            Cond::Le => IntCC::UnsignedLessThanOrEqual,
-            Cond::Sgt => IntCC::SignedGreaterThan,
-            Cond::Sge => IntCC::SignedGreaterThanOrEqual,
-            Cond::Slt => IntCC::SignedLessThan,
-            Cond::Sle => IntCC::SignedLessThanOrEqual,
-        };
-        if width == Width::W64
-            && let Some((code, x, y)) = self.length_test(code, x, y)
-        {
-            return self.builder.ins().icmp_imm_u(code, x, y);
-        }
-        self.builder.ins().icmp(code, x, y)
     }
 }

@@ -26,6 +26,8 @@ pub(crate) fn constant_memory() -> MemFlagsData {
 pub(crate) struct Row {
     pub(crate) context: Value,
     pub(crate) packet: Value,
+    /// The context for what may be read in front of the loop and kept in a register: for very little.
+    pub(crate) steady: Value,
 }
 
 impl Row {
@@ -33,6 +35,11 @@ impl Row {
     pub(crate) fn table(&self, builder: &mut FunctionBuilder<'_>, table: i32, row: usize) -> Value {
         let base = builder.ins().load(I64, constant_memory(), self.context, table);
         builder.ins().load(I64, constant_memory(), base, row as i32 * 8)
+    }
+
+    /// The same, read once a burst.
+    pub(crate) fn steady_table(&self, builder: &mut FunctionBuilder<'_>, table: i32, row: usize) -> Value {
+        Row { context: self.steady, ..*self }.table(builder, table, row)
     }
 
     /// The instant.
@@ -87,8 +94,8 @@ impl Burst {
         let packet = builder.append_block_param(body, I64);
         let results = builder.append_block_param(body, I64);
         builder.switch_to_block(body);
-        let context = on_stack(builder, slot, 0);
-        Burst { row: Row { context, packet }, results, latch, body, exit, slot }
+        let row = Row { context: on_stack(builder, slot, 0), packet, steady: context };
+        Burst { row, results, latch, body, exit, slot }
     }
 
     /// Writes the step to the next packet.

@@ -14,8 +14,6 @@ use oko_state::probe::{
     BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, Probe,
 };
 
-use crate::burst::constant_memory;
-
 /// Longer keys are hashed and compared by the helper.
 pub(crate) const MOST_WORDS: usize = MOST_KEY_WORDS;
 /// Programs with more look-ups have calls only: the code of a stranger's program must not grow beyond measure.
@@ -62,6 +60,8 @@ pub(crate) fn probe(
     let wanted = builder.ins().splat(I16X8, tag);
     let (not_first, second, compare) =
         (builder.create_block(), builder.create_block(), builder.create_block());
+    // So what is found goes straight on.
+    builder.set_cold_block(second);
 
     let first_line = builder.ins().band(hash, mask);
     let bucket = line(builder, index, first_line);
@@ -85,28 +85,26 @@ pub(crate) fn probe(
 
     // The record of the first equal tag, and whether it is the key's.
     let bucket = builder.append_block_param(compare, I64);
-    let equal = builder.append_block_param(compare, I32);
+    let equal = builder.append_block_param(compare, I64);
     builder.switch_to_block(compare);
     builder.seal_block(compare);
     // A tag has two bytes, the number of a record four.
     let byte = builder.ins().ctz(equal);
-    let byte = builder.ins().uextend(I64, byte);
     let twice = builder.ins().ishl_imm_u(byte, 1);
     let at = builder.ins().iadd(bucket, twice);
-    let record = builder.ins().load(I32, MemFlagsData::trusted(), at, BUCKET_RECORDS);
-    let record = builder.ins().uextend(I64, record);
+    let record = builder.ins().uload32(MemFlagsData::trusted(), at, BUCKET_RECORDS);
     let values = number(builder, map, offset_of!(Probe, values));
     let stride = number(builder, map, offset_of!(Probe, stride));
     let distance = builder.ins().imul(record, stride);
     let value = builder.ins().iadd(values, distance);
     let generation = generation_of(builder, value);
-    let mut differ = builder.ins().bnot(generation);
-    differ = builder.ins().band_imm_s(differ, 1);
+    let odd = builder.ins().band_imm_s(generation, 1);
+    go_on_if(builder, odd, otherwise.unclear);
     for (index, &word) in key.iter().enumerate() {
         let offset = KEY_END - 8 * (key.len() - index) as i32;
         let there = builder.ins().load(I64, MemFlagsData::trusted(), value, offset);
-        let wrong = builder.ins().bxor(there, word);
-        differ = builder.ins().bor(differ, wrong);
+        let same = builder.ins().icmp(IntCC::Equal, word, there);
+        go_on_if(builder, same, otherwise.unclear);
     }
     if comparison == Comparison::Here {
         // The words may be of two keys.
@@ -114,14 +112,18 @@ pub(crate) fn probe(
             builder.ins().fence();
         }
         let now = generation_of(builder, value);
-        let moved = builder.ins().bxor(now, generation);
-        differ = builder.ins().bor(differ, moved);
+        let same = builder.ins().icmp(IntCC::Equal, now, generation);
+        go_on_if(builder, same, otherwise.unclear);
     }
-    let found = builder.create_block();
-    builder.ins().brif(differ, otherwise.unclear, &[], found, &[]);
-    builder.switch_to_block(found);
-    builder.seal_block(found);
     (value, generation)
+}
+
+/// Goes on in a new block if something is not 0, and otherwise in another one.
+fn go_on_if(builder: &mut FunctionBuilder<'_>, holds: Value, otherwise: Block) {
+    let next = builder.create_block();
+    builder.ins().brif(holds, next, &[], otherwise, &[]);
+    builder.switch_to_block(next);
+    builder.seal_block(next);
 }
 
 /// A bucket by its number.
@@ -130,13 +132,13 @@ fn line(builder: &mut FunctionBuilder<'_>, index: Value, number: Value) -> Value
     builder.ins().iadd(index, distance)
 }
 
-/// A bit for each byte of a bucket's tags, lowest first: set if the tag is the wanted one; an `i32`. What a torn load shows is no worse than what
+/// A bit for each byte of a bucket's tags, lowest first: set if the tag is the wanted one. What a torn load shows is no worse than what
 /// another moment would have shown.
 fn equal_tags(builder: &mut FunctionBuilder<'_>, bucket: Value, wanted: Value) -> Value {
     let tags = builder.ins().load(I16X8, MemFlagsData::trusted(), bucket, 0);
     let equal = builder.ins().icmp(IntCC::Equal, tags, wanted);
     let bytes = builder.ins().bitcast(I8X16, MemFlagsData::new().with_endianness(Endianness::Little), equal);
-    builder.ins().vhigh_bits(I32, bytes)
+    builder.ins().vhigh_bits(I64, bytes)
 }
 
 /// The generation, with the four bytes of zero that follow it.
@@ -170,6 +172,7 @@ fn fold(builder: &mut FunctionBuilder<'_>, a: Value, b: Value) -> Value {
     builder.ins().bxor(low, high)
 }
 
+/// A number of the map's. It stays where it is used: there are more than registers.
 fn number(builder: &mut FunctionBuilder<'_>, map: Value, offset: usize) -> Value {
-    builder.ins().load(I64, constant_memory(), map, offset as i32)
+    builder.ins().load(I64, MemFlagsData::trusted().with_readonly(), map, offset as i32)
 }

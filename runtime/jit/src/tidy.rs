@@ -118,6 +118,32 @@ fn inst_of(function: &Function, value: Value) -> Option<Inst> {
     }
 }
 
+/// What a value was before one was added, if that is how it was made.
+pub(crate) fn before_one_was_added(function: &Function, value: Value) -> Option<Value> {
+    match function.dfg.insts[inst_of(function, function.dfg.resolve_aliases(value))?] {
+        InstructionData::Binary { opcode: Opcode::Iadd, args: [before, one] } => {
+            (constant(function, one)? == 1).then_some(before)
+        }
+        _ => None,
+    }
+}
+
+/// The two numbers of 32 bits that the lowest ones of a value are, depending on whether the first value is not 0.
+pub(crate) fn choice(function: &Function, value: Value) -> Option<(Value, i64, i64)> {
+    match function.dfg.insts[inst_of(function, function.dfg.resolve_aliases(value))?] {
+        // No narrower values are made of 64 bits where this is asked.
+        InstructionData::Unary { opcode: Opcode::Uextend | Opcode::Ireduce, arg }
+            if function.dfg.value_type(arg).bits() >= 32 =>
+        {
+            choice(function, arg)
+        }
+        InstructionData::Ternary { opcode: Opcode::Select, args: [holds, one, other] } => {
+            Some((holds, constant(function, one)?, constant(function, other)?))
+        }
+        _ => None,
+    }
+}
+
 /// The number that a value always is.
 pub(crate) fn constant(function: &Function, value: Value) -> Option<i64> {
     match function.dfg.insts[inst_of(function, function.dfg.resolve_aliases(value))?] {

@@ -6,6 +6,7 @@ use cranelift_codegen::ir::{self, InstBuilder, Type};
 use oko_bpf::isa::{AluOp, ByteOrder, ExtBits, Operand, Reg, SwapBits, Width};
 
 use super::Translator;
+use crate::tidy;
 
 impl Translator<'_, '_> {
     pub(super) fn alu(&mut self, width: Width, op: AluOp, dst: Reg, src: Operand) {
@@ -36,6 +37,19 @@ impl Translator<'_, '_> {
             self.note_moved(before, by, result);
         }
         self.set_cut(dst, result);
+    }
+
+    /// The first number if something is not 0, else the other one.
+    pub(super) fn choose(&mut self, holds: ir::Value, one: ir::Value, other: ir::Value) -> ir::Value {
+        let [first, second] = [one, other].map(|number| tidy::constant(self.builder.func, number));
+        let code = match (first, second) {
+            (Some(1), Some(0)) => IntCC::NotEqual,
+            (Some(0), Some(1)) => IntCC::Equal,
+            _ => return self.builder.ins().select(holds, one, other),
+        };
+        let ty = self.builder.func.dfg.value_type(one);
+        let bit = self.builder.ins().icmp_imm_u(code, holds, 0);
+        self.builder.ins().uextend(ty, bit)
     }
 
     /// The part of a register that counts.

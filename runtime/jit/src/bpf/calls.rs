@@ -35,6 +35,7 @@ impl Translator<'_, '_> {
                     _ => self.constant(0),
                 };
                 let now = self.row.now(&mut self.builder);
+                self.frame.updated = true;
                 self.call(Helper::Update, &[map, key, value, flags, now])
             }
             BpfHelper::MapDeleteElem => {

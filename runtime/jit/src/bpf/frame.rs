@@ -22,6 +22,8 @@ pub(super) struct Frame {
     stores: BTreeMap<i32, (i32, ir::Value)>,
     /// Registers that point into the frame.
     pointers: [Option<i32>; Reg::COUNT],
+    /// Whether a map was updated on the way here.
+    pub(super) updated: bool,
 }
 
 impl Frame {
@@ -44,12 +46,6 @@ impl Frame {
     /// Something may have been written anywhere.
     pub(super) fn forget_stores(&mut self) {
         self.stores.clear();
-    }
-
-    /// The store that has all of these bytes, and where in it they begin.
-    fn holding(&self, from: i32, bytes: i32) -> Option<(ir::Value, i32)> {
-        let (&at, &(size, value)) = self.stores.range(..=from).next_back()?;
-        (from + bytes <= at + size).then_some((value, from - at))
     }
 }
 
@@ -87,11 +83,10 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Bytes of the frame that were stored on the way here: as a zero-extended `i64`.
+    /// Bytes of the frame that were stored on the way here, at once or in pieces: as a zero-extended `i64`. A load of what was stored in pieces would wait
+    /// until all of these have left the core.
     pub(super) fn stored(&mut self, from: i32, size: Size) -> Option<ir::Value> {
-        let bytes = size.bytes() as i32;
-        let (value, skipped) = self.frame.holding(from, bytes)?;
-        Some(self.part(value, skipped, bytes))
+        self.assembled(from, size.bytes() as i32)
     }
 
     /// Some bytes of a value, lowest first, zero-extended.

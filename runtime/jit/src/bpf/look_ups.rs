@@ -17,7 +17,7 @@ use crate::probe::{self, Comparison, Otherwise};
 use crate::tidy;
 
 /// So many instructions are looked at to see how great a number may be.
-const MOST_STEPS: u32 = 32;
+pub(super) const MOST_STEPS: u32 = 32;
 
 /// Where it goes on after a look-up.
 #[derive(Clone, Copy)]
@@ -38,7 +38,9 @@ impl Translator<'_, '_> {
             Some((map, def)) if def.kind == MapKind::Array && def.key_size == 4 => {
                 self.look_up_array(map, def, next);
             }
-            Some((_, def)) if self.is_probed(def) => self.look_up_probed(def, next),
+            // What was just inserted is looked up by a call: for code that has called already that is no great matter, and of a look-up of the same key once
+            // more, what both have in common would be kept on the stack for it, by all who never come here.
+            Some((_, def)) if self.is_probed(def) && !self.frame.updated => self.look_up_probed(def, next),
             _ => self.look_up_by_call(next),
         }
         let Next::Joined(block) = next else { return false };
@@ -115,7 +117,7 @@ impl Translator<'_, '_> {
             self.end_absent(next);
             self.builder.switch_to_block(inside);
         }
-        let first = self.row.table(&mut self.builder, CTX_VALUES, map.index());
+        let first = self.row_of(CTX_VALUES, map.0);
         let offset = self.builder.ins().imul_imm_s(index, oko_state::array_stride(def.value_size) as i64);
         let value = self.builder.ins().iadd(first, offset);
         self.end(next, value, Some(true));
@@ -146,7 +148,7 @@ impl Translator<'_, '_> {
 
     /// What an unsigned number is at most, as far as the instructions say that it comes from; those of this block, for what comes from
     /// others is known at the end only.
-    fn most(&self, value: ir::Value, steps: &mut u32) -> u64 {
+    pub(super) fn most(&self, value: ir::Value, steps: &mut u32) -> u64 {
         let dfg = &self.builder.func.dfg;
         let value = dfg.resolve_aliases(value);
         let of_type = most_of(dfg.value_type(value));
@@ -160,17 +162,21 @@ impl Translator<'_, '_> {
             InstructionData::Binary { opcode: Opcode::Band, args: [a, b] } => {
                 self.most(a, steps).min(self.most(b, steps))
             }
-            InstructionData::Binary { opcode: Opcode::Bor, args: [a, b] } => {
+            InstructionData::Binary { opcode: Opcode::Bor | Opcode::Bxor, args: [a, b] } => {
                 all_ones(self.most(a, steps) | self.most(b, steps))
             }
             InstructionData::Binary { opcode: Opcode::Ushr, args: [a, by] } => {
-                match tidy::constant(&self.builder.func, by) {
+                match tidy::constant(self.builder.func, by) {
                     // Taken modulo the width.
                     Some(by) => {
                         self.most(a, steps) >> (by.cast_unsigned() & u64::from(dfg.value_type(a).bits() - 1))
                     }
                     None => of_type,
                 }
+            }
+            InstructionData::IntCompare { .. } => 1,
+            InstructionData::Ternary { opcode: Opcode::Select, args: [_, a, b] } => {
+                self.most(a, steps).max(self.most(b, steps))
             }
             InstructionData::Load { opcode: Opcode::Uload8, .. } => most_of(I8),
             InstructionData::Load { opcode: Opcode::Uload16, .. } => most_of(I16),
