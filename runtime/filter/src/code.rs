@@ -114,13 +114,27 @@ impl Code {
         pin: &Pin,
         verdicts: &mut [Verdict],
     ) -> u64 {
+        if let Code::Native(codes) = self {
+            // SAFETY: params and states were made from the module that this code was compiled from.
+            unsafe { run_native(&codes[filter], packets, now, instance, pin, verdicts) };
+            return 0;
+        }
+        self.run_other(filter, packets, now, instance, pin, verdicts)
+    }
+
+    #[inline(never)]
+    fn run_other(
+        &self,
+        filter: usize,
+        packets: &[Packet<'_>],
+        now: u64,
+        instance: (&Params, &States),
+        pin: &Pin,
+        verdicts: &mut [Verdict],
+    ) -> u64 {
         let (params, states) = instance;
         match self {
-            Code::Native(codes) => {
-                // SAFETY: params and states were made from the module that this code was compiled from.
-                unsafe { run_native(&codes[filter], packets, now, instance, pin, verdicts) };
-                0
-            }
+            Code::Native(_) => unreachable!("it is run where this is called"),
             Code::BpfJit(codes, returns) => {
                 returns.set_clock(states, now);
                 // SAFETY: the states were made from the maps of the program that this code was compiled from; it has no params.

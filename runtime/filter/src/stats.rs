@@ -14,15 +14,17 @@ const SETS: usize = 16;
 const MOST_CLASSES_IN_SETS: usize = 64;
 /// Counters in 128 bytes: sets are so far apart that no two share a line, or a pair of lines that is fetched together.
 const LINE: usize = 16;
-
-/// Verdicts that are counted together.
-const PIECE: usize = 1 << 16;
+/// How many verdicts are summed in 32 bits.
+const SUMMED: usize = 1 << 16;
 
 #[derive(Debug)]
 pub(crate) struct Counters {
     counters: Box<[AtomicU64]>,
     classes: usize,
-    sets: usize,
+    /// From one set to the next.
+    stride: usize,
+    /// The number of the set that threads share.
+    shared: usize,
     faults: AtomicU64,
 }
 
@@ -30,31 +32,24 @@ impl Counters {
     pub(crate) fn new(classes: u32) -> Counters {
         let classes = classes as usize;
         let sets = if classes > MOST_CLASSES_IN_SETS { 1 } else { SETS };
-        let counters = (0..sets * Self::stride(classes)).map(|_| AtomicU64::new(0)).collect();
-        Counters { counters, classes, sets, faults: AtomicU64::new(0) }
+        let stride = classes.next_multiple_of(LINE) + LINE;
+        let counters = (0..sets * stride).map(|_| AtomicU64::new(0)).collect();
+        Counters { counters, classes, stride, shared: sets - 1, faults: AtomicU64::new(0) }
     }
 
-    fn stride(classes: usize) -> usize {
-        classes.next_multiple_of(LINE) + LINE
-    }
-
-    /// Counts the verdicts of a burst of the worker of a number.
+    /// Counts the verdicts of a burst of the worker of a number: classes below the number of these.
     #[inline]
     pub(crate) fn count(&self, worker: u32, verdicts: &[Verdict], faults: u64) {
-        let set = (worker as usize).min(self.sets - 1);
-        let shared = set == self.sets - 1;
-        let start = set * Self::stride(self.classes);
-        let counters = &self.counters[start..start + self.classes];
-        if let [none, some] = counters {
-            // Sums of 32 bits are two to four times as fast, and pieces cannot overflow them.
-            let pieces = verdicts.chunks(PIECE);
-            let of_piece =
-                |piece: &[Verdict]| piece.iter().map(|verdict| u32::from(verdict.is_match())).sum::<u32>();
-            let matches: u64 = pieces.map(|piece| u64::from(of_piece(piece))).sum();
-            add(none, verdicts.len() as u64 - matches, shared);
+        let set = (worker as usize).min(self.shared);
+        let shared = set == self.shared;
+        let counters = &self.counters[set * self.stride..];
+        if let (2, [none, some, ..]) = (self.classes, counters) {
+            // Of two classes the sum is how many there are of the second one.
+            let matches: u64 = verdicts.chunks(SUMMED).map(sum).sum();
+            add(none, (verdicts.len() as u64).wrapping_sub(matches), shared);
             add(some, matches, shared);
         } else {
-            count_classes(counters, verdicts, shared);
+            count_classes(&counters[..self.classes], verdicts, shared);
         }
         if faults != 0 {
             self.faults.fetch_add(faults, Ordering::Relaxed);
@@ -62,7 +57,7 @@ impl Counters {
     }
 
     pub(crate) fn read(&self) -> FilterStats {
-        let sets = self.counters.chunks(Self::stride(self.classes));
+        let sets = self.counters.chunks(self.stride);
         let mut classes = vec![0_u64; self.classes];
         for set in sets {
             for (sum, counter) in classes.iter_mut().zip(set) {
@@ -71,6 +66,12 @@ impl Counters {
         }
         FilterStats { runs: classes.iter().sum(), classes, faults: self.faults.load(Ordering::Relaxed) }
     }
+}
+
+/// The sum of so few classes that it does not overflow.
+#[inline]
+fn sum(verdicts: &[Verdict]) -> u64 {
+    u64::from(verdicts.iter().map(|verdict| verdict.0).fold(0, u32::wrapping_add))
 }
 
 #[inline(never)]

@@ -163,7 +163,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         3,
     ));
     let (row, burst, args) = if is_entry {
-        let burst = Burst::open(&mut builder, &[I32]);
+        let burst = Burst::open(&mut builder, &[I32], None);
         let args = match source.convention {
             Convention::Filter(_) => vec![burst.row.packet],
             Convention::Memory => {
@@ -177,7 +177,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         builder.append_block_params_for_function_params(block);
         builder.switch_to_block(block);
         let params = builder.block_params(block).to_vec();
-        (Row { context: params[0], packet: params[1], steady: params[0] }, None, params[2..].to_vec())
+        (Row::without_frame(params[0], params[1]), None, params[2..].to_vec())
     };
     let (data, captured) = packet(&mut builder, row);
     let zero = builder.ins().iconst(I64, 0);

@@ -1,6 +1,7 @@
 //! The loop over a burst that each entry function is, and access to the context and the packet's description.
 //!
-//! The body reads the context's address from the stack anew for each packet. Else Cranelift would take all that depends on it alone out of the
+//! What is the same for all packets of a burst lies on the stack, in the *frame*: the context's address, and what a function with state reads so
+//! often that it is put there at the start, whether a packet needs it or not. It is read from there anew for each packet. Else Cranelift would take all that depends on it alone out of the
 //! loop: the numbers of all maps, shares of time windows. These are far more than there are registers, so they would go to the stack in front of
 //! the loop, needed or not, which costs a single packet more than the filter itself.
 
@@ -13,44 +14,110 @@ use cranelift_frontend::FunctionBuilder;
 
 use crate::abi::{CTX_ALONE, CTX_NOW, PACKET_SIZE};
 
-/// Where the end of the packets is on the stack.
+/// Where in the frame the context's address is.
+const CONTEXT: i32 = 0;
+/// The end of the packets.
 const END: i32 = 8;
+/// The instant, if it is kept.
+const NOW: i32 = 16;
+/// Whether no other thread runs code, if that is kept.
+const ALONE: i32 = 24;
+/// The rest of what is kept: rows of tables, then numbers.
+const REST: i32 = 32;
 
 /// Memory that nobody changes during a burst: contexts, packet descriptions.
 pub(crate) fn constant_memory() -> MemFlagsData {
     MemFlagsData::trusted().with_readonly().with_can_move()
 }
 
+/// What the frame keeps besides the instant and whether no other thread runs code.
+pub(crate) struct Kept<'a> {
+    /// The table that each of the first rows is read from. No other table is asked for these rows then.
+    pub(crate) tables: &'a [i32],
+    /// Computes numbers from the instant.
+    pub(crate) numbers: &'a dyn Fn(&mut FunctionBuilder<'_>, Value) -> Vec<Value>,
+}
+
 /// The context and one packet's description.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
-    pub(crate) context: Value,
     pub(crate) packet: Value,
     /// The context for what may be read in front of the loop and kept in a register: for very little.
-    pub(crate) steady: Value,
+    steady: Value,
+    place: Place,
+}
+
+/// Where the context is at hand.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Value(Value),
+    /// That keeps so many rows of tables.
+    Frame {
+        slot: StackSlot,
+        rows: usize,
+    },
 }
 
 impl Row {
+    /// A row of a function that has no frame.
+    pub(crate) fn without_frame(context: Value, packet: Value) -> Row {
+        Row { packet, steady: context, place: Place::Value(context) }
+    }
+
+    /// The context's address.
+    pub(crate) fn context(&self, builder: &mut FunctionBuilder<'_>) -> Value {
+        match self.place {
+            Place::Value(context) => context,
+            Place::Frame { slot, .. } => on_stack(builder, I64, slot, CONTEXT),
+        }
+    }
+
     /// A row of one of the context's tables.
     pub(crate) fn table(&self, builder: &mut FunctionBuilder<'_>, table: i32, row: usize) -> Value {
-        let base = builder.ins().load(I64, constant_memory(), self.context, table);
-        builder.ins().load(I64, constant_memory(), base, row as i32 * 8)
+        if let Place::Frame { slot, rows, .. } = self.place
+            && row < rows
+        {
+            return on_stack(builder, I64, slot, REST + row as i32 * 8);
+        }
+        let context = self.context(builder);
+        row_of(builder, context, table, row)
     }
 
     /// The same, read once a burst.
     pub(crate) fn steady_table(&self, builder: &mut FunctionBuilder<'_>, table: i32, row: usize) -> Value {
-        Row { context: self.steady, ..*self }.table(builder, table, row)
+        row_of(builder, self.steady, table, row)
     }
 
     /// The instant.
     pub(crate) fn now(&self, builder: &mut FunctionBuilder<'_>) -> Value {
-        builder.ins().load(I64, constant_memory(), self.context, CTX_NOW)
+        if let Place::Frame { slot, .. } = self.place {
+            return on_stack(builder, I64, slot, NOW);
+        }
+        let context = self.context(builder);
+        builder.ins().load(I64, constant_memory(), context, CTX_NOW)
     }
 
     /// Whether no other thread runs code: an `i32`, 0 or 1.
     pub(crate) fn alone(&self, builder: &mut FunctionBuilder<'_>) -> Value {
-        builder.ins().load(I32, constant_memory(), self.context, CTX_ALONE)
+        if let Place::Frame { slot, .. } = self.place {
+            return on_stack(builder, I32, slot, ALONE);
+        }
+        let context = self.context(builder);
+        builder.ins().load(I32, constant_memory(), context, CTX_ALONE)
     }
+
+    /// A number that was put into the frame, by its place among these.
+    pub(crate) fn number(&self, builder: &mut FunctionBuilder<'_>, place: usize) -> Value {
+        match self.place {
+            Place::Frame { slot, rows, .. } => on_stack(builder, I64, slot, REST + (rows + place) as i32 * 8),
+            Place::Value(_) => unreachable!("numbers are put into frames"),
+        }
+    }
+}
+
+fn row_of(builder: &mut FunctionBuilder<'_>, context: Value, table: i32, row: usize) -> Value {
+    let base = builder.ins().load(I64, constant_memory(), context, table);
+    builder.ins().load(I64, constant_memory(), base, row as i32 * 8)
 }
 
 /// The loop around a filter.
@@ -62,13 +129,12 @@ pub(crate) struct Burst {
     pub(crate) latch: Block,
     body: Block,
     exit: Block,
-    /// Holds the context's address, and where the packets end.
-    slot: StackSlot,
+    frame: StackSlot,
 }
 
 impl Burst {
     /// Opens a loop that stores values of these types for each packet, one after the other; code goes to its body afterwards.
-    pub(crate) fn open(builder: &mut FunctionBuilder<'_>, types: &[Type]) -> Burst {
+    pub(crate) fn open(builder: &mut FunctionBuilder<'_>, types: &[Type], kept: Option<&Kept<'_>>) -> Burst {
         let entry = builder.create_block();
         let body = builder.create_block();
         let exit = builder.create_block();
@@ -78,11 +144,25 @@ impl Burst {
         let &[context, packets, count, first_results] = builder.block_params(entry) else {
             unreachable!("the signature of an entry has four parameters");
         };
-        let slot = builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, 16, 3));
-        builder.ins().stack_store(I64, context, slot, 0);
         let bytes = builder.ins().imul_imm_s(count, PACKET_SIZE);
         let end = builder.ins().iadd(packets, bytes);
-        builder.ins().stack_store(I64, end, slot, END);
+        let mut values = vec![(CONTEXT, context), (END, end)];
+        if let Some(kept) = kept {
+            let now = builder.ins().load(I64, constant_memory(), context, CTX_NOW);
+            let alone = builder.ins().load(I32, constant_memory(), context, CTX_ALONE);
+            values.extend([(NOW, now), (ALONE, alone)]);
+            let tables = kept.tables.iter().enumerate();
+            let mut rest: Vec<Value> =
+                tables.map(|(row, &table)| row_of(builder, context, table, row)).collect();
+            rest.extend((kept.numbers)(builder, now));
+            values.extend((REST..).step_by(8).zip(rest));
+        }
+        let size = values.iter().map(|&(offset, _)| offset.cast_unsigned() + 8).max().unwrap_or(0);
+        let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3);
+        let frame = builder.create_sized_stack_slot(slot);
+        for (offset, value) in values {
+            builder.ins().stack_store(I64, value, frame, offset);
+        }
         builder.ins().brif(count, body, &[packets.into(), first_results.into()], exit, &[]);
 
         builder.switch_to_block(exit);
@@ -94,8 +174,12 @@ impl Burst {
         let packet = builder.append_block_param(body, I64);
         let results = builder.append_block_param(body, I64);
         builder.switch_to_block(body);
-        let row = Row { context: on_stack(builder, slot, 0), packet, steady: context };
-        Burst { row, results, latch, body, exit, slot }
+        let place = match kept {
+            Some(kept) => Place::Frame { slot: frame, rows: kept.tables.len() },
+            None => Place::Value(on_stack(builder, I64, frame, CONTEXT)),
+        };
+        let row = Row { packet, steady: context, place };
+        Burst { row, results, latch, body, exit, frame }
     }
 
     /// Writes the step to the next packet.
@@ -109,14 +193,14 @@ impl Burst {
         let packet = builder.ins().iadd_imm_s(self.row.packet, PACKET_SIZE);
         let results = builder.ins().iadd_imm_s(self.results, i64::from(offset));
         // The test is at the end, so that there is one jump a packet; compared where it is, the end needs no register.
-        let end = on_stack(builder, self.slot, END);
+        let end = on_stack(builder, I64, self.frame, END);
         let done = builder.ins().icmp(IntCC::Equal, packet, end);
         builder.ins().brif(done, self.exit, &[], self.body, &[packet.into(), results.into()]);
     }
 }
 
 /// What lies on the stack.
-fn on_stack(builder: &mut FunctionBuilder<'_>, slot: StackSlot, offset: i32) -> Value {
+fn on_stack(builder: &mut FunctionBuilder<'_>, ty: Type, slot: StackSlot, offset: i32) -> Value {
     let address = builder.ins().stack_addr(I64, slot, offset);
-    builder.ins().load(I64, MemFlagsData::trusted(), address, 0)
+    builder.ins().load(ty, MemFlagsData::trusted(), address, 0)
 }

@@ -72,6 +72,8 @@ impl Code {
         assert!(verdicts.len() >= packets.len(), "a verdict for each packet");
         if let Some(ahead) = &self.ahead
             && packets.len() >= FEWEST
+            // SAFETY: the caller's promise.
+            && unsafe { ahead.pays(context) }
         {
             // SAFETY: the caller's promise, and the lengths were compared.
             return unsafe { self.run_with(ahead, context, packets, verdicts) };
@@ -82,7 +84,7 @@ impl Code {
 }
 
 impl Code {
-    /// Runs it over a burst whose look-ups may be prepared.
+    /// Runs it over a burst whose look-ups are prepared.
     ///
     /// # Safety
     ///
@@ -95,14 +97,9 @@ impl Code {
         packets: &[Packet<'_>],
         verdicts: &mut [u32],
     ) {
-        // SAFETY: the caller's promise.
-        let pays = unsafe { ahead.pays(context) };
-        let step = if pays { AHEAD } else { packets.len() };
-        for (packets, verdicts) in packets.chunks(step).zip(verdicts.chunks_mut(step)) {
-            if pays {
-                // SAFETY: the caller's promise; there are not more packets than that.
-                unsafe { ahead.fetch(context, packets) };
-            }
+        for (packets, verdicts) in packets.chunks(AHEAD).zip(verdicts.chunks_mut(AHEAD)) {
+            // SAFETY: the caller's promise; there are not more packets than that.
+            unsafe { ahead.fetch(context, packets) };
             // SAFETY: the caller's promise; there are as many verdicts as packets.
             unsafe { (self.entry)(context, packets.as_ptr(), packets.len() as u64, verdicts.as_mut_ptr()) };
         }
@@ -115,6 +112,7 @@ impl AheadCode {
     /// # Safety
     ///
     /// As of [`Code::run`].
+    #[inline]
     unsafe fn pays(&self, context: &Context) -> bool {
         // SAFETY: the context has a row for each state, and these maps live.
         self.states.iter().any(|&state| unsafe { (**context.maps.add(state)).is_far() })

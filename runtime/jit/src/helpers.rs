@@ -71,6 +71,11 @@ impl Helper {
         Helper::Hash,
     ];
 
+    /// Its place in [`ALL`](Self::ALL).
+    pub(crate) fn place(self) -> u32 {
+        Helper::ALL.iter().position(|other| *other == self).expect("`ALL` has all helpers") as u32
+    }
+
     pub(crate) fn address(self) -> usize {
         match self {
             Helper::Find => find as *const () as usize,

@@ -13,6 +13,7 @@ use cranelift_codegen::{CodegenResult, CompiledCode, Context, FinalizedRelocTarg
 use cranelift_frontend::FunctionBuilder;
 
 use crate::code::Code;
+use crate::detour;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::memory::ExecutableMemory;
@@ -22,6 +23,8 @@ use crate::tidy;
 const HELPERS: u32 = 0;
 /// The name space of the functions that are compiled together.
 const FUNCTIONS: u32 = 1;
+/// The name space of the [detours](crate::detour) to helpers, by these places, too.
+const DETOURS: u32 = 2;
 /// The most stack that a function may take: a part of what threads have by default. Deeper frames touch each page on the way down, so
 /// that none reaches over a guard page.
 const MOST_FRAME_BYTES: u32 = 768 << 10;
@@ -89,9 +92,13 @@ pub(crate) fn import_helper(
     helper: Helper,
     convention: CallConv,
 ) -> FuncRef {
-    let index = Helper::ALL.iter().position(|other| *other == helper).expect("`ALL` has all helpers");
     let signature = helper.signature(convention);
-    import(builder, UserExternalName::new(HELPERS, index as u32), signature, false)
+    import(builder, UserExternalName::new(HELPERS, helper.place()), signature, false)
+}
+
+/// Declares the detour to a helper in a function.
+pub(crate) fn import_detour(builder: &mut FunctionBuilder<'_>, helper: Helper) -> FuncRef {
+    import(builder, UserExternalName::new(DETOURS, helper.place()), detour::signature(helper), true)
 }
 
 /// Declares a function that is compiled together with this one.
@@ -117,7 +124,7 @@ fn import(
     builder.import_function(ExtFuncData { name, signature, colocated, patchable: false })
 }
 
-/// Compiles functions, the first of which has the signature of an entry, and puts them into memory of their own.
+/// Compiles functions, the first of which has the signature of an entry, and the detours that they take, and puts them into memory of their own.
 ///
 /// A panic in Cranelift comes back as an error: it must not take down a switch that loads a stranger's filter.
 pub(crate) fn finish(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Code, CompileError> {
@@ -138,6 +145,9 @@ pub(crate) fn finish(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Co
                 let target = match patch.target {
                     Target::Helper(helper) => helper.address(),
                     Target::Function(index) => base + starts[index],
+                    Target::Detour(_) => {
+                        return Err(Failure::Patch(failed("a detour is missing".to_owned())));
+                    }
                 };
                 patch.apply(code, base + start, target)?;
             }
@@ -187,12 +197,35 @@ struct Patch {
     addend: i64,
 }
 
+#[derive(Clone, Copy)]
 enum Target {
     Helper(Helper),
     Function(usize),
+    Detour(Helper),
 }
 
+/// The functions' code in their order, and behind it that of the detours.
 fn compile(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Vec<Blob>, CompileError> {
+    let mut blobs = compile_all(isa, functions)?;
+    let mut detours: Vec<Helper> = Vec::new();
+    let first = blobs.len();
+    for patch in blobs.iter_mut().flat_map(|blob| &mut blob.patches) {
+        if let Target::Detour(helper) = patch.target {
+            let known = detours.iter().position(|&known| known == helper);
+            let place = known.unwrap_or_else(|| {
+                detours.push(helper);
+                detours.len() - 1
+            });
+            patch.target = Target::Function(first + place);
+        }
+    }
+    let detours = detours.into_iter().enumerate();
+    let detours = detours.map(|(place, helper)| detour::function(isa, first + place, helper)).collect();
+    blobs.extend(compile_all(isa, detours)?);
+    Ok(blobs)
+}
+
+fn compile_all(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Vec<Blob>, CompileError> {
     let count = functions.len();
     let mut blobs = Vec::with_capacity(count);
     for mut function in functions {
@@ -248,6 +281,9 @@ fn target_of(
     let found = match name {
         Some(UserExternalName { namespace: HELPERS, index }) => {
             Helper::ALL.get(index as usize).copied().map(Target::Helper)
+        }
+        Some(UserExternalName { namespace: DETOURS, index }) => {
+            Helper::ALL.get(index as usize).copied().map(Target::Detour)
         }
         Some(UserExternalName { namespace: FUNCTIONS, index }) if (index as usize) < functions => {
             Some(Target::Function(index as usize))

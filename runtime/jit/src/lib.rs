@@ -10,6 +10,7 @@ mod answer;
 mod bpf;
 mod burst;
 mod code;
+mod detour;
 mod error;
 mod helpers;
 mod host;

@@ -7,7 +7,6 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I32;
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Type, Value};
-use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
 
 use crate::burst::Row;
@@ -19,10 +18,22 @@ const ORDERED: bool = cfg!(target_arch = "x86_64");
 
 /// Takes a lock word, by a call only if it is not free. Goes on in a new block; gives what the word is while it is held, for
 /// [`release`]: to read it again would mean waiting for the store.
-pub(crate) fn take(builder: &mut FunctionBuilder<'_>, convention: CallConv, row: Row, word: Value) -> Value {
-    let (wait, taken) = (builder.create_block(), builder.create_block());
+pub(crate) fn take(builder: &mut FunctionBuilder<'_>, row: Row, word: Value) -> Value {
+    take_and(builder, row, word, |_, _| ())
+}
+
+/// The same with what is to be done where other threads may have taken the lock word before: code that gets what the word is while it is held.
+pub(crate) fn take_and(
+    builder: &mut FunctionBuilder<'_>,
+    row: Row,
+    word: Value,
+    shared: impl FnOnce(&mut FunctionBuilder<'_>, Value),
+) -> Value {
+    let (wait, beside, taken) = (builder.create_block(), builder.create_block(), builder.create_block());
     let held = builder.append_block_param(taken, I32);
+    let held_beside = builder.append_block_param(beside, I32);
     builder.set_cold_block(wait);
+    builder.set_cold_block(beside);
     let seen = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
     let odd = builder.ins().bor_imm_u(seen, 1);
     if ORDERED {
@@ -41,13 +52,17 @@ pub(crate) fn take(builder: &mut FunctionBuilder<'_>, convention: CallConv, row:
     let even = builder.ins().band_imm_s(seen, -2);
     let old = builder.ins().atomic_cas(MemFlagsData::trusted(), word, even, odd);
     let free = builder.ins().icmp(IntCC::Equal, old, even);
-    builder.ins().brif(free, taken, &[odd.into()], wait, &[]);
+    builder.ins().brif(free, beside, &[odd.into()], wait, &[]);
     builder.switch_to_block(wait);
     builder.seal_block(wait);
-    let lock = host::import_helper(builder, Helper::Lock, convention);
+    let lock = host::import_detour(builder, Helper::Lock);
     builder.ins().call(lock, &[word]);
     let waited = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
-    builder.ins().jump(taken, &[waited.into()]);
+    builder.ins().jump(beside, &[waited.into()]);
+    builder.switch_to_block(beside);
+    builder.seal_block(beside);
+    shared(builder, held_beside);
+    builder.ins().jump(taken, &[held_beside.into()]);
     builder.switch_to_block(taken);
     builder.seal_block(taken);
     held

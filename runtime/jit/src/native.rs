@@ -6,6 +6,8 @@
 
 mod ahead;
 mod arithmetic;
+mod choices;
+mod clock;
 mod entries;
 mod lookup;
 mod repeats;
@@ -21,14 +23,19 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_ir::cfg::Cfg;
 use oko_ir::ranges::Ranges;
 use oko_ir::{
-    Block, BlockCall, BlockData, Checked, Filter, FilterResult, Inst, Match, Module, Op, State, StateKind,
-    TerminatorKind, Type as IrType, Value, Width,
+    Block, BlockCall, BlockData, Checked, Filter, FilterResult, Inst, Match, Module, Op, State, StateDecl,
+    StateKind, TerminatorKind, Type as IrType, Value, Width,
 };
 
+use self::choices::Conditions;
+use self::clock::Clock;
 use self::repeats::Repeats;
-use crate::abi::{CTX_PARAMS, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN};
-use crate::burst::{Burst, Row, constant_memory};
+use crate::abi::{
+    CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN,
+};
+use crate::burst::{Burst, Kept, Row, constant_memory};
 use crate::code::Code;
+use crate::detour::Detours;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::host::{self, Effort};
@@ -38,6 +45,8 @@ use crate::probe;
 const FULL_EFFORT_UP_TO: usize = 8_192;
 /// Filters of more operations are not compiled.
 const MOST_OPERATIONS: usize = 98_304;
+/// The addresses of so many states are kept in the frame.
+const KEPT_STATES: usize = 4;
 /// A look-up is so much code as this many operations.
 const LOOK_UP_OPERATIONS: usize = 16;
 
@@ -96,6 +105,7 @@ struct Source<'a> {
     filter: &'a Filter,
     cfg: Cfg,
     ranges: Ranges,
+    clock: Clock,
     /// How many look-ups there are.
     look_ups: usize,
 }
@@ -107,8 +117,9 @@ impl<'a> Source<'a> {
         let cfg = Cfg::of(filter)
             .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
         let ranges = Ranges::of_with(module, filter, &cfg);
+        let clock = Clock::of(filter, &cfg);
         let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
-        Ok(Source { module, filter, cfg, ranges, look_ups })
+        Ok(Source { module, filter, cfg, ranges, clock, look_ups })
     }
 
     /// Whether keys of a state are looked up inline.
@@ -132,6 +143,20 @@ impl<'a> Source<'a> {
         function
     }
 
+    /// Opens the loop over the burst.
+    fn open(&self, builder: &mut FunctionBuilder<'_>, results: &[Type]) -> Burst {
+        if self.module.states.is_empty() {
+            return Burst::open(builder, results, None);
+        }
+        let table = |decl: &StateDecl| match decl.kind {
+            StateKind::Array | StateKind::Words => CTX_VALUES,
+            StateKind::Hash(_) | StateKind::Table(_) => CTX_MAPS,
+        };
+        let tables: Vec<i32> = self.module.states.iter().take(KEPT_STATES).map(table).collect();
+        let numbers = |builder: &mut FunctionBuilder<'_>, now| self.clock.compute(builder, now);
+        Burst::open(builder, results, Some(&Kept { tables: &tables, numbers: &numbers }))
+    }
+
     /// Fills a function with a loop over the burst that gives values of these types for each packet. The body begins before the filter's first block.
     fn each_packet(
         &self,
@@ -142,7 +167,7 @@ impl<'a> Source<'a> {
     ) {
         let mut context = FunctionBuilderContext::new();
         let mut builder = FunctionBuilder::new(function, &mut context);
-        let burst = Burst::open(&mut builder, results);
+        let burst = self.open(&mut builder, results);
         let data = builder.ins().load(I64, constant_memory(), burst.row.packet, PACKET_DATA);
         let captured = builder.ins().uload32(constant_memory(), burst.row.packet, PACKET_CAPTURED);
         let blocks: Vec<_> = self.filter.blocks.iter().map(|_| builder.create_block()).collect();
@@ -158,11 +183,13 @@ impl<'a> Source<'a> {
             values: HashMap::new(),
             entries: HashMap::new(),
             constants: HashMap::new(),
+            conditions: Conditions::default(),
             network: HashMap::new(),
             key: None,
             ghost: None,
             repeats: Repeats::default(),
             record: None,
+            detours: Detours::default(),
             place: Block(0),
         };
         body(&mut translator);
@@ -205,6 +232,7 @@ struct Translator<'a, 'b> {
     values: HashMap<Value, ir::Value>,
     entries: HashMap<Value, Entry>,
     constants: HashMap<Value, u64>,
+    conditions: Conditions,
     /// Numbers in network order, by the same in host order: to compare them with constants, these can be swapped instead.
     network: HashMap<ir::Value, ir::Value>,
     /// Where keys are put together for look-ups.
@@ -215,6 +243,8 @@ struct Translator<'a, 'b> {
     repeats: Repeats,
     /// Where records of events are put together.
     record: Option<ir::StackSlot>,
+    /// The calls of cold code.
+    detours: Detours,
     /// The block that is being translated.
     place: Block,
 }
@@ -228,8 +258,17 @@ impl<'a> Translator<'a, '_> {
     /// Translates a block, after those that dominate it.
     fn block(&mut self, block: Block) {
         let data = self.open(block);
-        for inst in &data.insts {
-            self.define(inst);
+        for (at, inst) in data.insts.iter().enumerate() {
+            if inst.result.is_some_and(|value| self.values.contains_key(&value)) {
+                // It was chosen together with one before it.
+                continue;
+            }
+            if matches!(inst.op, Op::Select(..)) {
+                self.choose_together(&data.insts[at..]);
+            }
+            if inst.result.is_none_or(|value| !self.values.contains_key(&value)) {
+                self.define(inst);
+            }
         }
         self.terminator(&data.term.kind);
     }
@@ -247,10 +286,23 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn define(&mut self, inst: &Inst) {
+        if let Some(value) = inst.result
+            && !self.source.module.states.is_empty()
+        {
+            if let Some(place) = self.source.clock.place(value) {
+                let kept = self.row.number(&mut self.builder, place);
+                self.values.insert(value, kept);
+                return;
+            }
+            if self.source.clock.is_inner(value) {
+                return;
+            }
+        }
         if let Some(result) = self.instruction(&inst.op)
             && let Some(value) = inst.result
         {
             self.values.insert(value, result);
+            self.conditions.note(value, &inst.op);
             if let Op::Const(number) = inst.op {
                 self.constants.insert(value, number);
             }
@@ -295,7 +347,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn int(&mut self, value: u64) -> ir::Value {
-        self.builder.ins().iconst(I64, value.cast_signed())
+        int(&mut self.builder, value)
     }
 
     fn instruction(&mut self, op: &Op) -> Option<ir::Value> {
@@ -322,7 +374,8 @@ impl<'a> Translator<'a, '_> {
             Op::InPort => self.builder.ins().uload32(constant_memory(), self.row.packet, PACKET_IN_PORT),
             Op::Now => self.row.now(&mut self.builder),
             Op::Param(param) => {
-                let params = self.builder.ins().load(I64, constant_memory(), self.row.context, CTX_PARAMS);
+                let context = self.row.context(&mut self.builder);
+                let params = self.builder.ins().load(I64, constant_memory(), context, CTX_PARAMS);
                 // The control plane may change it at any time, so this load stays where it is.
                 self.builder.ins().load(I64, MemFlagsData::trusted(), params, param.0 as i32 * 8)
             }
@@ -372,10 +425,7 @@ impl<'a> Translator<'a, '_> {
                 let args = self.args(call, &[]);
                 self.builder.ins().jump(self.blocks[call.block.index()], &args);
             }
-            TerminatorKind::Branch { cond, then, other } => {
-                let cond = self.value(*cond);
-                self.branch(cond, then, &[], other);
-            }
+            TerminatorKind::Branch { cond, then, other } => self.branch_by(*cond, then, other),
             TerminatorKind::Window { offset, len, ok, short } => {
                 let (shown, start) = self.window(*offset, *len);
                 self.branch(shown, ok, &[start], short);
@@ -398,12 +448,6 @@ impl<'a> Translator<'a, '_> {
                 self.builder.ins().jump(self.latch, &[class.into()]);
             }
         }
-    }
-
-    fn branch(&mut self, cond: ir::Value, then: &BlockCall, token: &[ir::Value], other: &BlockCall) {
-        let (then_args, other_args) = (self.args(then, token), self.args(other, &[]));
-        let (then, other) = (self.blocks[then.block.index()], self.blocks[other.block.index()]);
-        self.builder.ins().brif(cond, then, &then_args, other, &other_args);
     }
 
     fn args(&mut self, call: &BlockCall, token: &[ir::Value]) -> Vec<BlockArg> {
@@ -439,6 +483,11 @@ impl<'a> Translator<'a, '_> {
         let value = self.value(value);
         if width == Width::W64 { value } else { self.builder.ins().ireduce(type_of(width), value) }
     }
+}
+
+/// A constant.
+fn int(builder: &mut FunctionBuilder<'_>, value: u64) -> ir::Value {
+    builder.ins().iconst(I64, value.cast_signed())
 }
 
 /// The Cranelift type of a scalar in memory.

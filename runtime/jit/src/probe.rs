@@ -7,8 +7,8 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{I8X16, I16, I16X8, I32, I64, I128};
-use cranelift_codegen::ir::{Block, Endianness, InstBuilder, MemFlagsData, Value};
+use cranelift_codegen::ir::types::{I8X16, I16X8, I32, I64, I64X2, I128};
+use cranelift_codegen::ir::{Block, ConstantData, Endianness, InstBuilder, MemFlagsData, Value};
 use cranelift_frontend::FunctionBuilder;
 use oko_state::probe::{
     BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, Probe,
@@ -48,23 +48,21 @@ pub(crate) fn probe(
     builder: &mut FunctionBuilder<'_>,
     map: Value,
     key: &[Value],
+    stride: u64,
     comparison: Comparison,
     otherwise: Otherwise,
 ) -> (Value, Value) {
     let hash = hash(builder, map, key);
     let mask = number(builder, map, offset_of!(Probe, mask));
     let index = number(builder, map, offset_of!(Probe, index));
-    let tag = builder.ins().ushr_imm_u(hash, 48);
-    let tag = builder.ins().bor_imm_u(tag, 1);
-    let tag = builder.ins().ireduce(I16, tag);
-    let wanted = builder.ins().splat(I16X8, tag);
+    let wanted = tags_of(builder, hash);
     let (not_first, second, compare) =
         (builder.create_block(), builder.create_block(), builder.create_block());
     // So what is found goes straight on.
     builder.set_cold_block(second);
 
     let first_line = builder.ins().band(hash, mask);
-    let bucket = line(builder, index, first_line);
+    let bucket = builder.ins().iadd(index, first_line);
     let equal = equal_tags(builder, bucket, wanted);
     builder.ins().brif(equal, compare, &[bucket.into(), equal.into()], not_first, &[]);
     builder.switch_to_block(not_first);
@@ -75,11 +73,11 @@ pub(crate) fn probe(
     // The second one is another one, for the step is odd.
     builder.switch_to_block(second);
     builder.seal_block(second);
-    let step = builder.ins().ushr_imm_u(hash, 32);
-    let step = builder.ins().bor_imm_u(step, 1);
+    let step = builder.ins().ushr_imm_u(hash, 32 - i64::from(BUCKET_SIZE.ilog2()));
+    let step = builder.ins().bor_imm_u(step, i64::from(BUCKET_SIZE));
     let step = builder.ins().band(step, mask);
     let second_line = builder.ins().bxor(first_line, step);
-    let bucket = line(builder, index, second_line);
+    let bucket = builder.ins().iadd(index, second_line);
     let equal = equal_tags(builder, bucket, wanted);
     builder.ins().brif(equal, compare, &[bucket.into(), equal.into()], otherwise.absent, &[]);
 
@@ -94,8 +92,7 @@ pub(crate) fn probe(
     let at = builder.ins().iadd(bucket, twice);
     let record = builder.ins().uload32(MemFlagsData::trusted(), at, BUCKET_RECORDS);
     let values = number(builder, map, offset_of!(Probe, values));
-    let stride = number(builder, map, offset_of!(Probe, stride));
-    let distance = builder.ins().imul(record, stride);
+    let distance = builder.ins().imul_imm_s(record, stride.cast_signed());
     let value = builder.ins().iadd(values, distance);
     let generation = generation_of(builder, value);
     let odd = builder.ins().band_imm_s(generation, 1);
@@ -126,10 +123,16 @@ fn go_on_if(builder: &mut FunctionBuilder<'_>, holds: Value, otherwise: Block) {
     builder.seal_block(next);
 }
 
-/// A bucket by its number.
-fn line(builder: &mut FunctionBuilder<'_>, index: Value, number: Value) -> Value {
-    let distance = builder.ins().imul_imm_s(number, i64::from(BUCKET_SIZE));
-    builder.ins().iadd(index, distance)
+/// Eight times the tag of a hash: its highest two bytes, the lowest bit of these set.
+fn tags_of(builder: &mut FunctionBuilder<'_>, hash: Value) -> Value {
+    let little = MemFlagsData::new().with_endianness(Endianness::Little);
+    let set = builder.ins().bor_imm_u(hash, 1 << 48);
+    let vector = builder.ins().scalar_to_vector(I64X2, set);
+    let bytes = builder.ins().bitcast(I8X16, little, vector);
+    let highest: Vec<u8> = [6, 7].repeat(8);
+    let highest = builder.func.dfg.immediates.push(ConstantData::from(highest));
+    let tags = builder.ins().shuffle(bytes, bytes, highest);
+    builder.ins().bitcast(I16X8, little, tags)
 }
 
 /// A bit for each byte of a bucket's tags, lowest first: set if the tag is the wanted one. What a torn load shows is no worse than what

@@ -41,9 +41,10 @@ impl Exact {
 
     pub(crate) fn probe(&self) -> Probe {
         let first = self.records.value(0).as_ptr();
-        self.seed.probe(self.index.first(), self.index.buckets(), first, self.records.stride())
+        self.seed.probe(self.index.first(), self.index.buckets(), first)
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> u32 {
         self.len.load(Ordering::Relaxed)
     }

@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::probe::Probe;
+use crate::probe::{BUCKET_SIZE, Probe};
 
 /// The secret of one map.
 #[derive(Clone, Copy, Debug)]
@@ -45,17 +45,16 @@ impl Seed {
     }
 
     /// The same numbers for generated code, with where index and values are.
-    pub(crate) fn probe(self, index: *const u8, buckets: u32, values: *const u8, stride: usize) -> Probe {
+    pub(crate) fn probe(self, index: *const u8, buckets: u32, values: *const u8) -> Probe {
         let Seed { start, factor } = self;
         Probe {
             index,
-            mask: u64::from(buckets - 1),
+            mask: u64::from(buckets - 1) * u64::from(BUCKET_SIZE),
             start,
             factor,
             turn: self.turn(),
             last: self.last(),
             values,
-            stride: stride as u64,
         }
     }
 }

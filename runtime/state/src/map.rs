@@ -22,6 +22,8 @@ use crate::table::Table;
 pub struct Map {
     /// At the map's own address.
     probe: Probe,
+    /// The most entries that are near: see [`is_far`](Self::is_far).
+    near: u32,
     shape: Shape,
     store: Store,
 }
@@ -88,6 +90,14 @@ pub enum UpdateError {
     Kind,
 }
 
+/// How many entries of this shape the caches near a core have room for.
+fn near(shape: &Shape) -> u32 {
+    const NEAR_BYTES: u64 = 1 << 20;
+    // Of a record's index, four places are used of eight at most.
+    let bytes = shape.stride() + u64::from(BUCKET_SIZE) / 4;
+    (NEAR_BYTES / bytes) as u32
+}
+
 impl Map {
     /// Makes an empty map (an array of zeroes) with a random seed.
     ///
@@ -113,7 +123,7 @@ impl Map {
             Store::Exact(table) => table.probe(),
             _ => Probe::NONE,
         };
-        Ok(Map { probe, shape, store })
+        Ok(Map { probe, near: near(&shape), shape, store })
     }
 
     /// Makes a map with a copy for each of so many workers, by their [numbers](worker); with more workers than copies, some share one. Each
@@ -131,7 +141,7 @@ impl Map {
             return Err(ShapeError::Copies { found: copies });
         }
         let copies: Box<[Map]> = (0..copies).map(|_| Map::new(shape)).collect::<Result<_, _>>()?;
-        Ok(Map { probe: Probe::NONE, shape, store: Store::Copies(copies) })
+        Ok(Map { probe: Probe::NONE, near: near(&shape), shape, store: Store::Copies(copies) })
     }
 
     /// What it was made from.
@@ -249,12 +259,9 @@ impl Map {
     /// Whether its entries take more memory than the caches near a core have, so that it pays to fetch what a look-up will read ahead of it.
     #[inline]
     pub fn is_far(&self) -> bool {
-        const NEAR_BYTES: u64 = 1 << 20;
-        // Of a record's index, four places are used of eight at most.
-        let bytes = self.shape.stride() + u64::from(BUCKET_SIZE) / 4;
         match &self.store {
-            Store::Table(table) => u64::from(table.len()) * bytes > NEAR_BYTES,
-            Store::Exact(table) => u64::from(table.len()) * bytes > NEAR_BYTES,
+            Store::Table(table) => table.len() > self.near,
+            Store::Exact(table) => table.len() > self.near,
             _ => false,
         }
     }

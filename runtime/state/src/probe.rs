@@ -7,11 +7,11 @@
 //! In steps, for a key of words `w`, with `fold(a, b)` the XOR of the halves of the 128-bit product of `a` and `b`:
 //!
 //! 1. The hash: from `start`, for each pair of words, the last one filled up with 0, `h = fold(h ^ w, factor ^ w') + turn`; then `h = fold(h, last)`.
-//! 2. The bucket of number `b`: at `index + b * BUCKET_SIZE`. Its eight tags of 16 bits, at 0, are compared with the tag `h >> 48 | 1`. The first bucket
-//!    has the number `h & mask`, the second one the XOR of that and `(h >> 32 | 1) & mask`; it counts
+//! 2. The first bucket: `h & mask` bytes from `index`. Its eight tags of 16 bits, at 0, are compared with the tag `h >> 48 | 1`. The second bucket is
+//!    the XOR of that and `(h >> 32 | 1) * BUCKET_SIZE & mask` bytes from there; it counts
 //!    only if the first one says so ([`BUCKET_OVERFLOWED`]).
 //! 3. The record: a `u32` at `BUCKET_RECORDS + 4 * way`.
-//! 4. Its value: at `values + record * stride`. The generation (`u32`, odd if it belongs to a key, and as much of zero after it) is [`GENERATION`]
+//! 4. Its value: at `values + record * stride`, with the [`stride`] of the map's shape. The generation (`u32`, odd if it belongs to a key, and as much of zero after it) is [`GENERATION`]
 //!    bytes from there, the key's words end [`KEY_END`] bytes from there.
 
 /// The size of a bucket.
@@ -25,6 +25,16 @@ pub const GENERATION: i32 = -8;
 /// Where the key ends, from a value.
 pub const KEY_END: i32 = -16;
 
+/// Bytes from the value of one record to that of the next, in hash tables with keys and values of these sizes.
+pub fn stride(key_size: u32, value_size: u32) -> u64 {
+    value_offset(key_size) + u64::from(value_size).next_multiple_of(8)
+}
+
+/// Where the value is in a record of such a table.
+pub(crate) fn value_offset(key_size: u32) -> u64 {
+    u64::from(key_size).next_multiple_of(8) + 16
+}
+
 /// The numbers of one map. One that is no hash table, or that wants to see each look-up, has a bucket with one place that is no key's: so
 /// each look-up ends in a call. They lie in one cache line.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +42,7 @@ pub const KEY_END: i32 = -16;
 pub struct Probe {
     /// The first bucket of the index.
     pub index: *const u8,
-    /// One less than the number of buckets.
+    /// The distance of the last bucket from the first one: all bits that distances have.
     pub mask: u64,
     /// What the hash starts from.
     pub start: u64,
@@ -44,8 +54,6 @@ pub struct Probe {
     pub last: u64,
     /// The value of record 0.
     pub values: *const u8,
-    /// Bytes from the value of one record to that of the next.
-    pub stride: u64,
 }
 
 // SAFETY: the addresses are those of memory that the map owns and that is accessed atomically.
@@ -63,7 +71,6 @@ impl Probe {
         turn: 0,
         last: 0,
         values: NOBODYS.value.as_ptr().cast(),
-        stride: 0,
     };
 }
 

@@ -1,7 +1,7 @@
 //! What a map is made of, and what it takes in memory.
 
 use crate::key::MAX_KEY_BYTES;
-use crate::{bloom, index, pool, prefix, ring_buffer, sketch};
+use crate::{bloom, index, pool, prefix, probe, ring_buffer, sketch};
 
 /// The greatest size of a value in bytes.
 pub const MAX_VALUE_BYTES: u32 = 1 << 16;
@@ -293,7 +293,7 @@ impl Shape {
     /// Where the value is in a record.
     pub(crate) fn value_offset(&self) -> u64 {
         match self.kind {
-            Kind::Hash(_) | Kind::Exact => u64::from(self.key_size).next_multiple_of(8) + 16,
+            Kind::Hash(_) | Kind::Exact => probe::value_offset(self.key_size),
             _ => 0,
         }
     }

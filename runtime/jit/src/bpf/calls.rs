@@ -67,7 +67,8 @@ impl Translator<'_, '_> {
             }
             BpfHelper::OriginalHash => {
                 let [bytes, size] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
-                let seed = self.builder.ins().load(I64, constant_memory(), self.row.context, CTX_SEED);
+                let context = self.row.context(&mut self.builder);
+                let seed = self.builder.ins().load(I64, constant_memory(), context, CTX_SEED);
                 self.call(Helper::Hash, &[bytes, size, seed])
             }
             BpfHelper::RingbufOutput => {
@@ -85,11 +86,12 @@ impl Translator<'_, '_> {
                 return Ok(true);
             }
             BpfHelper::GetSmpProcessorId => {
-                self.builder.ins().uload32(constant_memory(), self.row.context, CTX_WORKER)
+                let context = self.row.context(&mut self.builder);
+                self.builder.ins().uload32(constant_memory(), context, CTX_WORKER)
             }
             BpfHelper::SpinLock => {
                 let word = self.get(Reg::R1);
-                let held = locks::take(&mut self.builder, self.convention, self.row, word);
+                let held = locks::take(&mut self.builder, self.row, word);
                 self.builder.def_var(self.held, held);
                 return Ok(true);
             }
@@ -126,7 +128,7 @@ impl Translator<'_, '_> {
         let index = index.filter(|&index| index > 0 && index < self.source.functions.len()).ok_or(unknown)?;
         self.frame.forget_stores();
         let function = host::import_function(&mut self.builder, index, local_signature(self.convention));
-        let mut args = vec![self.row.context, self.row.packet];
+        let mut args = vec![self.row.context(&mut self.builder), self.row.packet];
         args.extend(ARGUMENTS.map(|reg| self.get(reg)));
         let call = self.builder.ins().call(function, &args);
         let result = self.builder.inst_results(call)[0];

@@ -129,7 +129,8 @@ impl Translator<'_, '_> {
         let (absent, call) = (self.builder.create_block(), self.builder.create_block());
         self.builder.set_cold_block(call);
         let otherwise = Otherwise { absent, unclear: call };
-        let (value, _) = probe::probe(&mut self.builder, map, &words, Comparison::Here, otherwise);
+        let stride = oko_state::probe::stride(def.key_size, def.value_size);
+        let (value, _) = probe::probe(&mut self.builder, map, &words, stride, Comparison::Here, otherwise);
         for block in [absent, call] {
             self.builder.seal_block(block);
         }

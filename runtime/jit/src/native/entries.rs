@@ -3,11 +3,12 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind};
+use cranelift_frontend::{FunctionBuilder, Variable};
 use oko_ir::layout::{EXPIRES_OFFSET, HEADER_SIZE, LOCK_OFFSET, WRITTEN_OFFSET};
 use oko_ir::{Field, StateDecl, StateKind, Type as IrType, Unlock, Value, Width};
 use oko_state::probe::GENERATION;
 
-use super::{Entry, Translator, type_of};
+use super::{Entry, Translator, int, type_of};
 use crate::helpers::Helper;
 use crate::locks;
 
@@ -32,11 +33,22 @@ impl Translator<'_, '_> {
     pub(super) fn lock(&mut self, entry: Value) -> ir::Value {
         let Entry { value: variable, generation, held: held_variable } = self.entries[&entry];
         let pointer = self.builder.use_var(variable);
-        let held = locks::take(&mut self.builder, self.convention, self.row, pointer);
+        let row = self.row;
+        let ghost = generation.map(|generation| (generation, self.ghost()));
+        let check = |builder: &mut FunctionBuilder<'_>, held| {
+            if let Some((generation, ghost)) = ghost {
+                check_generation(builder, variable, pointer, held, generation, ghost);
+            }
+        };
+        let held = if self.is_just_found(entry) {
+            // Only other threads can have given its place to another key meanwhile.
+            locks::take_and(&mut self.builder, row, pointer, check)
+        } else {
+            let held = locks::take(&mut self.builder, row, pointer);
+            check(&mut self.builder, held);
+            held
+        };
         self.builder.def_var(held_variable, held);
-        if let Some(generation) = generation {
-            self.check_generation(variable, pointer, held, generation);
-        }
 
         let pointer = self.builder.use_var(variable);
         let expires = self.builder.ins().load(I64, entry_memory(), pointer, EXPIRES_OFFSET as i32);
@@ -64,31 +76,14 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// If the locked place belongs to another key by now: gives the lock back and makes the ghost the entry, dead.
-    fn check_generation(
-        &mut self,
-        variable: cranelift_frontend::Variable,
-        pointer: ir::Value,
-        held: ir::Value,
-        generation: ir::Value,
-    ) {
-        let (gone, here) = (self.builder.create_block(), self.builder.create_block());
-        self.builder.set_cold_block(gone);
-        let present = self.builder.ins().uload32(entry_memory(), pointer, GENERATION);
-        let same = self.builder.ins().icmp(IntCC::Equal, present, generation);
-        self.builder.ins().brif(same, here, &[], gone, &[]);
-        self.builder.switch_to_block(gone);
-        locks::release(&mut self.builder, pointer, held);
-        let ghost = self.ghost();
-        let ghost = self.builder.ins().stack_addr(I64, ghost, GHOST_HEADER as i32);
-        let zero = self.int(0);
-        // No look-up gives an even generation, so who locks the ghost again comes here again.
-        self.builder.ins().store(entry_memory(), zero, ghost, GENERATION);
-        self.builder.ins().store(entry_memory(), zero, ghost, LOCK_OFFSET as i32);
-        self.builder.ins().store(entry_memory(), zero, ghost, EXPIRES_OFFSET as i32);
-        self.builder.def_var(variable, ghost);
-        self.builder.ins().jump(here, &[]);
-        self.builder.switch_to_block(here);
+    /// Whether an entry was found where the block that is being translated was entered.
+    fn is_just_found(&self, entry: Value) -> bool {
+        let place = self.place;
+        let filter = self.source.filter;
+        let preds = self.source.cfg.preds(place).iter();
+        let mut edges = preds.flat_map(|pred| filter.blocks[pred.index()].term.kind.edges());
+        filter.blocks[place.index()].params.first() == Some(&entry)
+            && edges.all(|edge| edge.call.block != place || edge.gives.is_some())
     }
 
     /// Memory like an entry of any state of the module.
@@ -147,6 +142,33 @@ impl Translator<'_, '_> {
         let held = self.builder.use_var(self.entries[&entry].held);
         locks::release(&mut self.builder, pointer, held);
     }
+}
+
+/// If the locked place belongs to another key by now: gives the lock back and makes the ghost the entry, dead.
+fn check_generation(
+    builder: &mut FunctionBuilder<'_>,
+    variable: Variable,
+    pointer: ir::Value,
+    held: ir::Value,
+    generation: ir::Value,
+    ghost: ir::StackSlot,
+) {
+    let (gone, here) = (builder.create_block(), builder.create_block());
+    builder.set_cold_block(gone);
+    let present = builder.ins().uload32(entry_memory(), pointer, GENERATION);
+    let same = builder.ins().icmp(IntCC::Equal, present, generation);
+    builder.ins().brif(same, here, &[], gone, &[]);
+    builder.switch_to_block(gone);
+    locks::release(builder, pointer, held);
+    let ghost = builder.ins().stack_addr(I64, ghost, GHOST_HEADER as i32);
+    let zero = int(builder, 0);
+    // No look-up gives an even generation, so who locks the ghost again comes here again.
+    builder.ins().store(entry_memory(), zero, ghost, GENERATION);
+    builder.ins().store(entry_memory(), zero, ghost, LOCK_OFFSET as i32);
+    builder.ins().store(entry_memory(), zero, ghost, EXPIRES_OFFSET as i32);
+    builder.def_var(variable, ghost);
+    builder.ins().jump(here, &[]);
+    builder.switch_to_block(here);
 }
 
 /// Values of maps.

@@ -42,35 +42,44 @@ impl Translator<'_, '_> {
         found: &BlockCall,
         absent: &BlockCall,
     ) {
-        let again = self.repeats.site(self.place);
+        let again = self.repeats.site(self.source.filter, &self.source.cfg, self.place);
         if let Some(again) = again.filter(|again| !again.is_first) {
-            self.take_known(again, state, found);
+            let is_cold = again.is_covered && self.source.probes(state);
+            self.take_known(again, state, found, is_cold);
         }
         let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
         let (hit, miss) = (self.builder.create_block(), self.builder.create_block());
         let (value, generation) =
             (self.builder.append_block_param(hit, I64), self.builder.append_block_param(hit, I64));
-        if self.source.probes(state) {
+        let is_cold = self.source.probes(state);
+        if is_cold && again.is_none_or(|again| !again.is_covered) {
             let call = self.builder.create_block();
             self.builder.set_cold_block(call);
             let otherwise = Otherwise { absent: if make { call } else { miss }, unclear: call };
+            let decl = &self.source.module.states[state.index()];
+            let stride = oko_state::probe::stride(decl.key_layout().size, decl.entry_layout().size);
             let comparison = match self.has_generations(state) {
                 true => Comparison::AtLock,
                 false => Comparison::Here,
             };
-            let (value, generation) = probe::probe(&mut self.builder, map, key, comparison, otherwise);
+            let (value, generation) =
+                probe::probe(&mut self.builder, map, key, stride, comparison, otherwise);
             self.builder.ins().jump(hit, &[value.into(), generation.into()]);
             self.builder.switch_to_block(call);
         }
         let slot = self.store_key(key);
         let key = self.builder.ins().stack_addr(I64, slot, 0);
-        let call = if make {
-            let now = self.row.now(&mut self.builder);
-            self.call(Helper::Slot, &[map, key, now])
+        let (helper, mut args) = (if make { Helper::Slot } else { Helper::Find }, vec![map, key]);
+        if make {
+            args.push(self.row.now(&mut self.builder));
+        }
+        let results = if is_cold {
+            self.detours.call(&mut self.builder, helper, &args)
         } else {
-            self.call(Helper::Find, &[map, key])
+            let call = self.call(helper, &args);
+            self.builder.inst_results(call).to_vec()
         };
-        let &[called_value, called_generation] = self.builder.inst_results(call) else {
+        let &[called_value, called_generation] = &results[..] else {
             unreachable!("look-ups return two words");
         };
         self.builder.ins().brif(
@@ -91,11 +100,14 @@ impl Translator<'_, '_> {
         self.builder.ins().jump(self.blocks[found.block.index()], &args);
     }
 
-    /// If the entry was found before, goes on with it; goes on in a new block if not.
-    fn take_known(&mut self, again: Site, state: State, found: &BlockCall) {
+    /// If the entry was found before, goes on with it; goes on in a new block if not, which may be cold.
+    fn take_known(&mut self, again: Site, state: State, found: &BlockCall, is_cold: bool) {
         let (value, generation) = self.repeats.variables(again.group);
         let (value, generation) = (self.builder.use_var(value), self.builder.use_var(generation));
         let (known, unknown) = (self.builder.create_block(), self.builder.create_block());
+        if is_cold {
+            self.builder.set_cold_block(unknown);
+        }
         self.builder.ins().brif(value, known, &[], unknown, &[]);
         self.builder.switch_to_block(known);
         let token = self.token(state, value, generation);

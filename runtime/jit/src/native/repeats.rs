@@ -30,6 +30,8 @@ pub(super) struct Site {
     pub(super) group: usize,
     /// Whether no other one comes before it.
     pub(super) is_first: bool,
+    /// Whether it hardly ever has to find what one before it has not: that would have made the entry, or it makes it itself.
+    pub(super) is_covered: bool,
 }
 
 impl Repeats {
@@ -67,10 +69,14 @@ impl Repeats {
     }
 
     /// The place of the look-up that a block ends in.
-    pub(super) fn site(&self, block: Block) -> Option<Site> {
+    pub(super) fn site(&self, filter: &Filter, cfg: &Cfg, block: Block) -> Option<Site> {
+        let makes =
+            |block: Block| filter.blocks[block.index()].term.kind.lookup().is_some_and(|(_, makes)| makes);
         self.groups.iter().enumerate().find_map(|(group, data)| {
             let place = data.sites.iter().position(|&site| site == block)?;
-            Some(Site { group, is_first: place == 0 })
+            let mut before = data.sites[..place].iter().filter(|&&site| cfg.dominates(site, block));
+            let is_covered = before.any(|&site| makes(site) || makes(block));
+            Some(Site { group, is_first: place == 0, is_covered })
         })
     }
 

@@ -42,7 +42,8 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn seed(&mut self) -> ir::Value {
-        self.builder.ins().load(I64, constant_memory(), self.row.context, CTX_SEED)
+        let context = self.row.context(&mut self.builder);
+        self.builder.ins().load(I64, constant_memory(), context, CTX_SEED)
     }
 
     /// Puts a record together on the stack and hands it to the ring buffer.
@@ -62,9 +63,10 @@ impl Translator<'_, '_> {
             self.builder.ins().stack_store(I64, word, record, index as i32 * 8);
         }
         let record = self.builder.ins().stack_addr(I64, record, 0);
-        let ring = self.builder.ins().load(I64, constant_memory(), self.row.context, CTX_EVENTS);
+        let context = self.row.context(&mut self.builder);
+        let ring = self.builder.ins().load(I64, constant_memory(), context, CTX_EVENTS);
         let count = self.int(words.len() as u64);
-        self.call(Helper::Emit, &[ring, record, count]);
+        self.detours.call(&mut self.builder, Helper::Emit, &[ring, record, count]);
     }
 
     /// Room for the record of any event.
