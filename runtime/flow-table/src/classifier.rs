@@ -98,7 +98,7 @@ pub(crate) struct Builder {
     /// By rising id.
     parts: Vec<Part>,
     /// How many entries of each priority have each mask, and the bands if they are known.
-    masks: HashMap<FlowKey, BTreeMap<u16, usize>>,
+    masks: HashMap<Arc<FlowKey>, BTreeMap<u16, usize>>,
     bands: Option<Arc<[Band]>>,
     next_part: u32,
     /// Subtables without entries that are in views still.
@@ -149,7 +149,7 @@ impl Builder {
     /// Puts an entry in; says where.
     pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>) -> PartId {
         self.note(&entry);
-        let mask = entry.matcher.mask;
+        let mask = Arc::clone(&entry.matcher.mask);
         let priorities = self.masks.entry(mask).or_default();
         if highest(priorities) < Some(entry.priority) {
             self.bands = None;
@@ -160,6 +160,11 @@ impl Builder {
         *part.priorities.entry(entry.priority).or_default() += 1;
         part.change().insert(entry);
         part.id
+    }
+
+    /// A mask as entries that have it share it, if any has.
+    pub(crate) fn shared(&self, mask: Arc<FlowKey>) -> Arc<FlowKey> {
+        self.masks.get_key_value(&mask).map_or(mask, |(shared, _)| Arc::clone(shared))
     }
 
     /// Takes an entry out.
@@ -215,8 +220,8 @@ impl Builder {
     }
 
     fn note(&mut self, entry: &FlowEntry) {
-        let FlowEntry { table, priority, matcher: Matcher { key, mask, .. }, .. } = *entry;
-        self.pending.note(|| Change { table, priority, key, mask });
+        let FlowEntry { table, priority, matcher: Matcher { key, ref mask, .. }, .. } = *entry;
+        self.pending.note(|| Change { table, priority, key, mask: Arc::clone(mask) });
     }
 
     /// What lookups need, as it is now.
@@ -240,7 +245,7 @@ impl Builder {
 
     /// The part that an entry goes to, made if need be: the most specific with room in the entry's bucket, or one of its own mask.
     fn place_for(&mut self, entry: &FlowEntry) -> usize {
-        let Matcher { key, mask, .. } = &entry.matcher;
+        let (key, mask) = (&entry.matcher.key, &*entry.matcher.mask);
         let mut best: Option<(usize, u32)> = None;
         for (at, part) in self.parts.iter().enumerate() {
             let tuple = part.subtable.tuple();
@@ -271,9 +276,9 @@ impl Builder {
 }
 
 /// The unions of the masks by falling priority, those that add bits.
-fn bands(masks: &HashMap<FlowKey, BTreeMap<u16, usize>>) -> Arc<[Band]> {
+fn bands(masks: &HashMap<Arc<FlowKey>, BTreeMap<u16, usize>>) -> Arc<[Band]> {
     let mut by_priority: Vec<(u16, &FlowKey)> =
-        masks.iter().filter_map(|(mask, priorities)| Some((highest(priorities)?, mask))).collect();
+        masks.iter().filter_map(|(mask, priorities)| Some((highest(priorities)?, &**mask))).collect();
     by_priority.sort_by_key(|(priority, _)| Reverse(*priority));
     let mut bands: Vec<Band> = Vec::new();
     for (priority, mask) in by_priority {

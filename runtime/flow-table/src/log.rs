@@ -13,7 +13,7 @@ const MOST: usize = 4096;
 const DEPTH: usize = 8;
 
 /// An entry that came, went, or has other instructions now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Its table.
     pub table: TableId,
@@ -22,7 +22,7 @@ pub struct Change {
     /// The values that it looks for; 0 outside of the mask.
     pub key: FlowKey,
     /// The bits that it looks at.
-    pub mask: FlowKey,
+    pub mask: Arc<FlowKey>,
 }
 
 /// The changes of one table that no snapshot knows of.
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn change(priority: u16) -> Change {
-        Change { table: TableId(0), priority, key: FlowKey::ZERO, mask: FlowKey::ZERO }
+        Change { table: TableId(0), priority, key: FlowKey::ZERO, mask: Arc::default() }
     }
 
     fn priorities(log: &Log, since: u64) -> Option<Vec<u16>> {

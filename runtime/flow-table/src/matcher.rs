@@ -1,15 +1,17 @@
 //! An OpenFlow match as a value and a mask over the flow key.
 
+use std::sync::Arc;
+
 use oko_openflow::{Field as Oxm, FilterMatch, Match};
 use oko_packet::{Field, FlowKey};
 
 /// A match in the form that lookups use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matcher {
     /// The wanted values; 0 outside of the mask.
     pub key: FlowKey,
-    /// The bits that count.
-    pub mask: FlowKey,
+    /// The bits that count. Entries of one table that have the same share them: there are few masks, and a lookup finds them in a near cache.
+    pub mask: Arc<FlowKey>,
     /// The filter condition.
     pub filter: Option<FilterMatch>,
 }
@@ -23,7 +25,7 @@ impl Matcher {
             key.set(field, condition.value());
             mask.set(field, condition.mask());
         }
-        Matcher { key, mask, filter: matching.filter }
+        Matcher { key, mask: Arc::new(mask), filter: matching.filter }
     }
 
     /// Whether a packet's fields match; the filter is not asked.

@@ -212,6 +212,7 @@ impl FlowTables {
         {
             return Err(FlowModError::Overlap { table: id, priority: flow_mod.priority });
         }
+        let matcher = Matcher { mask: table.builder.shared(matcher.mask), ..matcher };
         let mut evicted = Vec::new();
         let old = table.entries.get(flow_mod.priority, &flow_mod.matching).cloned();
         if table.entries.len() >= limit && old.is_none() {
