@@ -11,8 +11,8 @@ use oko_pages::{HUGE, Pages};
 
 /// Where records and index lines start: a cache line.
 const ALIGN: usize = 64;
-/// Blocks from this size on are mapped.
-const LARGE: usize = 2 * HUGE;
+/// Blocks from this size on are mapped: the index of a hundred thousand entries is one huge page.
+const LARGE: usize = HUGE;
 
 /// A zeroed block of memory, accessed through raw pointers and atomics only.
 #[derive(Debug)]
