@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use oko_openflow::port::{PortConfig, PortFeatures, PortMod, PortState};
-use oko_openflow::{Port, PortStats};
+use oko_openflow::{Port, PortNo, PortStats};
 use okoctl::{Address, Client};
 use serde_json::{Value, json};
 
@@ -76,8 +76,14 @@ pub(crate) fn run(command: Command, address: &Address) -> Result<Output, Failure
         Command::Add { name, device, number, down } => {
             client.add_port(number.unwrap_or(0), !down, &name, &device)?;
             let number = find(&mut client, &name)?.number;
-            let json = json!({ "port": number.0, "name": name, "state": "added" });
-            Ok(Output { text: format!("port {name} is added, with the number {number}"), json })
+            let configuration = configuration(number, &name, &device, down);
+            let text = format!(
+                "port {name} is added, with the number {number}, until the switch ends; to have it for good, put this into its configuration:\n\n{}",
+                configuration.trim_end()
+            );
+            let json =
+                json!({ "port": number.0, "name": name, "state": "added", "configuration": configuration });
+            Ok(Output { text, json })
         }
         Command::Remove { port } => {
             let port = find(&mut client, &port)?;
@@ -109,6 +115,26 @@ fn change(client: &mut Client, wanted: &str, config: PortConfig, word: &str) -> 
     })?;
     let json = json!({ "port": port.number.0, "name": port.name, "state": word });
     Ok(Output { text: format!("port {} is {word}", port.name), json })
+}
+
+/// A port in the configuration of `okod`, in TOML.
+fn configuration(number: PortNo, name: &str, device: &str, down: bool) -> String {
+    let (name, device) = (quoted(name), quoted(device));
+    let up = if down { "up = false\n" } else { "" };
+    format!("[[port]]\nnumber = {number}\nname = {name}\ndevice = {device}\n{up}")
+}
+
+/// Text as a basic string of TOML 1.0.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_ascii_control() => quoted += &format!("\\u{:04x}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
 }
 
 fn state(port: &Port) -> &'static str {
@@ -167,4 +193,25 @@ fn one_json(port: &Port, stats: Option<&PortStats>) -> Value {
         "tx_dropped": number(|s| s.tx_dropped),
         "tx_errors": number(|s| s.tx_errors),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_of_a_port_says_what_the_port_is() {
+        for (name, device, down) in [
+            ("third", "net_af_packet2,iface=eth3", false),
+            ("a \"b\" \\c", "net_pcap0,rx_pcap=C:\\in\t\u{7f}.pcap", true),
+            ("größe", "net_null0", false),
+        ] {
+            let text = configuration(PortNo(3), name, device, down);
+            let config: toml::Table = text.parse().expect("TOML");
+            let port = &config["port"][0];
+            assert_eq!(port["number"].as_integer(), Some(3));
+            assert_eq!((port["name"].as_str(), port["device"].as_str()), (Some(name), Some(device)));
+            assert_eq!(port.get("up").and_then(toml::Value::as_bool), down.then_some(false));
+        }
+    }
 }
