@@ -3,6 +3,7 @@
 //! Nothing is asserted about time. What is compared is checked to be the same work, and a part that cannot be measured on
 //! this machine says why in its place.
 
+mod actions;
 mod build;
 mod conntrack;
 mod control;
@@ -21,6 +22,7 @@ mod program;
 mod report;
 mod setup_rate;
 mod sizes;
+mod stages;
 mod stats;
 mod table;
 mod workers;
@@ -73,6 +75,10 @@ enum Part {
     Filters,
     /// A filter in the switch, beside the same in a process behind it
     Process,
+    /// Packets that are changed or measured
+    Actions,
+    /// A worker's cycles by stage
+    Stages,
     /// Sizes of packets
     Sizes,
     /// Without huge pages, beside with them
@@ -99,6 +105,8 @@ impl Part {
             Part::Matrix => "Masks and flows",
             Part::Filters => "Filters in the switch",
             Part::Process => "A filter in a process behind the switch",
+            Part::Actions => "Actions",
+            Part::Stages => "Cycles by stage",
             Part::Sizes => "Sizes of packets",
             Part::Ordinary => "Without huge pages",
             Part::Memory => "Memory",
@@ -127,6 +135,8 @@ impl Part {
             Part::Matrix => matrix::measure(bench),
             Part::Filters => filters::measure(bench),
             Part::Process => process::measure(bench),
+            Part::Actions => actions::measure(bench),
+            Part::Stages => stages::measure(bench),
             Part::Sizes => sizes::measure(bench),
             Part::Ordinary => ordinary::measure(bench),
             Part::Memory => memory::measure(bench),
@@ -215,7 +225,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .copied()
         .filter(|part| args.only.is_empty() || args.only.contains(part))
         .collect();
-    build_programs(&parts)?;
+    build_programs(&bench, &parts)?;
 
     let mut report = Report::begin(&bench.out, machine::facts(args.quick))?;
     let (mut targets, mut failed) = (Vec::new(), Vec::new());
@@ -247,15 +257,25 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// Compiles all that is measured, before anything is.
-fn build_programs(parts: &[Part]) -> Result<()> {
+fn build_programs(bench: &Bench, parts: &[Part]) -> Result<()> {
     let with_switch = parts.iter().any(|part| part.needs_switch());
-    if with_switch || parts.contains(&Part::Build) {
+    let command = || {
         let mut build = cargo();
         build.args(["build", "--release", "--locked", "-p", "okoc"]);
         if with_switch {
             build.args(["-p", "okod", "-p", "okoctl"]);
         }
-        run::run(&mut build)?;
+        build
+    };
+    if parts.contains(&Part::Stages) {
+        // First: the other one takes its place then.
+        run::run(command().args(["--features", "okod/profile"]))?;
+        let program = bench.out.join(stages::PROGRAM);
+        std::fs::copy(bench.program("okod"), &program)
+            .with_context(|| format!("cannot write {}", program.display()))?;
+    }
+    if with_switch || parts.contains(&Part::Build) {
+        run::run(&mut command())?;
     }
     let examples = [(Part::Process, "okod", "filter_process"), (Part::Filters, "oko-filter", "time_bursts")];
     for (part, package, example) in examples {

@@ -13,6 +13,7 @@ use super::{
     CPU, Lab, Meter, Program, SINK, SINK_DEVICE, SPARE_BUFFERS, START, memory, output, sink_device,
     source_device,
 };
+use crate::bench::stages;
 use crate::bench::stats::Samples;
 
 /// Flows that one command line carries.
@@ -29,6 +30,10 @@ pub(crate) struct Options {
     pub(crate) cpus: Option<Vec<usize>>,
     /// Ordinary memory even where there are huge pages.
     pub(crate) ordinary: bool,
+    /// No flow cache: each packet goes through the tables.
+    pub(crate) no_cache: bool,
+    /// The switch that counts the cycles of its stages.
+    pub(crate) stages: bool,
 }
 
 /// A running `okod`, whose sources are down until [`Okod::start`].
@@ -45,8 +50,16 @@ impl<'l> Okod<'l> {
         let (config, socket) = (lab.folder().join("okod.toml"), lab.folder().join("okod.sock"));
         std::fs::write(&config, configuration(lab, &socket, traffic, options))?;
         let _ = std::fs::remove_file(&socket);
-        let mut command = Command::new(lab.bench.program("okod"));
+        let mut command = Command::new(if options.stages {
+            lab.bench.out.join(stages::PROGRAM)
+        } else {
+            lab.bench.program("okod")
+        });
         command.arg("--config").arg(&config);
+        if options.stages {
+            // What it tells of them.
+            command.env("RUST_LOG", "info");
+        }
         let process = Process::start(command, &lab.folder().join("okod.log"))?;
         let leftover = Some(runtime_folder().join(format!("okod-{}", process.id())));
         let mut okod = Okod {
@@ -96,12 +109,25 @@ impl<'l> Okod<'l> {
         output(&mut ofctl).map(drop)
     }
 
+    /// Adds a meter, as `ovs-ofctl` writes it.
+    pub(crate) fn add_meter(&self, meter: &str) -> Result<()> {
+        let mut ofctl = Command::new("ovs-ofctl");
+        ofctl.args(["-O", "OpenFlow13", "add-meter"]);
+        output(ofctl.arg(format!("unix:{}", self.socket.display())).arg(meter)).map(drop)
+    }
+
     /// Lets the sources send.
     pub(crate) fn start(&self) -> Result<()> {
         for source in 1..=self.sources {
             self.tell(&["port".to_owned(), "up".to_owned(), format!("source{source}")])?;
         }
         Ok(())
+    }
+
+    /// Ends it; what it has written to its log.
+    pub(crate) fn end(mut self) -> String {
+        self.program.process.end();
+        self.program.process.log()
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -142,6 +168,9 @@ fn configuration(lab: &Lab<'_>, socket: &Path, traffic: &Traffic, options: &Opti
          [worker]\n{cpus}\nbusy_poll = true\n",
         memory(buffers),
     );
+    if options.no_cache {
+        text += "flow_cache = 0\n";
+    }
     text += &format!("\n[openflow]\nsocket = \"{}\"\n", socket.display());
     let sources = sources(traffic, options)
         .into_iter()

@@ -172,10 +172,20 @@ impl<'l> Ovs<'l> {
     }
 
     pub(crate) fn add_flows_from(&self, file: &Path) -> Result<()> {
+        output(self.ofctl(&["-O", "OpenFlow14", "--bundle", "add-flows"]).arg(file)).map(drop)
+    }
+
+    /// Adds a meter, as `ovs-ofctl` writes it.
+    pub(crate) fn add_meter(&self, meter: &str) -> Result<()> {
+        output(self.ofctl(&["-O", "OpenFlow13", "add-meter"]).arg(meter)).map(drop)
+    }
+
+    /// `ovs-ofctl` with these words and the bridge.
+    fn ofctl(&self, words: &[&str]) -> Command {
         let mut ofctl = Command::new("ovs-ofctl");
-        ofctl.env("OVS_RUNDIR", &self.folder).args(["-O", "OpenFlow14", "--bundle", "add-flows"]);
-        ofctl.arg(format!("unix:{}", self.folder.join(format!("{BRIDGE}.mgmt")).display())).arg(file);
-        output(&mut ofctl).map(drop)
+        ofctl.env("OVS_RUNDIR", &self.folder).args(words);
+        ofctl.arg(format!("unix:{}", self.folder.join(format!("{BRIDGE}.mgmt")).display()));
+        ofctl
     }
 
     /// Lets sources send.
