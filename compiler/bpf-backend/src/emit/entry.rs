@@ -1,11 +1,11 @@
 //! Finding, making, locking and leaving entries.
 
 use oko_bpf::helper::Helper;
-use oko_bpf::isa::{AluOp, ByteOrder, Cond, Imm64, Insn, Reg, Size, SwapBits};
+use oko_bpf::isa::{AluOp, ByteOrder, Cond, Imm64, Insn, Operand, Reg, Size, SwapBits};
 use oko_ir::layout::{EXPIRES_OFFSET, HEADER_SIZE, WRITTEN_OFFSET};
 use oko_ir::{BlockCall, Match, State, StateDecl, StateKind, Type, Unlock, Value, Width};
 
-use super::{Emitter, Spot};
+use super::{Emitter, Spot, immediate};
 use crate::alloc::Slot;
 use crate::asm::Label;
 use crate::maps::{self, Frame, LOCK_BITS, PREFIX_LENGTH_BYTES};
@@ -13,6 +13,8 @@ use crate::plan::{LockPlace, lock_place};
 
 /// From so many words on they are zeroed in a loop.
 const MANY_WORDS: u32 = 32;
+/// What the pieces of a key are multiplied by before they are added up: odd, and with no pattern.
+const LOCK_FACTORS: [i32; 4] = [0x3c6e_f373, 0x5bd1_e995, 0x2545_f491, 0x1b87_3593];
 /// `BPF_NOEXIST`.
 const NOEXIST: i32 = 1;
 
@@ -128,6 +130,7 @@ impl Emitter<'_> {
             StateKind::Hash(_) | StateKind::Table(Match::Exact) => self.key(decl, key, key_at),
             StateKind::Table(Match::Prefix) => self.prefix_key(decl, key, key_at),
         }
+        // Locks lie apart where entries are evicted, which is in hash tables only.
         let apart = lock_place(self.module, state) == LockPlace::Apart;
         if apart {
             self.find_lock(decl, key_at, way.0);
@@ -184,15 +187,39 @@ impl Emitter<'_> {
 
     /// Builds a key, gaps zeroed.
     fn key(&mut self, state: &StateDecl, values: &[Value], key_at: i16) {
-        let layout = state.key_layout();
-        let mut end = 0;
-        for ((part, &offset), &value) in state.key.iter().zip(&layout.offsets).zip(values) {
-            self.zero_gap(key_at, end, offset);
-            let value = self.operand(value, Reg::R0);
-            self.store(maps::size(part.width), Reg::R10, key_at + offset as i16, value);
-            end = offset + part.width.bytes();
+        for (piece, &value) in key_pieces(state).iter().zip(values) {
+            let at = key_at + piece.offset as i16;
+            let stored = match self.at(value) {
+                _ if piece.size == piece.part => self.operand(value, Reg::R0),
+                Spot::Const(constant) => {
+                    let constant = constant & (u64::MAX >> (64 - 8 * piece.part.bytes()));
+                    immediate(constant).map_or_else(
+                        || {
+                            self.constant(Reg::R0, constant);
+                            Reg::R0.into()
+                        },
+                        Operand::from,
+                    )
+                }
+                from => {
+                    self.put(Spot::Reg(Reg::R0), from);
+                    self.cut(Reg::R0, piece.part);
+                    Reg::R0.into()
+                }
+            };
+            self.store(piece.size, Reg::R10, at, stored);
+            self.zero_gap(key_at, piece.offset + piece.size.bytes(), piece.end);
         }
-        self.zero_gap(key_at, end, layout.size);
+    }
+
+    /// Zeroes all bits of a register above those of a size.
+    fn cut(&mut self, reg: Reg, size: Size) {
+        match size {
+            Size::B => self.alu(AluOp::And, reg, 0xff),
+            Size::H => self.alu(AluOp::And, reg, 0xffff),
+            Size::W => self.asm.push(Insn::alu32(AluOp::Mov, reg, reg)),
+            Size::Dw => {}
+        }
     }
 
     /// Builds a key of a prefix table: the number of its bits, then the parts without gaps, in network byte order.
@@ -237,19 +264,22 @@ impl Emitter<'_> {
     }
 
     /// Puts the address of the lock for the key at `key_at` into its place in the frame.
+    ///
+    /// The pieces of the key are read as they were written: for what was written in smaller pieces than it is read in, a processor waits.
     fn find_lock(&mut self, state: &StateDecl, key_at: i16, absent: Label) {
-        let (mut from, to) = (0, state.key_layout().size);
-        self.constant(Reg::R0, 0);
-        while from < to {
-            let fits = |size: &Size| from + size.bytes() <= to;
-            let size = [Size::Dw, Size::W, Size::H].into_iter().find(fits).unwrap_or(Size::B);
-            self.load(size, Reg::R1, Reg::R10, key_at + from as i16);
-            self.alu(AluOp::Xor, Reg::R0, Reg::R1);
-            // 2^64 divided by the golden ratio: the upper bits of the product depend on all bits.
-            self.asm.load_imm64(Reg::R1, Imm64::Value(0x9e37_79b9_7f4a_7c15));
-            self.alu(AluOp::Mul, Reg::R0, Reg::R1);
-            from += size.bytes();
+        for (number, piece) in key_pieces(state).iter().enumerate() {
+            let at = key_at + piece.offset as i16;
+            if number == 0 {
+                self.load(piece.size, Reg::R0, Reg::R10, at);
+                continue;
+            }
+            self.load(piece.size, Reg::R1, Reg::R10, at);
+            self.alu(AluOp::Mul, Reg::R1, LOCK_FACTORS[number % LOCK_FACTORS.len()]);
+            self.alu(AluOp::Add, Reg::R0, Reg::R1);
         }
+        // 2^64 divided by the golden ratio: the upper bits of the product depend on all bits.
+        self.asm.load_imm64(Reg::R1, Imm64::Value(0x9e37_79b9_7f4a_7c15));
+        self.alu(AluOp::Mul, Reg::R0, Reg::R1);
         self.alu(AluOp::Rsh, Reg::R0, (64 - LOCK_BITS) as i32);
         self.store(Size::W, Reg::R10, Frame::LOCK_INDEX, Reg::R0);
         self.find(self.maps.locks(), Frame::LOCK_INDEX);
@@ -257,4 +287,30 @@ impl Emitter<'_> {
         self.asm.branch(Cond::Eq, Reg::R0, 0.into(), absent);
         self.store(Size::Dw, Reg::R10, Frame::LOCK, Reg::R0);
     }
+}
+
+/// A part of a key as it is written: with as much of the gap behind it as makes one aligned number with it.
+struct Piece {
+    offset: u32,
+    /// What the part itself takes.
+    part: Size,
+    /// What is written.
+    size: Size,
+    /// Where the next one begins, or the key ends.
+    end: u32,
+}
+
+/// The pieces of the key of a hash table.
+fn key_pieces(state: &StateDecl) -> Vec<Piece> {
+    let layout = state.key_layout();
+    let ends = layout.offsets.iter().skip(1).copied().chain([layout.size]);
+    let parts = state.key.iter().zip(&layout.offsets).zip(ends);
+    parts
+        .map(|((part, &offset), end)| {
+            let part = maps::size(part.width);
+            let fits = |size: &Size| offset.is_multiple_of(size.bytes()) && offset + size.bytes() <= end;
+            let size = [Size::Dw, Size::W, Size::H].into_iter().find(fits).unwrap_or(part);
+            Piece { offset, part, size, end }
+        })
+        .collect()
 }
