@@ -120,9 +120,10 @@ impl Scan<'_, '_> {
     }
 
     fn read(&mut self, value: Value, point: u32) {
-        if let Some((_, a, b)) = self.plan.fused(value) {
-            self.read(a, point);
-            self.read(b, point);
+        if let Some(condition) = self.plan.fused(value) {
+            for operand in condition.operands() {
+                self.read(operand, point);
+            }
         } else if let Place::VReg(vreg) = self.plan.place(value) {
             self.need(vreg, point);
         }

@@ -2,17 +2,23 @@
 //!
 //! What holds afterwards: every use of an IR value is a [`Place`]: a constant, or a virtual register. Values that are the same
 //! thing under another name (`now`, `int b`) share one virtual register. Comparisons that one branch or `select` of the same
-//! block uses are written there and have none.
+//! block uses are written there and have none, and so have a few of them that a branch uses together.
 
 use oko_ir::cfg::Cfg;
 use oko_ir::loops::{counted, steps};
-use oko_ir::{Block, Filter, Module, Op, State, StateKind, TerminatorKind, Type, Value, WhenFull};
+use oko_ir::{
+    Block, BoolOp, CompareOp, Filter, Module, Op, State, StateKind, TerminatorKind, Type, Value, WhenFull,
+};
 
 use crate::maps::needs_now;
 use crate::{Clock, Options};
 
 /// The last packet byte that the kernel lets programs look behind: `MAX_PACKET_OFF` of its verifier.
 pub(crate) const MAX_PACKET_OFFSET: u64 = 0xffff;
+
+/// Conditions of up to so many comparisons are jumps: a processor foresees which header follows. What is made of more is a list, of which no one knows
+/// where it ends.
+const MOST_COMPARISONS: u32 = 4;
 
 /// A virtual register: an index into the plan's table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -138,10 +144,15 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The comparison that is written where this value is used.
-    pub(crate) fn fused(&self, value: Value) -> Option<(oko_ir::CompareOp, Value, Value)> {
-        match self.defs[value.index()] {
-            Some(Op::Compare(op, a, b)) if self.fused[value.index()] => Some((*op, *a, *b)),
+    /// The condition that is written where this value is used.
+    pub(crate) fn fused(&self, value: Value) -> Option<Condition> {
+        if !self.fused[value.index()] {
+            return None;
+        }
+        match *self.defs[value.index()]? {
+            Op::Compare(op, a, b) => Some(Condition::Compare(op, a, b)),
+            Op::Bool(op, a, b) => Some(Condition::Two(op, a, b)),
+            Op::Not(a) => Some(Condition::Not(a)),
             _ => None,
         }
     }
@@ -266,6 +277,7 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Finds the comparisons that are written as jumps where what they are used for is: for choices, and for the branch at the end of their block, alone or a few together.
     fn fuse_comparisons(&mut self) {
         let filter = self.filter;
         let mut uses = vec![0u32; filter.values.len()];
@@ -273,24 +285,25 @@ impl<'a> Plan<'a> {
         for (index, data) in filter.blocks.iter().enumerate() {
             for inst in &data.insts {
                 inst.op.for_each_operand(|value| uses[value.index()] += 1);
-                if let (Some(result), Op::Compare(..)) = (inst.result, &inst.op) {
+                if let Some(result) = inst.result {
                     home[result.index()] = Some(index);
                 }
             }
             data.term.kind.for_each_operand(|value| uses[value.index()] += 1);
         }
         for (index, data) in filter.blocks.iter().enumerate() {
-            let selects = data.insts.iter().filter_map(|inst| match inst.op {
-                Op::Select(cond, ..) => Some(cond),
-                _ => None,
-            });
-            let branch = match data.term.kind {
-                TerminatorKind::Branch { cond, .. } => Some(cond),
-                _ => None,
-            };
-            for cond in selects.chain(branch) {
-                if uses[cond.index()] == 1 && home[cond.index()] == Some(index) {
+            let is_free = |value: Value| uses[value.index()] == 1 && home[value.index()] == Some(index);
+            for inst in &data.insts {
+                if let Op::Select(cond, ..) = inst.op
+                    && is_free(cond)
+                    && matches!(self.defs[cond.index()], Some(Op::Compare(..)))
+                {
                     self.fused[cond.index()] = true;
+                }
+            }
+            if let TerminatorKind::Branch { cond, .. } = data.term.kind {
+                for value in self.condition(cond, &is_free) {
+                    self.fused[value.index()] = true;
                 }
             }
             let fused = &self.fused;
@@ -299,6 +312,29 @@ impl<'a> Plan<'a> {
                 _ => true,
             });
         }
+    }
+
+    /// What a condition is made of and can be jumps, if that is not too much.
+    fn condition(&self, cond: Value, is_free: &dyn Fn(Value) -> bool) -> Vec<Value> {
+        let (mut found, mut open, mut compared) = (Vec::new(), vec![cond], 0);
+        while let Some(value) = open.pop() {
+            let of = self.defs[value.index()].filter(|_| is_free(value));
+            match of {
+                Some(Op::Compare(..)) => compared += 1,
+                Some(&Op::Bool(BoolOp::And | BoolOp::Or, a, b)) => open.extend([a, b]),
+                Some(&Op::Not(a)) => open.push(a),
+                _ => {
+                    compared += 1;
+                    continue;
+                }
+            }
+            found.push(value);
+        }
+        if compared > MOST_COMPARISONS {
+            // The whole is a number then, and so are its parts.
+            found.clear();
+        }
+        found
     }
 
     /// Puts the reading of the clock before the first thing that needs it, in the closest block through which all ways to such things go.
@@ -369,6 +405,26 @@ impl<'a> Plan<'a> {
             ),
             Item::Term => data.term.kind.lookup().is_some(),
         }
+    }
+}
+
+/// A condition that is written as jumps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Condition {
+    Compare(CompareOp, Value, Value),
+    /// Both or one of two; the operator is no `xor`.
+    Two(BoolOp, Value, Value),
+    Not(Value),
+}
+
+impl Condition {
+    /// What it looks at.
+    pub(crate) fn operands(self) -> impl Iterator<Item = Value> {
+        let (first, second) = match self {
+            Condition::Compare(_, a, b) | Condition::Two(_, a, b) => (a, Some(b)),
+            Condition::Not(a) => (a, None),
+        };
+        std::iter::once(first).chain(second)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Arithmetic, comparisons and choices.
 
 use oko_bpf::isa::{AluOp, Cond, Operand, Reg};
-use oko_ir::{BinaryOp, CompareOp, Value};
+use oko_ir::{BinaryOp, BoolOp, CompareOp, Value};
 
 use super::{Emitter, Spot, immediate};
 use crate::asm::Label;
+use crate::plan::Condition;
 
 impl Emitter<'_> {
     /// Gives the register with the result: `dst`, or `r0` where `dst` holds the second operand.
@@ -77,12 +78,28 @@ impl Emitter<'_> {
 
     /// Jumps to `to` if the condition is as `wanted`, else goes on. Takes `r0` and `r1`.
     pub(super) fn jump_if(&mut self, cond: Value, wanted: bool, to: Label) {
-        let Some((op, a, b)) = self.plan.fused(cond) else {
-            let reg = self.reg(cond, Reg::R0);
-            let cond = if wanted { Cond::Ne } else { Cond::Eq };
-            return self.asm.branch(cond, reg, 0.into(), to);
-        };
-        self.compare(op, a, b, wanted, to);
+        match self.plan.fused(cond) {
+            Some(Condition::Compare(op, a, b)) => self.compare(op, a, b, wanted, to),
+            Some(Condition::Not(a)) => self.jump_if(a, !wanted, to),
+            Some(Condition::Two(op, a, b)) => {
+                // What decides alone: a false one of both, a true one of either.
+                let decides = op == BoolOp::Or;
+                if wanted == decides {
+                    self.jump_if(a, decides, to);
+                    self.jump_if(b, decides, to);
+                } else {
+                    let on = self.asm.label();
+                    self.jump_if(a, decides, on);
+                    self.jump_if(b, wanted, to);
+                    self.asm.bind(on);
+                }
+            }
+            None => {
+                let reg = self.reg(cond, Reg::R0);
+                let cond = if wanted { Cond::Ne } else { Cond::Eq };
+                self.asm.branch(cond, reg, 0.into(), to);
+            }
+        }
     }
 
     fn compare(&mut self, op: CompareOp, a: Value, b: Value, wanted: bool, to: Label) {
