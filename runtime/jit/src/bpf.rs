@@ -25,23 +25,29 @@ use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_bpf::helper::Helper as BpfHelper;
 use oko_bpf::isa::{Imm64, Insn, Operand, Reg};
-use oko_bpf::program::{MapDef, Program};
+use oko_bpf::program::{MapDef, MapKind, Program};
 use oko_bpf::verified::{Note, Region, Verified};
 
 use self::frame::Frame;
 use self::packet::Facts;
 use crate::abi::{CTX_MAPS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA};
 use crate::answer::Answer;
-use crate::burst::{Burst, Row, constant_memory};
+use crate::burst::{Burst, Kept, Row, constant_memory};
 use crate::code::Code;
+use crate::detour::Detours;
 use crate::error::CompileError;
 use crate::host;
 
 /// Bytes of a stack frame of a program that nobody verified.
 const FRAME_BYTES: u32 = 512;
 
-/// The addresses of so many maps are read once a burst. More would not stay in registers, and whoever asks about a single packet reads them for nothing.
-const STEADY_MAPS: usize = 2;
+/// The addresses of so many maps are read once a burst: the first ones. Whoever asks about a single packet may read them for nothing.
+const KEPT_MAPS: usize = 4;
+
+/// The table that has what is needed most of a map: of arrays, of which nothing is looked up by calls, their values.
+fn kept_table(map: &MapDef) -> i32 {
+    if map.kind == MapKind::Array && map.key_size == 4 { CTX_VALUES } else { CTX_MAPS }
+}
 
 /// Compiles a verified program, whose return values say of packets what `answer` tells.
 ///
@@ -116,6 +122,13 @@ struct FunctionPlan {
     frame: u32,
 }
 
+impl FunctionPlan {
+    /// Bytes from the begin of its frame to the frame pointer.
+    fn top(&self) -> i32 {
+        self.frame.next_multiple_of(8).max(8) as i32
+    }
+}
+
 /// How the entry function is called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Convention {
@@ -159,11 +172,13 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     let plan = &source.functions[index];
     let frame = builder.create_sized_stack_slot(StackSlotData::new(
         StackSlotKind::ExplicitSlot,
-        plan.frame.next_multiple_of(8).max(8),
+        plan.top().cast_unsigned(),
         3,
     ));
     let (row, burst, args) = if is_entry {
-        let burst = Burst::open(&mut builder, &[I32], None);
+        let tables: Vec<i32> = source.maps.iter().take(KEPT_MAPS).map(kept_table).collect();
+        let kept = (!tables.is_empty()).then_some(Kept { tables: &tables, numbers: &|_, _| Vec::new() });
+        let burst = Burst::open(&mut builder, &[I32], kept.as_ref());
         let args = match source.convention {
             Convention::Filter(_) => vec![burst.row.packet],
             Convention::Memory => {
@@ -190,10 +205,6 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     let held = builder.declare_var(I32);
     let free = builder.ins().iconst(I32, 0);
     builder.def_var(held, free);
-    let top = plan.frame.next_multiple_of(8).max(8);
-    let frame_pointer = builder.ins().stack_addr(I64, frame, top as i32);
-    builder.def_var(registers[Reg::R10.index()], frame_pointer);
-
     let mut translator = Translator {
         builder,
         convention,
@@ -213,9 +224,13 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         frame: Frame::unknown(),
         facts: Facts::default(),
         swapped: HashMap::new(),
-        steady: Vec::new(),
+        stack: frame,
+        top: plan.top(),
+        detours: Detours::default(),
         held,
     };
+    let frame_pointer = translator.frame_address(0);
+    translator.builder.def_var(translator.registers[Reg::R10.index()], frame_pointer);
     translator.run()?;
     let Translator { mut builder, burst, .. } = translator;
     if let Some(burst) = burst {
@@ -263,8 +278,10 @@ struct Translator<'a, 'b> {
     /// Numbers of so many bits that were swapped to the other byte order, with what they were before: to compare one with a constant, that can be
     /// swapped instead.
     swapped: HashMap<ir::Value, (ir::Value, u32)>,
-    /// The maps whose addresses are kept in registers.
-    steady: Vec<u32>,
+    /// The program's stack frame, and how many bytes it has: the frame pointer points behind these.
+    stack: ir::StackSlot,
+    top: i32,
+    detours: Detours,
     /// The lock word that is held: the verifier lets a function hold one at a time, and give it back itself.
     held: Variable,
 }
@@ -354,7 +371,7 @@ impl Translator<'_, '_> {
                     Some(Note::CtxLoad(field)) => self.context_field(field),
                     Some(Note::Access(Region::Frame { off })) if !signed => {
                         let stored = self.stored(off, size);
-                        stored.unwrap_or_else(|| self.load(size, signed, base, from_base))
+                        stored.unwrap_or_else(|| self.load_frame(size, off))
                     }
                     Some(Note::Access(Region::Packet)) if !signed => {
                         let pointer = self.get(base);
@@ -366,7 +383,10 @@ impl Translator<'_, '_> {
                 };
                 self.set(dst, value);
             }
-            Insn::Store { size, base, off, src } => self.store(size, base, off, src),
+            Insn::Store { size, base, off, src } => match self.source.note(slot) {
+                Some(Note::Access(Region::Frame { off })) => self.store_frame(size, off, src),
+                _ => self.store(size, base, off, src),
+            },
             Insn::Atomic { width, op, base, off, src } => self.atomic(width, op, base, off, src),
             Insn::Jump { .. } => {
                 let target = self.way(slot, self.target(slot)?);
@@ -415,14 +435,26 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// A row of a table of the context, by a map. Those of the first few maps of the program are read once a burst.
+    /// A row of a table of the context, by a map.
     fn row_of(&mut self, table: i32, map: u32) -> ir::Value {
-        if !self.steady.contains(&map) && self.steady.len() < STEADY_MAPS {
-            self.steady.push(map);
+        let row = map as usize;
+        if kept_table(&self.source.maps[row]) == table {
+            self.row.table(&mut self.builder, table, row)
+        } else {
+            self.row.other_table(&mut self.builder, table, row)
         }
-        match self.steady.contains(&map) {
-            true => self.row.steady_table(&mut self.builder, table, map as usize),
-            false => self.row.table(&mut self.builder, table, map as usize),
+    }
+
+    /// An address in the program's stack frame, from the frame pointer.
+    fn frame_address(&mut self, offset: i32) -> ir::Value {
+        self.builder.ins().stack_addr(I64, self.stack, self.top + offset)
+    }
+
+    /// What a register hands to a helper.
+    fn argument(&mut self, reg: Reg) -> ir::Value {
+        match self.frame.pointers[reg.index()] {
+            Some(offset) => self.frame_address(offset),
+            None => self.get(reg),
         }
     }
 }

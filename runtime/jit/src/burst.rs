@@ -42,8 +42,6 @@ pub(crate) struct Kept<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) packet: Value,
-    /// The context for what may be read in front of the loop and kept in a register: for very little.
-    steady: Value,
     place: Place,
 }
 
@@ -61,7 +59,7 @@ enum Place {
 impl Row {
     /// A row of a function that has no frame.
     pub(crate) fn without_frame(context: Value, packet: Value) -> Row {
-        Row { packet, steady: context, place: Place::Value(context) }
+        Row { packet, place: Place::Value(context) }
     }
 
     /// The context's address.
@@ -83,9 +81,10 @@ impl Row {
         row_of(builder, context, table, row)
     }
 
-    /// The same, read once a burst.
-    pub(crate) fn steady_table(&self, builder: &mut FunctionBuilder<'_>, table: i32, row: usize) -> Value {
-        row_of(builder, self.steady, table, row)
+    /// The same of another table than the one that is kept for this row.
+    pub(crate) fn other_table(&self, builder: &mut FunctionBuilder<'_>, table: i32, row: usize) -> Value {
+        let context = self.context(builder);
+        row_of(builder, context, table, row)
     }
 
     /// The instant.
@@ -178,7 +177,7 @@ impl Burst {
             Some(kept) => Place::Frame { slot: frame, rows: kept.tables.len() },
             None => Place::Value(on_stack(builder, I64, frame, CONTEXT)),
         };
-        let row = Row { packet, steady: context, place };
+        let row = Row { packet, place };
         Burst { row, results, latch, body, exit, frame }
     }
 

@@ -1,9 +1,12 @@
-//! What Cranelift leaves undone of functions of ours: one pass before its own, one behind them.
+//! What Cranelift leaves undone of functions of ours: a pass before its own, the others behind them.
 
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef};
+use cranelift_codegen::ir::immediates::Offset32;
+use cranelift_codegen::ir::{
+    Function, Inst, InstBuilder, InstructionData, Opcode, StackSlot, Value, ValueDef,
+};
 
 /// Removes loads whose results nobody uses, and what only they use. None of the loads that we make traps; Cranelift keeps those all the same
 /// that extend what they load, or that must not be moved.
@@ -70,6 +73,36 @@ pub(crate) fn add_to_what_was_handed_over(function: &mut Function) {
             {
                 function.dfg.inst_args_mut(inst).swap(0, 1);
             }
+        }
+    }
+}
+
+/// Computes addresses on the stack in the blocks where they are needed. Cranelift takes them out of loops, into registers that are scarce or even
+/// into memory, though computing one takes a single instruction at most.
+pub(crate) fn compute_addresses_where_needed(function: &mut Function) {
+    let all: Vec<Inst> =
+        function.layout.blocks().flat_map(|block| function.layout.block_insts(block)).collect();
+    for inst in all {
+        let block = function.layout.inst_block(inst);
+        let far: Vec<(Value, StackSlot, Offset32)> = function
+            .dfg
+            .inst_values(inst)
+            .filter_map(|value| {
+                let of = inst_of(function, value)?;
+                match function.dfg.insts[of] {
+                    InstructionData::StackAddr { stack_slot, offset, .. }
+                        if function.layout.inst_block(of) != block =>
+                    {
+                        Some((value, stack_slot, offset))
+                    }
+                    _ => None,
+                }
+            })
+            .collect();
+        for (value, slot, offset) in far {
+            let ty = function.dfg.value_type(value);
+            let near = FuncCursor::new(function).at_inst(inst).ins().stack_addr(ty, slot, offset);
+            function.dfg.map_inst_values(inst, |used| if used == value { near } else { used });
         }
     }
 }

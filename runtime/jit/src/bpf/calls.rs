@@ -29,17 +29,22 @@ impl Translator<'_, '_> {
         let result = match helper {
             BpfHelper::MapLookupElem => return Ok(self.look_up(slot, map)),
             BpfHelper::MapUpdateElem | BpfHelper::OriginalMapUpdate => {
-                let [map, key, value] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.get(reg));
+                let [map, key, value] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.argument(reg));
                 let flags = match helper {
                     BpfHelper::MapUpdateElem => self.get(Reg::R4),
                     _ => self.constant(0),
                 };
                 let now = self.row.now(&mut self.builder);
                 self.frame.updated = true;
-                self.call(Helper::Update, &[map, key, value, flags, now])
+                let args = [map, key, value, flags, now];
+                if self.frame.missed {
+                    self.detour(Helper::Update, &args)
+                } else {
+                    self.call(Helper::Update, &args)
+                }
             }
             BpfHelper::MapDeleteElem => {
-                let [map, key] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
+                let [map, key] = [Reg::R1, Reg::R2].map(|reg| self.argument(reg));
                 self.call(Helper::Delete, &[map, key])
             }
             BpfHelper::KtimeGetNs | BpfHelper::KtimeGetBootNs | BpfHelper::KtimeGetCoarseNs => {
@@ -50,33 +55,33 @@ impl Translator<'_, '_> {
                 self.builder.ins().uload32(constant_memory(), self.row.packet, PACKET_CAPTURED)
             }
             BpfHelper::XdpLoadBytes => {
-                let [offset, to, size] = [Reg::R2, Reg::R3, Reg::R4].map(|reg| self.get(reg));
+                let [offset, to, size] = [Reg::R2, Reg::R3, Reg::R4].map(|reg| self.argument(reg));
                 self.call(Helper::LoadBytes, &[self.row.packet, offset, to, size])
             }
             BpfHelper::MapPushElem => {
-                let [map, value, flags] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.get(reg));
+                let [map, value, flags] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.argument(reg));
                 self.call(Helper::Push, &[map, value, flags])
             }
             BpfHelper::MapPeekElem => {
-                let [map, value] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
+                let [map, value] = [Reg::R1, Reg::R2].map(|reg| self.argument(reg));
                 self.call(Helper::Peek, &[map, value])
             }
             BpfHelper::OriginalMapAdd => {
-                let [map, element] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
+                let [map, element] = [Reg::R1, Reg::R2].map(|reg| self.argument(reg));
                 self.call(Helper::Add, &[map, element])
             }
             BpfHelper::OriginalHash => {
-                let [bytes, size] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
+                let [bytes, size] = [Reg::R1, Reg::R2].map(|reg| self.argument(reg));
                 let context = self.row.context(&mut self.builder);
                 let seed = self.builder.ins().load(I64, constant_memory(), context, CTX_SEED);
                 self.call(Helper::Hash, &[bytes, size, seed])
             }
             BpfHelper::RingbufOutput => {
-                let [ring, data, size] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.get(reg));
+                let [ring, data, size] = [Reg::R1, Reg::R2, Reg::R3].map(|reg| self.argument(reg));
                 self.call(Helper::RingOutput, &[ring, data, size])
             }
             BpfHelper::RingbufReserve => {
-                let [ring, size] = [Reg::R1, Reg::R2].map(|reg| self.get(reg));
+                let [ring, size] = [Reg::R1, Reg::R2].map(|reg| self.argument(reg));
                 self.call(Helper::RingReserve, &[ring, size])
             }
             BpfHelper::RingbufSubmit | BpfHelper::RingbufDiscard => {
@@ -116,6 +121,12 @@ impl Translator<'_, '_> {
         }
     }
 
+    /// The same for code that hardly any packet comes to.
+    pub(super) fn detour(&mut self, helper: Helper, args: &[ir::Value]) -> ir::Value {
+        let results = self.detours.call(&mut self.builder, helper, args);
+        results.first().copied().unwrap_or_else(|| self.constant(0))
+    }
+
     pub(super) fn call_local(&mut self, slot: usize, insn: Insn) -> Result<(), CompileError> {
         let index = match self.source.note(slot) {
             Some(Note::LocalCall(index)) => Some(index),
@@ -129,7 +140,7 @@ impl Translator<'_, '_> {
         self.frame.forget_stores();
         let function = host::import_function(&mut self.builder, index, local_signature(self.convention));
         let mut args = vec![self.row.context(&mut self.builder), self.row.packet];
-        args.extend(ARGUMENTS.map(|reg| self.get(reg)));
+        args.extend(ARGUMENTS.map(|reg| self.argument(reg)));
         let call = self.builder.ins().call(function, &args);
         let result = self.builder.inst_results(call)[0];
         self.set(Reg::R0, result);

@@ -21,7 +21,9 @@ pub(super) struct Frame {
     /// By where they begin: how many bytes were stored, and of what, lowest first. They do not overlap.
     stores: BTreeMap<i32, (i32, ir::Value)>,
     /// Registers that point into the frame.
-    pointers: [Option<i32>; Reg::COUNT],
+    pub(super) pointers: [Option<i32>; Reg::COUNT],
+    /// Whether a key was looked up on the way here that is not in its map.
+    pub(super) missed: bool,
     /// Whether a map was updated on the way here.
     pub(super) updated: bool,
 }
@@ -106,7 +108,7 @@ impl Translator<'_, '_> {
     /// The zero-padded words of a key of so many bytes that a register points to.
     pub(super) fn key_words(&mut self, pointer: Reg, bytes: u32) -> Vec<ir::Value> {
         let offset = self.frame.pointers[pointer.index()];
-        let pointer = self.get(pointer);
+        let pointer = self.argument(pointer);
         let starts = (0..bytes as i32).step_by(WORD as usize);
         starts
             .map(|start| {

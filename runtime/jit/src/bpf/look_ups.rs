@@ -6,6 +6,7 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{self, Block, InstBuilder, InstructionData, Opcode, Type, ValueDef};
+use oko_bpf::helper::Helper as BpfHelper;
 use oko_bpf::isa::{Cond, Insn, Operand, Reg, Width};
 use oko_bpf::program::{MapDef, MapId, MapKind};
 use oko_ir::ranges::all_ones;
@@ -41,9 +42,19 @@ impl Translator<'_, '_> {
             // What was just inserted is looked up by a call: for code that has called already that is no great matter, and of a look-up of the same key once
             // more, what both have in common would be kept on the stack for it, by all who never come here.
             Some((_, def)) if self.is_probed(def) && !self.frame.updated => self.look_up_probed(def, next),
-            _ => self.look_up_by_call(next),
+            _ => self.look_up_by_call(next, self.frame.missed),
         }
-        let Next::Joined(block) = next else { return false };
+        let Next::Joined(block) = next else {
+            if let Next::Tested { test, absent, .. } = next
+                && absent == test + 1
+            {
+                self.frame.missed = true;
+                if self.inserts(absent) {
+                    self.builder.set_cold_block(self.blocks[&absent]);
+                }
+            }
+            return false;
+        };
         self.builder.switch_to_block(block);
         self.builder.seal_block(block);
         let result = self.builder.block_params(block)[0];
@@ -72,6 +83,14 @@ impl Translator<'_, '_> {
         Next::Joined(block)
     }
 
+    /// Whether a map is updated at once at a slot: what takes so long need not lie on the way of the others.
+    fn inserts(&self, slot: usize) -> bool {
+        let insns = self.source.insns[slot..self.slots.end].iter();
+        let straight = insns.take_while(|insn| insn.jump_offset().is_none() && **insn != Insn::Exit);
+        let call = straight.into_iter().find(|insn| matches!(insn, Insn::CallHelper { .. }));
+        call == Some(&Insn::call(BpfHelper::MapUpdateElem.number()))
+    }
+
     /// Ends the block with what the look-up gives; `there` says whether it is an entry, if that is known here.
     fn end(&mut self, next: Next, value: ir::Value, there: Option<bool>) {
         let (test, absent, found) = match next {
@@ -97,9 +116,12 @@ impl Translator<'_, '_> {
     }
 
     /// Ends the block with a call.
-    fn look_up_by_call(&mut self, next: Next) {
-        let (map, key) = (self.get(Reg::R1), self.get(Reg::R2));
-        let value = self.call(Helper::Lookup, &[map, key]);
+    fn look_up_by_call(&mut self, next: Next, is_cold: bool) {
+        let args = [Reg::R1, Reg::R2].map(|reg| self.argument(reg));
+        let value = match is_cold {
+            true => self.detour(Helper::Lookup, &args),
+            false => self.call(Helper::Lookup, &args),
+        };
         self.end(next, value, None);
     }
 
@@ -138,7 +160,7 @@ impl Translator<'_, '_> {
         self.builder.switch_to_block(absent);
         self.end_absent(next);
         self.builder.switch_to_block(call);
-        self.look_up_by_call(next);
+        self.look_up_by_call(next, true);
     }
 
     /// Whether keys of a map are looked up inline.

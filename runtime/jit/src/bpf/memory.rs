@@ -41,7 +41,18 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn load(&mut self, size: Size, signed: bool, base: Reg, off: i16) -> ir::Value {
-        let (base, off, memory) = (self.get(base), i32::from(off), verified_memory());
+        let base = self.get(base);
+        self.load_at(size, signed, base, off)
+    }
+
+    /// A load from the frame, by the distance from the frame pointer: no register points there.
+    pub(super) fn load_frame(&mut self, size: Size, off: i32) -> ir::Value {
+        let at = self.frame_address(off);
+        self.load_at(size, false, at, 0)
+    }
+
+    fn load_at(&mut self, size: Size, signed: bool, base: ir::Value, off: i16) -> ir::Value {
+        let (off, memory) = (i32::from(off), verified_memory());
         let ins = self.builder.ins();
         match (size, signed) {
             (Size::B, false) => ins.uload8(I64, memory, base, off),
@@ -55,7 +66,18 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn store(&mut self, size: Size, base: Reg, off: i16, src: Operand) {
-        let (base, value) = (self.get(base), self.operand(src));
+        let base = self.get(base);
+        self.store_at(size, base, off, src);
+    }
+
+    /// A store to the frame, as [`load_frame`](Self::load_frame).
+    pub(super) fn store_frame(&mut self, size: Size, off: i32, src: Operand) {
+        let at = self.frame_address(off);
+        self.store_at(size, at, 0, src);
+    }
+
+    fn store_at(&mut self, size: Size, base: ir::Value, off: i16, src: Operand) {
+        let value = self.operand(src);
         let value = if size == Size::Dw { value } else { self.builder.ins().ireduce(type_of(size), value) };
         self.builder.ins().store(verified_memory(), value, base, i32::from(off));
     }
