@@ -16,6 +16,8 @@ const MOST_CLASSES_IN_SETS: usize = 64;
 const LINE: usize = 16;
 /// How many verdicts are summed in 32 bits.
 const SUMMED: usize = 1 << 16;
+/// Fewer classes than that are counted one after the other.
+const FEW: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Counters {
@@ -49,7 +51,11 @@ impl Counters {
             add(none, (verdicts.len() as u64).wrapping_sub(matches), shared);
             add(some, matches, shared);
         } else {
-            count_classes(&counters[..self.classes], verdicts, shared);
+            let counters = &counters[..self.classes];
+            match counters {
+                [rest, counters @ ..] if counters.len() < FEW => count_few(rest, counters, verdicts, shared),
+                _ => count_classes(counters, verdicts, shared),
+            }
         }
         if faults != 0 {
             self.faults.fetch_add(faults, Ordering::Relaxed);
@@ -72,6 +78,21 @@ impl Counters {
 #[inline]
 fn sum(verdicts: &[Verdict]) -> u64 {
     u64::from(verdicts.iter().map(|verdict| verdict.0).fold(0, u32::wrapping_add))
+}
+
+/// Goes through the verdicts once for each class but the first, several verdicts at a time.
+#[inline(never)]
+fn count_few(rest: &AtomicU64, counters: &[AtomicU64], verdicts: &[Verdict], shared: bool) {
+    for verdicts in verdicts.chunks(SUMMED) {
+        let mut left = verdicts.len() as u64;
+        for (class, counter) in (1_u32..).zip(counters) {
+            let is_of = |verdict: &Verdict| u32::from(verdict.0 == class);
+            let count = u64::from(verdicts.iter().map(is_of).fold(0, u32::wrapping_add));
+            add(counter, count, shared);
+            left -= count;
+        }
+        add(rest, left, shared);
+    }
 }
 
 #[inline(never)]
@@ -102,7 +123,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_between_threads() {
-        for classes in [2, 3, 1_000] {
+        for classes in [2, 3, 8, 9, 1_000] {
             let counters = Counters::new(classes);
             std::thread::scope(|scope| {
                 for _ in 0..3 * SETS {

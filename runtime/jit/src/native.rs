@@ -9,6 +9,7 @@ mod arithmetic;
 mod choices;
 mod clock;
 mod entries;
+mod lists;
 mod lookup;
 mod repeats;
 mod words;
@@ -29,6 +30,7 @@ use oko_ir::{
 
 use self::choices::Conditions;
 use self::clock::Clock;
+use self::lists::Lists;
 use self::repeats::Repeats;
 use crate::abi::{
     CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN,
@@ -106,6 +108,7 @@ struct Source<'a> {
     cfg: Cfg,
     ranges: Ranges,
     clock: Clock,
+    lists: Lists,
     /// How many look-ups there are.
     look_ups: usize,
 }
@@ -118,8 +121,9 @@ impl<'a> Source<'a> {
             .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
         let ranges = Ranges::of_with(module, filter, &cfg);
         let clock = Clock::of(filter, &cfg);
+        let lists = Lists::of(filter);
         let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
-        Ok(Source { module, filter, cfg, ranges, clock, look_ups })
+        Ok(Source { module, filter, cfg, ranges, clock, lists, look_ups })
     }
 
     /// Whether keys of a state are looked up inline.
@@ -297,6 +301,12 @@ impl<'a> Translator<'a, '_> {
             if self.source.clock.is_inner(value) {
                 return;
             }
+        }
+        if let Some(value) = inst.result
+            && let Some(result) = self.in_list(value)
+        {
+            self.values.insert(value, result);
+            return;
         }
         if let Some(result) = self.instruction(&inst.op)
             && let Some(value) = inst.result

@@ -123,6 +123,75 @@ proptest! {
     }
 }
 
+/// A filter that matches packets whose first four bytes are in one of these ranges.
+fn list_of(ranges: &[(u32, u32)]) -> String {
+    use std::fmt::Write;
+    let mut text = "oko.ir 1\nfilter f -> bool {\nblock0:\n    v0 = const 0\n    v1 = false\n    window v0, 4, block1, block2\n\
+        block1(v2: window 4):\n    v3 = load.be32 v2, 0\n"
+        .to_owned();
+    let (mut next, mut last) = (4, None);
+    for (number, &(first, end)) in ranges.iter().enumerate() {
+        // In each of the ways in which ranges are asked about.
+        let [a, b, c, d] = [next, next + 1, next + 2, next + 3];
+        let cond = match (number % 2, first, end) {
+            (_, first, end) if first == end => {
+                writeln!(text, "    v{a} = const {first}\n    v{b} = eq v3, v{a}").unwrap();
+                b
+            }
+            (0, 0, end) => {
+                writeln!(text, "    v{a} = const {end}\n    v{b} = ule v3, v{a}").unwrap();
+                b
+            }
+            (0, first, u32::MAX) => {
+                writeln!(text, "    v{a} = const {first}\n    v{b} = ule v{a}, v3").unwrap();
+                b
+            }
+            _ => {
+                writeln!(text, "    v{a} = const {first}\n    v{b} = sub v3, v{a}").unwrap();
+                writeln!(text, "    v{c} = const {}\n    v{d} = ule v{b}, v{c}", end - first).unwrap();
+                d
+            }
+        };
+        next = cond + 1;
+        last = Some(match last {
+            None => cond,
+            Some(before) => {
+                writeln!(text, "    v{next} = or_b v{before}, v{cond}").unwrap();
+                next += 1;
+                next - 1
+            }
+        });
+    }
+    writeln!(text, "    return v{}\nblock2:\n    return v1\n}}", last.unwrap()).unwrap();
+    text
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    /// Lists are compared with several ranges at once, short and very long ones are not.
+    #[test]
+    fn numbers_are_in_lists_of_ranges(
+        ranges in prop::collection::vec(
+            (
+                prop_oneof![Just(0), Just(1 << 31), Just(u32::MAX), any::<u32>()],
+                prop_oneof![Just(0), Just(1), Just(u32::MAX), 0..=0xffff_u32, any::<u32>()],
+            )
+                .prop_map(|(first, length)| (first, first.saturating_add(length))),
+            1..40,
+        ),
+        others in prop::collection::vec(any::<u32>(), 8),
+    ) {
+        let rig = Rig::new(&verify(text::read(&list_of(&ranges)).unwrap()).unwrap());
+        let ends = ranges.iter().flat_map(|&(first, end)| [first.wrapping_sub(1), first, end, end.wrapping_add(1)]);
+        for number in ends.chain(others) {
+            let expected = ranges.iter().any(|&(first, end)| (first..=end).contains(&number));
+            let found = rig.run(0, &[Packet::new(&number.to_be_bytes(), 0)], 1);
+            prop_assert_eq!(found, [u32::from(expected)], "{} in {:?}", number, ranges);
+        }
+    }
+}
+
 /// A module at the limits of the verifier: thousands of look-ups under the largest keys, each entry locked and written.
 fn large_module(blocks: usize) -> String {
     use std::fmt::Write;
