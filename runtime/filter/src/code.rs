@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use oko_bpf::verified::Verified;
 use oko_ir::Checked;
-use oko_jit::abi::{Context, Packet};
+use oko_jit::abi::Packet;
 use oko_jit::{Answer, CompileError, compile_bpf, compile_ir};
 use oko_state::Pin;
 
@@ -116,7 +116,7 @@ impl Code {
     ) -> u64 {
         if let Code::Native(codes) = self {
             // SAFETY: params and states were made from the module that this code was compiled from.
-            unsafe { run_native(&codes[filter], packets, now, instance, pin, verdicts) };
+            unsafe { run_native(&codes[filter], packets, now, instance.1, pin, verdicts) };
             return 0;
         }
         self.run_other(filter, packets, now, instance, pin, verdicts)
@@ -138,7 +138,7 @@ impl Code {
             Code::BpfJit(codes, returns) => {
                 returns.set_clock(states, now);
                 // SAFETY: the states were made from the maps of the program that this code was compiled from; it has no params.
-                unsafe { run_native(&codes[filter], packets, now, instance, pin, verdicts) };
+                unsafe { run_native(&codes[filter], packets, now, instance.1, pin, verdicts) };
                 0
             }
             Code::BpfInterp(programs, returns) => {
@@ -184,21 +184,11 @@ unsafe fn run_native(
     code: &oko_jit::Code,
     packets: &[Packet<'_>],
     now: u64,
-    (params, states): (&Params, &States),
+    states: &States,
     pin: &Pin,
     verdicts: &mut [Verdict],
 ) {
-    let binding = states.binding(pin.worker());
-    let context = Context {
-        now,
-        params: params.values().as_ptr().cast::<u64>(),
-        maps: binding.handles().as_ptr(),
-        values: binding.values().as_ptr(),
-        events: states.events_map(),
-        seed: states.seed(),
-        worker: 0,
-        alone: u32::from(pin.is_alone()),
-    };
+    let context = states.context(pin.worker(), now, pin.is_alone());
     const { assert!(size_of::<AtomicU64>() == 8 && size_of::<Verdict>() == 4) };
     // SAFETY: a verdict is a transparent `u32`.
     let verdicts =

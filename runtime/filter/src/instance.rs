@@ -271,7 +271,7 @@ impl Instance {
         let params = Params::new(plan.params);
         let events = plan.ir.as_ref().map_or_else(Vec::new, |ir| ir.module().events.clone());
         let from = old.map_or(Old::None, |old| old.as_old(&events, engine));
-        let states = States::new(engine, &plan.states, options, &from)?;
+        let states = States::new(&params, engine, &plan.states, options, &from)?;
         report.state_bytes = states.bytes();
         if let Some(place) = plan.seed {
             states.set_variable(place, states.seed());
@@ -340,10 +340,9 @@ impl Instance {
     /// # Panics
     ///
     /// If the filter is another instance's and this one has none of that number.
-    #[inline]
     pub fn run(&self, filter: FilterId, packet: Packet<'_>, now: u64) -> Verdict {
         let mut verdict = [Verdict::default()];
-        self.run_burst(filter, &[packet], now, &mut verdict);
+        self.run_any(filter, std::slice::from_ref(&packet), now, &mut verdict);
         verdict[0]
     }
 
@@ -354,6 +353,12 @@ impl Instance {
     /// If there are not as many verdicts as packets, or the filter is another instance's and this one has none of that number.
     pub fn run_burst(&self, filter: FilterId, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]) {
         assert_eq!(packets.len(), verdicts.len(), "a verdict for each packet");
+        self.run_any(filter, packets, now, verdicts);
+    }
+
+    // Once for single packets, whose number is known there, and once for bursts: the way to the code is longer than a small filter.
+    #[inline(always)]
+    fn run_any(&self, filter: FilterId, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]) {
         let counters = &self.stats[filter.index()];
         // What a filter finds in a table stays until the burst ends.
         let pin = oko_state::pin();

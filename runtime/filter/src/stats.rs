@@ -45,6 +45,11 @@ impl Counters {
         let set = (worker as usize).min(self.shared);
         let shared = set == self.shared;
         let counters = &self.counters[set * self.stride..];
+        if let [verdict] = verdicts {
+            // There is one for each class.
+            add(&counters[verdict.0 as usize], 1, shared);
+            return self.count_faults(faults);
+        }
         if let (2, [none, some, ..]) = (self.classes, counters) {
             // Of two classes the sum is how many there are of the second one.
             let matches: u64 = verdicts.chunks(SUMMED).map(sum).sum();
@@ -57,6 +62,11 @@ impl Counters {
                 _ => count_classes(counters, verdicts, shared),
             }
         }
+        self.count_faults(faults);
+    }
+
+    #[inline]
+    fn count_faults(&self, faults: u64) {
         if faults != 0 {
             self.faults.fetch_add(faults, Ordering::Relaxed);
         }

@@ -57,7 +57,7 @@ impl<'a> Packet<'a> {
 }
 
 /// What a filter needs besides the packet: a view of an instance at one instant.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Context {
     /// The instant of the burst, nanoseconds.

@@ -11,6 +11,7 @@ mod clock;
 mod entries;
 mod lists;
 mod lookup;
+mod quotients;
 mod repeats;
 mod words;
 
@@ -24,13 +25,14 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_ir::cfg::Cfg;
 use oko_ir::ranges::Ranges;
 use oko_ir::{
-    Block, BlockCall, BlockData, Checked, Filter, FilterResult, Inst, Match, Module, Op, State, StateDecl,
-    StateKind, TerminatorKind, Type as IrType, Value, Width,
+    BinaryOp, Block, BlockCall, BlockData, Checked, Filter, FilterResult, Inst, Match, Module, Op, State,
+    StateDecl, StateKind, TerminatorKind, Type as IrType, Value, Width,
 };
 
 use self::choices::Conditions;
 use self::clock::Clock;
 use self::lists::Lists;
+use self::quotients::Quotients;
 use self::repeats::Repeats;
 use crate::abi::{
     CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN,
@@ -109,6 +111,7 @@ struct Source<'a> {
     ranges: Ranges,
     clock: Clock,
     lists: Lists,
+    quotients: Quotients,
     /// How many look-ups there are.
     look_ups: usize,
 }
@@ -122,8 +125,9 @@ impl<'a> Source<'a> {
         let ranges = Ranges::of_with(module, filter, &cfg);
         let clock = Clock::of(filter, &cfg);
         let lists = Lists::of(filter);
+        let quotients = Quotients::of(filter, &cfg, &ranges);
         let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
-        Ok(Source { module, filter, cfg, ranges, clock, lists, look_ups })
+        Ok(Source { module, filter, cfg, ranges, clock, lists, quotients, look_ups })
     }
 
     /// Whether keys of a state are looked up inline.
@@ -188,6 +192,7 @@ impl<'a> Source<'a> {
             entries: HashMap::new(),
             constants: HashMap::new(),
             conditions: Conditions::default(),
+            masks: HashMap::new(),
             network: HashMap::new(),
             key: None,
             ghost: None,
@@ -237,6 +242,8 @@ struct Translator<'a, 'b> {
     entries: HashMap<Value, Entry>,
     constants: HashMap<Value, u64>,
     conditions: Conditions,
+    /// Of numbers that were masked by a constant, that.
+    masks: HashMap<Value, u64>,
     /// Numbers in network order, by the same in host order: to compare them with constants, these can be swapped instead.
     network: HashMap<ir::Value, ir::Value>,
     /// Where keys are put together for look-ups.
@@ -302,6 +309,9 @@ impl<'a> Translator<'a, '_> {
                 return;
             }
         }
+        if inst.result.is_some_and(|value| self.source.quotients.has(value)) {
+            return;
+        }
         if let Some(value) = inst.result
             && let Some(result) = self.in_list(value)
         {
@@ -313,8 +323,13 @@ impl<'a> Translator<'a, '_> {
         {
             self.values.insert(value, result);
             self.conditions.note(value, &inst.op);
-            if let Op::Const(number) = inst.op {
-                self.constants.insert(value, number);
+            match inst.op {
+                Op::Const(number) => drop(self.constants.insert(value, number)),
+                Op::Binary(BinaryOp::And, a, b) => {
+                    let mask = self.constants.get(&a).or_else(|| self.constants.get(&b)).copied();
+                    self.masks.extend(mask.map(|mask| (value, mask)));
+                }
+                _ => {}
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use oko_artifact::{EVENTS_MAP, StateSchema};
 use oko_ir::interp::{TableError, TableKey};
 use oko_ir::{StateDecl, StateKind};
+use oko_jit::abi::Context;
 use oko_state::{Header, Kind, Map, RingBuffer, Shape, Update, UpdateError};
 
 use super::carry::Old;
@@ -13,7 +14,7 @@ use super::scalars::{key_bytes, table_key_bytes, value_bytes};
 use super::view::{StateEntry, StateInfo, StateSnapshot, entries, entry, info};
 use crate::error::{LoadError, StateError};
 use crate::instance::{Engine, LoadOptions};
-use crate::params::VariablePlace;
+use crate::params::{Params, VariablePlace};
 
 /// A state or map as the artifact declares it.
 #[derive(Clone, Debug)]
@@ -78,21 +79,11 @@ impl Row {
 
 /// The maps as one worker has them, by the engine's numbers.
 #[derive(Debug)]
-pub(crate) struct Binding {
-    handles: Box<[*const Map]>,
-    values: Box<[*mut u8]>,
-}
-
-impl Binding {
-    /// The maps.
-    pub(crate) fn handles(&self) -> &[*const Map] {
-        &self.handles
-    }
-
-    /// The first value of each of these that is an array.
-    pub(crate) fn values(&self) -> &[*mut u8] {
-        &self.values
-    }
+struct Binding {
+    /// What generated code is told of them, at no instant.
+    context: Context,
+    /// The maps, and the first value of each of these that is an array: what the context points to.
+    _tables: (Box<[*const Map]>, Box<[*mut u8]>),
 }
 
 // SAFETY: the pointers lead to the maps that the rows own, which are shared between threads, and to values in these.
@@ -101,8 +92,9 @@ unsafe impl Send for States {}
 unsafe impl Sync for States {}
 
 impl States {
-    /// Makes the maps that an engine uses, but for those that `old` has.
+    /// Makes the maps that an engine uses, but for those that `old` has. Generated code reads the params where they are now.
     pub(crate) fn new(
+        params: &Params,
         engine: Engine,
         plans: &[StatePlan],
         options: &LoadOptions,
@@ -142,14 +134,26 @@ impl States {
         order.sort_unstable();
         let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
         let workers = rows.iter().map(|row| row.map.copies().len()).max().unwrap_or(1);
-        let bindings = (0..workers as u32).map(|worker| bind(&rows, &order, worker)).collect();
         let seed = old.seed().or(options.seed).unwrap_or_else(random);
+        let mut bindings: Box<[Binding]> =
+            (0..workers as u32).map(|worker| bind(&rows, &order, worker)).collect();
+        for binding in &mut bindings {
+            let context = &mut binding.context;
+            context.params = params.values().as_ptr().cast::<u64>();
+            context.events = Arc::as_ptr(&events);
+            context.seed = seed;
+        }
         Ok(States { rows, order, bindings, events, seed })
     }
 
-    /// The maps as the worker of a number has them.
+    /// What generated code is told when the worker of a number runs it.
     #[inline]
-    pub(crate) fn binding(&self, worker: u32) -> &Binding {
+    pub(crate) fn context(&self, worker: u32, now: u64, alone: bool) -> Context {
+        Context { now, alone: u32::from(alone), ..self.binding(worker).context }
+    }
+
+    #[inline]
+    fn binding(&self, worker: u32) -> &Binding {
         match &*self.bindings {
             [one] => one,
             all => &all[worker as usize % all.len()],
@@ -159,11 +163,6 @@ impl States {
     /// What filters emit.
     pub(crate) fn events(&self) -> &RingBuffer {
         self.events.ring().expect("it was made as a ring buffer")
-    }
-
-    /// The map of it.
-    pub(crate) fn events_map(&self) -> *const Map {
-        Arc::as_ptr(&self.events)
     }
 
     /// The random number of the instance.
@@ -351,7 +350,19 @@ fn bind(rows: &[Row], order: &[usize], worker: u32) -> Binding {
         })
     };
     let first = |map: &Map| map.array_values().map_or(std::ptr::null_mut(), |(first, _)| first.as_ptr());
-    Binding { handles: maps().map(std::ptr::from_ref).collect(), values: maps().map(first).collect() }
+    let handles: Box<[*const Map]> = maps().map(std::ptr::from_ref).collect();
+    let values: Box<[*mut u8]> = maps().map(first).collect();
+    let context = Context {
+        now: 0,
+        params: std::ptr::null(),
+        maps: handles.as_ptr(),
+        values: values.as_ptr(),
+        events: std::ptr::null(),
+        seed: 0,
+        worker: 0,
+        alone: 0,
+    };
+    Binding { context, _tables: (handles, values) }
 }
 
 fn events_shape(bytes: u32) -> Shape {

@@ -47,6 +47,14 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn compare(&mut self, op: CompareOp, a: Value, b: Value) -> ir::Value {
+        if op == CompareOp::ULt
+            && let Some(is_below) = self.quotient_is_below(a, b)
+        {
+            return is_below;
+        }
+        if let Some(is_set) = self.bit(op, a, b).or_else(|| self.bit(op, b, a)) {
+            return is_set;
+        }
         let (x, y) = (self.value(a), self.value(b));
         if let CompareOp::Eq | CompareOp::Ne = op
             && let Some((x, y)) = self.in_network_order(a, b).or_else(|| self.in_network_order(b, a))
@@ -63,6 +71,19 @@ impl Translator<'_, '_> {
             CompareOp::SLe => IntCC::SignedLessThanOrEqual,
         };
         self.builder.ins().icmp(condition, x, y)
+    }
+
+    /// Whether a bit is that bit, or is not: whether it is not 0, or is.
+    fn bit(&mut self, op: CompareOp, masked: Value, bit: Value) -> Option<ir::Value> {
+        let condition = match op {
+            CompareOp::Eq => IntCC::NotEqual,
+            CompareOp::Ne => IntCC::Equal,
+            _ => return None,
+        };
+        let bit = *self.constants.get(&bit)?;
+        let is_masked_by_it = bit.is_power_of_two() && self.masks.get(&masked) == Some(&bit);
+        let masked = self.value(masked);
+        is_masked_by_it.then(|| self.builder.ins().icmp_imm_u(condition, masked, 0))
     }
 
     fn mask(&mut self, a: Value, b: Value) -> ir::Value {
