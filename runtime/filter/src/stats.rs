@@ -44,12 +44,14 @@ impl Counters {
     pub(crate) fn count(&self, worker: u32, verdicts: &[Verdict], faults: u64) {
         let set = (worker as usize).min(self.shared);
         let shared = set == self.shared;
-        let counters = &self.counters[set * self.stride..];
+        let start = set * self.stride;
         if let [verdict] = verdicts {
-            // There is one for each class.
-            add(&counters[verdict.0 as usize], 1, shared);
+            if let Some(counter) = self.counters.get(start + verdict.0 as usize) {
+                add(counter, 1, shared);
+            }
             return self.count_faults(faults);
         }
+        let counters = &self.counters[start..];
         if let (2, [none, some, ..]) = (self.classes, counters) {
             // Of two classes the sum is how many there are of the second one.
             let matches: u64 = verdicts.chunks(SUMMED).map(sum).sum();

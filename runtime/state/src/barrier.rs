@@ -33,6 +33,13 @@ pub(crate) fn light_fence() {
     }
 }
 
+/// The half for those who fence often and know that it is free.
+#[inline]
+pub(crate) fn free_fence() {
+    debug_assert!(is_asymmetric());
+    compiler_fence(Ordering::SeqCst);
+}
+
 /// The half for those who fence seldom.
 pub(crate) fn heavy_fence() {
     fence(Ordering::SeqCst);

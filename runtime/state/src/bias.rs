@@ -45,6 +45,17 @@ pub(crate) trait Slots {
     fn burst(&self, number: u32) -> u64;
 }
 
+/// A thread as the one that has the bias.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holder(u64);
+
+impl Holder {
+    /// The thread of this number.
+    pub(crate) fn of(number: u32) -> Holder {
+        Holder(word(number))
+    }
+}
+
 fn word(number: u32) -> u64 {
     u64::from(number + 1) << NUMBER_SHIFT
 }
@@ -57,8 +68,8 @@ impl Bias {
 
     /// Whether a thread, which has just pinned itself and fenced, has the bias; for most pins this is all.
     #[inline]
-    pub(crate) fn is_held_by(&self, number: u32) -> bool {
-        self.0.load(Ordering::Acquire) == word(number)
+    pub(crate) fn is_held_by(&self, thread: Holder) -> bool {
+        self.0.load(Ordering::Acquire) == thread.0
     }
 
     /// Whether nobody has it or asks for it.

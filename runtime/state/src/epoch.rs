@@ -29,8 +29,14 @@ impl Epoch {
     /// Pins a reader by its slot.
     #[inline]
     pub(crate) fn pin(&self, slot: &AtomicU64) {
-        slot.store(self.0.load(Ordering::Acquire), Ordering::Relaxed);
+        self.mark(slot);
         light_fence();
+    }
+
+    /// Pins a reader by its slot if the light half of a fence comes next.
+    #[inline]
+    pub(crate) fn mark(&self, slot: &AtomicU64) {
+        slot.store(self.0.load(Ordering::Acquire), Ordering::Relaxed);
     }
 
     /// Unpins it.

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::barrier::is_asymmetric;
-use crate::bias::{Bias, Mode, Slots};
+use crate::barrier::{free_fence, is_asymmetric};
+use crate::bias::{Bias, Holder, Mode, Slots};
 use crate::epoch::{Epoch, Ticket, UNPINNED};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -45,6 +45,8 @@ struct Slot {
     taken: AtomicBool,
     /// Its place among the slots.
     number: u32,
+    /// The thread as the one that has the bias.
+    holder: Holder,
     /// After so many bursts without the bias the thread asks for it.
     patience: AtomicU32,
     /// What its patience was at first.
@@ -67,6 +69,7 @@ impl Slot {
                 alone: AtomicBool::new(false),
                 taken: AtomicBool::new(false),
                 number: slots.len() as u32,
+                holder: Holder::of(slots.len() as u32),
                 patience: AtomicU32::new(0),
                 patience_begun: AtomicU32::new(0),
                 alone_since: AtomicU64::new(0),
@@ -91,9 +94,15 @@ impl Slot {
     /// The first pin; says whether the thread is alone.
     #[inline]
     fn pin(&self) -> bool {
-        EPOCH.pin(&self.pinned);
-        if BIAS.0.is_held_by(self.number) && self.alone.load(Ordering::Relaxed) {
-            return true;
+        if self.alone.load(Ordering::Relaxed) {
+            EPOCH.mark(&self.pinned);
+            // The bias is given where that is free.
+            free_fence();
+            if BIAS.0.is_held_by(self.holder) {
+                return true;
+            }
+        } else {
+            EPOCH.pin(&self.pinned);
         }
         self.pin_beside_others()
     }
