@@ -1,6 +1,6 @@
 //! Which entries a flow-mod or a statistics request is about, and walking through them bit by bit.
 
-use oko_openflow::{FlowMod, FlowStatsRequest, GroupId, Match, PortNo, TableId};
+use oko_openflow::{FlowMod, FlowModCommand, FlowStatsRequest, GroupId, Match, PortNo, TableId};
 
 use crate::classifier::Place;
 use crate::entry::FlowEntry;
@@ -19,15 +19,16 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Output port and group restrict deletions only.
     pub(crate) fn of_flow_mod(flow_mod: &FlowMod, strict: bool) -> Selection {
+        // Output port and group restrict deletions only.
+        let deletes = matches!(flow_mod.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
         Selection {
             matcher: Matcher::new(&flow_mod.matching),
             strict: strict.then(|| (flow_mod.priority, flow_mod.matching.clone())),
             cookie: flow_mod.cookie,
             cookie_mask: flow_mod.cookie_mask,
-            out_port: PortNo::ANY,
-            out_group: GroupId::ANY,
+            out_port: if deletes { flow_mod.out_port } else { PortNo::ANY },
+            out_group: if deletes { flow_mod.out_group } else { GroupId::ANY },
         }
     }
 
@@ -55,7 +56,7 @@ impl Selection {
     }
 }
 
-/// A walk through the entries that a statistics request is about, by table. The tables may change between its [steps](crate::FlowTables::step): it
+/// A walk through the entries that a request is about, by table. The tables may change between its [steps](crate::FlowTables::step): it
 /// holds nothing of them.
 ///
 /// Entries that are there all the time, and that are not added again meanwhile, are met exactly once.
@@ -73,11 +74,15 @@ pub struct Walk {
 impl Walk {
     /// From the first entry on.
     pub fn new(request: &FlowStatsRequest) -> Walk {
-        Walk {
-            selection: Selection::of_request(request),
-            about: request.table,
-            table: TableId(0),
-            place: None,
-        }
+        Walk::through(Selection::of_request(request), request.table)
+    }
+
+    /// Through the entries that a flow-mod is about that is not strict.
+    pub(crate) fn of_flow_mod(flow_mod: &FlowMod) -> Walk {
+        Walk::through(Selection::of_flow_mod(flow_mod, false), flow_mod.table)
+    }
+
+    fn through(selection: Selection, about: TableId) -> Walk {
+        Walk { selection, about, table: TableId(0), place: None }
     }
 }

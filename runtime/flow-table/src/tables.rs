@@ -150,6 +150,8 @@ struct SnapshotTable {
 
 /// Tables of more entries are not sorted when they are walked through; so many entries are looked at in one step.
 const SORTED: usize = 4_096;
+/// About so many entries are changed in one step: a millisecond's work.
+const STEP: usize = 512;
 
 /// The last table that an entry can be in: `OFPTT_MAX` is the number of a table that only the switch itself may use.
 const LAST_TABLE: u8 = 253;
@@ -257,45 +259,71 @@ impl FlowTables {
     fn modify(&mut self, flow_mod: &FlowMod, strict: bool) -> Result<Changes, FlowModError> {
         let id = writable(flow_mod.table)?;
         check_goto(id, flow_mod)?;
-        let Some(table) = self.tables.get_mut(&id) else { return Ok(Changes::default()) };
+        let Some(table) = self.tables.get(&id) else { return Ok(Changes::default()) };
         let selection = Selection::of_flow_mod(flow_mod, strict);
         let chosen: Vec<Arc<FlowEntry>> = table.chosen(&selection).cloned().collect();
+        Ok(self.rewrite(flow_mod, chosen))
+    }
+
+    /// Gives entries the instructions of a flow-mod.
+    fn rewrite(&mut self, flow_mod: &FlowMod, chosen: Vec<Arc<FlowEntry>>) -> Changes {
         let mut written = Vec::with_capacity(chosen.len());
-        for old in &chosen {
+        for old in chosen {
+            let Some(table) = self.tables.get_mut(&old.table) else { continue };
             let mut entry =
-                FlowEntry { instructions: flow_mod.instructions.clone(), ..FlowEntry::clone(old) };
+                FlowEntry { instructions: flow_mod.instructions.clone(), ..FlowEntry::clone(&old) };
             if flow_mod.flags.contains(FlowModFlags::RESET_COUNTS) {
                 entry.counters = FlowEntry::start_counters(None, entry.counters.last_used());
             }
             let entry = Arc::new(entry);
             table.swap(Arc::clone(&entry));
             if let Some(journal) = &mut self.journal {
-                journal.push((Some(Arc::clone(old)), Some(Arc::clone(&entry))));
+                journal.push((Some(old), Some(Arc::clone(&entry))));
             }
             written.push((entry, Written::Modified));
         }
-        Ok(Changes { removed: Vec::new(), written })
+        Changes { removed: Vec::new(), written }
     }
 
     fn delete(&mut self, flow_mod: &FlowMod, strict: bool) -> Changes {
-        let selection = Selection {
-            out_port: flow_mod.out_port,
-            out_group: flow_mod.out_group,
-            ..Selection::of_flow_mod(flow_mod, strict)
-        };
-        self.remove_where(flow_mod.table, |table, removed| {
-            removed
-                .extend(table.chosen(&selection).map(|entry| (Arc::clone(entry), FlowRemovedReason::Delete)));
+        let selection = Selection::of_flow_mod(flow_mod, strict);
+        let tables = self.tables.iter().filter(|(id, _)| flow_mod.table.is_about(**id));
+        let chosen = tables.flat_map(|(_, table)| table.chosen(&selection)).cloned().collect();
+        self.remove(chosen, FlowRemovedReason::Delete)
+    }
+
+    /// A modification or deletion that may concern so many entries that it is better done in [steps](Self::go_on), between which there is time for something
+    /// else; none if not.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be done.
+    pub fn in_steps(&self, flow_mod: &FlowMod) -> Result<Option<Walk>, FlowModError> {
+        match flow_mod.command {
+            FlowModCommand::Modify => check_goto(writable(flow_mod.table)?, flow_mod)?,
+            FlowModCommand::Delete => {}
+            _ => return Ok(None),
+        }
+        let about = self.tables.iter().filter(|(id, _)| flow_mod.table.is_about(**id));
+        let entries: usize = about.map(|(_, table)| table.entries.len()).sum();
+        Ok((entries > SORTED).then(|| Walk::of_flow_mod(flow_mod)))
+    }
+
+    /// The next step of a flow-mod that is done [so](Self::in_steps); none when all is done. It concerns the entries that are there all the time; of those that
+    /// others put in or take out between two steps it may concern some.
+    pub fn go_on(&mut self, flow_mod: &FlowMod, walk: &mut Walk) -> Option<Changes> {
+        let found = self.meet(walk, STEP)?;
+        Some(match flow_mod.command {
+            FlowModCommand::Modify => self.rewrite(flow_mod, found),
+            _ => self.remove(found, FlowRemovedReason::Delete),
         })
     }
 
     /// Removes the entries that use a group or a meter that is gone.
     pub fn remove_users(&mut self, reason: FlowRemovedReason, uses: impl Fn(&FlowEntry) -> bool) -> Changes {
-        self.remove_where(TableId::ALL, |table, removed| {
-            removed.extend(
-                table.entries.values().filter(|entry| uses(entry)).map(|entry| (Arc::clone(entry), reason)),
-            );
-        })
+        let all = self.tables.values().flat_map(|table| table.entries.values());
+        let chosen = all.filter(|entry| uses(entry)).cloned().collect();
+        self.remove(chosen, reason)
     }
 
     /// Says whether entries of a table, or of all, give way when it is full.
@@ -323,38 +351,30 @@ impl FlowTables {
         self.tables.values().flat_map(|table| table.entries.values()).filter(|entry| holds(entry)).count()
     }
 
-    /// Removes the entries whose time is over at an instant in nanoseconds.
-    pub fn expire(&mut self, now: u64) -> Changes {
+    /// Removes entries whose time is over at an instant in nanoseconds, up to so many of them.
+    pub fn expire(&mut self, now: u64, most: usize) -> Changes {
         let mut changes = Changes::default();
         for table in self.tables.values_mut() {
-            let start = changes.removed.len();
-            table.over(now, &mut changes.removed);
-            for (entry, _) in &changes.removed[start..] {
-                if let Some(journal) = &mut self.journal {
-                    journal.push((Some(Arc::clone(entry)), None));
-                }
-            }
+            table.over(now, most, &mut changes.removed);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.extend(changes.removed.iter().map(|(entry, _)| (Some(Arc::clone(entry)), None)));
         }
         changes
     }
 
-    fn remove_where(
-        &mut self,
-        id: TableId,
-        choose: impl Fn(&Table, &mut Vec<(Arc<FlowEntry>, FlowRemovedReason)>),
-    ) -> Changes {
-        let mut changes = Changes::default();
-        for (_, table) in self.tables.iter_mut().filter(|(other, _)| id.is_about(**other)) {
-            let start = changes.removed.len();
-            choose(table, &mut changes.removed);
-            for (entry, _) in &changes.removed[start..] {
+    /// Removes entries that are there.
+    fn remove(&mut self, entries: Vec<Arc<FlowEntry>>, reason: FlowRemovedReason) -> Changes {
+        for entry in &entries {
+            if let Some(table) = self.tables.get_mut(&entry.table) {
                 table.take_out(entry);
-                if let Some(journal) = &mut self.journal {
-                    journal.push((Some(Arc::clone(entry)), None));
-                }
             }
         }
-        changes
+        if let Some(journal) = &mut self.journal {
+            journal.extend(entries.iter().map(|entry| (Some(Arc::clone(entry)), None)));
+        }
+        let removed = entries.into_iter().map(|entry| (entry, reason)).collect();
+        Changes { removed, written: Vec::new() }
     }
 
     /// The entries that a statistics request is about, all at once: by table, then as they are tried. What a walk must [meet](Self::step).
@@ -369,16 +389,21 @@ impl FlowTables {
     ///
     /// A step looks at a bounded number of entries and of parts of hash tables, so it may well find nothing.
     pub fn step(&self, walk: &mut Walk) -> Option<Vec<Arc<FlowEntry>>> {
+        self.meet(walk, SORTED)
+    }
+
+    /// The same, of a table of more than `most` entries about as many.
+    fn meet(&self, walk: &mut Walk, most: usize) -> Option<Vec<Arc<FlowEntry>>> {
         // No table ever goes, so a place is in the table that is found.
         let (id, table) = self.tables.range(walk.table..).find(|(id, _)| walk.about.is_about(**id))?;
         walk.table = *id;
-        if walk.place.is_none() && table.entries.len() > SORTED {
+        if walk.place.is_none() && table.entries.len() > most {
             walk.place = Some(Place::default());
         }
         let mut found = if walk.place.is_some() { Vec::new() } else { table.in_order(&walk.selection) };
         let mut seen = 0;
         while let Some(place) = walk.place
-            && seen < SORTED
+            && seen < most
         {
             // A hash table that was larger has parts with few entries, or none.
             seen += 1;
@@ -489,10 +514,12 @@ impl Table {
         self.timed -= usize::from(old.has_timeout());
     }
 
-    /// Takes the entries out whose time is over.
-    fn over(&mut self, now: u64, removed: &mut Vec<(Arc<FlowEntry>, FlowRemovedReason)>) {
+    /// Takes entries out whose time is over, until so many are.
+    fn over(&mut self, now: u64, most: usize, removed: &mut Vec<(Arc<FlowEntry>, FlowRemovedReason)>) {
         let mut later = Vec::new();
-        while let Some(due) = self.deadlines.pop(now) {
+        while removed.len() < most
+            && let Some(due) = self.deadlines.pop(now)
+        {
             // One that was replaced has a deadline of its own in its new version.
             let Some(entry) = due.upgrade() else { continue };
             let current = self.entries.get(entry.priority, &entry.matching);

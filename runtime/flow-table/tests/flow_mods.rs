@@ -187,7 +187,7 @@ fn entries_leave_when_their_time_is_over() {
     tables.apply(&idle, SECOND).unwrap();
     entries(&tables).iter().for_each(|entry| entry.counters.count(1, 60, 5 * SECOND));
     let expired = |tables: &mut FlowTables, now| {
-        let reasons = tables.expire(now).removed;
+        let reasons = tables.expire(now, 100).removed;
         reasons.iter().map(|(entry, reason)| (entry.idle_timeout, *reason)).collect::<Vec<_>>()
     };
     assert_eq!(expired(&mut tables, 10 * SECOND - 1), []);
@@ -266,7 +266,7 @@ fn what_was_begun_can_be_undone() {
     tables.rollback();
     assert_eq!(listed(&tables), before);
     // Timeouts count the same entries as before.
-    assert_eq!(tables.expire(6_000_000_000).removed.len(), 2);
+    assert_eq!(tables.expire(6_000_000_000, 100).removed.len(), 2);
     assert!(listed(&tables).is_empty());
 }
 
@@ -305,7 +305,7 @@ fn entries_end_in_time_however_often_they_are_used_or_replaced() {
         add(&mut tables, 4, 5, 0, i);
     }
     let gone = |tables: &mut FlowTables, now: u64| {
-        let changes = tables.expire(now * SECOND);
+        let changes = tables.expire(now * SECOND, usize::MAX);
         let mut ports: Vec<_> = changes
             .removed
             .iter()

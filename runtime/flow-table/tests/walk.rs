@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use oko_flow_table::{FlowTables, Limits, Walk};
+use oko_flow_table::{FlowModError, FlowTables, Limits, Walk};
 use oko_openflow::{
     Action, Field, FlowMod, FlowModCommand, FlowStatsRequest, Instructions, Match, PortNo, TableId,
 };
@@ -136,4 +136,57 @@ fn a_step_is_bounded_also_where_most_entries_are_gone() {
     }
     assert_eq!(met, 4_200);
     assert!(steps >= 3, "{steps} steps through 8,192 parts");
+}
+
+/// Table and cookie of each entry, and where it outputs to.
+fn contents(tables: &FlowTables) -> BTreeMap<(u8, u64), Vec<Action>> {
+    let all = tables.select(&FlowStatsRequest::default());
+    all.iter().map(|entry| ((entry.table.0, entry.cookie), entry.instructions.apply.clone())).collect()
+}
+
+#[test]
+fn a_flow_mod_in_steps_does_what_it_does_at_once() {
+    let delete = FlowMod { table: TableId::ALL, ..FlowMod::new(FlowModCommand::Delete) };
+    let instructions = Instructions::apply(vec![Action::output(PortNo(9))]);
+    let modify = FlowMod { table: TableId(4), instructions, ..FlowMod::new(FlowModCommand::Modify) };
+    let ip = Match::any().with(Field::EthType, 0x800);
+    let flow_mods = [
+        delete.clone(),
+        FlowMod { table: TableId(1), ..delete.clone() },
+        FlowMod { matching: ip.clone(), ..delete.clone() },
+        FlowMod { out_port: PortNo(2), ..delete.clone() },
+        FlowMod { cookie: 5, cookie_mask: 0xf, ..delete },
+        modify.clone(),
+        FlowMod { matching: ip, ..modify.clone() },
+        // A modification does not ask where an entry outputs to.
+        FlowMod { out_port: PortNo(2), ..modify },
+    ];
+    for flow_mod in flow_mods {
+        let (mut one, mut other) = (filled(), filled());
+        let at_once = one.apply(&flow_mod, 0).unwrap();
+        let (mut removed, mut written) = (0, 0);
+        let mut walk = other.in_steps(&flow_mod).unwrap().unwrap();
+        while let Some(changes) = other.go_on(&flow_mod, &mut walk) {
+            assert!(changes.removed.len() + changes.written.len() < 2_000);
+            removed += changes.removed.len();
+            written += changes.written.len();
+        }
+        assert_eq!((removed, written), (at_once.removed.len(), at_once.written.len()), "{flow_mod:?}");
+        assert!(removed + written > 0);
+        assert_eq!(contents(&one), contents(&other), "{flow_mod:?}");
+    }
+}
+
+#[test]
+fn only_what_may_take_long_is_done_in_steps() {
+    let tables = filled();
+    let of = |command, table| FlowMod { table: TableId(table), ..FlowMod::new(command) };
+    let in_steps = |flow_mod: FlowMod| tables.in_steps(&flow_mod).map(|walk| walk.is_some());
+    assert_eq!(in_steps(of(FlowModCommand::Delete, 4)), Ok(true));
+    assert_eq!(in_steps(of(FlowModCommand::Modify, 4)), Ok(true));
+    assert_eq!(in_steps(of(FlowModCommand::Delete, 2)), Ok(false), "a small table");
+    assert_eq!(in_steps(of(FlowModCommand::DeleteStrict, 4)), Ok(false));
+    assert_eq!(in_steps(of(FlowModCommand::Add, 4)), Ok(false));
+    let every = TableId::ALL;
+    assert_eq!(in_steps(of(FlowModCommand::Modify, every.0)), Err(FlowModError::BadTable { found: every }));
 }

@@ -5,6 +5,7 @@
 mod testbed;
 
 use std::io::Write;
+use std::sync::{Mutex, PoisonError};
 
 use oko_openflow::message::Message;
 use oko_openflow::monitor::{MonitorCommand, MonitorFlags, MonitorRequest};
@@ -13,6 +14,9 @@ use oko_openflow::{Field, FlowModCommand, FlowStatsRequest, GroupId, Match, Port
 use testbed::{Controller, TestSwitch, flow, output};
 
 const MIB: usize = 1 << 20;
+
+/// Held by a test, so that it has the memory of the process for itself.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Resident memory of this process, in which the switch runs, in bytes.
 fn memory() -> usize {
@@ -47,6 +51,7 @@ fn fill(controller: &mut Controller, count: u32) {
 
 #[test]
 fn whoever_asks_for_everything_and_reads_nothing_takes_little_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut switch = TestSwitch::start(&[&[], &[]]);
     let mut other = switch.connect();
     let count = 30_000;
@@ -98,6 +103,7 @@ fn whoever_asks_for_everything_and_reads_nothing_takes_little_memory() {
 
 #[test]
 fn a_watcher_that_is_too_far_behind_is_cut_off() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut switch = TestSwitch::start(&[&[], &[]]);
     let (mut watcher, mut other) = (switch.connect(), switch.connect());
     assert_eq!(

@@ -18,10 +18,11 @@ use oko_openflow::port::PortState;
 use oko_openflow::switch::{Capabilities, Desc, Features};
 use oko_openflow::table::{TABLE_EVICTION, TableDesc};
 use oko_openflow::{ErrorCode, ErrorMsg, PortNo, SessionOption, TableId, Version};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::bundles::Bundles;
+use super::flows::LongFlowMod;
 use super::monitors::Cause;
 use super::peers::{PeerId, Peers};
 use super::reply::Replies;
@@ -87,6 +88,8 @@ pub(super) enum Wait {
     Replace(JoinHandle<Result<Replacement, OkoError>>),
     /// The workers give back what they have of a port that is removed.
     Port(SwitchPort),
+    /// There is more to do, for which this thread has to come by its turns.
+    Flows(Box<LongFlowMod>),
 }
 
 impl Wait {
@@ -106,6 +109,12 @@ impl Wait {
             Wait::Replace(task) => {
                 let prepared = task.await;
                 control.borrow_mut().finish_replace(prepared)
+            }
+            Wait::Flows(mut long) => {
+                while control.borrow_mut().go_on(&mut long) {
+                    yield_now().await;
+                }
+                Replies::none()
             }
             Wait::Port(port) => {
                 let given_back = async {
@@ -141,6 +150,8 @@ pub(super) struct Control {
     lasting: Generation,
     changed: bool,
     published: Option<Instant>,
+    /// Held by each flow-mod that is being done bit by bit. Packets see all of it at once, unless somebody must be told of something else before.
+    pub(super) long_flow_mods: Rc<()>,
     /// How the links of ports were when they were looked at last, as controllers know.
     pub(super) links: BTreeMap<PortNo, PortState>,
     /// What workers have given back of ports.
@@ -183,6 +194,7 @@ impl Control {
             lasting: Generation(0),
             changed: false,
             published: None,
+            long_flow_mods: Rc::default(),
             links,
             given_back: Vec::new(),
             assemblers: BTreeMap::new(),
@@ -231,7 +243,9 @@ impl Control {
 
     /// The same, but not shortly after the last time: flow-mods that come in a row are put together. The tick that looks for packet-ins makes good for it.
     pub(super) fn publish_soon(&mut self) {
-        if self.changed && self.published.is_none_or(|published| published.elapsed() >= PUBLISH_PAUSE) {
+        let in_full = Rc::strong_count(&self.long_flow_mods) == 1;
+        let paused = self.published.is_none_or(|published| published.elapsed() >= PUBLISH_PAUSE);
+        if self.changed && in_full && paused {
             self.publish();
         }
     }

@@ -1,5 +1,6 @@
 //! Flow entries: flow-mods, statistics, timeouts and flow-removed messages.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use oko_flow_table::{Changes, FlowEntry, Walk};
@@ -12,10 +13,23 @@ use oko_openflow::{
     Action, ErrorCode, FlowMod, FlowModCommand, FlowModFlags, Match, PortNo, TableId, Version,
 };
 
-use super::control::{Answer, Control};
+use super::control::{Answer, Control, Wait};
+use super::monitors::Cause;
 use super::peers::{PeerId, Topic};
 use super::reply::Replies;
 use crate::clock::Nanos;
+
+/// Entries that end before others have their turn.
+const EXPIRED: usize = 1_024;
+
+/// A flow-mod about thousands of entries.
+pub(super) struct LongFlowMod {
+    flow_mod: FlowMod,
+    walk: Walk,
+    /// Whose it is.
+    cause: Cause,
+    _going_on: Rc<()>,
+}
 
 impl Control {
     /// Changes flow entries as a controller means it: before OpenFlow 1.3 a flow-mod says otherwise which tables it is about, and a
@@ -23,14 +37,14 @@ impl Control {
     pub(super) fn flow_mod_of(&mut self, peer: PeerId, mut flow_mod: FlowMod) -> Answer {
         let Some(peer_now) = self.peers.get(peer) else { return Answer::Nothing };
         if peer_now.dialect().version != Version::V1_0 {
-            return self.flow_mod(&flow_mod);
+            return self.flow_mod_in_steps(flow_mod);
         }
         let modifies = matches!(flow_mod.command, FlowModCommand::Modify | FlowModCommand::ModifyStrict);
         if !peer_now.table_in_command && flow_mod.command != FlowModCommand::Add {
             flow_mod.table = TableId::ALL;
         }
         if !modifies {
-            return self.flow_mod(&flow_mod);
+            return self.flow_mod_in_steps(flow_mod);
         }
         let tables = self.tables.tables_to_modify(&flow_mod);
         if tables.is_empty() {
@@ -46,18 +60,34 @@ impl Control {
         Answer::Nothing
     }
 
+    /// Changes flow entries. What concerns thousands of them is done bit by bit, so that others have their turns meanwhile; but not in a bundle, whose messages
+    /// take effect together.
+    fn flow_mod_in_steps(&mut self, flow_mod: FlowMod) -> Answer {
+        if self.deferred.is_some() {
+            return self.flow_mod(&flow_mod);
+        }
+        match self.tables.in_steps(&flow_mod) {
+            Ok(Some(walk)) => match self.check_flow_mod(&flow_mod) {
+                Some(wrong) => wrong,
+                None => {
+                    let (cause, going_on) = (self.cause, Rc::clone(&self.long_flow_mods));
+                    Answer::Wait(Wait::Flows(Box::new(LongFlowMod {
+                        flow_mod,
+                        walk,
+                        cause,
+                        _going_on: going_on,
+                    })))
+                }
+            },
+            Ok(None) => self.flow_mod(&flow_mod),
+            Err(error) => Answer::Error(error.code()),
+        }
+    }
+
     /// Changes flow entries, or refuses to and changes nothing.
     pub(super) fn flow_mod(&mut self, flow_mod: &FlowMod) -> Answer {
-        let writes = !matches!(flow_mod.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
-        if let Err(error) = self.check_filter(&flow_mod.matching) {
-            return Answer::Replies(Replies::oko_error(&error));
-        }
-        if writes && let Err(code) = self.check_instructions(flow_mod) {
-            return Answer::Error(code);
-        }
-        if flow_mod.buffer.is_some() && writes {
-            // We never give out buffer ids.
-            return Answer::Error(ErrorCode::RequestBufferUnknown);
+        if let Some(wrong) = self.check_flow_mod(flow_mod) {
+            return wrong;
         }
         match self.tables.apply(flow_mod, self.now().0) {
             Ok(changes) => {
@@ -71,10 +101,33 @@ impl Control {
         }
     }
 
-    /// Removes the entries whose time is over.
-    pub(super) fn expire_flows(&mut self) {
-        let changes = self.tables.expire(self.now().0);
+    /// What a flow-mod is refused with, whatever is in the tables.
+    fn check_flow_mod(&self, flow_mod: &FlowMod) -> Option<Answer> {
+        let writes = !matches!(flow_mod.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
+        if let Err(error) = self.check_filter(&flow_mod.matching) {
+            return Some(Answer::Replies(Replies::oko_error(&error)));
+        }
+        if writes && let Err(code) = self.check_instructions(flow_mod) {
+            return Some(Answer::Error(code));
+        }
+        // We never give out buffer ids.
+        (flow_mod.buffer.is_some() && writes).then_some(Answer::Error(ErrorCode::RequestBufferUnknown))
+    }
+
+    /// Does the next step of a flow-mod. Says whether there are more.
+    pub(super) fn go_on(&mut self, long: &mut LongFlowMod) -> bool {
+        let Some(changes) = self.tables.go_on(&long.flow_mod, &mut long.walk) else { return false };
+        self.cause = long.cause;
         self.take_effect(&changes);
+        self.cause = None;
+        true
+    }
+
+    /// Removes entries whose time is over. Says whether there may be more.
+    pub(super) fn expire_flows(&mut self) -> bool {
+        let changes = self.tables.expire(self.now().0, EXPIRED);
+        self.take_effect(&changes);
+        changes.removed.len() >= EXPIRED
     }
 
     /// Reports what was removed. In a bundle that is being committed, not yet.

@@ -34,7 +34,7 @@ use std::time::Duration;
 use oko_dpdk::Pool;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
@@ -209,9 +209,10 @@ async fn expiry(control: Rc<RefCell<Control>>) {
     let mut ticks = ticks(EXPIRY_INTERVAL);
     loop {
         ticks.tick().await;
-        let mut control = control.borrow_mut();
-        control.expire_flows();
-        control.publish();
+        while control.borrow_mut().expire_flows() {
+            yield_now().await;
+        }
+        control.borrow_mut().publish_soon();
     }
 }
 

@@ -59,6 +59,11 @@ impl Replies {
         })
     }
 
+    /// Nothing.
+    pub(super) fn none() -> Self {
+        Self::steps(|_, _, _| Step::End)
+    }
+
     pub(super) fn message(message: Message) -> Self {
         let error = match &message {
             Message::Error(error) => Some(error.clone()),
