@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use oko_openflow::{Action, FlowModFlags, GroupId, Instructions, Match, MeterId, PortNo, TableId};
+use oko_openflow::{Action, FlowModFlags, GroupId, Instructions, Match, PortNo, TableId};
 
 use crate::matcher::Matcher;
 
@@ -133,12 +133,8 @@ impl FlowEntry {
         after(self.idle_timeout, self.counters.last_used())
     }
 
-    /// Whether it sends its packets through this meter.
-    pub fn names_meter(&self, wanted: MeterId) -> bool {
-        self.instructions.meter == Some(wanted)
-    }
-
-    fn actions(&self) -> impl Iterator<Item = &Action> {
+    /// The actions of all instructions.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = &Action> {
         self.instructions.apply.iter().chain(&self.instructions.write)
     }
 

@@ -8,11 +8,15 @@ use oko_openflow::group::{Bucket, Counts, GroupMod, GroupModCommand, GroupType};
 use oko_openflow::{Action, ErrorCode, GroupId, PortNo};
 
 use crate::action_set;
+use crate::liveness::Live;
+use crate::users::Tally;
 
 /// The most groups.
 pub const MAX_GROUPS: usize = 65_536;
 /// The most buckets of one group.
 pub const MAX_BUCKETS: usize = 1024;
+/// The most buckets of all groups together.
+pub const MAX_BUCKETS_IN_ALL: usize = 4 * MAX_GROUPS;
 
 /// Packets and bytes that were given to something.
 #[derive(Debug, Default)]
@@ -67,6 +71,10 @@ pub struct Group {
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
     groups: Arc<HashMap<GroupId, Arc<Group>>>,
+    /// How often buckets name or watch each group.
+    named: Arc<Tally<GroupId>>,
+    /// The buckets of all groups.
+    buckets: usize,
 }
 
 /// Why a group-mod was not done. Nothing changed.
@@ -85,6 +93,8 @@ pub enum GroupModError {
     TooManyGroups,
     #[error("a group has at most {MAX_BUCKETS} buckets, not {0}")]
     TooManyBuckets(usize),
+    #[error("all groups together have at most {MAX_BUCKETS_IN_ALL} buckets")]
+    TooManyBucketsInAll,
     #[error("a bucket of a fast-failover group watches a port or a group")]
     WatchesNothing,
     #[error("a bucket watches or names the group {0:?}, which is not there")]
@@ -107,7 +117,9 @@ impl GroupModError {
             GroupModError::Unknown(_) => ErrorCode::GroupUnknown,
             GroupModError::BadNumber(_) | GroupModError::NotOneBucket(_) => ErrorCode::GroupInvalid,
             GroupModError::TooManyGroups => ErrorCode::GroupOutOfGroups,
-            GroupModError::TooManyBuckets(_) => ErrorCode::GroupOutOfBuckets,
+            GroupModError::TooManyBuckets(_) | GroupModError::TooManyBucketsInAll => {
+                ErrorCode::GroupOutOfBuckets
+            }
             GroupModError::WatchesNothing => ErrorCode::GroupBadWatch,
             GroupModError::NamesUnknown(_) => ErrorCode::ActionBadOutGroup,
             GroupModError::Loop(_) => ErrorCode::GroupLoop,
@@ -193,6 +205,10 @@ impl Groups {
         if old.is_none() && self.groups.len() >= MAX_GROUPS {
             return Err(GroupModError::TooManyGroups);
         }
+        let in_all = self.buckets + buckets.len() - old.map_or(0, |old| old.buckets.len());
+        if in_all > MAX_BUCKETS_IN_ALL {
+            return Err(GroupModError::TooManyBucketsInAll);
+        }
         for bucket in &buckets {
             let watches = bucket.watch_port != PortNo::ANY || bucket.watch_group != GroupId::ANY;
             if ty == GroupType::FastFailover && !watches {
@@ -211,25 +227,26 @@ impl Groups {
             created: old.map_or(now, |old| old.created),
             buckets: buckets.into_iter().map(GroupBucket::new).collect(),
         };
-        Arc::make_mut(&mut self.groups).insert(id, Arc::new(group));
+        let named = Arc::make_mut(&mut self.named);
+        group.names().for_each(|id| named.add(id));
+        let old = Arc::make_mut(&mut self.groups).insert(id, Arc::new(group));
+        old.iter().flat_map(|old| old.names()).for_each(|id| named.take(id));
+        self.buckets = in_all;
         Ok(Vec::new())
     }
 
     fn delete(&mut self, id: GroupId) -> Result<Vec<GroupId>, GroupModError> {
         if id == GroupId::ALL {
-            let all = self.groups.keys().copied().collect();
-            self.groups = Arc::default();
-            return Ok(all);
+            return Ok(std::mem::take(self).groups.keys().copied().collect());
         }
-        if !self.groups.contains_key(&id) {
-            // Nothing to delete is no error (section 6.7).
-            return Ok(Vec::new());
-        }
-        let named = |group: &Group| group.buckets.iter().any(|bucket| names(&bucket.given).any(|g| g == id));
-        if self.groups.values().any(|group| named(group)) {
+        if self.references(id) > 0 {
             return Err(GroupModError::Chained(id));
         }
-        Arc::make_mut(&mut self.groups).remove(&id);
+        // Nothing to delete is no error (section 6.7).
+        let Some(gone) = Arc::make_mut(&mut self.groups).remove(&id) else { return Ok(Vec::new()) };
+        let named = Arc::make_mut(&mut self.named);
+        gone.names().for_each(|id| named.take(id));
+        self.buckets -= gone.buckets.len();
         Ok(vec![id])
     }
 
@@ -242,8 +259,7 @@ impl Groups {
                 return Ok(true);
             }
             let Some(group) = self.groups.get(&id) else { return Err(GroupModError::NamesUnknown(id)) };
-            let next = group.buckets.iter().flat_map(|bucket| names(&bucket.given));
-            open.extend(next.filter(|id| seen.insert(*id)));
+            open.extend(group.names().filter(|id| seen.insert(*id)));
         }
         Ok(false)
     }
@@ -261,14 +277,21 @@ impl Groups {
         all
     }
 
-    /// How many buckets name a group.
+    /// The groups that buckets name or watch.
+    pub(crate) fn named(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.named.names()
+    }
+
+    /// How often buckets name a group.
     pub fn references(&self, id: GroupId) -> usize {
-        self.groups
-            .values()
-            .flat_map(|group| &group.buckets)
-            .flat_map(|b| names(&b.given))
-            .filter(|g| *g == id)
-            .count()
+        self.named.of(id)
+    }
+}
+
+impl Group {
+    /// The groups that its buckets hand packets to or watch.
+    fn names(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.buckets.iter().flat_map(|bucket| names(&bucket.given))
     }
 }
 
@@ -302,23 +325,17 @@ impl GroupBucket {
 
 impl Group {
     /// The bucket for a packet, of a group of which one is used: the first live one, or by weight and a hash of the packet's fields.
-    /// `port_lives` says it of ports; a bucket that watches nothing lives.
-    pub fn choose(
-        &self,
-        groups: &Groups,
-        hash: u64,
-        port_lives: &dyn Fn(PortNo) -> bool,
-    ) -> Option<&GroupBucket> {
+    pub fn choose(&self, live: &Live, hash: u64) -> Option<&GroupBucket> {
+        let lives = |bucket: &&GroupBucket| live.has(&bucket.given);
         match self.ty {
             GroupType::All => None,
             GroupType::Indirect => self.buckets.first(),
-            GroupType::FastFailover => self.buckets.iter().find(|bucket| bucket.lives(groups, port_lives)),
+            GroupType::FastFailover => self.buckets.iter().find(lives),
             GroupType::Select => {
-                let live = |bucket: &&GroupBucket| bucket.lives(groups, port_lives);
-                let total: u64 = self.buckets.iter().filter(live).map(|b| u64::from(b.given.weight)).sum();
+                let total: u64 = self.buckets.iter().filter(lives).map(|b| u64::from(b.given.weight)).sum();
                 // The upper half of the product: even for any total.
                 let mut at = ((u128::from(hash) * u128::from(total)) >> 64) as u64;
-                self.buckets.iter().filter(live).find(|bucket| {
+                self.buckets.iter().filter(lives).find(|bucket| {
                     let weight = u64::from(bucket.given.weight);
                     let chosen = at < weight;
                     at = at.saturating_sub(weight);
@@ -326,22 +343,6 @@ impl Group {
                 })
             }
         }
-    }
-
-    /// Whether any bucket lives.
-    fn lives(&self, groups: &Groups, port_lives: &dyn Fn(PortNo) -> bool) -> bool {
-        self.buckets.iter().any(|bucket| bucket.lives(groups, port_lives))
-    }
-}
-
-impl GroupBucket {
-    fn lives(&self, groups: &Groups, port_lives: &dyn Fn(PortNo) -> bool) -> bool {
-        let Bucket { watch_port, watch_group, .. } = self.given;
-        let port = watch_port != PortNo::ANY;
-        let group = watch_group != GroupId::ANY;
-        (!port && !group)
-            || port && port_lives(watch_port)
-            || group && groups.get(watch_group).is_some_and(|group| group.lives(groups, port_lives))
     }
 }
 
@@ -406,24 +407,45 @@ mod tests {
     }
 
     #[test]
+    fn all_groups_together_have_a_bounded_number_of_buckets() {
+        let mut groups = Groups::default();
+        let full = |n, count: u32| {
+            let buckets = (0..count).map(|id| bucket(id, 1, 1)).collect();
+            request(GroupModCommand::AddOrModify, GroupType::All, n, buckets)
+        };
+        let most = (MAX_BUCKETS_IN_ALL / MAX_BUCKETS) as u32;
+        for n in 0..most {
+            groups.apply(&full(n, MAX_BUCKETS as u32), 0).unwrap();
+        }
+        assert_eq!(groups.apply(&full(most, 1), 0), Err(GroupModError::TooManyBucketsInAll));
+        groups.apply(&full(0, 1023), 0).unwrap();
+        groups.apply(&full(most, 1), 0).unwrap();
+        assert_eq!(groups.apply(&full(0, 1024), 0), Err(GroupModError::TooManyBucketsInAll));
+        let delete = request(GroupModCommand::Delete, GroupType::All, most, vec![]);
+        groups.apply(&delete, 0).unwrap();
+        groups.apply(&full(0, 1024), 0).unwrap();
+    }
+
+    #[test]
     fn weights_are_heeded_and_dead_buckets_are_not_chosen() {
         let mut groups = Groups::default();
         let watched = |id, weight, port| Bucket { watch_port: PortNo(port), ..bucket(id, weight, port) };
         let buckets = vec![watched(0, 1, 1), watched(1, 0, 2), watched(2, 3, 3)];
         groups.apply(&request(GroupModCommand::Add, GroupType::Select, 1, buckets), 0).unwrap();
         let group = groups.get(GroupId(1)).unwrap();
-        let share = |port_lives: &dyn Fn(PortNo) -> bool| {
+        let share = |ports: &[u32]| {
+            let live = Live::new(&groups, ports.iter().copied().map(PortNo).collect());
             let mut counts = [0; 3];
             for i in 0..1000_u64 {
                 let hash = i.wrapping_mul(u64::MAX / 1000);
-                counts[group.choose(&groups, hash, port_lives).unwrap().given.id as usize] += 1;
+                counts[group.choose(&live, hash).unwrap().given.id as usize] += 1;
             }
             counts
         };
-        let [first, none, third] = share(&|_| true);
+        let [first, none, third] = share(&[1, 2, 3]);
         assert!((249..=251).contains(&first) && none == 0 && first + third == 1000, "{first} {none} {third}");
-        assert_eq!(share(&|port| port != PortNo(3)), [1000, 0, 0]);
-        assert!(group.choose(&groups, 5, &|_| false).is_none());
+        assert_eq!(share(&[1, 2]), [1000, 0, 0]);
+        assert!(group.choose(&Live::default(), 5).is_none());
     }
 
     #[test]
@@ -437,7 +459,8 @@ mod tests {
         groups.apply(&request(GroupModCommand::Add, GroupType::FastFailover, 1, buckets), 0).unwrap();
         let group = groups.get(GroupId(1)).unwrap();
         let chosen = |live: &[u32]| {
-            group.choose(&groups, 0, &|port| live.contains(&port.0)).map(|bucket| bucket.given.id)
+            let live = Live::new(&groups, live.iter().copied().map(PortNo).collect());
+            group.choose(&live, 0).map(|bucket| bucket.given.id)
         };
         assert_eq!(chosen(&[1, 3, 7]), Some(0));
         assert_eq!(chosen(&[3, 7]), Some(1));

@@ -28,17 +28,22 @@ mod deadlines;
 mod entries;
 mod entry;
 mod groups;
+mod liveness;
 mod log;
 mod matcher;
 mod meters;
 mod selection;
 mod subtable;
 mod tables;
+mod users;
 mod views;
 
 pub use classifier::{Band, Classifier};
 pub use entry::{Counters, FlowEntry};
-pub use groups::{Given, Group, GroupBucket, GroupModError, Groups, MAX_BUCKETS, MAX_GROUPS};
+pub use groups::{
+    Given, Group, GroupBucket, GroupModError, Groups, MAX_BUCKETS, MAX_BUCKETS_IN_ALL, MAX_GROUPS,
+};
+pub use liveness::Live;
 pub use log::Change;
 pub use matcher::{Matcher, place};
 pub use meters::{MAX_BANDS, MAX_METERS, Meter, MeterBand, MeterModError, Meters, Verdict, remark};

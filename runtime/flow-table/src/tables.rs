@@ -1,11 +1,12 @@
 //! The flow tables of a switch, as flow-mods change them. OpenFlow 1.3.5, sections 5.2, 5.5, 6.4 and 6.5.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use oko_openflow::{
-    ErrorCode, FilterId, FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason, FlowStatsRequest, TableId,
+    ErrorCode, FilterId, FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason, FlowStatsRequest, GroupId,
+    MeterId, TableId,
 };
 
 use crate::classifier::{Builder, Classifier, PartId, Place};
@@ -15,6 +16,7 @@ use crate::entry::FlowEntry;
 use crate::log::{Change, Log};
 use crate::matcher::Matcher;
 use crate::selection::{Selection, Walk};
+use crate::users::{Users, groups_of};
 use oko_packet::FlowKey;
 
 /// How much fits.
@@ -118,6 +120,7 @@ struct Table {
     /// How many entries have a timeout.
     timed: usize,
     deadlines: Deadlines,
+    users: Users,
 }
 
 /// All flow tables.
@@ -319,10 +322,30 @@ impl FlowTables {
         })
     }
 
-    /// Removes the entries that use a group or a meter that is gone.
-    pub fn remove_users(&mut self, reason: FlowRemovedReason, uses: impl Fn(&FlowEntry) -> bool) -> Changes {
-        let all = self.tables.values().flat_map(|table| table.entries.values());
-        let chosen = all.filter(|entry| uses(entry)).cloned().collect();
+    /// Removes the entries that use groups that are gone.
+    pub fn remove_users_of_groups(&mut self, gone: &[GroupId]) -> Changes {
+        let is_gone = gone.iter().copied().collect::<HashSet<_>>();
+        let uses = |entry: &FlowEntry| groups_of(entry).any(|group| is_gone.contains(&group));
+        self.remove_users(FlowRemovedReason::GroupDelete, |users| users.groups.any_of(gone), uses)
+    }
+
+    /// Removes the entries that use meters that are gone.
+    pub fn remove_users_of_meters(&mut self, gone: &[MeterId]) -> Changes {
+        let is_gone = gone.iter().copied().collect::<HashSet<_>>();
+        let uses = |entry: &FlowEntry| entry.instructions.meter.is_some_and(|meter| is_gone.contains(&meter));
+        self.remove_users(FlowRemovedReason::MeterDelete, |users| users.meters.any_of(gone), uses)
+    }
+
+    /// Looks at the tables only in which there are users.
+    fn remove_users(
+        &mut self,
+        reason: FlowRemovedReason,
+        any: impl Fn(&Users) -> bool,
+        uses: impl Fn(&FlowEntry) -> bool,
+    ) -> Changes {
+        let tables = self.tables.values().filter(|table| any(&table.users));
+        let chosen = tables.flat_map(|table| table.entries.values()).filter(|entry| uses(entry));
+        let chosen = chosen.cloned().collect();
         self.remove(chosen, reason)
     }
 
@@ -344,11 +367,6 @@ impl FlowTables {
     /// Whether entries of a table give way when it is full.
     pub fn evicts(&self, id: TableId) -> bool {
         self.tables.get(&id).is_some_and(|table| table.evicts)
-    }
-
-    /// How many entries there are that something holds of.
-    pub fn count_where(&self, holds: impl Fn(&FlowEntry) -> bool) -> usize {
-        self.tables.values().flat_map(|table| table.entries.values()).filter(|entry| holds(entry)).count()
     }
 
     /// Removes entries whose time is over at an instant in nanoseconds, up to so many of them.
@@ -429,11 +447,18 @@ impl FlowTables {
     }
 
     /// How many entries have a condition on a filter.
-    pub fn users_of(&self, filter: FilterId) -> usize {
-        let uses = |entry: &&Arc<FlowEntry>| {
-            entry.matcher.filter.is_some_and(|condition| condition.filter == filter)
-        };
-        self.tables.values().flat_map(|table| table.entries.values()).filter(uses).count()
+    pub fn users_of_filter(&self, filter: FilterId) -> usize {
+        self.tables.values().map(|table| table.users.filters.of(filter)).sum()
+    }
+
+    /// How many entries name a group.
+    pub fn users_of_group(&self, group: GroupId) -> usize {
+        self.tables.values().map(|table| table.users.groups.of(group)).sum()
+    }
+
+    /// How many entries send their packets through a meter.
+    pub fn users_of_meter(&self, meter: MeterId) -> usize {
+        self.tables.values().map(|table| table.users.meters.of(meter)).sum()
     }
 
     /// Table 0 and the tables that were ever written to: number, entries, counters.
@@ -511,7 +536,7 @@ impl Table {
     fn take_out(&mut self, entry: &FlowEntry) {
         let Some((old, part)) = self.entries.remove(entry.priority, &entry.matching) else { return };
         self.change().remove(entry, part);
-        self.timed -= usize::from(old.has_timeout());
+        self.leave(&old);
     }
 
     /// Takes entries out whose time is over, until so many are.
@@ -544,9 +569,17 @@ impl Table {
 
     fn keep(&mut self, entry: Arc<FlowEntry>, part: PartId) {
         self.timed += usize::from(entry.has_timeout());
+        self.users.add(&entry);
         self.deadlines.push(&entry);
-        let old = self.entries.insert(entry, part);
-        self.timed -= usize::from(old.is_some_and(|old| old.has_timeout()));
+        if let Some(old) = self.entries.insert(entry, part) {
+            self.leave(&old);
+        }
+    }
+
+    /// Counts an entry no more that is not among the entries any more.
+    fn leave(&mut self, entry: &FlowEntry) {
+        self.timed -= usize::from(entry.has_timeout());
+        self.users.take(entry);
     }
 
     /// The entry that gives way to one of an importance: the least important, of these the one whose time is over first. One that is

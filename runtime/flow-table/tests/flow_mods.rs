@@ -5,7 +5,7 @@
 use oko_flow_table::{FlowEntry, FlowModError, FlowTables, Limits};
 use oko_openflow::{
     Action, Field, FilterId, FilterMatch, FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason,
-    FlowStatsRequest, Instructions, Match, PortNo, TableId,
+    FlowStatsRequest, GroupId, Instructions, Match, MeterId, PortNo, TableId,
 };
 use oko_packet::{Field as Key, FlowKey};
 
@@ -96,7 +96,7 @@ fn the_same_match_with_other_filters_is_another_entry() {
     add(&mut tables, 10, filtered(tcp(80), 2, 1), 3);
     add(&mut tables, 10, filtered(tcp(80), 2, 2), 4);
     assert_eq!(entries(&tables).len(), 4);
-    assert_eq!(tables.users_of(FilterId(2)), 2);
+    assert_eq!(tables.users_of_filter(FilterId(2)), 2);
     // Those with filters come first, in the order they were added.
     assert_eq!(out(&mut tables, &packet(80), |_| true), Some(2));
     assert_eq!(out(&mut tables, &packet(80), |condition| condition.class == 2), Some(4));
@@ -331,4 +331,34 @@ fn entries_end_in_time_however_often_they_are_used_or_replaced() {
     assert_eq!(gone(&mut tables, 17), []);
     assert_eq!(gone(&mut tables, 18), [(1, FlowRemovedReason::IdleTimeout)]);
     assert_eq!(gone(&mut tables, 100), []);
+}
+
+#[test]
+fn who_uses_what_is_known_and_leaves_with_it() {
+    let mut tables = FlowTables::new(Limits::default());
+    let group = |n| Action::Group(GroupId(n));
+    let of = |command, table: u8, port, apply, meter| FlowMod {
+        table: TableId(table),
+        instructions: Instructions { meter, write: vec![group(3)], ..Instructions::apply(apply) },
+        ..flow_mod(command, 5, tcp(port), 1)
+    };
+    let add = FlowModCommand::Add;
+    let meter = Some(MeterId(9));
+    tables.apply(&of(add, 0, 1, vec![group(3), group(4), group(3)], meter), 0).unwrap();
+    tables.apply(&of(add, 7, 2, vec![], meter), 0).unwrap();
+    tables.apply(&of(add, 7, 3, vec![group(4)], None), 0).unwrap();
+    let users = |tables: &FlowTables| {
+        let groups = [3, 4].map(|n| tables.users_of_group(GroupId(n)));
+        (groups, tables.users_of_meter(MeterId(9)))
+    };
+    assert_eq!(users(&tables), ([3, 2], 2), "an entry counts once");
+    tables.apply(&of(FlowModCommand::ModifyStrict, 7, 3, vec![], None), 0).unwrap();
+    assert_eq!(users(&tables), ([3, 1], 2));
+    let gone = tables.remove_users_of_meters(&[MeterId(8), MeterId(9)]);
+    assert!(gone.removed.iter().all(|(_, reason)| *reason == FlowRemovedReason::MeterDelete));
+    assert_eq!((gone.removed.len(), users(&tables)), (2, ([1, 0], 0)));
+    assert!(tables.remove_users_of_groups(&[GroupId(4)]).removed.is_empty());
+    let gone = tables.remove_users_of_groups(&[GroupId(4), GroupId(3)]);
+    assert_eq!(gone.removed[0].1, FlowRemovedReason::GroupDelete);
+    assert_eq!((gone.removed.len(), users(&tables)), (1, ([0, 0], 0)));
 }

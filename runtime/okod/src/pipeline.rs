@@ -570,9 +570,7 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
             self.note(Recording::ends);
             hash = flow_hash(self.packet.key());
         }
-        let snapshot = self.snapshot;
-        let lives = |port: PortNo| snapshot.live_ports.binary_search(&port).is_ok();
-        match group.choose(&snapshot.groups, hash, &lives) {
+        match group.choose(&self.snapshot.live, hash) {
             Some(bucket) => self.bucket(bucket, origin),
             None => Ok(()),
         }

@@ -1,6 +1,6 @@
 //! What happens to a packet, without ports: frames in, effects and counters out.
 
-use oko_flow_table::{FlowTables, Groups, Limits, Meters};
+use oko_flow_table::{FlowTables, Groups, Limits, Live, Meters};
 use oko_openflow::group::{Bucket, GroupMod, GroupModCommand};
 use oko_openflow::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
 use oko_openflow::{Field as Oxm, FlowMod, FlowModCommand, Instructions, Match, MetadataWrite};
@@ -48,7 +48,7 @@ impl Bench {
             tables: self.tables.snapshot(),
             groups: self.groups.clone(),
             meters: self.meters.clone(),
-            live_ports: self.live_ports.clone(),
+            live: Arc::new(Live::new(&self.groups, self.live_ports.clone())),
             ..Snapshot::empty()
         }
     }

@@ -240,15 +240,13 @@ impl Ports {
         self.list.iter()
     }
 
-    /// The numbers of the ports whose links are up and that an administrator lets work, in order.
+    /// The numbers of the ports whose links are up and that an administrator lets work.
     pub(crate) fn live(&self) -> Vec<PortNo> {
         let works = |port: &&SwitchPort| {
             let config = port.state.config();
             port.describe().state.contains(StateBits::LIVE) && !config.contains(ConfigBits::PORT_DOWN)
         };
-        let mut live: Vec<PortNo> = self.list.iter().filter(works).map(SwitchPort::number).collect();
-        live.sort_unstable();
-        live
+        self.list.iter().filter(works).map(SwitchPort::number).collect()
     }
 
     /// The port with an OpenFlow number.

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use oko_filter::Instance;
-use oko_flow_table::{FlowTables, Groups, Limits, Meters, Snapshot as TablesSnapshot};
-use oko_openflow::{FilterId, PortNo};
+use oko_flow_table::{FlowTables, Groups, Limits, Live, Meters, Snapshot as TablesSnapshot};
+use oko_openflow::FilterId;
 
 /// Counts published snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,8 +23,8 @@ pub(crate) struct Snapshot {
     pub(crate) filters: FilterSet,
     pub(crate) groups: Groups,
     pub(crate) meters: Meters,
-    /// The ports whose links are up, in order.
-    pub(crate) live_ports: Vec<PortNo>,
+    /// The ports whose links are up, and the groups that lead to them.
+    pub(crate) live: Arc<Live>,
     /// Whether a packet that no entry matches is for the controllers: those of OpenFlow 1.0 expect it.
     pub(crate) miss_to_controller: bool,
     /// Whether the switch is an ordinary learning bridge, without its tables (section 6.3.3, fail standalone mode).
@@ -41,7 +41,7 @@ impl Snapshot {
             filters: FilterSet::default(),
             groups: Groups::default(),
             meters: Meters::default(),
-            live_ports: Vec::new(),
+            live: Arc::default(),
             miss_to_controller: false,
             standalone: false,
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oko_dpdk::Pool;
-use oko_flow_table::{Changes, FlowTables, Groups, Limits, Meters};
+use oko_flow_table::{Changes, FlowTables, Groups, Limits, Live, Meters};
 use oko_openflow::message::Message;
 use oko_openflow::multipart::{MultipartReply, MultipartRequest};
 use oko_openflow::oko::{Assembler, OkoError, Reply};
@@ -154,6 +154,8 @@ pub(super) struct Control {
     pub(super) long_flow_mods: Rc<()>,
     /// How the links of ports were when they were looked at last, as controllers know.
     pub(super) links: BTreeMap<PortNo, PortState>,
+    /// What lives, as it was published.
+    live: Arc<Live>,
     /// What workers have given back of ports.
     pub(super) given_back: Vec<WorkerPort>,
     assemblers: BTreeMap<PeerId, Assembler>,
@@ -196,6 +198,7 @@ impl Control {
             published: None,
             long_flow_mods: Rc::default(),
             links,
+            live: Arc::default(),
             given_back: Vec::new(),
             assemblers: BTreeMap::new(),
             bundles: Bundles::new(),
@@ -227,6 +230,9 @@ impl Control {
         }
         self.generation = Generation(self.generation.0 + 1);
         self.published = Some(Instant::now());
+        if self.lasting == self.generation {
+            self.live = Arc::new(Live::new(&self.groups, self.ports.live()));
+        }
         let snapshot = Snapshot {
             generation: self.generation,
             lasting: self.lasting,
@@ -234,7 +240,7 @@ impl Control {
             filters: self.filters.set(),
             groups: self.groups.clone(),
             meters: self.meters.clone(),
-            live_ports: self.ports.live(),
+            live: Arc::clone(&self.live),
             miss_to_controller: self.misses,
             standalone: self.standalone,
         };
@@ -273,8 +279,8 @@ impl Control {
     }
 
     fn serve(&mut self, peer: PeerId, xid: u32, message: Message) -> Answer {
-        if !matches!(message, Message::FlowMod(_)) {
-            // A reply must not speak of changes that packets do not see yet. Flow-mods in a row are published at once.
+        if !matches!(message, Message::FlowMod(_) | Message::GroupMod(_) | Message::MeterMod(_)) {
+            // A reply must not speak of changes that packets do not see yet. Changes in a row are published at once.
             self.publish();
         }
         match message {

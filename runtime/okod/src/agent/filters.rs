@@ -76,7 +76,7 @@ impl Control {
         prepared: Result<Result<Replacement, OkoError>, JoinError>,
     ) -> Replies {
         let replaced = of_task(prepared, "replace").and_then(|replacement| {
-            let users = |id| self.tables.users_of(id);
+            let users = |id| self.tables.users_of_filter(id);
             let now = self.now();
             self.filters.replace(replacement, users, now)
         });
@@ -95,7 +95,7 @@ impl Control {
 
     fn unload(&mut self, name: &str) -> Result<Answer, OkoError> {
         let filter = self.filters.named(name)?;
-        let users = self.tables.users_of(filter.id);
+        let users = self.tables.users_of_filter(filter.id);
         if users > 0 {
             let entries = if users == 1 { "entry names" } else { "entries name" };
             let text = format!("{users} flow {entries} the filter `{name}`; delete them first");
@@ -134,7 +134,7 @@ impl Control {
     }
 
     fn describe_filter(&self, filter: &LoadedFilter) -> oko_openflow::oko::FilterInfo {
-        filter.describe(self.tables.users_of(filter.id), self.now())
+        filter.describe(self.tables.users_of_filter(filter.id), self.now())
     }
 }
 

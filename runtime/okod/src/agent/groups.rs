@@ -6,7 +6,7 @@ use oko_flow_table::{Group, MAX_GROUPS};
 use oko_openflow::group::{
     GroupCapabilities, GroupDesc, GroupFeatures, GroupMod, GroupModCommand, GroupStats,
 };
-use oko_openflow::{ErrorCode, FlowRemovedReason, GroupId};
+use oko_openflow::{ErrorCode, GroupId};
 
 use super::control::{Answer, Control};
 use crate::clock::Nanos;
@@ -41,12 +41,8 @@ impl Control {
             error.code()
         })?;
         self.mark_changed();
-        if !gone.is_empty() {
-            let changes = self.tables.remove_users(FlowRemovedReason::GroupDelete, |entry| {
-                gone.iter().any(|group| entry.names_group(*group))
-            });
-            self.done(changes);
-        }
+        let changes = self.tables.remove_users_of_groups(&gone);
+        self.done(changes);
         Ok(Answer::Nothing)
     }
 
@@ -60,7 +56,7 @@ impl Control {
     pub(super) fn group_stats(&self, id: GroupId) -> Vec<GroupStats> {
         let now = self.now();
         let stats = |group: std::sync::Arc<Group>| {
-            let flows = self.tables.count_where(|entry| entry.names_group(group.id));
+            let flows = self.tables.users_of_group(group.id);
             GroupStats {
                 group: group.id,
                 ref_count: u32::try_from(flows + self.groups.references(group.id)).unwrap_or(u32::MAX),

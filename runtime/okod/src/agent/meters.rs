@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oko_flow_table::{MAX_BANDS, MAX_METERS, Meter};
 use oko_openflow::meter::{MeterConfig, MeterFeatures, MeterFlags, MeterMod, MeterStats};
-use oko_openflow::{ErrorCode, FlowRemovedReason, MeterId};
+use oko_openflow::{ErrorCode, MeterId};
 
 use super::control::{Answer, Control};
 use super::groups::since;
@@ -20,12 +20,8 @@ impl Control {
             error.code()
         })?;
         self.mark_changed();
-        if !gone.is_empty() {
-            let changes = self.tables.remove_users(FlowRemovedReason::MeterDelete, |entry| {
-                gone.iter().any(|meter| entry.names_meter(*meter))
-            });
-            self.done(changes);
-        }
+        let changes = self.tables.remove_users_of_meters(&gone);
+        self.done(changes);
         Ok(Answer::Nothing)
     }
 
@@ -40,8 +36,7 @@ impl Control {
         let now = self.now();
         let stats = |meter: Arc<Meter>| MeterStats {
             meter: meter.id,
-            flows: u32::try_from(self.tables.count_where(|entry| entry.names_meter(meter.id)))
-                .unwrap_or(u32::MAX),
+            flows: u32::try_from(self.tables.users_of_meter(meter.id)).unwrap_or(u32::MAX),
             counts: meter.counters.counts(),
             duration: since(meter.created, now),
             bands: meter.bands.iter().map(|band| band.counters.counts()).collect(),
