@@ -34,7 +34,7 @@ use crate::abi::{CTX_MAPS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA};
 use crate::answer::Answer;
 use crate::burst::{Burst, Kept, Row, constant_memory};
 use crate::code::Code;
-use crate::detour::Detours;
+use crate::detour::MOST_RESULTS;
 use crate::error::CompileError;
 use crate::host;
 
@@ -177,7 +177,9 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     ));
     let (row, burst, args) = if is_entry {
         let tables: Vec<i32> = source.maps.iter().take(KEPT_MAPS).map(kept_table).collect();
-        let kept = (!tables.is_empty()).then_some(Kept { tables: &tables, numbers: &|_, _| Vec::new() });
+        let scratch = MOST_RESULTS as u32 * 8;
+        let kept = Kept { tables: &tables, numbers: &|_, _| Vec::new(), scratch };
+        let kept = (!tables.is_empty()).then_some(kept);
         let burst = Burst::open(&mut builder, &[I32], kept.as_ref());
         let args = match source.convention {
             Convention::Filter(_) => vec![burst.row.packet],
@@ -226,7 +228,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         swapped: HashMap::new(),
         stack: frame,
         top: plan.top(),
-        detours: Detours::default(),
+        results: None,
         held,
     };
     let frame_pointer = translator.frame_address(0);
@@ -281,7 +283,8 @@ struct Translator<'a, 'b> {
     /// The program's stack frame, and how many bytes it has: the frame pointer points behind these.
     stack: ir::StackSlot,
     top: i32,
-    detours: Detours,
+    /// Where detours write what helpers return, in functions without scratch memory.
+    results: Option<ir::StackSlot>,
     /// The lock word that is held: the verifier lets a function hold one at a time, and give it back itself.
     held: Variable,
 }

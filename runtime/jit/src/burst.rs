@@ -22,8 +22,10 @@ const END: i32 = 8;
 const NOW: i32 = 16;
 /// Whether no other thread runs code, if that is kept.
 const ALONE: i32 = 24;
-/// The rest of what is kept: rows of tables, then numbers.
-const REST: i32 = 32;
+/// The frame's own address: what is made of it stays where it is used.
+const SELF: i32 = 32;
+/// The rest of what is kept: rows of tables, then numbers, then the scratch memory.
+const REST: i32 = 40;
 
 /// Memory that nobody changes during a burst: contexts, packet descriptions.
 pub(crate) fn constant_memory() -> MemFlagsData {
@@ -36,6 +38,8 @@ pub(crate) struct Kept<'a> {
     pub(crate) tables: &'a [i32],
     /// Computes numbers from the instant.
     pub(crate) numbers: &'a dyn Fn(&mut FunctionBuilder<'_>, Value) -> Vec<Value>,
+    /// How many bytes there are for what cold code puts together.
+    pub(crate) scratch: u32,
 }
 
 /// The context and one packet's description.
@@ -49,10 +53,11 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Value(Value),
-    /// That keeps so many rows of tables.
+    /// That keeps so many rows of tables, and has scratch memory there.
     Frame {
         slot: StackSlot,
         rows: usize,
+        scratch: i32,
     },
 }
 
@@ -103,6 +108,22 @@ impl Row {
         }
         let context = self.context(builder);
         builder.ins().load(I32, constant_memory(), context, CTX_ALONE)
+    }
+
+    /// Whether there is scratch memory.
+    pub(crate) fn has_scratch(&self) -> bool {
+        matches!(self.place, Place::Frame { .. })
+    }
+
+    /// The address of a place in the scratch memory.
+    pub(crate) fn scratch(&self, builder: &mut FunctionBuilder<'_>, offset: i32) -> Value {
+        match self.place {
+            Place::Frame { slot, scratch, .. } => {
+                let frame = on_stack(builder, I64, slot, SELF);
+                builder.ins().iadd_imm_s(frame, i64::from(scratch + offset))
+            }
+            Place::Value(_) => unreachable!("scratch memory is in frames"),
+        }
     }
 
     /// A number that was put into the frame, by its place among these.
@@ -156,9 +177,14 @@ impl Burst {
             rest.extend((kept.numbers)(builder, now));
             values.extend((REST..).step_by(8).zip(rest));
         }
-        let size = values.iter().map(|&(offset, _)| offset.cast_unsigned() + 8).max().unwrap_or(0);
+        let scratch = values.iter().map(|&(offset, _)| offset + 8).max().unwrap_or(0);
+        let scratch = if kept.is_some() { scratch.max(REST) } else { scratch };
+        let size = scratch.cast_unsigned() + kept.map_or(0, |kept| kept.scratch);
         let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3);
         let frame = builder.create_sized_stack_slot(slot);
+        if kept.is_some() {
+            values.push((SELF, builder.ins().stack_addr(I64, frame, 0)));
+        }
         for (offset, value) in values {
             builder.ins().stack_store(I64, value, frame, offset);
         }
@@ -174,7 +200,7 @@ impl Burst {
         let results = builder.append_block_param(body, I64);
         builder.switch_to_block(body);
         let place = match kept {
-            Some(kept) => Place::Frame { slot: frame, rows: kept.tables.len() },
+            Some(kept) => Place::Frame { slot: frame, rows: kept.tables.len(), scratch },
             None => Place::Value(on_stack(builder, I64, frame, CONTEXT)),
         };
         let row = Row { packet, place };

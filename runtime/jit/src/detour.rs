@@ -6,9 +6,7 @@
 //! block is then compiled as if there were no call.
 
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{
-    AbiParam, Function, InstBuilder, MemFlagsData, Signature, StackSlot, StackSlotData, StackSlotKind, Value,
-};
+use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, MemFlagsData, Signature, Value};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
@@ -16,7 +14,7 @@ use crate::helpers::Helper;
 use crate::host;
 
 /// The most words that a helper returns.
-const MOST_RESULTS: u32 = 2;
+pub(crate) const MOST_RESULTS: usize = 2;
 
 /// The signature of a detour: the helper's parameters and, if it returns anything, where that goes.
 pub(crate) fn signature(helper: Helper) -> Signature {
@@ -52,32 +50,23 @@ pub(crate) fn function(isa: &dyn TargetIsa, index: usize, helper: Helper) -> Fun
     function
 }
 
-/// Where the detours of a function write what helpers return.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Detours(Option<StackSlot>);
-
-impl Detours {
-    /// Calls a helper by its detour; gives what it returns.
-    pub(crate) fn call(
-        &mut self,
-        builder: &mut FunctionBuilder<'_>,
-        helper: Helper,
-        args: &[Value],
-    ) -> Vec<Value> {
-        let detour = host::import_detour(builder, helper);
-        let count = helper.signature(CallConv::PreserveAll).returns.len() as u32;
-        debug_assert!(count <= MOST_RESULTS);
-        if count == 0 {
-            builder.ins().call(detour, args);
-            return Vec::new();
-        }
-        let slot = *self.0.get_or_insert_with(|| {
-            let size = 8 * MOST_RESULTS;
-            builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3))
-        });
-        let results = builder.ins().stack_addr(I64, slot, 0);
-        let args: Vec<Value> = args.iter().copied().chain([results]).collect();
-        builder.ins().call(detour, &args);
-        (0..count).map(|place| builder.ins().stack_load(I64, I64, slot, place as i32 * 8)).collect()
+/// Calls a helper by its detour, with where results go if it has any; gives what it returns.
+pub(crate) fn call(
+    builder: &mut FunctionBuilder<'_>,
+    helper: Helper,
+    args: &[Value],
+    results: impl FnOnce(&mut FunctionBuilder<'_>) -> Value,
+) -> Vec<Value> {
+    let detour = host::import_detour(builder, helper);
+    let count = helper.signature(CallConv::PreserveAll).returns.len();
+    debug_assert!(count <= MOST_RESULTS);
+    if count == 0 {
+        builder.ins().call(detour, args);
+        return Vec::new();
     }
+    let results = results(builder);
+    let args: Vec<Value> = args.iter().copied().chain([results]).collect();
+    builder.ins().call(detour, &args);
+    let place = |place: usize| place as i32 * 8;
+    (0..count).map(|at| builder.ins().load(I64, MemFlagsData::trusted(), results, place(at))).collect()
 }

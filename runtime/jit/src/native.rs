@@ -13,6 +13,7 @@ mod lists;
 mod lookup;
 mod quotients;
 mod repeats;
+mod scratch;
 mod words;
 
 use std::collections::HashMap;
@@ -34,12 +35,12 @@ use self::clock::Clock;
 use self::lists::Lists;
 use self::quotients::Quotients;
 use self::repeats::Repeats;
+use self::scratch::Scratch;
 use crate::abi::{
     CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN,
 };
 use crate::burst::{Burst, Kept, Row, constant_memory};
 use crate::code::Code;
-use crate::detour::Detours;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::host::{self, Effort};
@@ -112,6 +113,7 @@ struct Source<'a> {
     clock: Clock,
     lists: Lists,
     quotients: Quotients,
+    scratch: Scratch,
     /// How many look-ups there are.
     look_ups: usize,
 }
@@ -125,9 +127,10 @@ impl<'a> Source<'a> {
         let ranges = Ranges::of_with(module, filter, &cfg);
         let clock = Clock::of(filter, &cfg);
         let lists = Lists::of(filter);
+        let scratch = Scratch::of(module);
         let quotients = Quotients::of(filter, &cfg, &ranges);
         let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
-        Ok(Source { module, filter, cfg, ranges, clock, lists, quotients, look_ups })
+        Ok(Source { module, filter, cfg, ranges, clock, lists, quotients, scratch, look_ups })
     }
 
     /// Whether keys of a state are looked up inline.
@@ -151,9 +154,14 @@ impl<'a> Source<'a> {
         function
     }
 
+    /// Whether it pays to keep what a burst has in common in a frame: without states and events little is.
+    fn has_frame(&self) -> bool {
+        !self.module.states.is_empty() || !self.module.events.is_empty()
+    }
+
     /// Opens the loop over the burst.
     fn open(&self, builder: &mut FunctionBuilder<'_>, results: &[Type]) -> Burst {
-        if self.module.states.is_empty() {
+        if !self.has_frame() {
             return Burst::open(builder, results, None);
         }
         let table = |decl: &StateDecl| match decl.kind {
@@ -162,7 +170,11 @@ impl<'a> Source<'a> {
         };
         let tables: Vec<i32> = self.module.states.iter().take(KEPT_STATES).map(table).collect();
         let numbers = |builder: &mut FunctionBuilder<'_>, now| self.clock.compute(builder, now);
-        Burst::open(builder, results, Some(&Kept { tables: &tables, numbers: &numbers }))
+        Burst::open(
+            builder,
+            results,
+            Some(&Kept { tables: &tables, numbers: &numbers, scratch: self.scratch.size }),
+        )
     }
 
     /// Fills a function with a loop over the burst that gives values of these types for each packet. The body begins before the filter's first block.
@@ -194,11 +206,7 @@ impl<'a> Source<'a> {
             conditions: Conditions::default(),
             masks: HashMap::new(),
             network: HashMap::new(),
-            key: None,
-            ghost: None,
             repeats: Repeats::default(),
-            record: None,
-            detours: Detours::default(),
             place: Block(0),
         };
         body(&mut translator);
@@ -246,16 +254,8 @@ struct Translator<'a, 'b> {
     masks: HashMap<Value, u64>,
     /// Numbers in network order, by the same in host order: to compare them with constants, these can be swapped instead.
     network: HashMap<ir::Value, ir::Value>,
-    /// Where keys are put together for look-ups.
-    key: Option<ir::StackSlot>,
-    /// Where updates of entries go that are gone: memory on the stack.
-    ghost: Option<ir::StackSlot>,
     /// Look-ups whose key was looked up before.
     repeats: Repeats,
-    /// Where records of events are put together.
-    record: Option<ir::StackSlot>,
-    /// The calls of cold code.
-    detours: Detours,
     /// The block that is being translated.
     place: Block,
 }
@@ -298,7 +298,7 @@ impl<'a> Translator<'a, '_> {
 
     fn define(&mut self, inst: &Inst) {
         if let Some(value) = inst.result
-            && !self.source.module.states.is_empty()
+            && self.source.has_frame()
         {
             if let Some(place) = self.source.clock.place(value) {
                 let kept = self.row.number(&mut self.builder, place);

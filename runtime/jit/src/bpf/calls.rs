@@ -1,7 +1,7 @@
 //! Calls of helpers and of the program's own functions.
 
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{self, InstBuilder};
+use cranelift_codegen::ir::{self, InstBuilder, StackSlotData, StackSlotKind};
 use oko_bpf::helper::{Arg, Helper as BpfHelper};
 use oko_bpf::isa::{Insn, Reg};
 use oko_bpf::verified::Note;
@@ -9,6 +9,7 @@ use oko_bpf::verified::Note;
 use super::{Translator, local_signature};
 use crate::abi::{CTX_SEED, CTX_WORKER, PACKET_CAPTURED};
 use crate::burst::constant_memory;
+use crate::detour::{self, MOST_RESULTS};
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::{host, locks};
@@ -123,7 +124,16 @@ impl Translator<'_, '_> {
 
     /// The same for code that hardly any packet comes to.
     pub(super) fn detour(&mut self, helper: Helper, args: &[ir::Value]) -> ir::Value {
-        let results = self.detours.call(&mut self.builder, helper, args);
+        let (row, slot) = (self.row, &mut self.results);
+        let results = detour::call(&mut self.builder, helper, args, |builder| {
+            if row.has_scratch() {
+                return row.scratch(builder, 0);
+            }
+            let size = MOST_RESULTS as u32 * 8;
+            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3);
+            let slot = *slot.get_or_insert_with(|| builder.create_sized_stack_slot(data));
+            builder.ins().stack_addr(I64, slot, 0)
+        });
         results.first().copied().unwrap_or_else(|| self.constant(0))
     }
 

@@ -2,20 +2,19 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind};
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use oko_ir::layout::{EXPIRES_OFFSET, HEADER_SIZE, LOCK_OFFSET, WRITTEN_OFFSET};
 use oko_ir::{Field, StateDecl, StateKind, Type as IrType, Unlock, Value, Width};
 use oko_state::probe::GENERATION;
 
 use super::{Entry, Translator, int, type_of};
+use crate::burst::Row;
 use crate::helpers::Helper;
 use crate::locks;
 
 /// Up to so many bytes of fields are zeroed word by word, more by a call.
 const INLINE_ZEROES: u32 = 128;
-/// Bytes before the value of the ghost: room for a generation.
-const GHOST_HEADER: u32 = 8;
 
 impl Translator<'_, '_> {
     fn decl_of(&self, entry: Value) -> &StateDecl {
@@ -34,10 +33,10 @@ impl Translator<'_, '_> {
         let Entry { value: variable, generation, held: held_variable } = self.entries[&entry];
         let pointer = self.builder.use_var(variable);
         let row = self.row;
-        let ghost = generation.map(|generation| (generation, self.ghost()));
+        let ghost = self.ghost_offset();
         let check = |builder: &mut FunctionBuilder<'_>, held| {
-            if let Some((generation, ghost)) = ghost {
-                check_generation(builder, variable, pointer, held, generation, ghost);
+            if let Some(generation) = generation {
+                check_generation(builder, row, (variable, pointer), held, generation, ghost);
             }
         };
         let held = if self.is_just_found(entry) {
@@ -84,16 +83,6 @@ impl Translator<'_, '_> {
         let mut edges = preds.flat_map(|pred| filter.blocks[pred.index()].term.kind.edges());
         filter.blocks[place.index()].params.first() == Some(&entry)
             && edges.all(|edge| edge.call.block != place || edge.gives.is_some())
-    }
-
-    /// Memory like an entry of any state of the module.
-    fn ghost(&mut self) -> ir::StackSlot {
-        let sizes = self.source.module.states.iter().map(|state| state.entry_layout().size);
-        let size = GHOST_HEADER + sizes.max().unwrap_or(HEADER_SIZE);
-        let builder = &mut self.builder;
-        *self.ghost.get_or_insert_with(|| {
-            builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3))
-        })
     }
 
     pub(super) fn get(&mut self, entry: Value, field: Field, index: Option<Value>) -> ir::Value {
@@ -147,11 +136,11 @@ impl Translator<'_, '_> {
 /// If the locked place belongs to another key by now: gives the lock back and makes the ghost the entry, dead.
 fn check_generation(
     builder: &mut FunctionBuilder<'_>,
-    variable: Variable,
-    pointer: ir::Value,
+    row: Row,
+    (variable, pointer): (Variable, ir::Value),
     held: ir::Value,
     generation: ir::Value,
-    ghost: ir::StackSlot,
+    ghost: i32,
 ) {
     let (gone, here) = (builder.create_block(), builder.create_block());
     builder.set_cold_block(gone);
@@ -160,7 +149,7 @@ fn check_generation(
     builder.ins().brif(same, here, &[], gone, &[]);
     builder.switch_to_block(gone);
     locks::release(builder, pointer, held);
-    let ghost = builder.ins().stack_addr(I64, ghost, GHOST_HEADER as i32);
+    let ghost = row.scratch(builder, ghost);
     let zero = int(builder, 0);
     // No look-up gives an even generation, so who locks the ghost again comes here again.
     builder.ins().store(entry_memory(), zero, ghost, GENERATION);

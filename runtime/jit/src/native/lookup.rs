@@ -2,12 +2,13 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{self, InstBuilder, StackSlotData, StackSlotKind};
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
 use oko_ir::{BlockCall, Match, State, StateKind, Value, Width};
 
 use super::repeats::Site;
 use super::{Translator, type_of};
 use crate::abi::{CTX_MAPS, CTX_VALUES};
+use crate::detour;
 use crate::helpers::Helper;
 use crate::probe::{self, Comparison, Otherwise};
 
@@ -67,14 +68,14 @@ impl Translator<'_, '_> {
             self.builder.ins().jump(hit, &[value.into(), generation.into()]);
             self.builder.switch_to_block(call);
         }
-        let slot = self.store_key(key);
-        let key = self.builder.ins().stack_addr(I64, slot, 0);
+        let key = self.store_key(key);
         let (helper, mut args) = (if make { Helper::Slot } else { Helper::Find }, vec![map, key]);
         if make {
             args.push(self.row.now(&mut self.builder));
         }
         let results = if is_cold {
-            self.detours.call(&mut self.builder, helper, &args)
+            let results = self.results_place();
+            detour::call(&mut self.builder, helper, &args, |_| results)
         } else {
             let call = self.call(helper, &args);
             self.builder.inst_results(call).to_vec()
@@ -179,12 +180,12 @@ impl Translator<'_, '_> {
     }
 
     /// Puts a key on the stack, by whole words as it will be read: a load that spans several stores would have to wait for these.
-    fn store_key(&mut self, key: &[ir::Value]) -> ir::StackSlot {
-        let slot = self.key_slot();
+    fn store_key(&mut self, key: &[ir::Value]) -> ir::Value {
+        let place = self.key_place();
         for (index, &word) in key.iter().enumerate() {
-            self.builder.ins().stack_store(I64, word, slot, index as i32 * 8);
+            self.builder.ins().store(MemFlagsData::trusted(), word, place, index as i32 * 8);
         }
-        slot
+        place
     }
 
     fn add_bits(&mut self, word: &mut Option<ir::Value>, bits: ir::Value) {
@@ -205,16 +206,6 @@ impl Translator<'_, '_> {
                 self.builder.ins().uextend(I64, swapped)
             }
         }
-    }
-
-    /// Room for a key of any state. All look-ups share it, for a stranger's filter may have thousands.
-    fn key_slot(&mut self) -> ir::StackSlot {
-        let sizes = self.source.module.states.iter().map(|state| state.key_layout().size);
-        let size = sizes.max().unwrap_or(0).next_multiple_of(8);
-        let builder = &mut self.builder;
-        *self.key.get_or_insert_with(|| {
-            builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3))
-        })
     }
 
     fn look_up_array(&mut self, state: State, key: Value) -> (ir::Value, ir::Value) {

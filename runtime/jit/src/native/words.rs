@@ -1,12 +1,13 @@
 //! States of words, events and the seed.
 
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{self, AtomicRmwOp, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind};
+use cranelift_codegen::ir::{self, AtomicRmwOp, InstBuilder, MemFlagsData};
 use oko_ir::{Event, State, Value};
 
 use super::Translator;
-use crate::abi::{CTX_EVENTS, CTX_SEED, CTX_VALUES, EVENT_HEADER_WORDS};
+use crate::abi::{CTX_EVENTS, CTX_SEED, CTX_VALUES};
 use crate::burst::constant_memory;
+use crate::detour;
 use crate::helpers::Helper;
 use crate::locks;
 
@@ -58,24 +59,13 @@ impl Translator<'_, '_> {
             }
             words.push(bits);
         }
-        let record = self.record_slot();
+        let record = self.record_place();
         for (index, &word) in words.iter().enumerate() {
-            self.builder.ins().stack_store(I64, word, record, index as i32 * 8);
+            self.builder.ins().store(MemFlagsData::trusted(), word, record, index as i32 * 8);
         }
-        let record = self.builder.ins().stack_addr(I64, record, 0);
         let context = self.row.context(&mut self.builder);
         let ring = self.builder.ins().load(I64, constant_memory(), context, CTX_EVENTS);
         let count = self.int(words.len() as u64);
-        self.detours.call(&mut self.builder, Helper::Emit, &[ring, record, count]);
-    }
-
-    /// Room for the record of any event.
-    fn record_slot(&mut self) -> ir::StackSlot {
-        let most = self.source.module.events.iter().map(|event| event.fields.len()).max().unwrap_or(0);
-        let size = (EVENT_HEADER_WORDS + most) as u32 * 8;
-        let builder = &mut self.builder;
-        *self.record.get_or_insert_with(|| {
-            builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3))
-        })
+        detour::call(&mut self.builder, Helper::Emit, &[ring, record, count], |_| record);
     }
 }
