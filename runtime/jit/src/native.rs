@@ -275,7 +275,7 @@ impl<'a> Translator<'a, '_> {
                 continue;
             }
             if matches!(inst.op, Op::Select(..)) {
-                self.choose_together(&data.insts[at..]);
+                self.choose_together(&data.insts, at);
             }
             if inst.result.is_none_or(|value| !self.values.contains_key(&value)) {
                 self.define(inst);
@@ -409,7 +409,9 @@ impl<'a> Translator<'a, '_> {
             Op::Get(entry, field) => self.get(entry, field, None),
             Op::GetAt(entry, field, index) => self.get(entry, field, Some(index)),
             Op::Set(entry, field, value) => {
-                self.set(entry, field, None, value);
+                if !self.conditions.was_written(entry, field, value) {
+                    self.set(entry, field, None, value);
+                }
                 return None;
             }
             Op::SetAt(entry, field, index, value) => {

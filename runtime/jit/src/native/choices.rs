@@ -1,17 +1,17 @@
 //! Which way the code goes: branches by conditions that are put together, and numbers that depend on one condition together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder};
-use oko_ir::{BinaryOp, BlockCall, BoolOp, CompareOp, Inst, Op, Value};
+use oko_ir::{BinaryOp, BlockCall, BoolOp, CompareOp, Field, Inst, Op, Value};
 
 use super::Translator;
 
 /// Conditions of up to so many comparisons are decided by a branch for each: a processor foresees which header follows. What is made of more
 /// is a list, of which no one knows where it ends.
 const MOST_BRANCHES: usize = 3;
-/// Numbers that are chosen together are computed within so many instructions.
-const NEAR: usize = 16;
+/// Numbers that are chosen together are computed and written within so many instructions.
+const NEAR: usize = 32;
 
 /// What the conditions of a filter are made of.
 #[derive(Debug, Default)]
@@ -20,9 +20,16 @@ pub(super) struct Conditions {
     /// Comparisons by `ule` or `ult` by what they compare.
     orders: HashMap<(Value, Value), Value>,
     bools: HashMap<Value, (BoolOp, Value, Value)>,
+    /// Numbers that were written where they were chosen, until the instruction that writes them.
+    written: HashSet<(Value, Field, Value)>,
 }
 
 impl Conditions {
+    /// Whether what the instruction writes that is translated now was written where it was chosen.
+    pub(super) fn was_written(&mut self, entry: Value, field: Field, value: Value) -> bool {
+        self.written.remove(&(entry, field, value))
+    }
+
     pub(super) fn note(&mut self, value: Value, op: &Op) {
         match *op {
             Op::Compare(op, a, b) => {
@@ -96,9 +103,11 @@ impl Translator<'_, '_> {
         self.branch(last, then, &[], other);
     }
 
-    /// Where several numbers depend on one comparison with the clock, decides them by a branch: which bucket of a window it is hardly ever changes. `rest`
-    /// begins with the first of them, and those whose operands are there are defined.
-    pub(super) fn choose_together(&mut self, rest: &[Inst]) {
+    /// Where several numbers depend on one comparison with the clock, decides them by a branch: which bucket of a window it is hardly ever changes. The
+    /// instruction at this place of a block chooses the first of them, and those whose operands are there are defined. What the likely way leaves as
+    /// it is in an entry is written on the other one only.
+    pub(super) fn choose_together(&mut self, insts: &[Inst], at: usize) {
+        let rest = &insts[at..];
         let Some((cond, ..)) = rest.first().and_then(|inst| self.choice(inst)) else { return };
         let Some(&(_, a, b)) = self.conditions.compares.get(&cond) else { return };
         if !self.source.clock.has(a) && !self.source.clock.has(b) {
@@ -106,24 +115,34 @@ impl Translator<'_, '_> {
         }
         let choices = rest.iter().take(NEAR).filter_map(|inst| {
             let (of, yes, no) = self.choice(inst)?;
-            let there = (self.values.get(&yes)?, self.values.get(&no)?);
-            (of == cond).then_some((inst.result?, *there.0, *there.1))
+            let is_there = self.values.contains_key(&yes) && self.values.contains_key(&no);
+            (of == cond && is_there).then_some((inst.result?, yes, no))
         });
-        let choices: Vec<(Value, ir::Value, ir::Value)> = choices.collect();
+        let choices: Vec<(Value, Value, Value)> = choices.collect();
         if choices.len() < 2 {
             return;
         }
+        let writes = choices.iter().filter_map(|&(value, yes, no)| {
+            let (entry, field) = write_of_change(insts, at, value, yes)?;
+            Some((entry, field, value, no))
+        });
+        let writes: Vec<(Value, Field, Value, Value)> = writes.collect();
         let (then, other, after) =
             (self.builder.create_block(), self.builder.create_block(), self.builder.create_block());
         let cond = self.value(cond);
         self.builder.ins().brif(cond, then, &[], other, &[]);
-        let yes: Vec<BlockArg> = choices.iter().map(|&(_, yes, _)| yes.into()).collect();
-        let no: Vec<BlockArg> = choices.iter().map(|&(.., no)| no.into()).collect();
+        let yes: Vec<BlockArg> = choices.iter().map(|&(_, yes, _)| self.value(yes).into()).collect();
+        let no: Vec<BlockArg> = choices.iter().map(|&(.., no)| self.value(no).into()).collect();
         self.builder.switch_to_block(then);
         self.builder.ins().jump(after, &yes);
         self.builder.switch_to_block(other);
+        for (entry, field, value, no) in writes {
+            self.set(entry, field, None, no);
+            self.conditions.written.insert((entry, field, value));
+        }
         self.builder.ins().jump(after, &no);
         for (value, yes, _) in choices {
+            let yes = self.value(yes);
             let ty = self.builder.func.dfg.value_type(yes);
             let chosen = self.builder.append_block_param(after, ty);
             self.values.insert(value, chosen);
@@ -140,4 +159,23 @@ impl Translator<'_, '_> {
             _ => None,
         }
     }
+}
+
+/// The field that a number which is chosen at a place of a block is written to, if what it is unless it is chosen anew is what is there: then it need not
+/// be written unless it is. All of that happens under one lock, and nobody looks at the field in between.
+fn write_of_change(insts: &[Inst], at: usize, chosen: Value, kept: Value) -> Option<(Value, Field)> {
+    let before = &insts[at.saturating_sub(NEAR)..at];
+    let read = before.iter().position(|inst| inst.result == Some(kept))?;
+    let Op::Get(entry, field) = before[read].op else { return None };
+    let write = Op::Set(entry, field, chosen);
+    let count = insts[at..].iter().take(NEAR).position(|inst| inst.op == write)?;
+    let mut between = before[read + 1..].iter().chain(&insts[at..at + count]);
+    let is_apart = |inst: &Inst| match inst.op {
+        Op::Lock(_) | Op::Unlock(..) => false,
+        Op::Get(of, other) | Op::GetAt(of, other, _) | Op::Set(of, other, _) | Op::SetAt(of, other, ..) => {
+            (of, other) != (entry, field)
+        }
+        _ => true,
+    };
+    between.all(is_apart).then_some((entry, field))
 }
