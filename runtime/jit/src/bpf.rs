@@ -10,6 +10,7 @@
 
 mod alu;
 mod calls;
+mod cells;
 mod frame;
 mod jumps;
 mod look_ups;
@@ -141,6 +142,18 @@ impl Source<'_> {
         self.notes.map(|notes| notes.get(slot).copied().unwrap_or(Note::Dead))
     }
 
+    /// Whether what time it is, or whether other threads run code, is asked where packets often come.
+    fn asks_the_instant(&self) -> bool {
+        self.insns.iter().any(|insn| match *insn {
+            Insn::Atomic { .. } => true,
+            Insn::CallHelper { helper } => matches!(
+                BpfHelper::from_number(helper),
+                Some(BpfHelper::SpinLock | BpfHelper::KtimeGetNs | BpfHelper::KtimeGetBootNs)
+            ),
+            _ => false,
+        })
+    }
+
     fn is_dead(&self, slot: usize) -> bool {
         self.note(slot) == Some(Note::Dead) || slot >= self.insns.len() || self.insns[slot] == Insn::HighHalf
     }
@@ -178,9 +191,10 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     let (row, burst, args) = if is_entry {
         let tables: Vec<i32> = source.maps.iter().take(KEPT_MAPS).map(kept_table).collect();
         let scratch = MOST_RESULTS as u32 * 8;
-        let kept = Kept { tables: &tables, numbers: &|_, _| Vec::new(), scratch };
-        let kept = (!tables.is_empty()).then_some(kept);
-        let burst = Burst::open(&mut builder, &[I32], kept.as_ref());
+        let instant = source.asks_the_instant();
+        let kept = Kept { instant, tables: &tables, numbers: &|_, _| Vec::new(), scratch };
+        let kept = (!tables.is_empty()).then_some(&kept);
+        let burst = Burst::open(&mut builder, &[I32], kept);
         let args = match source.convention {
             Convention::Filter(_) => vec![burst.row.packet],
             Convention::Memory => {
@@ -224,6 +238,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         skips: BTreeSet::new(),
         skip: None,
         frame: Frame::unknown(),
+        cells: BTreeMap::new(),
         facts: Facts::default(),
         swapped: HashMap::new(),
         stack: frame,
@@ -276,6 +291,8 @@ struct Translator<'a, 'b> {
     /// Of the one before this instruction, whether it is left out.
     skip: Option<ir::Value>,
     frame: Frame,
+    /// Words of the frame that are kept in registers.
+    cells: BTreeMap<i32, Variable>,
     facts: Facts,
     /// Numbers of so many bits that were swapped to the other byte order, with what they were before: to compare one with a constant, that can be
     /// swapped instead.
@@ -292,6 +309,13 @@ struct Translator<'a, 'b> {
 impl Translator<'_, '_> {
     fn run(&mut self) -> Result<(), CompileError> {
         self.make_blocks()?;
+        for word in cells::find(self.source, self.slots.clone(), &self.jumped_to) {
+            let cell = self.builder.declare_var(I64);
+            // It is written before it is read.
+            let zero = self.constant(0);
+            self.builder.def_var(cell, zero);
+            self.cells.insert(word, cell);
+        }
         let start = self.slots.start;
         let first = self.blocks[&start];
         self.builder.ins().jump(first, &[]);
@@ -372,6 +396,9 @@ impl Translator<'_, '_> {
             Insn::Load { size, signed, dst, base, off: from_base } => {
                 let value = match self.source.note(slot) {
                     Some(Note::CtxLoad(field)) => self.context_field(field),
+                    Some(Note::Access(Region::Frame { off })) if self.cells.contains_key(&off) => {
+                        self.builder.use_var(self.cells[&off])
+                    }
                     Some(Note::Access(Region::Frame { off })) if !signed => {
                         let stored = self.stored(off, size);
                         stored.unwrap_or_else(|| self.load_frame(size, off))
@@ -387,7 +414,13 @@ impl Translator<'_, '_> {
                 self.set(dst, value);
             }
             Insn::Store { size, base, off, src } => match self.source.note(slot) {
-                Some(Note::Access(Region::Frame { off })) => self.store_frame(size, off, src),
+                Some(Note::Access(Region::Frame { off })) => match self.cells.get(&off).copied() {
+                    Some(cell) => {
+                        let value = self.operand(src);
+                        self.builder.def_var(cell, value);
+                    }
+                    None => self.store_frame(size, off, src),
+                },
                 _ => self.store(size, base, off, src),
             },
             Insn::Atomic { width, op, base, off, src } => self.atomic(width, op, base, off, src),

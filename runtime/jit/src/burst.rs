@@ -32,8 +32,10 @@ pub(crate) fn constant_memory() -> MemFlagsData {
     MemFlagsData::trusted().with_readonly().with_can_move()
 }
 
-/// What the frame keeps besides the instant and whether no other thread runs code.
+/// What the frame keeps.
 pub(crate) struct Kept<'a> {
+    /// Whether it keeps the instant, and whether no other thread runs code.
+    pub(crate) instant: bool,
     /// The table that each of the first rows is read from. No other table is asked for these rows then.
     pub(crate) tables: &'a [i32],
     /// Computes numbers from the instant.
@@ -58,6 +60,7 @@ enum Place {
         slot: StackSlot,
         rows: usize,
         scratch: i32,
+        instant: bool,
     },
 }
 
@@ -94,7 +97,7 @@ impl Row {
 
     /// The instant.
     pub(crate) fn now(&self, builder: &mut FunctionBuilder<'_>) -> Value {
-        if let Place::Frame { slot, .. } = self.place {
+        if let Place::Frame { slot, instant: true, .. } = self.place {
             return on_stack(builder, I64, slot, NOW);
         }
         let context = self.context(builder);
@@ -103,7 +106,7 @@ impl Row {
 
     /// Whether no other thread runs code: an `i32`, 0 or 1.
     pub(crate) fn alone(&self, builder: &mut FunctionBuilder<'_>) -> Value {
-        if let Place::Frame { slot, .. } = self.place {
+        if let Place::Frame { slot, instant: true, .. } = self.place {
             return on_stack(builder, I32, slot, ALONE);
         }
         let context = self.context(builder);
@@ -170,7 +173,9 @@ impl Burst {
         if let Some(kept) = kept {
             let now = builder.ins().load(I64, constant_memory(), context, CTX_NOW);
             let alone = builder.ins().load(I32, constant_memory(), context, CTX_ALONE);
-            values.extend([(NOW, now), (ALONE, alone)]);
+            if kept.instant {
+                values.extend([(NOW, now), (ALONE, alone)]);
+            }
             let tables = kept.tables.iter().enumerate();
             let mut rest: Vec<Value> =
                 tables.map(|(row, &table)| row_of(builder, context, table, row)).collect();
@@ -200,7 +205,10 @@ impl Burst {
         let results = builder.append_block_param(body, I64);
         builder.switch_to_block(body);
         let place = match kept {
-            Some(kept) => Place::Frame { slot: frame, rows: kept.tables.len(), scratch },
+            Some(kept) => {
+                let (rows, instant) = (kept.tables.len(), kept.instant);
+                Place::Frame { slot: frame, rows, instant, scratch }
+            }
             None => Place::Value(on_stack(builder, I64, frame, CONTEXT)),
         };
         let row = Row { packet, place };

@@ -173,7 +173,7 @@ impl<'a> Source<'a> {
         Burst::open(
             builder,
             results,
-            Some(&Kept { tables: &tables, numbers: &numbers, scratch: self.scratch.size }),
+            Some(&Kept { instant: true, tables: &tables, numbers: &numbers, scratch: self.scratch.size }),
         )
     }
 

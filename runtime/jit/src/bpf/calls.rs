@@ -14,7 +14,7 @@ use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::{host, locks};
 
-const ARGUMENTS: [Reg; 5] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
+pub(super) const ARGUMENTS: [Reg; 5] = [Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
 
 impl Translator<'_, '_> {
     /// Translates the call of a helper; gives whether the next instruction can come after it.

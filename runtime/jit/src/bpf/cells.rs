@@ -1,0 +1,168 @@
+//! Words of the stack frame that are kept in registers.
+//!
+//! A word that the program writes and reads as a whole only, by its distance from the frame pointer, and that no helper is shown, is as good as a
+//! register of its own: it need not be in memory at all. Compilers have few registers to give, so they put there what the whole program needs.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use oko_bpf::helper::{Arg, Helper};
+use oko_bpf::isa::{AluOp, Insn, Operand, Reg, Size, Width};
+use oko_bpf::program::MapDef;
+use oko_bpf::verified::{Note, Region};
+
+use super::Source;
+use super::calls::ARGUMENTS;
+
+/// Bytes of a word.
+const WORD: i32 = 8;
+
+/// What is known of a register.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pointer {
+    /// It may point anywhere.
+    Anywhere,
+    /// To the frame, so far from the frame pointer.
+    Frame(i32),
+    /// Not to the frame, if it points anywhere.
+    Elsewhere,
+}
+
+/// The registers on the one way that leads to an instruction.
+struct Pointers([Pointer; Reg::COUNT]);
+
+impl Pointers {
+    fn unknown() -> Pointers {
+        let mut pointers = [Pointer::Anywhere; Reg::COUNT];
+        pointers[Reg::R10.index()] = Pointer::Frame(0);
+        Pointers(pointers)
+    }
+
+    fn of(&self, reg: Reg) -> Pointer {
+        self.0[reg.index()]
+    }
+
+    fn follow(&mut self, insn: Insn) {
+        let (dst, pointer) = match insn {
+            Insn::Alu { width: Width::W64, op: AluOp::Mov, dst, src: Operand::Reg(src) } => {
+                (dst, self.of(src))
+            }
+            Insn::Alu { width: Width::W64, op: AluOp::Add, dst, src: Operand::Imm(imm) } => {
+                let moved = match self.of(dst) {
+                    Pointer::Frame(offset) => {
+                        offset.checked_add(imm).map_or(Pointer::Anywhere, Pointer::Frame)
+                    }
+                    other => other,
+                };
+                (dst, moved)
+            }
+            Insn::Alu { dst, .. }
+            | Insn::Neg { dst, .. }
+            | Insn::MovSx { dst, .. }
+            | Insn::Swap { dst, .. }
+            | Insn::Load { dst, .. } => (dst, Pointer::Anywhere),
+            Insn::LoadImm64 { dst, .. } => (dst, Pointer::Elsewhere),
+            Insn::Atomic { src, .. } => {
+                self.0[src.index()] = Pointer::Anywhere;
+                (Reg::R0, Pointer::Anywhere)
+            }
+            Insn::CallHelper { .. } => (Reg::R0, Pointer::Elsewhere),
+            Insn::CallLocal { .. } | Insn::CallBtf { .. } | Insn::CallReg { .. } => {
+                (Reg::R0, Pointer::Anywhere)
+            }
+            Insn::Store { .. } | Insn::HighHalf | Insn::Jump { .. } | Insn::Branch { .. } | Insn::Exit => {
+                return;
+            }
+        };
+        self.0[dst.index()] = pointer;
+    }
+}
+
+/// The words of a function's frame that are kept in registers, by their distance from the frame pointer. `starts` are the slots to which there is more than one
+/// way.
+pub(super) fn find(source: &Source<'_>, slots: Range<usize>, starts: &BTreeSet<usize>) -> BTreeSet<i32> {
+    let (mut words, mut others) = (BTreeSet::new(), Vec::new());
+    let mut pointers = Pointers::unknown();
+    let mut guarded = false;
+    for slot in slots {
+        if starts.contains(&slot) {
+            pointers = Pointers::unknown();
+        }
+        if source.is_dead(slot) {
+            continue;
+        }
+        let insn = source.insns[slot];
+        match access(source, slot, &pointers) {
+            Some(Access::Word(offset)) => {
+                words.insert(offset);
+            }
+            Some(Access::Bytes(ranges)) => others.extend(ranges),
+            None => return BTreeSet::new(),
+        }
+        pointers.follow(insn);
+        // It may have been left out.
+        if std::mem::replace(&mut guarded, matches!(insn, Insn::Branch { .. }))
+            && let Insn::Alu { dst, .. } = insn
+        {
+            pointers.0[dst.index()] = Pointer::Anywhere;
+        }
+    }
+    words.retain(|&word| others.iter().all(|other| other.end <= word || other.start >= word + WORD));
+    words
+}
+
+/// What an instruction does to the frame.
+enum Access {
+    /// It loads or stores a word.
+    Word(i32),
+    /// It touches these bytes, or shows them to a helper.
+    Bytes(Vec<Range<i32>>),
+}
+
+/// None if it may touch any byte.
+fn access(source: &Source<'_>, slot: usize, pointers: &Pointers) -> Option<Access> {
+    let (insn, note) = (source.insns[slot], source.note(slot)?);
+    let region = match note {
+        Note::Access(region) => region,
+        Note::Helper { helper, map } => {
+            let def = map.and_then(|map| source.maps.get(map.index()));
+            return Some(Access::Bytes(shown(helper, def, pointers)?));
+        }
+        Note::LocalCall(_) => return None,
+        _ => return Some(Access::Bytes(Vec::new())),
+    };
+    let offset = match region {
+        Region::Frame { off } => off,
+        Region::Stack | Region::Mixed => return None,
+        Region::Packet | Region::MapValue(_) | Region::Record => return Some(Access::Bytes(Vec::new())),
+    };
+    match insn {
+        Insn::Load { size: Size::Dw, .. } | Insn::Store { size: Size::Dw, .. } if offset % WORD == 0 => {
+            Some(Access::Word(offset))
+        }
+        // No access is wider than a word.
+        _ => Some(Access::Bytes(std::iter::once(offset..offset + WORD).collect())),
+    }
+}
+
+/// The bytes of the frame that a helper is shown; none if that is not known.
+fn shown(helper: Helper, map: Option<&MapDef>, pointers: &Pointers) -> Option<Vec<Range<i32>>> {
+    let mut ranges = Vec::new();
+    for (arg, reg) in helper.signature().args.iter().zip(ARGUMENTS) {
+        let size = match arg {
+            Arg::Key => map.map(|map| map.key_size),
+            Arg::Value => map.map(|map| map.value_size),
+            Arg::Memory | Arg::Buffer => None,
+            _ => continue,
+        };
+        match pointers.of(reg) {
+            Pointer::Anywhere => return None,
+            Pointer::Elsewhere => {}
+            Pointer::Frame(offset) => {
+                let end = size.and_then(|size| offset.checked_add_unsigned(size));
+                ranges.push(offset..end.unwrap_or(0));
+            }
+        }
+    }
+    Some(ranges)
+}
