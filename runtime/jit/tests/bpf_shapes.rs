@@ -1,0 +1,244 @@
+//! What native code does otherwise than BPF says it, with the same answers: each shape on packets of all kinds, beside the interpreter.
+
+#![allow(clippy::unwrap_used)]
+
+/// Not all of it is used here.
+#[allow(dead_code)]
+mod engines;
+
+use engines::{Maps, map, packets, run, same_answers, verified};
+use oko_bpf::program::MapKind;
+use oko_jit::abi::Packet;
+use oko_jit::{Answer, compile_bpf};
+
+/// A program that looks at the first 16 bytes of packets: `r2` points to them.
+fn over_bytes(body: &str) -> String {
+    format!(
+        "ldxw %r2, [%r1]
+         ldxw %r3, [%r1+4]
+         mov %r4, %r2
+         add %r4, 16
+         mov %r0, 77
+         jgt %r4, %r3, out
+         {body}
+         out: exit"
+    )
+}
+
+/// Answers of both engines, of which at least some are not the one for short packets.
+fn same(body: &str) -> Vec<u32> {
+    let answers = same_answers(&verified(&over_bytes(body), Vec::new()), &packets());
+    assert!(answers.iter().any(|answer| *answer != 77), "{body}");
+    answers
+}
+
+/// Bytes that are joined to a number, in whatever order, width and by whatever operation; some of them to none.
+#[test]
+fn bytes_that_are_joined_are_the_number_that_they_were() {
+    let joins: [(u8, &[(u8, u8)]); 9] = [
+        // Network order, of two, four and eight bytes, the lowest first and last.
+        (32, &[(0, 8), (1, 0)]),
+        (32, &[(3, 0), (2, 8), (1, 16), (0, 24)]),
+        (64, &[(0, 56), (1, 48), (2, 40), (3, 32), (4, 24), (5, 16), (6, 8), (7, 0)]),
+        // The other order.
+        (64, &[(4, 0), (5, 8), (6, 16), (7, 24)]),
+        // Shifted as a whole, with a gap, with a byte twice, and across the sign.
+        (64, &[(0, 24), (1, 16)]),
+        (64, &[(0, 8), (2, 0)]),
+        (64, &[(0, 8), (0, 0)]),
+        (32, &[(0, 24), (1, 16), (2, 8)]),
+        (64, &[(0, 60), (1, 52)]),
+    ];
+    for (bits, bytes) in joins {
+        for operation in ["or", "add", "xor"] {
+            let suffix = if bits == 32 { "32" } else { "" };
+            let mut body = "mov %r0, 0\n".to_owned();
+            for (number, (at, shift)) in bytes.iter().enumerate() {
+                body += &format!("ldxb %r5, [%r2+{at}]\n");
+                body += &format!("lsh{suffix} %r5, {shift}\n");
+                body += &if number == 0 {
+                    format!("mov{suffix} %r0, %r5\n")
+                } else {
+                    format!("{operation}{suffix} %r0, %r5\n")
+                };
+            }
+            // A verdict has 32 bits only.
+            same(&format!("{body} mov %r5, %r0\n rsh %r5, 32\n xor %r0, %r5"));
+            // Compared with a constant, and masked.
+            same(&format!("{body} mov %r5, %r0\n mov %r0, 1\n jeq %r5, 31, out\n mov %r0, 2"));
+            same(&format!("{body} and{suffix} %r0, 65535"));
+            same(&format!("{body} and{suffix} %r0, 255"));
+        }
+    }
+}
+
+/// Numbers of two bytes that were swapped and joined to one of four.
+#[test]
+fn numbers_that_were_swapped_are_joined() {
+    same(
+        "ldxh %r5, [%r2+4]
+         be16 %r5
+         ldxh %r0, [%r2+2]
+         be16 %r0
+         lsh %r0, 16
+         or %r0, %r5",
+    );
+    // Each is swapped, and they are put together the other way round.
+    same(
+        "ldxh %r5, [%r2+2]
+         be16 %r5
+         ldxh %r0, [%r2+4]
+         be16 %r0
+         lsh %r0, 16
+         or %r0, %r5",
+    );
+}
+
+/// The end of the packet, compared from both sides with places before, at and behind it.
+#[test]
+fn places_are_compared_with_the_end_of_the_packet() {
+    for distance in [0, 1, 15, 16, 17, 39, 200] {
+        for test in ["jgt", "jge", "jlt", "jle", "jeq", "jne"] {
+            for (a, b) in [("%r4", "%r3"), ("%r3", "%r4")] {
+                let text = format!(
+                    "ldxw %r2, [%r1]
+                     ldxw %r3, [%r1+4]
+                     mov %r4, %r2
+                     add %r4, {distance}
+                     mov %r0, 1
+                     {test} {a}, {b}, out
+                     mov %r0, 2
+                     out: exit"
+                );
+                same_answers(&verified(&text, Vec::new()), &packets());
+            }
+        }
+    }
+}
+
+/// A branch that leaves out a move, of numbers and of pointers into the frame, taken and not.
+#[test]
+fn a_move_that_is_left_out_changes_nothing() {
+    for test in ["jeq %r5, 31", "jset %r5, 1", "jgt32 %r5, 90", "jsgt %r5, 7"] {
+        for (before, moved) in
+            [("mov %r0, 1", "mov %r0, 0"), ("mov %r0, 0", "mov %r0, 1"), ("mov %r0, 9", "mov32 %r0, %r5")]
+        {
+            same(&format!("ldxb %r5, [%r2+0]\n {before}\n {test}, on\n {moved}\n on: add %r0, 3"));
+        }
+        same(&format!(
+            "ldxb %r5, [%r2+0]
+             stdw [%r10-8], 5
+             stdw [%r10-16], 6
+             mov %r4, %r10
+             add %r4, -8
+             mov %r3, %r10
+             add %r3, -16
+             {test}, on
+             mov %r4, %r3
+             on: stxdw [%r4+0], %r5
+             ldxdw %r0, [%r10-8]
+             ldxdw %r3, [%r10-16]
+             lsh %r3, 8
+             add %r0, %r3"
+        ));
+    }
+}
+
+/// Words of the frame: written on ways that come together, in loops, in parts, and shown to helpers in between.
+#[test]
+fn words_of_the_frame_hold_what_was_written() {
+    same(
+        "ldxb %r5, [%r2+0]
+         stdw [%r10-8], 11
+         jset %r5, 1, odd
+         stxdw [%r10-8], %r5
+         odd: ldxb %r5, [%r2+1]
+         jset %r5, 1, again
+         ldxdw %r4, [%r10-8]
+         add %r4, 100
+         stxdw [%r10-8], %r4
+         again: ldxdw %r0, [%r10-8]",
+    );
+    same(
+        "stdw [%r10-16], 0
+         mov %r5, 0
+         next: ldxdw %r4, [%r10-16]
+         mov %r3, %r2
+         add %r3, %r5
+         ldxb %r3, [%r3+0]
+         add %r4, %r3
+         stxdw [%r10-16], %r4
+         add %r5, 1
+         jne %r5, 16, next
+         ldxdw %r0, [%r10-16]",
+    );
+    same(
+        "ldxdw %r5, [%r2+0]
+         stxdw [%r10-8], %r5
+         ldxb %r4, [%r2+9]
+         stxb [%r10-5], %r4
+         ldxdw %r0, [%r10-8]
+         mov %r5, %r0
+         rsh %r5, 32
+         add %r0, %r5",
+    );
+    let counters = vec![map("counters", MapKind::Hash, 8, 64, None)];
+    let text = over_bytes(
+        "ldxb %r6, [%r2+0]
+         and %r6, 15
+         stxdw [%r10-16], %r6
+         stxw [%r10-20], %r6
+         ldxb %r7, [%r2+1]
+         stxdw [%r10-8], %r7
+         lddw %r1, map[0]
+         mov %r2, %r10
+         add %r2, -20
+         mov %r3, %r10
+         add %r3, -8
+         mov %r4, 0
+         call 2
+         stdw [%r10-8], 1
+         lddw %r1, map[0]
+         mov %r2, %r10
+         add %r2, -20
+         call 1
+         jeq %r0, 0, out
+         ldxdw %r0, [%r0+0]
+         ldxdw %r5, [%r10-16]
+         lsh %r5, 8
+         add %r0, %r5
+         ldxdw %r5, [%r10-8]
+         add %r0, %r5",
+    );
+    let answers = same_answers(&verified(&text, counters), &packets());
+    assert!(answers.iter().any(|answer| *answer > 256));
+}
+
+/// What return values mean, whether they are known where the program ends or not, and however many jumps lead there.
+#[test]
+fn verdicts_are_what_the_answer_says_of_return_values() {
+    let body = "ldxb %r5, [%r2+0]
+         mov %r0, 2
+         jset %r5, 1, out
+         mov %r0, 1
+         jset %r5, 2, out
+         mov %r0, %r5
+         jset %r5, 4, on
+         ja far
+         on: ldxb %r0, [%r2+1]
+         and %r0, 3
+         far: mov32 %r6, %r0
+         mov %r0, %r6";
+    let program = verified(&over_bytes(body), Vec::new());
+    let values = same_answers(&program, &packets());
+    for answer in [Answer::Value, Answer::Pass, Answer::Class { of: 2 }, Answer::Class { of: 3 }] {
+        let code = compile_bpf(&program, answer).unwrap();
+        let maps = Maps::new(&[]);
+        let owned = packets();
+        let burst: Vec<Packet<'_>> = owned.iter().map(|packet| Packet::new(packet, 7)).collect();
+        let expected: Vec<u32> = values.iter().map(|&value| answer.verdict(value)).collect();
+        assert_eq!(run(&code, &maps, &burst, 1_000), expected, "{answer:?}");
+    }
+    assert_eq!(Answer::Pass.verdict(2), 1);
+    assert_eq!([0, 1, 2, 3].map(|value| Answer::Class { of: 2 }.verdict(value)), [0, 0, 1, 0]);
+}
