@@ -120,14 +120,19 @@ impl Emitter<'_> {
         self.asm.branch(cond, a, b, to);
     }
 
-    /// A comparison as 0 or 1.
+    /// A comparison as 0 or 1. Where there is a register for it, 1 is put there and replaced if the comparison fails: engines make that a choice without a jump.
     pub(super) fn boolean(&mut self, op: CompareOp, a: Value, b: Value, dst: Reg) {
-        let done = self.asm.label();
-        let free = dst != Reg::R0 && [self.at(a), self.at(b)].iter().all(|at| *at != Spot::Reg(dst));
-        if free {
-            self.constant(dst, 1);
-            self.compare(op, a, b, true, done);
-            self.constant(dst, 0);
+        let (done, at) = (self.asm.label(), [self.at(a), self.at(b)]);
+        let in_place = |at: &Spot| match *at {
+            Spot::Reg(_) => true,
+            Spot::Const(value) => immediate(value).is_some(),
+            _ => false,
+        };
+        let number = if dst != Reg::R0 && !at.contains(&Spot::Reg(dst)) {
+            dst
+        } else if at.iter().all(in_place) && at.iter().any(|at| matches!(at, Spot::Reg(_))) {
+            // Then comparing takes no register.
+            Reg::R0
         } else {
             let yes = self.asm.label();
             self.compare(op, a, b, true, yes);
@@ -135,8 +140,13 @@ impl Emitter<'_> {
             self.asm.jump(done);
             self.asm.bind(yes);
             self.constant(dst, 1);
-        }
+            return self.asm.bind(done);
+        };
+        self.constant(number, 1);
+        self.compare(op, a, b, true, done);
+        self.constant(number, 0);
         self.asm.bind(done);
+        self.put(Spot::Reg(dst), Spot::Reg(number));
     }
 
     pub(super) fn select(&mut self, cond: Value, a: Value, b: Value, dst: Reg) {
