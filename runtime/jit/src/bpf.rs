@@ -241,6 +241,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         cells: BTreeMap::new(),
         facts: Facts::default(),
         swapped: HashMap::new(),
+        quotients: HashMap::new(),
         stack: frame,
         top: plan.top(),
         results: None,
@@ -297,6 +298,8 @@ struct Translator<'a, 'b> {
     /// Numbers of so many bits that were swapped to the other byte order, with what they were before: to compare one with a constant, that can be
     /// swapped instead.
     swapped: HashMap<ir::Value, (ir::Value, u32)>,
+    /// Quotients of 64 bits, with dividend and divisor, which is not 0: one by 0 is one of 0 by 1.
+    quotients: HashMap<ir::Value, (ir::Value, ir::Value)>,
     /// The program's stack frame, and how many bytes it has: the frame pointer points behind these.
     stack: ir::StackSlot,
     top: i32,

@@ -8,11 +8,11 @@ use cranelift_codegen::ir::{
     Function, Inst, InstBuilder, InstructionData, Opcode, StackSlot, Value, ValueDef,
 };
 
-/// Removes loads whose results nobody uses, and what only they use. None of the loads that we make traps; Cranelift keeps those all the same
-/// that extend what they load, or that must not be moved.
+/// Removes loads and divisions whose results nobody uses, and what only they use. None of those that we make traps; Cranelift keeps divisions all the same,
+/// and loads that extend what they load, or that must not be moved.
 ///
 /// A result that is only used further up, as around a loop, is kept.
-pub(crate) fn remove_unused_loads(function: &mut Function) {
+pub(crate) fn remove_unused(function: &mut Function) {
     function.dfg.resolve_all_aliases();
     let mut uses: SecondaryMap<Value, u32> = SecondaryMap::new();
     let all: Vec<Inst> =
@@ -29,9 +29,10 @@ pub(crate) fn remove_unused_loads(function: &mut Function) {
             || opcode.is_branch()
             || opcode.is_terminator()
             || opcode.other_side_effects());
-        let loads = matches!(function.dfg.insts[inst], InstructionData::Load { .. });
+        let cannot_trap = matches!(function.dfg.insts[inst], InstructionData::Load { .. })
+            || matches!(opcode, Opcode::Udiv | Opcode::Urem | Opcode::Sdiv | Opcode::Srem);
         let is_used = function.dfg.inst_results(inst).iter().any(|&result| uses[result] > 0);
-        if (computes || loads) && !opcode.can_store() && !is_used {
+        if (computes || cannot_trap) && !opcode.can_store() && !is_used {
             for value in function.dfg.inst_values(inst) {
                 uses[value] -= 1;
             }

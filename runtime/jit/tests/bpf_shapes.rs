@@ -144,6 +144,29 @@ fn a_move_that_is_left_out_changes_nothing() {
     }
 }
 
+/// Quotients that are compared, by 0 and where the product is cut off, and those that are needed besides.
+#[test]
+fn quotients_are_compared_as_such() {
+    for divisor in ["mov %r4, 0", "ldxb %r4, [%r2+1]", "ldxdw %r4, [%r2+4]"] {
+        for number in ["mov %r3, 0", "ldxb %r3, [%r2+2]", "ldxdw %r3, [%r2+8]"] {
+            for test in ["jge %r5, %r3", "jlt %r5, %r3", "jgt %r5, %r3", "jle %r5, %r3", "jlt32 %r5, %r3"] {
+                let compared = format!(
+                    "ldxdw %r5, [%r2+0]
+                     {divisor}
+                     {number}
+                     div %r5, %r4
+                     mov %r0, 1
+                     {test}, on
+                     mov %r0, 0
+                     on: "
+                );
+                same(&format!("{compared} add %r0, 5"));
+                same(&format!("{compared} add %r0, %r5"));
+            }
+        }
+    }
+}
+
 /// Words of the frame: written on ways that come together, in loops, in parts, and shown to helpers in between.
 #[test]
 fn words_of_the_frame_hold_what_was_written() {

@@ -111,7 +111,26 @@ impl Translator<'_, '_> {
         if zero_known == Some(false) {
             return result;
         }
-        self.builder.ins().select(by_zero, by_zero_result, result)
+        let result = self.builder.ins().select(by_zero, by_zero_result, result);
+        // By a constant there is no division either.
+        let is_constant = tidy::constant(self.builder.func, y).is_some();
+        if quotient && !is_constant && self.builder.func.dfg.value_type(x) == I64 {
+            let dividend = self.builder.ins().select(by_zero, zero, x);
+            self.quotients.insert(result, (dividend, divisor));
+        }
+        result
+    }
+
+    /// Whether a quotient is below a number. It is if the dividend is below the product of number and divisor, which is much faster to find out: of quotients that
+    /// are only compared, no division is left.
+    pub(super) fn quotient_is_below(&mut self, quotient: ir::Value, number: ir::Value) -> Option<ir::Value> {
+        let quotient = self.builder.func.dfg.resolve_aliases(quotient);
+        let (dividend, divisor) = *self.quotients.get(&quotient)?;
+        let low = self.builder.ins().imul(number, divisor);
+        let high = self.builder.ins().umulhi(number, divisor);
+        let is_below = self.builder.ins().icmp(IntCC::UnsignedLessThan, dividend, low);
+        let is_cut = self.builder.ins().icmp_imm_u(IntCC::NotEqual, high, 0);
+        Some(self.builder.ins().bor(is_below, is_cut))
     }
 
     /// As unsigned, and the least number divided by -1 is itself, its remainder 0.

@@ -217,6 +217,13 @@ impl Translator<'_, '_> {
             Cond::Sle => IntCC::SignedLessThanOrEqual,
         };
         if width == Width::W64
+            && let IntCC::UnsignedLessThan | IntCC::UnsignedGreaterThanOrEqual = code
+            && let Some(is_below) = self.quotient_is_below(x, y)
+        {
+            let wanted = i64::from(code == IntCC::UnsignedLessThan);
+            return self.builder.ins().icmp_imm_u(IntCC::Equal, is_below, wanted);
+        }
+        if width == Width::W64
             && let Some((code, x, y)) = self.length_test(code, x, y)
         {
             return self.builder.ins().icmp_imm_u(code, x, y);
