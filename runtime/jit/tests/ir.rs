@@ -192,6 +192,117 @@ proptest! {
     }
 }
 
+/// A filter that matches if the first number of a packet, divided by the second one, is below the third.
+const QUOTIENT: &str = "oko.ir 1
+filter f -> bool {
+block0:
+    v0 = const 0
+    v1 = false
+    window v0, 24, block1, block3
+block1(v2: window 24):
+    v3 = load.be64 v2, 0
+    v4 = load.be64 v2, 8
+    v5 = load.be64 v2, 16
+    v6 = ult v0, v4
+    branch v6, block2, block3
+block2:
+    v7 = udiv v3, v4
+    v8 = ult v7, v5
+    return v8
+block3:
+    return v1
+}
+";
+
+proptest! {
+    /// Of numbers of any size, where the product of divisor and bound is cut off, too.
+    #[test]
+    fn quotients_are_compared_as_they_are(
+        divisor in prop_oneof![1..10_u64, any::<u64>(), Just(u64::MAX)],
+        bound in prop_oneof![0..10_u64, any::<u64>(), Just(u64::MAX), (0..64_u32).prop_map(|bit| 1 << bit)],
+        dividend in prop_oneof![0..10_u64, any::<u64>(), Just(u64::MAX)],
+    ) {
+        let rig = Rig::new(&verify(text::read(QUOTIENT).unwrap()).unwrap());
+        let product = divisor.wrapping_mul(bound);
+        for dividend in [dividend, product, product.wrapping_sub(1), product.wrapping_add(1)] {
+            let packet: Vec<u8> = [dividend, divisor, bound].into_iter().flat_map(u64::to_be_bytes).collect();
+            let expected = dividend.checked_div(divisor).is_some_and(|quotient| quotient < bound);
+            let found = rig.run(0, &[Packet::new(&packet, 0)], 1);
+            prop_assert_eq!(found, [u32::from(expected)], "{} / {} < {}", dividend, divisor, bound);
+        }
+    }
+}
+
+/// A filter that keeps count, of a packet's first number, by the bucket of time that it comes in, of the bucket before, and of each first bucket; and matches
+/// if the counts that it writes are those that it then reads.
+const BUCKETS: &str = "oko.ir 1
+state m0 s: hash evict_oldest, capacity 8, key(k: u32), fields(number: u64, current: u64, previous: u64, length: u64)
+filter f -> bool {
+block0:
+    v0 = const 0
+    v1 = false
+    window v0, 4, block1, block3
+block1(v2: window 4):
+    v3 = load.be32 v2, 0
+    slot m0(v3), block2, block3
+block2(v4: entry m0):
+    v5 = lock v4
+    v6 = now
+    v7 = const 1000000
+    v8 = udiv v6, v7
+    v9 = get v4, f0
+    v10 = get v4, f1
+    v11 = get v4, f2
+    v12 = ule v8, v9
+    v13 = const 1
+    v14 = umax v9, v8
+    v15 = select v12, v10, v0
+    v16 = select v12, v11, v10
+    v17 = add v15, v13
+    v18 = mul v8, v7
+    v19 = sub v6, v18
+    set v4, f0, v14
+    set v4, f1, v17
+    set v4, f2, v16
+    set v4, f3, v19
+    v20 = get v4, f0
+    v21 = get v4, f2
+    v22 = eq v20, v14
+    v23 = eq v21, v16
+    v24 = and_b v22, v23
+    v25 = const 5000000000
+    v26 = add v6, v25
+    set v4, f2, v16
+    unlock.touch v4, v26
+    return v24
+block3:
+    return v1
+}
+";
+
+proptest! {
+    /// What depends on the instant alone, what is chosen by it, and what of that need not be written.
+    #[test]
+    fn buckets_of_time_are_as_interpreted(
+        arrivals in prop::collection::vec((0..3_u32, prop_oneof![0..10_u64, 0..3_000_000_u64, Just(6_000_000_000)]), 1..40),
+    ) {
+        let checked = verify(text::read(BUCKETS).unwrap()).unwrap();
+        let (rig, mut store) = (Rig::new(&checked), Store::new(&checked));
+        let mut now = 1;
+        for (key, later) in arrivals {
+            now += later;
+            let bytes = key.to_be_bytes();
+            let packet = interp::Packet { bytes: &bytes, wire_len: 4, in_port: 0 };
+            let expected = interp::run(&checked, 0, &mut store, packet, now).unwrap();
+            prop_assert_eq!(expected.class, 1);
+            prop_assert_eq!(rig.run(0, &[Packet::new(&bytes, 0)], now), [1]);
+            for (state, dump) in store.dump().into_iter().enumerate() {
+                prop_assert_eq!(rig.live(state, now), dump.live(now).entries);
+            }
+        }
+    }
+}
+
 /// A module at the limits of the verifier: thousands of look-ups under the largest keys, each entry locked and written.
 fn large_module(blocks: usize) -> String {
     use std::fmt::Write;
