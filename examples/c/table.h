@@ -88,6 +88,10 @@ static inline uint32_t *TABLE_NAME(TABLE, chain)(const struct TABLE *table, cons
     uint64_t hash = table->seed[0];
     for (int word = 0; word < KEY_WORDS; word++)
         hash = table_fold(hash ^ key[word], table->seed[1]) + table->seed[0];
+#ifdef MIXED
+    /* With some factors, one multiplication leaves keys that count up side by side. */
+    hash = table_fold(hash, table->seed[1] ^ 0x9e3779b97f4a7c15);
+#endif
     return &table->chains[hash & table->mask];
 }
 

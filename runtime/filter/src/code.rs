@@ -114,33 +114,32 @@ impl Code {
         pin: &Pin,
         verdicts: &mut [Verdict],
     ) -> u64 {
-        if let Code::Native(codes) = self {
-            // SAFETY: params and states were made from the module that this code was compiled from.
-            unsafe { run_native(&codes[filter], packets, now, instance.1, pin, verdicts) };
-            return 0;
-        }
-        self.run_other(filter, packets, now, instance, pin, verdicts)
+        let codes = match self {
+            Code::Native(codes) => codes,
+            Code::BpfJit(codes, returns) => {
+                returns.set_clock(instance.1, now);
+                codes
+            }
+            Code::BpfInterp(..) | Code::IrInterp(_) => {
+                return self.interpret(filter, packets, now, instance, verdicts);
+            }
+        };
+        // SAFETY: params and states were made from the module or the maps of the program that this code was compiled from.
+        unsafe { run_native(&codes[filter], packets, now, instance.1, pin, verdicts) };
+        0
     }
 
     #[inline(never)]
-    fn run_other(
+    fn interpret(
         &self,
         filter: usize,
         packets: &[Packet<'_>],
         now: u64,
-        instance: (&Params, &States),
-        pin: &Pin,
+        (params, states): (&Params, &States),
         verdicts: &mut [Verdict],
     ) -> u64 {
-        let (params, states) = instance;
         match self {
-            Code::Native(_) => unreachable!("it is run where this is called"),
-            Code::BpfJit(codes, returns) => {
-                returns.set_clock(states, now);
-                // SAFETY: the states were made from the maps of the program that this code was compiled from; it has no params.
-                unsafe { run_native(&codes[filter], packets, now, instance.1, pin, verdicts) };
-                0
-            }
+            Code::Native(_) | Code::BpfJit(..) => unreachable!("compiled code is run where this is called"),
             Code::BpfInterp(programs, returns) => {
                 returns.set_clock(states, now);
                 run_bpf(&programs[filter], returns.answers[filter], packets, now, states, verdicts)

@@ -22,6 +22,8 @@ pub(crate) struct Example {
     pub(crate) peer: Peer,
     /// The same in C, with locked entries.
     pub(crate) locked_peer: Peer,
+    /// The same in C, with locked entries and the hash function of the engines.
+    pub(crate) mixed_peer: Peer,
     pub(crate) captures: Vec<(&'static str, Traffic)>,
 }
 
@@ -65,6 +67,7 @@ fn example(name: &'static str, captures: &[&'static str], out: &Path) -> Result<
         object_with_clock: artifact(Clock::Injected).bytes,
         peer: Peer::compile(&source, &[], &out.join(format!("{name}.so")))?,
         locked_peer: Peer::compile(&source, &["-DLOCKED"], &out.join(format!("{name}-locked.so")))?,
+        mixed_peer: Peer::compile(&source, &["-DLOCKED", "-DMIXED"], &out.join(format!("{name}-mixed.so")))?,
         captures: captures.collect::<Result<_>>()?,
         object: built.bytes,
     })

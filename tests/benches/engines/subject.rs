@@ -114,7 +114,10 @@ impl OkoInstance {
 impl Callable for OkoInstance {
     #[inline]
     fn call(&mut self, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]) {
-        self.instance.run_burst(self.filter, packets, now, verdicts);
+        match (packets, &mut *verdicts) {
+            ([packet], [verdict]) => *verdict = self.instance.run(self.filter, *packet, now),
+            _ => self.instance.run_burst(self.filter, packets, now, verdicts),
+        }
     }
 }
 
