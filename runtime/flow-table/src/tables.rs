@@ -154,7 +154,7 @@ struct SnapshotTable {
 /// Tables of more entries are not sorted when they are walked through; so many entries are looked at in one step.
 const SORTED: usize = 4_096;
 /// About so many entries are changed in one step: a millisecond's work.
-const STEP: usize = 512;
+const STEP: usize = 256;
 
 /// The last table that an entry can be in: `OFPTT_MAX` is the number of a table that only the switch itself may use.
 const LAST_TABLE: u8 = 253;

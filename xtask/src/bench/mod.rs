@@ -123,7 +123,7 @@ impl Part {
 
     /// Whether it measures running switches.
     fn needs_switch(self) -> bool {
-        !matches!(self, Part::Build | Part::Maps | Part::Engines | Part::Control)
+        !matches!(self, Part::Build | Part::Maps | Part::Engines)
     }
 
     fn measure(self, bench: &Bench) -> Result<Section> {

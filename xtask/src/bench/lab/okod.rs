@@ -130,6 +130,11 @@ impl<'l> Okod<'l> {
         self.program.process.log()
     }
 
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.program.process.id()
     }

@@ -184,8 +184,13 @@ impl<'l> Ovs<'l> {
     fn ofctl(&self, words: &[&str]) -> Command {
         let mut ofctl = Command::new("ovs-ofctl");
         ofctl.env("OVS_RUNDIR", &self.folder).args(words);
-        ofctl.arg(format!("unix:{}", self.folder.join(format!("{BRIDGE}.mgmt")).display()));
+        ofctl.arg(format!("unix:{}", self.socket().display()));
         ofctl
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join(format!("{BRIDGE}.mgmt"))
     }
 
     /// Lets sources send.
