@@ -352,8 +352,8 @@ impl FlowCache {
         self.leaves.fate(leaf)
     }
 
-    /// Counts packets of so many bytes together that take a path. Not for those whose actions are done one by one: the pipeline counts
-    /// those, since it knows how far they come.
+    /// Counts packets of so many bytes together that take a path. Of those whose actions are done one by one only the first lookup is counted so: the
+    /// pipeline counts the others, since it knows how far packets come.
     #[inline]
     pub(crate) fn take(&mut self, leaf: LeafId, packets: u32, bytes: u64) {
         self.leaves.take(leaf, packets, bytes);

@@ -135,14 +135,18 @@ impl Forwarder {
         plan.clear();
         let answers = judge.answers(at);
         judge.profile.end(Stage::Act);
-        let mut recording = None;
+        let (mut recording, mut taken, len) = (None, None, carrier.len(at));
         carrier.rewrite(at, plan, |packet, plan| match leaf {
             Some(leaf) => {
                 let path = judge.cache.path(leaf);
                 pipeline.process_along(snapshot, arrival, packet, &answers, path, plan);
+                taken = Some(leaf);
             }
             None => recording = Some(pipeline.process(snapshot, arrival, packet, &answers, plan)),
         });
+        if let Some(leaf) = taken {
+            judge.cache.take(leaf, 1, len as u64);
+        }
         if let Some(recording) = recording {
             judge.learn(at, recording);
             judge.profile.end(Stage::Tables);

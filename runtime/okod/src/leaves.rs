@@ -232,7 +232,7 @@ impl Leaves {
             let (packets, bytes) = (u64::from(toll.packets), toll.bytes);
             (toll.packets, toll.bytes) = (0, 0);
             let leaf = &self.leaves[*id as usize];
-            for (table, entry) in &leaf.path.hits {
+            for (table, entry) in leaf.path.hits_of_all() {
                 if let Some(entry) = entry {
                     entry.counters.count(packets, bytes, now.0);
                 }

@@ -101,7 +101,8 @@ impl Pipeline {
         recording
     }
 
-    /// Sends a packet along a path that another one like it took. Where the path ends, the tables are asked.
+    /// Sends a packet along a path that another one like it took. Where the path ends, the tables are asked. The first lookup is not counted:
+    /// whoever has the path knows that every packet gets as far as that.
     pub(crate) fn process_along(
         &mut self,
         snapshot: &Snapshot,
@@ -117,6 +118,7 @@ impl Pipeline {
         }
         let mut walk = Walk::new(self, snapshot, arrival, packet, plan);
         walk.known = path.hits.iter();
+        walk.is_counted = !path.hits.is_empty();
         walk.whole_way();
     }
 
@@ -169,6 +171,8 @@ struct Walk<'w, 's, 'b> {
     from_controller: bool,
     /// Lookups that need not be made, in order.
     known: std::slice::Iter<'s, Hit>,
+    /// Whether somebody else counts the next lookup.
+    is_counted: bool,
     /// What is recorded for others, if anything.
     recording: Option<Recording>,
 }
@@ -193,6 +197,7 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
             depth: 0,
             from_controller: false,
             known: [].iter(),
+            is_counted: false,
             recording: None,
         }
     }
@@ -230,14 +235,17 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
     fn tables(&mut self, mut table: TableId) -> Result<(), Over> {
         loop {
             self.spend()?;
-            let Some(entry) = self.lookup(table) else {
+            let counts = !std::mem::take(&mut self.is_counted);
+            let Some(entry) = self.lookup(table, counts) else {
                 if self.snapshot.miss_to_controller && !self.from_controller {
                     let origin = Origin { table, cookie: u64::MAX, reason: PacketInReason::NoMatch };
                     self.tell_controller(Action::WHOLE_PACKET, origin, true);
                 }
                 return Ok(());
             };
-            entry.counters.count(1, self.packet.bytes().len() as u64, self.arrival.now.0);
+            if counts {
+                entry.counters.count(1, self.packet.bytes().len() as u64, self.arrival.now.0);
+            }
             let instructions = &entry.instructions;
             let origin = Origin { table, cookie: entry.cookie, reason: reason(entry) };
             if let Some(meter) = instructions.meter {
@@ -269,7 +277,7 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
     }
 
     #[inline]
-    fn lookup(&mut self, table: TableId) -> Option<&'s FlowEntry> {
+    fn lookup(&mut self, table: TableId, counts: bool) -> Option<&'s FlowEntry> {
         let found = match self.known.next() {
             Some((known, entry)) if *known == table => entry.as_ref(),
             _ => {
@@ -277,13 +285,15 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
                 self.search(table)
             }
         };
-        let i = usize::from(table.0);
-        let tables = &mut self.pipeline.tables;
-        if tables.len() <= i {
-            tables.resize(i + 1, (0, 0));
+        if counts {
+            let i = usize::from(table.0);
+            let tables = &mut self.pipeline.tables;
+            if tables.len() <= i {
+                tables.resize(i + 1, (0, 0));
+            }
+            tables[i].0 += 1;
+            tables[i].1 += u64::from(found.is_some());
         }
-        tables[i].0 += 1;
-        tables[i].1 += u64::from(found.is_some());
         found.map(|entry| &**entry)
     }
 
@@ -436,14 +446,14 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
 
     fn set_field(&mut self, field: &MatchField) {
         let place = place(field.field());
-        if !Field::PIPELINE.contains(&place) {
+        if !place.is_pipeline() {
             // Another packet that takes this path may have the field, also if this one does not.
             self.note(Recording::depends_on_packet);
             if UNCOVERING.contains(&place) {
                 self.note(Recording::ends);
             }
             // Tables that look at a field look at what it needs, too: packets that agree in their relevant bits do so afterwards.
-            if !meets_prerequisites(field.field().spec(), self.packet.key()) {
+            if !meets_prerequisites(field.field().spec(), self.packet) {
                 return;
             }
             // But a header that is cut off is not in the key.
@@ -476,7 +486,7 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
     }
 
     fn write(&mut self, place: Field, value: u128) {
-        if Field::PIPELINE.contains(&place) {
+        if place.is_pipeline() {
             // Not a byte of the packet.
             self.packet.set(place, value);
         } else {
@@ -647,16 +657,16 @@ fn set_port(packet: &mut Editor<'_>, field: Field, port: u16) {
 
 /// Whether a packet has a field.
 fn has(packet: &mut Editor<'_>, field: Oxm) -> bool {
-    meets_prerequisites(field.spec(), packet.key()) && packet.has(place(field))
+    meets_prerequisites(field.spec(), packet) && packet.has(place(field))
 }
 
 /// Whether a packet is what a field needs, and has what that needs.
-fn meets_prerequisites(spec: &FieldSpec, key: &FlowKey) -> bool {
+fn meets_prerequisites(spec: &FieldSpec, packet: &mut Editor<'_>) -> bool {
     spec.prerequisites.iter().all(|wanted| match wanted {
         Prerequisite::OneOf(field, values) => {
-            values.contains(&key.get(place(*field))) && meets_prerequisites(field.spec(), key)
+            values.contains(&packet.key().get(place(*field))) && meets_prerequisites(field.spec(), packet)
         }
-        Prerequisite::VlanTag => key.get(Field::VLAN_VID) & VLAN_PRESENT != 0,
+        Prerequisite::VlanTag => packet.has(Field::VLAN_VID),
         Prerequisite::Present(_) => true,
     })
 }

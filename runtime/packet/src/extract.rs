@@ -25,14 +25,24 @@ pub struct Extracted {
 }
 
 impl Extracted {
-    const NOTHING: Extracted =
-        Extracted { key: FlowKey::ZERO, l3: None, readable: false, proto_at: None, routed: false, l4: None };
+    /// Of a frame that was not looked at yet.
+    #[inline]
+    pub(crate) fn unread(in_port: u32) -> Extracted {
+        let key = FlowKey::of_port(in_port);
+        Extracted { key, l3: None, readable: false, proto_at: None, routed: false, l4: None }
+    }
+
+    /// Reads a frame. What is known of it beside its bytes stays in the key.
+    pub(crate) fn read(&mut self, frame: &[u8]) {
+        self.key.forget_frame();
+        (self.l3, self.readable, self.proto_at, self.routed, self.l4) = (None, false, None, false, None);
+        ethernet(frame, self);
+    }
 }
 
 /// Reads a frame that came in by a port. Never fails, whatever the bytes.
 pub fn extract(frame: &[u8], in_port: u32) -> Extracted {
-    let mut out = Extracted::NOTHING;
-    out.key.set(Field::IN_PORT, in_port.into());
+    let mut out = Extracted::unread(in_port);
     ethernet(frame, &mut out);
     out
 }

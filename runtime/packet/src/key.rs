@@ -9,11 +9,9 @@ use std::fmt;
 /// How many 64-bit words a key has.
 pub const WORDS: usize = 27;
 
-/// A field's place in a key, and its name in `ovs-ofctl`'s flow syntax.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A field's place in a key. Its name is not part of it: actions compare fields with others for each packet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Field {
-    /// Its name.
-    pub name: &'static str,
     /// The word it lies in; the more significant one of a field of 128 bits.
     word: u8,
     /// How far its lowest bit is from the lowest of the word.
@@ -25,7 +23,16 @@ pub struct Field {
 macro_rules! fields {
     ($($(#[$doc:meta])* $id:ident = $name:literal at $word:literal : $shift:literal, $bits:literal;)*) => {
         impl Field {
-            $($(#[$doc])* pub const $id: Field = Field { name: $name, word: $word, shift: $shift, bits: $bits };)*
+            $($(#[$doc])* pub const $id: Field = Field { word: $word, shift: $shift, bits: $bits };)*
+
+            /// Its name in `ovs-ofctl`'s flow syntax.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Field::$id => $name,)*
+                    // Fields are made here only.
+                    Field { .. } => "?",
+                }
+            }
         }
         /// All fields, in the order of their places.
         pub const FIELDS: &[Field] = &[$(Field::$id),*];
@@ -151,6 +158,12 @@ impl Field {
         Field::REG15,
     ];
 
+    /// Whether it is one of [`PIPELINE`](Self::PIPELINE).
+    #[inline]
+    pub fn is_pipeline(self) -> bool {
+        !OF_FRAME.contains(&usize::from(self.word)) && self != Field::IN_PORT
+    }
+
     /// How many bits the field has.
     pub fn bits(self) -> u32 {
         u32::from(self.bits)
@@ -159,6 +172,15 @@ impl Field {
     /// All its bits.
     pub fn max(self) -> u128 {
         u128::MAX >> (128 - self.bits())
+    }
+}
+
+/// Words of fields that come from a frame; those before and behind them hold what is known without it.
+const OF_FRAME: std::ops::Range<usize> = 3..19;
+
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -172,7 +194,16 @@ impl FlowKey {
     /// The key whose fields are all 0; as a mask, the one that matches everything.
     pub const ZERO: FlowKey = FlowKey { words: [0; WORDS] };
 
+    /// The key of a frame that came in by a port and was not looked at.
+    #[inline]
+    pub(crate) fn of_port(in_port: u32) -> FlowKey {
+        let mut words = [0; WORDS];
+        words[usize::from(Field::IN_PORT.word)] = u64::from(in_port) << Field::IN_PORT.shift;
+        FlowKey { words }
+    }
+
     /// The words.
+    #[inline]
     pub fn words(&self) -> &[u64; WORDS] {
         &self.words
     }
@@ -200,6 +231,12 @@ impl FlowKey {
             let word = &mut self.words[word];
             *word = *word & !(mask << field.shift) | (value as u64 & mask) << field.shift;
         }
+    }
+
+    /// Makes all fields 0 that come from a frame.
+    #[inline]
+    pub(crate) fn forget_frame(&mut self) {
+        self.words[OF_FRAME].fill(0);
     }
 
     /// The bits that `mask` has.
@@ -236,7 +273,7 @@ impl fmt::Debug for FlowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         for field in FIELDS.iter().filter(|field| self.get(**field) != 0) {
-            map.entry(&field.name, &format_args!("{:#x}", self.get(*field)));
+            map.entry(field, &format_args!("{:#x}", self.get(*field)));
         }
         map.finish()
     }
@@ -252,8 +289,8 @@ mod tests {
         for field in FIELDS {
             let mut one = FlowKey::ZERO;
             one.set(*field, u128::MAX);
-            assert_eq!(one.get(*field), field.max(), "{}", field.name);
-            assert_eq!(all.masked(&one), FlowKey::ZERO, "{} overlaps another field", field.name);
+            assert_eq!(one.get(*field), field.max(), "{field:?}");
+            assert_eq!(all.masked(&one), FlowKey::ZERO, "{field:?} overlaps another field");
             all.set(*field, u128::MAX);
             assert!(one.is_within(&all));
         }
@@ -261,5 +298,19 @@ mod tests {
             all.set(*field, 0);
         }
         assert_eq!(all, FlowKey::ZERO);
+    }
+
+    #[test]
+    fn fields_are_of_frames_or_of_the_pipeline_and_each_has_a_name() {
+        let mut names = std::collections::HashSet::new();
+        for field in FIELDS {
+            assert_eq!(field.is_pipeline(), Field::PIPELINE.contains(field), "{field:?}");
+            let mut key = FlowKey::ZERO;
+            key.set(*field, u128::MAX);
+            key.forget_frame();
+            let is_kept = field.is_pipeline() || *field == Field::IN_PORT;
+            assert_eq!(key.get(*field), if is_kept { field.max() } else { 0 }, "{field:?}");
+            assert!(names.insert(field.name()), "two fields are called {field:?}");
+        }
     }
 }

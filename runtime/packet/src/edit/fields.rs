@@ -27,7 +27,7 @@ impl Editor<'_> {
     /// Gives a field a value; bits beyond its width are cut off. Does nothing if the packet has no such field.
     pub fn set(&mut self, field: Field, value: u128) {
         let value = value & header_bits(field);
-        if Field::PIPELINE.contains(&field) || field == Field::IN_PORT {
+        if field.is_pipeline() || field == Field::IN_PORT {
             self.found.key.set(field, value);
             return;
         }
@@ -79,10 +79,12 @@ impl Editor<'_> {
 
     /// Whether there is a header, or an option, for a field to be in. Otherwise the key says 0 of it, and it cannot be set.
     pub fn has(&mut self, field: Field) -> bool {
-        self.refresh();
         match field {
             Field::ETH_DST | Field::ETH_SRC => self.frame.len() >= 14,
-            Field::ETH_TYPE => self.found.l3.is_some(),
+            Field::ETH_TYPE => {
+                self.refresh();
+                self.found.l3.is_some()
+            }
             Field::VLAN_VID | Field::VLAN_PCP => self.is_tagged(),
             Field::MPLS_LABEL | Field::MPLS_TC | Field::MPLS_BOS => {
                 matches!(self.network(), Some((ETH_MPLS | ETH_MPLS_MC, _)))
@@ -97,7 +99,10 @@ impl Editor<'_> {
                 matches!(self.network(), Some((ETH_IPV4 | ETH_IPV6, _)))
             }
             Field::TCP_FLAGS => self.transport(&[IP_TCP]).is_some(),
-            Field::L4_SRC | Field::L4_DST => self.found.l4.is_some(),
+            Field::L4_SRC | Field::L4_DST => {
+                self.refresh();
+                self.found.l4.is_some()
+            }
             Field::ND_TARGET => self.neighbour_discovery().is_some(),
             Field::ND_SLL => self.network_of(ETH_ARP).is_some() || self.has_option(1),
             Field::ND_TLL => self.network_of(ETH_ARP).is_some() || self.has_option(2),
@@ -124,7 +129,6 @@ impl Editor<'_> {
     }
 
     fn set_tci(&mut self, mask: u16, bits: u16, field: Field, value: u128) {
-        self.refresh();
         if self.is_tagged() {
             let tci = self.be16(14) & !mask | bits & mask;
             self.write(14, &tci.to_be_bytes());

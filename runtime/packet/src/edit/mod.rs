@@ -20,7 +20,7 @@ mod ttl;
 pub use frame::{FrameBuf, NoRoom};
 pub use ttl::TtlExpired;
 
-use crate::extract::{Extracted, extract};
+use crate::extract::Extracted;
 use crate::key::{Field, FlowKey};
 use crate::proto::{ETH_IPV4, ETH_IPV6, ETH_QINQ, ETH_VLAN, IP_ICMP, IP_ICMPV6, IP_SCTP, IP_TCP, IP_UDP};
 use checksum::Difference;
@@ -30,16 +30,16 @@ use checksum::Difference;
 pub struct Editor<'b> {
     frame: FrameBuf<'b>,
     found: Extracted,
-    /// Headers have moved since `found` was made.
+    /// The frame was not looked at yet, or headers have moved since. Many packets only get another address or a tag, for which nothing else of them is read.
     stale: bool,
     edited: bool,
 }
 
 impl<'b> Editor<'b> {
     /// A frame that came in by a port.
+    #[inline]
     pub fn new(frame: FrameBuf<'b>, in_port: u32) -> Self {
-        let found = extract(frame.bytes(), in_port);
-        Self { frame, found, stale: false, edited: false }
+        Self { frame, found: Extracted::unread(in_port), stale: true, edited: false }
     }
 
     /// The frame as it is now.
@@ -73,14 +73,9 @@ impl<'b> Editor<'b> {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn extract_again(&mut self) {
-        let old = self.found.key;
-        self.found = extract(self.frame.bytes(), old.get(Field::IN_PORT) as u32);
-        // What does not come from the frame.
-        for field in Field::PIPELINE {
-            self.found.key.set(*field, old.get(*field));
-        }
+        self.found.read(self.frame.bytes());
         self.stale = false;
     }
 
@@ -92,7 +87,6 @@ impl<'b> Editor<'b> {
         self.frame.restore(saved, start)?;
         self.found.key = *key;
         self.stale = true;
-        self.extract_again();
         Ok(())
     }
 

@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::FIELDS;
 use crate::proto::*;
+use crate::{FIELDS, extract};
 
 const ROOM: usize = 128;
 
@@ -323,10 +323,10 @@ fn a_field_is_there_if_its_header_is() {
     };
     let frame = ip_frame(false, IP_UDP, &transport(IP_UDP, 5));
     for (field, len) in [(Field::ETH_DST, 14), (Field::IPV4_SRC, 34), (Field::L4_DST, 42)] {
-        assert!(has(&frame[..len], field) && !has(&frame[..len - 1], field), "{}", field.name);
+        assert!(has(&frame[..len], field) && !has(&frame[..len - 1], field), "{field:?}");
     }
     for field in [Field::VLAN_VID, Field::ARP_OP, Field::IPV6_SRC, Field::TCP_FLAGS, Field::ND_TARGET] {
-        assert!(!has(&frame, field), "{}", field.name);
+        assert!(!has(&frame, field), "{field:?}");
     }
     assert!(has(&frame, Field::REG0));
     // A solicitation with the address of who asks.
