@@ -47,6 +47,11 @@ impl Entries {
         self.find(priority, matching).map(|kept| &kept.entry)
     }
 
+    /// Whether an entry is here, and not another version of it.
+    pub(crate) fn has(&self, entry: &Arc<FlowEntry>) -> bool {
+        self.get(entry.priority, &entry.matching).is_some_and(|here| Arc::ptr_eq(here, entry))
+    }
+
     /// Where the classifier has the entry of this identity.
     pub(crate) fn part_of(&self, entry: &FlowEntry) -> Option<PartId> {
         self.find(entry.priority, &entry.matching).map(|kept| kept.part)

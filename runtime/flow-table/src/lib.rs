@@ -27,6 +27,7 @@ mod cow;
 mod deadlines;
 mod entries;
 mod entry;
+mod eviction;
 mod groups;
 mod liveness;
 mod log;

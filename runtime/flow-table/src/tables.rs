@@ -13,6 +13,7 @@ use crate::classifier::{Builder, Classifier, PartId, Place};
 use crate::deadlines::Deadlines;
 use crate::entries::Entries;
 use crate::entry::FlowEntry;
+use crate::eviction::Candidates;
 use crate::log::{Change, Log};
 use crate::matcher::Matcher;
 use crate::selection::{Selection, Walk};
@@ -115,8 +116,8 @@ struct Table {
     /// What `builder` made last; none if it was changed since.
     classifier: Option<Arc<Classifier>>,
     counters: Arc<TableCounters>,
-    /// Whether entries give way when the table is full.
-    evicts: bool,
+    /// The entries in the order in which they give way when the table is full, if they do.
+    giving_way: Option<Candidates>,
     /// How many entries have a timeout.
     timed: usize,
     deadlines: Deadlines,
@@ -221,8 +222,7 @@ impl FlowTables {
         let mut evicted = Vec::new();
         let old = table.entries.get(flow_mod.priority, &flow_mod.matching).cloned();
         if table.entries.len() >= limit && old.is_none() {
-            let Some(entry) = table.evicts.then(|| table.least_important(flow_mod.importance)).flatten()
-            else {
+            let Some(entry) = table.least_important(flow_mod.importance) else {
                 return Err(FlowModError::TableFull { table: id, limit });
             };
             table.take_out(&entry);
@@ -356,17 +356,17 @@ impl FlowTables {
     pub fn set_eviction(&mut self, id: TableId, evicts: bool) -> Result<(), FlowModError> {
         if id == TableId::ALL {
             for table in 0..=LAST_TABLE {
-                self.tables.entry(TableId(table)).or_default().evicts = evicts;
+                self.tables.entry(TableId(table)).or_default().set_eviction(evicts);
             }
         } else {
-            self.tables.entry(writable(id)?).or_default().evicts = evicts;
+            self.tables.entry(writable(id)?).or_default().set_eviction(evicts);
         }
         Ok(())
     }
 
     /// Whether entries of a table give way when it is full.
     pub fn evicts(&self, id: TableId) -> bool {
-        self.tables.get(&id).is_some_and(|table| table.evicts)
+        self.tables.get(&id).is_some_and(|table| table.giving_way.is_some())
     }
 
     /// Removes entries whose time is over at an instant in nanoseconds, up to so many of them.
@@ -547,8 +547,7 @@ impl Table {
         {
             // One that was replaced has a deadline of its own in its new version.
             let Some(entry) = due.upgrade() else { continue };
-            let current = self.entries.get(entry.priority, &entry.matching);
-            if !current.is_some_and(|current| Arc::ptr_eq(current, &entry)) {
+            if !self.entries.has(&entry) {
                 continue;
             }
             let reason = if entry.hard_end().is_some_and(|end| end <= now) {
@@ -571,6 +570,10 @@ impl Table {
         self.timed += usize::from(entry.has_timeout());
         self.users.add(&entry);
         self.deadlines.push(&entry);
+        if let Some(candidates) = &mut self.giving_way {
+            candidates.tidy(self.entries.len(), self.entries.values());
+            candidates.push(&entry);
+        }
         if let Some(old) = self.entries.insert(entry, part) {
             self.leave(&old);
         }
@@ -582,12 +585,17 @@ impl Table {
         self.users.take(entry);
     }
 
-    /// The entry that gives way to one of an importance: the least important, of these the one whose time is over first. One that is
-    /// more important than the new one does not.
-    fn least_important(&self, importance: u16) -> Option<Arc<FlowEntry>> {
-        let end = |entry: &FlowEntry| entry.hard_end().or(entry.idle_end()).unwrap_or(u64::MAX);
-        let least = self.entries.values().min_by_key(|entry| (entry.importance, end(entry), entry.serial))?;
-        (least.importance <= importance).then(|| Arc::clone(least))
+    fn set_eviction(&mut self, evicts: bool) {
+        if evicts != self.giving_way.is_some() {
+            self.giving_way = evicts.then(|| Candidates::of(self.entries.values()));
+        }
+    }
+
+    /// The entry that gives way to one of an importance, if entries do: the least important, but none that is more important than the new one.
+    fn least_important(&mut self, importance: u16) -> Option<Arc<FlowEntry>> {
+        let entries = &self.entries;
+        let least = self.giving_way.as_mut()?.least(|entry| entries.has(entry))?;
+        (least.importance <= importance).then_some(least)
     }
 
     /// The classifier, to be changed.

@@ -362,3 +362,67 @@ fn who_uses_what_is_known_and_leaves_with_it() {
     assert_eq!(gone.removed[0].1, FlowRemovedReason::GroupDelete);
     assert_eq!((gone.removed.len(), users(&tables)), (1, ([0, 0], 0)));
 }
+
+/// Entries of every kind come, are used, replaced and modified, and each that gives way is the one that a look at all of them finds.
+#[test]
+fn who_gives_way_is_always_the_least_of_all() {
+    let mut tables = FlowTables::new(Limits { entries_per_table: 60 });
+    let mut random = 1_u64;
+    let mut below = |n: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % n
+    };
+    let (mut evicted, mut refused) = (0, 0);
+    for now in 0..6_000_u64 {
+        if now == 100 {
+            tables.set_eviction(TableId(0), true).unwrap();
+        }
+        let flow_mod = FlowMod {
+            importance: below(4) as u16,
+            idle_timeout: below(3) as u16 * 5_000,
+            hard_timeout: below(2) as u16 * below(3) as u16 * 7_000,
+            ..flow_mod(FlowModCommand::Add, 1, tcp(below(400).into()), 1)
+        };
+        for entry in entries(&tables) {
+            if below(20) == 0 {
+                entry.counters.count(1, 100, now * SECOND);
+            }
+        }
+        let before = entries(&tables);
+        let is_new = before.iter().all(|entry| entry.matching != flow_mod.matching);
+        // As the heap does not look: by a scan. Entries of the same worth are in the order in which they came.
+        let end = |entry: &FlowEntry| match (entry.hard_timeout, entry.idle_timeout) {
+            (0, 0) => u64::MAX,
+            (0, idle) => entry.counters.last_used() + u64::from(idle) * SECOND,
+            (hard, _) => entry.created + u64::from(hard) * SECOND,
+        };
+        let worth = |entry: &FlowEntry| (entry.importance, end(entry), entry.created);
+        let least = before.iter().min_by_key(|entry| worth(entry)).cloned();
+        match tables.apply(&flow_mod, now * SECOND) {
+            Err(FlowModError::TableFull { .. }) => {
+                assert!(now < 100 || least.unwrap().importance > flow_mod.importance);
+                refused += 1;
+            }
+            Err(other) => panic!("{other}"),
+            Ok(changes) => {
+                let gone: Vec<_> = changes.removed.iter().map(|(entry, _)| worth(entry)).collect();
+                let full = is_new && before.len() == 60;
+                assert_eq!(gone, full.then(|| worth(&least.unwrap())).into_iter().collect::<Vec<_>>());
+                evicted += gone.len();
+            }
+        }
+        if below(10) == 0 {
+            let modify = flow_mod_of(FlowModCommand::ModifyStrict, below(400));
+            tables.apply(&modify, now * SECOND).unwrap();
+        }
+        if below(10) == 0 {
+            let delete = flow_mod_of(FlowModCommand::DeleteStrict, below(400));
+            tables.apply(&delete, now * SECOND).unwrap();
+        }
+    }
+    assert!(evicted > 500 && refused > 500, "{evicted} {refused}");
+}
+
+fn flow_mod_of(command: FlowModCommand, port: u64) -> FlowMod {
+    flow_mod(command, 1, tcp(port.into()), 2)
+}
