@@ -11,7 +11,7 @@ use cranelift_codegen::ir::types::{I8X16, I16X8, I32, I64, I64X2, I128};
 use cranelift_codegen::ir::{Block, ConstantData, Endianness, InstBuilder, MemFlagsData, Value};
 use cranelift_frontend::FunctionBuilder;
 use oko_state::probe::{
-    BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, Probe,
+    BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, Probe, TAGGED,
 };
 
 /// Longer keys are hashed and compared by the helper.
@@ -123,11 +123,10 @@ fn go_on_if(builder: &mut FunctionBuilder<'_>, holds: Value, otherwise: Block) {
     builder.seal_block(next);
 }
 
-/// Eight times the tag of a hash: its highest two bytes, the lowest bit of these set.
+/// Eight times the tag of a hash: its highest two bytes.
 fn tags_of(builder: &mut FunctionBuilder<'_>, hash: Value) -> Value {
     let little = MemFlagsData::new().with_endianness(Endianness::Little);
-    let set = builder.ins().bor_imm_u(hash, 1 << 48);
-    let vector = builder.ins().scalar_to_vector(I64X2, set);
+    let vector = builder.ins().scalar_to_vector(I64X2, hash);
     let bytes = builder.ins().bitcast(I8X16, little, vector);
     let highest: Vec<u8> = [6, 7].repeat(8);
     let highest = builder.func.dfg.immediates.push(ConstantData::from(highest));
@@ -165,7 +164,8 @@ pub(crate) fn hash(builder: &mut FunctionBuilder<'_>, map: Value, key: &[Value])
         state = builder.ins().iadd(folded, turn);
     }
     let last = number(builder, map, offset_of!(Probe, last));
-    fold(builder, state, last)
+    let hash = fold(builder, state, last);
+    builder.ins().bor_imm_u(hash, TAGGED.cast_signed())
 }
 
 fn fold(builder: &mut FunctionBuilder<'_>, a: Value, b: Value) -> Value {

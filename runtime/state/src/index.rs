@@ -12,7 +12,7 @@
 //! the locks of both buckets of the key concerned, which are striped.
 
 use crate::memory::{Memory, fetch};
-use crate::probe::{BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE};
+use crate::probe::{BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, TAGGED};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::hint::spin_loop;
 use std::mem::offset_of;
@@ -98,12 +98,13 @@ impl Index {
     /// The place of a key with this hash.
     #[inline]
     pub(crate) fn place(&self, hash: u64) -> Place {
+        let hash = hash | TAGGED;
         // Of these bits generated code makes the bucket's address without a shift.
         let first = (hash >> LINE.ilog2()) as u32 & self.mask;
         // Another bucket than the first: XOR with a number that is not 0 under the mask, for it is odd.
         let step = ((hash >> 32) as u32 | 1) & self.mask;
         // Not 0, which is an empty place's.
-        let tag = (hash >> 48) as u16 | 1;
+        let tag = (hash >> TAGGED.ilog2()) as u16;
         Place { first, second: first ^ step, tag }
     }
 

@@ -6,14 +6,17 @@
 //!
 //! In steps, for a key of words `w`, with `fold(a, b)` the XOR of the halves of the 128-bit product of `a` and `b`:
 //!
-//! 1. The hash: from `start`, for each pair of words, the last one filled up with 0, `h = fold(h ^ w, factor ^ w') + turn`; then `h = fold(h, last)`.
-//! 2. The first bucket: `h & mask` bytes from `index`. Its eight tags of 16 bits, at 0, are compared with the tag `h >> 48 | 1`. The second bucket is
+//! 1. The hash: from `start`, for each pair of words, the last one filled up with 0, `h = fold(h ^ w, factor ^ w') + turn`; then `h = fold(h, last)`, with the bit
+//!    [`TAGGED`] set.
+//! 2. The first bucket: `h & mask` bytes from `index`. Its eight tags of 16 bits, at 0, are compared with the tag `h >> 48`. The second bucket is
 //!    the XOR of that and `(h >> 32 | 1) * BUCKET_SIZE & mask` bytes from there; it counts
 //!    only if the first one says so ([`BUCKET_OVERFLOWED`]).
 //! 3. The record: a `u32` at `BUCKET_RECORDS + 4 * way`.
 //! 4. Its value: at `values + record * stride`, with the [`stride`] of the map's shape. The generation (`u32`, odd if it belongs to a key, and as much of zero after it) is [`GENERATION`]
 //!    bytes from there, the key's words end [`KEY_END`] bytes from there.
 
+/// The bit that is set in a hash before it leads to a place: it makes the tag another one than that of an empty place, 0.
+pub const TAGGED: u64 = 1 << 48;
 /// The size of a bucket.
 pub const BUCKET_SIZE: u32 = 64;
 /// Where the numbers of records are in a bucket.
