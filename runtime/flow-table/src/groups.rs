@@ -1,6 +1,6 @@
 //! Groups, as group-mods change them. OpenFlow 1.3.5, sections 5.6 and 6.7.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -9,6 +9,7 @@ use oko_openflow::{Action, ErrorCode, GroupId, PortNo};
 
 use crate::action_set;
 use crate::liveness::Live;
+use crate::numbers::ByNumber;
 use crate::users::Tally;
 
 /// The most groups.
@@ -70,7 +71,7 @@ pub struct Group {
 /// All groups.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
-    groups: Arc<HashMap<GroupId, Arc<Group>>>,
+    groups: Arc<ByNumber<GroupId, Arc<Group>>>,
     /// How often buckets name or watch each group.
     named: Arc<Tally<GroupId>>,
     /// The buckets of all groups.

@@ -33,6 +33,7 @@ mod liveness;
 mod log;
 mod matcher;
 mod meters;
+mod numbers;
 mod selection;
 mod subtable;
 mod tables;

@@ -4,7 +4,6 @@
 //! by compare-and-swap, so that workers need no lock and lose no token. Of the bands that a packet exceeds, the one with the highest
 //! rate applies.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -12,6 +11,7 @@ use oko_openflow::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModComman
 use oko_openflow::{ErrorCode, MeterId};
 
 use crate::groups::Given;
+use crate::numbers::ByNumber;
 
 /// The most meters.
 pub const MAX_METERS: usize = 65_536;
@@ -77,7 +77,7 @@ pub struct Meter {
 /// All meters.
 #[derive(Clone, Debug, Default)]
 pub struct Meters {
-    meters: Arc<HashMap<MeterId, Arc<Meter>>>,
+    meters: Arc<ByNumber<MeterId, Arc<Meter>>>,
 }
 
 /// Why a meter-mod was not done. Nothing changed.
