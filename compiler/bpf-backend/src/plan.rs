@@ -321,6 +321,10 @@ impl<'a> Plan<'a> {
             let of = self.defs[value.index()].filter(|_| is_free(value));
             match of {
                 Some(Op::Compare(..)) => compared += 1,
+                Some(&Op::Bool(BoolOp::Or, a, b)) if self.equals_either(a, b) => {
+                    compared += 1;
+                    continue;
+                }
                 Some(&Op::Bool(BoolOp::And | BoolOp::Or, a, b)) => open.extend([a, b]),
                 Some(&Op::Not(a)) => open.push(a),
                 _ => {
@@ -335,6 +339,15 @@ impl<'a> Plan<'a> {
             found.clear();
         }
         found
+    }
+
+    /// Whether two conditions ask whether one number equals this or that. As jumps, they make two ways on which verifiers know different numbers, so that
+    /// they follow both of them to the end.
+    fn equals_either(&self, a: Value, b: Value) -> bool {
+        match (self.defs[a.index()], self.defs[b.index()]) {
+            (Some(Op::Compare(CompareOp::Eq, x, _)), Some(Op::Compare(CompareOp::Eq, y, _))) => x == y,
+            _ => false,
+        }
     }
 
     /// Puts the reading of the clock before the first thing that needs it, in the closest block through which all ways to such things go.
