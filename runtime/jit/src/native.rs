@@ -128,7 +128,7 @@ impl<'a> Source<'a> {
         let clock = Clock::of(filter, &cfg);
         let lists = Lists::of(filter);
         let scratch = Scratch::of(module);
-        let quotients = Quotients::of(filter, &cfg, &ranges);
+        let quotients = Quotients::of(filter, &cfg, &ranges, &clock);
         let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
         Ok(Source { module, filter, cfg, ranges, clock, lists, quotients, scratch, look_ups })
     }

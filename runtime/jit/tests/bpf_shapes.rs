@@ -144,6 +144,47 @@ fn a_move_that_is_left_out_changes_nothing() {
     }
 }
 
+/// The same behind a look-up, which knows already where the test would go; of an index that is certainly in an array, also that there is an entry.
+#[test]
+fn a_move_that_is_left_out_behind_a_look_up_changes_nothing() {
+    let maps = [(MapKind::Hash, 15), (MapKind::LruHash, 15), (MapKind::Array, 15), (MapKind::Array, 3)];
+    let moves =
+        [("mov %r6, 0", "mov %r6, 1"), ("mov %r6, 9", "mov32 %r6, %r7"), ("mov %r6, %r7", "mov %r6, 2")];
+    for (kind, mask) in maps {
+        for test in ["jeq", "jne"] {
+            for (before, moved) in moves {
+                // Each key is put into the map now and then, behind the look-up.
+                let text = over_bytes(&format!(
+                    "ldxb %r7, [%r2+0]
+                     ldxb %r8, [%r2+1]
+                     {before}
+                     and %r7, {mask}
+                     stxw [%r10-4], %r7
+                     jgt %r8, 200, on
+                     lddw %r1, map[0]
+                     mov %r2, %r10
+                     add %r2, -4
+                     call 1
+                     {test} %r0, 0, on
+                     {moved}
+                     on: stdw [%r10-16], 5
+                     jset %r8, 3, done
+                     lddw %r1, map[0]
+                     mov %r2, %r10
+                     add %r2, -4
+                     mov %r3, %r10
+                     add %r3, -16
+                     mov %r4, 0
+                     call 2
+                     done: mov %r0, %r6
+                     add %r0, 3"
+                ));
+                same_answers(&verified(&text, vec![map("m", kind, 8, 8, None)]), &packets());
+            }
+        }
+    }
+}
+
 /// Quotients that are compared, by 0 and where the product is cut off, and those that are needed besides.
 #[test]
 fn quotients_are_compared_as_such() {

@@ -65,7 +65,9 @@ impl Translator<'_, '_> {
     /// What comes after a look-up.
     fn next(&mut self, slot: usize) -> Next {
         let test = slot + 1;
-        if self.slots.contains(&test) && !self.jumped_to.contains(&test) && !self.source.is_dead(test) {
+        // Behind a test that only leaves out a move there is no block to go to.
+        let is_own = !self.jumped_to.contains(&test) && !self.skips.contains(&test);
+        if self.slots.contains(&test) && is_own && !self.source.is_dead(test) {
             let insn = self.source.insns[test];
             if let Insn::Branch { width: Width::W64, cond, dst: Reg::R0, src: Operand::Imm(0), .. } = insn
                 && let Ok(target) = self.target(test)

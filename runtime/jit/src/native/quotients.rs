@@ -13,18 +13,21 @@ use oko_ir::ranges::Ranges;
 use oko_ir::{BinaryOp, CompareOp, Filter, Op, Value};
 
 use super::Translator;
+use super::clock::Clock;
 
-/// The quotients of a filter of which it is only asked whether they are below something, with dividend and divisor.
+/// The quotients of a filter of which it is only asked whether they are below something, with dividend and divisor. Those of the instant are none of
+/// them: they are computed once for all, and their dividends perhaps nowhere else.
 #[derive(Debug, Default)]
 pub(super) struct Quotients(HashMap<Value, (Value, Value)>);
 
 impl Quotients {
-    pub(super) fn of(filter: &Filter, cfg: &Cfg, ranges: &Ranges) -> Quotients {
+    pub(super) fn of(filter: &Filter, cfg: &Cfg, ranges: &Ranges, clock: &Clock) -> Quotients {
         let mut found = HashMap::new();
         for &block in cfg.order() {
             for inst in &filter.blocks[block.index()].insts {
                 if let (Some(value), Op::Binary(BinaryOp::UDiv, dividend, divisor)) = (inst.result, &inst.op)
                     && ranges.at(block, *divisor).min > 0
+                    && !clock.has(value)
                 {
                     found.insert(value, (*dividend, *divisor));
                 }
