@@ -170,6 +170,8 @@ fn delete_all(connection: &mut Connection, mut other: Connection, most: u32) {
         });
         connection.barrier();
         let seconds = start.elapsed().as_secs_f64();
+        // What was deleted is freed behind the barrier.
+        thread::sleep(Duration::from_secs(1));
         done.store(true, Relaxed);
         (asks.join().unwrap(), seconds)
     });

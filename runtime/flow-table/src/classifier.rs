@@ -103,6 +103,7 @@ pub(crate) struct Builder {
     next_part: u32,
     /// Subtables without entries that are in views still.
     leaving: Vec<Subtable>,
+    holds_parts: bool,
     /// What was changed since the last snapshot.
     pub(crate) pending: Pending,
 }
@@ -148,6 +149,17 @@ impl Part {
 impl Builder {
     /// Puts an entry in; says where.
     pub(crate) fn insert(&mut self, entry: Arc<FlowEntry>) -> PartId {
+        let at = self.place_for(&entry);
+        self.insert_at(entry, at)
+    }
+
+    /// Puts an entry back where it was.
+    pub(crate) fn put_back(&mut self, entry: Arc<FlowEntry>, part: PartId) -> PartId {
+        let at = self.index_of(part).unwrap_or_else(|| self.place_for(&entry));
+        self.insert_at(entry, at)
+    }
+
+    fn insert_at(&mut self, entry: Arc<FlowEntry>, at: usize) -> PartId {
         self.note(&entry);
         let mask = Arc::clone(&entry.matcher.mask);
         let priorities = self.masks.entry(mask).or_default();
@@ -155,7 +167,6 @@ impl Builder {
             self.bands = None;
         }
         *priorities.entry(entry.priority).or_default() += 1;
-        let at = self.place_for(&entry);
         let part = &mut self.parts[at];
         *part.priorities.entry(entry.priority).or_default() += 1;
         part.change().insert(entry);
@@ -174,7 +185,7 @@ impl Builder {
         let part = &mut self.parts[at];
         part.change().remove(entry);
         decrement(&mut part.priorities, entry.priority);
-        if part.subtable.is_empty() {
+        if part.subtable.is_empty() && !self.holds_parts {
             self.leaving.push(self.parts.remove(at).subtable);
         }
         if let Some(priorities) = self.masks.get_mut(&entry.matcher.mask) {
@@ -226,7 +237,6 @@ impl Builder {
 
     /// What lookups need, as it is now.
     pub(crate) fn classifier(&mut self) -> Classifier {
-        self.leaving.retain_mut(Subtable::close_views);
         let masks = &self.masks;
         let bands = Arc::clone(self.bands.get_or_insert_with(|| bands(masks)));
         let mut subtables: Vec<_> =
@@ -235,11 +245,20 @@ impl Builder {
         Classifier { subtables, bands }
     }
 
-    /// Frees what was kept for lookups in what is held by nobody any more.
-    pub(crate) fn tidy(&mut self) {
-        self.leaving.retain_mut(Subtable::close_views);
+    /// Frees what was kept for lookups in what is held by nobody any more, as much as there is a budget for.
+    pub(crate) fn tidy(&mut self, budget: &mut usize) {
+        self.leaving.retain_mut(|subtable| subtable.close_views(budget));
         for part in &mut self.parts {
-            part.subtable.close_views();
+            part.subtable.close_views(budget);
+        }
+    }
+
+    /// From here on, or not any more, parts without entries stay: what is put back finds its part.
+    pub(crate) fn hold_parts(&mut self, hold: bool) {
+        self.holds_parts = hold;
+        if !hold {
+            let gone = self.parts.extract_if(.., |part| part.subtable.is_empty());
+            self.leaving.extend(gone.map(|part| part.subtable));
         }
     }
 

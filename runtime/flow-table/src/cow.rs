@@ -34,13 +34,15 @@ const SHIFT: u32 = 16;
 #[derive(Debug)]
 struct Slot<T> {
     hash: u64,
+    /// When the element came.
+    made: Era,
     element: ManuallyDrop<T>,
 }
 
 impl<T> Clone for Slot<T> {
     fn clone(&self) -> Self {
         // SAFETY: read from a reference. Nobody drops an element in a slot; who takes one out of the table sees to it that that is done once.
-        Slot { hash: self.hash, element: unsafe { ptr::read(&self.element) } }
+        Slot { hash: self.hash, made: self.made, element: unsafe { ptr::read(&self.element) } }
     }
 }
 
@@ -64,20 +66,21 @@ type List<T> = NonNull<NonNull<Shard<T>>>;
 enum Gone<T> {
     List(List<T>, usize),
     Shard(NonNull<Shard<T>>),
-    Element(T),
+    Element(ManuallyDrop<T>),
 }
 
 impl<T> Drop for Gone<T> {
     fn drop(&mut self) {
-        match *self {
+        match self {
             Gone::List(list, len) => {
-                let list = ptr::slice_from_raw_parts_mut(list.as_ptr(), len);
+                let list = ptr::slice_from_raw_parts_mut(list.as_ptr(), *len);
                 // SAFETY: such lists were boxed by the table; neither it nor a view has this one, as `Views` promises.
                 drop(unsafe { Box::from_raw(list) });
             }
             // SAFETY: the same. Its elements are not dropped.
             Gone::Shard(shard) => drop(unsafe { Box::from_raw(shard.as_ptr()) }),
-            Gone::Element(_) => {}
+            // SAFETY: it is owned here, and dropped once. It lay here unmoved as a value of its type, since views may have read it.
+            Gone::Element(element) => unsafe { ManuallyDrop::drop(element) },
         }
     }
 }
@@ -141,9 +144,9 @@ impl<T> CowTable<T> {
         View { lists, mask: self.mask, _open: self.views.open() }
     }
 
-    /// Frees what was kept for views that are closed. Says whether there are others.
-    pub(crate) fn close_views(&mut self) -> bool {
-        self.views.close()
+    /// Frees what was kept for views that are closed, as much as there is a budget for. Says whether anything is kept still, or a view is open.
+    pub(crate) fn close_views(&mut self, budget: &mut usize) -> bool {
+        self.views.close(budget)
     }
 
     /// The element with this hash that `is` recognises.
@@ -162,14 +165,15 @@ impl<T> CowTable<T> {
             self.grow();
         }
         let CowTable { lists, mask, len, views } = self;
+        let now = views.era();
         match own(lists, views, *mask, hash).entry(hash, |slot| is(&slot.element), |slot| slot.hash) {
             Entry::Occupied(mut found) => {
-                let new = ManuallyDrop::new(make(Some(&found.get().element)));
-                let old = std::mem::replace(&mut found.get_mut().element, new);
-                views.keep(Era::FIRST, Gone::Element(ManuallyDrop::into_inner(old)));
+                let element = ManuallyDrop::new(make(Some(&found.get().element)));
+                let old = std::mem::replace(found.get_mut(), Slot { hash, made: now, element });
+                views.keep(old.made, Gone::Element(old.element));
             }
             Entry::Vacant(place) => {
-                place.insert(Slot { hash, element: ManuallyDrop::new(make(None)) });
+                place.insert(Slot { hash, made: now, element: ManuallyDrop::new(make(None)) });
                 *len += 1;
             }
         }
@@ -183,17 +187,20 @@ impl<T> CowTable<T> {
         change: impl FnOnce(&T) -> Option<T>,
     ) {
         let CowTable { lists, mask, len, views } = self;
+        let now = views.era();
         let slots = own(lists, views, *mask, hash);
         let Ok(mut found) = slots.find_entry(hash, |slot| is(&slot.element)) else { return };
         let old = match change(&found.get().element) {
-            Some(new) => std::mem::replace(&mut found.get_mut().element, ManuallyDrop::new(new)),
+            Some(new) => {
+                let new = Slot { hash, made: now, element: ManuallyDrop::new(new) };
+                std::mem::replace(found.get_mut(), new)
+            }
             None => {
-                let (slot, _) = found.remove();
                 *len -= 1;
-                slot.element
+                found.remove().0
             }
         };
-        views.keep(Era::FIRST, Gone::Element(ManuallyDrop::into_inner(old)));
+        views.keep(old.made, Gone::Element(old.element));
     }
 
     /// The elements of one shard, and the shard that is next on a walk that begins with 0; none behind the last.
@@ -278,10 +285,7 @@ impl<T> Drop for CowTable<T> {
             let shard = unsafe { *list.add(shard % LIST).as_ref() };
             // SAFETY: the table has it still. Views may only read it, too, and nobody looks at these copies of elements but who drops them.
             remains.extend(
-                unsafe { shard.as_ref() }
-                    .slots
-                    .iter()
-                    .map(|slot| Gone::Element(ManuallyDrop::into_inner(slot.clone().element))),
+                unsafe { shard.as_ref() }.slots.iter().map(|slot| Gone::Element(slot.clone().element)),
             );
             remains.push(Gone::Shard(shard));
         }
@@ -407,6 +411,23 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_and_goes_under_an_old_view_is_not_kept_for_it() {
+        let alive = Rc::new(Cell::new(0));
+        let mut table = CowTable::new();
+        let put = |table: &mut CowTable<Told>, value| {
+            table.put(hash(1), |told| told.key == 1, |_| Told::new(1, value, &alive));
+        };
+        put(&mut table, 0);
+        let old = table.view();
+        for value in 1..1_000 {
+            put(&mut table, value);
+            drop(table.view());
+        }
+        assert!(alive.get() <= 3, "{}", alive.get());
+        assert_eq!(old.find(hash(1), |told| told.key == 1).map(|told| told.value), Some(0));
+    }
+
+    #[test]
     fn views_are_read_while_the_table_changes() {
         const KEYS: u32 = 3_000;
         let mut table: CowTable<(Box<u32>, u32)> = CowTable::new();
@@ -503,7 +524,7 @@ mod tests {
                     }
                 }
                 if views.is_empty() {
-                    prop_assert!(!table.close_views());
+                    prop_assert!(!table.close_views(&mut 10_000));
                     prop_assert_eq!(alive.get() as usize, model.len());
                 }
             }

@@ -3,7 +3,7 @@
 //! A bucket lives if it watches nothing, or a port or a group that lives; a group lives if one of its buckets does. Groups may watch each other in chains of any
 //! length and through any number of ways, so who lives is found out once for all groups, and not by each packet.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use oko_openflow::group::Bucket;
 use oko_openflow::{GroupId, PortNo};
@@ -24,23 +24,30 @@ impl Live {
     pub fn new(groups: &Groups, mut ports: Vec<PortNo>) -> Live {
         ports.sort_unstable();
         let mut live = Live { ports, groups: HashSet::new() };
-        // Whether a group lives, once all that it watches is known.
-        let mut known: HashMap<GroupId, bool> = HashMap::new();
+        // The groups of which it is known whether they live: all that they watch was known before.
+        let mut known = HashSet::new();
         for first in groups.named() {
-            let mut open = vec![first];
-            while let Some(id) = open.last().copied() {
-                let group = groups.get(id).filter(|_| !known.contains_key(&id));
-                let unknown = |group: &&Group| watched(group).find(|id| !known.contains_key(id));
-                match group.map(|group| &**group) {
-                    Some(group) if let Some(unknown) = unknown(&group) => open.push(unknown),
-                    group => {
-                        if group.is_some_and(|group| live.any_of(group)) {
-                            live.groups.insert(id);
-                        }
-                        known.insert(id, live.groups.contains(&id));
-                        open.pop();
+            // Each with the bucket that is next.
+            let mut open = vec![(first, 0)];
+            while let Some((id, next)) = open.last_mut() {
+                let id = *id;
+                let group = groups.get(id).filter(|_| !known.contains(&id));
+                let bucket = group.and_then(|group| group.buckets.get(*next));
+                if let Some(bucket) = bucket {
+                    *next += 1;
+                    let watched = bucket.given.watch_group;
+                    if watched != GroupId::ANY && !known.contains(&watched) {
+                        open.push((watched, 0));
                     }
+                    continue;
                 }
+                if let Some(group) = group {
+                    if live.any_of(group) {
+                        live.groups.insert(id);
+                    }
+                    known.insert(id);
+                }
+                open.pop();
             }
         }
         live
@@ -57,11 +64,6 @@ impl Live {
             || port != PortNo::ANY && self.ports.binary_search(&port).is_ok()
             || group != GroupId::ANY && self.groups.contains(&group)
     }
-}
-
-/// The groups that buckets of a group watch.
-fn watched(group: &Group) -> impl Iterator<Item = GroupId> + '_ {
-    group.buckets.iter().map(|bucket| bucket.given.watch_group).filter(|group| *group != GroupId::ANY)
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl Pending {
 }
 
 /// What a snapshot has more than the one before it; none if that is too much to tell.
-type Delta = Option<Vec<Change>>;
+pub(crate) type Delta = Option<Vec<Change>>;
 
 /// The last changes, as a snapshot knows them.
 #[derive(Clone, Debug, Default)]
@@ -55,8 +55,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// The next snapshot: takes what is pending.
-    pub(crate) fn next<'p>(&mut self, pending: impl Iterator<Item = &'p mut Pending>) {
+    /// The next snapshot: takes what is pending. Gives what is too long ago to be told from here on; older snapshots tell of it.
+    pub(crate) fn next<'p>(&mut self, pending: impl Iterator<Item = &'p mut Pending>) -> Option<Arc<Delta>> {
         let mut delta = Some(Vec::new());
         for pending in pending {
             let Pending { changes, too_many } = std::mem::take(pending);
@@ -66,10 +66,9 @@ impl Log {
             }
         }
         self.number += 1;
-        if self.deltas.len() == DEPTH {
-            self.deltas.remove(0);
-        }
+        let fallen = (self.deltas.len() == DEPTH).then(|| self.deltas.remove(0));
         self.deltas.push(Arc::new(delta));
+        fallen
     }
 
     pub(crate) fn number(&self) -> u64 {

@@ -18,7 +18,7 @@ enum Bucket {
     /// As most have.
     One(Arc<FlowEntry>),
     /// Two or more.
-    More(Box<[Arc<FlowEntry>]>),
+    More(Arc<[Arc<FlowEntry>]>),
 }
 
 impl Bucket {
@@ -103,9 +103,9 @@ impl Subtable {
         SubtableView { tuple, entry_words, buckets: self.buckets.view() }
     }
 
-    /// Frees what was kept for views that are closed. Says whether there are others.
-    pub(crate) fn close_views(&mut self) -> bool {
-        self.buckets.close_views()
+    /// Frees what was kept for views that are closed, as much as there is a budget for. Says whether anything is kept still, or a view is open.
+    pub(crate) fn close_views(&mut self, budget: &mut usize) -> bool {
+        self.buckets.close_views(budget)
     }
 
     /// How many entries share the bucket that an entry would be in.

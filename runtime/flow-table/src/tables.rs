@@ -14,7 +14,7 @@ use crate::deadlines::Deadlines;
 use crate::entries::Entries;
 use crate::entry::FlowEntry;
 use crate::eviction::Candidates;
-use crate::log::{Change, Log};
+use crate::log::{Change, Delta, Log};
 use crate::matcher::Matcher;
 use crate::selection::{Selection, Walk};
 use crate::users::{Users, groups_of};
@@ -134,10 +134,12 @@ pub struct FlowTables {
     /// What was done since [`begin`](Self::begin): the entry before and the entry after.
     journal: Option<Vec<Step>>,
     log: Log,
+    /// What the log has no more and snapshots may still have. It is freed here, not by who lets the last of them go.
+    fallen: Vec<Arc<Delta>>,
 }
 
-/// One entry in the place of another, or of none, or none in its place.
-type Step = (Option<Arc<FlowEntry>>, Option<Arc<FlowEntry>>);
+/// One entry in the place of another, or of none, or none in its place; and where the one before was.
+type Step = (Option<(Arc<FlowEntry>, PartId)>, Option<Arc<FlowEntry>>);
 
 /// The tables as they were at one time.
 #[derive(Clone, Debug)]
@@ -156,6 +158,8 @@ struct SnapshotTable {
 const SORTED: usize = 4_096;
 /// About so many entries are changed in one step: a millisecond's work.
 const STEP: usize = 256;
+/// So much is freed in one step, where nothing is waited for.
+const TIDIED: usize = 8_192;
 
 /// The last table that an entry can be in: `OFPTT_MAX` is the number of a table that only the switch itself may use.
 const LAST_TABLE: u8 = 253;
@@ -165,7 +169,7 @@ impl FlowTables {
     pub fn new(limits: Limits) -> FlowTables {
         // Table 0 counts the packets that come in even when nothing was ever put there.
         let tables = BTreeMap::from([(TableId(0), Table::default())]);
-        FlowTables { tables, limits, next_serial: 0, journal: None, log: Log::default() }
+        FlowTables { tables, limits, next_serial: 0, journal: None, log: Log::default(), fallen: Vec::new() }
     }
 
     /// Does a flow-mod at an instant in nanoseconds.
@@ -186,25 +190,35 @@ impl FlowTables {
     /// From here on, what is done can be undone.
     pub fn begin(&mut self) {
         self.journal = Some(Vec::new());
+        self.tables.values_mut().for_each(|table| table.builder.hold_parts(true));
     }
 
     /// Keeps what was done since [`begin`](Self::begin).
     pub fn commit(&mut self) {
         self.journal = None;
+        self.tables.values_mut().for_each(|table| table.builder.hold_parts(false));
     }
 
-    /// Undoes what was done since [`begin`](Self::begin).
+    /// Undoes what was done since [`begin`](Self::begin). Entries are where they were, so a [walk](Self::step) that is under way meets them.
     pub fn rollback(&mut self) {
         for (before, after) in self.journal.take().into_iter().flatten().rev() {
-            let Some(id) = before.as_ref().or(after.as_ref()).map(|entry| entry.table) else { continue };
+            let of_before = before.as_ref().map(|(entry, _)| entry);
+            let Some(id) = of_before.or(after.as_ref()).map(|entry| entry.table) else { continue };
             let table = self.tables.entry(id).or_default();
-            if let Some(after) = after {
-                table.take_out(&after);
-            }
-            if let Some(before) = before {
-                table.put_in(before);
+            match (before, after) {
+                // Another version of the same entry.
+                (Some((before, _)), Some(after)) if before.serial == after.serial => table.swap(before),
+                (before, after) => {
+                    if let Some(after) = after {
+                        table.take_out(&after);
+                    }
+                    if let Some((before, part)) = before {
+                        table.put_back(before, part);
+                    }
+                }
             }
         }
+        self.commit();
     }
 
     fn add(&mut self, flow_mod: &FlowMod, now: u64) -> Result<Changes, FlowModError> {
@@ -225,15 +239,11 @@ impl FlowTables {
             let Some(entry) = table.least_important(flow_mod.importance) else {
                 return Err(FlowModError::TableFull { table: id, limit });
             };
-            table.take_out(&entry);
-            if let Some(journal) = &mut self.journal {
-                journal.push((Some(Arc::clone(&entry)), None));
-            }
+            let part = table.take_out(&entry);
+            note(&mut self.journal, Some(&entry).zip(part), None);
             evicted.push((entry, FlowRemovedReason::Eviction));
         }
-        if let Some(old) = &old {
-            table.take_out(old);
-        }
+        let part = old.as_ref().and_then(|old| table.take_out(old));
         let keep = old.as_deref().filter(|_| !flow_mod.flags.contains(FlowModFlags::RESET_COUNTS));
         let entry = Arc::new(FlowEntry {
             table: id,
@@ -253,9 +263,7 @@ impl FlowTables {
         self.next_serial += 1;
         table.put_in(Arc::clone(&entry));
         let written = if old.is_some() { Written::Modified } else { Written::Added };
-        if let Some(journal) = &mut self.journal {
-            journal.push((old, Some(Arc::clone(&entry))));
-        }
+        note(&mut self.journal, old.as_ref().zip(part), Some(&entry));
         Ok(Changes { removed: evicted, written: vec![(entry, written)] })
     }
 
@@ -279,10 +287,8 @@ impl FlowTables {
                 entry.counters = FlowEntry::start_counters(None, entry.counters.last_used());
             }
             let entry = Arc::new(entry);
+            note(&mut self.journal, Some(&old).zip(table.entries.part_of(&old)), Some(&entry));
             table.swap(Arc::clone(&entry));
-            if let Some(journal) = &mut self.journal {
-                journal.push((Some(old), Some(Arc::clone(&entry))));
-            }
             written.push((entry, Written::Modified));
         }
         Changes { removed: Vec::new(), written }
@@ -296,15 +302,17 @@ impl FlowTables {
     }
 
     /// A modification or deletion that may concern so many entries that it is better done in [steps](Self::go_on), between which there is time for something
-    /// else; none if not.
+    /// else; none if not. A modification may be of all tables here, as OpenFlow 1.0 has it.
     ///
     /// # Errors
     ///
     /// When it cannot be done.
     pub fn in_steps(&self, flow_mod: &FlowMod) -> Result<Option<Walk>, FlowModError> {
         match flow_mod.command {
-            FlowModCommand::Modify => check_goto(writable(flow_mod.table)?, flow_mod)?,
-            FlowModCommand::Delete => {}
+            FlowModCommand::Modify if flow_mod.table != TableId::ALL => {
+                check_goto(writable(flow_mod.table)?, flow_mod)?;
+            }
+            FlowModCommand::Modify | FlowModCommand::Delete => {}
             _ => return Ok(None),
         }
         let about = self.tables.iter().filter(|(id, _)| flow_mod.table.is_about(**id));
@@ -373,10 +381,7 @@ impl FlowTables {
     pub fn expire(&mut self, now: u64, most: usize) -> Changes {
         let mut changes = Changes::default();
         for table in self.tables.values_mut() {
-            table.over(now, most, &mut changes.removed);
-        }
-        if let Some(journal) = &mut self.journal {
-            journal.extend(changes.removed.iter().map(|(entry, _)| (Some(Arc::clone(entry)), None)));
+            table.over(now, most, &mut changes.removed, &mut self.journal);
         }
         changes
     }
@@ -385,11 +390,9 @@ impl FlowTables {
     fn remove(&mut self, entries: Vec<Arc<FlowEntry>>, reason: FlowRemovedReason) -> Changes {
         for entry in &entries {
             if let Some(table) = self.tables.get_mut(&entry.table) {
-                table.take_out(entry);
+                let part = table.take_out(entry);
+                note(&mut self.journal, Some(entry).zip(part), None);
             }
-        }
-        if let Some(journal) = &mut self.journal {
-            journal.extend(entries.iter().map(|entry| (Some(Arc::clone(entry)), None)));
         }
         let removed = entries.into_iter().map(|entry| (entry, reason)).collect();
         Changes { removed, written: Vec::new() }
@@ -468,7 +471,8 @@ impl FlowTables {
 
     /// What workers look up in.
     pub fn snapshot(&mut self) -> Snapshot {
-        self.log.next(self.tables.values_mut().map(|table| &mut table.builder.pending));
+        self.fallen.extend(self.log.next(self.tables.values_mut().map(|table| &mut table.builder.pending)));
+        self.fallen.retain(|delta| Arc::strong_count(delta) > 1);
         let len = self.tables.last_key_value().map_or(0, |(id, _)| usize::from(id.0) + 1);
         let mut tables = vec![None; len];
         for (id, table) in &mut self.tables {
@@ -478,10 +482,11 @@ impl FlowTables {
         Snapshot { tables, log: self.log.clone() }
     }
 
-    /// Frees what was kept for snapshots that nobody has any more. The next snapshot of tables that were changed does so, too; this is for the time when there
-    /// is none.
+    /// Frees of what was kept for snapshots that nobody has any more: a millisecond's work. The next snapshot of tables that were changed does so, too;
+    /// this is for the time when there is none.
     pub fn tidy(&mut self) {
-        self.tables.values_mut().for_each(|table| table.builder.tidy());
+        let mut budget = TIDIED;
+        self.tables.values_mut().for_each(|table| table.builder.tidy(&mut budget));
     }
 }
 
@@ -532,15 +537,28 @@ impl Table {
         self.keep(entry, part);
     }
 
-    /// Takes an entry out.
-    fn take_out(&mut self, entry: &FlowEntry) {
-        let Some((old, part)) = self.entries.remove(entry.priority, &entry.matching) else { return };
+    /// Puts an entry back where it was; there is none of its identity.
+    fn put_back(&mut self, entry: Arc<FlowEntry>, part: PartId) {
+        let part = self.change().put_back(Arc::clone(&entry), part);
+        self.keep(entry, part);
+    }
+
+    /// Takes an entry out; says where it was.
+    fn take_out(&mut self, entry: &FlowEntry) -> Option<PartId> {
+        let (old, part) = self.entries.remove(entry.priority, &entry.matching)?;
         self.change().remove(entry, part);
         self.leave(&old);
+        Some(part)
     }
 
     /// Takes entries out whose time is over, until so many are.
-    fn over(&mut self, now: u64, most: usize, removed: &mut Vec<(Arc<FlowEntry>, FlowRemovedReason)>) {
+    fn over(
+        &mut self,
+        now: u64,
+        most: usize,
+        removed: &mut Vec<(Arc<FlowEntry>, FlowRemovedReason)>,
+        journal: &mut Option<Vec<Step>>,
+    ) {
         let mut later = Vec::new();
         while removed.len() < most
             && let Some(due) = self.deadlines.pop(now)
@@ -559,7 +577,8 @@ impl Table {
                 continue;
             };
             // At once: an entry that was put back by a rollback has two deadlines.
-            self.take_out(&entry);
+            let part = self.take_out(&entry);
+            note(journal, Some(&entry).zip(part), None);
             removed.push((entry, reason));
         }
         later.iter().for_each(|entry| self.deadlines.push(entry));
@@ -626,6 +645,17 @@ impl Table {
             ),
             None => Box::new(self.entries.values().filter(|entry| selection.covers(entry))),
         }
+    }
+}
+
+/// Notes a step, if what is done is to be undone perhaps.
+fn note(
+    journal: &mut Option<Vec<Step>>,
+    before: Option<(&Arc<FlowEntry>, PartId)>,
+    after: Option<&Arc<FlowEntry>>,
+) {
+    if let Some(journal) = journal {
+        journal.push((before.map(|(entry, part)| (Arc::clone(entry), part)), after.cloned()));
     }
 }
 

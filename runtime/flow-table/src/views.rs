@@ -3,10 +3,13 @@
 //! A view is the table as it was at one moment. Time is counted in *eras*, which end with each view that is taken: what was made in the running era is in
 //! no view, and what was made in an earlier one is in all that were taken since then. So it needs no count for each element who
 //! refers to it: a view, open or not, is all that is asked about. What leaves the table waits with the newest view that has it, and when that one is
-//! closed, with the next older one.
+//! closed, with the next older one. What no view has is freed bit by bit, so that the end of a million elements is no pause.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// So much is freed with each view that is taken: more than comes between two while tables change at their fastest.
+const AT_ONCE: usize = 16_384;
 
 /// When something was made: the number of views that were taken before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +37,8 @@ pub(crate) struct Views<G> {
     era: Era,
     /// Views that may be open, the oldest first.
     taken: VecDeque<Taken<G>>,
+    /// What only closed views had.
+    loose: Vec<(Era, G)>,
     rest: Arc<Rest<G>>,
 }
 
@@ -49,7 +54,12 @@ struct Taken<G> {
 
 impl<G> Views<G> {
     pub(crate) fn new() -> Self {
-        Views { era: Era::FIRST, taken: VecDeque::new(), rest: Arc::new(Rest(Mutex::default())) }
+        Views {
+            era: Era::FIRST,
+            taken: VecDeque::new(),
+            loose: Vec::new(),
+            rest: Arc::new(Rest(Mutex::default())),
+        }
     }
 
     /// The running era: what is made now is in no view.
@@ -60,7 +70,7 @@ impl<G> Views<G> {
 
     /// Opens a view of the table as it is.
     pub(crate) fn open(&mut self) -> Arc<Open<G>> {
-        self.close();
+        self.close(&mut { AT_ONCE });
         let open = Arc::new(Open(Arc::clone(&self.rest)));
         self.taken.push_back(Taken { era: self.era, open: Arc::clone(&open), kept: Vec::new() });
         self.era.0 += 1;
@@ -75,8 +85,8 @@ impl<G> Views<G> {
         }
     }
 
-    /// Frees what only closed views have. Says whether views are open still.
-    pub(crate) fn close(&mut self) -> bool {
+    /// Frees what only closed views have, as much of it as there is a budget for. Says whether anything is kept still, or a view is open.
+    pub(crate) fn close(&mut self, budget: &mut usize) -> bool {
         let mut i = self.taken.len();
         while i > 0 {
             i -= 1;
@@ -84,16 +94,25 @@ impl<G> Views<G> {
             if Arc::get_mut(&mut self.taken[i].open).is_none() {
                 continue;
             }
-            let Some(closed) = self.taken.remove(i) else { continue };
-            let Some(older) = i.checked_sub(1).map(|i| &mut self.taken[i]) else { continue };
-            older.kept.extend(closed.kept.into_iter().filter(|(made, _)| *made <= older.era));
+            let Some(Taken { mut kept, .. }) = self.taken.remove(i) else { continue };
+            if let Some(older) = i.checked_sub(1).map(|i| &mut self.taken[i]) {
+                older.kept.extend(kept.extract_if(.., |(made, _)| *made <= older.era));
+            }
+            if self.loose.is_empty() {
+                self.loose = kept;
+            } else {
+                self.loose.append(&mut kept);
+            }
         }
-        !self.taken.is_empty()
+        let left = self.loose.len().saturating_sub(*budget);
+        *budget -= self.loose.len() - left;
+        self.loose.truncate(left);
+        left > 0 || !self.taken.is_empty()
     }
 
     /// The table goes: all that it still has is freed with the last view.
     pub(crate) fn end(&mut self, remains: impl IntoIterator<Item = G>) {
-        self.close();
+        self.loose.clear();
         let kept = self.taken.drain(..).flat_map(|taken| taken.kept).map(|(_, garbage)| garbage);
         self.rest.0.lock().unwrap_or_else(PoisonError::into_inner).extend(kept.chain(remains));
     }
@@ -134,10 +153,10 @@ mod tests {
         let (first, second) = (views.open(), views.open());
         let garbage = kept(&mut views, made);
         drop(second);
-        views.close();
+        views.close(&mut 100);
         assert!(!is_freed(&garbage), "the first view has it as well");
         drop(first);
-        assert!(!views.close());
+        assert!(!views.close(&mut 100));
         assert!(is_freed(&garbage));
     }
 
@@ -150,10 +169,26 @@ mod tests {
             let newer = views.open();
             let garbage = kept(&mut views, made);
             drop(newer);
-            assert!(views.close());
+            assert!(views.close(&mut 100));
             assert!(is_freed(&garbage), "it was made after the old view, and the newer one is closed");
         }
         drop(old);
+    }
+
+    #[test]
+    fn what_is_freed_is_freed_bit_by_bit() {
+        let mut views = Views::new();
+        let made = views.era();
+        let open = views.open();
+        let garbage: Vec<_> = (0..10).map(|_| kept(&mut views, made)).collect();
+        drop(open);
+        let freed = || garbage.iter().filter(|garbage| is_freed(garbage)).count();
+        let mut budget = 4;
+        assert!(views.close(&mut budget));
+        assert_eq!((freed(), budget), (4, 0));
+        budget = 20;
+        assert!(!views.close(&mut budget));
+        assert_eq!((freed(), budget), (10, 14));
     }
 
     #[test]

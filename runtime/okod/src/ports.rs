@@ -4,6 +4,7 @@
 //! started is down, drops what is sent to it, and says why in the log. What workers need of a port (queues and a
 //! shared [`PortState`]) is handed out when it is opened, and has to come back before it is closed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -240,11 +241,11 @@ impl Ports {
         self.list.iter()
     }
 
-    /// The numbers of the ports whose links are up and that an administrator lets work.
-    pub(crate) fn live(&self) -> Vec<PortNo> {
+    /// The numbers of the ports whose links are up, as `links` has it, and that an administrator lets work.
+    pub(crate) fn live(&self, links: &BTreeMap<PortNo, StateBits>) -> Vec<PortNo> {
         let works = |port: &&SwitchPort| {
-            let config = port.state.config();
-            port.describe().state.contains(StateBits::LIVE) && !config.contains(ConfigBits::PORT_DOWN)
+            links.get(&port.number()).is_some_and(|link| link.contains(StateBits::LIVE))
+                && !port.state.config().contains(ConfigBits::PORT_DOWN)
         };
         self.list.iter().filter(works).map(SwitchPort::number).collect()
     }

@@ -223,7 +223,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Answer::Replies(replies) => self.send_all(replies, xid).await,
             Answer::Wait(wait) => {
-                let replies = wait.finish(&self.control).await;
+                let replies = match wait.finish(&self.control).await {
+                    Ok(replies) => replies,
+                    Err(code) => Replies::message(Message::Error(ErrorMsg::new(code, bytes))),
+                };
                 // What the peer was to be told of what it asked for before stands before the reply.
                 while let Some(event) = self.events.try_next() {
                     self.write(&event).await?;

@@ -40,6 +40,8 @@ pub(super) const TABLES: u8 = 254;
 pub(super) const REQUEST_LIMIT: usize = 8 << 20;
 /// Pause between two snapshots that nobody waits for: each costs the workers a look at what they have cached.
 const PUBLISH_PAUSE: Duration = Duration::from_millis(20);
+/// The same while flow-mods about thousands of entries are being done: packets are to see such a one at once, but they do not wait for it longer than that.
+const LONG_PAUSE: Duration = Duration::from_secs(2);
 /// How long a barrier waits for the worker, which needs microseconds unless something is badly wrong.
 const BARRIER_TIME: Duration = Duration::from_secs(2);
 
@@ -93,8 +95,9 @@ pub(super) enum Wait {
 }
 
 impl Wait {
-    pub(super) async fn finish(self, control: &Rc<RefCell<Control>>) -> Replies {
-        match self {
+    /// What is replied in the end, or the error that the request ends in.
+    pub(super) async fn finish(self, control: &Rc<RefCell<Control>>) -> Result<Replies, ErrorCode> {
+        Ok(match self {
             Wait::Barrier(generation) => {
                 let shared = Arc::clone(&control.borrow().shared);
                 if timeout(BARRIER_TIME, shared.until_taken_up(generation)).await.is_err() {
@@ -111,7 +114,7 @@ impl Wait {
                 control.borrow_mut().finish_replace(prepared)
             }
             Wait::Flows(mut long) => {
-                while control.borrow_mut().go_on(&mut long) {
+                while control.borrow_mut().go_on(&mut long)? {
                     yield_now().await;
                 }
                 Replies::none()
@@ -125,7 +128,7 @@ impl Wait {
                 let in_time = timeout(BARRIER_TIME, given_back).await.is_ok();
                 control.borrow_mut().finish_removal(port, in_time)
             }
-        }
+        })
     }
 }
 
@@ -150,7 +153,7 @@ pub(super) struct Control {
     lasting: Generation,
     changed: bool,
     published: Option<Instant>,
-    /// Held by each flow-mod that is being done bit by bit. Packets see all of it at once, unless somebody must be told of something else before.
+    /// Held by each flow-mod that is being done bit by bit.
     pub(super) long_flow_mods: Rc<()>,
     /// How the links of ports were when they were looked at last, as controllers know.
     pub(super) links: BTreeMap<PortNo, PortState>,
@@ -231,7 +234,7 @@ impl Control {
         self.generation = Generation(self.generation.0 + 1);
         self.published = Some(Instant::now());
         if self.lasting == self.generation {
-            self.live = Arc::new(Live::new(&self.groups, self.ports.live()));
+            self.live = Arc::new(Live::new(&self.groups, self.ports.live(&self.links)));
         }
         let snapshot = Snapshot {
             generation: self.generation,
@@ -250,8 +253,8 @@ impl Control {
     /// The same, but not shortly after the last time: flow-mods that come in a row are put together. The tick that looks for packet-ins makes good for it.
     pub(super) fn publish_soon(&mut self) {
         let in_full = Rc::strong_count(&self.long_flow_mods) == 1;
-        let paused = self.published.is_none_or(|published| published.elapsed() >= PUBLISH_PAUSE);
-        if self.changed && in_full && paused {
+        let pause = if in_full { PUBLISH_PAUSE } else { LONG_PAUSE };
+        if self.changed && self.published.is_none_or(|published| published.elapsed() >= pause) {
             self.publish();
         }
     }
@@ -272,7 +275,7 @@ impl Control {
 
     /// Serves a request of a peer.
     pub(super) fn handle(&mut self, peer: PeerId, xid: u32, message: Message) -> Answer {
-        self.cause = Some((peer, xid));
+        self.cause = Some((peer, Some(xid)));
         let answer = self.serve(peer, xid, message);
         self.cause = None;
         answer

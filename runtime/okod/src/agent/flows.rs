@@ -14,7 +14,6 @@ use oko_openflow::{
 };
 
 use super::control::{Answer, Control, Wait};
-use super::monitors::Cause;
 use super::peers::{PeerId, Topic};
 use super::reply::Replies;
 use crate::clock::Nanos;
@@ -26,8 +25,8 @@ const EXPIRED: usize = 1_024;
 pub(super) struct LongFlowMod {
     flow_mod: FlowMod,
     walk: Walk,
-    /// Whose it is.
-    cause: Cause,
+    peer: Option<PeerId>,
+    /// See [`Control::long_flow_mods`].
     _going_on: Rc<()>,
 }
 
@@ -37,19 +36,22 @@ impl Control {
     pub(super) fn flow_mod_of(&mut self, peer: PeerId, mut flow_mod: FlowMod) -> Answer {
         let Some(peer_now) = self.peers.get(peer) else { return Answer::Nothing };
         if peer_now.dialect().version != Version::V1_0 {
-            return self.flow_mod_in_steps(flow_mod);
+            return self.flow_mod_in_steps(&flow_mod);
         }
         let modifies = matches!(flow_mod.command, FlowModCommand::Modify | FlowModCommand::ModifyStrict);
         if !peer_now.table_in_command && flow_mod.command != FlowModCommand::Add {
             flow_mod.table = TableId::ALL;
         }
         if !modifies {
-            return self.flow_mod_in_steps(flow_mod);
+            return self.flow_mod_in_steps(&flow_mod);
         }
         let tables = self.tables.tables_to_modify(&flow_mod);
         if tables.is_empty() {
             let table = if flow_mod.table == TableId::ALL { TableId(0) } else { flow_mod.table };
             return self.flow_mod(&FlowMod { command: FlowModCommand::Add, table, ..flow_mod });
+        }
+        if let Some(long) = self.in_steps(&flow_mod) {
+            return long;
         }
         for table in tables {
             let answer = self.flow_mod(&FlowMod { table, ..flow_mod.clone() });
@@ -60,28 +62,37 @@ impl Control {
         Answer::Nothing
     }
 
-    /// Changes flow entries. What concerns thousands of them is done bit by bit, so that others have their turns meanwhile; but not in a bundle, whose messages
-    /// take effect together.
-    fn flow_mod_in_steps(&mut self, flow_mod: FlowMod) -> Answer {
+    /// Changes flow entries: what concerns thousands of them bit by bit.
+    fn flow_mod_in_steps(&mut self, flow_mod: &FlowMod) -> Answer {
+        // A modification is of one table.
+        let is_wrong = flow_mod.command == FlowModCommand::Modify && flow_mod.table == TableId::ALL;
+        if !is_wrong && let Some(long) = self.in_steps(flow_mod) {
+            return long;
+        }
+        self.flow_mod(flow_mod)
+    }
+
+    /// A flow-mod that concerns thousands of entries, so that others have their turns meanwhile; none if it concerns few, or is in a bundle, whose messages take
+    /// effect together.
+    fn in_steps(&mut self, flow_mod: &FlowMod) -> Option<Answer> {
         if self.deferred.is_some() {
-            return self.flow_mod(&flow_mod);
+            return None;
         }
-        match self.tables.in_steps(&flow_mod) {
-            Ok(Some(walk)) => match self.check_flow_mod(&flow_mod) {
-                Some(wrong) => wrong,
-                None => {
-                    let (cause, going_on) = (self.cause, Rc::clone(&self.long_flow_mods));
-                    Answer::Wait(Wait::Flows(Box::new(LongFlowMod {
-                        flow_mod,
-                        walk,
-                        cause,
-                        _going_on: going_on,
-                    })))
-                }
-            },
-            Ok(None) => self.flow_mod(&flow_mod),
-            Err(error) => Answer::Error(error.code()),
+        let walk = match self.tables.in_steps(flow_mod) {
+            Ok(walk) => walk?,
+            Err(error) => return Some(Answer::Error(error.code())),
+        };
+        if let Some(wrong) = self.check_flow_mod(flow_mod) {
+            return Some(wrong);
         }
+        let peer = self.cause.map(|(peer, _)| peer);
+        let long = LongFlowMod {
+            flow_mod: flow_mod.clone(),
+            walk,
+            peer,
+            _going_on: Rc::clone(&self.long_flow_mods),
+        };
+        Some(Answer::Wait(Wait::Flows(Box::new(long))))
     }
 
     /// Changes flow entries, or refuses to and changes nothing.
@@ -115,12 +126,22 @@ impl Control {
     }
 
     /// Does the next step of a flow-mod. Says whether there are more.
-    pub(super) fn go_on(&mut self, long: &mut LongFlowMod) -> bool {
-        let Some(changes) = self.tables.go_on(&long.flow_mod, &mut long.walk) else { return false };
-        self.cause = long.cause;
+    ///
+    /// # Errors
+    /// When it cannot go on, because of what others have changed meanwhile: what it uses is gone, or its controller is a slave now.
+    pub(super) fn go_on(&mut self, long: &mut LongFlowMod) -> Result<bool, ErrorCode> {
+        if long.peer.is_some_and(|peer| !self.peers.may_write(peer)) {
+            return Err(ErrorCode::RequestIsSlave);
+        }
+        if long.flow_mod.command == FlowModCommand::Modify {
+            self.check_instructions(&long.flow_mod)?;
+        }
+        let Some(changes) = self.tables.go_on(&long.flow_mod, &mut long.walk) else { return Ok(false) };
+        // What others change meanwhile is told between these changes, so each is told by itself.
+        self.cause = long.peer.map(|peer| (peer, None));
         self.take_effect(&changes);
         self.cause = None;
-        true
+        Ok(true)
     }
 
     /// Removes entries whose time is over. Says whether there may be more.

@@ -33,13 +33,13 @@ struct Monitor {
     matcher: Matcher,
 }
 
-/// Who has asked for a change, and with which message.
-pub(super) type Cause = Option<(PeerId, u32)>;
+/// Who has asked for a change, and with which message, if it is done at once: then a word about the message can stand for all that it changes.
+pub(super) type Cause = Option<(PeerId, Option<u32>)>;
 
 /// How a change came about, for one controller.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    Itself(u32),
+    Itself(Option<u32>),
     Others,
 }
 
@@ -90,7 +90,7 @@ impl Monitors {
         }
         let any = |flag| watching.iter().any(|monitor| monitor.request.flags.contains(flag));
         match by {
-            By::Itself(xid) if self.behind.is_none() && !any(MonitorFlags::NO_ABBREV) => {
+            By::Itself(Some(xid)) if self.behind.is_none() && !any(MonitorFlags::NO_ABBREV) => {
                 Some(FlowUpdate::Abbrev { xid })
             }
             _ => Some(full(entry, event, any(MonitorFlags::INSTRUCTIONS))),

@@ -82,11 +82,13 @@ impl Control {
         }
         // Before the links are looked at for the workers: what changes in between is seen the next time.
         let desc = self.ports.get(number).map(SwitchPort::describe);
+        if let Some(desc) = &desc {
+            self.links.insert(number, desc.state);
+        }
         self.mark_changed();
         self.publish();
         if let Some(desc) = desc {
             tracing::info!(port = number.0, name = desc.name, "port added");
-            self.links.insert(number, desc.state);
             self.peers.tell_port(PortReason::Add, desc);
         }
         Ok(Answer::oko(&Reply::Done { operation: Operation::PortAdd }))
