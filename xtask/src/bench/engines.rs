@@ -27,12 +27,12 @@ fn targets(figures: &Value) -> Vec<Target> {
         .into_iter()
         .filter(|(name, _)| name.ends_with(", burst"))
         .map(|(_, case)| median(&case["ns_per_packet"]["native"]) / median(&case["ns_per_packet"]["C"]));
-    let empty = figures["foreign"]["empty"].as_f64().unwrap_or(f64::NAN);
     let foreign: Vec<Value> = fields(&figures["foreign"]).into_values().filter(Value::is_object).collect();
     let to_c =
         foreign.iter().map(|program| median(&program["burst"]["bpf-jit"]) / median(&program["burst"]["C"]));
     let to_kernel = foreign.iter().map(|program| {
         let of = &program["repeated"];
+        let empty = program["empty"].as_f64().unwrap_or(f64::NAN);
         (median(&of["bpf-jit"]) - empty) / median(&of["kernel"])
     });
     let programs: Vec<(f64, f64)> = fields(&figures["budget"]["programs"])
