@@ -160,10 +160,11 @@ impl Source<'_> {
 }
 
 fn compile(source: &Source<'_>) -> Result<Code, CompileError> {
-    let isa = host::isa()?;
-    let functions =
-        (0..source.functions.len()).map(|index| translate(&*isa, source, index)).collect::<Result<_, _>>()?;
-    host::finish(&*isa, functions)
+    host::contained(|| {
+        let (isa, functions) = (host::isa()?, 0..source.functions.len());
+        let functions = functions.map(|index| translate(&*isa, source, index)).collect::<Result<_, _>>()?;
+        host::finish(&*isa, functions)
+    })
 }
 
 /// The signature of functions but the entry: context, packet, `r1` to `r5`; gives `r0`.

@@ -35,10 +35,10 @@ pub enum CompileError {
         /// What it is.
         what: &'static str,
     },
-    /// Cranelift refused the code or gave up.
+    /// Cranelift refused the code or gave up, or this compiler or Cranelift has a defect and panicked.
     #[error("code generation failed: {reason}")]
     Codegen {
-        /// What Cranelift says.
+        /// What Cranelift or the panic says.
         reason: String,
     },
     /// The system gave no executable memory.

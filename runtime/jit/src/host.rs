@@ -1,5 +1,6 @@
 //! The machine that code is generated for, and the way from Cranelift functions to executable memory.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cranelift_codegen::binemit::Reloc;
@@ -124,12 +125,26 @@ fn import(
     builder.import_function(ExtFuncData { name, signature, colocated, patchable: false })
 }
 
+/// Does all of a compilation. A panic in it comes back as an error: a defect, of ours or of Cranelift, must not take down a switch that loads a stranger's
+/// filter. The compilation changes nothing that outlives it, so whatever it left half done is dropped.
+pub(crate) fn contained<T>(compilation: impl FnOnce() -> Result<T, CompileError>) -> Result<T, CompileError> {
+    catch_unwind(AssertUnwindSafe(compilation)).unwrap_or_else(|panic| {
+        Err(failed(format!("a defect of the compiler, which panicked: {}", message(&*panic))))
+    })
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(message), _) => message,
+        (None, Some(message)) => message,
+        (None, None) => "(nothing)",
+    }
+}
+
 /// Compiles functions, the first of which has the signature of an entry, and the detours that they take, and puts them into memory of their own.
-///
-/// A panic in Cranelift comes back as an error: it must not take down a switch that loads a stranger's filter.
 pub(crate) fn finish(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Code, CompileError> {
-    let compiled = catch_unwind(AssertUnwindSafe(|| compile(isa, functions)));
-    let blobs = compiled.unwrap_or_else(|_| Err(failed("Cranelift panicked".to_owned())))?;
+    let blobs = compile(isa, functions)?;
     let mut starts = Vec::new();
     let mut len = 0_usize;
     for blob in &blobs {
@@ -321,5 +336,40 @@ impl Patch {
             kind => return Err(failed(format!("relocation {kind:?} is not known"))),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cranelift_codegen::ir::InstBuilder;
+    use cranelift_frontend::FunctionBuilderContext;
+
+    use super::*;
+
+    /// A function that only returns; `defect` panics while it is half built.
+    fn code(defect: impl FnOnce()) -> Result<Code, CompileError> {
+        contained(|| {
+            let isa = isa()?;
+            let mut function = function(0, entry_signature(isa.default_call_conv()));
+            let mut context = FunctionBuilderContext::new();
+            let mut builder = FunctionBuilder::new(&mut function, &mut context);
+            let block = builder.create_block();
+            builder.append_block_params_for_function_params(block);
+            builder.switch_to_block(block);
+            defect();
+            builder.ins().return_(&[]);
+            builder.seal_all_blocks();
+            builder.finalize(isa.frontend_config());
+            finish(&*isa, vec![function])
+        })
+    }
+
+    #[test]
+    fn a_panic_is_an_error_that_says_what_it_said() {
+        let error = code(|| panic!("no block {}", 7)).unwrap_err().to_string();
+        assert_eq!(error, "code generation failed: a defect of the compiler, which panicked: no block 7");
+        let error = code(|| panic!("nowhere")).unwrap_err().to_string();
+        assert!(error.ends_with("panicked: nowhere"), "{error}");
+        assert!(code(|| {}).unwrap().bytes() > 0);
     }
 }

@@ -84,14 +84,16 @@ pub fn compile_ir_with(checked: &Checked, filter: usize, effort: Effort) -> Resu
     if found > MOST_OPERATIONS {
         return Err(CompileError::TooLarge { found, limit: MOST_OPERATIONS });
     }
-    let isa = host::isa_with(effort)?;
-    let source = Source::of(checked.module(), filter)?;
-    let run = source.translate(&*isa);
-    let ahead = if effort == Effort::Full { ahead::translate(&*isa, &source) } else { None };
-    match ahead {
-        Some((function, states)) => Ok(host::finish(&*isa, vec![run, function])?.with_ahead(1, states)),
-        None => host::finish(&*isa, vec![run]),
-    }
+    host::contained(|| {
+        let isa = host::isa_with(effort)?;
+        let source = Source::of(checked.module(), filter)?;
+        let run = source.translate(&*isa);
+        let ahead = if effort == Effort::Full { ahead::translate(&*isa, &source) } else { None };
+        match ahead {
+            Some((function, states)) => Ok(host::finish(&*isa, vec![run, function])?.with_ahead(1, states)),
+            None => host::finish(&*isa, vec![run]),
+        }
+    })
 }
 
 /// The Cranelift IR of a filter of a module, as text, before any optimisation.
@@ -100,8 +102,10 @@ pub fn compile_ir_with(checked: &Checked, filter: usize, effort: Effort) -> Resu
 ///
 /// There is no such filter, or Cranelift does not know this machine.
 pub fn clif(checked: &Checked, filter: usize) -> Result<String, CompileError> {
-    let isa = host::isa()?;
-    Ok(Source::of(checked.module(), filter)?.translate(&*isa).display().to_string())
+    host::contained(|| {
+        let isa = host::isa()?;
+        Ok(Source::of(checked.module(), filter)?.translate(&*isa).display().to_string())
+    })
 }
 
 /// A filter and what is known of it.
