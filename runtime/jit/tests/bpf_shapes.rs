@@ -6,6 +6,8 @@
 #[allow(dead_code)]
 mod engines;
 
+use std::ops::Range;
+
 use engines::{Maps, map, packets, run, same_answers, verified};
 use oko_bpf::program::MapKind;
 use oko_jit::abi::Packet;
@@ -25,9 +27,21 @@ fn over_bytes(body: &str) -> String {
     )
 }
 
+/// Packets with a number of some size that is 0 or all ones, between others.
+fn packets_with_extremes() -> Vec<Vec<u8>> {
+    let numbers = [0..1, 1..2, 2..3, 0..4, 4..8, 0..8, 4..12, 8..16, 1..16, 0..24];
+    let packet = |number: &Range<usize>, byte| {
+        let mut packet: Vec<u8> = (1..=24).collect();
+        packet[number.clone()].fill(byte);
+        packet
+    };
+    numbers.iter().flat_map(|number| [packet(number, 0), packet(number, 0xff)]).collect()
+}
+
 /// Answers of both engines, of which at least some are not the one for short packets.
 fn same(body: &str) -> Vec<u32> {
-    let answers = same_answers(&verified(&over_bytes(body), Vec::new()), &packets());
+    let packets = [packets(), packets_with_extremes()].concat();
+    let answers = same_answers(&verified(&over_bytes(body), Vec::new()), &packets);
     assert!(answers.iter().any(|answer| *answer != 77), "{body}");
     answers
 }

@@ -123,12 +123,16 @@ proptest! {
     }
 }
 
+/// What modules begin with, without a state and with one: then a frame holds what the packets of a burst have in common.
+const BEGINS: [&str; 2] =
+    ["oko.ir 1\n", "oko.ir 1\nstate m0 s: array, capacity 1, key(a: u8), fields(n: u64)\n"];
+
 /// A filter that matches packets whose first four bytes are in one of these ranges.
-fn list_of(ranges: &[(u32, u32)]) -> String {
+fn list_of(begin: &str, ranges: &[(u32, u32)]) -> String {
     use std::fmt::Write;
-    let mut text = "oko.ir 1\nfilter f -> bool {\nblock0:\n    v0 = const 0\n    v1 = false\n    window v0, 4, block1, block2\n\
-        block1(v2: window 4):\n    v3 = load.be32 v2, 0\n"
-        .to_owned();
+    let mut text = begin.to_owned();
+    text += "filter f -> bool {\nblock0:\n    v0 = const 0\n    v1 = false\n    window v0, 4, block1, block2\n\
+        block1(v2: window 4):\n    v3 = load.be32 v2, 0\n";
     let (mut next, mut last) = (4, None);
     for (number, &(first, end)) in ranges.iter().enumerate() {
         // In each of the ways in which ranges are asked about.
@@ -182,19 +186,20 @@ proptest! {
         ),
         others in prop::collection::vec(any::<u32>(), 8),
     ) {
-        let rig = Rig::new(&verify(text::read(&list_of(&ranges)).unwrap()).unwrap());
+        let rigs = BEGINS.map(|begin| Rig::new(&verify(text::read(&list_of(begin, &ranges)).unwrap()).unwrap()));
         let ends = ranges.iter().flat_map(|&(first, end)| [first.wrapping_sub(1), first, end, end.wrapping_add(1)]);
         for number in ends.chain(others) {
             let expected = ranges.iter().any(|&(first, end)| (first..=end).contains(&number));
-            let found = rig.run(0, &[Packet::new(&number.to_be_bytes(), 0)], 1);
-            prop_assert_eq!(found, [u32::from(expected)], "{} in {:?}", number, ranges);
+            for rig in &rigs {
+                let found = rig.run(0, &[Packet::new(&number.to_be_bytes(), 0)], 1);
+                prop_assert_eq!(found, [u32::from(expected)], "{} in {:?}", number, ranges);
+            }
         }
     }
 }
 
 /// A filter that matches if the first number of a packet, divided by the second one, is below the third.
-const QUOTIENT: &str = "oko.ir 1
-filter f -> bool {
+const QUOTIENT: &str = "filter f -> bool {
 block0:
     v0 = const 0
     v1 = false
@@ -222,13 +227,15 @@ proptest! {
         bound in prop_oneof![0..10_u64, any::<u64>(), Just(u64::MAX), (0..64_u32).prop_map(|bit| 1 << bit)],
         dividend in prop_oneof![0..10_u64, any::<u64>(), Just(u64::MAX)],
     ) {
-        let rig = Rig::new(&verify(text::read(QUOTIENT).unwrap()).unwrap());
+        let rigs = BEGINS.map(|begin| Rig::new(&verify(text::read(&format!("{begin}{QUOTIENT}")).unwrap()).unwrap()));
         let product = divisor.wrapping_mul(bound);
         for dividend in [dividend, product, product.wrapping_sub(1), product.wrapping_add(1)] {
             let packet: Vec<u8> = [dividend, divisor, bound].into_iter().flat_map(u64::to_be_bytes).collect();
             let expected = dividend.checked_div(divisor).is_some_and(|quotient| quotient < bound);
-            let found = rig.run(0, &[Packet::new(&packet, 0)], 1);
-            prop_assert_eq!(found, [u32::from(expected)], "{} / {} < {}", dividend, divisor, bound);
+            for rig in &rigs {
+                let found = rig.run(0, &[Packet::new(&packet, 0)], 1);
+                prop_assert_eq!(found, [u32::from(expected)], "{} / {} < {}", dividend, divisor, bound);
+            }
         }
     }
 }

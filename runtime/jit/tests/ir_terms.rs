@@ -12,16 +12,64 @@ use std::fmt::Write;
 use oko_ir::interp::{self, Store};
 use oko_ir::{text, verify};
 use oko_jit::abi::Packet;
+use proptest::prelude::*;
 use rig::Rig;
 
 const STATE: &str = "oko.ir 1\nstate m0 s: hash evict_oldest, capacity 64, key(k: u32), fields(a: u64, b: u32, c: u8)\nfilter f -> bool {\n";
+const MINUTE: u64 = 60_000_000_000;
+const HOUR: u64 = 60 * MINUTE;
+
+/// The text of a module with a state, whose values are numbered as they come.
+struct Body {
+    text: String,
+    next: u32,
+}
+
+impl Body {
+    fn new() -> Body {
+        Body { text: format!("{STATE}block0:\n"), next: 0 }
+    }
+
+    fn line(&mut self, line: &str) {
+        writeln!(self.text, "{line}").unwrap();
+    }
+
+    /// Adds an instruction, or a parameter of a block that was written before; gives its value.
+    fn push(&mut self, op: &str) -> u32 {
+        writeln!(self.text, "    v{} = {op}", self.next).unwrap();
+        self.param()
+    }
+
+    fn param(&mut self) -> u32 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Whether a number is in one of the ranges, each given by its first number and its length.
+    fn push_list(&mut self, number: u32, ranges: &[(u64, u64)]) -> u32 {
+        let mut any = None;
+        for (first, length) in ranges {
+            let first = self.push(&format!("const {first}"));
+            let distance = self.push(&format!("sub v{number}, v{first}"));
+            let length = self.push(&format!("const {length}"));
+            let cond = self.push(&format!("ule v{distance}, v{length}"));
+            any = Some(any.map_or(cond, |any: u32| self.push(&format!("or_b v{any}, v{cond}"))));
+        }
+        any.unwrap()
+    }
+
+    /// The module, whose last block returns a condition.
+    fn returning(mut self, cond: u32) -> String {
+        self.line(&format!("    return v{cond}\n}}"));
+        self.text
+    }
+}
 
 /// Runs a module as native code and by the interpreter, at instants and on packets of several kinds, and demands equal verdicts and states.
 fn same(source: &str) {
     let checked = verify(text::read(source).unwrap()).unwrap_or_else(|error| panic!("{error:?}\n{source}"));
     let (rig, mut store) = (Rig::new(&checked), Store::new(&checked));
-    let hour = 3_600_000_000_000;
-    for now in [1, 8, 1_000, hour / 60, hour / 60 + 1, 7 * hour, 23 * hour + 5, 1 << 40, (1 << 62) + 5] {
+    for now in [1, 8, 1_000, MINUTE, MINUTE + 1, 7 * HOUR, 23 * HOUR + 5, 1 << 40, (1 << 62) + 5] {
         for in_port in 1..4 {
             let (bytes, wire_len) = ([0; 64], 64 + in_port);
             let packet = interp::Packet { bytes: &bytes, wire_len, in_port };
@@ -43,38 +91,18 @@ fn same(source: &str) {
 #[test]
 fn a_quotient_of_the_instant_is_compared() {
     for dividend in ["v0", "v2"] {
-        same(&format!(
-            "{STATE}block0:\n    v0 = now\n    v1 = const 60000000000\n    v2 = add v0, v1\n    v3 = udiv {dividend}, v1\n    v4 = pkt.len\n    v5 = ult v3, v4\n    return v5\n}}\n"
-        ));
+        let mut body = Body::new();
+        for op in ["now", "const 60000000000", "add v0, v1", &format!("udiv {dividend}, v1"), "pkt.len"] {
+            body.push(op);
+        }
+        let cond = body.push("ult v3, v4");
+        same(&body.returning(cond));
     }
-}
-
-/// Adds to a filter whose next value is `next` whether a number is in one of the ranges, each given by its first number and its length; gives the value that
-/// says so.
-fn push_list(text: &mut String, next: &mut u32, number: &str, ranges: &[(u64, u64)]) -> u32 {
-    let mut any = None;
-    for (first, length) in ranges {
-        let [a, b, c, d] = [*next, *next + 1, *next + 2, *next + 3];
-        writeln!(text, "    v{a} = const {first}\n    v{b} = sub {number}, v{a}").unwrap();
-        writeln!(text, "    v{c} = const {length}\n    v{d} = ule v{b}, v{c}").unwrap();
-        *next += 4;
-        any = Some(match any {
-            None => d,
-            Some(before) => {
-                writeln!(text, "    v{next} = or_b v{before}, v{d}").unwrap();
-                *next += 1;
-                *next - 1
-            }
-        });
-    }
-    any.unwrap()
 }
 
 /// Lists of ranges over numbers of the instant, which may be needed for nothing else, and over others; of ranges that begin or end beyond 32 bits, or wrap.
 #[test]
 fn numbers_in_modules_with_states_are_in_lists_of_ranges() {
-    let start =
-        "block0:\n    v0 = now\n    v1 = const 3600000000000\n    v2 = udiv v0, v1\n    v3 = const 24\n";
     let far = 1_u64 << 32;
     let lists: [&[(u64, u64)]; 6] = [
         &[(2, 1), (6, 1), (10, 1), (14, 1), (18, 1)],
@@ -87,10 +115,109 @@ fn numbers_in_modules_with_states_are_in_lists_of_ranges() {
     // The hour of the day, and others.
     for number in ["urem v2, v3", "udiv v2, v3", "sub v0, v1", "now", "pkt.in_port", "pkt.len"] {
         for ranges in lists {
-            let mut next = 5;
-            let mut text = format!("{STATE}{start}    v4 = {number}\n");
-            let found = push_list(&mut text, &mut next, "v4", ranges);
-            same(&format!("{text}    return v{found}\n}}\n"));
+            let mut body = Body::new();
+            for op in ["now", "const 3600000000000", "udiv v0, v1", "const 24", number] {
+                body.push(op);
+            }
+            let cond = body.push_list(4, ranges);
+            same(&body.returning(cond));
         }
+    }
+}
+
+/// A source of choices; the first ones of all when it is dry.
+struct Choices<'a>(std::slice::Iter<'a, u32>);
+
+impl Choices<'_> {
+    fn below(&mut self, count: usize) -> usize {
+        self.0.next().map_or(0, |&choice| choice as usize % count)
+    }
+
+    fn of<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    /// One of a list, often one of the last.
+    fn recent(&mut self, from: &[u32]) -> u32 {
+        match self.below(2) {
+            0 => from[from.len() - 1 - self.below(from.len().min(4))],
+            _ => self.of(from),
+        }
+    }
+}
+
+/// A module whose entry, under its lock, is read and written, and numbers of the instant, of packets and of the entry computed.
+fn module(choices: &[u32]) -> String {
+    const NUMBERS: [u64; 13] =
+        [1, 2, 5, 24, 60, 255, 1_000, 0xffff_ffff, 1 << 32, MINUTE, HOUR, 1 << 63, u64::MAX];
+    const ARITHMETIC: [&str; 10] = ["add", "sub", "mul", "and", "or", "xor", "umax", "umin", "shl", "ushr"];
+    let mut choices = Choices(choices.iter());
+    let mut body = Body::new();
+    let [now, port, length] = ["now", "pkt.in_port", "pkt.len"].map(|op| body.push(op));
+    let never = body.push("false");
+    let minute = body.push(&format!("const {MINUTE}"));
+    let minutes = body.push(&format!("udiv v{now}, v{minute}"));
+    let one = body.push("const 1");
+    let key = choices.of(&[port, minutes]);
+    body.line(&format!("    slot m0(v{key}), block1, block2"));
+    let entry = body.param();
+    body.line(&format!("block1(v{entry}: entry m0):"));
+    let live = body.push(&format!("lock v{entry}"));
+    let mut ints = vec![now, port, length, minutes, one];
+    let mut bools = vec![never, live];
+    let mut divisors = vec![one, minute];
+    while !choices.0.as_slice().is_empty() && body.next < 400 {
+        let (a, b) = (choices.recent(&ints), choices.recent(&ints));
+        match choices.below(14) {
+            0 => {
+                let number = body.push(&format!("const {}", choices.of(&NUMBERS)));
+                ints.push(number);
+                divisors.push(number);
+            }
+            1 => divisors.push(body.push(&format!("umax v{a}, v{one}"))),
+            2 | 3 => ints.push(body.push(&format!("{} v{a}, v{b}", choices.of(&ARITHMETIC)))),
+            4..=6 => {
+                let dividend = choices.of(&[a, now]);
+                let (op, divisor) = (choices.of(&["udiv", "udiv", "urem"]), choices.recent(&divisors));
+                ints.push(body.push(&format!("{op} v{dividend}, v{divisor}")));
+            }
+            7 | 8 => {
+                bools.push(
+                    body.push(&format!("{} v{a}, v{b}", choices.of(&["ult", "ult", "ule", "eq", "ne"]))),
+                );
+            }
+            9 => {
+                let (x, y) = (choices.recent(&bools), choices.recent(&bools));
+                bools.push(body.push(&format!("{} v{x}, v{y}", choices.of(&["or_b", "and_b", "xor_b"]))));
+            }
+            10 => {
+                let cond = choices.recent(&bools);
+                ints.push(body.push(&format!("select v{cond}, v{a}, v{b}")));
+            }
+            11 => ints.push(body.push(&format!("get v{entry}, f{}", choices.below(3)))),
+            12 => body.line(&format!("    set v{entry}, f{}, v{a}", choices.below(3))),
+            _ => {
+                let range = |choices: &mut Choices<'_>| match choices.below(8) {
+                    0 => (choices.of(&NUMBERS), choices.of(&NUMBERS)),
+                    _ => (choices.below(70) as u64, choices.below(9) as u64),
+                };
+                let ranges: Vec<_> = (0..4 + choices.below(6)).map(|_| range(&mut choices)).collect();
+                bools.push(body.push_list(a, &ranges));
+            }
+        }
+    }
+    let expires = body.push(&format!("const {}", 1_u64 << 63));
+    body.line(&format!("    unlock.touch v{entry}, v{expires}"));
+    let cond = choices.recent(&bools);
+    body.line(&format!("    return v{cond}\nblock2:"));
+    body.returning(never)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn numbers_of_the_instant_quotients_and_lists_are_as_interpreted(choices in prop::collection::vec(any::<u32>(), 0..200)) {
+        same(&module(&choices));
     }
 }

@@ -42,7 +42,7 @@ impl Maps {
         let first = |map: &Map| map.array_values().map_or(std::ptr::null_mut(), |(first, _)| first.as_ptr());
         let values: Vec<*mut u8> = self.0.iter().map(first).collect();
         let params = std::ptr::null();
-        let pin = oko_state::pin();
+        let _pin = oko_state::pin();
         body(&Context {
             now,
             params,
@@ -51,8 +51,8 @@ impl Maps {
             events: std::ptr::null(),
             seed: 0,
             worker: 3,
-            // Both ways of taking locks have their turn.
-            alone: u32::from(pin.is_alone() && now.is_multiple_of(2)),
+            // The maps are the test's own, so nobody else takes their locks. Both ways of doing so have their turn.
+            alone: u32::from(now.is_multiple_of(2)),
         })
     }
 }
