@@ -315,7 +315,7 @@ impl bias::Slots for Bursts {
 
 #[test]
 fn who_is_alone_loses_no_update_by_plain_stores() {
-    use bias::{Bias, Mode};
+    use bias::{Bias, Holder, Mode};
 
     struct Shared {
         bias: Bias,
@@ -324,21 +324,26 @@ fn who_is_alone_loses_no_update_by_plain_stores() {
         count: AtomicU64,
     }
 
-    /// A burst: one update under the lock word, which is taken by plain stores if this thread is alone. `claims` says whether it asks to be.
-    fn burst(shared: &Shared, number: u32, burst: u64, claims: bool) {
+    /// A burst: one update under the lock word, which is taken by plain stores if this thread is alone. `claims` says whether it asks to be, `alone` whether
+    /// it was in its last burst: then one look at the bias is all.
+    fn burst(shared: &Shared, number: u32, burst: u64, claims: bool, alone: &mut bool) {
         let slot = &shared.bursts.0[number as usize];
         slot.store(burst, Ordering::Relaxed);
         sync::light_fence();
-        let mut mode = shared.bias.enter(number, &shared.bursts);
-        if claims && mode == Mode::Shared && shared.bias.is_free() {
-            mode = shared.bias.claim(number, &shared.bursts);
-            if mode == Mode::Shared {
-                mode = shared.bias.enter(number, &shared.bursts);
-                assert_eq!(mode, Mode::Shared);
+        if !*alone || !shared.bias.is_held_by(Holder::of(number)) {
+            let free = shared.bias.is_free();
+            let mode = match (free, claims) {
+                (true, false) => Mode::Shared,
+                (true, true) => shared.bias.claim(number, &shared.bursts),
+                (false, _) => shared.bias.enter(number, &shared.bursts),
+            };
+            if free && claims && mode == Mode::Shared {
+                assert_eq!(shared.bias.enter(number, &shared.bursts), Mode::Shared);
             }
+            *alone = mode == Mode::Alone;
         }
         let word = &shared.word;
-        if mode == Mode::Alone {
+        if *alone {
             let seen = word.load(Ordering::Relaxed);
             assert_eq!(seen & 1, 0, "held by another one");
             word.store(seen | 1, Ordering::Relaxed);
@@ -361,9 +366,13 @@ fn who_is_alone_loses_no_update_by_plain_stores() {
             });
             let other = {
                 let shared = Arc::clone(&shared);
-                thread::spawn(move || (1..=2).for_each(|number| burst(&shared, 1, number, claims[1])))
+                thread::spawn(move || {
+                    let mut alone = false;
+                    (1..=2).for_each(|number| burst(&shared, 1, number, claims[1], &mut alone));
+                })
             };
-            (1..=2).for_each(|number| burst(&shared, 0, number, claims[0]));
+            let mut alone = false;
+            (1..=2).for_each(|number| burst(&shared, 0, number, claims[0], &mut alone));
             other.join().unwrap();
             assert_eq!(shared.count.load(Ordering::Relaxed), 4);
             assert_eq!(shared.word.load(Ordering::Relaxed), 8);
