@@ -52,13 +52,16 @@ fn repeated(turns: usize) -> usize {
     turns.div_ceil(4).max(5)
 }
 
+/// Turns of the empty program: all of them take a fraction of a second.
+const EMPTY_TURNS: usize = 200;
+
 /// What our JIT takes for an empty program, in the way the kernel's test run does it. Asked anew beside each program, for this is subtracted from it, and the
 /// machine may be slower a minute later.
-fn empty(object: &[u8], traffic: &Traffic, turns: usize) -> Result<f64> {
+fn empty(object: &[u8], traffic: &Traffic) -> Result<f64> {
     let mut subjects: Vec<Box<dyn Subject + '_>> =
         vec![Box::new(OkoInstance::load(object, "empty", Engine::BpfJit)?)];
     let names = ["empty".to_owned()];
-    let found = take_turns(&mut subjects, &names, Mode::Repeated, traffic, repeated(turns))?;
+    let found = take_turns(&mut subjects, &names, Mode::Repeated, traffic, EMPTY_TURNS)?;
     Ok(found.samples[0].median())
 }
 
@@ -107,7 +110,7 @@ pub(crate) fn measure(out: &Path, turns: usize) -> Result<Value> {
             );
             if mode == Mode::Repeated {
                 let kernel = figures.get(2).copied().unwrap_or(f64::NAN);
-                let empty = empty(&empty_object, &traffic, turns)?;
+                let empty = empty(&empty_object, &traffic)?;
                 row.push(ratio(figures[1] - empty, kernel));
                 medians.insert("empty".to_owned(), json!(empty));
             }
