@@ -6,6 +6,7 @@
 #[allow(dead_code)]
 mod engines;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use engines::{Maps, map, packets, run, same_answers, verified};
@@ -195,6 +196,43 @@ fn a_move_that_is_left_out_behind_a_look_up_changes_nothing() {
                 ));
                 same_answers(&verified(&text, vec![map("m", kind, 8, 8, None)]), &packets());
             }
+        }
+    }
+}
+
+/// The same where the program ends behind it, with a number that is known on both ways.
+#[test]
+fn a_move_that_is_left_out_behind_a_look_up_may_be_the_last() {
+    let ends = [
+        "mov %r6, 4\n call 1\n jeq %r0, 0, on\n mov %r6, 5\n on: mov %r0, %r6",
+        "mov %r6, 4\n call 1\n jne %r0, 0, on\n mov %r6, 5\n on: mov %r0, %r6",
+        "call 1\n jeq %r0, 0, out\n mov %r0, 6",
+    ];
+    for kind in [MapKind::Hash, MapKind::LruHash, MapKind::Array] {
+        for end in ends {
+            // Some packets put their keys into the map, the others ask for theirs.
+            let text = over_bytes(&format!(
+                "ldxb %r7, [%r2+0]
+                 ldxb %r8, [%r2+1]
+                 rsh %r7, 2
+                 stxw [%r10-4], %r7
+                 stdw [%r10-16], 5
+                 mov %r2, %r10
+                 add %r2, -4
+                 lddw %r1, map[0]
+                 jset %r8, 3, ask
+                 mov %r3, %r10
+                 add %r3, -16
+                 mov %r4, 0
+                 call 2
+                 mov %r0, 3
+                 ja out
+                 ask: {end}"
+            ));
+            let answers = same_answers(&verified(&text, vec![map("m", kind, 8, 48, None)]), &packets());
+            let asked: BTreeSet<u32> =
+                answers.into_iter().filter(|answer| ![3, 77].contains(answer)).collect();
+            assert_eq!(asked.len(), 2, "{kind}: {asked:?}");
         }
     }
 }
