@@ -158,8 +158,8 @@ struct SnapshotTable {
 const SORTED: usize = 4_096;
 /// About so many entries are changed in one step: a millisecond's work.
 const STEP: usize = 256;
-/// So much is freed in one step, where nothing is waited for.
-const TIDIED: usize = 8_192;
+/// So much is freed at a time while no snapshot is taken: a few milliseconds of work.
+const TIDIED: usize = 4_096;
 
 /// The last table that an entry can be in: `OFPTT_MAX` is the number of a table that only the switch itself may use.
 const LAST_TABLE: u8 = 253;

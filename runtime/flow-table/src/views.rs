@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// So much is freed with each view that is taken: more than comes between two while tables change at their fastest.
-const AT_ONCE: usize = 16_384;
+const AT_ONCE: usize = 8_192;
 
 /// When something was made: the number of views that were taken before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
