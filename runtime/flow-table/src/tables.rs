@@ -2,21 +2,19 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use oko_openflow::{
     ErrorCode, FilterId, FlowMod, FlowModCommand, FlowModFlags, FlowRemovedReason, FlowStatsRequest, GroupId,
     MeterId, TableId,
 };
 
-use crate::classifier::{Builder, Classifier, PartId, Place};
-use crate::deadlines::Deadlines;
-use crate::entries::Entries;
+use crate::classifier::{Classifier, PartId, Place};
 use crate::entry::FlowEntry;
-use crate::eviction::Candidates;
 use crate::log::{Change, Delta, Log};
 use crate::matcher::Matcher;
 use crate::selection::{Selection, Walk};
+use crate::table::{Table, TableCounters};
 use crate::users::{Users, groups_of};
 use oko_packet::FlowKey;
 
@@ -98,30 +96,6 @@ pub enum Written {
     Added,
     /// It takes the place of an earlier version.
     Modified,
-}
-
-/// What all packets did in one table.
-#[derive(Debug, Default)]
-pub struct TableCounters {
-    /// Packets that were looked up.
-    pub lookups: AtomicU64,
-    /// Packets that found an entry.
-    pub matched: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    entries: Entries,
-    builder: Builder,
-    /// What `builder` made last; none if it was changed since.
-    classifier: Option<Arc<Classifier>>,
-    counters: Arc<TableCounters>,
-    /// The entries in the order in which they give way when the table is full, if they do.
-    giving_way: Option<Candidates>,
-    /// How many entries have a timeout.
-    timed: usize,
-    deadlines: Deadlines,
-    users: Users,
 }
 
 /// All flow tables.
@@ -374,14 +348,21 @@ impl FlowTables {
 
     /// Whether entries of a table give way when it is full.
     pub fn evicts(&self, id: TableId) -> bool {
-        self.tables.get(&id).is_some_and(|table| table.giving_way.is_some())
+        self.tables.get(&id).is_some_and(Table::evicts)
     }
 
     /// Removes entries whose time is over at an instant in nanoseconds, up to so many of them.
     pub fn expire(&mut self, now: u64, most: usize) -> Changes {
         let mut changes = Changes::default();
         for table in self.tables.values_mut() {
-            table.over(now, most, &mut changes.removed, &mut self.journal);
+            while changes.removed.len() < most
+                && let Some((entry, reason)) = table.over(now)
+            {
+                let part = table.take_out(&entry);
+                note(&mut self.journal, Some(&entry).zip(part), None);
+                changes.removed.push((entry, reason));
+            }
+            table.tidy_deadlines();
         }
         changes
     }
@@ -519,131 +500,6 @@ impl Snapshot {
         if let Some(Some(table)) = self.tables.get(usize::from(id.0)) {
             table.counters.lookups.fetch_add(lookups, Relaxed);
             table.counters.matched.fetch_add(matched, Relaxed);
-        }
-    }
-}
-
-impl Table {
-    /// Puts an entry in; there is none of its identity.
-    fn put_in(&mut self, entry: Arc<FlowEntry>) {
-        let part = self.change().insert(Arc::clone(&entry));
-        self.keep(entry, part);
-    }
-
-    /// Puts an entry in the place of an earlier version of it.
-    fn swap(&mut self, entry: Arc<FlowEntry>) {
-        let Some(part) = self.entries.part_of(&entry) else { return };
-        self.change().replace(&entry, part);
-        self.keep(entry, part);
-    }
-
-    /// Puts an entry back where it was; there is none of its identity.
-    fn put_back(&mut self, entry: Arc<FlowEntry>, part: PartId) {
-        let part = self.change().put_back(Arc::clone(&entry), part);
-        self.keep(entry, part);
-    }
-
-    /// Takes an entry out; says where it was.
-    fn take_out(&mut self, entry: &FlowEntry) -> Option<PartId> {
-        let (old, part) = self.entries.remove(entry.priority, &entry.matching)?;
-        self.change().remove(entry, part);
-        self.leave(&old);
-        Some(part)
-    }
-
-    /// Takes entries out whose time is over, until so many are.
-    fn over(
-        &mut self,
-        now: u64,
-        most: usize,
-        removed: &mut Vec<(Arc<FlowEntry>, FlowRemovedReason)>,
-        journal: &mut Option<Vec<Step>>,
-    ) {
-        let mut later = Vec::new();
-        while removed.len() < most
-            && let Some(due) = self.deadlines.pop(now)
-        {
-            // One that was replaced has a deadline of its own in its new version.
-            let Some(entry) = due.upgrade() else { continue };
-            if !self.entries.has(&entry) {
-                continue;
-            }
-            let reason = if entry.hard_end().is_some_and(|end| end <= now) {
-                FlowRemovedReason::HardTimeout
-            } else if entry.idle_end().is_some_and(|end| end <= now) {
-                FlowRemovedReason::IdleTimeout
-            } else {
-                later.push(entry);
-                continue;
-            };
-            // At once: an entry that was put back by a rollback has two deadlines.
-            let part = self.take_out(&entry);
-            note(journal, Some(&entry).zip(part), None);
-            removed.push((entry, reason));
-        }
-        later.iter().for_each(|entry| self.deadlines.push(entry));
-        self.deadlines.tidy(self.timed, self.entries.values().filter(|entry| entry.has_timeout()));
-    }
-
-    fn keep(&mut self, entry: Arc<FlowEntry>, part: PartId) {
-        self.timed += usize::from(entry.has_timeout());
-        self.users.add(&entry);
-        self.deadlines.push(&entry);
-        if let Some(candidates) = &mut self.giving_way {
-            candidates.tidy(self.entries.len(), self.entries.values());
-            candidates.push(&entry);
-        }
-        if let Some(old) = self.entries.insert(entry, part) {
-            self.leave(&old);
-        }
-    }
-
-    /// Counts an entry no more that is not among the entries any more.
-    fn leave(&mut self, entry: &FlowEntry) {
-        self.timed -= usize::from(entry.has_timeout());
-        self.users.take(entry);
-    }
-
-    fn set_eviction(&mut self, evicts: bool) {
-        if evicts != self.giving_way.is_some() {
-            self.giving_way = evicts.then(|| Candidates::of(self.entries.values()));
-        }
-    }
-
-    /// The entry that gives way to one of an importance, if entries do: the least important, but none that is more important than the new one.
-    fn least_important(&mut self, importance: u16) -> Option<Arc<FlowEntry>> {
-        let entries = &self.entries;
-        let least = self.giving_way.as_mut()?.least(|entry| entries.has(entry))?;
-        (least.importance <= importance).then_some(least)
-    }
-
-    /// The classifier, to be changed.
-    fn change(&mut self) -> &mut Builder {
-        self.classifier = None;
-        &mut self.builder
-    }
-
-    /// The classifier as it is now.
-    fn classifier(&mut self) -> Arc<Classifier> {
-        Arc::clone(self.classifier.get_or_insert_with(|| Arc::new(self.builder.classifier())))
-    }
-
-    /// What is chosen, as entries are tried.
-    fn in_order(&self, selection: &Selection) -> Vec<Arc<FlowEntry>> {
-        let mut found: Vec<_> = self.chosen(selection).cloned().collect();
-        found.sort_by_key(|entry| std::cmp::Reverse(entry.rank()));
-        found
-    }
-
-    fn chosen<'a>(&'a self, selection: &'a Selection) -> Box<dyn Iterator<Item = &'a Arc<FlowEntry>> + 'a> {
-        match &selection.strict {
-            Some(identity) => Box::new(
-                self.entries
-                    .get(identity.0, &identity.1)
-                    .into_iter()
-                    .filter(|entry| selection.accepts(entry)),
-            ),
-            None => Box::new(self.entries.values().filter(|entry| selection.covers(entry))),
         }
     }
 }
