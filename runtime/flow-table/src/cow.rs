@@ -227,13 +227,10 @@ impl<T> CowTable<T> {
     fn grow(&mut self) {
         let shards = (self.mask + 1) * 2;
         let old = std::mem::replace(&mut self.lists, lists(shards, self.views.era()));
-        let (len, old_shards) = (list_len(self.mask), self.mask + 1);
-        self.mask = shards - 1;
-        for shard in 0..old_shards {
-            let (list, _) = old[shard / LIST];
-            // SAFETY: the number is below theirs, and the list was of this table just now.
-            let shard = unsafe { *list.add(shard % LIST).as_ref() };
-            // SAFETY: the same. The reference is not used once the shard is given away.
+        let old_mask = std::mem::replace(&mut self.mask, shards - 1);
+        // SAFETY: they were the table's just now.
+        for shard in unsafe { shards_of(&old, old_mask) } {
+            // SAFETY: it was in the table just now. The reference is not used once the shard is given away.
             let Shard { made, slots } = unsafe { shard.as_ref() };
             for slot in slots {
                 let slots = own(&mut self.lists, &mut self.views, self.mask, slot.hash);
@@ -242,7 +239,7 @@ impl<T> CowTable<T> {
             self.views.keep(*made, Gone::Shard(shard));
         }
         for (list, made) in old {
-            self.views.keep(made, Gone::List(list, len));
+            self.views.keep(made, Gone::List(list, list_len(old_mask)));
         }
     }
 }
@@ -277,21 +274,32 @@ fn own<'t, T>(
 
 impl<T> Drop for CowTable<T> {
     fn drop(&mut self) {
-        let len = list_len(self.mask);
         let mut remains = Vec::new();
-        for shard in 0..=self.mask {
-            let (list, _) = self.lists[shard / LIST];
-            // SAFETY: the number of a shard is below theirs.
-            let shard = unsafe { *list.add(shard % LIST).as_ref() };
+        // SAFETY: they are the table's.
+        for shard in unsafe { shards_of(&self.lists, self.mask) } {
             // SAFETY: the table has it still. Views may only read it, too, and nobody looks at these copies of elements but who drops them.
-            remains.extend(
-                unsafe { shard.as_ref() }.slots.iter().map(|slot| Gone::Element(slot.clone().element)),
-            );
+            let slots = unsafe { &shard.as_ref().slots };
+            remains.extend(slots.iter().map(|slot| Gone::Element(slot.clone().element)));
             remains.push(Gone::Shard(shard));
         }
+        let len = list_len(self.mask);
         remains.extend(self.lists.iter().map(|(list, _)| Gone::List(*list, len)));
         self.views.end(remains);
     }
+}
+
+/// All shards of these lists.
+///
+/// # Safety
+/// They are the lists that a table of this mask has, or had just now.
+unsafe fn shards_of<T>(
+    lists: &[(List<T>, Era)],
+    mask: usize,
+) -> impl Iterator<Item = NonNull<Shard<T>>> + '_ {
+    lists.iter().flat_map(move |(list, _)| {
+        // SAFETY: such a list has as many.
+        unsafe { slice::from_raw_parts(list.as_ptr(), list_len(mask)) }.iter().copied()
+    })
 }
 
 /// How many shards each list has if there are `mask + 1`.

@@ -41,7 +41,16 @@ fn of_all(command: FlowModCommand) -> FlowMod {
 
 /// How many entries there are, of those that output to a port.
 fn count(controller: &mut Controller, port: u32) -> u32 {
-    let request = FlowStatsRequest { out_port: PortNo(port), ..FlowStatsRequest::default() };
+    count_of(controller, FlowStatsRequest { out_port: PortNo(port), ..FlowStatsRequest::default() })
+}
+
+/// All messages up to the answer to a barrier.
+fn until_barrier(controller: &mut Controller) -> Vec<Message> {
+    let messages = std::iter::from_fn(|| Some(controller.try_receive().expect("the connection lasts").1));
+    messages.take_while(|message| *message != Message::BarrierReply).collect()
+}
+
+fn count_of(controller: &mut Controller, request: FlowStatsRequest) -> u32 {
     match controller.ask(&Message::request(MultipartRequest::Aggregate(request))) {
         Message::MultipartReply { reply: MultipartReply::Aggregate(sum), .. } => sum.flows,
         other => panic!("unexpected {other:?}"),
@@ -98,15 +107,12 @@ fn every_entry_that_goes_is_reported() {
     let xid = controller.send(&Message::FlowMod(of_all(FlowModCommand::Delete)));
     let barrier = controller.send(&Message::BarrierRequest);
     assert!(xid < barrier);
-    let mut reported = 0;
-    loop {
-        match controller.try_receive().unwrap() {
-            (_, Message::FlowRemoved(FlowRemoved { reason: FlowRemovedReason::Delete, .. })) => reported += 1,
-            (_, Message::BarrierReply) => break,
-            other => panic!("unexpected {other:?}"),
-        }
-    }
-    assert_eq!(reported, SOME);
+    let reported = until_barrier(&mut controller);
+    let is_it = |message: &Message| {
+        matches!(message, Message::FlowRemoved(FlowRemoved { reason: FlowRemovedReason::Delete, .. }))
+    };
+    assert!(reported.iter().all(is_it));
+    assert_eq!(reported.len(), SOME as usize);
     assert_eq!(count(&mut watcher, 2), 0);
     switch.stop();
 }
@@ -129,16 +135,13 @@ fn who_watches_is_told_of_every_entry() {
     controller.send(&Message::FlowMod(of_all(FlowModCommand::Delete)));
     controller.send(&Message::BarrierRequest);
     let mut told = 0;
-    loop {
-        match controller.try_receive().unwrap() {
-            (_, Message::MultipartReply { reply: MultipartReply::FlowUpdates(updates), .. }) => {
-                // One word for all of it would also stand for what others change in between.
-                assert!(updates.iter().all(|update| matches!(update, FlowUpdate::Full { .. })));
-                told += updates.len();
-            }
-            (_, Message::BarrierReply) => break,
-            other => panic!("unexpected {other:?}"),
-        }
+    for message in until_barrier(&mut controller) {
+        let Message::MultipartReply { reply: MultipartReply::FlowUpdates(updates), .. } = message else {
+            panic!("unexpected {message:?}")
+        };
+        // One word for all of it would also stand for what others change in between.
+        assert!(updates.iter().all(|update| matches!(update, FlowUpdate::Full { .. })));
+        told += updates.len();
     }
     assert_eq!(told, SOME as usize);
     switch.stop();
@@ -159,12 +162,7 @@ fn nothing_uses_a_group_that_went_meanwhile() {
     let errors = codes(&one.tell(&Message::EchoReply(Vec::new())));
     assert!(errors.is_empty() || errors == [ErrorCode::ActionBadOutGroup], "{errors:?}");
     let request = FlowStatsRequest { out_group: GroupId(5), ..FlowStatsRequest::default() };
-    let Message::MultipartReply { reply: MultipartReply::Aggregate(sum), .. } =
-        one.ask(&Message::request(MultipartRequest::Aggregate(request)))
-    else {
-        panic!("no sum")
-    };
-    assert_eq!(sum.flows, 0);
+    assert_eq!(count_of(&mut one, request), 0);
     switch.stop();
 }
 
