@@ -16,7 +16,7 @@ mod repeats;
 mod scratch;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I32, I64};
@@ -24,13 +24,13 @@ use cranelift_codegen::ir::{self, BlockArg, Function, InstBuilder, MemFlagsData,
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_ir::cfg::Cfg;
+use oko_ir::loops::definitions;
 use oko_ir::ranges::Ranges;
 use oko_ir::{
-    BinaryOp, Block, BlockCall, BlockData, Checked, Filter, FilterResult, Inst, Match, Module, Op, State,
+    Block, BlockCall, BlockData, Checked, Field, Filter, FilterResult, Inst, Match, Module, Op, State,
     StateDecl, StateKind, TerminatorKind, Type as IrType, Value, Width,
 };
 
-use self::choices::Conditions;
 use self::clock::Clock;
 use self::lists::Lists;
 use self::quotients::Quotients;
@@ -112,6 +112,8 @@ pub fn clif(checked: &Checked, filter: usize) -> Result<String, CompileError> {
 struct Source<'a> {
     module: &'a Module,
     filter: &'a Filter,
+    /// Which operation each value is the result of.
+    definitions: Vec<Option<&'a Op>>,
     cfg: Cfg,
     ranges: Ranges,
     clock: Clock,
@@ -130,11 +132,17 @@ impl<'a> Source<'a> {
             .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
         let ranges = Ranges::of_with(module, filter, &cfg);
         let clock = Clock::of(filter, &cfg);
-        let lists = Lists::of(filter);
+        let definitions = definitions(filter);
+        let lists = Lists::of(filter, &definitions);
         let scratch = Scratch::of(module);
         let quotients = Quotients::of(filter, &cfg, &ranges, &clock);
         let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
-        Ok(Source { module, filter, cfg, ranges, clock, lists, quotients, scratch, look_ups })
+        Ok(Source { module, filter, definitions, cfg, ranges, clock, lists, quotients, scratch, look_ups })
+    }
+
+    /// The number that a value always is.
+    fn constant(&self, value: Value) -> Option<u64> {
+        constant(&self.definitions, value)
     }
 
     /// Whether keys of a state are looked up inline.
@@ -206,9 +214,7 @@ impl<'a> Source<'a> {
             blocks,
             values: HashMap::new(),
             entries: HashMap::new(),
-            constants: HashMap::new(),
-            conditions: Conditions::default(),
-            masks: HashMap::new(),
+            written: HashSet::new(),
             network: HashMap::new(),
             repeats: Repeats::default(),
             place: Block(0),
@@ -252,10 +258,8 @@ struct Translator<'a, 'b> {
     /// Ints, bools and windows.
     values: HashMap<Value, ir::Value>,
     entries: HashMap<Value, Entry>,
-    constants: HashMap<Value, u64>,
-    conditions: Conditions,
-    /// Of numbers that were masked by a constant, that.
-    masks: HashMap<Value, u64>,
+    /// Numbers that were written where they were chosen, until the instruction that writes them.
+    written: HashSet<(Value, Field, Value)>,
     /// Numbers in network order, by the same in host order: to compare them with constants, these can be swapped instead.
     network: HashMap<ir::Value, ir::Value>,
     /// Look-ups whose key was looked up before.
@@ -326,15 +330,6 @@ impl<'a> Translator<'a, '_> {
             && let Some(value) = inst.result
         {
             self.values.insert(value, result);
-            self.conditions.note(value, &inst.op);
-            match inst.op {
-                Op::Const(number) => drop(self.constants.insert(value, number)),
-                Op::Binary(BinaryOp::And, a, b) => {
-                    let mask = self.constants.get(&a).or_else(|| self.constants.get(&b)).copied();
-                    self.masks.extend(mask.map(|mask| (value, mask)));
-                }
-                _ => {}
-            }
         }
     }
 
@@ -413,7 +408,7 @@ impl<'a> Translator<'a, '_> {
             Op::Get(entry, field) => self.get(entry, field, None),
             Op::GetAt(entry, field, index) => self.get(entry, field, Some(index)),
             Op::Set(entry, field, value) => {
-                if !self.conditions.was_written(entry, field, value) {
+                if !self.written.remove(&(entry, field, value)) {
                     self.set(entry, field, None, value);
                 }
                 return None;
@@ -513,6 +508,14 @@ impl<'a> Translator<'a, '_> {
     fn narrow(&mut self, value: Value, width: Width) -> ir::Value {
         let value = self.value(value);
         if width == Width::W64 { value } else { self.builder.ins().ireduce(type_of(width), value) }
+    }
+}
+
+/// The number that a value always is.
+fn constant(definitions: &[Option<&Op>], value: Value) -> Option<u64> {
+    match definitions[value.index()] {
+        Some(&Op::Const(number)) => Some(number),
+        _ => None,
     }
 }
 

@@ -3,9 +3,19 @@
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self};
-use oko_ir::{BinaryOp, BoolOp, CompareOp, Value};
+use oko_ir::{BinaryOp, BoolOp, CompareOp, Op, Value};
 
-use super::Translator;
+use super::{Source, Translator};
+
+impl Source<'_> {
+    /// The constant that a number was masked by, if it was.
+    fn mask_of(&self, number: Value) -> Option<u64> {
+        match self.definitions[number.index()] {
+            Some(&Op::Binary(BinaryOp::And, a, b)) => self.constant(a).or_else(|| self.constant(b)),
+            _ => None,
+        }
+    }
+}
 
 impl Translator<'_, '_> {
     pub(super) fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> ir::Value {
@@ -80,8 +90,8 @@ impl Translator<'_, '_> {
             CompareOp::Ne => IntCC::Equal,
             _ => return None,
         };
-        let bit = *self.constants.get(&bit)?;
-        let is_masked_by_it = bit.is_power_of_two() && self.masks.get(&masked) == Some(&bit);
+        let bit = self.source.constant(bit)?;
+        let is_masked_by_it = bit.is_power_of_two() && self.source.mask_of(masked) == Some(bit);
         let masked = self.value(masked);
         is_masked_by_it.then(|| self.builder.ins().icmp_imm_u(condition, masked, 0))
     }
@@ -100,7 +110,7 @@ impl Translator<'_, '_> {
     /// A number from a packet as it is there, and a constant as it would be there.
     fn in_network_order(&self, number: Value, constant: Value) -> Option<(ir::Value, i64)> {
         let there = *self.network.get(self.values.get(&number)?)?;
-        let constant = *self.constants.get(&constant)?;
+        let constant = self.source.constant(constant)?;
         let bits = self.builder.func.dfg.value_type(there).bits();
         if bits < 64 && constant >> bits != 0 {
             return None;

@@ -1,11 +1,9 @@
 //! Which way the code goes: branches by conditions that are put together, and numbers that depend on one condition together.
 
-use std::collections::{HashMap, HashSet};
-
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder};
 use oko_ir::{BinaryOp, BlockCall, BoolOp, CompareOp, Field, Inst, Op, Value};
 
-use super::Translator;
+use super::{Source, Translator};
 
 /// Conditions of up to so many comparisons are decided by a branch for each: a processor foresees which header follows. What is made of more
 /// is a list, of which no one knows where it ends.
@@ -13,45 +11,14 @@ const MOST_BRANCHES: usize = 3;
 /// Numbers that are chosen together are computed and written within so many instructions.
 const NEAR: usize = 32;
 
-/// What the conditions of a filter are made of.
-#[derive(Debug, Default)]
-pub(super) struct Conditions {
-    compares: HashMap<Value, (CompareOp, Value, Value)>,
-    /// Comparisons by `ule` or `ult` by what they compare.
-    orders: HashMap<(Value, Value), Value>,
-    bools: HashMap<Value, (BoolOp, Value, Value)>,
-    /// Numbers that were written where they were chosen, until the instruction that writes them.
-    written: HashSet<(Value, Field, Value)>,
-}
-
-impl Conditions {
-    /// Whether what the instruction writes that is translated now was written where it was chosen.
-    pub(super) fn was_written(&mut self, entry: Value, field: Field, value: Value) -> bool {
-        self.written.remove(&(entry, field, value))
-    }
-
-    pub(super) fn note(&mut self, value: Value, op: &Op) {
-        match *op {
-            Op::Compare(op, a, b) => {
-                self.compares.insert(value, (op, a, b));
-                if matches!(op, CompareOp::ULe | CompareOp::ULt) {
-                    self.orders.insert((a, b), value);
-                }
-            }
-            Op::Bool(op, a, b) => {
-                self.bools.insert(value, (op, a, b));
-            }
-            _ => {}
-        }
-    }
-
+impl Source<'_> {
     /// The comparisons that a condition is made of by this operator alone, if these are few; in their order.
     fn parts(&self, cond: Value, op: BoolOp) -> Option<Vec<Value>> {
         let (mut parts, mut open) = (Vec::new(), vec![cond]);
         while let Some(value) = open.pop() {
-            match self.bools.get(&value) {
-                Some(&(found, a, b)) if found == op => open.extend([b, a]),
-                None if self.compares.contains_key(&value) => parts.push(value),
+            match self.definitions[value.index()] {
+                Some(&Op::Bool(found, a, b)) if found == op => open.extend([b, a]),
+                Some(Op::Compare(..)) => parts.push(value),
                 _ => return None,
             }
             if parts.len() + open.len() > MOST_BRANCHES {
@@ -78,11 +45,11 @@ impl Translator<'_, '_> {
 
     /// Goes one way or the other by a condition of the filter.
     pub(super) fn branch_by(&mut self, cond: Value, then: &BlockCall, other: &BlockCall) {
-        let op = self.conditions.bools.get(&cond).map(|&(op, ..)| op);
-        let parts = match op {
-            Some(op @ (BoolOp::And | BoolOp::Or)) => self.conditions.parts(cond, op),
+        let op = match self.source.definitions[cond.index()] {
+            Some(&Op::Bool(op @ (BoolOp::And | BoolOp::Or), ..)) => Some(op),
             _ => None,
         };
+        let parts = op.and_then(|op| self.source.parts(cond, op));
         let Some((&last, first)) = parts.as_deref().and_then(<[Value]>::split_last) else {
             let cond = self.value(cond);
             return self.branch(cond, then, &[], other);
@@ -108,15 +75,24 @@ impl Translator<'_, '_> {
     /// it is in an entry is written on the other one only.
     pub(super) fn choose_together(&mut self, insts: &[Inst], at: usize) {
         let rest = &insts[at..];
-        let Some((cond, ..)) = rest.first().and_then(|inst| self.choice(inst)) else { return };
-        let Some(&(_, a, b)) = self.conditions.compares.get(&cond) else { return };
+        let Some(&Inst { op: Op::Select(cond, ..), .. }) = rest.first() else { return };
+        let Some(&Op::Compare(by, a, b)) = self.source.definitions[cond.index()] else { return };
         if !self.source.clock.has(a) && !self.source.clock.has(b) {
             return;
         }
         let choices = rest.iter().take(NEAR).filter_map(|inst| {
-            let (of, yes, no) = self.choice(inst)?;
+            let (yes, no) = match inst.op {
+                Op::Select(of, yes, no) if of == cond => (yes, no),
+                // The greater of two that are compared anyway.
+                Op::Binary(BinaryOp::UMax, yes, no)
+                    if matches!(by, CompareOp::ULe | CompareOp::ULt) && (no, yes) == (a, b) =>
+                {
+                    (yes, no)
+                }
+                _ => return None,
+            };
             let is_there = self.values.contains_key(&yes) && self.values.contains_key(&no);
-            (of == cond && is_there).then_some((inst.result?, yes, no))
+            is_there.then_some((inst.result?, yes, no))
         });
         let choices: Vec<(Value, Value, Value)> = choices.collect();
         if choices.len() < 2 {
@@ -138,7 +114,7 @@ impl Translator<'_, '_> {
         self.builder.switch_to_block(other);
         for (entry, field, value, no) in writes {
             self.set(entry, field, None, no);
-            self.conditions.written.insert((entry, field, value));
+            self.written.insert((entry, field, value));
         }
         self.builder.ins().jump(after, &no);
         for (value, yes, _) in choices {
@@ -148,16 +124,6 @@ impl Translator<'_, '_> {
             self.values.insert(value, chosen);
         }
         self.builder.switch_to_block(after);
-    }
-
-    /// What an instruction chooses between, and by which comparison.
-    fn choice(&self, inst: &Inst) -> Option<(Value, Value, Value)> {
-        match inst.op {
-            Op::Select(cond, yes, no) => Some((cond, yes, no)),
-            // The greater of two that are compared anyway.
-            Op::Binary(BinaryOp::UMax, a, b) => self.conditions.orders.get(&(b, a)).map(|&cond| (cond, a, b)),
-            _ => None,
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use cranelift_codegen::ir::types::{I32, I32X4};
 use cranelift_codegen::ir::{self, ConstantData, InstBuilder};
 use oko_ir::{BinaryOp, BoolOp, CompareOp, Filter, Op, Value};
 
-use super::Translator;
+use super::{Translator, constant};
 
 /// Fewer ranges are compared one by one.
 const FEWEST: usize = 5;
@@ -33,9 +33,8 @@ struct List {
 
 impl Lists {
     /// The lists of a filter, each by the condition that says whether a number is in it.
-    pub(super) fn of(filter: &Filter) -> Lists {
+    pub(super) fn of(filter: &Filter, definitions: &[Option<&Op>]) -> Lists {
         let insts = || filter.blocks.iter().flat_map(|block| &block.insts);
-        let ops: HashMap<Value, &Op> = insts().filter_map(|inst| Some((inst.result?, &inst.op))).collect();
         let mut inner = HashSet::new();
         for inst in insts() {
             if let Op::Bool(BoolOp::Or, a, b) = inst.op {
@@ -44,19 +43,19 @@ impl Lists {
         }
         let outer = insts().filter(|inst| matches!(inst.op, Op::Bool(BoolOp::Or, ..)));
         let outer = outer.filter_map(|inst| inst.result.filter(|value| !inner.contains(value)));
-        Lists(outer.filter_map(|value| Some((value, list(&ops, value)?))).collect())
+        Lists(outer.filter_map(|value| Some((value, list(definitions, value)?))).collect())
     }
 }
 
 /// The list that a condition asks about.
-fn list(ops: &HashMap<Value, &Op>, cond: Value) -> Option<List> {
+fn list(definitions: &[Option<&Op>], cond: Value) -> Option<List> {
     let (mut number, mut ranges, mut open) = (None, Vec::new(), vec![cond]);
     while let Some(value) = open.pop() {
-        if let Op::Bool(BoolOp::Or, a, b) = *ops.get(&value)? {
+        if let Op::Bool(BoolOp::Or, a, b) = *definitions[value.index()]? {
             open.extend([b, a]);
         } else {
-            let (of, first, last) = range(ops, value)?;
-            if *number.get_or_insert(*of) != *of {
+            let (of, first, last) = range(definitions, value)?;
+            if *number.get_or_insert(of) != of {
                 return None;
             }
             ranges.push((first, last));
@@ -69,18 +68,15 @@ fn list(ops: &HashMap<Value, &Op>, cond: Value) -> Option<List> {
 }
 
 /// The range that a comparison asks about, and of what number.
-fn range<'o>(ops: &HashMap<Value, &'o Op>, cond: Value) -> Option<(&'o Value, u64, u64)> {
-    let Op::Compare(op, a, b) = *ops.get(&cond)? else { return None };
-    let constant = |value: &Value| match ops.get(value) {
-        Some(Op::Const(number)) => Some(*number),
-        _ => None,
-    };
+fn range(definitions: &[Option<&Op>], cond: Value) -> Option<(Value, u64, u64)> {
+    let Op::Compare(op, a, b) = *definitions[cond.index()]? else { return None };
+    let constant = |value: Value| constant(definitions, value);
     match (op, constant(a), constant(b)) {
         (CompareOp::Eq, None, Some(only)) => Some((a, only, only)),
         (CompareOp::Eq, Some(only), None) => Some((b, only, only)),
         (CompareOp::ULe, Some(first), None) => Some((b, first, u64::MAX)),
-        (CompareOp::ULe, None, Some(last)) => match ops.get(a) {
-            Some(Op::Binary(BinaryOp::Sub, number, first)) => {
+        (CompareOp::ULe, None, Some(last)) => match definitions[a.index()] {
+            Some(&Op::Binary(BinaryOp::Sub, number, first)) => {
                 let first = constant(first)?;
                 Some((number, first, first.checked_add(last)?))
             }
