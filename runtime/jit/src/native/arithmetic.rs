@@ -3,6 +3,7 @@
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self};
+use cranelift_frontend::FunctionBuilder;
 use oko_ir::{BinaryOp, BoolOp, CompareOp, Op, Value};
 
 use super::{Source, Translator};
@@ -17,43 +18,52 @@ impl Source<'_> {
     }
 }
 
+/// An operation as Cranelift has it: divisors are not 0.
+pub(super) fn binary(
+    builder: &mut FunctionBuilder<'_>,
+    op: BinaryOp,
+    x: ir::Value,
+    y: ir::Value,
+) -> ir::Value {
+    let ins = builder.ins();
+    match op {
+        BinaryOp::Add => ins.iadd(x, y),
+        BinaryOp::Sub => ins.isub(x, y),
+        BinaryOp::Mul => ins.imul(x, y),
+        BinaryOp::UDiv => ins.udiv(x, y),
+        BinaryOp::URem => ins.urem(x, y),
+        BinaryOp::And => ins.band(x, y),
+        BinaryOp::Or => ins.bor(x, y),
+        BinaryOp::Xor => ins.bxor(x, y),
+        // Cranelift takes shift amounts modulo the width too.
+        BinaryOp::Shl => ins.ishl(x, y),
+        BinaryOp::UShr => ins.ushr(x, y),
+        BinaryOp::SShr => ins.sshr(x, y),
+        BinaryOp::UMin => ins.umin(x, y),
+        BinaryOp::UMax => ins.umax(x, y),
+    }
+}
+
 impl Translator<'_, '_> {
     pub(super) fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> ir::Value {
         let (x, y) = (self.value(a), self.value(b));
         match op {
-            BinaryOp::Add => self.builder.ins().iadd(x, y),
-            BinaryOp::Sub => self.builder.ins().isub(x, y),
-            BinaryOp::Mul => self.builder.ins().imul(x, y),
-            BinaryOp::UDiv | BinaryOp::URem => {
-                self.divide(op, x, y, self.source.ranges.at(self.place, b).min > 0)
+            BinaryOp::UDiv | BinaryOp::URem if self.source.ranges.at(self.place, b).min == 0 => {
+                self.divide(op, x, y)
             }
             BinaryOp::And => self.mask(a, b),
-            BinaryOp::Or => self.builder.ins().bor(x, y),
-            BinaryOp::Xor => self.builder.ins().bxor(x, y),
-            // Cranelift takes shift amounts modulo the width too.
-            BinaryOp::Shl => self.builder.ins().ishl(x, y),
-            BinaryOp::UShr => self.builder.ins().ushr(x, y),
-            BinaryOp::SShr => self.builder.ins().sshr(x, y),
-            BinaryOp::UMin => self.builder.ins().umin(x, y),
-            BinaryOp::UMax => self.builder.ins().umax(x, y),
+            _ => binary(&mut self.builder, op, x, y),
         }
     }
 
-    fn divide(&mut self, op: BinaryOp, x: ir::Value, y: ir::Value, nonzero: bool) -> ir::Value {
-        let quotient = op == BinaryOp::UDiv;
-        let mut divide = |y| {
-            let ins = self.builder.ins();
-            if quotient { ins.udiv(x, y) } else { ins.urem(x, y) }
-        };
-        if nonzero {
-            return divide(y);
-        }
+    /// A division by what may be 0.
+    fn divide(&mut self, op: BinaryOp, x: ir::Value, y: ir::Value) -> ir::Value {
         let (zero, one) = (self.int(0), self.int(1));
         let by_zero = self.builder.ins().icmp(IntCC::Equal, y, zero);
         let divisor = self.builder.ins().select(by_zero, one, y);
-        let ins = self.builder.ins();
-        let result = if quotient { ins.udiv(x, divisor) } else { ins.urem(x, divisor) };
-        self.builder.ins().select(by_zero, if quotient { zero } else { x }, result)
+        let result = binary(&mut self.builder, op, x, divisor);
+        let of_zero = if op == BinaryOp::UDiv { zero } else { x };
+        self.builder.ins().select(by_zero, of_zero, result)
     }
 
     pub(super) fn compare(&mut self, op: CompareOp, a: Value, b: Value) -> ir::Value {

@@ -5,11 +5,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cranelift_codegen::ir::{self, InstBuilder};
+use cranelift_codegen::ir;
 use cranelift_frontend::FunctionBuilder;
 use oko_ir::cfg::Cfg;
 use oko_ir::{BinaryOp, Filter, Op, Value};
 
+use super::arithmetic::binary;
 use super::int;
 
 /// The most numbers that are kept.
@@ -154,23 +155,10 @@ impl Clock {
             let value = wanted.then(|| match term.kind {
                 TermKind::Const(number) => Some(int(builder, number)),
                 TermKind::Now => Some(now),
-                TermKind::Binary(op, a, b) => binary(builder, op, values[a]?, values[b]?),
+                TermKind::Binary(op, a, b) => Some(binary(builder, op, values[a]?, values[b]?)),
             });
             values.push(value.flatten());
         }
         self.kept.iter().filter_map(|&place| values[place]).collect()
     }
-}
-
-fn binary(builder: &mut FunctionBuilder<'_>, op: BinaryOp, x: ir::Value, y: ir::Value) -> Option<ir::Value> {
-    Some(match op {
-        BinaryOp::Add => builder.ins().iadd(x, y),
-        BinaryOp::Sub => builder.ins().isub(x, y),
-        BinaryOp::Mul => builder.ins().imul(x, y),
-        BinaryOp::UDiv => builder.ins().udiv(x, y),
-        BinaryOp::URem => builder.ins().urem(x, y),
-        BinaryOp::Shl => builder.ins().ishl(x, y),
-        BinaryOp::UShr => builder.ins().ushr(x, y),
-        _ => return None,
-    })
 }
