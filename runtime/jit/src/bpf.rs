@@ -31,9 +31,9 @@ use oko_bpf::verified::{Note, Region, Verified};
 
 use self::frame::Frame;
 use self::packet::Facts;
-use crate::abi::{CTX_MAPS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA};
+use crate::abi::{CTX_MAPS, CTX_VALUES};
 use crate::answer::Answer;
-use crate::burst::{Burst, Kept, Row, constant_memory};
+use crate::burst::{Burst, Kept, Row};
 use crate::code::Code;
 use crate::detour::MOST_RESULTS;
 use crate::error::CompileError;
@@ -199,7 +199,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         let args = match source.convention {
             Convention::Filter(_) => vec![burst.row.packet],
             Convention::Memory => {
-                let (data, captured) = packet(&mut builder, burst.row);
+                let (data, captured) = burst.row.bytes(&mut builder);
                 vec![data, captured]
             }
         };
@@ -211,7 +211,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         let params = builder.block_params(block).to_vec();
         (Row::without_frame(params[0], params[1]), None, params[2..].to_vec())
     };
-    let (data, captured) = packet(&mut builder, row);
+    let (data, captured) = row.bytes(&mut builder);
     let zero = builder.ins().iconst(I64, 0);
     for &register in &registers {
         builder.def_var(register, zero);
@@ -258,13 +258,6 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
     Ok(function)
-}
-
-/// Where the packet's bytes are, and how many.
-fn packet(builder: &mut FunctionBuilder<'_>, row: Row) -> (ir::Value, ir::Value) {
-    let data = builder.ins().load(I64, constant_memory(), row.packet, PACKET_DATA);
-    let captured = builder.ins().uload32(constant_memory(), row.packet, PACKET_CAPTURED);
-    (data, captured)
 }
 
 struct Translator<'a, 'b> {

@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::FunctionBuilder;
 
-use crate::abi::{CTX_ALONE, CTX_NOW, PACKET_SIZE};
+use crate::abi::{CTX_ALONE, CTX_NOW, PACKET_CAPTURED, PACKET_DATA, PACKET_SIZE};
 
 /// Where in the frame the context's address is.
 const CONTEXT: i32 = 0;
@@ -30,6 +30,11 @@ const REST: i32 = 40;
 /// Memory that nobody changes during a burst: contexts, packet descriptions.
 pub(crate) fn constant_memory() -> MemFlagsData {
     MemFlagsData::trusted().with_readonly().with_can_move()
+}
+
+/// Bytes of packets: readable at any alignment, and nobody changes them during a burst.
+pub(crate) fn packet_memory() -> MemFlagsData {
+    MemFlagsData::new().with_notrap().with_readonly()
 }
 
 /// What the frame keeps.
@@ -68,6 +73,13 @@ impl Row {
     /// A row of a function that has no frame.
     pub(crate) fn without_frame(context: Value, packet: Value) -> Row {
         Row { packet, place: Place::Value(context) }
+    }
+
+    /// Where the packet's bytes are, and how many of them are there.
+    pub(crate) fn bytes(&self, builder: &mut FunctionBuilder<'_>) -> (Value, Value) {
+        let data = builder.ins().load(I64, constant_memory(), self.packet, PACKET_DATA);
+        let captured = builder.ins().uload32(constant_memory(), self.packet, PACKET_CAPTURED);
+        (data, captured)
     }
 
     /// The context's address.

@@ -36,10 +36,8 @@ use self::lists::Lists;
 use self::quotients::Quotients;
 use self::repeats::Repeats;
 use self::scratch::Scratch;
-use crate::abi::{
-    CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_CAPTURED, PACKET_DATA, PACKET_IN_PORT, PACKET_WIRE_LEN,
-};
-use crate::burst::{Burst, Kept, Row, constant_memory};
+use crate::abi::{CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_IN_PORT, PACKET_WIRE_LEN};
+use crate::burst::{Burst, Kept, Row, constant_memory, packet_memory};
 use crate::code::Code;
 use crate::error::CompileError;
 use crate::helpers::Helper;
@@ -200,8 +198,7 @@ impl<'a> Source<'a> {
         let mut context = FunctionBuilderContext::new();
         let mut builder = FunctionBuilder::new(function, &mut context);
         let burst = self.open(&mut builder, results);
-        let data = builder.ins().load(I64, constant_memory(), burst.row.packet, PACKET_DATA);
-        let captured = builder.ins().uload32(constant_memory(), burst.row.packet, PACKET_CAPTURED);
+        let (data, captured) = burst.row.bytes(&mut builder);
         let blocks: Vec<_> = self.filter.blocks.iter().map(|_| builder.create_block()).collect();
         let mut translator = Translator {
             builder,
@@ -225,11 +222,6 @@ impl<'a> Source<'a> {
         builder.seal_all_blocks();
         builder.finalize(isa.frontend_config());
     }
-}
-
-/// Bytes of packets: readable at any alignment, and nobody changes them during a burst.
-fn packet_memory() -> MemFlagsData {
-    MemFlagsData::new().with_notrap().with_readonly()
 }
 
 /// An entry as native code holds it.

@@ -10,10 +10,11 @@ use std::collections::{HashMap, HashSet};
 
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::types::{I16, I32, I64};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
+use cranelift_codegen::ir::{InstBuilder, Value};
 use oko_bpf::isa::{AluOp, Operand, Reg, Size, Width};
 
 use super::Translator;
+use crate::burst::packet_memory;
 
 /// Bits of a byte.
 const BYTE: u32 = 8;
@@ -206,9 +207,4 @@ impl Translator<'_, '_> {
             distance,
         ))
     }
-}
-
-/// Bytes of packets: readable at any alignment, and nobody changes them during a burst.
-pub(super) fn packet_memory() -> MemFlagsData {
-    MemFlagsData::new().with_notrap().with_readonly()
 }
