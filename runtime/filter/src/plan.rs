@@ -15,7 +15,7 @@ use oko_bpf::object::{self, Abi, ObjectFile};
 use oko_bpf::program::{MapDef, MapKind, Program};
 use oko_bpf::verified::Verified;
 use oko_ir::{Checked, Filter, FilterResult, Module, ParamDecl, StateDecl, StateKind};
-use oko_state::{Header, Kind, Shape, Summary, WhenFull};
+use oko_jit::map_shape;
 use serde::de::DeserializeOwned;
 
 use crate::code::Returns;
@@ -199,25 +199,9 @@ fn foreign(
 }
 
 fn plain_state(index: usize, map: &MapDef) -> StatePlan {
-    let kind = match map.kind {
-        MapKind::Hash | MapKind::PercpuHash => Kind::Hash(WhenFull::Refuse),
-        MapKind::LruHash | MapKind::LruPercpuHash => Kind::Hash(WhenFull::EvictOldest),
-        MapKind::Array | MapKind::PercpuArray => Kind::Array,
-        MapKind::LpmTrie => Kind::Prefix,
-        MapKind::BloomFilter => Kind::Bloom { hashes: map.hashes },
-        MapKind::OriginalBloom => Kind::Sketch { summary: Summary::Presence, hashes: map.hashes },
-        MapKind::OriginalCountMin => Kind::Sketch { summary: Summary::Count, hashes: map.hashes },
-        MapKind::RingBuf => Kind::Ring,
-    };
     StatePlan {
         name: map.name.clone(),
-        shape: Shape {
-            kind,
-            capacity: map.max_entries,
-            key_size: map.key_size,
-            value_size: map.value_size,
-            header: Header::Plain { lock_offset: map.lock_offset },
-        },
+        shape: map_shape(map),
         per_core: map.kind.is_percpu(),
         decl: None,
         schema: None,

@@ -19,6 +19,7 @@ pub mod map_calls;
 mod memory;
 mod native;
 mod probe;
+mod shape;
 mod tidy;
 
 pub use answer::Answer;
@@ -27,3 +28,4 @@ pub use code::Code;
 pub use error::CompileError;
 pub use host::Effort;
 pub use native::{clif, compile_ir, compile_ir_with};
+pub use shape::map_shape;

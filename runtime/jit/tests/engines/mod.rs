@@ -5,8 +5,8 @@ use oko_bpf::program::{MapDef, MapId, MapKind, Program};
 use oko_bpf::verified::Verified;
 use oko_bpf::{asm, verifier};
 use oko_jit::abi::{Context, Packet};
-use oko_jit::{Answer, Code, compile_bpf, map_calls};
-use oko_state::{Handed, Header, Kind, Map, Shape, Summary, Update, WhenFull};
+use oko_jit::{Answer, Code, compile_bpf, map_calls, map_shape};
+use oko_state::{Handed, Map, Update};
 
 /// Maps of a program, for both engines.
 pub(crate) struct Maps(pub(crate) Vec<Map>);
@@ -14,21 +14,7 @@ pub(crate) struct Maps(pub(crate) Vec<Map>);
 impl Maps {
     pub(crate) fn new(defs: &[MapDef]) -> Maps {
         let map = |def: &MapDef| {
-            let kind = match def.kind {
-                MapKind::Hash => Kind::Hash(WhenFull::Refuse),
-                MapKind::LruHash => Kind::Hash(WhenFull::EvictOldest),
-                MapKind::PercpuHash => Kind::Hash(WhenFull::Refuse),
-                MapKind::LruPercpuHash => Kind::Hash(WhenFull::EvictOldest),
-                MapKind::Array | MapKind::PercpuArray => Kind::Array,
-                MapKind::LpmTrie => Kind::Prefix,
-                MapKind::BloomFilter => Kind::Bloom { hashes: def.hashes },
-                MapKind::OriginalBloom => Kind::Sketch { summary: Summary::Presence, hashes: def.hashes },
-                MapKind::OriginalCountMin => Kind::Sketch { summary: Summary::Count, hashes: def.hashes },
-                MapKind::RingBuf => Kind::Ring,
-            };
-            let header = Header::Plain { lock_offset: def.lock_offset };
-            let (capacity, key_size, value_size) = (def.max_entries, def.key_size, def.value_size);
-            let map = Map::new(Shape { kind, capacity, key_size, value_size, header }).unwrap();
+            let map = Map::new(map_shape(def)).unwrap();
             if let Some(data) = &def.data {
                 map.update(&[0; 4], &data.init, Update::Any, 1).unwrap();
             }
