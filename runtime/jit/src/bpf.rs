@@ -16,6 +16,7 @@ mod jumps;
 mod look_ups;
 mod memory;
 mod packet;
+mod pointers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -357,7 +358,7 @@ impl Translator<'_, '_> {
     }
 
     fn set(&mut self, reg: Reg, value: ir::Value) {
-        self.frame.overwrite(reg);
+        self.frame.pointers.overwrite(reg);
         self.builder.def_var(self.registers[reg.index()], value);
     }
 
@@ -379,7 +380,7 @@ impl Translator<'_, '_> {
             self.move_unless(holds, insn);
             return Ok(true);
         }
-        let before = self.pointer_before(insn);
+        let before = self.frame.pointers;
         match insn {
             Insn::Alu { width, op, dst, src } => self.alu(width, op, dst, src),
             Insn::Neg { width, dst } => self.negate(width, dst),
@@ -485,7 +486,7 @@ impl Translator<'_, '_> {
 
     /// What a register hands to a helper.
     fn argument(&mut self, reg: Reg) -> ir::Value {
-        match self.frame.pointers[reg.index()] {
+        match self.frame.pointers.in_frame(reg) {
             Some(offset) => self.frame_address(offset),
             None => self.get(reg),
         }

@@ -7,76 +7,16 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use oko_bpf::helper::{Arg, Helper};
-use oko_bpf::isa::{AluOp, Insn, Operand, Reg, Size, Width};
+use oko_bpf::isa::{Insn, Size};
 use oko_bpf::program::MapDef;
 use oko_bpf::verified::{Note, Region};
 
 use super::Source;
 use super::calls::ARGUMENTS;
+use super::pointers::{Pointer, Pointers};
 
 /// Bytes of a word.
 const WORD: i32 = 8;
-
-/// What is known of a register.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pointer {
-    /// It may point anywhere.
-    Anywhere,
-    /// To the frame, so far from the frame pointer.
-    Frame(i32),
-    /// Not to the frame, if it points anywhere.
-    Elsewhere,
-}
-
-/// The registers on the one way that leads to an instruction.
-struct Pointers([Pointer; Reg::COUNT]);
-
-impl Pointers {
-    fn unknown() -> Pointers {
-        let mut pointers = [Pointer::Anywhere; Reg::COUNT];
-        pointers[Reg::R10.index()] = Pointer::Frame(0);
-        Pointers(pointers)
-    }
-
-    fn of(&self, reg: Reg) -> Pointer {
-        self.0[reg.index()]
-    }
-
-    fn follow(&mut self, insn: Insn) {
-        let (dst, pointer) = match insn {
-            Insn::Alu { width: Width::W64, op: AluOp::Mov, dst, src: Operand::Reg(src) } => {
-                (dst, self.of(src))
-            }
-            Insn::Alu { width: Width::W64, op: AluOp::Add, dst, src: Operand::Imm(imm) } => {
-                let moved = match self.of(dst) {
-                    Pointer::Frame(offset) => {
-                        offset.checked_add(imm).map_or(Pointer::Anywhere, Pointer::Frame)
-                    }
-                    other => other,
-                };
-                (dst, moved)
-            }
-            Insn::Alu { dst, .. }
-            | Insn::Neg { dst, .. }
-            | Insn::MovSx { dst, .. }
-            | Insn::Swap { dst, .. }
-            | Insn::Load { dst, .. } => (dst, Pointer::Anywhere),
-            Insn::LoadImm64 { dst, .. } => (dst, Pointer::Elsewhere),
-            Insn::Atomic { src, .. } => {
-                self.0[src.index()] = Pointer::Anywhere;
-                (Reg::R0, Pointer::Anywhere)
-            }
-            Insn::CallHelper { .. } => (Reg::R0, Pointer::Elsewhere),
-            Insn::CallLocal { .. } | Insn::CallBtf { .. } | Insn::CallReg { .. } => {
-                (Reg::R0, Pointer::Anywhere)
-            }
-            Insn::Store { .. } | Insn::HighHalf | Insn::Jump { .. } | Insn::Branch { .. } | Insn::Exit => {
-                return;
-            }
-        };
-        self.0[dst.index()] = pointer;
-    }
-}
 
 /// The words of a function's frame that are kept in registers, by their distance from the frame pointer. `starts` are the slots to which there is more than one
 /// way.
@@ -99,12 +39,12 @@ pub(super) fn find(source: &Source<'_>, slots: Range<usize>, starts: &BTreeSet<u
             Some(Access::Bytes(ranges)) => others.extend(ranges),
             None => return BTreeSet::new(),
         }
-        pointers.follow(insn);
+        pointers = pointers.after(insn);
         // It may have been left out.
         if std::mem::replace(&mut guarded, matches!(insn, Insn::Branch { .. }))
             && let Insn::Alu { dst, .. } = insn
         {
-            pointers.0[dst.index()] = Pointer::Anywhere;
+            pointers.overwrite(dst);
         }
     }
     words.retain(|&word| others.iter().all(|other| other.end <= word || other.start >= word + WORD));

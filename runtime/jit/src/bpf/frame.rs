@@ -7,21 +7,20 @@ use std::collections::BTreeMap;
 
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
-use oko_bpf::isa::{AluOp, Insn, Operand, Reg, Size, Width};
+use oko_bpf::isa::{Insn, Reg, Size};
 use oko_bpf::verified::{Note, Region};
 
 use super::Translator;
+use super::pointers::Pointers;
 
 /// Bytes of a value that a register can hold.
 const WORD: i32 = 8;
 
 /// What is known at a place of the program. Offsets are from the frame pointer, in bytes.
-#[derive(Default)]
 pub(super) struct Frame {
     /// By where they begin: how many bytes were stored, and of what, lowest first. They do not overlap.
     stores: BTreeMap<i32, (i32, ir::Value)>,
-    /// Registers that point into the frame.
-    pub(super) pointers: [Option<i32>; Reg::COUNT],
+    pub(super) pointers: Pointers,
     /// Whether a key was looked up on the way here that is not in its map.
     pub(super) missed: bool,
     /// Whether a map was updated on the way here.
@@ -31,14 +30,7 @@ pub(super) struct Frame {
 impl Frame {
     /// Nothing but the frame pointer.
     pub(super) fn unknown() -> Frame {
-        let mut frame = Frame::default();
-        frame.pointers[Reg::R10.index()] = Some(0);
-        frame
-    }
-
-    /// A register was written.
-    pub(super) fn overwrite(&mut self, reg: Reg) {
-        self.pointers[reg.index()] = None;
+        Frame { stores: BTreeMap::new(), pointers: Pointers::unknown(), missed: false, updated: false }
     }
 
     fn forget(&mut self, from: i32, bytes: i32) {
@@ -52,15 +44,10 @@ impl Frame {
 }
 
 impl Translator<'_, '_> {
-    /// Follows an instruction that was translated.
-    pub(super) fn follow(&mut self, slot: usize, insn: Insn, before: Option<i32>) {
+    /// Follows an instruction that was translated, with what pointed where before it.
+    pub(super) fn follow(&mut self, slot: usize, insn: Insn, before: Pointers) {
+        self.frame.pointers = before.after(insn);
         match insn {
-            Insn::Alu { width: Width::W64, op: AluOp::Mov, dst, src: Operand::Reg(_) } => {
-                self.frame.pointers[dst.index()] = before;
-            }
-            Insn::Alu { width: Width::W64, op: AluOp::Add, dst, src: Operand::Imm(imm) } => {
-                self.frame.pointers[dst.index()] = before.and_then(|offset| offset.checked_add(imm));
-            }
             Insn::Store { size, src, .. } => match self.source.note(slot) {
                 Some(Note::Access(Region::Frame { off })) => {
                     let bytes = size.bytes() as i32;
@@ -73,15 +60,6 @@ impl Translator<'_, '_> {
             },
             Insn::Atomic { .. } => self.frame.forget_stores(),
             _ => {}
-        }
-    }
-
-    /// Where the register that an instruction moves or adds to points to before it.
-    pub(super) fn pointer_before(&self, insn: Insn) -> Option<i32> {
-        match insn {
-            Insn::Alu { op: AluOp::Mov, src: Operand::Reg(src), .. } => self.frame.pointers[src.index()],
-            Insn::Alu { op: AluOp::Add, dst, .. } => self.frame.pointers[dst.index()],
-            _ => None,
         }
     }
 
@@ -107,7 +85,7 @@ impl Translator<'_, '_> {
 
     /// The zero-padded words of a key of so many bytes that a register points to.
     pub(super) fn key_words(&mut self, pointer: Reg, bytes: u32) -> Vec<ir::Value> {
-        let offset = self.frame.pointers[pointer.index()];
+        let offset = self.frame.pointers.in_frame(pointer);
         let pointer = self.argument(pointer);
         let starts = (0..bytes as i32).step_by(WORD as usize);
         starts

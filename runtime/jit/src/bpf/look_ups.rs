@@ -34,7 +34,6 @@ impl Translator<'_, '_> {
     pub(super) fn look_up(&mut self, slot: usize, map: Option<MapId>) -> bool {
         let def = map.and_then(|map| Some((map, self.source.maps.get(map.index())?)));
         let next = self.next(slot);
-        self.frame.overwrite(Reg::R0);
         match def {
             Some((map, def)) if def.kind == MapKind::Array && def.key_size == 4 => {
                 self.look_up_array(map, def, next);
