@@ -124,8 +124,7 @@ impl Translator<'_, '_> {
     /// Whether a quotient is below a number. It is if the dividend is below the product of number and divisor, which is much faster to find out: of quotients that
     /// are only compared, no division is left.
     pub(super) fn quotient_is_below(&mut self, quotient: ir::Value, number: ir::Value) -> Option<ir::Value> {
-        let quotient = self.builder.func.dfg.resolve_aliases(quotient);
-        let (dividend, divisor) = *self.quotients.get(&quotient)?;
+        let (dividend, divisor) = *self.quotients.get(&self.resolved(quotient))?;
         let low = self.builder.ins().imul(number, divisor);
         let high = self.builder.ins().umulhi(number, divisor);
         let is_below = self.builder.ins().icmp(IntCC::UnsignedLessThan, dividend, low);
@@ -174,10 +173,10 @@ impl Translator<'_, '_> {
 
     pub(super) fn swap(&mut self, order: ByteOrder, bits: SwapBits, dst: Reg) {
         let value = self.get(dst);
-        let (ty, bits) = match bits {
-            SwapBits::B16 => (I16, 16),
-            SwapBits::B32 => (I32, 32),
-            SwapBits::B64 => (I64, 64),
+        let ty = match bits {
+            SwapBits::B16 => I16,
+            SwapBits::B32 => I32,
+            SwapBits::B64 => I64,
         };
         let host_order = if cfg!(target_endian = "little") { ByteOrder::Le } else { ByteOrder::Be };
         if order == host_order {
@@ -185,7 +184,7 @@ impl Translator<'_, '_> {
             return self.set_cut(dst, value);
         }
         let swapped = self.swapped(ty, value);
-        self.note_swapped(value, bits, swapped);
+        self.note_swapped(value, bits.bits(), swapped);
         self.set(dst, swapped);
     }
 

@@ -185,8 +185,7 @@ impl Translator<'_, '_> {
 
     /// What a number was before it was swapped, and what a constant would be.
     fn as_before_swap(&self, number: ir::Value, constant: i32) -> Option<(ir::Value, i64)> {
-        let number = self.builder.func.dfg.resolve_aliases(number);
-        let (before, bits) = *self.swapped.get(&number)?;
+        let (before, bits) = *self.swapped.get(&self.resolved(number))?;
         let constant = u64::try_from(constant).ok().filter(|constant| constant >> bits == 0)?;
         Some((before, (constant.swap_bytes() >> (64 - bits)).cast_signed()))
     }

@@ -77,15 +77,9 @@ impl Number {
     }
 }
 
-fn bits(width: Width) -> u32 {
-    match width {
-        Width::W32 => 32,
-        Width::W64 => 64,
-    }
-}
-
 impl Translator<'_, '_> {
-    fn resolved(&self, value: Value) -> Value {
+    /// The value that this one is, by its first name: what is known of it is kept by that.
+    pub(super) fn resolved(&self, value: Value) -> Value {
         self.builder.func.dfg.resolve_aliases(value)
     }
 
@@ -136,19 +130,19 @@ impl Translator<'_, '_> {
         match (op, src) {
             (AluOp::Mov, Operand::Reg(src)) => {
                 let value = self.get(src);
-                (self.number_in(value)?.end() <= bits(width)).then_some(value)
+                (self.number_in(value)?.end() <= width.bits()).then_some(value)
             }
             (AluOp::And, Operand::Imm(mask)) => {
                 let value = self.get(dst);
                 let number = self.number_in(value)?;
                 let all = (u64::MAX >> (64 - BYTE * number.bytes)) << number.shift;
-                let kept = i64::from(mask).cast_unsigned() & (u64::MAX >> (64 - bits(width)));
+                let kept = i64::from(mask).cast_unsigned() & (u64::MAX >> (64 - width.bits()));
                 (all & !kept == 0).then_some(value)
             }
             (AluOp::Lsh, Operand::Imm(by)) => {
                 let value = self.get(dst);
                 let number = self.number_in(value)?;
-                let by = u32::try_from(by).ok().filter(|by| number.end() + by <= bits(width))?;
+                let by = u32::try_from(by).ok().filter(|by| number.end() + by <= width.bits())?;
                 let result = self.builder.ins().ishl_imm_u(value, i64::from(by));
                 self.facts.numbers.insert(result, Number { shift: number.shift + by, ..number });
                 Some(result)
@@ -159,7 +153,7 @@ impl Translator<'_, '_> {
                 let (upper, lower) = if a.shift > b.shift { (a, b) } else { (b, a) };
                 let joined = Number::joined(upper, lower, Order::Network)
                     .or_else(|| Number::joined(upper, lower, Order::Host))
-                    .filter(|joined| joined.end() <= bits(width))?;
+                    .filter(|joined| joined.end() <= width.bits())?;
                 let loaded = self.load_number(&joined);
                 let result = loaded.unwrap_or_else(|| self.builder.ins().bor(value, other));
                 self.facts.numbers.insert(result, joined);
