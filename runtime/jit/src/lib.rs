@@ -18,6 +18,7 @@ mod locks;
 pub mod map_calls;
 mod memory;
 mod native;
+mod order;
 mod probe;
 mod shape;
 mod tidy;

@@ -14,6 +14,7 @@ use super::look_ups::MOST_STEPS;
 use super::{Convention, Translator};
 use crate::answer::Answer;
 use crate::error::CompileError;
+use crate::order;
 use crate::tidy;
 
 /// So many jumps are followed.
@@ -186,8 +187,7 @@ impl Translator<'_, '_> {
     /// What a number was before it was swapped, and what a constant would be.
     fn as_before_swap(&self, number: ir::Value, constant: i32) -> Option<(ir::Value, i64)> {
         let (before, bits) = *self.swapped.get(&self.resolved(number))?;
-        let constant = u64::try_from(constant).ok().filter(|constant| constant >> bits == 0)?;
-        Some((before, (constant.swap_bytes() >> (64 - bits)).cast_signed()))
+        Some((before, order::swapped(u64::try_from(constant).ok()?, bits)?))
     }
 
     pub(super) fn condition(&mut self, width: Width, cond: Cond, dst: Reg, src: Operand) -> ir::Value {

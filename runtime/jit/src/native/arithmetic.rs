@@ -7,6 +7,7 @@ use cranelift_frontend::FunctionBuilder;
 use oko_ir::{BinaryOp, BoolOp, CompareOp, Op, Value};
 
 use super::{Source, Translator};
+use crate::order;
 
 impl Source<'_> {
     /// The constant that a number was masked by, if it was.
@@ -122,10 +123,7 @@ impl Translator<'_, '_> {
         let there = *self.network.get(self.values.get(&number)?)?;
         let constant = self.source.constant(constant)?;
         let bits = self.builder.func.dfg.value_type(there).bits();
-        if bits < 64 && constant >> bits != 0 {
-            return None;
-        }
-        Some((there, (constant.swap_bytes() >> (64 - bits)).cast_signed()))
+        Some((there, order::swapped(constant, bits)?))
     }
 
     pub(super) fn boolean(&mut self, op: BoolOp, a: Value, b: Value) -> ir::Value {
