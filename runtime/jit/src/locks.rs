@@ -6,7 +6,7 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I32;
-use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Type, Value};
+use cranelift_codegen::ir::{AtomicRmwOp, Block, InstBuilder, MemFlagsData, Type, Value};
 use cranelift_frontend::FunctionBuilder;
 
 use crate::burst::Row;
@@ -37,14 +37,7 @@ pub(crate) fn take_and(
     let seen = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
     let odd = builder.ins().bor_imm_u(seen, 1);
     if ORDERED {
-        let (plain, locked) = (builder.create_block(), builder.create_block());
-        builder.set_cold_block(locked);
-        let alone = row.alone(builder);
-        builder.ins().brif(alone, plain, &[], locked, &[]);
-        for block in [plain, locked] {
-            builder.seal_block(block);
-        }
-        builder.switch_to_block(plain);
+        let locked = go_on_if_alone(builder, row);
         builder.ins().store(MemFlagsData::trusted(), odd, word, 0);
         builder.ins().jump(taken, &[odd.into()]);
         builder.switch_to_block(locked);
@@ -66,6 +59,19 @@ pub(crate) fn take_and(
     builder.switch_to_block(taken);
     builder.seal_block(taken);
     held
+}
+
+/// Goes on in a new block if no other thread runs code; gives the block where it goes on if one may.
+fn go_on_if_alone(builder: &mut FunctionBuilder<'_>, row: Row) -> Block {
+    let (plain, locked) = (builder.create_block(), builder.create_block());
+    builder.set_cold_block(locked);
+    let alone = row.alone(builder);
+    builder.ins().brif(alone, plain, &[], locked, &[]);
+    for block in [plain, locked] {
+        builder.seal_block(block);
+    }
+    builder.switch_to_block(plain);
+    locked
 }
 
 /// Gives a lock word back that is `held`.
@@ -92,15 +98,9 @@ pub(crate) fn change(
     if !ORDERED || !simple {
         return builder.ins().atomic_rmw(ty, MemFlagsData::trusted(), op, word, operand);
     }
-    let (plain, locked, changed) = (builder.create_block(), builder.create_block(), builder.create_block());
-    builder.set_cold_block(locked);
+    let changed = builder.create_block();
     let old = builder.append_block_param(changed, ty);
-    let alone = row.alone(builder);
-    builder.ins().brif(alone, plain, &[], locked, &[]);
-    for block in [plain, locked] {
-        builder.seal_block(block);
-    }
-    builder.switch_to_block(plain);
+    let locked = go_on_if_alone(builder, row);
     let was = builder.ins().load(ty, MemFlagsData::new().with_notrap(), word, 0);
     let new = match op {
         AtomicRmwOp::Add => builder.ins().iadd(was, operand),
