@@ -54,27 +54,15 @@ impl Builder<'_> {
     /// Uses the result of a lookup in `r0`.
     fn value(&mut self, map: u32) {
         let size = [32u64, 24, 16, 16, 16, 8, 8, 8][map as usize];
-        let branch = self.insns.len();
-        self.push(Insn::branch64(Cond::Eq, Reg::R0, 0, 0));
-        let base = self.rng.pick(&[Reg::R0, Reg::R9]);
-        let before = self.numbers.clone();
-        if base != Reg::R0 {
-            self.push(Insn::mov64(base, Reg::R0));
-            self.is_other(base);
-            if self.context == Some(base) {
-                self.context = None;
-            }
-        }
+        let (branch, before) = self.null_test();
+        let base = self.found_in(&[Reg::R0, Reg::R9]);
         let locked = map == 0 && self.rng.chance(80);
         if locked {
             self.push(Insn::mov64(Reg::R9, Reg::R0));
             self.push(Insn::mov64(Reg::R1, Reg::R0));
             self.push(Insn::call(93));
             self.called();
-            self.is_other(Reg::R9);
-            if self.context == Some(Reg::R9) {
-                self.context = None;
-            }
+            self.is_pointer(Reg::R9);
         }
         let base = if locked { Reg::R9 } else { base };
         let base = if self.rng.chance(30) && !self.numbers.is_empty() {
@@ -89,10 +77,7 @@ impl Builder<'_> {
                 }
                 let op = if back { AluOp::Sub } else { AluOp::Add };
                 self.push(Insn::Alu { width: Width::W64, op, dst: Reg::R8, src: Operand::Reg(index) });
-                self.is_other(Reg::R8);
-                if self.context == Some(Reg::R8) {
-                    self.context = None;
-                }
+                self.is_pointer(Reg::R8);
                 Reg::R8
             }
         } else {
@@ -129,22 +114,14 @@ impl Builder<'_> {
             self.push(Insn::call(94));
             self.called();
         }
-        let skip = (self.insns.len() - branch - 1) as i16;
-        self.insns[branch] = Insn::branch64(Cond::Eq, Reg::R0, 0, skip);
-        self.is_other(Reg::R0);
-        self.numbers.retain(|number| before.contains(number));
-        self.push(Insn::mov64(Reg::R0, 0));
-        self.is_number(Reg::R0);
+        self.end_null_test(branch, &before);
     }
 
     pub(super) fn variable(&mut self) {
         let (map, base) = (3 + self.rng.below(2) as u32, self.target());
         let off = self.rng.below(16) as u32;
         self.push_wide(base, Imm64::MapValue { map, off });
-        self.is_other(base);
-        if self.context == Some(base) {
-            self.context = None;
-        }
+        self.is_pointer(base);
         let size = self.rng.pick(&SIZES);
         let room = 16 - i64::from(off) - i64::from(size.bytes());
         if room < 0 {

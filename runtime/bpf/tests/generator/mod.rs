@@ -104,6 +104,41 @@ impl Builder<'_> {
         self.numbers.retain(|other| *other != reg);
     }
 
+    /// A register holds a pointer now: no number, nor the context.
+    fn is_pointer(&mut self, reg: Reg) {
+        self.is_other(reg);
+        if self.context == Some(reg) {
+            self.context = None;
+        }
+    }
+
+    /// Tests whether `r0` is null; gives where, and which registers hold numbers there.
+    fn null_test(&mut self) -> (usize, Vec<Reg>) {
+        let branch = self.insns.len();
+        self.push(Insn::branch64(Cond::Eq, Reg::R0, 0, 0));
+        (branch, self.numbers.clone())
+    }
+
+    /// Puts the pointer that `r0` holds into one of these registers.
+    fn found_in(&mut self, registers: &[Reg]) -> Reg {
+        let base = self.rng.pick(registers);
+        if base != Reg::R0 {
+            self.push(Insn::mov64(base, Reg::R0));
+            self.is_pointer(base);
+        }
+        base
+    }
+
+    /// Lets a [test](Self::null_test) leave out all that was written since, if `r0` is null.
+    fn end_null_test(&mut self, branch: usize, before: &[Reg]) {
+        let skip = (self.insns.len() - branch - 1) as i16;
+        self.insns[branch] = Insn::branch64(Cond::Eq, Reg::R0, 0, skip);
+        self.is_other(Reg::R0);
+        self.numbers.retain(|number| before.contains(number));
+        self.push(Insn::mov64(Reg::R0, 0));
+        self.is_number(Reg::R0);
+    }
+
     fn called(&mut self) {
         for lost in 0..6 {
             self.is_other(reg(lost));

@@ -9,17 +9,8 @@ impl Builder<'_> {
     pub(super) fn record(&mut self) {
         let size = 8 * (1 + self.rng.below(3)) as i32;
         self.reserve(size);
-        let branch = self.insns.len();
-        self.push(Insn::branch64(Cond::Eq, Reg::R0, 0, 0));
-        let base = self.rng.pick(&[Reg::R0, Reg::R8, Reg::R9]);
-        let before = self.numbers.clone();
-        if base != Reg::R0 {
-            self.push(Insn::mov64(base, Reg::R0));
-            self.is_other(base);
-            if self.context == Some(base) {
-                self.context = None;
-            }
-        }
+        let (branch, before) = self.null_test();
+        let base = self.found_in(&[Reg::R0, Reg::R8, Reg::R9]);
         for _ in 0..1 + self.rng.below(3) {
             let access = self.rng.pick(&SIZES);
             let slip = if self.rng.chance(2) { 3 } else { 0 };
@@ -42,13 +33,8 @@ impl Builder<'_> {
                 self.push(Insn::load(Size::B, Reg::R0, base, 0));
             }
         }
-        let skip = (self.insns.len() - branch - 1) as i16;
-        self.insns[branch] = Insn::branch64(Cond::Eq, Reg::R0, 0, skip);
-        self.is_other(Reg::R0);
         self.is_other(base);
-        self.numbers.retain(|number| before.contains(number));
-        self.push(Insn::mov64(Reg::R0, 0));
-        self.is_number(Reg::R0);
+        self.end_null_test(branch, &before);
     }
 
     /// Reserves a record, which `r0` holds then.
