@@ -1,6 +1,7 @@
 //! Running other programs: what is run is shown, and what fails says so.
 
 use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -45,4 +46,24 @@ pub(crate) fn shown(command: &Command) -> String {
 /// Whether we are root.
 pub(crate) fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// What the machine has once, such as network namespaces of one name: ours until this value is gone. Waits while another run has it, and says so.
+///
+/// # Errors
+///
+/// If the file that stands for it cannot be made or locked.
+pub(crate) fn hold(name: &str) -> Result<File> {
+    let path = std::env::temp_dir().join(format!("{name}.lock"));
+    let about = || format!("cannot lock `{}`", path.display());
+    let file = File::options().append(true).create(true).open(&path).with_context(about)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            eprintln!("Another run on this machine has `{name}`; waiting until it ends.");
+            file.lock().with_context(about)?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(about),
+    }
+    Ok(file)
 }

@@ -26,13 +26,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Lane {
     folder: PathBuf,
     switches: Vec<Child>,
+    /// The namespace is this run's alone.
+    _held: File,
 }
 
 impl Lane {
     pub(crate) fn start(okod: &Path) -> Result<Lane> {
+        let _held = run::hold(NAMESPACE)?;
         let folder = run::root().join("target/conformance");
         fs::create_dir_all(&folder)?;
-        let mut lane = Lane { folder, switches: Vec::new() };
+        let mut lane = Lane { folder, switches: Vec::new(), _held };
         lane.network()?;
         for (name, id) in [TARGET, TESTER] {
             lane.switch(okod, name, id)?;

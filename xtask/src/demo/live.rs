@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::Programs;
 use super::switch::Switch;
-use crate::run::is_root;
+use crate::run::{hold, is_root};
 
 const CLIENT: &str = "oko-demo-client";
 const SERVER: &str = "oko-demo-server";
@@ -21,6 +21,7 @@ const FETCHES: u32 = 8;
 pub(crate) fn run(programs: &Programs) -> Result<()> {
     ensure!(is_root(), "`cargo xtask demo --live` makes network namespaces: run it as root");
     let object = programs.build_filter()?;
+    let _held = hold("oko-demo")?;
     let network = Network::create()?;
     let switch = Switch::start(programs, &["ip", "netns", "exec", SWITCH], &config(programs))?;
     switch.tell(&["flow", "add", "priority=10,in_port=1,actions=output:2"])?;
