@@ -31,6 +31,11 @@
 //! `off + W/8` never exceeds the window. `pkt.len` is the length on the wire, below 2^32; windows cover the bytes that are there, which in a
 //! truncated capture are fewer.
 //!
+//! # Time
+//!
+//! `now` is the packet's instant: nanoseconds on a monotonic clock, at least 1 and below 2^63, which is in 292 years. Passes rely on that
+//! where they tell what is later; the verifier does not, so with instants beyond a filter may answer otherwise but does no harm.
+//!
 //! # State
 //!
 //! `find mI(key), some, none` goes to `some` with the entry under the key, or to `none`. `slot mI(key), some, full` makes the entry if need

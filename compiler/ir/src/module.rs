@@ -302,7 +302,7 @@ pub enum Op {
     PacketLen,
     /// `pkt.in_port`: the port the packet came in by.
     InPort,
-    /// `now`: the packet's instant, nanoseconds on a monotonic clock, the same all through one packet. Never 0.
+    /// `now`: the packet's instant, nanoseconds on a monotonic clock, the same all through one packet. Never 0, and below 2^63.
     Now,
     /// `seed`: a random number, the same for the whole life of an instance.
     Seed,

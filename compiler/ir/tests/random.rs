@@ -189,10 +189,19 @@ fn generated_modules_do_everything() {
     let mut text = String::new();
     let (mut evicted, mut refused, mut written, mut events) = (0, 0, 0, 0);
     let mut classes = [0; 8];
+    let mut worked = vec![0; PASSES.len()];
     for seed in 0..200 {
         let module = generate::module(&numbers(seed, 1500), Options::ALL);
         text.push_str(&module.to_string());
         let checked = verify(module).expect("the module verifies");
+        let mut filters = checked.module().filters.clone();
+        for (pass, worked) in PASSES.iter().map(|(_, pass)| pass).zip(&mut worked) {
+            for filter in &mut filters {
+                let before = filter.clone();
+                pass(checked.module(), filter);
+                *worked += u32::from(*filter != before);
+            }
+        }
         let (seen, mut store) =
             observe(&checked, &generate::traffic(&numbers(!seed, 2000))).expect("the module runs");
         seen.iter().for_each(|class| classes[*class as usize] += 1);
@@ -216,5 +225,10 @@ fn generated_modules_do_everything() {
     );
     assert!(evicted > 0 && refused > 0 && written > 0, "states fill up");
     assert!(events > 0, "events are reported");
+    let worked: Vec<_> = PASSES.iter().map(|(name, _)| *name).zip(worked).collect();
+    println!("filters that passes change: {worked:?}");
+    // No two random loads are put together, and each pass numbers anew itself.
+    let idle = |name: &str| ["merge_loads", "renumber"].contains(&name);
+    assert!(worked.iter().all(|(name, count)| *count > 0 || idle(name)), "passes have work: {worked:?}");
     assert!(classes[..7].iter().all(|count| *count > 0), "every class is given: {classes:?}");
 }

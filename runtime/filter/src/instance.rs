@@ -335,7 +335,7 @@ impl Instance {
         &self.report
     }
 
-    /// Asks a filter about a packet. `now` is a monotonic instant in nanoseconds, not 0.
+    /// Asks a filter about a packet. `now` is a monotonic instant in nanoseconds, not 0 and below 2^63.
     ///
     /// # Panics
     ///

@@ -6,19 +6,25 @@
 //! passes verifies the result and keeps the old filter if need be, as [`optimize`] does.
 
 mod fold_constants;
+mod forward_arguments;
 mod forward_fields;
+mod join_sections;
 mod merge_common;
 mod merge_loads;
 mod merge_lookups;
 mod merge_windows;
+mod pass_on;
 mod remove_dead;
 mod renumber;
 mod replace_values;
 mod simplify_branches;
+mod thread_lookups;
 mod unroll_loops;
 
 pub use fold_constants::fold_constants;
+pub use forward_arguments::forward_arguments;
 pub use forward_fields::forward_fields;
+pub use join_sections::join_sections;
 pub use merge_common::merge_common;
 pub use merge_loads::merge_loads;
 pub use merge_lookups::merge_lookups;
@@ -26,6 +32,7 @@ pub use merge_windows::merge_windows;
 pub use remove_dead::remove_dead;
 pub use renumber::renumber;
 pub use simplify_branches::simplify_branches;
+pub use thread_lookups::thread_lookups;
 pub use unroll_loops::unroll_loops;
 
 use crate::module::{Filter, Module};
@@ -44,8 +51,11 @@ pub const PASSES: &[(&str, Pass)] = &[
     ("merge_windows", merge_windows),
     ("merge_loads", merge_loads),
     ("merge_lookups", merge_lookups),
-    ("forward_fields", forward_fields),
+    ("thread_lookups", thread_lookups),
+    ("forward_arguments", forward_arguments),
     ("simplify_branches", simplify_branches),
+    ("join_sections", join_sections),
+    ("forward_fields", forward_fields),
     ("remove_dead", remove_dead),
     ("renumber", renumber),
 ];

@@ -1,0 +1,69 @@
+//! Takes away parameters that stand for one value only.
+
+use super::renumber::renumber;
+use super::replace_values::Replacements;
+use crate::cfg::Cfg;
+use crate::entities::{Block, Value};
+use crate::module::{Filter, Module};
+
+/// Replaces a parameter of a block by what all ways into the block pass for it, if that is one value; a loop may also pass the parameter
+/// itself back.
+///
+/// That value is defined wherever one of the ways starts, so where the block begins, too. It does not see that two values are equal, nor
+/// that several parameters of loops only stand for each other.
+pub fn forward_arguments(module: &Module, filter: &mut Filter) {
+    let Ok(cfg) = Cfg::of(filter) else { return };
+    let mut replacements = Replacements::new(filter);
+    let mut goes = vec![false; filter.values.len()];
+    // What was passed before on the ways here has been replaced already, but for what comes back to a loop.
+    for &block in cfg.order() {
+        for index in 0..filter.blocks[block.index()].params.len() {
+            let param = filter.blocks[block.index()].params[index];
+            if let Some(value) = always_passed(filter, &cfg, &mut replacements, (block, index), param) {
+                replacements.replace(param, value);
+                goes[param.index()] = true;
+            }
+        }
+    }
+    if !goes.contains(&true) {
+        return;
+    }
+    let leaves: Vec<Vec<bool>> = filter
+        .blocks
+        .iter()
+        .map(|block| block.params.iter().map(|param| goes[param.index()]).collect())
+        .collect();
+    for (block, leaves_here) in filter.blocks.iter_mut().zip(&leaves) {
+        let mut leave = leaves_here.iter();
+        block.params.retain(|_| leave.next() != Some(&true));
+        let given: Vec<usize> =
+            block.term.kind.edges().map(|edge| usize::from(edge.gives.is_some())).collect();
+        for (call, given) in block.term.kind.calls_mut().zip(given) {
+            let mut leave = leaves[call.block.index()].iter().skip(given);
+            call.args.retain(|_| leave.next() != Some(&true));
+        }
+    }
+    replacements.apply(filter);
+    renumber(module, filter);
+}
+
+/// What is passed for one parameter of a block on all ways, if it is one value and not given by a terminator.
+fn always_passed(
+    filter: &Filter,
+    cfg: &Cfg,
+    replacements: &mut Replacements,
+    (block, index): (Block, usize),
+    param: Value,
+) -> Option<Value> {
+    let mut always = None;
+    for pred in cfg.preds(block) {
+        for edge in filter.blocks[pred.index()].term.kind.edges().filter(|edge| edge.call.block == block) {
+            let index = index.checked_sub(usize::from(edge.gives.is_some()))?;
+            let passed = replacements.get(*edge.call.args.get(index)?);
+            if passed != param && *always.get_or_insert(passed) != passed {
+                return None;
+            }
+        }
+    }
+    always
+}
