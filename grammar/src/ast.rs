@@ -120,6 +120,8 @@ pub enum ItemKind {
     Struct(Struct),
     /// `header udp { … } next by dst_port { 53 => dns }`
     Header(Header),
+    /// `extend udp next by dst_port { 4000 => telemetry }`
+    Extend(Extend),
     /// `union ip = ipv4 | ipv6;`
     Union(Union),
     /// `state conns: map[session, Conn] { … };`
@@ -262,6 +264,15 @@ pub struct Header {
     pub body: HeaderBody,
     /// What follows it.
     pub next: Option<Next>,
+}
+
+/// `extend ethernet | vlan next by type { 0x88b5 => telemetry }`: what else can follow headers that are declared elsewhere.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Extend {
+    /// The headers, at least one.
+    pub headers: Vec<Path>,
+    /// What follows each of them.
+    pub next: Next,
 }
 
 /// The two kinds of headers.

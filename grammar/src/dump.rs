@@ -105,6 +105,10 @@ impl Dump {
                 }
             }),
             ItemKind::Header(node) => self.named("header", &node.name, span, |out| out.header(node)),
+            ItemKind::Extend(node) => self.node("extend", span, |out| {
+                node.headers.iter().for_each(|header| out.path("header", header));
+                out.next(&node.next);
+            }),
             ItemKind::Union(node) => self.named("union", &node.name, span, |out| {
                 node.members.iter().for_each(|member| out.path("member", member));
             }),
@@ -176,18 +180,20 @@ impl Dump {
                 }
             }
         }
-        if let Some(next) = &header.next {
-            self.node("next", next.span, |out| {
-                out.expr(&next.by);
-                for arm in &next.arms {
-                    out.attributes(&arm.attributes);
-                    out.node("arm", arm.span, |out| {
-                        out.pattern(&arm.pattern);
-                        out.path("header", &arm.header);
-                    });
-                }
-            });
-        }
+        header.next.iter().for_each(|next| self.next(next));
+    }
+
+    fn next(&mut self, next: &Next) {
+        self.node("next", next.span, |out| {
+            out.expr(&next.by);
+            for arm in &next.arms {
+                out.attributes(&arm.attributes);
+                out.node("arm", arm.span, |out| {
+                    out.pattern(&arm.pattern);
+                    out.path("header", &arm.header);
+                });
+            }
+        });
     }
 
     fn header_fields(&mut self, fields: &[HeaderField]) {

@@ -27,6 +27,7 @@ const DECLARATION: &[&str] = &[
     "bits",
     "struct",
     "header",
+    "extend",
     "union",
     "state",
     "table",
@@ -118,8 +119,8 @@ const OPERATOR: &[&str] = &[
 ];
 /// Words that are names almost everywhere; saying "a name" is enough.
 const NAMES: &[&str] = &[
-    "limit", "each", "per", "next", "by", "with", "bits", "table", "event", "state", "header", "type",
-    "union", "test", "emitted", "replay",
+    "limit", "each", "per", "next", "by", "with", "bits", "table", "event", "state", "header", "extend",
+    "type", "union", "test", "emitted", "replay",
 ];
 /// What is named first in a list.
 const FIRST: &[&str] = &["name", ";", ",", ")", "]", "}", "=>", "->", "=", ":", "{", "in"];

@@ -80,6 +80,8 @@ pub(crate) enum Token {
     Struct,
     #[token("header")]
     Header,
+    #[token("extend")]
+    Extend,
     #[token("union")]
     Union,
     #[token("state")]
@@ -299,6 +301,7 @@ impl Token {
                 | Bits
                 | Struct
                 | Header
+                | Extend
                 | Union
                 | State
                 | Table
@@ -314,7 +317,19 @@ impl Token {
         use Token::*;
         matches!(
             self,
-            Type | Bits | Header | Union | State | Table | Event | Test | Next | By | Limit | Each | Per
+            Type | Bits
+                | Header
+                | Extend
+                | Union
+                | State
+                | Table
+                | Event
+                | Test
+                | Next
+                | By
+                | Limit
+                | Each
+                | Per
         )
     }
 

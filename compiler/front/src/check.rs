@@ -25,6 +25,7 @@ mod header;
 mod loops;
 mod name;
 mod names;
+mod next;
 mod packet;
 mod pattern;
 mod place;
@@ -91,6 +92,7 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
     checker.header_fields();
     checker.header_rules();
     checker.root();
+    checker.extensions();
     checker.computed_params();
     checker.fn_signatures();
     checker.computed_bodies();

@@ -347,7 +347,7 @@ pub struct Region {
 }
 
 /// What follows a header.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Next {
     /// The fields that decide, by index.
     pub by: Vec<usize>,
@@ -364,8 +364,22 @@ pub struct NextArm {
     pub header: HeaderId,
     /// Whether it is marked `#[tunnel]`: what follows is a packet within the packet.
     pub tunnel: bool,
-    /// Where the header is named.
+    /// Whether an `extend` added it.
+    pub extends: bool,
+    /// The values and the header.
     pub span: Span,
+}
+
+impl NextArm {
+    /// Whether both lines take some of the same values.
+    pub(crate) fn overlaps(&self, other: &NextArm) -> bool {
+        self.keys.iter().zip(&other.keys).all(|(a, b)| match (a, b) {
+            (KeyPattern::OneOf(a), KeyPattern::OneOf(b)) => {
+                a.iter().any(|(low, high)| b.iter().any(|(first, last)| low <= last && first <= high))
+            }
+            _ => true,
+        })
+    }
 }
 
 /// The values of one deciding field.

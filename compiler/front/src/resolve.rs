@@ -154,6 +154,7 @@ pub(crate) struct Declarations<'a> {
     pub(crate) bits: Vec<Source<'a, ast::Bits>>,
     pub(crate) structs: Vec<Source<'a, ast::Struct>>,
     pub(crate) headers: Vec<Source<'a, ast::Header>>,
+    pub(crate) extends: Vec<Source<'a, ast::Extend>>,
     pub(crate) unions: Vec<Source<'a, ast::Union>>,
     pub(crate) aliases: Vec<Source<'a, ast::TypeAlias>>,
     /// States and tables.
@@ -289,6 +290,10 @@ impl<'a> Declarations<'a> {
             ItemKind::Event(ast) => add!(events, ast, |id| Def::Event(EventId::from_index(id))),
             ItemKind::Fn(ast) => add!(fns, ast, |id| Def::Fn(FnId::from_index(id))),
             ItemKind::Filter(ast) => add!(filters, ast, |_| Def::Filter),
+            ItemKind::Extend(ast) => {
+                self.extends.push(Source { module, item, ast });
+                None
+            }
             ItemKind::Union(ast) => add!(unions, ast, |id| Def::Union(UnionId::from_index(id))),
             ItemKind::TypeAlias(ast) => {
                 let id = self.aliases.len();

@@ -176,6 +176,7 @@ fn every_code_has_a_source_that_gets_it() {
     const ELSEWHERE: &[(&str, &str)] = &[
         ("E0008", "grammar: a text of 4 GiB"),
         ("E0411", "front: tests/robustness.rs"),
+        ("E0425", "front: tests/extensions.rs, of two files"),
         ("E0606", "front: tests/robustness.rs"),
         ("E0607", "front: tests/robustness.rs"),
         ("E0608", "okoc: tests of budgets"),

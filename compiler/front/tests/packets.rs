@@ -262,7 +262,7 @@ fn the_packet_has_a_length_and_a_port() {
 #[test]
 fn an_earlier_line_of_next_by_hides_a_later_one() {
     let filter = "
-        #[root] header a { kind: u8 } next by kind { 1..=9 => b, 5 => c, _ => d }
+        #[root] header a { kind: u8 } next by kind { 1..=9 => b, 5..=10 => c, _ => d }
         header b { x: u8 }
         header c { x: u8 }
         header d { x: u8 }
@@ -270,6 +270,7 @@ fn an_earlier_line_of_next_by_hides_a_later_one() {
         filter f -> Kind { match pkt { c => C, d => D, _ => Other } }";
     let mut machine = Machine::new(filter);
     assert_eq!(machine.class(&[5, 0], SECOND), 0, "b, not c");
-    assert_eq!(machine.class(&[10, 0], SECOND), 2);
-    assert_eq!(machine.class(&[10], SECOND), 0);
+    assert_eq!(machine.class(&[10, 0], SECOND), 1);
+    assert_eq!(machine.class(&[11, 0], SECOND), 2);
+    assert_eq!(machine.class(&[11], SECOND), 0);
 }

@@ -303,4 +303,83 @@ filter f -> bool {
 
 Write `tcp.options[0] == 1`, `tcp.options.len > 0`, or `for option in tcp.options { … }`.
 ";
+    NEVER_DECIDES = 424, "a line of `next by` that never decides", "\
+The lines of a `next by` are looked at in order, and the first that fits says what follows. Those of an `extend` come behind the
+header's own lines.
+
+```oko
+use std.net.udp;
+
+header names { id: u16 }
+
+extend udp next by dst_port {
+    53 => names,
+}
+
+filter f -> bool {
+    match pkt {
+        names => names.id == 0,
+        _ => false,
+    }
+}
+```
+
+To have another header than the standard library's, write `#[first]` in front of the line.
+";
+    CONTRADICTION = 425, "two files that say what follows a header", "\
+Within a file, the first line that fits counts. Files have no order, so lines of their `extend`s that lead to different headers are for different packets.
+
+```text
+// one.oko
+extend udp next by dst_port { 4000 => telemetry }
+
+// two.oko
+extend udp next by src_port { 5000 => probe }
+```
+
+A datagram from port 5000 to port 4000 would have both headers. Write both lines in one file, the one that is to count in front.
+";
+    LEAVES_OUT = 426, "an `extend` that leaves out what decides", "\
+A field of which every line of a header's own `next by` asks something says whether anything follows at all. An `extend` asks for it, too.
+
+```oko
+use std.net.ipv4;
+
+header trace { id: u32 }
+
+extend ipv4 next by protocol {
+    253 => trace,
+}
+
+filter f -> bool {
+    match pkt {
+        ipv4 / trace => trace.id == 7,
+        _ => false,
+    }
+}
+```
+
+Later fragments of a datagram have the same protocol and begin with its middle: write `next by (protocol, frag_offset)` and `(253, 0) => trace`.
+";
+    CIRCLE = 427, "an `extend` that closes a circle", "\
+Headers that lead to one another are counted together, and only so many are passed. An `extend` that makes such a circle of headers that were
+in none would stop the search for what was found before.
+
+```oko
+use std.net.{ethernet, udp};
+
+extend udp next by dst_port {
+    4000 => ethernet,
+}
+
+filter f -> bool {
+    match pkt {
+        udp / ethernet => ethernet.type == 5,
+        _ => false,
+    }
+}
+```
+
+What follows here is a packet within the packet, and only arms that name what is in front of it are to look into it: write `#[tunnel]` in front of the line.
+";
 }

@@ -2,15 +2,14 @@
 
 use oko_diagnostics::codes::{names, packets, results, types};
 use oko_diagnostics::{Diagnostic, Span};
-use oko_grammar::ast::{self, PatternKind};
+use oko_grammar::ast;
 
 use super::Checker;
 use super::body::{BodyChecker, Place};
 use super::facts::Facts;
 use super::fill::builder_name;
 use crate::hir::{
-    Compare, Expr, ExprKind, Fill, Form, HeaderDef, HeaderField, HeaderId, InReply, KeyPattern, LayerId,
-    Next, NextArm, Region, Rule,
+    Compare, Expr, ExprKind, Fill, Form, HeaderDef, HeaderField, HeaderId, InReply, LayerId, Region, Rule,
 };
 use crate::resolve::Def;
 use crate::suggest::nearest;
@@ -255,27 +254,6 @@ impl Checker<'_, '_> {
         marks
     }
 
-    /// Whether a line of a `next by` is marked `#[tunnel]`.
-    fn tunnel_attribute(&mut self, arm: &ast::NextArm) -> bool {
-        let mut tunnel = false;
-        for attribute in &arm.attributes {
-            let name = &attribute.name.name;
-            if name == "tunnel" && attribute.args.is_empty() {
-                tunnel = true;
-            } else {
-                self.report(
-                    Diagnostic::error(
-                        names::UNKNOWN_ATTRIBUTE,
-                        format!("there is no attribute `{name}` for this"),
-                    )
-                    .label(attribute.span, "means nothing here")
-                    .help("`#[tunnel]` says that a packet within the packet follows"),
-                );
-            }
-        }
-        tunnel
-    }
-
     /// The whole bytes that so many bits of fields take.
     fn header_size(&mut self, name: &ast::Ident, bits: u32) -> u32 {
         if bits == 0 {
@@ -490,86 +468,6 @@ impl Checker<'_, '_> {
         None
     }
 
-    fn next(&mut self, module: usize, id: HeaderId, next: &ast::Next) -> Option<Next> {
-        let fields: Vec<&ast::Expr> = match &next.by.kind {
-            ast::ExprKind::Tuple(parts) => parts.iter().collect(),
-            ast::ExprKind::Paren(inner) => vec![inner],
-            _ => vec![&next.by],
-        };
-        let mut by = Vec::new();
-        let mut failed = false;
-        for field in fields {
-            match self.next_field(id, field) {
-                Some(index) => by.push(index),
-                None => failed = true,
-            }
-        }
-        let mut arms = Vec::new();
-        for arm in &next.arms {
-            let Some(header) = self.next_header(module, &arm.header) else { continue };
-            if failed {
-                continue;
-            }
-            let tunnel = self.tunnel_attribute(arm);
-            if let Some(keys) = self.next_keys(module, id, &by, &arm.pattern) {
-                arms.push(NextArm { keys, header, tunnel, span: arm.header.span });
-            }
-        }
-        (!failed).then_some(Next { by, arms })
-    }
-
-    fn next_field(&mut self, id: HeaderId, field: &ast::Expr) -> Option<usize> {
-        let header = &self.program.headers[id.index()];
-        let diagnostic = match &field.kind {
-            ast::ExprKind::Error => return None,
-            ast::ExprKind::Name(name) => {
-                let found = header.fields.iter().position(|known| known.name == name.name);
-                match found.map(|at| (at, &header.fields[at].ty)) {
-                    Some((at, Ty::Num(_) | Ty::Bool)) => return Some(at),
-                    Some((at, _)) => {
-                        Diagnostic::error(packets::BAD_NEXT, "what follows is decided by integers")
-                            .label(field.span, "this is no integer")
-                            .label(header.fields[at].span, "declared here")
-                    }
-                    None => {
-                        let known = header.fields.iter().map(|field| field.name.as_str());
-                        let diagnostic = Diagnostic::error(
-                            names::UNKNOWN_FIELD,
-                            format!("the header `{}` has no `{}`", header.name, name.name),
-                        )
-                        .label(name.span, "no field of this header");
-                        match nearest(&name.name, known) {
-                            Some(near) => {
-                                diagnostic.suggest(name.span, near, format!("did you mean `{near}`?"))
-                            }
-                            None => diagnostic,
-                        }
-                    }
-                }
-            }
-            _ => Diagnostic::error(packets::BAD_NEXT, "what follows is decided by fields")
-                .label(field.span, "the name of a field of this header is expected here"),
-        };
-        self.report(diagnostic);
-        None
-    }
-
-    fn next_header(&mut self, module: usize, path: &ast::Path) -> Option<HeaderId> {
-        if let Some((Def::Header(id), declared)) = self.decls.scopes[module].get(&path.to_string())
-            && matches!(self.decls.headers[id.index()].ast.body, ast::HeaderBody::Tagged { .. })
-        {
-            self.report(
-                Diagnostic::error(packets::BAD_NEXT, "a header with forms stands in a region")
-                    .label(path.span, "cannot follow another header")
-                    .label(declared, "named here")
-                    .help(format!("declare a region of such headers: `[{path} in …]`")),
-            );
-            return None;
-        }
-        let spelled = path.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(".");
-        self.header_named(module, &spelled, path.span)
-    }
-
     /// The header that a name stands for.
     pub(super) fn header_named(&mut self, module: usize, spelled: &str, span: Span) -> Option<HeaderId> {
         let diagnostic = match self.decls.scopes[module].get(spelled) {
@@ -589,89 +487,13 @@ impl Checker<'_, '_> {
                         .label(span, "not known here");
                 match nearest(spelled, known) {
                     Some(near) => diagnostic.suggest(span, near, format!("did you mean `{near}`?")),
-                    None => diagnostic,
+                    None => diagnostic.help(format!(
+                        "headers are declared in the file or brought in: `use std.net.{spelled};` for one of the standard library",
+                    )),
                 }
             }
         };
         self.report(diagnostic);
         None
-    }
-
-    fn next_keys(
-        &mut self,
-        module: usize,
-        id: HeaderId,
-        by: &[usize],
-        pattern: &ast::Pattern,
-    ) -> Option<Vec<KeyPattern>> {
-        let parts: Vec<&ast::Pattern> = match &pattern.kind {
-            PatternKind::Tuple(parts) => parts.iter().collect(),
-            PatternKind::Any => return Some(vec![KeyPattern::Any; by.len()]),
-            _ => vec![pattern],
-        };
-        if parts.len() != by.len() {
-            self.report(
-                Diagnostic::error(packets::BAD_NEXT, "a pattern needs one value for each field")
-                    .label(pattern.span, format!("{} given, {} needed", parts.len(), by.len())),
-            );
-            return None;
-        }
-        let mut keys = Vec::new();
-        for (part, field) in parts.into_iter().zip(by) {
-            keys.push(self.next_key(module, id, *field, part)?);
-        }
-        Some(keys)
-    }
-
-    fn next_key(
-        &mut self,
-        module: usize,
-        id: HeaderId,
-        field: usize,
-        pattern: &ast::Pattern,
-    ) -> Option<KeyPattern> {
-        let ty = self.program.headers[id.index()].fields[field].ty.clone();
-        let mut body = BodyChecker::new(self, module, Place::Rule(id));
-        let checked = body.pattern(pattern, &ty)?;
-        let declared = self.program.headers[id.index()].fields[field].span;
-        let mut ranges = Vec::new();
-        if !key_ranges(&checked, &mut ranges) {
-            return match checked {
-                crate::hir::Pattern::Any => Some(KeyPattern::Any),
-                _ => {
-                    self.report(
-                        Diagnostic::error(packets::BAD_NEXT, "only numbers decide what follows")
-                            .label(pattern.span, "a number, a range or `_` is expected here"),
-                    );
-                    None
-                }
-            };
-        }
-        if let Ty::Num(num) = &ty
-            && let Some((low, _)) = ranges
-                .iter()
-                .find(|(low, high)| num.range.meet(Range::new(i128::from(*low), i128::from(*high))).is_none())
-        {
-            let range = num.range;
-            self.report(
-                Diagnostic::error(packets::BAD_NEXT, format!("the field can never be {low}"))
-                    .label(pattern.span, "never matches")
-                    .label(declared, format!("this is in {range}")),
-            );
-            return None;
-        }
-        Some(KeyPattern::OneOf(ranges))
-    }
-}
-
-/// The ranges of a pattern for one number; `false` if it is not one.
-fn key_ranges(pattern: &crate::hir::Pattern, ranges: &mut Vec<(u64, u64)>) -> bool {
-    match pattern {
-        crate::hir::Pattern::Ranges(words) if words.len() == 1 => {
-            ranges.push(words[0]);
-            true
-        }
-        crate::hir::Pattern::Or(parts) => parts.iter().all(|part| key_ranges(part, ranges)),
-        _ => false,
     }
 }

@@ -326,7 +326,9 @@ impl BodyChecker<'_, '_, '_> {
                 Diagnostic::error(packets::UNREACHABLE, format!("no packet has the header `{name}`"))
                     .label(first.ast.span, format!("nothing that begins with `{}` leads to it", root.name))
                     .label(root.span, "every packet begins with this header")
-                    .help(format!("name `{name}` in the `next by` of the header in front of it"));
+                    .help(format!(
+                        "name `{name}` in the `next by` of the header in front of it, or in an `extend` of one that is declared elsewhere: `extend udp next by dst_port {{ 4000 => {name} }}`",
+                    ));
             self.report(diagnostic);
             return None;
         }
@@ -380,7 +382,8 @@ impl BodyChecker<'_, '_, '_> {
         names.sort();
         names.dedup();
         let diagnostic = if names.is_empty() {
-            diagnostic.help(format!("nothing follows `{last}`"))
+            diagnostic
+                .help(format!("nothing follows `{last}`: neither its `next by` nor an `extend` says what"))
         } else {
             diagnostic.note(format!("what follows is one of {}", names.join(", ")))
         };

@@ -505,7 +505,7 @@ impl Lowering<'_> {
         let mut behind: Option<Value> = None;
         for (at, (arm, leads)) in steps.iter().enumerate().take(last + 1) {
             let matters =
-                *leads || steps[at + 1..=last].iter().any(|(other, leads)| *leads && overlap(arm, other));
+                *leads || steps[at + 1..=last].iter().any(|(other, leads)| *leads && arm.overlaps(other));
             if !matters {
                 continue;
             }
@@ -691,14 +691,4 @@ fn advance(chains: &[Chain<'_>], state: &State, slot: Slot, extension: bool) -> 
         .flat_map(|at| partial.iter().filter(move |(chain, _)| *chain == at).cloned())
         .collect();
     (kept, matched)
-}
-
-/// Whether two arms of a `next by` can take the same values.
-fn overlap(a: &NextArm, b: &NextArm) -> bool {
-    a.keys.iter().zip(&b.keys).all(|(a, b)| match (a, b) {
-        (KeyPattern::OneOf(a), KeyPattern::OneOf(b)) => {
-            a.iter().any(|(low, high)| b.iter().any(|(first, last)| low <= last && first <= high))
-        }
-        _ => true,
-    })
 }

@@ -1,12 +1,14 @@
 //! The parse graph: which headers lead to which.
 //!
-//! An edge is a line of a `next by`. Headers that lead back to themselves form a *circle*: VLAN tags, MPLS labels, extension headers of
+//! An edge is a line of a `next by`, or one that an `extend` adds to it. Headers that lead back to themselves form a *circle*: VLAN tags, MPLS labels, extension headers of
 //! IPv6. At most so many headers of a circle are passed in a row as one of them declares (`#[repeat(max = 8)]`), or [`MAX_REPEAT`].
 //!
 //! An edge marked `#[tunnel]` leads into a packet within the packet. Circles do not go through tunnels, and what is behind one is looked
 //! at only by arms that name the headers in front of it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use oko_diagnostics::Span;
 
 use crate::hir::{HeaderId, NextArm, Program};
 
@@ -14,17 +16,22 @@ use crate::hir::{HeaderId, NextArm, Program};
 /// one is not looked behind.
 pub(crate) const MAX_REPEAT: u8 = 2;
 
-/// The lines of a header's `next by`.
+/// All lines that say what follows a header.
 fn arms(program: &Program, of: HeaderId) -> impl Iterator<Item = &NextArm> {
     program.headers[of.index()].next.iter().flat_map(|next| &next.arms)
 }
 
 /// All headers that a packet beginning with `from` can have outside of tunnels, `from` among them.
 pub(crate) fn reachable(program: &Program, from: HeaderId) -> BTreeSet<HeaderId> {
+    reachable_by(program, from, |arm| !arm.tunnel)
+}
+
+/// All headers that some lines lead to, `from` among them.
+fn reachable_by(program: &Program, from: HeaderId, counts: impl Fn(&NextArm) -> bool) -> BTreeSet<HeaderId> {
     let mut found = BTreeSet::from([from]);
     let mut open = vec![from];
     while let Some(header) = open.pop() {
-        for arm in arms(program, header).filter(|arm| !arm.tunnel) {
+        for arm in arms(program, header).filter(|arm| counts(arm)) {
             if found.insert(arm.header) {
                 open.push(arm.header);
             }
@@ -47,12 +54,21 @@ pub(crate) fn followers(program: &Program, header: HeaderId) -> BTreeSet<HeaderI
     found
 }
 
-/// The headers between two, by the shortest way that `next by` allows; `None` if there is none.
+/// The headers between two, by the shortest way that `next by` allows, without extensions if there is one; `None` if there is none.
 pub(crate) fn shortest(program: &Program, from: HeaderId, to: HeaderId) -> Option<Vec<HeaderId>> {
+    shortest_by(program, from, to, |arm| !arm.extends).or_else(|| shortest_by(program, from, to, |_| true))
+}
+
+fn shortest_by(
+    program: &Program,
+    from: HeaderId,
+    to: HeaderId,
+    counts: impl Fn(&NextArm) -> bool,
+) -> Option<Vec<HeaderId>> {
     let mut before: Vec<Option<HeaderId>> = vec![None; program.headers.len()];
     let mut waiting = VecDeque::from([from]);
     while let Some(header) = waiting.pop_front() {
-        for arm in arms(program, header) {
+        for arm in arms(program, header).filter(|arm| counts(arm)) {
             if before[arm.header.index()].is_some() {
                 continue;
             }
@@ -71,6 +87,110 @@ pub(crate) fn shortest(program: &Program, from: HeaderId, to: HeaderId) -> Optio
         }
     }
     None
+}
+
+/// How often headers of a circle are passed in a row.
+fn limit<'h>(program: &Program, circle: impl Iterator<Item = &'h HeaderId>) -> u8 {
+    circle.filter_map(|header| program.headers[header.index()].repeat).max().unwrap_or(MAX_REPEAT)
+}
+
+/// What a line of an extension does to a circle of headers that are there without extensions.
+pub(crate) enum Change<'p> {
+    /// Headers that did not lead to one another do so by this line behind `header`.
+    Joined { header: HeaderId, line: &'p NextArm },
+    /// By this header, which says so, those of its circle are passed less often than so many times.
+    Shortened { header: HeaderId, times: u8 },
+}
+
+/// How many lines are looked at one after the other to find those that are to blame.
+const MAX_BLAMED: usize = 100;
+
+/// The circles that extensions change, so that headers would not be passed any more that are without them.
+pub(crate) fn changed_circles(program: &Program) -> Vec<Change<'_>> {
+    let ids = || (0..program.headers.len()).map(HeaderId::from_index);
+    let lines: Vec<(HeaderId, &NextArm)> = ids()
+        .flat_map(|header| arms(program, header).map(move |line| (header, line)))
+        .filter(|(_, line)| line.extends && !line.tunnel)
+        .collect();
+    let before = Before::new(program);
+    let found = before.changes(program, &lines, |_| true);
+    if !found.iter().any(|change| matches!(change, Change::Joined { .. })) {
+        return found;
+    }
+    // One line can make others look as if they did it: those that do are left out, one by one.
+    let mut counting: Vec<Span> = Vec::new();
+    let mut found = Vec::new();
+    for line in lines.iter().take(MAX_BLAMED) {
+        counting.push(line.1.span);
+        let changes = before.changes(program, &[*line], |line| counting.contains(&line.span));
+        if !changes.is_empty() {
+            counting.pop();
+        }
+        found.extend(changes);
+    }
+    found
+}
+
+/// What leads to what without extensions.
+struct Before {
+    /// For each header that packets can have, the headers behind it outside of tunnels.
+    ahead: BTreeMap<HeaderId, BTreeSet<HeaderId>>,
+}
+
+impl Before {
+    fn new(program: &Program) -> Before {
+        let known = program.root.map(|root| reachable_by(program, root, |line| !line.extends));
+        let ahead = (known.into_iter().flatten())
+            .map(|header| (header, reachable_by(program, header, |line| !line.extends && !line.tunnel)))
+            .collect();
+        Before { ahead }
+    }
+
+    fn together(&self, a: HeaderId, b: HeaderId) -> bool {
+        let leads = |a, b| self.ahead.get(&a).is_some_and(|ahead| ahead.contains(&b));
+        leads(a, b) && leads(b, a)
+    }
+
+    /// What some lines of extensions change where those count that `counts` says.
+    fn changes<'p>(
+        &self,
+        program: &'p Program,
+        lines: &[(HeaderId, &'p NextArm)],
+        counts: impl Fn(&NextArm) -> bool,
+    ) -> Vec<Change<'p>> {
+        let counts = |line: &NextArm| !line.tunnel && (!line.extends || counts(line));
+        let mut ahead: BTreeMap<HeaderId, BTreeSet<HeaderId>> = BTreeMap::new();
+        let mut found = Vec::new();
+        for &(header, line) in lines {
+            for end in [header, line.header] {
+                ahead.entry(end).or_insert_with(|| reachable_by(program, end, counts));
+            }
+            if !ahead[&line.header].contains(&header) {
+                continue;
+            }
+            let behind: Vec<HeaderId> = ahead[&header].iter().copied().collect();
+            let mut circle = Vec::new();
+            for other in behind {
+                let back = ahead.entry(other).or_insert_with(|| reachable_by(program, other, counts));
+                if back.contains(&header) {
+                    circle.push(other);
+                }
+            }
+            let known: Vec<HeaderId> =
+                circle.iter().copied().filter(|header| self.ahead.contains_key(header)).collect();
+            let Some(first) = known.first() else { continue };
+            if known.iter().any(|other| other != first && !self.together(*first, *other)) {
+                found.push(Change::Joined { header, line });
+                continue;
+            }
+            let times = limit(program, known.iter());
+            let less = circle.iter().find(|header| program.headers[header.index()].repeat.is_some());
+            if let Some(less) = less.filter(|_| limit(program, circle.iter()) < times) {
+                found.push(Change::Shortened { header: *less, times });
+            }
+        }
+        found
+    }
 }
 
 /// What the search for headers asks again and again.
@@ -96,7 +216,7 @@ impl Graph {
                 let circle = ids.iter().filter(|other| {
                     reachable[id.index()].contains(other) && reachable[other.index()].contains(id)
                 });
-                circle.filter_map(|other| program.headers[other.index()].repeat).max().unwrap_or(MAX_REPEAT)
+                limit(program, circle)
             })
             .collect();
         let returns =
