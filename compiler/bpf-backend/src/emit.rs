@@ -265,12 +265,19 @@ impl Emitter<'_> {
 
     /// A value as a second operand: an immediate if it is a small constant.
     fn operand(&mut self, value: Value, scratch: Reg) -> Operand {
-        if let Place::Const(constant) = self.plan.place(value)
-            && let Some(imm) = immediate(constant)
-        {
+        match self.plan.place(value) {
+            Place::Const(constant) => self.number(constant, scratch),
+            Place::VReg(vreg) => self.reg_of(vreg, scratch).into(),
+        }
+    }
+
+    /// The same of a constant.
+    fn number(&mut self, constant: u64, scratch: Reg) -> Operand {
+        if let Some(imm) = immediate(constant) {
             return imm.into();
         }
-        self.reg(value, scratch).into()
+        self.constant(scratch, constant);
+        scratch.into()
     }
 
     /// Where a result goes, none if nobody wants it.

@@ -1,11 +1,11 @@
 //! Finding, making, locking and leaving entries.
 
 use oko_bpf::helper::Helper;
-use oko_bpf::isa::{AluOp, ByteOrder, Cond, Imm64, Insn, Operand, Reg, Size, SwapBits};
+use oko_bpf::isa::{AluOp, ByteOrder, Cond, Imm64, Insn, Reg, Size, SwapBits};
 use oko_ir::layout::{EXPIRES_OFFSET, HEADER_SIZE, WRITTEN_OFFSET};
 use oko_ir::{BlockCall, Match, State, StateDecl, StateKind, Type, Unlock, Value, Width};
 
-use super::{Emitter, Spot, immediate};
+use super::{Emitter, Spot};
 use crate::alloc::Slot;
 use crate::asm::Label;
 use crate::maps::{self, Frame, LOCK_BITS, PREFIX_LENGTH_BYTES};
@@ -192,14 +192,7 @@ impl Emitter<'_> {
             let stored = match self.at(value) {
                 _ if piece.size == piece.part => self.operand(value, Reg::R0),
                 Spot::Const(constant) => {
-                    let constant = constant & (u64::MAX >> (64 - 8 * piece.part.bytes()));
-                    immediate(constant).map_or_else(
-                        || {
-                            self.constant(Reg::R0, constant);
-                            Reg::R0.into()
-                        },
-                        Operand::from,
-                    )
+                    self.number(constant & (u64::MAX >> (64 - 8 * piece.part.bytes())), Reg::R0)
                 }
                 from => {
                     self.put(Spot::Reg(Reg::R0), from);
@@ -229,9 +222,7 @@ impl Emitter<'_> {
         for (part, &value) in state.key.iter().zip(values) {
             let mut left = part.width.bytes();
             while left > 0 {
-                // The frame is accessed by aligned pieces only.
-                let fits = |size: &Size| offset.is_multiple_of(size.bytes()) && size.bytes() <= left;
-                let size = [Size::Dw, Size::W, Size::H].into_iter().find(fits).unwrap_or(Size::B);
+                let size = aligned(offset, left);
                 left -= size.bytes();
                 let from = self.at(value);
                 self.put(Spot::Reg(Reg::R0), from);
@@ -256,8 +247,7 @@ impl Emitter<'_> {
     /// Zeroes `from..to` of the key, in pieces that are aligned.
     fn zero_gap(&mut self, key_at: i16, mut from: u32, to: u32) {
         while from < to {
-            let fits = |size: &Size| from.is_multiple_of(size.bytes()) && from + size.bytes() <= to;
-            let size = [Size::Dw, Size::W, Size::H].into_iter().find(fits).unwrap_or(Size::B);
+            let size = aligned(from, to - from);
             self.store(size, Reg::R10, key_at + from as i16, 0);
             from += size.bytes();
         }
@@ -289,6 +279,12 @@ impl Emitter<'_> {
     }
 }
 
+/// What can be accessed at once at an offset of the frame, of so many bytes: the frame is accessed by aligned pieces only.
+fn aligned(offset: u32, bytes: u32) -> Size {
+    let fits = |size: &Size| offset.is_multiple_of(size.bytes()) && size.bytes() <= bytes;
+    [Size::Dw, Size::W, Size::H].into_iter().find(fits).unwrap_or(Size::B)
+}
+
 /// A part of a key as it is written: with as much of the gap behind it as makes one aligned number with it.
 struct Piece {
     offset: u32,
@@ -306,11 +302,11 @@ fn key_pieces(state: &StateDecl) -> Vec<Piece> {
     let ends = layout.offsets.iter().skip(1).copied().chain([layout.size]);
     let parts = state.key.iter().zip(&layout.offsets).zip(ends);
     parts
-        .map(|((part, &offset), end)| {
-            let part = maps::size(part.width);
-            let fits = |size: &Size| offset.is_multiple_of(size.bytes()) && offset + size.bytes() <= end;
-            let size = [Size::Dw, Size::W, Size::H].into_iter().find(fits).unwrap_or(part);
-            Piece { offset, part, size, end }
+        .map(|((part, &offset), end)| Piece {
+            offset,
+            part: maps::size(part.width),
+            size: aligned(offset, end - offset),
+            end,
         })
         .collect()
 }
