@@ -15,8 +15,7 @@ use cranelift_codegen::ir::{
 pub(crate) fn remove_unused(function: &mut Function) {
     function.dfg.resolve_all_aliases();
     let mut uses: SecondaryMap<Value, u32> = SecondaryMap::new();
-    let all: Vec<Inst> =
-        function.layout.blocks().flat_map(|block| function.layout.block_insts(block)).collect();
+    let all = instructions(function);
     for &inst in &all {
         for value in function.dfg.inst_values(inst) {
             uses[value] += 1;
@@ -62,7 +61,7 @@ pub(crate) fn add_to_what_was_handed_over(function: &mut Function) {
             function.dfg.inst_values(terminator).filter_map(|value| sum(function, value)).collect();
         for inst in sums {
             let is_param = |value: Value| {
-                let value = match inst_of(function, value).map(|inst| function.dfg.insts[inst]) {
+                let value = match made_by(function, value) {
                     Some(InstructionData::Unary { opcode: Opcode::Ireduce, arg }) => arg,
                     _ => value,
                 };
@@ -81,8 +80,7 @@ pub(crate) fn add_to_what_was_handed_over(function: &mut Function) {
 /// Computes addresses on the stack in the blocks where they are needed. Cranelift takes them out of loops, into registers that are scarce or even
 /// into memory, though computing one takes a single instruction at most.
 pub(crate) fn compute_addresses_where_needed(function: &mut Function) {
-    let all: Vec<Inst> =
-        function.layout.blocks().flat_map(|block| function.layout.block_insts(block)).collect();
+    let all = instructions(function);
     for inst in all {
         let block = function.layout.inst_block(inst);
         let far: Vec<(Value, StackSlot, Offset32)> = function
@@ -108,6 +106,10 @@ pub(crate) fn compute_addresses_where_needed(function: &mut Function) {
     }
 }
 
+fn instructions(function: &Function) -> Vec<Inst> {
+    function.layout.blocks().flat_map(|block| function.layout.block_insts(block)).collect()
+}
+
 fn terminators(function: &Function) -> Vec<Inst> {
     function.layout.blocks().filter_map(|block| function.layout.last_inst(block)).collect()
 }
@@ -125,8 +127,7 @@ fn sum(function: &Function, value: Value) -> Option<Inst> {
 fn handed_on(function: &Function, branch: Inst) -> Option<(IntCC, Value, i64)> {
     let dfg = &function.dfg;
     let InstructionData::Brif { arg, .. } = dfg.insts[branch] else { return None };
-    let InstructionData::IntCompare { cond, args: [number, limit], .. } = dfg.insts[inst_of(function, arg)?]
-    else {
+    let InstructionData::IntCompare { cond, args: [number, limit], .. } = made_by(function, arg)? else {
         return None;
     };
     if !matches!(cond, IntCC::Equal | IntCC::NotEqual) {
@@ -145,16 +146,22 @@ fn handed_on(function: &Function, branch: Inst) -> Option<(IntCC, Value, i64)> {
     Some((cond, sum, i64::from(i32::try_from(limit).ok()?)))
 }
 
+/// The instruction that a value is a result of.
 fn inst_of(function: &Function, value: Value) -> Option<Inst> {
-    match function.dfg.value_def(value) {
+    match function.dfg.value_def(function.dfg.resolve_aliases(value)) {
         ValueDef::Result(inst, _) => Some(inst),
         _ => None,
     }
 }
 
+/// The same as it is written.
+fn made_by(function: &Function, value: Value) -> Option<InstructionData> {
+    inst_of(function, value).map(|inst| function.dfg.insts[inst])
+}
+
 /// What a value was before one was added, if that is how it was made.
 pub(crate) fn before_one_was_added(function: &Function, value: Value) -> Option<Value> {
-    match function.dfg.insts[inst_of(function, function.dfg.resolve_aliases(value))?] {
+    match made_by(function, value)? {
         InstructionData::Binary { opcode: Opcode::Iadd, args: [before, one] } => {
             (constant(function, one)? == 1).then_some(before)
         }
@@ -164,7 +171,7 @@ pub(crate) fn before_one_was_added(function: &Function, value: Value) -> Option<
 
 /// The two numbers of 32 bits that the lowest ones of a value are, depending on whether the first value is not 0.
 pub(crate) fn choice(function: &Function, value: Value) -> Option<(Value, i64, i64)> {
-    match function.dfg.insts[inst_of(function, function.dfg.resolve_aliases(value))?] {
+    match made_by(function, value)? {
         // No narrower values are made of 64 bits where this is asked.
         InstructionData::Unary { opcode: Opcode::Uextend | Opcode::Ireduce, arg }
             if function.dfg.value_type(arg).bits() >= 32 =>
@@ -180,7 +187,7 @@ pub(crate) fn choice(function: &Function, value: Value) -> Option<(Value, i64, i
 
 /// The number that a value always is.
 pub(crate) fn constant(function: &Function, value: Value) -> Option<i64> {
-    match function.dfg.insts[inst_of(function, function.dfg.resolve_aliases(value))?] {
+    match made_by(function, value)? {
         InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(imm.bits()),
         _ => None,
     }
