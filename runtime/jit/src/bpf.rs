@@ -36,7 +36,7 @@ use crate::abi::{CTX_MAPS, CTX_VALUES};
 use crate::answer::Answer;
 use crate::burst::{Burst, Kept, Row};
 use crate::code::Code;
-use crate::detour::MOST_RESULTS;
+use crate::detour::RESULTS_BYTES;
 use crate::error::CompileError;
 use crate::host;
 
@@ -192,9 +192,8 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     ));
     let (row, burst, args) = if is_entry {
         let tables: Vec<i32> = source.maps.iter().take(KEPT_MAPS).map(kept_table).collect();
-        let scratch = MOST_RESULTS as u32 * 8;
         let instant = source.asks_the_instant();
-        let kept = Kept { instant, tables: &tables, numbers: &|_, _| Vec::new(), scratch };
+        let kept = Kept { instant, tables: &tables, numbers: &|_, _| Vec::new(), scratch: RESULTS_BYTES };
         let kept = (!tables.is_empty()).then_some(&kept);
         let burst = Burst::open(&mut builder, &[I32], kept);
         let args = match source.convention {

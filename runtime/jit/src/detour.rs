@@ -14,7 +14,9 @@ use crate::helpers::Helper;
 use crate::host;
 
 /// The most words that a helper returns.
-pub(crate) const MOST_RESULTS: usize = 2;
+const MOST_RESULTS: usize = 2;
+/// Bytes of memory where a detour can write whatever its helper returns.
+pub(crate) const RESULTS_BYTES: u32 = MOST_RESULTS as u32 * 8;
 
 /// The signature of a detour: the helper's parameters and, if it returns anything, where that goes.
 pub(crate) fn signature(helper: Helper) -> Signature {

@@ -9,7 +9,7 @@ use oko_bpf::verified::Note;
 use super::{Translator, local_signature};
 use crate::abi::{CTX_SEED, CTX_WORKER, PACKET_CAPTURED};
 use crate::burst::constant_memory;
-use crate::detour::{self, MOST_RESULTS};
+use crate::detour::{self, RESULTS_BYTES};
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::{host, locks};
@@ -129,8 +129,7 @@ impl Translator<'_, '_> {
             if row.has_scratch() {
                 return row.scratch(builder, 0);
             }
-            let size = MOST_RESULTS as u32 * 8;
-            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3);
+            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, RESULTS_BYTES, 3);
             let slot = *slot.get_or_insert_with(|| builder.create_sized_stack_slot(data));
             builder.ins().stack_addr(I64, slot, 0)
         });

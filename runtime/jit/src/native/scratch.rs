@@ -7,7 +7,7 @@ use oko_ir::layout::HEADER_SIZE;
 
 use super::Translator;
 use crate::abi::EVENT_HEADER_WORDS;
-use crate::detour::MOST_RESULTS;
+use crate::detour::RESULTS_BYTES;
 
 /// Bytes before the value of the ghost: room for a generation.
 const GHOST_HEADER: u32 = 8;
@@ -27,7 +27,7 @@ impl Scratch {
         let keys = module.states.iter().map(|state| state.key_layout().size);
         let entries = module.states.iter().map(|state| state.entry_layout().size);
         let fields = module.events.iter().map(|event| event.fields.len());
-        let key = MOST_RESULTS as u32 * 8;
+        let key = RESULTS_BYTES;
         let record = key + keys.max().unwrap_or(0).next_multiple_of(8);
         let words = fields.max().map_or(0, |fields| EVENT_HEADER_WORDS + fields);
         let ghost = record + words as u32 * 8 + GHOST_HEADER;
