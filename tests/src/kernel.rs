@@ -23,7 +23,10 @@ pub const MIN_PACKET: usize = 14;
 /// The port that packets of a test run come in by: the loopback device.
 pub const IN_PORT: u32 = 1;
 
+mod attached;
 mod ring;
+
+pub use attached::Attached;
 
 /// Why the kernel did not take an object or run it.
 #[derive(Debug, thiserror::Error)]
@@ -153,8 +156,7 @@ impl Loaded {
     ///
     /// As of [`run`](Self::run).
     pub fn run_repeated(&self, program: &str, packet: &[u8], times: u32) -> Result<TestRun, KernelError> {
-        let fd = self.programs.iter().find(|(name, _)| name == program).map(|(_, fd)| fd);
-        let fd = fd.ok_or_else(|| KernelError::NoSuch { what: "program", name: program.into() })?;
+        let fd = self.program(program)?;
         if self.maps.iter().any(|(def, _)| def.kind.is_percpu()) {
             stay_on_first_cpu().map_err(|error| fail("the first CPU".into(), error))?;
         }
@@ -166,6 +168,11 @@ impl Loaded {
         attr.call(PROG_TEST_RUN).map_err(|error| fail(format!("run of {program}"), error))?;
         let duration = Duration::from_nanos(u64::from(attr.get_u32(36)));
         Ok(TestRun { value: attr.get_u32(4), duration })
+    }
+
+    fn program(&self, name: &str) -> Result<&OwnedFd, KernelError> {
+        let found = self.programs.iter().find(|(known, _)| known == name).map(|(_, fd)| fd);
+        found.ok_or_else(|| KernelError::NoSuch { what: "program", name: name.into() })
     }
 
     /// How long the kernel took to verify and compile the programs.

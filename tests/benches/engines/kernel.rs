@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use oko_artifact::NOW_VARIABLE;
 use oko_bpf::xdp::XDP_PASS;
 use oko_filter::{Packet, Verdict};
-use oko_tests::kernel::{self, Loaded};
+use oko_tests::kernel::{self, Attached, Loaded};
 
 use crate::measure::median;
 
@@ -22,24 +22,42 @@ pub(crate) struct KernelInstance {
     filter: String,
     /// Whether the object has a variable for the clock.
     has_clock: bool,
+    /// Both, so that test runs are quick.
+    _attached: [Attached; 2],
 }
 
 impl KernelInstance {
     /// Loads an object of another compiler, which knows nothing of our clock.
     pub(crate) fn load_foreign(object: &[u8], filter: &str) -> Result<KernelInstance> {
-        let (loaded, empty) = (kernel::load_untyped(object)?, kernel::load_return(EMPTY, XDP_PASS as i32)?);
-        Ok(KernelInstance { loaded, empty, filter: filter.to_owned(), has_clock: false })
+        KernelInstance::new(kernel::load_untyped(object)?, filter, false)
     }
 
     /// Loads an object with the clock in a variable.
     pub(crate) fn load(object: &[u8], filter: &str) -> Result<KernelInstance> {
+        KernelInstance::new(kernel::load(object)?, filter, true)
+    }
+
+    fn new(loaded: Loaded, filter: &str, has_clock: bool) -> Result<KernelInstance> {
         let empty = kernel::load_return(EMPTY, XDP_PASS as i32)?;
-        Ok(KernelInstance {
-            loaded: kernel::load(object)?,
-            empty,
-            filter: filter.to_owned(),
-            has_clock: true,
-        })
+        let attached = [loaded.attach(filter)?, empty.attach(EMPTY)?];
+        Ok(KernelInstance { loaded, empty, filter: filter.to_owned(), has_clock, _attached: attached })
+    }
+
+    /// Runs one packet so often in a row; gives the last verdict.
+    pub(crate) fn run_repeated(&self, packet: Packet<'_>, repeats: u32) -> Result<Verdict> {
+        let run = self.loaded.run_repeated(&self.filter, packet.data(), repeats)?;
+        self.verdict(run.value)
+    }
+
+    /// The same with the empty program.
+    pub(crate) fn run_empty(&self, packet: Packet<'_>, repeats: u32) -> Result<Verdict> {
+        self.verdict(self.empty.run_repeated(EMPTY, packet.data(), repeats)?.value)
+    }
+
+    /// Classes are return values less 1.
+    fn verdict(&self, value: u32) -> Result<Verdict> {
+        ensure!(value != 0, "the kernel aborted {}", self.filter);
+        Ok(Verdict(value - 1))
     }
 
     /// Runs all packets `repeats` times each; gives nanoseconds a run, less those of the empty program.
@@ -56,9 +74,7 @@ impl KernelInstance {
                 self.loaded.set_variable(NOW_VARIABLE, time + shift)?;
             }
             let run = self.loaded.run_repeated(&self.filter, packet.data(), repeats)?;
-            // Classes are return values less 1.
-            ensure!(run.value != 0, "the kernel aborted {}", self.filter);
-            *verdict = Verdict(run.value - 1);
+            *verdict = self.verdict(run.value)?;
             total += run.duration;
         }
         let mut empty = Vec::new();

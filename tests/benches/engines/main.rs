@@ -11,6 +11,8 @@
 //! Tables go to the standard output, the same with more detail to `FOLDER/engines.json`.
 
 #[cfg(target_os = "linux")]
+mod beyond;
+#[cfg(target_os = "linux")]
 mod budget;
 #[cfg(target_os = "linux")]
 mod entries;
@@ -97,7 +99,8 @@ mod linux {
         };
         let (foreign, budget) = if with_foreign {
             let turns = if quick { 5 } else { 15 };
-            (foreign::measure(&out, turns)?, budget::measure(&out, turns)?)
+            let loads = if quick { 5 } else { 30 };
+            (foreign::measure(&out, turns, loads)?, budget::measure(&out, turns)?)
         } else {
             (nothing.clone(), nothing.clone())
         };

@@ -28,6 +28,16 @@ impl Samples {
         median(&mut self.figures.clone())
     }
 
+    /// What so large a share of them is below.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        quantile(&mut self.figures.clone(), share)
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.figures.len()
+    }
+
     /// The median with the spread around it.
     pub(crate) fn json(&self) -> Value {
         let mut figures = self.figures.clone();

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
-use oko_filter::{Engine, Verdict};
+use oko_filter::{Engine, Packet, Verdict};
 use oko_tests::kernel as bpf;
 use serde_json::{Map, Value, json};
 
@@ -152,6 +152,13 @@ pub(crate) struct Turns {
     all_matches: usize,
 }
 
+/// What is run in a mode.
+pub(crate) fn packets(traffic: &Traffic, mode: Mode) -> Vec<(Packet<'_>, u64)> {
+    let all = traffic.packets();
+    let step = if mode == Mode::Repeated { all.len().div_ceil(SAMPLE) } else { 1 };
+    all.into_iter().step_by(step).collect()
+}
+
 /// Lets all subjects replay a capture again and again, in turns. All see the same packets at the same instants, so their states and
 /// verdicts must stay the same.
 pub(crate) fn take_turns(
@@ -161,9 +168,7 @@ pub(crate) fn take_turns(
     traffic: &Traffic,
     turns: usize,
 ) -> Result<Turns> {
-    let all = traffic.packets();
-    let step = if mode == Mode::Repeated { all.len().div_ceil(SAMPLE) } else { 1 };
-    let packets: Vec<_> = all.into_iter().step_by(step).collect();
+    let packets = packets(traffic, mode);
     let mut found = Turns {
         packets: packets.len(),
         samples: vec![Samples::default(); subjects.len()],

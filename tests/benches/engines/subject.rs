@@ -78,13 +78,24 @@ impl<C: Callable> Subject for C {
             Mode::Repeated => {
                 let begin = Instant::now();
                 for ((packet, time), verdict) in packets.iter().zip(verdicts.chunks_exact_mut(1)) {
-                    for _ in 0..REPEATS {
-                        self.call(black_box(std::slice::from_ref(packet)), time + shift, verdict);
-                    }
+                    repeat(self, packet, time + shift, REPEATS, verdict);
                 }
                 Ok(begin.elapsed().as_nanos() as f64 / packets.len() as f64 / f64::from(REPEATS))
             }
         }
+    }
+}
+
+/// Runs one packet so often in a row.
+pub(crate) fn repeat<C: Callable>(
+    subject: &mut C,
+    packet: &Packet<'_>,
+    now: u64,
+    times: u32,
+    verdict: &mut [Verdict],
+) {
+    for _ in 0..times {
+        subject.call(black_box(std::slice::from_ref(packet)), now, verdict);
     }
 }
 

@@ -31,9 +31,8 @@ fn targets(figures: &Value) -> Vec<Target> {
     let to_c =
         foreign.iter().map(|program| median(&program["burst"]["bpf-jit"]) / median(&program["burst"]["C"]));
     let to_kernel = foreign.iter().map(|program| {
-        let of = &program["repeated"];
-        let empty = program["empty"].as_f64().unwrap_or(f64::NAN);
-        (median(&of["bpf-jit"]) - empty) / median(&of["kernel"])
+        let more = |engine: &str| program["beyond"][engine]["more"].as_f64().unwrap_or(f64::NAN);
+        more("bpf-jit") / more("kernel")
     });
     let programs: Vec<(f64, f64)> = fields(&figures["budget"]["programs"])
         .values()
