@@ -6,9 +6,8 @@ use std::sync::atomic::AtomicU64;
 
 use oko_bpf::verified::Verified;
 use oko_ir::Checked;
-use oko_jit::abi::Packet;
+use oko_jit::abi::{Moment, Packet};
 use oko_jit::{Answer, CompileError, compile_bpf, compile_ir};
-use oko_state::Pin;
 
 use crate::error::LoadError;
 use crate::instance::{Engine, FilterInfo, Verdict};
@@ -28,6 +27,15 @@ pub(crate) enum Code {
     BpfInterp(Vec<Verified>, Returns),
     /// The module itself, with state of its own.
     IrInterp(Box<Oracle>),
+}
+
+/// The thread that asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    /// Its [number](oko_state::worker).
+    pub(crate) worker: u32,
+    /// Whether it is pinned and [alone](oko_state::Pin::is_alone).
+    pub(crate) alone: bool,
 }
 
 /// What the return values of BPF programs mean, and what they take for the clock.
@@ -102,7 +110,7 @@ impl Code {
         }
     }
 
-    /// Asks a filter about a burst, for each packet of which there is a verdict, by a thread that is pinned; gives how many runs ended in a fault.
+    /// Asks a filter about a burst, for each packet of which there is a verdict, by a thread that is pinned if there are states; gives how many runs ended in a fault.
     // Of a single packet, calls within calls would cost more than a small filter.
     #[inline(always)]
     pub(crate) fn run(
@@ -111,7 +119,7 @@ impl Code {
         packets: &[Packet<'_>],
         now: u64,
         instance: (&Params, &States),
-        pin: &Pin,
+        caller: Caller,
         verdicts: &mut [Verdict],
     ) -> u64 {
         let codes = match self {
@@ -125,7 +133,7 @@ impl Code {
             }
         };
         // SAFETY: params and states were made from the module or the maps of the program that this code was compiled from.
-        unsafe { run_native(&codes[filter], packets, now, instance.1, pin, verdicts) };
+        unsafe { run_native(&codes[filter], packets, now, instance.1, caller, verdicts) };
         0
     }
 
@@ -184,14 +192,14 @@ unsafe fn run_native(
     packets: &[Packet<'_>],
     now: u64,
     states: &States,
-    pin: &Pin,
+    caller: Caller,
     verdicts: &mut [Verdict],
 ) {
-    let context = states.context(pin.worker(), now, pin.is_alone());
+    let moment = Moment { now, alone: caller.alone };
     const { assert!(size_of::<AtomicU64>() == 8 && size_of::<Verdict>() == 4) };
     // SAFETY: a verdict is a transparent `u32`.
     let verdicts =
         unsafe { std::slice::from_raw_parts_mut(verdicts.as_mut_ptr().cast::<u32>(), verdicts.len()) };
     // SAFETY: the caller's promise.
-    unsafe { code.run(&context, packets, verdicts) }
+    unsafe { code.run(states.context(caller.worker), packets, moment, verdicts) }
 }

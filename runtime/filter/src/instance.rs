@@ -11,7 +11,7 @@ use oko_jit::abi::Packet;
 
 use oko_bpf::object::Abi;
 
-use crate::code::Code;
+use crate::code::{Caller, Code};
 use crate::error::{LoadError, ParamError, StateError};
 use crate::params::Params;
 use crate::plan::Plan;
@@ -340,6 +340,8 @@ impl Instance {
     /// # Panics
     ///
     /// If the filter is another instance's and this one has none of that number.
+    // Inlined, so that a packet need not be copied to be handed over.
+    #[inline]
     pub fn run(&self, filter: FilterId, packet: Packet<'_>, now: u64) -> Verdict {
         let mut verdict = [Verdict::default()];
         self.run_any(filter, std::slice::from_ref(&packet), now, &mut verdict);
@@ -360,11 +362,18 @@ impl Instance {
     #[inline(always)]
     fn run_any(&self, filter: FilterId, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]) {
         let counters = &self.stats[filter.index()];
-        // What a filter finds in a table stays until the burst ends.
-        let pin = oko_state::pin();
-        let faults =
-            self.code.run(filter.index(), packets, now, (&self.params, &self.states), &pin, verdicts);
-        counters.count(pin.worker(), verdicts, faults);
+        let instance = (&self.params, &self.states);
+        let (faults, worker) = if self.states.are_none() {
+            let worker = oko_state::worker();
+            let caller = Caller { worker, alone: false };
+            (self.code.run(filter.index(), packets, now, instance, caller, verdicts), worker)
+        } else {
+            // What a filter finds in a table stays until the burst ends.
+            let pin = oko_state::pin();
+            let caller = Caller { worker: pin.worker(), alone: pin.is_alone() };
+            (self.code.run(filter.index(), packets, now, instance, caller, verdicts), pin.worker())
+        };
+        counters.count(worker, verdicts, faults);
     }
 
     /// How often a filter ran and what it answered.

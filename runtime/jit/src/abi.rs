@@ -1,8 +1,9 @@
 //! The interface between generated code and those who call it. The only place where its layout stands.
 //!
-//! Code takes a burst: `entry(ctx, packets, count, verdicts)` in the C calling convention of the host. It reads `count` [`Packet`]s
+//! Code takes a burst: `entry(ctx, packets, count, verdicts, now, alone)` in the C calling convention of the host. It reads `count` [`Packet`]s
 //! and writes as many `u32`s, each the class (IR) or the return value (BPF) of its packet, in order. Everything that
-//! belongs to an instance comes by the [`Context`], so one piece of code serves any number of instances of an artifact.
+//! belongs to an instance comes by the [`Context`], so one piece of code serves any number of instances of an artifact. It stays as it is from burst
+//! to burst; what does not is handed over in registers, so that a single packet costs no copy of it.
 
 use std::marker::PhantomData;
 use std::mem::offset_of;
@@ -56,12 +57,10 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// What a filter needs besides the packet: a view of an instance at one instant.
+/// What a filter needs besides the packet and the instant: a view of an instance.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Context {
-    /// The instant of the burst, nanoseconds.
-    pub now: u64,
     /// The values of params, in the module's order: `AtomicU64`s that the control plane may change meanwhile.
     pub params: *const u64,
     /// The states (IR) or maps (BPF), in their order; of states that each worker has for itself, this worker's copy (IR).
@@ -74,19 +73,32 @@ pub struct Context {
     pub seed: u64,
     /// The number of the worker.
     pub worker: u32,
-    /// Whether no other thread is [pinned](oko_state::Pin::is_alone) while the code runs, 0 or 1: then it takes lock words and counts by plain stores.
-    pub alone: u32,
 }
 
-/// A compiled filter.
+/// When a burst comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The instant, nanoseconds.
+    pub now: u64,
+    /// Whether no other thread is [pinned](oko_state::Pin::is_alone) while the code runs: then it takes lock words and counts by plain stores.
+    pub alone: bool,
+}
+
+/// A compiled filter. `now` and `alone`, 0 or 1, are those of a [`Moment`].
 ///
 /// # Safety
 ///
 /// To be called, it needs a context whose tables have a row for everything that the module or program declares, each map of the
 /// declared shape, and a ring buffer if the module has events; `count` packets; and room for as many verdicts. The thread is pinned
-/// ([`oko_state::pin`]), and alone if the context says so.
-pub type Entry =
-    unsafe extern "C" fn(ctx: *const Context, packets: *const Packet<'_>, count: u64, verdicts: *mut u32);
+/// ([`oko_state::pin`]), and alone if that is said; it need not be pinned if the module or program declares nothing but params.
+pub type Entry = unsafe extern "C" fn(
+    ctx: *const Context,
+    packets: *const Packet<'_>,
+    count: u64,
+    verdicts: *mut u32,
+    now: u64,
+    alone: u32,
+);
 
 /// Which map a filter will ask first about a packet, and the hash of the key.
 #[derive(Clone, Copy, Debug)]
@@ -102,22 +114,26 @@ pub(crate) struct Hint {
 /// # Safety
 ///
 /// As of [`Entry`], with hints for verdicts.
-pub(crate) type Ahead =
-    unsafe extern "C" fn(ctx: *const Context, packets: *const Packet<'_>, count: u64, hints: *mut Hint);
+pub(crate) type Ahead = unsafe extern "C" fn(
+    ctx: *const Context,
+    packets: *const Packet<'_>,
+    count: u64,
+    hints: *mut Hint,
+    now: u64,
+    alone: u32,
+);
 
 pub(crate) const PACKET_DATA: i32 = offset_of!(Packet<'static>, data) as i32;
 pub(crate) const PACKET_CAPTURED: i32 = offset_of!(Packet<'static>, captured) as i32;
 pub(crate) const PACKET_WIRE_LEN: i32 = offset_of!(Packet<'static>, wire_len) as i32;
 pub(crate) const PACKET_IN_PORT: i32 = offset_of!(Packet<'static>, in_port) as i32;
 pub(crate) const PACKET_SIZE: i64 = size_of::<Packet<'static>>() as i64;
-pub(crate) const CTX_NOW: i32 = offset_of!(Context, now) as i32;
 pub(crate) const CTX_PARAMS: i32 = offset_of!(Context, params) as i32;
 pub(crate) const CTX_MAPS: i32 = offset_of!(Context, maps) as i32;
 pub(crate) const CTX_VALUES: i32 = offset_of!(Context, values) as i32;
 pub(crate) const CTX_EVENTS: i32 = offset_of!(Context, events) as i32;
 pub(crate) const CTX_SEED: i32 = offset_of!(Context, seed) as i32;
 pub(crate) const CTX_WORKER: i32 = offset_of!(Context, worker) as i32;
-pub(crate) const CTX_ALONE: i32 = offset_of!(Context, alone) as i32;
 
 /// The words of an event's record in the ring buffer before its values: the event's index and the instant, each a `u64` in host order.
 /// Each value is a `u64`, too.

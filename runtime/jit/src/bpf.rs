@@ -143,18 +143,6 @@ impl Source<'_> {
         self.notes.map(|notes| notes.get(slot).copied().unwrap_or(Note::Dead))
     }
 
-    /// Whether what time it is, or whether other threads run code, is asked where packets often come.
-    fn asks_the_instant(&self) -> bool {
-        self.insns.iter().any(|insn| match *insn {
-            Insn::Atomic { .. } => true,
-            Insn::CallHelper { helper } => matches!(
-                BpfHelper::from_number(helper),
-                Some(BpfHelper::SpinLock | BpfHelper::KtimeGetNs | BpfHelper::KtimeGetBootNs)
-            ),
-            _ => false,
-        })
-    }
-
     fn is_dead(&self, slot: usize) -> bool {
         self.note(slot) == Some(Note::Dead) || slot >= self.insns.len() || self.insns[slot] == Insn::HighHalf
     }
@@ -168,7 +156,7 @@ fn compile(source: &Source<'_>) -> Result<Code, CompileError> {
     })
 }
 
-/// The signature of functions but the entry: context, packet, `r1` to `r5`; gives `r0`.
+/// The signature of functions but the entry: the entry's frame, packet, `r1` to `r5`; gives `r0`.
 fn local_signature(convention: CallConv) -> Signature {
     let mut signature = Signature::new(convention);
     signature.params = vec![AbiParam::new(I64); 7];
@@ -192,10 +180,9 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     ));
     let (row, burst, args) = if is_entry {
         let tables: Vec<i32> = source.maps.iter().take(KEPT_MAPS).map(kept_table).collect();
-        let instant = source.asks_the_instant();
-        let kept = Kept { instant, tables: &tables, numbers: &|_, _| Vec::new(), scratch: RESULTS_BYTES };
-        let kept = (!tables.is_empty()).then_some(&kept);
-        let burst = Burst::open(&mut builder, &[I32], kept);
+        let is_shared = source.functions.len() > 1;
+        let kept = Kept { tables: &tables, scratch: RESULTS_BYTES, is_shared, ..Kept::NONE };
+        let burst = Burst::open(&mut builder, &[I32], &kept);
         let args = match source.convention {
             Convention::Filter(_) => vec![burst.row.packet],
             Convention::Memory => {
@@ -209,7 +196,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         builder.append_block_params_for_function_params(block);
         builder.switch_to_block(block);
         let params = builder.block_params(block).to_vec();
-        (Row::without_frame(params[0], params[1]), None, params[2..].to_vec())
+        (Row::of(params[0], params[1]), None, params[2..].to_vec())
     };
     let (data, captured) = row.bytes(&mut builder);
     let zero = builder.ins().iconst(I64, 0);

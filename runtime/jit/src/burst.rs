@@ -1,29 +1,34 @@
 //! The loop over a burst that each entry function is, and access to the context and the packet's description.
 //!
-//! What is the same for all packets of a burst lies on the stack, in the *frame*: the context's address, and what a function with state reads so
+//! What is the same for all packets of a burst lies on the stack, in the *frame*: what the entry function was called with, and what a function with state reads so
 //! often that it is put there at the start, whether a packet needs it or not. It is read from there anew for each packet. Else Cranelift would take all that depends on it alone out of the
 //! loop: the numbers of all maps, shares of time windows. These are far more than there are registers, so they would go to the stack in front of
-//! the loop, needed or not, which costs a single packet more than the filter itself.
+//! the loop, needed or not, which costs a single packet more than the filter itself. What no code reads is not put there: a packet may come alone, and then
+//! each of these stores is for it.
+
+use std::collections::HashMap;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{
-    Block, InstBuilder, MemFlagsData, StackSlot, StackSlotData, StackSlotKind, Type, Value,
+    Block, Function, Inst, InstBuilder, InstructionData, MemFlagsData, StackSlot, StackSlotData,
+    StackSlotKind, Type, Value,
 };
 use cranelift_frontend::FunctionBuilder;
 
-use crate::abi::{CTX_ALONE, CTX_NOW, PACKET_CAPTURED, PACKET_DATA, PACKET_SIZE};
+use crate::abi::{PACKET_CAPTURED, PACKET_DATA, PACKET_SIZE};
+use crate::tidy;
 
-/// Where in the frame the context's address is.
-const CONTEXT: i32 = 0;
+/// Where in the frame its own address is: what is made of it stays where it is used.
+const SELF: i32 = 0;
+/// The context's address.
+const CONTEXT: i32 = 8;
 /// The end of the packets.
-const END: i32 = 8;
-/// The instant, if it is kept.
-const NOW: i32 = 16;
-/// Whether no other thread runs code, if that is kept.
-const ALONE: i32 = 24;
-/// The frame's own address: what is made of it stays where it is used.
-const SELF: i32 = 32;
+const END: i32 = 16;
+/// The instant.
+const NOW: i32 = 24;
+/// Whether no other thread runs code.
+const ALONE: i32 = 32;
 /// The rest of what is kept: rows of tables, then numbers, then the scratch memory.
 const REST: i32 = 40;
 
@@ -37,42 +42,60 @@ pub(crate) fn packet_memory() -> MemFlagsData {
     MemFlagsData::new().with_notrap().with_readonly()
 }
 
-/// What the frame keeps.
+/// What the frame keeps besides what the entry function was called with.
 pub(crate) struct Kept<'a> {
-    /// Whether it keeps the instant, and whether no other thread runs code.
-    pub(crate) instant: bool,
     /// The table that each of the first rows is read from. No other table is asked for these rows then.
     pub(crate) tables: &'a [i32],
     /// Computes numbers from the instant.
     pub(crate) numbers: &'a dyn Fn(&mut FunctionBuilder<'_>, Value) -> Vec<Value>,
     /// How many bytes there are for what cold code puts together.
     pub(crate) scratch: u32,
+    /// Whether other functions are [given](Row::frame) the frame.
+    pub(crate) is_shared: bool,
 }
 
-/// The context and one packet's description.
+impl Kept<'_> {
+    /// Nothing.
+    pub(crate) const NONE: Kept<'static> =
+        Kept { tables: &[], numbers: &|_, _| Vec::new(), scratch: 0, is_shared: false };
+}
+
+/// The frame and one packet's description.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) packet: Value,
     place: Place,
 }
 
-/// Where the context is at hand.
+/// Where the frame is.
 #[derive(Clone, Copy, Debug)]
 enum Place {
-    Value(Value),
-    /// That keeps so many rows of tables, and has scratch memory there.
-    Frame {
-        slot: StackSlot,
-        rows: usize,
-        scratch: i32,
-        instant: bool,
-    },
+    /// In this function, which keeps so many rows of tables there, and scratch memory if it has any.
+    Here { slot: StackSlot, rows: usize, scratch: Option<i32> },
+    /// At an address.
+    At(Value),
 }
 
 impl Row {
-    /// A row of a function that has no frame.
-    pub(crate) fn without_frame(context: Value, packet: Value) -> Row {
-        Row { packet, place: Place::Value(context) }
+    /// A row of a function that was called with the [address](Self::frame) of a frame.
+    pub(crate) fn of(frame: Value, packet: Value) -> Row {
+        Row { packet, place: Place::At(frame) }
+    }
+
+    /// The frame's address, for functions that are called from here.
+    pub(crate) fn frame(&self, builder: &mut FunctionBuilder<'_>) -> Value {
+        match self.place {
+            Place::Here { slot, .. } => builder.ins().stack_addr(I64, slot, 0),
+            Place::At(frame) => frame,
+        }
+    }
+
+    /// What lies in the frame whatever the function keeps.
+    fn given(&self, builder: &mut FunctionBuilder<'_>, ty: Type, offset: i32) -> Value {
+        match self.place {
+            Place::Here { slot, .. } => on_stack(builder, ty, slot, offset),
+            Place::At(frame) => builder.ins().load(ty, constant_memory(), frame, offset),
+        }
     }
 
     /// Where the packet's bytes are, and how many of them are there.
@@ -84,15 +107,12 @@ impl Row {
 
     /// The context's address.
     pub(crate) fn context(&self, builder: &mut FunctionBuilder<'_>) -> Value {
-        match self.place {
-            Place::Value(context) => context,
-            Place::Frame { slot, .. } => on_stack(builder, I64, slot, CONTEXT),
-        }
+        self.given(builder, I64, CONTEXT)
     }
 
     /// A row of one of the context's tables.
     pub(crate) fn table(&self, builder: &mut FunctionBuilder<'_>, table: i32, row: usize) -> Value {
-        if let Place::Frame { slot, rows, .. } = self.place
+        if let Place::Here { slot, rows, .. } = self.place
             && row < rows
         {
             return on_stack(builder, I64, slot, REST + row as i32 * 8);
@@ -109,43 +129,35 @@ impl Row {
 
     /// The instant.
     pub(crate) fn now(&self, builder: &mut FunctionBuilder<'_>) -> Value {
-        if let Place::Frame { slot, instant: true, .. } = self.place {
-            return on_stack(builder, I64, slot, NOW);
-        }
-        let context = self.context(builder);
-        builder.ins().load(I64, constant_memory(), context, CTX_NOW)
+        self.given(builder, I64, NOW)
     }
 
     /// Whether no other thread runs code: an `i32`, 0 or 1.
     pub(crate) fn alone(&self, builder: &mut FunctionBuilder<'_>) -> Value {
-        if let Place::Frame { slot, instant: true, .. } = self.place {
-            return on_stack(builder, I32, slot, ALONE);
-        }
-        let context = self.context(builder);
-        builder.ins().load(I32, constant_memory(), context, CTX_ALONE)
+        self.given(builder, I32, ALONE)
     }
 
     /// Whether there is scratch memory.
     pub(crate) fn has_scratch(&self) -> bool {
-        matches!(self.place, Place::Frame { .. })
+        matches!(self.place, Place::Here { scratch: Some(_), .. })
     }
 
     /// The address of a place in the scratch memory.
     pub(crate) fn scratch(&self, builder: &mut FunctionBuilder<'_>, offset: i32) -> Value {
         match self.place {
-            Place::Frame { slot, scratch, .. } => {
+            Place::Here { slot, scratch: Some(scratch), .. } => {
                 let frame = on_stack(builder, I64, slot, SELF);
                 builder.ins().iadd_imm_s(frame, i64::from(scratch + offset))
             }
-            Place::Value(_) => unreachable!("scratch memory is in frames"),
+            _ => unreachable!("the function asked for scratch memory"),
         }
     }
 
     /// A number that was put into the frame, by its place among these.
     pub(crate) fn number(&self, builder: &mut FunctionBuilder<'_>, place: usize) -> Value {
         match self.place {
-            Place::Frame { slot, rows, .. } => on_stack(builder, I64, slot, REST + (rows + place) as i32 * 8),
-            Place::Value(_) => unreachable!("numbers are put into frames"),
+            Place::Here { slot, rows, .. } => on_stack(builder, I64, slot, REST + (rows + place) as i32 * 8),
+            Place::At(_) => unreachable!("numbers are read where they are kept"),
         }
     }
 }
@@ -165,45 +177,40 @@ pub(crate) struct Burst {
     body: Block,
     exit: Block,
     frame: StackSlot,
+    /// What is put into the frame, and where; nothing if others read it, too.
+    stores: Vec<(Inst, i32)>,
 }
 
 impl Burst {
     /// Opens a loop that stores values of these types for each packet, one after the other; code goes to its body afterwards.
-    pub(crate) fn open(builder: &mut FunctionBuilder<'_>, types: &[Type], kept: Option<&Kept<'_>>) -> Burst {
+    pub(crate) fn open(builder: &mut FunctionBuilder<'_>, types: &[Type], kept: &Kept<'_>) -> Burst {
         let entry = builder.create_block();
         let body = builder.create_block();
         let exit = builder.create_block();
         let latch = builder.create_block();
         builder.append_block_params_for_function_params(entry);
         builder.switch_to_block(entry);
-        let &[context, packets, count, first_results] = builder.block_params(entry) else {
-            unreachable!("the signature of an entry has four parameters");
+        let &[context, packets, count, first_results, now, alone] = builder.block_params(entry) else {
+            unreachable!("the signature of an entry has six parameters");
         };
         let bytes = builder.ins().imul_imm_s(count, PACKET_SIZE);
         let end = builder.ins().iadd(packets, bytes);
-        let mut values = vec![(CONTEXT, context), (END, end)];
-        if let Some(kept) = kept {
-            let now = builder.ins().load(I64, constant_memory(), context, CTX_NOW);
-            let alone = builder.ins().load(I32, constant_memory(), context, CTX_ALONE);
-            if kept.instant {
-                values.extend([(NOW, now), (ALONE, alone)]);
-            }
-            let tables = kept.tables.iter().enumerate();
-            let mut rest: Vec<Value> =
-                tables.map(|(row, &table)| row_of(builder, context, table, row)).collect();
-            rest.extend((kept.numbers)(builder, now));
-            values.extend((REST..).step_by(8).zip(rest));
-        }
-        let scratch = values.iter().map(|&(offset, _)| offset + 8).max().unwrap_or(0);
-        let scratch = if kept.is_some() { scratch.max(REST) } else { scratch };
-        let size = scratch.cast_unsigned() + kept.map_or(0, |kept| kept.scratch);
+        let mut values = vec![(CONTEXT, context), (END, end), (NOW, now), (ALONE, alone)];
+        let tables = kept.tables.iter().enumerate();
+        let mut rest: Vec<Value> = tables.map(|(row, &table)| row_of(builder, context, table, row)).collect();
+        rest.extend((kept.numbers)(builder, now));
+        let scratch = REST + 8 * rest.len() as i32;
+        values.extend((REST..).step_by(8).zip(rest));
+        let size = scratch.cast_unsigned() + kept.scratch;
         let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3);
         let frame = builder.create_sized_stack_slot(slot);
-        if kept.is_some() {
-            values.push((SELF, builder.ins().stack_addr(I64, frame, 0)));
-        }
-        for (offset, value) in values {
-            builder.ins().stack_store(I64, value, frame, offset);
+        values.push((SELF, builder.ins().stack_addr(I64, frame, 0)));
+        let stores = values
+            .into_iter()
+            .map(|(offset, value)| (builder.ins().stack_store(I64, value, frame, offset), offset));
+        let mut stores: Vec<_> = stores.collect();
+        if kept.is_shared {
+            stores.clear();
         }
         builder.ins().brif(count, body, &[packets.into(), first_results.into()], exit, &[]);
 
@@ -216,15 +223,13 @@ impl Burst {
         let packet = builder.append_block_param(body, I64);
         let results = builder.append_block_param(body, I64);
         builder.switch_to_block(body);
-        let place = match kept {
-            Some(kept) => {
-                let (rows, instant) = (kept.tables.len(), kept.instant);
-                Place::Frame { slot: frame, rows, instant, scratch }
-            }
-            None => Place::Value(on_stack(builder, I64, frame, CONTEXT)),
+        let place = Place::Here {
+            slot: frame,
+            rows: kept.tables.len(),
+            scratch: (kept.scratch > 0).then_some(scratch),
         };
         let row = Row { packet, place };
-        Burst { row, results, latch, body, exit, frame }
+        Burst { row, results, latch, body, exit, frame, stores }
     }
 
     /// Writes the step to the next packet.
@@ -241,6 +246,26 @@ impl Burst {
         let end = on_stack(builder, I64, self.frame, END);
         let done = builder.ins().icmp(IntCC::Equal, packet, end);
         builder.ins().brif(done, self.exit, &[], self.body, &[packet.into(), results.into()]);
+        self.remove_unread(builder.func);
+    }
+
+    /// Removes the stores to the frame of what nobody reads there. Whoever reads takes the address of the place.
+    fn remove_unread(&self, function: &mut Function) {
+        let mut taken: HashMap<i32, usize> = HashMap::new();
+        for inst in tidy::instructions(function) {
+            if let InstructionData::StackAddr { stack_slot, offset, .. } = function.dfg.insts[inst]
+                && stack_slot == self.frame
+            {
+                *taken.entry(offset.into()).or_default() += 1;
+            }
+        }
+        for &(store, offset) in &self.stores {
+            // Each store takes it once, and the frame's own address is one.
+            let own = 1 + usize::from(offset == SELF);
+            if taken.get(&offset) == Some(&own) {
+                function.layout.remove_inst(store);
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Compiled code of one filter.
 
-use crate::abi::{Ahead, Context, Entry, Hint, Packet};
+use crate::abi::{Ahead, Context, Entry, Hint, Moment, Packet};
 use crate::memory::ExecutableMemory;
 
 /// Packets whose look-ups are prepared together.
@@ -68,7 +68,13 @@ impl Code {
     ///
     /// As of [`Entry`]: the context's tables have a row for everything that the module or program declares, and its maps have the shapes declared there.
     #[inline]
-    pub unsafe fn run(&self, context: &Context, packets: &[Packet<'_>], verdicts: &mut [u32]) {
+    pub unsafe fn run(
+        &self,
+        context: &Context,
+        packets: &[Packet<'_>],
+        moment: Moment,
+        verdicts: &mut [u32],
+    ) {
         assert!(verdicts.len() >= packets.len(), "a verdict for each packet");
         if let Some(ahead) = &self.ahead
             && packets.len() >= FEWEST
@@ -76,14 +82,22 @@ impl Code {
             && unsafe { ahead.pays(context) }
         {
             // SAFETY: the caller's promise, and the lengths were compared.
-            return unsafe { self.run_with(ahead, context, packets, verdicts) };
+            return unsafe { self.run_with(ahead, context, packets, moment, verdicts) };
         }
         // SAFETY: the caller's promise, and the lengths were compared.
-        unsafe { (self.entry)(context, packets.as_ptr(), packets.len() as u64, verdicts.as_mut_ptr()) }
+        unsafe { self.call(context, packets, moment, verdicts) }
     }
-}
 
-impl Code {
+    /// # Safety
+    ///
+    /// As of [`run`](Self::run), and there is a verdict for each packet.
+    #[inline(always)]
+    unsafe fn call(&self, context: &Context, packets: &[Packet<'_>], moment: Moment, verdicts: &mut [u32]) {
+        let (count, alone) = (packets.len() as u64, u32::from(moment.alone));
+        // SAFETY: the caller's promise.
+        unsafe { (self.entry)(context, packets.as_ptr(), count, verdicts.as_mut_ptr(), moment.now, alone) }
+    }
+
     /// Runs it over a burst whose look-ups are prepared.
     ///
     /// # Safety
@@ -95,13 +109,14 @@ impl Code {
         ahead: &AheadCode,
         context: &Context,
         packets: &[Packet<'_>],
+        moment: Moment,
         verdicts: &mut [u32],
     ) {
         for (packets, verdicts) in packets.chunks(AHEAD).zip(verdicts.chunks_mut(AHEAD)) {
             // SAFETY: the caller's promise; there are not more packets than that.
-            unsafe { ahead.fetch(context, packets) };
+            unsafe { ahead.fetch(context, packets, moment) };
             // SAFETY: the caller's promise; there are as many verdicts as packets.
-            unsafe { (self.entry)(context, packets.as_ptr(), packets.len() as u64, verdicts.as_mut_ptr()) };
+            unsafe { self.call(context, packets, moment, verdicts) };
         }
     }
 }
@@ -123,11 +138,14 @@ impl AheadCode {
     /// # Safety
     ///
     /// As of [`Code::run`]; there are at most [`AHEAD`] packets.
-    unsafe fn fetch(&self, context: &Context, packets: &[Packet<'_>]) {
+    unsafe fn fetch(&self, context: &Context, packets: &[Packet<'_>], moment: Moment) {
         let mut hints = [Hint { map: std::ptr::null(), hash: 0 }; AHEAD];
         let hints = &mut hints[..packets.len()];
         // SAFETY: the caller's promise; there is a hint for each packet.
-        unsafe { (self.entry)(context, packets.as_ptr(), packets.len() as u64, hints.as_mut_ptr()) }
+        unsafe {
+            let (count, alone) = (packets.len() as u64, u32::from(moment.alone));
+            (self.entry)(context, packets.as_ptr(), count, hints.as_mut_ptr(), moment.now, alone);
+        }
         // SAFETY: each is null or a map of the context.
         let maps = || hints.iter().filter_map(|hint| Some((unsafe { hint.map.as_ref() }?, hint.hash)));
         for (map, hash) in maps() {

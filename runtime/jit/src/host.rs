@@ -78,7 +78,8 @@ pub(crate) fn isa_with(effort: Effort) -> Result<OwnedTargetIsa, CompileError> {
 /// The signature of [`Entry`](crate::abi::Entry).
 pub(crate) fn entry_signature(convention: CallConv) -> Signature {
     let mut signature = Signature::new(convention);
-    signature.params = vec![AbiParam::new(ir::types::I64); 4];
+    let [long, int] = [ir::types::I64, ir::types::I32].map(AbiParam::new);
+    signature.params = vec![long, long, long, long, long, int];
     signature
 }
 

@@ -172,7 +172,7 @@ impl<'a> Source<'a> {
     /// Opens the loop over the burst.
     fn open(&self, builder: &mut FunctionBuilder<'_>, results: &[Type]) -> Burst {
         if !self.has_frame() {
-            return Burst::open(builder, results, None);
+            return Burst::open(builder, results, &Kept::NONE);
         }
         let table = |decl: &StateDecl| match decl.kind {
             StateKind::Array | StateKind::Words => CTX_VALUES,
@@ -180,11 +180,8 @@ impl<'a> Source<'a> {
         };
         let tables: Vec<i32> = self.module.states.iter().take(KEPT_STATES).map(table).collect();
         let numbers = |builder: &mut FunctionBuilder<'_>, now| self.clock.compute(builder, now);
-        Burst::open(
-            builder,
-            results,
-            Some(&Kept { instant: true, tables: &tables, numbers: &numbers, scratch: self.scratch.size }),
-        )
+        let scratch = self.scratch.size;
+        Burst::open(builder, results, &Kept { tables: &tables, numbers: &numbers, scratch, is_shared: false })
     }
 
     /// Fills a function with a loop over the burst that gives values of these types for each packet. The body begins before the filter's first block.

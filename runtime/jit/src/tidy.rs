@@ -106,7 +106,8 @@ pub(crate) fn compute_addresses_where_needed(function: &mut Function) {
     }
 }
 
-fn instructions(function: &Function) -> Vec<Inst> {
+/// All instructions, block by block.
+pub(crate) fn instructions(function: &Function) -> Vec<Inst> {
     function.layout.blocks().flat_map(|block| function.layout.block_insts(block)).collect()
 }
 
@@ -155,7 +156,7 @@ fn inst_of(function: &Function, value: Value) -> Option<Inst> {
 }
 
 /// The same as it is written.
-fn made_by(function: &Function, value: Value) -> Option<InstructionData> {
+pub(crate) fn made_by(function: &Function, value: Value) -> Option<InstructionData> {
     inst_of(function, value).map(|inst| function.dfg.insts[inst])
 }
 

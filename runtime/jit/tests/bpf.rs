@@ -36,8 +36,9 @@ fn conformance() {
         let mut verdicts = [0; 2];
         let packets = [Packet::new(&memory, 0)];
         // SAFETY: the programs have no maps; one packet, room for two verdicts. The suite's helper 5 answers 2^64 - 1.
-        Maps(Vec::new())
-            .with_context(u64::MAX, |context| unsafe { code.run(context, &packets, &mut verdicts) });
+        Maps(Vec::new()).with_context(u64::MAX, |context, moment| unsafe {
+            code.run(context, &packets, moment, &mut verdicts)
+        });
         let found = u64::from(verdicts[1]) << 32 | u64::from(verdicts[0]);
         if found != expected {
             wrong.push(format!("{name}: expected {expected:#x}, found {found:#x}"));

@@ -80,7 +80,7 @@ impl Row {
 /// The maps as one worker has them, by the engine's numbers.
 #[derive(Debug)]
 struct Binding {
-    /// What generated code is told of them, at no instant.
+    /// What generated code is told of them.
     context: Context,
     /// The maps, and the first value of each of these that is an array: what the context points to.
     _tables: (Box<[*const Map]>, Box<[*mut u8]>),
@@ -148,8 +148,14 @@ impl States {
 
     /// What generated code is told when the worker of a number runs it.
     #[inline]
-    pub(crate) fn context(&self, worker: u32, now: u64, alone: bool) -> Context {
-        Context { now, alone: u32::from(alone), ..self.binding(worker).context }
+    pub(crate) fn context(&self, worker: u32) -> &Context {
+        &self.binding(worker).context
+    }
+
+    /// Whether filters have nothing that they read or write from packet to packet, so that who runs them need not be pinned.
+    #[inline]
+    pub(crate) fn are_none(&self) -> bool {
+        self.order.is_empty()
     }
 
     #[inline]
@@ -353,14 +359,12 @@ fn bind(rows: &[Row], order: &[usize], worker: u32) -> Binding {
     let handles: Box<[*const Map]> = maps().map(std::ptr::from_ref).collect();
     let values: Box<[*mut u8]> = maps().map(first).collect();
     let context = Context {
-        now: 0,
         params: std::ptr::null(),
         maps: handles.as_ptr(),
         values: values.as_ptr(),
         events: std::ptr::null(),
         seed: 0,
         worker: 0,
-        alone: 0,
     };
     Binding { context, _tables: (handles, values) }
 }

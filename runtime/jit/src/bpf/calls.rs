@@ -148,7 +148,7 @@ impl Translator<'_, '_> {
         let index = index.filter(|&index| index > 0 && index < self.source.functions.len()).ok_or(unknown)?;
         self.frame.forget_stores();
         let function = host::import_function(&mut self.builder, index, local_signature(self.convention));
-        let mut args = vec![self.row.context(&mut self.builder), self.row.packet];
+        let mut args = vec![self.row.frame(&mut self.builder), self.row.packet];
         args.extend(ARGUMENTS.map(|reg| self.argument(reg)));
         let call = self.builder.ins().call(function, &args);
         let result = self.builder.inst_results(call)[0];

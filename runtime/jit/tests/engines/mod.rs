@@ -4,7 +4,7 @@ use oko_bpf::interp::{Env, Interpreter, MapMemory, Options, PacketMeta};
 use oko_bpf::program::{MapDef, MapId, MapKind, Program};
 use oko_bpf::verified::Verified;
 use oko_bpf::{asm, verifier};
-use oko_jit::abi::{Context, Packet};
+use oko_jit::abi::{Context, Moment, Packet};
 use oko_jit::{Answer, Code, compile_bpf, map_calls, map_shape};
 use oko_state::{Handed, Map, Update};
 
@@ -23,23 +23,22 @@ impl Maps {
         Maps(defs.iter().map(map).collect())
     }
 
-    pub(crate) fn with_context<T>(&self, now: u64, body: impl FnOnce(&Context) -> T) -> T {
+    pub(crate) fn with_context<T>(&self, now: u64, body: impl FnOnce(&Context, Moment) -> T) -> T {
         let maps: Vec<*const Map> = self.0.iter().map(std::ptr::from_ref).collect();
         let first = |map: &Map| map.array_values().map_or(std::ptr::null_mut(), |(first, _)| first.as_ptr());
         let values: Vec<*mut u8> = self.0.iter().map(first).collect();
         let params = std::ptr::null();
         let _pin = oko_state::pin();
-        body(&Context {
-            now,
+        let context = Context {
             params,
             maps: maps.as_ptr(),
             values: values.as_ptr(),
             events: std::ptr::null(),
             seed: 0,
             worker: 3,
-            // The maps are the test's own, so nobody else takes their locks. Both ways of doing so have their turn.
-            alone: u32::from(now.is_multiple_of(2)),
-        })
+        };
+        // The maps are the test's own, so nobody else takes their locks. Both ways of doing so have their turn.
+        body(&context, Moment { now, alone: now.is_multiple_of(2) })
     }
 }
 
@@ -106,7 +105,7 @@ impl Env for InterpEnv<'_> {
 pub(crate) fn run(code: &Code, maps: &Maps, packets: &[Packet<'_>], now: u64) -> Vec<u32> {
     let mut verdicts = vec![u32::MAX; packets.len()];
     // SAFETY: the maps were made from the program's own definitions.
-    maps.with_context(now, |context| unsafe { code.run(context, packets, &mut verdicts) });
+    maps.with_context(now, |context, moment| unsafe { code.run(context, packets, moment, &mut verdicts) });
     verdicts
 }
 

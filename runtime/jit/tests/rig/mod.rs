@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use oko_ir::interp::{EntryDump, EventRecord, TableKey};
 use oko_ir::{Checked, Event, Match, NEVER, StateDecl, StateKind, Width};
-use oko_jit::abi::{Context, EVENT_HEADER_WORDS, Packet};
+use oko_jit::abi::{Context, EVENT_HEADER_WORDS, Moment, Packet};
 use oko_jit::{Code, Effort, compile_ir_with};
 use oko_state::{Header, Kind, Map, Shape, Update, WhenFull};
 
@@ -44,19 +44,18 @@ impl Rig {
         let values: Vec<*mut u8> = self.maps.iter().map(first).collect();
         let _pin = oko_state::pin();
         let context = Context {
-            now,
             params: params.as_ptr(),
             maps: maps.as_ptr(),
             values: values.as_ptr(),
             events: &raw const self.ring,
             seed: self.seed.load(Ordering::Relaxed),
             worker: 0,
-            // The maps are the rig's own, so nobody else takes their locks. Both ways of doing so have their turn.
-            alone: u32::from(now.is_multiple_of(2)),
         };
+        // The maps are the rig's own, so nobody else takes their locks. Both ways of doing so have their turn.
+        let moment = Moment { now, alone: now.is_multiple_of(2) };
         let mut verdicts = vec![u32::MAX; packets.len()];
         // SAFETY: the tables were made from the module's own declarations.
-        unsafe { self.codes[filter].run(&context, packets, &mut verdicts) };
+        unsafe { self.codes[filter].run(&context, packets, moment, &mut verdicts) };
         verdicts
     }
 
