@@ -12,6 +12,7 @@ mod alu;
 mod calls;
 mod cells;
 mod frame;
+mod joined;
 mod jumps;
 mod look_ups;
 mod memory;
@@ -225,6 +226,8 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         leaving: BTreeMap::new(),
         skips: BTreeSet::new(),
         skip: None,
+        tested: BTreeSet::new(),
+        looked_at: 0,
         frame: Frame::unknown(),
         cells: BTreeMap::new(),
         facts: Facts::default(),
@@ -272,6 +275,10 @@ struct Translator<'a, 'b> {
     skips: BTreeSet<usize>,
     /// Of the one before this instruction, whether it is left out.
     skip: Option<ir::Value>,
+    /// Branches that were [made before](joined), together with others.
+    tested: BTreeSet<usize>,
+    /// Before this slot, it was seen which tests can be made together.
+    looked_at: usize,
     frame: Frame,
     /// Words of the frame that are kept in registers.
     cells: BTreeMap<i32, Variable>,
@@ -378,6 +385,7 @@ impl Translator<'_, '_> {
             }
             Insn::HighHalf => {}
             Insn::Load { size, signed, dst, base, off: from_base } => {
+                self.join_tests(slot);
                 let value = match self.source.note(slot) {
                     Some(Note::CtxLoad(field)) => self.context_field(field),
                     Some(Note::Access(Region::Frame { off })) if self.cells.contains_key(&off) => {
@@ -413,6 +421,11 @@ impl Translator<'_, '_> {
                 self.builder.ins().jump(target, &[]);
                 return Ok(false);
             }
+            Insn::Branch { .. } if self.tested.contains(&slot) => {
+                let next = self.way(slot, slot + 1);
+                self.builder.ins().jump(next, &[]);
+                return Ok(false);
+            }
             Insn::Branch { width, cond, dst, src, .. } => {
                 let holds = self.condition(width, cond, dst, src);
                 if self.skips.contains(&slot) {
@@ -421,6 +434,9 @@ impl Translator<'_, '_> {
                 }
                 let target = self.way(slot, self.target(slot)?);
                 let next = self.way(slot, slot + 1);
+                if let Some(length) = self.length_unless(holds) {
+                    self.frame.length = self.frame.length.max(length);
+                }
                 self.builder.ins().brif(holds, target, &[], next, &[]);
                 return Ok(false);
             }

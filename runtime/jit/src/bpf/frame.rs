@@ -1,5 +1,5 @@
 //! What is known of the stack frame: the values that were stored there last, so that loads need not wait for the stores, and registers that point
-//! there, so that keys of look-ups are put together in registers.
+//! there, so that keys of look-ups are put together in registers. And what else is known of the way: what was looked up, how long the packet is.
 //!
 //! All of it holds on the one way that leads here: it is forgotten at each block that can be jumped to. The stores themselves stay.
 
@@ -25,12 +25,15 @@ pub(super) struct Frame {
     pub(super) missed: bool,
     /// Whether a map was updated on the way here.
     pub(super) updated: bool,
+    /// How long the packet is at least: it was compared on the way here.
+    pub(super) length: i64,
 }
 
 impl Frame {
     /// Nothing but the frame pointer.
     pub(super) fn unknown() -> Frame {
-        Frame { stores: BTreeMap::new(), pointers: Pointers::unknown(), missed: false, updated: false }
+        let pointers = Pointers::unknown();
+        Frame { stores: BTreeMap::new(), pointers, missed: false, updated: false, length: 0 }
     }
 
     fn forget(&mut self, from: i32, bytes: i32) {

@@ -96,7 +96,16 @@ impl Translator<'_, '_> {
     /// The block to jump to from one slot in order to come to another one that has a block. Jumps to jumps are followed. If it is the end of the program that is
     /// come to, and the verdict is known here, then the block of this verdict: so a program that puts a number down and then jumps to its end from
     /// many places does not put it down in front of each of these jumps.
-    pub(super) fn way(&mut self, from: usize, mut slot: usize) -> ir::Block {
+    pub(super) fn way(&mut self, from: usize, slot: usize) -> ir::Block {
+        let slot = self.landing(from, slot);
+        match self.result_at(slot) {
+            Some(value) => self.leaving_with(value).unwrap_or(self.blocks[&slot]),
+            None => self.blocks[&slot],
+        }
+    }
+
+    /// Where a jump to a slot comes to in the end.
+    fn landing(&self, from: usize, mut slot: usize) -> usize {
         for _ in 0..MOST_JUMPS {
             let next = self.source.insns[slot];
             match next.jump_target(slot) {
@@ -112,24 +121,43 @@ impl Translator<'_, '_> {
                 _ => break,
             }
         }
-        if let (Convention::Filter(answer), Some(_)) = (self.source.convention, &self.burst)
-            && let Some(value) = self.result_at(slot)
-        {
-            let builder = &mut self.builder;
-            return *self.leaving.entry(answer.verdict(value)).or_insert_with(|| builder.create_block());
-        }
-        self.blocks[&slot]
+        slot
     }
 
-    /// What a program that goes on at a slot returns, if it returns at once and a number that is known here.
-    fn result_at(&mut self, slot: usize) -> Option<u32> {
-        let at = |slot: usize| self.source.insns.get(slot).copied().filter(|_| !self.source.is_dead(slot));
-        let result = match (at(slot)?, at(slot + 1)) {
-            (Insn::Exit, _) => Operand::Reg(Reg::R0),
-            (Insn::Alu { op: AluOp::Mov, dst: Reg::R0, src, .. }, Some(Insn::Exit)) => src,
-            _ => return None,
+    /// The block that ends a packet for which the program returns a value; none in functions that do not end packets.
+    fn leaving_with(&mut self, value: u32) -> Option<ir::Block> {
+        let (Convention::Filter(answer), Some(_)) = (self.source.convention, &self.burst) else {
+            return None;
         };
-        let reg = match result {
+        let builder = &mut self.builder;
+        Some(*self.leaving.entry(answer.verdict(value)).or_insert_with(|| builder.create_block()))
+    }
+
+    /// The block that a branch goes to if it only ends the packet, with a verdict that is known already though some registers will have been written.
+    pub(super) fn leaving_at(&mut self, branch: usize, written: &[Reg]) -> Option<ir::Block> {
+        let target = self.target(branch).ok()?;
+        let slot = self.landing(branch, target);
+        let reads_written = match self.result_operand(slot)? {
+            Operand::Reg(reg) => written.contains(&reg),
+            Operand::Imm(_) => false,
+        };
+        let value = self.result_at(slot).filter(|_| !reads_written)?;
+        self.leaving_with(value)
+    }
+
+    /// What a program that goes on at a slot returns, if it returns at once.
+    fn result_operand(&self, slot: usize) -> Option<Operand> {
+        let at = |slot: usize| self.source.insns.get(slot).copied().filter(|_| !self.source.is_dead(slot));
+        match (at(slot)?, at(slot + 1)) {
+            (Insn::Exit, _) => Some(Operand::Reg(Reg::R0)),
+            (Insn::Alu { op: AluOp::Mov, dst: Reg::R0, src, .. }, Some(Insn::Exit)) => Some(src),
+            _ => None,
+        }
+    }
+
+    /// The same if it is a number that is known here.
+    fn result_at(&mut self, slot: usize) -> Option<u32> {
+        let reg = match self.result_operand(slot)? {
             Operand::Imm(imm) => return Some(imm.cast_unsigned()),
             Operand::Reg(reg) => reg,
         };

@@ -10,11 +10,12 @@ use std::collections::{HashMap, HashSet};
 
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::types::{I16, I32, I64};
-use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_codegen::ir::{InstBuilder, InstructionData, Value};
 use oko_bpf::isa::{AluOp, Operand, Reg, Size, Width};
 
 use super::Translator;
 use crate::burst::packet_memory;
+use crate::tidy;
 
 /// Bits of a byte.
 const BYTE: u32 = 8;
@@ -182,6 +183,28 @@ impl Translator<'_, '_> {
             0 => value,
             shift => self.builder.ins().ishl_imm_u(value, i64::from(shift)),
         })
+    }
+
+    /// How far from the begin of the packet a pointer points, if that is a constant.
+    pub(super) fn in_packet(&self, pointer: Value) -> Option<i64> {
+        let (base, distance) = self.place(pointer);
+        (base == self.data).then_some(distance)
+    }
+
+    /// How long the packet is at least where a comparison that was made does not hold, if that is known of it.
+    pub(super) fn length_unless(&self, holds: Value) -> Option<i64> {
+        let InstructionData::IntCompare { cond, args: [length, limit], .. } =
+            tidy::made_by(self.builder.func, holds)?
+        else {
+            return None;
+        };
+        let limit = tidy::constant(self.builder.func, limit)?;
+        match cond {
+            _ if length != self.captured => None,
+            IntCC::UnsignedLessThan => Some(limit),
+            IntCC::UnsignedLessThanOrEqual => limit.checked_add(1),
+            _ => None,
+        }
     }
 
     /// A comparison of pointers, if it is one of a place at a constant distance from the begin of the packet with its end: the other way round,
