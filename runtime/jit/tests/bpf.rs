@@ -37,7 +37,7 @@ fn conformance() {
         let packets = [Packet::new(&memory, 0)];
         // SAFETY: the programs have no maps; one packet, room for two verdicts. The suite's helper 5 answers 2^64 - 1.
         Maps(Vec::new()).with_context(u64::MAX, |context, moment| unsafe {
-            code.run(context, &packets, moment, &mut verdicts)
+            code.run(context, &packets, moment, &mut verdicts);
         });
         let found = u64::from(verdicts[1]) << 32 | u64::from(verdicts[0]);
         if found != expected {
