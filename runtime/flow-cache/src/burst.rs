@@ -1,8 +1,8 @@
 //! Looking up a burst: all packets go through a step before the first goes to the next, so that the memory that a step reads was asked for
 //! a while before.
 //!
-//! Keys and what is found lie in arrays that are used again for each burst. Packets of one flow often come together; a burst whose keys
-//! are all the same is looked up once.
+//! Keys and what is found lie in arrays that are used again for each burst. Packets of one flow often come together, and tables that look at few bits
+//! tell few flows apart; a burst whose keys are all the same is looked up once, and but for the first one no key is made.
 
 use crate::exact::ExactCache;
 use crate::gather::Layouts;
@@ -21,6 +21,8 @@ pub struct Lookups {
     hashes: [u64; BURST],
     /// Which packets have keys, a bit each.
     keyed: u32,
+    /// Whether all packets have the key of the first one: what there is of that stands for all.
+    alike: bool,
     places: [u32; BURST],
     values: [u32; BURST],
 }
@@ -47,6 +49,7 @@ impl Lookups {
             keys: [Key::ZERO; BURST],
             hashes: [0; BURST],
             keyed: 0,
+            alike: false,
             places: [NOTHING; BURST],
             values: [NOTHING; BURST],
         }
@@ -81,22 +84,29 @@ impl Lookups {
         in_port: u32,
         mut fetch: impl FnMut(u32),
     ) -> Together {
-        let Lookups { keys, hashes, places, values, .. } = self;
-        let all = u32::MAX.checked_shr((BURST - count) as u32).unwrap_or(0);
-        let (mut keyed, mut difference) = (0, 0);
-        for at in 0..count {
-            let has = frame(at).is_some_and(|frame| layouts.key_of::<N>(frame, in_port, &mut keys[at]));
-            keyed |= u32::from(has) << at;
-            difference |= keys[at].difference::<N>(&keys[0]);
+        let Lookups { keys, hashes, keyed, alike, places, values } = self;
+        let bits = |first: usize| u32::MAX.checked_shr((BURST - first) as u32).unwrap_or(0);
+        let mut maker = layouts.maker::<N>(in_port);
+        let has_first = frame(0).is_some_and(|frame| maker.make(frame, &mut keys[0]));
+        // It takes less to see that frames are like the first one than to make their keys.
+        let unlike = maker.first_unlike(&keys[0], count, &frame);
+        *keyed = if has_first { bits(unlike) } else { 0 };
+        let mut difference = 0;
+        if unlike < count {
+            let (first, others) = keys.split_at_mut(1);
+            others[..unlike - 1].fill(first[0]);
+            for at in unlike..count {
+                let has = frame(at).is_some_and(|frame| maker.make(frame, &mut keys[at]));
+                *keyed |= u32::from(has) << at;
+                difference |= keys[at].difference::<N>(&keys[0]);
+            }
         }
-        self.keyed = keyed;
-        if difference == 0 && keyed == all {
-            let hash = cache.hash_of::<N>(&keys[0]);
-            let found = cache.candidate(hash).filter(|(place, _)| cache.confirm::<N>(*place, &keys[0]));
-            let value = found.map_or(NOTHING, |(_, value)| value);
-            hashes[..count].fill(hash);
-            values[..count].fill(value);
-            return if value == NOTHING { Together::Nothing } else { Together::Same(value) };
+        *alike = difference == 0 && *keyed == bits(count);
+        if *alike {
+            hashes[0] = cache.hash_of::<N>(&keys[0]);
+            let found = cache.candidate(hashes[0]).filter(|(place, _)| cache.confirm::<N>(*place, &keys[0]));
+            values[0] = found.map_or(NOTHING, |(_, value)| value);
+            return found.map_or(Together::Nothing, |(_, value)| Together::Same(value));
         }
         for at in 0..count {
             hashes[at] = cache.hash_of::<N>(&keys[at]);
@@ -107,7 +117,7 @@ impl Lookups {
         }
         for at in 0..count {
             let is_there =
-                keyed >> at & 1 != 0 && values[at] != NOTHING && cache.confirm::<N>(places[at], &keys[at]);
+                *keyed >> at & 1 != 0 && values[at] != NOTHING && cache.confirm::<N>(places[at], &keys[at]);
             if is_there {
                 fetch(values[at]);
             } else {
@@ -117,10 +127,17 @@ impl Lookups {
         Together::Nothing
     }
 
+    /// Where what there is of a packet is.
+    #[inline]
+    fn place(&self, at: usize) -> usize {
+        if self.alike { 0 } else { at }
+    }
+
     /// The key of a packet and its hash.
     #[inline]
     pub fn key(&self, at: usize) -> Option<(&Key, u64)> {
-        (self.keyed >> at & 1 != 0).then(|| (&self.keys[at], self.hashes[at]))
+        let place = self.place(at);
+        (self.keyed >> at & 1 != 0).then(|| (&self.keys[place], self.hashes[place]))
     }
 
     /// What packets have in common that have the same key; different packets have different ones but for a rare chance.
@@ -132,6 +149,6 @@ impl Lookups {
     /// What the cache had under a packet's key.
     #[inline]
     pub fn value(&self, at: usize) -> Option<u32> {
-        Some(self.values[at]).filter(|value| *value != NOTHING)
+        Some(self.values[self.place(at)]).filter(|value| *value != NOTHING)
     }
 }

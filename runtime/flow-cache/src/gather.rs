@@ -7,7 +7,7 @@
 use oko_packet::{Field, FlowKey, WORDS, extract};
 
 use crate::key::{Key, width_for, with_width};
-use crate::shape::Shape;
+use crate::shape::{Shape, Test};
 
 /// The words of a shape that hold the relevant bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +56,28 @@ impl Layout {
     /// Gathers `N` words, at least as many as there are, from a frame of the layout's shape.
     #[inline]
     fn gather<const N: usize>(&self, frame: &[u8], words: &mut [u64; Key::WORDS]) {
+        for (word, found) in words.iter_mut().zip(self.words(frame)).take(N) {
+            *word = found;
+        }
+    }
+
+    /// Whether that would gather these words.
+    #[inline]
+    fn gathers(&self, frame: &[u8], words: &[u64; Key::WORDS]) -> bool {
+        self.words(frame).zip(words).take(self.len()).all(|(found, word)| found == *word)
+    }
+
+    /// The words of a frame of the layout's shape; those that are not needed are 0.
+    #[inline]
+    fn words<'f>(&'f self, frame: &'f [u8]) -> impl Iterator<Item = u64> + 'f {
         // Frames of the shape are long enough.
         assert!(frame.len() >= usize::from(self.least));
-        for ((word, mask), offset) in words.iter_mut().zip(&self.masks).zip(&self.offsets).take(N) {
+        self.masks.iter().zip(&self.offsets).map(move |(mask, offset)| {
             // SAFETY: the eight bytes at each offset, also at 0 where none is set, lie within the least length of the shape, which
             // the frame has.
             let bytes = unsafe { frame.as_ptr().add(usize::from(*offset)).cast::<u64>().read_unaligned() };
-            *word = bytes & mask;
-        }
+            bytes & mask
+        })
     }
 }
 
@@ -126,25 +140,13 @@ impl Layouts {
     /// The key of a frame; `None` if its relevant bits are more than a key has room for.
     pub fn key(&self, frame: &[u8], in_port: u32) -> Option<Key> {
         let mut key = Key::ZERO;
-        with_width!(self.width, N => self.key_of::<N>(frame, in_port, &mut key)).then_some(key)
+        with_width!(self.width, N => self.maker::<N>(in_port).make(frame, &mut key)).then_some(key)
     }
 
-    /// Makes the key of a frame, of `N` words, which is the width of these layouts. Gives whether it has room for the relevant bits.
+    /// Makes the keys of the frames that come in by a port, of `N` words, which is the width of these layouts.
     #[inline]
-    pub(crate) fn key_of<const N: usize>(&self, frame: &[u8], in_port: u32, key: &mut Key) -> bool {
-        let port = u64::from(in_port) << 8;
-        if self.only_port {
-            *key = Key { tag: port | ANY_SHAPE, words: [0; Key::WORDS] };
-            return true;
-        }
-        if let Some(shape) = Shape::of(frame)
-            && let Some(layout) = &self.shapes[shape as usize]
-        {
-            key.tag = port | shape as u64;
-            layout.gather::<N>(frame, &mut key.words);
-            return true;
-        }
-        self.key_of_fields(frame, port, key)
+    pub(crate) fn maker<const N: usize>(&self, in_port: u32) -> Maker<'_, N> {
+        Maker { layouts: self, port: u64::from(in_port) << 8, last: None }
     }
 
     /// The key of a frame by its flow key.
@@ -171,5 +173,58 @@ impl Layouts {
     /// The layout of a shape, if its relevant bits have room in a key.
     pub(crate) fn layout(&self, shape: Shape) -> Option<&Layout> {
         self.shapes[shape as usize].as_ref()
+    }
+}
+
+/// Makes keys, one after the other. Frames often have the shape of the one before, which takes less to see than which shape they have.
+pub(crate) struct Maker<'l, const N: usize> {
+    layouts: &'l Layouts,
+    /// Where it is in the tag of a key.
+    port: u64,
+    last: Option<Last<'l>>,
+}
+
+/// The shape of a frame.
+#[derive(Clone, Copy)]
+struct Last<'l> {
+    test: &'static Test,
+    layout: &'l Layout,
+    tag: u64,
+}
+
+impl<const N: usize> Maker<'_, N> {
+    /// Makes the key of a frame. Gives whether it has room for the relevant bits.
+    #[inline]
+    pub(crate) fn make(&mut self, frame: &[u8], key: &mut Key) -> bool {
+        if self.layouts.only_port {
+            *key = Key { tag: self.port | ANY_SHAPE, words: [0; Key::WORDS] };
+            return true;
+        }
+        if !self.last.as_ref().is_some_and(|last| last.test.holds(frame)) {
+            self.last = Shape::of(frame).and_then(|shape| {
+                let layout = self.layouts.layout(shape)?;
+                Some(Last { test: shape.test(), layout, tag: self.port | shape as u64 })
+            });
+        }
+        let Some(last) = &self.last else {
+            return self.layouts.key_of_fields(frame, self.port, key);
+        };
+        key.tag = last.tag;
+        last.layout.gather::<N>(frame, &mut key.words);
+        true
+    }
+
+    /// The first of the frames from 1 to `count` that has, as far as can be told without making it, another key than this one, which was made last;
+    /// `count` if there is none. Of frames without a shape nothing is told.
+    #[inline]
+    pub(crate) fn first_unlike<'f>(
+        &self,
+        key: &Key,
+        count: usize,
+        frame: impl Fn(usize) -> Option<&'f [u8]>,
+    ) -> usize {
+        let Some(Last { test, layout, .. }) = self.last else { return 1 };
+        let is_alike = |frame: &[u8]| test.holds(frame) && layout.gathers(frame, &key.words);
+        (1..count).find(|&at| !frame(at).is_some_and(is_alike)).unwrap_or(count)
     }
 }

@@ -119,8 +119,10 @@ fn a_burst_finds_what_is_there() {
         for round in 0..400_u32 {
             let frames: Vec<Vec<u8>> = (0..1 + round % 32)
                 .map(|at| {
-                    // Now and then one flow only; otherwise a few hundred, of different kinds.
-                    let flow = if round % 5 == 0 { round % 7 } else { (round * 31 + at * at) % 300 };
+                    // Now and then one flow only, or at first; otherwise a few hundred, of different kinds.
+                    let at_first = if round % 5 == 1 { round % 13 } else { 0 };
+                    let is_one = round % 5 == 0 || at < at_first;
+                    let flow = if is_one { round % 7 } else { (round * 31 + at * at) % 300 };
                     frame(flow, flow % 3 == 0)
                 })
                 .collect();

@@ -49,7 +49,7 @@ pub(crate) struct Scene<'s> {
 pub(crate) type Answers = SmallVec<[(u32, u32); 4]>;
 
 /// What a filter was asked and what it answered.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Asked {
     slot: u32,
     packets: Places,
@@ -115,8 +115,7 @@ impl Judge {
     fn go_together<C: Carrier>(&mut self, mut way: Way, carrier: &C, scene: Scene<'_>) -> Option<LeafId> {
         let all = Places::range(0..carrier.count());
         let time = carrier.time(0, scene.now);
-        let one_time = all.into_iter().all(|at| carrier.time(at, scene.now) == time);
-        if !one_time {
+        if (1..carrier.count()).any(|at| carrier.time(at, scene.now) != time) {
             all.into_iter().for_each(|at| self.goes(at, way));
             return None;
         }
@@ -126,13 +125,13 @@ impl Judge {
                 Way::Ask(node, slot) => (node, slot),
             };
             let verdicts = self.run(slot, all, time, carrier, scene);
-            let (first, others) = verdicts[..all.len()].split_first()?;
-            let agree = others.iter().fold(0, |differs, other| differs | (first.0 ^ other.0)) == 0;
+            let first = *verdicts.first()?;
+            let agree = verdicts.iter().fold(0, |differs, other| differs | (first.0 ^ other.0)) == 0;
             match self.cache.answered(node, first.class()).filter(|_| agree) {
                 Some(next) => way = next,
                 None => {
                     self.stands[..all.len()].fill(Stand::Way(way));
-                    self.take_in(all, &verdicts);
+                    self.take_in();
                     return None;
                 }
             }
@@ -227,9 +226,9 @@ impl Judge {
         if chosen != open {
             chosen = self.in_turn(chosen, among.clone());
         }
-        let verdicts = self.run(slot, chosen, time, carrier, scene);
+        self.run(slot, chosen, time, carrier, scene);
         self.open = self.open.without(chosen);
-        self.take_in(chosen, &verdicts).unwrap_or(among.end)
+        self.take_in().unwrap_or(among.end)
     }
 
     /// Asks a filter about packets, for which it is the same time. Its answers, in their order.
@@ -241,18 +240,19 @@ impl Judge {
         time: Nanos,
         carrier: &C,
         scene: Scene<'_>,
-    ) -> [Verdict; BURST] {
+    ) -> &[Verdict] {
         let frame = |at| Packet::new(carrier.frame(at).unwrap_or_default(), scene.in_port.0);
         let views: SmallVec<[Packet<'_>; BURST]> = packets.into_iter().map(frame).collect();
         let loaded = scene.snapshot.filters.slot(slot as usize);
-        let mut verdicts = [Verdict::default(); BURST];
-        loaded.instance.run_burst(loaded.filter, &views, time.0, &mut verdicts[..views.len()]);
-        self.asked.push(Asked { slot, packets, verdicts });
+        let asked = self.asked.push_mut(Asked { slot, packets, verdicts: [Verdict::default(); BURST] });
+        let verdicts = &mut asked.verdicts[..views.len()];
+        loaded.instance.run_burst(loaded.filter, &views, time.0, verdicts);
         verdicts
     }
 
-    /// Packets go on from the nodes that they are at, by the answers of a filter. The place of the first whose answer is new comes back.
-    fn take_in(&mut self, packets: Places, verdicts: &[Verdict; BURST]) -> Option<usize> {
+    /// The packets that a filter was asked about last go on from the nodes that they are at, by its answers. The place of the first whose answer is new comes back.
+    fn take_in(&mut self) -> Option<usize> {
+        let Asked { packets, verdicts, .. } = *self.asked.last()?;
         let mut new = None;
         // Packets of one flow, and those of others of the same shape, are often at the same node; most filters have two answers.
         let mut lately = [None; 2];
@@ -260,10 +260,10 @@ impl Judge {
             let Some((node, _)) = self.question(at) else { continue };
             let place = &mut lately[verdict.0 as usize % 2];
             let way = match *place {
-                Some((same, answer, way)) if (same, answer) == (node, *verdict) => way,
+                Some((same, answer, way)) if (same, answer) == (node, verdict) => way,
                 _ => {
                     let way = self.cache.answered(node, verdict.class());
-                    *place = Some((node, *verdict, way));
+                    *place = Some((node, verdict, way));
                     way
                 }
             };
