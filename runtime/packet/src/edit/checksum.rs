@@ -21,7 +21,23 @@ impl Difference {
         Difference(sum)
     }
 
+    /// The same of two words at an even place.
+    #[inline]
+    pub(crate) fn of_words(old: u32, new: u32) -> Difference {
+        let halves = |word: u32| u64::from(word >> 16) + u64::from(word & 0xffff);
+        // Never 0, so that equal changes give equal checksums whichever way they were found: 0 and 0xffff are the same number.
+        Difference(halves(new) + halves(!old) + 0xffff)
+    }
+
+    /// Both changes.
+    #[inline]
+    #[must_use]
+    pub(crate) fn and(self, other: Difference) -> Difference {
+        Difference(self.0 + other.0)
+    }
+
     /// The checksum that follows from `checksum`. RFC 1624, equation 3.
+    #[inline]
     pub(crate) fn apply(self, checksum: u16) -> u16 {
         let mut sum = u64::from(!checksum) + self.0;
         while sum > 0xffff {

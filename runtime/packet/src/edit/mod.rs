@@ -7,17 +7,22 @@
 //! - `fields`: a field gets a value
 //! - `tags`: VLAN tags, MPLS entries and backbone service tags come and go
 //! - `ttl`: time to live
+//! - `rewrite`: changes worked out once for many packets of common shapes
 //! - `checksum`, `frame`: what these are made of
 
 mod checksum;
 mod fields;
 mod frame;
+mod rewrite;
+#[cfg(test)]
+mod rewrite_tests;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod ttl;
 
 pub use frame::{FrameBuf, NoRoom};
+pub use rewrite::{Kinds, Rewrite, Shape};
 pub use ttl::TtlExpired;
 
 use crate::extract::Extracted;

@@ -7,7 +7,7 @@ use super::*;
 use crate::proto::*;
 use crate::{FIELDS, extract};
 
-const ROOM: usize = 128;
+pub(super) const ROOM: usize = 128;
 
 /// Runs operations on a frame with room around it; gives the frame and the key that the editor has of it.
 fn edited(frame: &[u8], operations: impl FnOnce(&mut Editor<'_>)) -> (Vec<u8>, FlowKey) {
@@ -72,7 +72,7 @@ fn transport_checksum(ip: &[u8], proto: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A frame without tags: IPv4 or IPv6 with a transport header and right checksums.
-fn ip_frame(v6: bool, proto: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn ip_frame(v6: bool, proto: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
     let mut ip = if v6 {
         let mut ip = vec![0x6a, 0xbc, 0xde, 0xf0];
@@ -99,7 +99,7 @@ fn ip_frame(v6: bool, proto: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn transport(proto: u8, fill: u8) -> Vec<u8> {
+pub(super) fn transport(proto: u8, fill: u8) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..41).map(|i: u8| i.wrapping_mul(31) ^ fill).collect();
     match proto {
         IP_TCP => bytes[12] = 0x50,
