@@ -30,8 +30,14 @@ impl Given {
     /// Counts one packet.
     #[inline]
     pub fn count(&self, bytes: usize) {
-        self.packets.fetch_add(1, Relaxed);
-        self.bytes.fetch_add(bytes as u64, Relaxed);
+        self.count_all(1, bytes as u64);
+    }
+
+    /// Counts packets that have so many bytes together.
+    #[inline]
+    pub(crate) fn count_all(&self, packets: u64, bytes: u64) {
+        self.packets.fetch_add(packets, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
     }
 
     /// What was counted.

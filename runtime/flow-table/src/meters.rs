@@ -178,6 +178,24 @@ impl Meter {
         })
     }
 
+    /// Whether it does nothing but let packets pass or drop them.
+    pub fn only_drops(&self) -> bool {
+        self.bands.iter().all(|band| band.given.action == BandAction::Drop)
+    }
+
+    /// Measures packets that came at one instant, in order, by their bytes, if together they are within every rate: then each of them passes, as if it had been
+    /// measured alone. Otherwise nothing has happened.
+    pub fn pass_together(&self, sizes: impl Iterator<Item = usize> + Clone, now: u64) -> bool {
+        let [band] = &self.bands[..] else { return false };
+        if !band.takes_together(sizes.clone(), now) {
+            return false;
+        }
+        let (packets, bytes) =
+            sizes.fold((0, 0), |(packets, bytes), size| (packets + 1, bytes + size as u64));
+        self.counters.count_all(packets, bytes);
+        true
+    }
+
     /// Measures a packet at an instant in nanoseconds.
     pub fn measure(&self, bytes: usize, now: u64) -> Verdict {
         self.counters.count(bytes);
@@ -224,14 +242,36 @@ impl MeterBand {
         })
     }
 
-    /// Whether the packet is within the rate; if so it has used its share.
-    fn takes(&self, bytes: usize, now: u64) -> bool {
-        let now = now.saturating_mul(UNITS);
-        let cost = match self.cost {
+    /// What a packet costs.
+    #[inline]
+    fn cost(&self, bytes: usize) -> u64 {
+        match self.cost {
             Cost::Packet(cost) => cost,
             // A bit at 1 kb/s takes a millisecond.
             Cost::Rate(rate) => bytes as u64 * 8 * (SECOND / 1000) / rate,
-        };
+        }
+    }
+
+    /// Whether all packets together are within the depth of the bucket, so that each is within the rate; if so they have used their share.
+    fn takes_together(&self, sizes: impl Iterator<Item = usize>, now: u64) -> bool {
+        let now = now.saturating_mul(UNITS);
+        // Packets of one size cost the same.
+        let (mut last, mut cost) = (None, 0);
+        let all = sizes.fold(0_u64, |sum, size| {
+            if last != Some(size) {
+                (last, cost) = (Some(size), self.cost(size));
+            }
+            sum.saturating_add(cost)
+        });
+        let full_at = self.full_at.load(Relaxed);
+        let next = full_at.max(now).saturating_add(all);
+        next - now <= self.depth && self.full_at.compare_exchange(full_at, next, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Whether the packet is within the rate; if so it has used its share.
+    fn takes(&self, bytes: usize, now: u64) -> bool {
+        let cost = self.cost(bytes);
+        let now = now.saturating_mul(UNITS);
         let mut full_at = self.full_at.load(Relaxed);
         loop {
             let next = full_at.max(now).saturating_add(cost);
@@ -306,6 +346,33 @@ mod tests {
         assert_eq!(later, 10);
         assert_eq!(meter.counters.counts().packets, 200);
         assert_eq!(meter.bands[0].counters.counts().packets, 140);
+    }
+
+    #[test]
+    fn packets_that_are_measured_together_are_measured_as_alone() {
+        let flags = [MeterFlags::PKTPS, MeterFlags::KBPS, MeterFlags::KBPS | MeterFlags::BURST];
+        for (flags, rate, burst) in flags.into_iter().flat_map(|f| [(f, 900, 5), (f, 40_000, 0), (f, 7, 1)]) {
+            let [together, alone] = [(); 2].map(|()| meter(flags, vec![drop_above(rate, burst)]));
+            let (mut all, mut some) = (0, 0);
+            for burst in 0..4_000_u64 {
+                let sizes = (0..burst % 7).map(|i| 60 + (burst * 31 + i / 3 * 977) as usize % 1440);
+                let now = 1 + burst * burst % 911 * MS;
+                let passed: Vec<bool> =
+                    sizes.clone().map(|size| alone.measure(size, now) == Verdict::Pass).collect();
+                if together.pass_together(sizes.clone(), now) {
+                    all += 1;
+                    assert!(passed.iter().all(|passed| *passed), "burst {burst}");
+                } else {
+                    some += 1;
+                    let passed_here: Vec<bool> =
+                        sizes.map(|size| together.measure(size, now) == Verdict::Pass).collect();
+                    assert_eq!(passed_here, passed, "burst {burst}");
+                }
+            }
+            assert!(all > 0 && some > 0, "{all} bursts together, {some} one by one");
+            assert_eq!(together.counters.counts(), alone.counters.counts());
+            assert_eq!(together.bands[0].counters.counts(), alone.bands[0].counters.counts());
+        }
     }
 
     #[test]
