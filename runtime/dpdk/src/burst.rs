@@ -169,6 +169,14 @@ impl Taking<'_> {
         self.is_left(at).then(|| unsafe { self.burst.mbufs[at].assume_init_ref() })
     }
 
+    /// The same packet, to change.
+    #[must_use]
+    #[inline]
+    pub fn get_mut(&mut self, at: usize) -> Option<&mut Mbuf> {
+        // SAFETY: the element is initialised, as its bit says.
+        self.is_left(at).then(|| unsafe { self.burst.mbufs[at].assume_init_mut() })
+    }
+
     /// Whether there is a packet at a place.
     #[inline]
     fn is_left(&self, at: usize) -> bool {

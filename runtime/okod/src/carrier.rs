@@ -4,7 +4,7 @@
 //! between is the same code ([`Forwarder`](crate::forward::Forwarder)), so the tests try what runs.
 
 use oko_openflow::PortNo;
-use oko_packet::edit::Editor;
+use oko_packet::edit::{Editor, FrameBuf, NoRoom};
 
 use crate::clock::Nanos;
 use crate::places::Places;
@@ -30,6 +30,16 @@ pub(crate) trait Carrier {
 
     /// Drops packets.
     fn discard(&mut self, packets: Places);
+
+    /// Lets `work` change a packet that is there and whose bytes lie in one piece.
+    ///
+    /// # Errors
+    /// When there is no room for what it adds.
+    fn change(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(&mut FrameBuf<'_>) -> Result<(), NoRoom>,
+    ) -> Result<(), NoRoom>;
 
     /// Lets `work` judge and rewrite a packet, and carries its plan out. A packet that there is no room or memory for is dropped before.
     fn rewrite(&mut self, at: usize, plan: &mut Plan, work: impl FnOnce(&mut Editor<'_>, &mut Plan));

@@ -29,7 +29,8 @@ use oko_packet::FlowKey;
 
 use crate::clock::{Clock, Nanos};
 use crate::leaves::{Fate, Laundry, Leaves};
-use crate::recording::{Path, Recording};
+use crate::recipe::Recipe;
+use crate::recording::{Path, Recording, Then};
 use crate::snapshot::{Generation, Snapshot};
 
 /// After this time entries are told of their packets, at the latest.
@@ -304,7 +305,7 @@ impl FlowCache {
     pub(crate) fn find(&mut self, views: &Views, at: usize) -> Option<Way> {
         let Self { wide, narrow, trees, leaves, .. } = self;
         // A path that does one thing rewrites nothing, so that all its lookups saw the packet as it came, and so did filters that were asked on the way.
-        let is_plain = |leaf| leaves.fate(leaf) != Fate::ACT;
+        let is_plain = |leaf| leaves.fate(leaf).then() != Then::Act;
         let mut lasts = |value: u32| match value & LEAF {
             0 => trees.all_leaves(NodeId(value), is_plain),
             _ => is_plain(LeafId(value & !LEAF)),
@@ -346,6 +347,12 @@ impl FlowCache {
         self.leaves.path(leaf)
     }
 
+    /// How the packets of a path are changed whose fate says so.
+    #[inline]
+    pub(crate) fn recipe(&self, leaf: LeafId) -> Option<&Recipe> {
+        self.leaves.recipe(leaf)
+    }
+
     /// What is done with the packets of a path.
     #[inline]
     pub(crate) fn fate(&self, leaf: LeafId) -> Fate {
@@ -360,7 +367,7 @@ impl FlowCache {
     }
 
     /// Remembers what a packet of the burst met.
-    pub(crate) fn remember(&mut self, views: &Views, at: usize, recording: Recording) {
+    pub(crate) fn remember(&mut self, views: &Views, at: usize, recording: Recording, snapshot: &Snapshot) {
         let Recording { path, answers, .. } = recording;
         let is_narrow = answers.is_empty() && self.is_narrow(&path);
         let (level, key) = match views.narrow_key(at).filter(|_| is_narrow) {
@@ -370,7 +377,7 @@ impl FlowCache {
                 None => return,
             },
         };
-        let Some(leaf) = self.leaves.leaf(path) else { return };
+        let Some(leaf) = self.leaves.leaf(path, snapshot) else { return };
         let (key, hash) = key;
         let found = level.exact.find(key, hash);
         match found {

@@ -7,6 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use oko_flow_cache::{BURST, LeafId};
+use oko_flow_table::{Meter, Verdict};
+use oko_packet::edit::Shape;
 
 use crate::bridge::Bridge;
 use crate::carrier::Carrier;
@@ -39,6 +41,11 @@ struct Count {
 impl Count {
     const NOTHING: Count = Count { leaf: LeafId(0), packets: 0, bytes: 0 };
 
+    fn add(&mut self, bytes: usize) {
+        self.packets += 1;
+        self.bytes += bytes as u64;
+    }
+
     fn tell(&mut self, cache: &mut FlowCache) {
         if self.packets > 0 {
             cache.take(self.leaf, self.packets, self.bytes);
@@ -66,7 +73,7 @@ impl Forwarder {
                 let mut at = 0;
                 while at < carrier.count() {
                     let end = self.judge.settle(at, carrier, scene);
-                    self.some(carrier, scene, at..end);
+                    self.some(carrier, scene, at..end, Judge::path);
                     at = end;
                 }
             }
@@ -87,38 +94,100 @@ impl Forwarder {
         match then {
             Then::Output(port) => carrier.output(Places::range(0..count), port),
             Then::Drop => carrier.discard(Places::range(0..count)),
-            Then::Act => (0..count).for_each(|at| self.through_tables(carrier, scene, at, Some(leaf))),
+            Then::Act => self.some(carrier, scene, 0..count, |_, _| Some(leaf)),
         }
     }
 
-    /// Packets that need nothing more to be known, in a row.
-    fn some<C: Carrier>(&mut self, carrier: &mut C, scene: Scene<'_>, places: Range<usize>) {
+    /// Packets that need nothing more to be known, in a row, of which each has its path.
+    fn some<C: Carrier>(
+        &mut self,
+        carrier: &mut C,
+        scene: Scene<'_>,
+        places: Range<usize>,
+        path: impl Fn(&Judge, usize) -> Option<LeafId>,
+    ) {
         let mut fates = [Fate::DROP; BURST];
-        let (mut begin, mut counted) = (places.start, Count::NOTHING);
-        for at in places.clone() {
-            let leaf = self.judge.path(at);
+        let (mut begin, mut at, mut counted) = (places.start, places.start, Count::NOTHING);
+        while at < places.end {
+            let leaf = path(&self.judge, at);
             let fate = leaf.map_or(Fate::ACT, |leaf| self.judge.cache.fate(leaf));
+            let mut end = at + 1;
             match leaf {
                 Some(leaf) if fate != Fate::ACT => {
                     if leaf != counted.leaf {
                         counted.tell(&mut self.judge.cache);
                         counted.leaf = leaf;
                     }
-                    counted.packets += 1;
-                    counted.bytes += carrier.len(at) as u64;
-                    fates[at] = fate;
+                    if fate == Fate::CHANGE {
+                        while end < places.end && path(&self.judge, end) == Some(leaf) {
+                            end += 1;
+                        }
+                        end = self.change(carrier, scene, at..end, &mut counted, &mut fates);
+                    } else {
+                        counted.add(carrier.len(at));
+                        fates[at] = fate;
+                    }
                 }
-                leaf => {
-                    // What is done with a packet comes after what is done with those before it.
-                    counted.tell(&mut self.judge.cache);
-                    hand_over(carrier, &fates, begin..at);
-                    self.through_tables(carrier, scene, at, leaf);
-                    begin = at + 1;
-                }
+                _ => end = at,
             }
+            if end == at {
+                // What is done with a packet comes after what is done with those before it.
+                counted.tell(&mut self.judge.cache);
+                hand_over(carrier, &fates, begin..at);
+                self.through_tables(carrier, scene, at, leaf);
+                end = at + 1;
+                begin = end;
+            }
+            at = end;
         }
         counted.tell(&mut self.judge.cache);
         hand_over(carrier, &fates, begin..places.end);
+    }
+
+    /// Packets of one path, by whose recipe they are changed, as far as they fit it: where the first is that does not comes back.
+    fn change<C: Carrier>(
+        &mut self,
+        carrier: &mut C,
+        scene: Scene<'_>,
+        places: Range<usize>,
+        counted: &mut Count,
+        fates: &mut [Fate; BURST],
+    ) -> usize {
+        let Some(recipe) = self.judge.cache.recipe(counted.leaf) else { return places.start };
+        let fate = match recipe.out(scene.in_port) {
+            None => Fate::DROP,
+            Some(port) => match Fate::output(port) {
+                Some(fate) => fate,
+                None => return places.start,
+            },
+        };
+        let mut shapes = [Shape::default(); BURST];
+        let mut end = places.start;
+        while let Some(shape) = (end < places.end)
+            .then(|| carrier.frame(end).and_then(|frame| recipe.rewrite.fits(frame)))
+            .flatten()
+        {
+            shapes[end] = shape;
+            counted.add(carrier.len(end));
+            end += 1;
+        }
+        let places = places.start..end;
+        fates[places.clone()].fill(fate);
+        if let Some(meter) = &recipe.meter {
+            measure(meter, carrier, scene, places.clone(), fates);
+        }
+        if !recipe.rewrite.is_empty() {
+            for at in places {
+                if fates[at] != Fate::DROP
+                    && carrier.change(at, |frame| recipe.rewrite.apply(shapes[at], frame)).is_err()
+                {
+                    // Better not sent than sent as something else.
+                    self.pipeline.no_room += 1;
+                    fates[at] = Fate::DROP;
+                }
+            }
+        }
+        end
     }
 
     /// Lets the pipeline have a packet, on a path if one is known.
@@ -138,9 +207,11 @@ impl Forwarder {
         let (mut recording, mut taken, len) = (None, None, carrier.len(at));
         carrier.rewrite(at, plan, |packet, plan| match leaf {
             Some(leaf) => {
-                let path = judge.cache.path(leaf);
+                // Other packets of the path are counted at all its entries.
+                let is_counted = judge.cache.fate(leaf) == Fate::ACT;
+                let path = (judge.cache.path(leaf), is_counted);
                 pipeline.process_along(snapshot, arrival, packet, &answers, path, plan);
-                taken = Some(leaf);
+                taken = is_counted.then_some(leaf);
             }
             None => recording = Some(pipeline.process(snapshot, arrival, packet, &answers, plan)),
         });
@@ -148,8 +219,29 @@ impl Forwarder {
             judge.cache.take(leaf, 1, len as u64);
         }
         if let Some(recording) = recording {
-            judge.learn(at, recording);
+            judge.learn(at, recording, snapshot);
             judge.profile.end(Stage::Tables);
+        }
+    }
+}
+
+/// Lets a meter that does nothing but drop measure packets, in order: those that it drops have that fate.
+fn measure<C: Carrier>(
+    meter: &Meter,
+    carrier: &C,
+    scene: Scene<'_>,
+    places: Range<usize>,
+    fates: &mut [Fate; BURST],
+) {
+    let time = |at| carrier.time(at, scene.now);
+    let Some(first) = places.clone().next().map(time) else { return };
+    let sizes = places.clone().map(|at| carrier.len(at));
+    if places.clone().all(|at| time(at) == first) && meter.pass_together(sizes, first.0) {
+        return;
+    }
+    for at in places {
+        if meter.measure(carrier.len(at), time(at).0) == Verdict::Drop {
+            fates[at] = Fate::DROP;
         }
     }
 }

@@ -175,8 +175,8 @@ impl Judge {
     }
 
     /// The packet went through the tables.
-    pub(crate) fn learn(&mut self, at: usize, recording: Recording) {
-        self.cache.remember(&self.views, at, recording);
+    pub(crate) fn learn(&mut self, at: usize, recording: Recording, snapshot: &Snapshot) {
+        self.cache.remember(&self.views, at, recording, snapshot);
     }
 
     /// A packet goes a way from here.

@@ -2,16 +2,18 @@
 //! fate, every counter the same value, and every filter has run as often, with the cache as without.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::{Arc, LazyLock};
 
 use oko_compiler::{NoFiles, Options, Source};
 use oko_filter::{Instance, LoadOptions};
 use oko_flow_table::{FlowTables, Groups, Limits, Meters};
+use oko_openflow::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
 use oko_openflow::{
     Action, CopyField, Field as Oxm, FilterId, FilterMatch, FlowMod, FlowModCommand, FlowStatsRequest,
     Instructions, Match, MatchField, MetadataWrite, MeterId, PortNo, TableId,
 };
-use oko_packet::edit::{Editor, FrameBuf};
+use oko_packet::edit::{Editor, FrameBuf, NoRoom};
 use proptest::prelude::*;
 
 use super::*;
@@ -69,15 +71,34 @@ filter size -> Size {
 }
 "#;
 
-/// Packets and bytes of each entry, lookups and matches of each table, runs and matches of each filter.
-type Counts = (Vec<(u64, u64, u64)>, Vec<(u64, u64)>, Vec<String>);
+/// Packets and bytes of each entry, lookups and matches of each table, runs and matches of each filter, packets of each meter and its bands.
+type Counts = (Vec<(u64, u64, u64)>, Vec<(u64, u64)>, Vec<String>, Vec<Vec<u64>>);
 
 /// What a switch does, with or without a cache.
 struct Side {
     forwarder: Forwarder,
     tables: FlowTables,
+    meters: Meters,
     instance: Arc<Instance>,
     generation: u64,
+}
+
+/// A meter that drops, one that drops by bytes and seldom, one that remarks, one that does both.
+fn meters() -> Meters {
+    let drop = |rate, burst| Band { rate, burst, action: BandAction::Drop };
+    let remark = |rate, burst| Band { rate, burst, action: BandAction::DscpRemark(1) };
+    let mut meters = Meters::default();
+    for (number, flags, bands) in [
+        (1, MeterFlags::PKTPS, vec![drop(1, 40)]),
+        (2, MeterFlags::KBPS, vec![drop(8, 100)]),
+        (3, MeterFlags::PKTPS, vec![remark(1, 3)]),
+        (4, MeterFlags::PKTPS, vec![drop(2, 30), remark(1, 5)]),
+    ] {
+        let flags = flags | MeterFlags::BURST;
+        let request = MeterMod { command: MeterModCommand::Add, flags, meter: MeterId(number), bands };
+        meters.apply(&request, 0).expect("a meter");
+    }
+    meters
 }
 
 /// What was done with a packet: each effect and the bytes that it had for it.
@@ -135,6 +156,20 @@ impl Carrier for Noted {
         packets.into_iter().for_each(|at| self.note(at, Vec::new()));
     }
 
+    fn change(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(&mut FrameBuf<'_>) -> Result<(), NoRoom>,
+    ) -> Result<(), NoRoom> {
+        assert!(self.fates[at].is_none(), "packets that are gone are not changed");
+        let frame = &self.frames[at];
+        let mut buffer = [vec![0; 128], frame.clone(), vec![0; 128]].concat();
+        let mut packet = FrameBuf::new(&mut buffer, 128, 128 + frame.len());
+        work(&mut packet)?;
+        self.frames[at] = packet.bytes().to_vec();
+        Ok(())
+    }
+
     fn rewrite(&mut self, at: usize, plan: &mut Plan, work: impl FnOnce(&mut Editor<'_>, &mut Plan)) {
         let frame = &self.frames[at];
         let mut buffer = [vec![0; 128], frame.clone(), vec![0; 128]].concat();
@@ -169,6 +204,7 @@ impl Side {
                 Arc::default(),
             ),
             tables: FlowTables::new(Limits::default()),
+            meters: meters(),
             instance: instance(),
             generation: 0,
         }
@@ -191,7 +227,7 @@ impl Side {
             tables: self.tables.snapshot(),
             filters: FilterSet::new(slots.collect()),
             groups: Groups::default(),
-            meters: Meters::default(),
+            meters: self.meters.clone(),
             ..Snapshot::empty()
         }
     }
@@ -230,7 +266,11 @@ impl Side {
         let filters = NAMES.map(|name| {
             format!("{:?}", self.instance.stats(self.instance.filter(name).expect("a filter of the source")))
         });
-        (entries, tables, filters.to_vec())
+        let meters = self.meters.sorted().into_iter().map(|meter| {
+            let bands = meter.bands.iter().map(|band| band.counters.counts().packets);
+            iter::once(meter.counters.counts().bytes).chain(bands).collect()
+        });
+        (entries, tables, filters.to_vec(), meters.collect())
     }
 }
 
@@ -330,9 +370,12 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => Just(Action::output(PortNo::IN_PORT)),
         1 => Just(Action::output(PortNo::CONTROLLER)),
         1 => Just(Action::DecNwTtl),
+        1 => Just(Action::SetNwTtl(9)),
+        1 => Just(Action::SetTpDst(3)),
         1 => Just(Action::PopVlan),
         1 => Just(Action::PushVlan(0x8100)),
-        2 => prop::sample::select(vec![
+        1 => (1..6_u32).prop_map(|meter| Action::Meter(MeterId(meter))),
+        3 => prop::sample::select(vec![
             set(Oxm::VlanVid, 0x1001),
             set(Oxm::Ipv4Dst, 0x0a00_0109),
             set(Oxm::ArpTpa, 0x0a00_0109),
@@ -340,6 +383,9 @@ fn actions() -> impl Strategy<Value = Action> {
             set(Oxm::UdpDst, 2),
             set(Oxm::IpProto, 6),
             set(Oxm::EthDst, 0x0200_0000_0001),
+            set(Oxm::IpDscp, 10),
+            MatchField::masked(Oxm::EthSrc, 0x0600_0000_0000, 0xff00_0000_00ff).map(Action::SetField),
+            MatchField::masked(Oxm::Ipv4Dst, 0x0b00_0002, 0xff00_0007).map(Action::SetField),
         ]).prop_filter_map("a field with its value", Result::ok),
         1 => prop::sample::select(vec![
             CopyField::new((Oxm::Ipv4Src, 0), (Oxm::UdpDst, 0), 2),
@@ -362,15 +408,16 @@ fn changes(network: bool) -> impl Strategy<Value = FlowMod> {
         prop::collection::vec(actions(), 0..2),
         prop::option::weighted(0.5, 1..3_u8),
         prop::option::weighted(0.2, 0..2_u64),
-        (any::<bool>(), 0..8_u8, any::<u16>()),
+        (any::<bool>(), 0..8_u8, any::<u16>(), prop::option::weighted(0.2, 1..6_u32)),
     )
         .prop_map(
-            |(table, priority, matching, apply, write, goto, metadata, (clear, command, cookie))| {
+            |(table, priority, matching, apply, write, goto, metadata, (clear, command, cookie, meter))| {
                 let write: Vec<Action> =
                     write.into_iter().filter(|action| !matches!(action, Action::Resubmit { .. })).collect();
                 let instructions = Instructions {
                     write,
                     clear,
+                    meter: meter.map(MeterId),
                     metadata: metadata.map(|value| MetadataWrite { value, mask: 1 }),
                     goto_table: goto.filter(|goto| *goto > table).map(TableId),
                     ..Instructions::apply(apply)
@@ -648,7 +695,6 @@ fn a_field_that_a_packet_does_not_have_is_set_in_the_next_one() {
 /// Of packets that agree in all that tables look at, a meter remarks only some.
 #[test]
 fn a_remarked_packet_is_looked_up_as_it_is() {
-    use oko_openflow::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
     let side = |cached| {
         let mut side = Side::new(cached);
         let meter = Some(MeterId(1));

@@ -12,6 +12,7 @@ use oko_openflow::{PortNo, TableId};
 use smallvec::SmallVec;
 
 use crate::clock::Nanos;
+use crate::recipe::Recipe;
 use crate::recording::{Path, Then};
 use crate::snapshot::Snapshot;
 
@@ -22,6 +23,8 @@ const AHEAD: usize = 8;
 #[derive(Debug)]
 struct Leaf {
     path: Path,
+    /// The place of its recipe, if it has one.
+    recipe: Option<u32>,
     /// Keys and tree nodes that lead here; free without.
     uses: u32,
 }
@@ -41,20 +44,30 @@ pub(crate) struct Fate(u32);
 
 impl Fate {
     pub(crate) const ACT: Fate = Fate(PortNo::ANY.0);
+    /// It is changed, by the path's recipe if it fits that.
+    pub(crate) const CHANGE: Fate = Fate(PortNo::IN_PORT.0);
     pub(crate) const DROP: Fate = Fate(PortNo::ALL.0);
 
-    fn of(then: Then) -> Fate {
+    /// That of a path, or none of its own if its actions are done.
+    fn of(then: Then) -> Option<Fate> {
         match then {
-            Then::Output(port) if port.is_physical() => Fate(port.0),
-            Then::Drop => Fate::DROP,
-            _ => Fate::ACT,
+            Then::Output(port) => Fate::output(port),
+            Then::Drop => Some(Fate::DROP),
+            Then::Act => None,
         }
     }
 
+    /// A packet leaves by a port, if that is a physical one.
+    #[inline]
+    pub(crate) fn output(port: PortNo) -> Option<Fate> {
+        port.is_physical().then_some(Fate(port.0))
+    }
+
+    /// What is done with a packet that is neither changed nor acted on.
     #[inline]
     pub(crate) fn then(self) -> Then {
         match self {
-            Fate::ACT => Then::Act,
+            Fate::ACT | Fate::CHANGE => Then::Act,
             Fate::DROP => Then::Drop,
             Fate(port) => Then::Output(PortNo(port)),
         }
@@ -107,6 +120,9 @@ pub(crate) struct Leaves {
     tolls: Vec<Toll>,
     leaves: Vec<Leaf>,
     free: Vec<u32>,
+    recipes: Vec<Recipe>,
+    /// Recipes of no leaf.
+    spare: Vec<u32>,
     /// Leaves by their paths, so that keys with the same fate share one.
     by_path: HashTable<u32>,
     /// Leaves with packets that the entries do not know of.
@@ -132,6 +148,12 @@ impl Leaves {
         &self.leaves[leaf.0 as usize].path
     }
 
+    /// How the packets of a path are changed whose fate says so.
+    #[inline]
+    pub(crate) fn recipe(&self, leaf: LeafId) -> Option<&Recipe> {
+        self.leaves[leaf.0 as usize].recipe.map(|at| &self.recipes[at as usize])
+    }
+
     /// What is done with the packets of a path.
     #[inline]
     pub(crate) fn fate(&self, leaf: LeafId) -> Fate {
@@ -143,6 +165,8 @@ impl Leaves {
             tolls: Vec::with_capacity(capacity),
             leaves: Vec::with_capacity(capacity),
             free: Vec::with_capacity(capacity),
+            recipes: Vec::with_capacity(capacity),
+            spare: Vec::with_capacity(capacity),
             by_path: HashTable::with_capacity(capacity),
             touched: Vec::with_capacity(capacity),
             capacity,
@@ -154,6 +178,8 @@ impl Leaves {
         self.tolls.clear();
         self.leaves.clear();
         self.free.clear();
+        self.recipes.clear();
+        self.spare.clear();
         self.by_path.clear();
         self.touched.clear();
     }
@@ -176,26 +202,42 @@ impl Leaves {
     }
 
     /// The leaf of a path, with one use more; none if there is no room.
-    pub(crate) fn leaf(&mut self, path: Path) -> Option<LeafId> {
-        let Self { tolls, leaves, free, by_path, capacity, .. } = self;
+    pub(crate) fn leaf(&mut self, path: Path, snapshot: &Snapshot) -> Option<LeafId> {
+        let Self { tolls, leaves, free, recipes, spare, by_path, capacity, .. } = self;
         let hash = hash(&path);
         if let Some(id) = by_path.find(hash, |id| leaves[*id as usize].path == path) {
             leaves[*id as usize].uses += 1;
             return Some(LeafId(*id));
         }
-        let toll = Toll { bytes: 0, packets: 0, fate: Fate::of(path.then) };
-        let leaf = Leaf { path, uses: 1 };
+        if free.is_empty() && leaves.len() == *capacity {
+            return None;
+        }
+        let fate = Fate::of(path.then);
+        let recipe = if fate.is_none() { Recipe::of(&path, snapshot) } else { None };
+        let recipe = recipe.map(|recipe| match spare.pop() {
+            Some(at) => {
+                recipes[at as usize] = recipe;
+                at
+            }
+            // There are not more than leaves.
+            None => {
+                recipes.push(recipe);
+                recipes.len() as u32 - 1
+            }
+        });
+        let fate = fate.unwrap_or(if recipe.is_some() { Fate::CHANGE } else { Fate::ACT });
+        let toll = Toll { bytes: 0, packets: 0, fate };
+        let leaf = Leaf { path, recipe, uses: 1 };
         let id = match free.pop() {
             Some(id) => {
                 (tolls[id as usize], leaves[id as usize]) = (toll, leaf);
                 id
             }
-            None if leaves.len() < *capacity => {
+            None => {
                 tolls.push(toll);
                 leaves.push(leaf);
                 leaves.len() as u32 - 1
             }
-            None => return None,
         };
         by_path.insert_unique(hash, id, |id| self::hash(&leaves[*id as usize].path));
         Some(LeafId(id))
@@ -216,6 +258,7 @@ impl Leaves {
         if let Ok(found) = self.by_path.find_entry(hash, |other| *other == id) {
             found.remove();
         }
+        self.spare.extend(self.leaves[id as usize].recipe.take());
         self.free.push(id);
     }
 
@@ -232,7 +275,9 @@ impl Leaves {
             let (packets, bytes) = (u64::from(toll.packets), toll.bytes);
             (toll.packets, toll.bytes) = (0, 0);
             let leaf = &self.leaves[*id as usize];
-            for (table, entry) in leaf.path.hits_of_all() {
+            // Where actions are done one by one, a packet may end before the second.
+            let all = if toll.fate == Fate::ACT { leaf.path.hits.len().min(1) } else { leaf.path.hits.len() };
+            for (table, entry) in &leaf.path.hits[..all] {
                 if let Some(entry) = entry {
                     entry.counters.count(packets, bytes, now.0);
                 }

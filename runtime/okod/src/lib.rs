@@ -30,6 +30,7 @@ mod plan;
 mod port_help;
 mod ports;
 mod profile;
+mod recipe;
 mod recording;
 mod shared;
 mod snapshot;

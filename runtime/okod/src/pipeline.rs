@@ -101,15 +101,15 @@ impl Pipeline {
         recording
     }
 
-    /// Sends a packet along a path that another one like it took. Where the path ends, the tables are asked. The first lookup is not counted:
-    /// whoever has the path knows that every packet gets as far as that.
+    /// Sends a packet along a path that another one like it took. Where the path ends, the tables are asked. The first lookup may be counted by whoever has the
+    /// path and knows that every packet gets as far as that.
     pub(crate) fn process_along(
         &mut self,
         snapshot: &Snapshot,
         arrival: Arrival,
         packet: &mut Editor<'_>,
         answers: &[(u32, u32)],
-        path: &Path,
+        (path, is_counted): (&Path, bool),
         plan: &mut Plan,
     ) {
         self.memo.next_packet();
@@ -118,7 +118,7 @@ impl Pipeline {
         }
         let mut walk = Walk::new(self, snapshot, arrival, packet, plan);
         walk.known = path.hits.iter();
-        walk.is_counted = !path.hits.is_empty();
+        walk.is_counted = is_counted && !path.hits.is_empty();
         walk.whole_way();
     }
 
@@ -154,8 +154,8 @@ impl Pipeline {
 /// The packet is done with: dropped, or its time to live is over.
 struct Over;
 
-/// The action set with where its actions come from, in the order in which they are done.
-type ActionSet<'s> = SmallVec<[(&'s Action, Origin); 12]>;
+/// The action set with something said of each action, in the order in which they are done.
+pub(crate) type ActionSet<'s, T> = SmallVec<[(&'s Action, T); 12]>;
 
 /// One packet on its way.
 struct Walk<'w, 's, 'b> {
@@ -164,8 +164,8 @@ struct Walk<'w, 's, 'b> {
     arrival: Arrival,
     packet: &'w mut Editor<'b>,
     plan: &'w mut Plan,
-    /// The action set, in its order.
-    set: ActionSet<'s>,
+    /// The action set, with where its actions come from.
+    set: ActionSet<'s, Origin>,
     budget: u32,
     depth: u32,
     from_controller: bool,
@@ -632,11 +632,11 @@ fn moves_headers(action: &Action) -> bool {
 }
 
 /// Puts an action into an action set.
-fn write<'s>(set: &mut ActionSet<'s>, action: &'s Action, origin: Origin) {
+pub(crate) fn write<'s, T>(set: &mut ActionSet<'s, T>, action: &'s Action, about: T) {
     let wanted = action_set::kind(action);
     match set.binary_search_by_key(&wanted, |(other, _)| action_set::kind(other)) {
-        Ok(at) => set[at] = (action, origin),
-        Err(at) => set.insert(at, (action, origin)),
+        Ok(at) => set[at] = (action, about),
+        Err(at) => set.insert(at, (action, about)),
     }
 }
 

@@ -28,16 +28,6 @@ pub(crate) struct Path {
     pub(crate) then: Then,
 }
 
-impl Path {
-    /// The lookups that every packet of the path makes. Where actions are done one by one, a packet may end before the second.
-    pub(crate) fn hits_of_all(&self) -> &[Hit] {
-        match self.then {
-            Then::Act => &self.hits[..self.hits.len().min(1)],
-            Then::Output(_) | Then::Drop => &self.hits,
-        }
-    }
-}
-
 /// What is done with a packet along a path, if that is known beforehand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Then {

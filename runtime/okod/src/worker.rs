@@ -16,7 +16,7 @@ use arc_swap::Cache;
 use oko_dpdk::{BURST, Burst, Eal, Mbuf, Pool, RecordedTime, RxQueue, Taking, pin_current_thread};
 use oko_openflow::PortNo;
 use oko_openflow::port::PortConfig as ConfigBits;
-use oko_packet::edit::{Editor, FrameBuf};
+use oko_packet::edit::{Editor, FrameBuf, NoRoom};
 use tracing::warn;
 
 use crate::carrier::Carrier;
@@ -406,6 +406,25 @@ impl Carrier for Received<'_> {
             self.hands.dropped.clear();
         }
         self.packets.take_some(packets.bits(), &mut self.hands.dropped);
+    }
+
+    #[inline]
+    fn change(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(&mut FrameBuf<'_>) -> Result<(), NoRoom>,
+    ) -> Result<(), NoRoom> {
+        let Some(packet) = self.packets.get_mut(at) else { return Ok(()) };
+        let arrived_len = packet.len();
+        let Some((buffer, start, end)) = packet.buffer_mut() else { return Ok(()) };
+        let mut frame = FrameBuf::new(buffer, start, end);
+        work(&mut frame)?;
+        let now = frame.range();
+        if now != (start, end) {
+            packet.set_range(now.0, now.1);
+            pad(packet, arrived_len);
+        }
+        Ok(())
     }
 
     fn rewrite(&mut self, at: usize, plan: &mut Plan, work: impl FnOnce(&mut Editor<'_>, &mut Plan)) {
