@@ -14,6 +14,7 @@ mod lookup;
 mod quotients;
 mod repeats;
 mod scratch;
+mod straight;
 mod words;
 
 use std::collections::{HashMap, HashSet};
@@ -36,6 +37,7 @@ use self::lists::Lists;
 use self::quotients::Quotients;
 use self::repeats::Repeats;
 use self::scratch::Scratch;
+use self::straight::Shared;
 use crate::abi::{CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_IN_PORT, PACKET_WIRE_LEN};
 use crate::burst::{Burst, Kept, Row, constant_memory, packet_memory};
 use crate::code::Code;
@@ -143,6 +145,14 @@ impl<'a> Source<'a> {
         constant(&self.definitions, value)
     }
 
+    /// The block that a value is defined in, or is a parameter of.
+    fn block_of(&self, value: Value) -> Block {
+        let defines = |data: &BlockData| {
+            data.params.contains(&value) || data.insts.iter().any(|inst| inst.result == Some(value))
+        };
+        Block(self.filter.blocks.iter().position(defines).unwrap_or_default() as u32)
+    }
+
     /// Whether keys of a state are looked up inline.
     fn probes(&self, state: State) -> bool {
         let decl = &self.module.states[state.index()];
@@ -152,11 +162,15 @@ impl<'a> Source<'a> {
 
     /// The code of the filter.
     fn translate(&self, isa: &dyn TargetIsa) -> Function {
+        let straight = self.straight();
         let mut function = host::function(0, host::entry_signature(isa.default_call_conv()));
         self.each_packet(isa, &mut function, &[I32], |translator| {
             let probes = |state| self.probes(state);
             translator.repeats = Repeats::of(&mut translator.builder, self.filter, &self.cfg, probes);
-            translator.enter();
+            match &straight {
+                Some(way) => translator.enter_straight(way),
+                None => translator.enter(),
+            }
             for &block in self.cfg.order() {
                 translator.block(block);
             }
@@ -208,6 +222,7 @@ impl<'a> Source<'a> {
             blocks,
             values: HashMap::new(),
             entries: HashMap::new(),
+            shared: HashMap::new(),
             written: HashSet::new(),
             network: HashMap::new(),
             repeats: Repeats::default(),
@@ -247,6 +262,8 @@ struct Translator<'a, 'b> {
     /// Ints, bools and windows.
     values: HashMap<Value, ir::Value>,
     entries: HashMap<Value, Entry>,
+    /// Those of `values` that packets have that went straight, too.
+    shared: HashMap<Value, Shared>,
     /// Numbers that were written where they were chosen, until the instruction that writes them.
     written: HashSet<(Value, Field, Value)>,
     /// Numbers in network order, by the same in host order: to compare them with constants, these can be swapped instead.
@@ -278,6 +295,7 @@ impl<'a> Translator<'a, '_> {
                 self.define(inst);
             }
         }
+        self.share();
         self.terminator(&data.term.kind);
     }
 
@@ -350,8 +368,8 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// The Cranelift value of an int, bool or window.
-    fn value(&self, value: Value) -> ir::Value {
-        self.values[&value]
+    fn value(&mut self, value: Value) -> ir::Value {
+        self.shared(value).unwrap_or_else(|| self.values[&value])
     }
 
     fn call(&mut self, helper: Helper, args: &[ir::Value]) -> ir::Inst {
@@ -423,7 +441,13 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn load(&mut self, width: Width, window: Value, offset: u32) -> ir::Value {
-        let (at, offset) = (self.value(window), offset as i32);
+        let at = self.value(window);
+        self.load_at(width, at, offset)
+    }
+
+    /// A number of the packet, from where it lies.
+    fn load_at(&mut self, width: Width, at: ir::Value, offset: u32) -> ir::Value {
+        let offset = offset as i32;
         if width == Width::W8 {
             return self.builder.ins().uload8(I64, packet_memory(), at, offset);
         }

@@ -54,7 +54,7 @@ pub(super) fn translate(isa: &dyn TargetIsa, source: &Source<'_>) -> Option<(Fun
 }
 
 /// Whether an operation changes nothing and needs no entry.
-fn is_harmless(op: &Op) -> bool {
+pub(super) fn is_harmless(op: &Op) -> bool {
     !op.has_effect() && !matches!(op, Op::Get(..) | Op::GetAt(..))
 }
 

@@ -119,8 +119,10 @@ impl Translator<'_, '_> {
     }
 
     /// A number from a packet as it is there, and a constant as it would be there.
-    fn in_network_order(&self, number: Value, constant: Value) -> Option<(ir::Value, i64)> {
-        let there = *self.network.get(self.values.get(&number)?)?;
+    fn in_network_order(&mut self, number: Value, constant: Value) -> Option<(ir::Value, i64)> {
+        self.values.get(&number)?;
+        let number = self.value(number);
+        let there = *self.network.get(&number)?;
         let constant = self.source.constant(constant)?;
         let bits = self.builder.func.dfg.value_type(there).bits();
         Some((there, order::swapped(constant, bits)?))

@@ -101,7 +101,8 @@ impl Translator<'_, '_> {
         let &some = ranges.last()?;
         ranges.resize(ranges.len().next_multiple_of(LANES), some);
         // A number of the instant that its comparisons are kept of is not computed itself.
-        let number = *self.values.get(&list.number)?;
+        self.values.get(&list.number)?;
+        let number = self.value(list.number);
         let number = self.builder.ins().ireduce(I32, number);
         let number = self.builder.ins().splat(I32X4, number);
         let mut outside: Option<ir::Value> = None;

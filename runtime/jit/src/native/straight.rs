@@ -1,0 +1,567 @@
+//! The straight way to where a common packet goes: filters begin with a dozen branches that find out which headers there are, of which packets of one
+//! kind take the same.
+//!
+//! The filter's blocks are followed for a few kinds of frames of which some bytes are known. As long as these bytes decide, nothing has to be looked at again: where
+//! that ends, it has been found out which bytes decided, how long the packet has to be, and which lengths of headers have to suffice. Code asks for
+//! that first, bytes eight at a time, and goes there; any other packet goes to the filter's first block. On the way nothing is changed and no state is read,
+//! so it makes no difference that it is left out. Which frames are common is a guess about traffic. Nothing but speed depends on it.
+
+use std::collections::{HashMap, HashSet};
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I8, I64};
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder};
+use cranelift_frontend::Variable;
+use oko_ir::{BinaryOp, Block, BlockCall, BoolOp, CompareOp, Op, TerminatorKind, Type, Value, Width};
+
+use super::ahead::is_harmless;
+use super::{Source, Translator, int};
+use crate::burst::packet_memory;
+
+/// A way that leaves out fewer branches is not worth the test.
+const FEWEST: usize = 3;
+/// The bytes of a word.
+const WORD: usize = 8;
+
+/// What is known of frames of one kind: offset, mask and value of bytes.
+type Sample = &'static [(usize, u8, u8)];
+
+/// Frames as they are seen most: Ethernet without a tag, network headers without options, no fragments.
+const SAMPLES: [Sample; 6] = [
+    // IPv4 with TCP, UDP, ICMP.
+    &[(12, 0xff, 0x08), (13, 0xff, 0), (14, 0xff, 0x45), (20, 0x3f, 0), (21, 0xff, 0), (23, 0xff, 6)],
+    &[(12, 0xff, 0x08), (13, 0xff, 0), (14, 0xff, 0x45), (20, 0x3f, 0), (21, 0xff, 0), (23, 0xff, 17)],
+    &[(12, 0xff, 0x08), (13, 0xff, 0), (14, 0xff, 0x45), (20, 0x3f, 0), (21, 0xff, 0), (23, 0xff, 1)],
+    // IPv6 with TCP, UDP.
+    &[(12, 0xff, 0x86), (13, 0xff, 0xdd), (14, 0xf0, 0x60), (20, 0xff, 6)],
+    &[(12, 0xff, 0x86), (13, 0xff, 0xdd), (14, 0xf0, 0x60), (20, 0xff, 17)],
+    // ARP.
+    &[(12, 0xff, 0x08), (13, 0xff, 0x06)],
+];
+
+/// A way, and what a packet has to be to take it.
+#[derive(Clone, Debug)]
+pub(super) struct Straight {
+    /// How many bytes have to be there.
+    least: u32,
+    /// Which bytes have to be what is known of them, a bit each.
+    decisive: u64,
+    sample: Sample,
+    /// Numbers of the packet that have to be large enough.
+    lengths: Vec<Length>,
+    /// Branches that are left out.
+    branches: usize,
+    /// Where it leads to, with what.
+    target: Block,
+    args: Vec<Given>,
+    /// What may be used from there on and is defined on the way.
+    behind: Vec<(Value, Given)>,
+}
+
+/// A value without the way that leads to it.
+#[derive(Clone, Copy, Debug)]
+enum Given {
+    /// A number, a bool as 0 or 1, or the offset of a window.
+    Constant(u64),
+    /// A number of the packet.
+    Load { offset: u32, width: Width },
+}
+
+/// A value that is defined on the way and, for packets that went straight, before it.
+#[derive(Clone, Copy)]
+pub(super) struct Shared {
+    variable: Variable,
+    /// Where it is defined on the way.
+    block: Block,
+}
+
+/// A number of the packet, and the least that it has to be.
+#[derive(Clone, Copy, Debug)]
+struct Length {
+    offset: u32,
+    width: Width,
+    least: u64,
+}
+
+/// What is known of an int, of a bool as 0 or 1, or of a window as its offset.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// The bits that are known, and what they are; the others are 0 here.
+    bits: u64,
+    value: u64,
+    /// The bytes of the packet that it follows from.
+    from: u64,
+    what: What,
+}
+
+/// Where a number that is not known comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Load {
+        offset: u32,
+        width: Width,
+    },
+    /// A bool: whether a number of the packet is at least this, or whether it is not.
+    IsAtLeast {
+        offset: u32,
+        width: Width,
+        least: u64,
+        is_so: bool,
+    },
+    Other,
+}
+
+impl Known {
+    const NOTHING: Known = Known { bits: 0, value: 0, from: 0, what: What::Other };
+
+    fn exactly(value: u64, from: u64) -> Known {
+        Known { bits: u64::MAX, value, from, what: What::Other }
+    }
+
+    fn constant(self) -> Option<u64> {
+        (self.bits == u64::MAX).then_some(self.value)
+    }
+
+    fn given(self) -> Option<Given> {
+        match (self.constant(), self.what) {
+            (Some(value), _) => Some(Given::Constant(value)),
+            (None, What::Load { offset, width }) => Some(Given::Load { offset, width }),
+            (None, _) => None,
+        }
+    }
+
+    /// The number that a width has at an offset of the packet.
+    fn load(sample: Sample, offset: u64, width: Width) -> Known {
+        let mut known = Known { bits: !width.max(), ..Known::NOTHING };
+        let Ok(first) = u32::try_from(offset) else { return known };
+        known.what = What::Load { offset: first, width };
+        for at in 0..width.bytes() {
+            let place = first as usize + at as usize;
+            let Some((_, mask, value)) = sample.iter().find(|byte| byte.0 == place) else { continue };
+            let shift = width.bits() - 8 - 8 * at;
+            known.bits |= u64::from(*mask) << shift;
+            known.value |= u64::from(*value) << shift;
+            known.from |= 1 << place;
+        }
+        known
+    }
+
+    fn binary(op: BinaryOp, a: Known, b: Known) -> Known {
+        let from = a.from | b.from;
+        if let (Some(x), Some(y)) = (a.constant(), b.constant()) {
+            return Known::exactly(op.eval(x, y), from);
+        }
+        let zeroes = |known: Known| known.bits & !known.value;
+        let (bits, value) = match (op, b.constant()) {
+            (BinaryOp::And, _) => {
+                let zeroes = zeroes(a) | zeroes(b);
+                (a.bits & b.bits | zeroes, a.value & b.value)
+            }
+            (BinaryOp::Or, _) => (a.bits & b.bits | a.value | b.value, a.value | b.value),
+            (BinaryOp::Shl | BinaryOp::UShr, Some(by)) => {
+                // What comes in are zeroes.
+                let moved = |number: u64| op.eval(number, by);
+                (!moved(!a.bits), moved(a.value))
+            }
+            _ => return Known::NOTHING,
+        };
+        Known { bits, value, from, what: What::Other }
+    }
+
+    fn compare(op: CompareOp, a: Known, b: Known) -> Known {
+        let from = a.from | b.from;
+        if let (Some(x), Some(y)) = (a.constant(), b.constant()) {
+            return Known::exactly(u64::from(op.eval(x, y)), from);
+        }
+        let differ = (a.value ^ b.value) & a.bits & b.bits != 0;
+        if differ && let CompareOp::Eq | CompareOp::Ne = op {
+            return Known::exactly(u64::from(op == CompareOp::Ne), from);
+        }
+        let is_at_least = |offset, width, least: Option<u64>, is_so| match least {
+            Some(least) => {
+                Known { from, what: What::IsAtLeast { offset, width, least, is_so }, ..Known::NOTHING }
+            }
+            None => Known::NOTHING,
+        };
+        match (op, a.constant(), b.what, a.what, b.constant()) {
+            (CompareOp::ULe, Some(least), What::Load { offset, width }, ..) => {
+                is_at_least(offset, width, Some(least), true)
+            }
+            (CompareOp::ULt, Some(below), What::Load { offset, width }, ..) => {
+                is_at_least(offset, width, below.checked_add(1), true)
+            }
+            (CompareOp::ULt, _, _, What::Load { offset, width }, Some(least)) => {
+                is_at_least(offset, width, Some(least), false)
+            }
+            (CompareOp::ULe, _, _, What::Load { offset, width }, Some(below)) => {
+                is_at_least(offset, width, below.checked_add(1), false)
+            }
+            _ => Known::NOTHING,
+        }
+    }
+
+    fn boolean(op: BoolOp, a: Known, b: Known) -> Known {
+        // Which bool decides alone.
+        let decides = match op {
+            BoolOp::And => Some(0),
+            BoolOp::Or => Some(1),
+            BoolOp::Xor => None,
+        };
+        let alone = [a, b].into_iter().find(|known| decides.is_some() && known.constant() == decides);
+        match (alone, a.constant(), b.constant()) {
+            (Some(known), ..) => known,
+            (None, Some(x), Some(y)) => Known::exactly(u64::from(op.eval(x != 0, y != 0)), a.from | b.from),
+            _ => Known::NOTHING,
+        }
+    }
+}
+
+/// A walk along the filter's blocks.
+struct Walk<'a> {
+    source: &'a Source<'a>,
+    known: HashMap<Value, Known>,
+    way: Straight,
+}
+
+impl Walk<'_> {
+    fn of(&self, value: Value) -> Known {
+        self.known.get(&value).copied().unwrap_or(Known::NOTHING)
+    }
+
+    fn eval(&self, op: &Op) -> Known {
+        match *op {
+            Op::Const(number) => Known::exactly(number, 0),
+            Op::ConstBool(is_so) => Known::exactly(u64::from(is_so), 0),
+            Op::Binary(op, a, b) => Known::binary(op, self.of(a), self.of(b)),
+            Op::Compare(op, a, b) => Known::compare(op, self.of(a), self.of(b)),
+            Op::Bool(op, a, b) => Known::boolean(op, self.of(a), self.of(b)),
+            Op::Not(a) => match self.of(a) {
+                Known { what: What::IsAtLeast { offset, width, least, is_so }, from, .. } => {
+                    let what = What::IsAtLeast { offset, width, least, is_so: !is_so };
+                    Known { from, what, ..Known::NOTHING }
+                }
+                known => known.constant().map_or(Known::NOTHING, |bit| Known::exactly(bit ^ 1, known.from)),
+            },
+            Op::IntOfBool(a) => {
+                let known = self.of(a);
+                known.constant().map_or(Known::NOTHING, |bit| Known::exactly(bit, known.from))
+            }
+            Op::Load(width, window, offset) => {
+                let window = self.of(window);
+                let Some(start) = window.constant() else { return Known::NOTHING };
+                let load = Known::load(self.way.sample, start.saturating_add(u64::from(offset)), width);
+                Known { from: load.from | window.from, ..load }
+            }
+            _ => Known::NOTHING,
+        }
+    }
+
+    /// Takes down what decided something.
+    fn rely(&mut self, known: Known) {
+        self.way.decisive |= known.from;
+    }
+
+    /// Goes through a block to its end; where it goes on, with the window that this gives, if that is known.
+    fn block(&mut self, block: Block) -> Option<(&BlockCall, Option<Known>)> {
+        let source = self.source;
+        let data = &source.filter.blocks[block.index()];
+        for inst in &data.insts {
+            if !is_harmless(&inst.op) {
+                return None;
+            }
+            let known = self.eval(&inst.op);
+            self.known.extend(inst.result.map(|value| (value, known)));
+        }
+        match &data.term.kind {
+            TerminatorKind::Jump(call) => Some((call, None)),
+            TerminatorKind::Branch { cond, then, other } => {
+                self.way.branches += 1;
+                let cond = self.of(*cond);
+                self.rely(cond);
+                if let Some(bit) = cond.constant() {
+                    return Some((if bit != 0 { then } else { other }, None));
+                }
+                let What::IsAtLeast { offset, width, least, is_so } = cond.what else { return None };
+                // What tells a length is large enough.
+                self.way.lengths.push(Length { offset, width, least });
+                Some((if is_so { then } else { other }, None))
+            }
+            TerminatorKind::Window { offset, len, ok, .. } => {
+                self.way.branches += 1;
+                let offset = self.of(*offset);
+                let end = u32::try_from(offset.constant()?).ok()?.checked_add(*len)?;
+                self.rely(offset);
+                self.way.least = self.way.least.max(end);
+                Some((ok, Some(offset)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Goes to a block with what it is called with.
+    fn enter(&mut self, call: &BlockCall, window: Option<Known>) {
+        let args = window.into_iter().chain(call.args.iter().map(|&arg| self.of(arg)));
+        let params = &self.source.filter.blocks[call.block.index()].params;
+        let params: Vec<(Value, Known)> = params.iter().copied().zip(args).collect();
+        self.known.extend(params);
+        self.way.target = call.block;
+    }
+
+    /// The way up to here, if all is known that is used from here on.
+    fn way(&self) -> Option<Straight> {
+        let mut way = self.way.clone();
+        let mut give = |value| {
+            let known = self.of(value);
+            let given = known.given()?;
+            if let Given::Constant(_) = given {
+                way.decisive |= known.from;
+            }
+            Some(given)
+        };
+        let params = &self.source.filter.blocks[self.way.target.index()].params;
+        let args = params.iter().map(|&param| give(param)).collect::<Option<_>>()?;
+        let behind = self.source.used_behind(self.way.target).into_iter();
+        let behind = behind.map(|value| Some((value, give(value)?))).collect::<Option<_>>()?;
+        (way.args, way.behind) = (args, behind);
+        Some(way)
+    }
+}
+
+impl Source<'_> {
+    /// The straight way of the first kind of frames about which the filter has more to say than a constant, or of the first one.
+    pub(super) fn straight(&self) -> Option<Straight> {
+        let mut ways: Vec<Straight> =
+            SAMPLES.into_iter().filter_map(|sample| self.straight_of(sample)).collect();
+        let place = ways.iter().position(|way| self.has_more_to_say(way.target)).unwrap_or(0);
+        (place < ways.len()).then(|| ways.swap_remove(place))
+    }
+
+    fn has_more_to_say(&self, from: Block) -> bool {
+        self.reachable(from).iter().any(|block| {
+            let data = &self.filter.blocks[block.index()];
+            let is_constant = |op: &Op| matches!(op, Op::Const(_) | Op::ConstBool(_));
+            data.insts.iter().any(|inst| !is_constant(&inst.op)) || data.term.kind.lookup().is_some()
+        })
+    }
+
+    /// The longest way of one kind of frames.
+    fn straight_of(&self, sample: Sample) -> Option<Straight> {
+        let way = Straight {
+            least: WORD as u32,
+            decisive: 0,
+            sample,
+            lengths: Vec::new(),
+            branches: 0,
+            target: Block(0),
+            args: Vec::new(),
+            behind: Vec::new(),
+        };
+        let mut walk = Walk { source: self, known: HashMap::new(), way };
+        let mut found = None;
+        loop {
+            let block = walk.way.target;
+            let Some((call, window)) = walk.block(block) else { return found };
+            let call = call.clone();
+            // Blocks of a loop come again with other numbers.
+            if self.cfg.loop_of(call.block).is_some() {
+                return found;
+            }
+            walk.enter(&call, window);
+            if walk.way.branches >= FEWEST {
+                found = walk.way().or(found);
+            }
+        }
+    }
+
+    /// The blocks that can be reached from one, with that.
+    fn reachable(&self, from: Block) -> HashSet<Block> {
+        let (mut seen, mut open) = (HashSet::from([from]), vec![from]);
+        while let Some(block) = open.pop() {
+            let next = self.filter.blocks[block.index()].term.kind.edges().map(|edge| edge.call.block);
+            open.extend(next.filter(|block| seen.insert(*block)));
+        }
+        seen
+    }
+
+    /// What is used in the blocks from one on and defined elsewhere, with all that this is made of: code may be made of that instead.
+    fn used_behind(&self, block: Block) -> Vec<Value> {
+        let (mut defined, mut open) = (HashSet::new(), Vec::new());
+        for block in self.reachable(block) {
+            let data = &self.filter.blocks[block.index()];
+            defined
+                .extend(data.params.iter().copied().chain(data.insts.iter().filter_map(|inst| inst.result)));
+            data.insts.iter().for_each(|inst| inst.op.for_each_operand(|value| open.push(value)));
+            data.term.kind.for_each_operand(|value| open.push(value));
+        }
+        let mut found = Vec::new();
+        while let Some(value) = open.pop() {
+            if defined.insert(value) {
+                found.push(value);
+                if let Some(op) = self.definitions[value.index()] {
+                    op.for_each_operand(|value| open.push(value));
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Straight {
+    /// The words that hold the decisive bytes: offset, mask and value in the byte order of the host.
+    fn words(&self) -> Vec<(i32, u64, u64)> {
+        let mut words = Vec::new();
+        let mut left = self.decisive;
+        while left != 0 {
+            // A word lies within what has to be there.
+            let offset = (left.trailing_zeros() as usize).min(self.least as usize - WORD);
+            let (mut mask, mut value) = ([0; WORD], [0; WORD]);
+            for &(place, bits, byte) in self.sample {
+                if (offset..offset + WORD).contains(&place) && left >> place & 1 != 0 {
+                    (mask[place - offset], value[place - offset]) = (bits, byte);
+                    left &= !(1 << place);
+                }
+            }
+            words.push((offset as i32, u64::from_le_bytes(mask), u64::from_le_bytes(value)));
+        }
+        words
+    }
+}
+
+impl Translator<'_, '_> {
+    /// Goes the straight way if the packet is of its kind, and else to the filter's first block.
+    pub(super) fn enter_straight(&mut self, way: &Straight) {
+        let is_constant = |value: Value| {
+            matches!(self.source.definitions[value.index()], Some(Op::Const(_) | Op::ConstBool(_)))
+        };
+        let (constants, others): (Vec<_>, Vec<_>) =
+            way.behind.iter().partition(|(value, _)| is_constant(*value));
+        for (value, given) in constants {
+            let constant = self.give(value, given);
+            self.values.insert(value, constant);
+        }
+        let first = self.blocks[0];
+        let is_there = self.builder.ins().icmp_imm_u(
+            IntCC::UnsignedGreaterThanOrEqual,
+            self.captured,
+            i64::from(way.least),
+        );
+        self.go_on_or(is_there, first);
+        let mut differ: Option<ir::Value> = None;
+        for (offset, mask, value) in way.words() {
+            let word = self.builder.ins().load(I64, packet_memory(), self.data, offset);
+            let bits = self.builder.ins().band_imm_u(word, mask.cast_signed());
+            let bits = self.builder.ins().bxor_imm_u(bits, value.cast_signed());
+            differ = Some(match differ {
+                Some(others) => self.builder.ins().bor(others, bits),
+                None => bits,
+            });
+        }
+        if let Some(differ) = differ {
+            let is_of_kind = self.builder.ins().icmp_imm_u(IntCC::Equal, differ, 0);
+            self.go_on_or(is_of_kind, first);
+        }
+        for length in &way.lengths {
+            let found = self.load_at(length.width, self.data, length.offset);
+            let least = int(&mut self.builder, length.least);
+            let suffices = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, least, found);
+            self.go_on_or(suffices, first);
+        }
+        for (value, given) in others {
+            let given = self.give(value, given);
+            let variable = self.builder.declare_var(self.builder.func.dfg.value_type(given));
+            self.builder.def_var(variable, given);
+            let block = self.source.block_of(value);
+            self.shared.insert(value, Shared { variable, block });
+        }
+        let params = &self.source.filter.blocks[way.target.index()].params;
+        let args: Vec<BlockArg> =
+            params.iter().zip(&way.args).map(|(&param, &arg)| self.give(param, arg).into()).collect();
+        self.builder.ins().jump(self.blocks[way.target.index()], &args);
+    }
+
+    fn give(&mut self, value: Value, given: Given) -> ir::Value {
+        match (given, self.source.filter.values[value.index()]) {
+            (Given::Load { offset, width }, _) => self.load_at(width, self.data, offset),
+            (Given::Constant(offset), Type::Window(_)) => {
+                self.builder.ins().iadd_imm_s(self.data, offset.cast_signed())
+            }
+            (Given::Constant(bit), Type::Bool) => self.builder.ins().iconst(I8, bit.cast_signed()),
+            (Given::Constant(number), _) => self.int(number),
+        }
+    }
+
+    /// Tells of what a block has defined that packets may have that went straight.
+    pub(super) fn share(&mut self) {
+        let of_this = self.shared.iter().filter(|(_, shared)| shared.block == self.place);
+        for (value, shared) in of_this {
+            if let Some(&found) = self.values.get(value) {
+                self.builder.def_var(shared.variable, found);
+            }
+        }
+    }
+
+    /// A value that was defined in another block than this one, and elsewhere, too.
+    pub(super) fn shared(&mut self, value: Value) -> Option<ir::Value> {
+        let shared = self.shared.get(&value).filter(|shared| shared.block != self.place)?;
+        Some(self.builder.use_var(shared.variable))
+    }
+
+    /// Goes on in a new block if something is so, and to another one if not.
+    fn go_on_or(&mut self, is_so: ir::Value, other: ir::Block) {
+        let next = self.builder.create_block();
+        self.builder.ins().brif(is_so, next, &[], other, &[]);
+        self.builder.switch_to_block(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oko_ir::{text, verify};
+
+    use super::*;
+
+    const UDP: &str = "oko.ir 1
+filter f -> bool {
+block0:
+    v0 = const 14
+    v1 = false
+    window v0, 20, block1, block5
+block1(v2: window 20):
+    v3 = load.be8 v2, 0
+    v4 = const 15
+    v5 = and v3, v4
+    v6 = const 4
+    v7 = mul v5, v6
+    v8 = load.be16 v2, 2
+    v9 = ule v7, v8
+    branch v9, block2, block5
+block2:
+    v10 = load.be8 v2, 9
+    v11 = const 17
+    v12 = eq v10, v11
+    v13 = add v0, v7
+    branch v12, block3(v13), block5
+block3(v14: int):
+    window v14, 8, block4, block5
+block4(v15: window 8):
+    v16 = load.be16 v15, 0
+    v17 = load.be32 v2, 12
+    v18 = eq v16, v17
+    return v18
+block5:
+    return v1
+}";
+
+    #[test]
+    fn a_filter_of_one_transport_goes_straight_to_its_ports() {
+        let checked = verify(text::read(UDP).unwrap()).unwrap();
+        let way = Source::of(checked.module(), 0).unwrap().straight().expect("it has one");
+        assert_eq!((way.target, way.least, way.branches), (Block(4), 42, 4));
+        assert!(matches!(way.args[..], [Given::Constant(34)]), "{way:?}");
+        // The header's length and the protocol, in words of eight bytes.
+        assert_eq!(way.words(), [(14, 0xff, 0x45), (23, 0xff, 17)]);
+        assert!(matches!(way.lengths[..], [Length { offset: 16, least: 20, .. }]), "{way:?}");
+        let sources = way.behind.iter().find(|(value, _)| *value == Value(2));
+        assert!(matches!(sources, Some((_, Given::Constant(14)))), "{way:?}");
+    }
+}
