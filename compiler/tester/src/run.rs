@@ -63,6 +63,8 @@ pub(crate) fn run(checked: &Checked, test: usize, engines: &[Engine], captures: 
             object: &object,
             machine,
             now: BEGIN,
+            turns: Vec::new(),
+            again: Vec::new(),
             locals: vec![None; plan.locals.len()],
             packets: vec![None; plan.packets.len()],
             log: Vec::new(),
@@ -73,8 +75,11 @@ pub(crate) fn run(checked: &Checked, test: usize, engines: &[Engine], captures: 
             events: Vec::new(),
         };
         if let Err(stop) = run.steps(&plan.steps, &mut cache) {
-            run.failures.push(stopped(stop.span, &stop.reason));
+            let mut failure = stopped(stop.span, &stop.reason);
+            failure.diagnostic = run.in_turn(failure.diagnostic);
+            run.failures.push(failure);
         }
+        run.count_repeated();
         run.take_events();
         match &first {
             None => first = Some(run),
@@ -119,6 +124,14 @@ struct Seen {
     words: Vec<u64>,
 }
 
+/// The turn of a loop that is run.
+enum Turn<'t> {
+    /// The loop's name for the number, which it has in its local.
+    Number(LocalId),
+    /// The packet, its number from 1 on, how many there are, and the capture that they are of.
+    Packet(PacketId, usize, usize, &'t str),
+}
+
 /// A test on one machine.
 struct Run<'t> {
     program: &'t Program,
@@ -126,6 +139,10 @@ struct Run<'t> {
     object: &'t TestObject,
     machine: Machine<'t>,
     now: u64,
+    /// The turns that are run of the loops around the step, the outermost first.
+    turns: Vec<Turn<'t>>,
+    /// How often failed what had failed before, by its place.
+    again: Vec<(Span, u64)>,
     locals: Vec<Option<Vec<u64>>>,
     packets: Vec<Option<Packet>>,
     log: Vec<Seen>,
@@ -137,8 +154,8 @@ struct Run<'t> {
     events: Vec<(usize, Vec<u64>)>,
 }
 
-impl Run<'_> {
-    fn steps(&mut self, steps: &[Step], cache: &mut Cache<'_>) -> Result<(), Stop> {
+impl<'t> Run<'t> {
+    fn steps(&mut self, steps: &'t [Step], cache: &mut Cache<'_>) -> Result<(), Stop> {
         for step in steps {
             self.count(step.span)?;
             self.step(step, cache)?;
@@ -154,7 +171,55 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn step(&mut self, step: &Step, cache: &mut Cache<'_>) -> Result<(), Stop> {
+    /// Adds which turn of the loops around it a failure is in.
+    fn in_turn(&self, diagnostic: Diagnostic) -> Diagnostic {
+        let parts = self.turns.iter().map(|turn| match turn {
+            Turn::Number(local) => {
+                let Some(def) = self.plan.locals.get(local.index()) else { return String::new() };
+                let words = self.locals.get(local.index()).and_then(Option::as_deref).unwrap_or_default();
+                format!("`{}` is {}", def.name, show(&def.ty, words, self.program))
+            }
+            Turn::Packet(packet, number, count, file) => {
+                let name = self.plan.packets.get(packet.0).map_or("", |packet| packet.name.as_str());
+                format!("`{name}` is packet {number} of {count} in {file:?}")
+            }
+        });
+        let parts: Vec<String> = parts.collect();
+        if parts.is_empty() {
+            diagnostic
+        } else {
+            diagnostic.note(format!("in the turn where {}", parts.join(" and ")))
+        }
+    }
+
+    /// Keeps a failure; in a loop, the first turn where it happens says it all.
+    fn fail(&mut self, diagnostic: Diagnostic, packets: String) {
+        let place = diagnostic.span();
+        if self.failures.iter().any(|known| known.diagnostic.span() == place) {
+            let Some(place) = place else { return };
+            match self.again.iter_mut().find(|(known, _)| *known == place) {
+                Some((_, times)) => *times += 1,
+                None => self.again.push((place, 1)),
+            }
+        } else if self.failures.len() < MAX_FAILURES {
+            let diagnostic = self.in_turn(diagnostic);
+            self.failures.push(Failure { diagnostic, packets });
+        }
+    }
+
+    /// Adds to each failure in how many further turns it happened.
+    fn count_repeated(&mut self) {
+        for failure in &mut self.failures {
+            let place = failure.diagnostic.span();
+            let Some((_, times)) = self.again.iter().find(|(known, _)| Some(*known) == place) else {
+                continue;
+            };
+            let turns = if *times == 1 { "turn" } else { "turns" };
+            failure.diagnostic.notes.push(format!("the same fails in {times} more {turns}"));
+        }
+    }
+
+    fn step(&mut self, step: &'t Step, cache: &mut Cache<'_>) -> Result<(), Stop> {
         let span = step.span;
         match &step.kind {
             StepKind::Let(local, value) => {
@@ -188,11 +253,13 @@ impl Run<'_> {
             StepKind::ForPackets(file, packet, body) => {
                 let capture = capture(cache, file, span)?;
                 let begin = self.now;
-                for captured in capture.iter() {
+                for (at_turn, captured) in capture.iter().enumerate() {
                     self.now = at(begin, &capture, captured);
                     let content = Content::Bytes(captured.bytes.clone(), captured.wire_len);
                     self.set_packet(*packet, Packet { content, in_port: 1 });
+                    self.turns.push(Turn::Packet(*packet, at_turn + 1, capture.len(), file));
                     self.steps(body, cache)?;
+                    self.turns.pop();
                 }
             }
             StepKind::For(local, start, end, body) => {
@@ -200,7 +267,9 @@ impl Run<'_> {
                 for turn in start..end {
                     self.count(span)?;
                     self.set_local(*local, vec![turn]);
+                    self.turns.push(Turn::Number(*local));
                     self.steps(body, cache)?;
+                    self.turns.pop();
                 }
             }
             StepKind::If(condition, then, otherwise) => {
@@ -399,15 +468,14 @@ impl Run<'_> {
             Some(at) => {
                 self.events.remove(at);
             }
-            None if self.failures.len() < MAX_FAILURES => {
+            None => {
                 let mut diagnostic = Diagnostic::error(tests::EXPECTATION, "this event was not emitted")
                     .label(span, format!("no `{} {{ {} }}` waits here", def.name, text.join(", ")));
                 for event in self.events.iter().take(4) {
                     diagnostic = diagnostic.note(format!("emitted was `{}`", self.show_event(event)));
                 }
-                self.failures.push(Failure { diagnostic, packets: String::new() });
+                self.fail(diagnostic, String::new());
             }
-            None => {}
         }
         Ok(())
     }
@@ -511,7 +579,7 @@ impl Run<'_> {
         let holds = self.number(expect.holds, span)?;
         self.expectations += 1;
         self.log.push(Seen { span, local: None, words: vec![holds] });
-        if holds != 0 || self.failures.len() >= MAX_FAILURES {
+        if holds != 0 {
             return Ok(());
         }
         let mut diagnostic = Diagnostic::error(tests::EXPECTATION, "this test does not find what it expects");
@@ -542,11 +610,7 @@ impl Run<'_> {
             let name = self.plan.packets.get(id.0).map_or("", |packet| packet.name.as_str());
             packets += &format!("  packet `{name}`:\n{}", show_packet(self.program, &bytes, packet.in_port));
         }
-        // In a loop, the first time says it all.
-        let known = |failure: &Failure| failure.diagnostic.span() == diagnostic.span();
-        if !self.failures.iter().any(known) {
-            self.failures.push(Failure { diagnostic, packets });
-        }
+        self.fail(diagnostic, packets);
         Ok(())
     }
 

@@ -200,6 +200,74 @@ test \"who has fe80::2?\" {
     all_hold(&checked, 5);
 }
 
+/// Three packets that come together.
+struct Three;
+
+impl Captures for Three {
+    fn capture(&self, _: &str) -> Result<Vec<Captured>, String> {
+        Ok((1..=3).map(|n| Captured { bytes: vec![n; 60], wire_len: 60, time: 0 }).collect())
+    }
+}
+
+#[test]
+fn a_failure_in_a_loop_names_its_turn_and_counts_the_others() {
+    let shown = failures(
+        &format!(
+            "{HEAD}
+event odd {{ n: u32 }} limit 1 each 1s;
+test \"numbers\" {{
+    for i in 0..4 {{
+        for port in 10..12 {{
+            expect i + port < 13;
+        }}
+        expect i != 3;
+        if i == 2 {{
+            expect emitted odd {{ n: i }};
+        }}
+    }}
+}}
+test \"packets\" {{
+    for p in replay \"three.pcap\" {{
+        expect second_port(p);
+    }}
+}}
+test \"no end\" {{
+    for i in 0..9 {{
+        advance 300_000h;
+    }}
+    expect false;
+}}
+test \"outside\" {{
+    for i in 0..9 {{
+        expect i < 9;
+    }}
+    expect false;
+}}
+"
+        ),
+        &Three,
+    );
+    let notes: Vec<&str> =
+        shown.lines().filter_map(|line| line.split_once("Note").map(|(_, note)| note.trim())).collect();
+    assert_eq!(
+        notes,
+        [
+            "1: test \"numbers\", 0s after its begin",
+            "2: in the turn where `i` is 2 and `port` is 11",
+            "3: the same fails in 2 more turns",
+            ": in the turn where `i` is 2",
+            "1: test \"numbers\", 0s after its begin",
+            "2: in the turn where `i` is 3",
+            "1: test \"packets\", 0s after its begin",
+            "2: in the turn where `p` is packet 1 of 3 in \"three.pcap\"",
+            "3: the same fails in 2 more turns",
+            ": in the turn where `i` is 4",
+            ": test \"outside\", 0s after its begin",
+        ],
+        "{shown}"
+    );
+}
+
 #[test]
 fn a_failed_expectation_shows_both_sides_and_the_packet() {
     let shown = failures(
