@@ -116,6 +116,13 @@ impl<'t> Builder<'t> {
         Arm { pattern, guard, value, span: self.span(l, r) }
     }
 
+    /// In place of an arm that could not be read.
+    pub(crate) fn unreadable_arm(&self, l: Loc, r: Loc) -> Arm {
+        let span = self.span(l, r);
+        let value = self.expr(ExprKind::Error, l, r);
+        Arm { pattern: Pattern { kind: PatternKind::Error, span }, guard: None, value, span }
+    }
+
     /// Several patterns with `|` between them, or one.
     pub(crate) fn alternatives(&self, mut patterns: Vec<Pattern>, l: Loc, r: Loc) -> Pattern {
         match (patterns.pop(), patterns.is_empty()) {

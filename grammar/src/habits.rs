@@ -110,10 +110,14 @@ impl Reader<'_> {
         if !changes || assign.token != Token::Assign || sign.end != assign.start {
             return None;
         }
-        let diagnostic = self.no_change(self.span(sign).to(self.span(assign)));
+        let start = start_of_statement(tokens, at);
+        let diagnostic = self.no_change(self.span(sign).to(self.span(assign)), tokens.get(start..at)?);
         let mut next = tokens.to_vec();
         next[at] = Spanned { token: Token::Eq, end: assign.end, ..sign };
         next.remove(failure.at);
+        if let Some(first) = tokens[start..at].first().filter(|first| first.token == Token::Ident) {
+            next.splice(start..at, [Spanned { token: Token::Malformed, ..*first }]);
+        }
         Some((next, diagnostic))
     }
 
@@ -140,8 +144,16 @@ impl Reader<'_> {
                     .suggest(signs, sign, format!("write `{sign}`"));
             return Some((put_in(&next, at, &[first.token]), diagnostic));
         }
+        let start = start_of_statement(tokens, at);
+        let diagnostic = self.no_change(signs, tokens.get(start..at)?);
+        let whole = tokens.get(start).is_some_and(|first| first.token == Token::Ident);
+        if behind && whole && start < at {
+            let mut next = next;
+            next.splice(start..at, [Spanned { token: Token::Malformed, ..tokens[start] }]);
+            return Some((next, diagnostic));
+        }
         let meant: &[Token] = if behind { &[Token::Eq, Token::Malformed] } else { &[] };
-        Some((put_in(&next, at, meant), self.no_change(signs)))
+        Some((put_in(&next, at, meant), diagnostic))
     }
 
     /// `a > = b`
@@ -164,10 +176,21 @@ impl Reader<'_> {
         Some((next, diagnostic))
     }
 
-    fn no_change(&self, sign: Span) -> Diagnostic {
+    fn no_change(&self, sign: Span, place: &[Spanned]) -> Diagnostic {
+        // What is changed, if that can be an entry of a state or a state.
+        let named = matches!(place, [first, ..] if first.token == Token::Ident)
+            && matches!(place, [_] | [.., Spanned { token: Token::RBracket, .. }]);
+        let (counter, entry) = match place {
+            [first, .., last] if named => {
+                let place = self.text(self.span(*first).to(self.span(*last)));
+                (place, place)
+            }
+            [only] if named => (self.source(*only), self.source(*only)),
+            _ => ("seen[key]", "hits[key]"),
+        };
         Diagnostic::error(codes::ASSIGNMENT, format!("there is no `{}`", self.text(sign)))
             .label(sign, "nothing can be changed like this")
-            .help("a counter has `add`: `seen[key].add(1)`; other state is replaced: `update hits[key] |old| (old ?? 0) +| 1`")
+            .help(format!("a counter has `add`: `{counter}.add(1)`; other state is replaced: `update {entry} |old| (old ?? 0) +| 1`"))
     }
 
     /// `place = value;` as a statement.
@@ -199,13 +222,22 @@ impl Reader<'_> {
                 .help(format!("state is replaced by a function of its old value: `update {entry} |old| …`"))
         } else if self.is_of_packet(tokens, start) {
             diagnostic.help("filters change no packet: the actions of flow entries do")
+        } else if tokens
+            .iter()
+            .find(|token| token.token.begins_item())
+            .is_some_and(|item| item.token == Token::Test)
+        {
+            let (packet, field) = (self.source(first), self.source(last));
+            diagnostic.help(format!(
+                "a packet that differs in a field is another one: `let other = {packet}.with({field}: …);`"
+            ))
         } else {
             diagnostic.help("what has a value keeps it: give the new value a name of its own with `let`")
         };
         let mut next = tokens.to_vec();
         next[failure.at].token = Token::Eq;
-        if index.is_some() && last.token != Token::RBracket {
-            // The entry may be `none`, which has no fields.
+        if last.token != Token::RBracket {
+            // An entry may be `none`, which has no fields, and packets are no values.
             next[failure.at - 1].token = Token::Malformed;
             next.drain(start..failure.at - 1);
         }
@@ -321,7 +353,7 @@ impl Reader<'_> {
         Some((put_in(&next, failure.at, &[Token::Or, Token::Malformed]), diagnostic))
     }
 
-    fn text(&self, span: Span) -> &str {
+    pub(crate) fn text(&self, span: Span) -> &str {
         &self.text[span.range()]
     }
 }

@@ -59,6 +59,19 @@ pub(crate) fn lex(file: FileId, text: &str, diagnostics: &mut Vec<Diagnostic>) -
             Ok(Token::Number(Number::Int(value))) => Token::Int(value),
             Ok(Token::Number(Number::Duration(ns))) => Token::Duration(ns),
             Ok(Token::Number(Number::Rate(value, unit))) => Token::Rate((value, unit)),
+            Ok(Token::ForeignNot)
+                if text[range.end..].starts_with('(')
+                    && lexed.tokens.last().is_some_and(|before| {
+                        before.end == span.start && matches!(before.token, Token::Ident | Token::Expect)
+                    }) =>
+            {
+                diagnostics.push(
+                    Diagnostic::error(syntax::OTHER_SPELLING, "there are no macros")
+                        .label(span, "means nothing here")
+                        .suggest(span, "", "remove it"),
+                );
+                continue;
+            }
             Ok(token) => match foreign(token) {
                 Some((meant, word)) => {
                     diagnostics.push(foreign_sign(&text[range], word, span));

@@ -19,6 +19,7 @@ mod lex;
 mod literal;
 mod mend;
 mod parser;
+mod shapes;
 mod token;
 
 pub use dump::dump;

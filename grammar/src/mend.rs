@@ -23,6 +23,7 @@ const SIGNS: &[(Token, &str, Token)] = &[
     (Token::Comma, ";", Token::Semi),
     (Token::Assign, ":", Token::Colon),
     (Token::Colon, "=", Token::Assign),
+    (Token::Colon, ",", Token::Comma),
     (Token::Eq, "=", Token::Assign),
 ];
 
@@ -40,6 +41,8 @@ const WORDS: &[Word] = &[
     Word { others: &["switch", "select", "case"], oko: "match", tokens: &[Token::Match] },
     Word { others: &["function", "func", "def"], oko: "fn", tokens: &[Token::Fn] },
     Word { others: &["foreach"], oko: "for", tokens: &[Token::For] },
+    Word { others: &["assert", "expects", "verify"], oko: "expect", tokens: &[Token::Expect] },
+    Word { others: &["sleep", "wait", "delay"], oko: "advance", tokens: &[Token::Advance] },
 ];
 
 pub(crate) fn stray_doc_comment(place: Span) -> Diagnostic {
@@ -57,6 +60,15 @@ impl Reader<'_> {
     ) -> Option<(Vec<Spanned>, Result<Item, Failure>)> {
         let remedies = [
             self.without_doc_comments(tokens, failure),
+            self.with_other_brackets(tokens, failure),
+            self.with_old(tokens, failure),
+            self.with_update_in_front(tokens, failure),
+            self.without_delete(tokens, failure),
+            self.with_tuple_as_key(tokens, failure),
+            self.without_if_let(tokens, failure),
+            self.with_any(tokens, failure),
+            self.with_named_argument(tokens, failure),
+            self.without_length(tokens, failure),
             self.without_rest(tokens, failure),
             self.with_type(tokens, failure),
             self.with_value(tokens, failure),

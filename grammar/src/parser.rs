@@ -258,6 +258,21 @@ impl Reader<'_> {
             word if word.begins_item() && failure.expected.has("}") => {
                 diagnostic.help("declarations stand outside of all brackets")
             }
+            Token::Semi if failure.at > 0 && tokens[failure.at - 1].token == Token::Return => {
+                diagnostic.help("a filter or function always says what it gives: `return false;`")
+            }
+            Token::DotDot if matches!(tokens[failure.at - 1].token, Token::Comma | Token::LParen) => {
+                diagnostic.help("nothing fills in the rest: give every field by its name")
+            }
+            Token::Int(_) if failure.at >= 2 && self.source(tokens[failure.at - 2]) == "array" => {
+                diagnostic.help("an array says its type, and how many entries it has as a setting: `array[u32] { capacity: 10 }`")
+            }
+            Token::Semi if is_item(tokens, Token::Table) && failure.expected.has("{") => {
+                diagnostic.help("a table says how many entries it has: `{ capacity: 1_024 }`")
+            }
+            _ if failure.expected.has("limit") && is_item(tokens, Token::Event) => diagnostic.help(
+                "an event says how often it is told: `limit 1 each 10s`, or `limit 1 each 10s per FIELD`",
+            ),
             Token::LBrace if failure.expected.has("->") => {
                 diagnostic.help("a function says what it gives: `-> u32 {`")
             }
@@ -301,6 +316,11 @@ impl Reader<'_> {
         }
         None
     }
+}
+
+/// Whether these are the tokens of a declaration of a kind.
+fn is_item(tokens: &[Spanned], word: Token) -> bool {
+    tokens.iter().find(|token| token.token.begins_item()).is_some_and(|first| first.token == word)
 }
 
 /// Whether the statement that holds the token at `at` begins with the head of an `if` or `for`.

@@ -171,9 +171,21 @@ impl BodyChecker<'_, '_, '_> {
 
     /// Two types that should go together.
     pub(super) fn differing(&self, what: &str, a: &Ty, a_span: Span, b: &Ty, b_span: Span) -> Diagnostic {
-        Diagnostic::error(types::BRANCHES, format!("{what} must have one type"))
+        let diagnostic = Diagnostic::error(types::BRANCHES, format!("{what} must have one type"))
             .label(b_span, format!("this is `{}`", self.describe(b)))
-            .label(a_span, format!("this is `{}`", self.describe(a)))
+            .label(a_span, format!("this is `{}`", self.describe(a)));
+        match (a, b) {
+            (Ty::Unit, _) | (_, Ty::Unit) => diagnostic.help(
+                "a block's value is its last expression, without `;`; an `if` with a value has an `else`",
+            ),
+            (Ty::Bits(_), Ty::Bool) | (Ty::Bool, Ty::Bits(_)) => {
+                diagnostic.help("ask for bits with `has`: `tcp.flags has SYN`")
+            }
+            (Ty::Option(inner), other) | (other, Ty::Option(inner)) if **inner == *other => {
+                diagnostic.help("a value can be `none`: say with `??` what counts then, or use `match`")
+            }
+            _ => diagnostic,
+        }
     }
 
     /// Arithmetic on two values.

@@ -193,6 +193,10 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         }
         let value = match &block.value {
             Some(value) => self.expr(value, expected),
+            // The value may be what could not be read.
+            None if matches!(block.stmts.last(), Some(ast::Stmt { kind: ast::StmtKind::Error, .. })) => {
+                Expr::error(block.span)
+            }
             None => {
                 let ty = if ends { Ty::Never } else { Ty::Unit };
                 Expr::new(ExprKind::Nothing, ty, block.span)

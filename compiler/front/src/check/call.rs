@@ -36,13 +36,25 @@ impl BodyChecker<'_, '_, '_> {
                     Expr::error(span)
                 }
                 Some((other, declared)) => {
-                    self.look_at(args);
+                    if other != Def::Filter {
+                        self.look_at(args);
+                    }
                     let diagnostic =
                         Diagnostic::error(types::NOT_A_FUNCTION, format!("`{}` cannot be called", name.name))
                             .label(name.span, format!("this is {}", other.describe()))
                             .label(declared, "named here");
                     self.report(match other {
                         Def::Filter => diagnostic.help(FILTERS_ARE_ASKED),
+                        Def::Header(_) | Def::Union(_) if self.test.is_some() => {
+                            diagnostic.help("this builds a packet, and a packet is no value: ask a filter about it, `expect NAME(packet)`")
+                        }
+                        Def::Header(_) | Def::Union(_) => diagnostic.help(format!(
+                            "headers are found by `match pkt {{ {} => … }}`; tests build them",
+                            name.name
+                        )),
+                        Def::State(_) | Def::Table(_) => {
+                            diagnostic.help(format!("write `{}[key]` for one of its entries", name.name))
+                        }
                         _ => diagnostic,
                     });
                     Expr::error(span)
@@ -52,6 +64,22 @@ impl BodyChecker<'_, '_, '_> {
             ast::ExprKind::Field { base, name } => {
                 if self.state_root(base).is_some() {
                     return self.method(base, name, args, span);
+                }
+                if let ast::ExprKind::Name(owner) = &base.kind
+                    && self.binding(&owner.name).is_none()
+                    && let Some((Def::Param(_), declared)) = self.def(&owner.name)
+                {
+                    self.look_at(args);
+                    self.report(
+                        Diagnostic::error(
+                            names::UNKNOWN_METHOD,
+                            format!("a filter cannot change the param `{}`", owner.name),
+                        )
+                        .label(name.span, "no operation of a param")
+                        .label(declared, "declared as a param here")
+                        .help("params are set by the operator, and by tests; what a filter changes is a `state`"),
+                    );
+                    return Expr::error(span);
                 }
                 let value = self.expr(base, None);
                 if matches!(value.ty, Ty::Array(..)) && name.name == "with" {
@@ -98,7 +126,11 @@ impl BodyChecker<'_, '_, '_> {
     }
 
     fn unknown_function(&mut self, name: &ast::Ident, args: &[ast::Arg], span: Span) -> Expr {
-        self.look_at(args);
+        // A text would only be reported again: it is meant for the function.
+        let text = |arg: &&ast::Arg| matches!(&arg.value.kind, ast::ExprKind::Literal(literal) if matches!(literal.kind, ast::LiteralKind::Str(_)));
+        for arg in args.iter().filter(|arg| !text(arg)) {
+            self.expr(&arg.value, None);
+        }
         let scope = &self.checker.decls.scopes[self.module];
         let known =
             scope.names().filter(|(_, def)| matches!(def, Def::Fn(_) | Def::Struct(_))).map(|(name, _)| name);
@@ -108,7 +140,19 @@ impl BodyChecker<'_, '_, '_> {
                 .label(name.span, "not known here");
         self.report(match near {
             Some(near) => diagnostic.suggest(name.span, near.clone(), format!("did you mean `{near}`?")),
-            None => diagnostic,
+            None => match name.name.as_str() {
+                "print" | "printf" | "println" | "log" | "trace" | "debug" => diagnostic
+                    .help("a filter tells something by an event: declare `event … limit …` and `emit` it"),
+                "min" | "max" | "abs" => {
+                    diagnostic.help("write `if a < b { a } else { b }`, in a `fn` of your own if need be")
+                }
+                "len" | "sizeof" | "size" => diagnostic.help("`pkt.len` is the packet's length in bytes"),
+                "hash" => {
+                    diagnostic.help("keys need no hash: the key of a `map` is a value or a tuple of values")
+                }
+                "now" | "time" => diagnostic.help("`now` is the time, without brackets"),
+                _ => diagnostic,
+            },
         });
         Expr::error(span)
     }
@@ -199,22 +243,16 @@ impl BodyChecker<'_, '_, '_> {
                 }
             }
         }
+        if args.iter().any(|arg| arg.name.is_none()) {
+            self.look_at(args);
+            let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+            self.not_by_name(&name, &names, args, span);
+            return Expr::error(span);
+        }
         let mut values: Vec<Option<Expr>> = fields.iter().map(|_| None).collect();
         let mut failed = fields.is_empty();
         for arg in args {
-            let Some(given) = &arg.name else {
-                self.expr(&arg.value, None);
-                self.report(
-                    Diagnostic::error(types::ARGUMENTS, format!("the fields of `{name}` are given by name"))
-                        .label(arg.span, "which field is this?")
-                        .help(format!(
-                            "write `{name}({}: …)`",
-                            fields.first().map_or("", |(name, _)| name.as_str())
-                        )),
-                );
-                failed = true;
-                continue;
-            };
+            let Some(given) = &arg.name else { continue };
             match fields.iter().position(|(field, _)| *field == given.name) {
                 Some(at) => {
                     let value = self.expect(&arg.value, &fields[at].1.clone(), declared);
@@ -248,7 +286,8 @@ impl BodyChecker<'_, '_, '_> {
                         format!("{} of `{name}` is missing", absent.join(", ")),
                     )
                     .label(span, "every field needs a value")
-                    .label(declared, "declared here"),
+                    .label(declared, "declared here")
+                    .help(format!("add `{}: …`", absent.first().map_or("", |name| name.trim_matches('`')))),
                 );
             }
             return Expr::error(span);
@@ -258,6 +297,28 @@ impl BodyChecker<'_, '_, '_> {
         }
         let values = values.into_iter().flatten().collect();
         Expr::new(ExprKind::Tuple(values), Ty::Struct(id), span)
+    }
+
+    /// Reports fields that are given by their places, once for all of them.
+    fn not_by_name(&mut self, name: &str, fields: &[&str], args: &[ast::Arg], span: Span) {
+        let unnamed = args.iter().find(|arg| arg.name.is_none()).map_or(span, |arg| arg.span);
+        let diagnostic =
+            Diagnostic::error(types::ARGUMENTS, format!("the fields of `{name}` are given by name"))
+                .label(unnamed, "which field is this?");
+        let all_unnamed = args.len() == fields.len() && args.iter().all(|arg| arg.name.is_none());
+        let values: Option<Vec<&str>> =
+            args.iter().map(|arg| self.checker.sources.snippet(arg.value.span)).collect();
+        self.report(match values.filter(|_| all_unnamed) {
+            Some(values) => {
+                let parts = fields.iter().zip(values).map(|(field, value)| format!("{field}: {value}"));
+                let meant = format!("{name}({})", parts.collect::<Vec<_>>().join(", "));
+                diagnostic.suggest(span, meant.clone(), format!("write `{meant}`"))
+            }
+            None => {
+                let parts: Vec<String> = fields.iter().map(|field| format!("{field}: …")).collect();
+                diagnostic.help(format!("write `{name}({})`", parts.join(", ")))
+            }
+        });
     }
 
     /// `base[index]`

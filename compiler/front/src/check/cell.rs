@@ -42,8 +42,16 @@ impl BodyChecker<'_, '_, '_> {
     /// `servers[key].closed.total`, `volume[key].estimate`
     pub(super) fn state_field(&mut self, base: &ast::Expr, name: &ast::Ident, span: Span) -> Expr {
         let Some(path) = self.state_path(base) else { return Expr::error(span) };
-        let Ok(key) = self.key(&path, path.key) else { return Expr::error(span) };
         let Some(content) = self.content_kind(&path) else { return Expr::error(span) };
+        let has_keys = !matches!(self.checker.program.states[path.state.index()].shape, Shape::Single);
+        if has_keys && path.key.is_none() && path.fields.is_empty() {
+            match content {
+                ContentKind::Value => return self.no_operation_of_map(&path, name, &[], span),
+                ContentKind::Nothing | ContentKind::Bloom => return self.no_set_operation(&content, name),
+                _ => {}
+            }
+        }
+        let Ok(key) = self.key(&path, path.key) else { return Expr::error(span) };
         match content {
             ContentKind::Value => {
                 let value = self.read(&path, key, span);
@@ -112,7 +120,7 @@ impl BodyChecker<'_, '_, '_> {
         self.report(
             Diagnostic::error(names::UNKNOWN_METHOD, format!("`{}` needs an amount", name.name))
                 .label(name.span, "written without brackets")
-                .help(format!("write `.{}(1)`", name.name)),
+                .suggest(name.span.at_end(), "(1)", format!("write `.{}(1)`", name.name)),
         );
         Expr::error(name.span)
     }
@@ -128,13 +136,15 @@ impl BodyChecker<'_, '_, '_> {
         let diagnostic =
             Diagnostic::error(names::UNKNOWN_METHOD, format!("{what} has no operation `{}`", name.name))
                 .label(name.span, "not known here");
-        self.report(match nearest(&name.name, known.iter().copied()) {
+        let near = nearest(&name.name, known.iter().copied())
+            .or_else(|| meant(&name.name).filter(|meant| known.contains(meant)));
+        self.report(match near {
             Some(near) => diagnostic.suggest(name.span, near, format!("did you mean `{near}`?")),
             None if known.is_empty() => diagnostic,
-            None => {
+            None => no_size(diagnostic, name).unwrap_or_else(|diagnostic| {
                 let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-                diagnostic.note(format!("it has {}", known.join(", ")))
-            }
+                diagnostic.help(format!("it has {}", known.join(", ")))
+            }),
         });
         Expr::error(name.span)
     }
@@ -174,7 +184,20 @@ impl BodyChecker<'_, '_, '_> {
             && has_keys
             && matches!(name.name.as_str(), "insert" | "remove" | "contains")
         {
+            if matches!(content, ContentKind::Value) && name.name == "insert" {
+                return self.no_operation_of_map(&path, name, args, span);
+            }
             return self.key_method(&path, &content, name, args, span);
+        }
+        if path.key.is_none() && path.fields.is_empty() && has_keys {
+            match content {
+                ContentKind::Value => return self.no_operation_of_map(&path, name, args, span),
+                ContentKind::Nothing | ContentKind::Bloom => {
+                    self.look_at(args);
+                    return self.no_set_operation(&content, name);
+                }
+                _ => {}
+            }
         }
         let key = self.key(&path, path.key);
         if matches!(content, ContentKind::Value | ContentKind::Nothing | ContentKind::Bloom) {
@@ -213,6 +236,48 @@ impl BodyChecker<'_, '_, '_> {
         self.cell_method(&path, key, (at, &cell), name, args, span)
     }
 
+    /// Reports an operation that maps of plain values do not have.
+    fn no_operation_of_map(
+        &mut self,
+        path: &StatePath<'_>,
+        name: &ast::Ident,
+        args: &[ast::Arg],
+        span: Span,
+    ) -> Expr {
+        self.look_at(args);
+        let writes =
+            matches!(name.name.as_str(), "insert" | "set" | "put" | "add" | "push" | "store" | "update");
+        if writes && self.is_table(path, name.span) {
+            return Expr::error(span);
+        }
+        let map = &path.name.name;
+        let shown = |at: usize| args.get(at).and_then(|arg| self.checker.sources.snippet(arg.value.span));
+        let diagnostic =
+            Diagnostic::error(names::UNKNOWN_METHOD, format!("a map has no operation `{}`", name.name))
+                .label(name.span, "not known here");
+        let reads =
+            matches!(name.name.as_str(), "get" | "lookup" | "find" | "at" | "read" | "fetch" | "peek");
+        self.report(match (shown(0), shown(1)) {
+            (Some(key), None) if reads => {
+                let meant = format!("{map}[{key}]");
+                diagnostic.suggest(span, meant.clone(), format!("write `{meant}`"))
+            }
+            (Some(key), Some(value)) if writes => {
+                let meant = format!("update {map}[{key}] |_old| {value}");
+                diagnostic
+                    .suggest(span, meant.clone(), format!("write `{meant}`"))
+                    .note("`_old` is what the entry holds, or `none`; the new value may be made of it")
+            }
+            _ => no_size(diagnostic, name).unwrap_or_else(|diagnostic| {
+                nearest(&name.name, ["contains", "remove"]).map(str::to_owned).map_or_else(
+                    || diagnostic.clone().help(format!("`{map}[key]` reads an entry, `update {map}[key] |old| …` replaces it; there are `{map}.contains(key)` and `{map}.remove(key)`")),
+                    |near| diagnostic.clone().suggest(name.span, near.clone(), format!("did you mean `{near}`?")),
+                )
+            }),
+        });
+        Expr::error(span)
+    }
+
     fn no_operation_of_value(&mut self, path: &StatePath<'_>, name: &ast::Ident, span: Span) -> Expr {
         if matches!(name.name.as_str(), "insert" | "add" | "set" | "remove" | "clear")
             && self.is_table(path, name.span)
@@ -242,10 +307,19 @@ impl BodyChecker<'_, '_, '_> {
             return Some(&arg.value);
         }
         self.look_at(args);
-        self.report(
-            Diagnostic::error(types::ARGUMENTS, format!("`{}` takes one {what}", name.name))
-                .label(span, format!("{} given", args.len())),
-        );
+        let diagnostic = Diagnostic::error(types::ARGUMENTS, format!("`{}` takes one {what}", name.name))
+            .label(span, format!("{} given", args.len()));
+        let inside = Span { start: span.end.saturating_sub(1), ..span.at_end() };
+        self.report(match what {
+            "amount" if args.is_empty() => {
+                diagnostic.suggest(inside.at_start(), "1", format!("write `.{}(1)`", name.name))
+            }
+            "key" => diagnostic.help(format!(
+                "write `.{0}(key)`; a key of several parts is a tuple: `.{0}((a, b))`",
+                name.name
+            )),
+            _ => diagnostic.help(format!("write `.{}({what})`", name.name)),
+        });
         None
     }
 
@@ -377,6 +451,31 @@ impl BodyChecker<'_, '_, '_> {
             }
         };
         self.state_op(StateOp { state: path.state, key, op }, ty, span)
+    }
+}
+
+/// The operation that other languages call so.
+fn meant(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "inc" | "incr" | "increment" | "count" | "hit" | "push" | "record" => "add",
+        "value" | "get" | "sum" | "read" | "current" => "total",
+        "put" | "append" => "insert",
+        "has" | "includes" | "exists" => "contains",
+        "delete" | "erase" | "del" | "discard" => "remove",
+        "consume" | "try_take" | "use" | "allow" => "take",
+        _ => return None,
+    })
+}
+
+/// What to do where a state's number of entries is asked for; the diagnostic as it was where another thing is.
+#[expect(clippy::result_large_err, reason = "it is given back as it came")]
+fn no_size(diagnostic: Diagnostic, name: &ast::Ident) -> Result<Diagnostic, Diagnostic> {
+    if matches!(name.name.as_str(), "len" | "size" | "count" | "length" | "is_empty") {
+        Ok(diagnostic.help(
+            "a filter does not see how many entries there are: count them with a `counter` or a `window`",
+        ))
+    } else {
+        Err(diagnostic)
     }
 }
 

@@ -212,6 +212,13 @@ impl BodyChecker<'_, '_, '_> {
                 diagnostic.help("write a unit: `1_000pps`")
             }
             (Ty::Num(_), Ty::Bool) => diagnostic.help("compare it: `… != 0`"),
+            (Ty::Addr, Ty::Ip4 | Ty::Ip6) => {
+                let header = if *ty == Ty::Ip4 { "ipv4" } else { "ipv6" };
+                diagnostic.help(format!(
+                    "declare it as `ip.addr`, which is either, or match `{header}` for the one kind"
+                ))
+            }
+            (Ty::Bits(_), Ty::Bool) => diagnostic.help("ask for bits with `has`"),
             (Ty::Unit, _) => diagnostic.help("a block's value is its last expression, without `;`"),
             _ => diagnostic,
         }

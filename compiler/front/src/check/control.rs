@@ -191,7 +191,11 @@ impl BodyChecker<'_, '_, '_> {
         let diagnostic = Diagnostic::error(types::NOT_EXHAUSTIVE, format!("`{missing}` is not matched"))
             .label(subject.span, format!("can be `{missing}`"))
             .label(span, "no arm takes it")
-            .help(format!("add an arm `{missing} => …` or `_ => …`"));
+            .help(if missing == "_" {
+                "add an arm `_ => …`".to_owned()
+            } else {
+                format!("add an arm `{missing} => …` or `_ => …`")
+            });
         self.report(if guarded {
             diagnostic.note("an arm with `if` does not count: its condition can be false")
         } else {

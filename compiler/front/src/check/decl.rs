@@ -293,7 +293,21 @@ impl Checker<'_, '_> {
         }
         let because = ast.range.as_ref().map_or(ast.ty.span, |range| range.span);
         let what = format!("the param `{}`", ast.name.name);
-        let default = self.constant(module, &ast.value, &ty, &what, because);
+        let ends = |range: &&ast::Range| {
+            !range.inclusive && self.sources.snippet(range.end.span) == self.sources.snippet(ast.value.span)
+        };
+        let default = if let Some(range) = ast.range.as_ref().filter(ends) {
+            let op = Span { start: range.start.span.end, end: range.end.span.start, ..range.span };
+            self.report(
+                Diagnostic::error(types::DOES_NOT_FIT, "`..` leaves out the end of its range")
+                    .label(ast.value.span, "so this does not lie in it")
+                    .label(range.span, "the range")
+                    .suggest(op, "..=", "write `..=`"),
+            );
+            None
+        } else {
+            self.constant(module, &ast.value, &ty, &what, because)
+        };
         let def = &mut self.program.params[at];
         def.default = default.and_then(|value| value.constant()).unwrap_or(0);
         def.ty = ty;

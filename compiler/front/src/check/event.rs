@@ -168,7 +168,8 @@ impl BodyChecker<'_, '_, '_> {
             self.report(
                 Diagnostic::error(types::ARGUMENTS, format!("{} of `{name}` is missing", absent.join(", ")))
                     .label(span, "every field needs a value")
-                    .label(declared, "declared here"),
+                    .label(declared, "declared here")
+                    .help(format!("add `{}: …`", absent.first().map_or("", |name| name.trim_matches('`')))),
             );
             failed = true;
         }

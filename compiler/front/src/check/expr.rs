@@ -1,12 +1,13 @@
 //! Expressions: which rule is for which.
 
-use oko_diagnostics::codes::{results, types};
+use oko_diagnostics::codes::{results, syntax, types};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::body::BodyChecker;
 use super::wide::integer;
 use crate::hir::{Expr, ExprKind};
+use crate::resolve::Def;
 use crate::types::{Num, Range, Ty};
 
 impl BodyChecker<'_, '_, '_> {
@@ -143,6 +144,20 @@ impl BodyChecker<'_, '_, '_> {
     /// A literal.
     pub(super) fn literal(&mut self, literal: &ast::Literal) -> Expr {
         let span = literal.span;
+        // `C::A` reads as an address.
+        if let ast::LiteralKind::Ip6 { prefix: None, .. } = literal.kind
+            && let Some((owner, name)) =
+                self.checker.sources.snippet(span).and_then(|text| text.split_once("::"))
+            && let Some((Def::Enum(_) | Def::Bits(_), _)) = self.def(owner)
+        {
+            let meant = format!("{owner}.{name}");
+            self.report(
+                Diagnostic::error(syntax::OTHER_SPELLING, "Oko writes `.`, not `::`")
+                    .label(span, "an address as it stands")
+                    .suggest(span, meant.clone(), format!("write `{meant}`")),
+            );
+            return Expr::error(span);
+        }
         match &literal.kind {
             ast::LiteralKind::Int(value) => integer(*value, span),
             ast::LiteralKind::Duration(ns) if *ns > crate::types::DURATION_MAX => {
@@ -190,6 +205,9 @@ impl BodyChecker<'_, '_, '_> {
                     ast::LiteralKind::Str(text) if is_address(text) => {
                         diagnostic.suggest(span, text, "addresses stand without quotes")
                     }
+                    ast::LiteralKind::Str(_) => diagnostic.help(
+                        "bits and classes are named without quotes: `flags: SYN | ACK`; bytes of a packet are a `payload(…)`",
+                    ),
                     _ => diagnostic,
                 });
                 Expr::error(span)

@@ -91,6 +91,19 @@ impl BodyChecker<'_, '_, '_> {
     ) -> Expr {
         match over {
             ast::RangeOr::Range(range) => self.for_range(name, range, carried, body, span),
+            ast::RangeOr::Expr(of) if self.state_root(of).is_some() => {
+                let what = self.checker.sources.snippet(of.span).unwrap_or("state");
+                let diagnostic = Diagnostic::error(
+                    types::BAD_OPERAND,
+                    "no loop goes over the entries of a state",
+                )
+                .label(of.span, "may have any number of entries")
+                .help(format!(
+                    "look up what the packet is about, `{what}[key]`; all entries are the operator's to see"
+                ));
+                self.report(diagnostic);
+                Expr::error(span)
+            }
             ast::RangeOr::Expr(of) => match self.region_of(of) {
                 Some(layer) => self.for_region(layer, name, of, carried, body, span),
                 None => self.for_elements(name, of, carried, body, span),

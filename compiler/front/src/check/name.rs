@@ -6,7 +6,7 @@ use oko_grammar::ast;
 
 use super::body::{Binding, BodyChecker, Place};
 use super::facts::Subject;
-use crate::hir::{Expr, ExprKind, FieldKind, LayerId, ParamId};
+use crate::hir::{Content, Expr, ExprKind, FieldKind, LayerId, ParamId, Shape};
 use crate::resolve::Def;
 use crate::suggest::nearest;
 use crate::types::{NOW_MAX, Num, NumKind, Range, Ty, Wide, WideRange};
@@ -94,6 +94,12 @@ impl BodyChecker<'_, '_, '_> {
             Def::State(id) | Def::Table(id) => {
                 if let Some(value) = self.read_single(name, id) {
                     return value;
+                }
+                if let Some(def) = self.checker.program.states.get(id.index())
+                    && let (Shape::Single, Content::Cell(cell)) = (&def.shape, &def.content)
+                {
+                    let kind = cell.kind;
+                    return self.cell_as_value(kind, span);
                 }
                 self.report(
                     Diagnostic::error(
@@ -184,7 +190,8 @@ impl BodyChecker<'_, '_, '_> {
             _ => {
                 self.report(
                     Diagnostic::error(types::NOT_CONSTANT, format!("{what} is different for every packet"))
-                        .label(span, "a value that is known beforehand is needed here"),
+                        .label(span, "a value that is known beforehand is needed here")
+                        .help("what is remembered from one packet to the next is a `state`"),
                 );
                 Expr::error(span)
             }
@@ -336,10 +343,17 @@ impl BodyChecker<'_, '_, '_> {
             }
             other => {
                 let what = self.describe(other);
-                self.report(
-                    Diagnostic::error(names::UNKNOWN_FIELD, format!("`{what}` has no fields"))
-                        .label(name.span, "nothing has this name here"),
-                );
+                let diagnostic = Diagnostic::error(names::UNKNOWN_FIELD, format!("`{what}` has no fields"))
+                    .label(name.span, "nothing has this name here");
+                let bit = name.name.to_uppercase();
+                let asked =
+                    self.variant_of(other, &bit).and_then(|_| self.checker.sources.snippet(base.span));
+                let asked =
+                    asked.filter(|_| matches!(other, Ty::Bits(_))).map(|base| format!("{base} has {bit}"));
+                self.report(match asked {
+                    Some(asked) => diagnostic.suggest(span, asked.clone(), format!("write `{asked}`")),
+                    None => diagnostic,
+                });
                 Expr::error(span)
             }
         }

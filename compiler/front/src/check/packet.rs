@@ -191,6 +191,7 @@ impl BodyChecker<'_, '_, '_> {
         let single;
         let layers: &[ast::Layer] = match &pattern.kind {
             PatternKind::Any => return Some(Alternative { names: Vec::new(), chains: vec![Vec::new()] }),
+            PatternKind::Error => return None,
             PatternKind::Layers(layers) => layers,
             PatternKind::Path(path) => {
                 single = [ast::Layer { header: path.clone(), alias: None, span: path.span }];

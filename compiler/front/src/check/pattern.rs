@@ -21,6 +21,7 @@ impl BodyChecker<'_, '_, '_> {
     fn pattern_in(&mut self, ast: &ast::Pattern, ty: &Ty, may_bind: bool) -> Option<Pattern> {
         match (&ast.kind, ty) {
             (PatternKind::Any, _) => Some(Pattern::Any),
+            (PatternKind::Error, _) => None,
             (PatternKind::Or(parts), _) => {
                 let parts: Vec<_> = parts.iter().map(|part| self.pattern_in(part, ty, false)).collect();
                 Some(Pattern::Or(parts.into_iter().collect::<Option<_>>()?))
@@ -147,7 +148,21 @@ impl BodyChecker<'_, '_, '_> {
                 let diagnostic =
                     Diagnostic::error(types::BAD_PATTERN, format!("this pattern is not for a `{found}`"))
                         .label(path.span, format!("the value that is matched is `{found}`"));
+                let whole = path.span.to(parts.last().map_or(path.span, |part| part.span));
+                // With the bracket behind it.
+                let whole = Span { end: whole.end + 1, ..whole };
                 self.report(match (name.name.as_str(), parts) {
+                    ("Some" | "some", [ast::PatternPart { name: None, pattern, .. }])
+                        if let PatternKind::Path(value) = &pattern.kind
+                            && let [value] = value.parts.as_slice() =>
+                    {
+                        let meant = format!("let {}", value.name);
+                        diagnostic.suggest(
+                            whole,
+                            meant.clone(),
+                            format!("write `{meant}`: it matches a value and names it, `none` its absence"),
+                        )
+                    }
                     ("Some" | "some", _) => {
                         diagnostic.help("`let x` matches a value and names it, `none` its absence")
                     }
@@ -224,9 +239,17 @@ impl BodyChecker<'_, '_, '_> {
                     self.bind_all(part);
                 }
             }
-            PatternKind::Parts { parts, .. } => {
+            PatternKind::Parts { path, parts } => {
+                // `Some(n)`: the name is meant.
+                let some =
+                    matches!(path.parts.as_slice(), [name] if matches!(name.name.as_str(), "Some" | "some"));
                 for part in parts {
-                    self.bind_all(&part.pattern);
+                    match &part.pattern.kind {
+                        PatternKind::Path(name) if some && name.parts.len() == 1 => {
+                            self.bind_local(&name.parts[0], Ty::Error);
+                        }
+                        _ => self.bind_all(&part.pattern),
+                    }
                 }
             }
             _ => {}
@@ -319,16 +342,33 @@ impl BodyChecker<'_, '_, '_> {
         let found = self.describe(ty);
         let diagnostic = Diagnostic::error(names::UNKNOWN, format!("`{found}` has no value `{}`", name.name))
             .label(name.span, "not a value of what is matched");
-        self.report(match nearest(&name.name, known.iter().map(String::as_str)) {
+        let names = known.is_empty() && path.parts.len() == 1;
+        let diagnostic = match nearest(&name.name, known.iter().map(String::as_str)) {
             Some(near) => diagnostic.suggest(name.span, near, format!("did you mean `{near}`?")),
-            None if known.is_empty() => {
-                diagnostic.help(format!("`let {}` matches every value and names it", name.name))
+            None if matches!(name.name.as_str(), "None" | "null" | "nil") => {
+                diagnostic.suggest(name.span, "none", "Oko writes `none`")
             }
+            None if matches!(name.name.as_str(), "default" | "otherwise" | "any" | "other") => {
+                diagnostic.suggest(name.span, "_", "`_` matches all other values")
+            }
+            None if names => {
+                let meant = format!("let {}", name.name);
+                diagnostic.suggest(
+                    name.span,
+                    meant.clone(),
+                    format!("write `{meant}`, which matches every value and names it"),
+                )
+            }
+            None if known.is_empty() => diagnostic,
             None => diagnostic.note(format!(
                 "it has {}",
                 known.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
             )),
-        });
+        };
+        self.report(diagnostic);
+        if names {
+            self.bind_local(name, Ty::Error);
+        }
         None
     }
 }

@@ -73,11 +73,15 @@ impl BodyChecker<'_, '_, '_> {
             );
             return None;
         }
-        if let Some(stray) = path.stray {
+        let def = &self.checker.program.states[path.state.index()];
+        let known = !matches!(&def.content, Content::Value(ty) if ty.is_error());
+        if let Some(stray) = path.stray.filter(|_| known) {
             self.report(
                 Diagnostic::error(types::BAD_OPERAND, "nothing can be looked up here")
                     .label(stray, "the key stands directly behind the state's name"),
             );
+        }
+        if path.stray.is_some() {
             return None;
         }
         self.checker.program.states.get(path.state.index())

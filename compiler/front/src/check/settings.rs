@@ -40,9 +40,23 @@ fn why(name: &str) -> &'static str {
             "an entry that stays for ever fills the state, one that goes too early is a lost connection"
         }
         "window" => "a window forgets what is older than its length",
+        "init" => "a bucket that is made for a new key begins with its burst",
         "merge" => "each core has entries of its own, and the control plane sees one",
         _ => "memory is taken for as much accuracy as is asked for, and no more",
     }
+}
+
+/// The setting that is meant by a name that is none.
+fn meant(name: &str) -> Option<&'static str> {
+    let known = match name {
+        "ttl" | "timeout" | "expires" | "expiry" | "expiration" | "lifetime" | "idle" | "idle_timeout"
+        | "max_age" => Some("expire"),
+        "size" | "max_entries" | "max_size" | "entries_max" | "length" => Some("capacity"),
+        "full" | "on_full" | "eviction" | "policy" => Some("when_full"),
+        "period" | "interval" | "duration" => Some("window"),
+        _ => None,
+    };
+    known.or_else(|| nearest(name, SETTINGS.iter().copied()))
 }
 
 impl Checker<'_, '_> {
@@ -64,11 +78,14 @@ impl Checker<'_, '_> {
                 let diagnostic =
                     Diagnostic::error(names::UNKNOWN_SETTING, format!("there is no setting `{}`", name.name))
                         .label(name.span, "not known here");
-                self.report(match nearest(&name.name, SETTINGS.iter().copied()) {
+                self.report(match meant(&name.name) {
                     Some(near) => diagnostic.suggest(name.span, near, format!("did you mean `{near}`?")),
+                    None if store.is_table => diagnostic.help(
+                        "a table has a `capacity`; its entries are written by the operator, `okoctl table insert`, and by tests; a list that stays the same is a `const`",
+                    ),
                     None => {
                         let known: Vec<String> = SETTINGS.iter().map(|name| format!("`{name}`")).collect();
-                        diagnostic.note(format!("the settings are {}", known.join(", ")))
+                        diagnostic.help(format!("the settings are {}", known.join(", ")))
                     }
                 });
             }
@@ -83,9 +100,7 @@ impl Checker<'_, '_> {
         help: &str,
     ) -> Option<&'t ast::Expr> {
         let found = setting(store, name);
-        let misspelt = |other: &str| {
-            !SETTINGS.contains(&other) && nearest(other, SETTINGS.iter().copied()) == Some(name)
-        };
+        let misspelt = |other: &str| !SETTINGS.contains(&other) && meant(other) == Some(name);
         if found.is_none() && !store.settings.iter().any(|setting| misspelt(&setting.name.name)) {
             self.report(
                 Diagnostic::error(
@@ -134,12 +149,22 @@ impl Checker<'_, '_> {
             Some("evict_oldest") => true,
             Some("refuse") => false,
             _ => {
-                self.report(
+                let diagnostic =
                     Diagnostic::error(state::BAD_SETTING, "`when_full` is `evict_oldest` or `refuse`")
                         .label(policy.span, "neither of them")
                         .note("`evict_oldest` gives the place of the entry whose last write is longest ago to the new key")
-                        .note("`refuse` leaves the new key out"),
-                );
+                        .note("`refuse` leaves the new key out");
+                let near = match name_of(policy).unwrap_or_default() {
+                    "evict" | "lru" | "evict_lru" | "oldest" | "drop_oldest" | "replace" | "overwrite" => {
+                        Some("evict_oldest")
+                    }
+                    "reject" | "deny" | "fail" | "drop" | "ignore" | "drop_newest" | "keep" => Some("refuse"),
+                    other => nearest(other, ["evict_oldest", "refuse"]),
+                };
+                self.report(match near {
+                    Some(near) => diagnostic.suggest(policy.span, near, format!("did you mean `{near}`?")),
+                    None => diagnostic.help("say which of them"),
+                });
                 true
             }
         })
@@ -157,6 +182,27 @@ impl Checker<'_, '_> {
             if let Some((Def::Fn(id), _)) = self.decls.scopes[store.module].get(name) {
                 return self.expire_fn(id, content, value.span);
             }
+        }
+        let scope = &self.decls.scopes[store.module];
+        if let ast::ExprKind::Call { callee, args } = &value.kind
+            && let Some(name) = name_of(callee)
+            && args.is_empty()
+            && matches!(scope.get(name), Some((Def::Fn(_), _)))
+        {
+            self.report(
+                Diagnostic::error(state::BAD_SETTING, format!("`{name}` is not called here"))
+                    .label(value.span, "each entry is given to it when its value is written")
+                    .suggest(value.span, name, format!("write `expire: {name}`")),
+            );
+            return Expire::Never;
+        }
+        if let ast::ExprKind::None = value.kind {
+            self.report(
+                Diagnostic::error(state::BAD_SETTING, "an entry that stays for ever has `expire: never`")
+                    .label(value.span, "no time")
+                    .suggest(value.span, "never", "write `never`"),
+            );
+            return Expire::Never;
         }
         let mut body = BodyChecker::new(self, store.module, Place::Setting);
         let value = body.expect(value, &Ty::duration(), value.span);
@@ -183,7 +229,11 @@ impl Checker<'_, '_> {
             self.report(
                 Diagnostic::error(state::BAD_SETTING, "this function cannot say how long an entry stays")
                     .label(span, format!("a function from `{wanted}` to `duration` is needed"))
-                    .label(declared, "declared here"),
+                    .label(declared, "declared here")
+                    .help(format!(
+                        "declare it as `fn {}(value: {wanted}) -> duration`",
+                        self.program.fns[id.index()].name
+                    )),
             );
         }
         Expire::Never

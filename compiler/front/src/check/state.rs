@@ -51,7 +51,8 @@ impl Checker<'_, '_> {
         {
             self.report(
                 Diagnostic::error(types::TYPE_ARGUMENTS, format!("`{name}` needs other types"))
-                    .label(store.ty.span, format!("written `{form}`")),
+                    .label(store.ty.span, format!("written `{form}`"))
+                    .help("a key or value of several parts is a tuple: `map[(ip4, u16), u32]`"),
             );
             unreadable = true;
         }

@@ -30,12 +30,25 @@ impl BodyChecker<'_, '_, '_> {
         match &expr.kind {
             ast::ExprKind::Name(name) => matches!(self.binding(&name.name), Some(Binding::Packet(_))),
             ast::ExprKind::Paren(inner) => self.is_packet(inner),
-            ast::ExprKind::Binary { op: ast::BinaryOp::Div, left, .. } => self.is_packet(left),
+            ast::ExprKind::Binary { op: ast::BinaryOp::Div, left, right, .. } => {
+                self.is_packet(left) || self.begins_unknown(left) && self.is_packet(right)
+            }
             ast::ExprKind::Call { callee, .. } => match &callee.kind {
                 ast::ExprKind::Name(name) => self.makes_packet(name),
                 ast::ExprKind::Field { base, .. } => self.is_packet(base),
                 _ => false,
             },
+            _ => false,
+        }
+    }
+
+    /// Whether a chain of calls begins with one of something that nothing is called: a header by a name that it does not have.
+    fn begins_unknown(&self, expr: &ast::Expr) -> bool {
+        match &expr.kind {
+            ast::ExprKind::Binary { op: ast::BinaryOp::Div, left, .. } => self.begins_unknown(left),
+            ast::ExprKind::Call { callee, .. } => {
+                matches!(&callee.kind, ast::ExprKind::Name(name) if self.def(&name.name).is_none() && self.binding(&name.name).is_none())
+            }
             _ => false,
         }
     }
@@ -145,6 +158,10 @@ impl BodyChecker<'_, '_, '_> {
             Diagnostic::error(names::UNKNOWN, format!("there is no header `{}` to build", name.name))
                 .label(name.span, "not known here");
         let near = nearest(&name.name, known).map(str::to_owned);
+        let near = near.or_else(|| match name.name.as_str() {
+            "eth" | "ether" | "Ether" => self.builder("ethernet").map(|_| "ethernet".to_owned()),
+            _ => None,
+        });
         self.report(match near {
             Some(near) => diagnostic.suggest(name.span, near.clone(), format!("did you mean `{near}`?")),
             None => diagnostic.help(
@@ -387,14 +404,27 @@ impl BodyChecker<'_, '_, '_> {
             let (header_name, declared) = (def.name.clone(), def.span);
             let Some(name) = &arg.name else {
                 let example = def.fields.first().map_or("field", |field| field.name.as_str()).to_owned();
-                self.expr(&arg.value, None);
+                // `flags: SYN, ACK`
+                let bit = match &arg.value.kind {
+                    ast::ExprKind::Name(name) => {
+                        def.fields.iter().find(|field| self.variant_of(&field.ty, &name.name).is_some())
+                    }
+                    _ => None,
+                };
+                let bits = bit.map(|field| field.name.clone());
+                if bits.is_none() {
+                    self.expr(&arg.value, None);
+                }
                 self.report(
                     Diagnostic::error(
                         types::ARGUMENTS,
                         format!("the fields of `{header_name}` are given by name"),
                     )
                     .label(arg.span, "which field is this?")
-                    .help(format!("write `{header_name}({example}: …)`")),
+                    .help(match bits {
+                        Some(field) => format!("several bits are joined with `|`: `{field}: SYN | ACK`"),
+                        None => format!("write `{header_name}({example}: …)`"),
+                    }),
                 );
                 failed = true;
                 continue;

@@ -106,7 +106,12 @@ impl Checker<'_, '_> {
                         format!("`{}` is something that states hold", name.name),
                     )
                     .label(ty.span, "a type of plain values is expected here")
-                    .help("declare a `state` and use its operations"),
+                    .help(match name.name.as_str() {
+                        "map" | "set" | "array" | "sketch" | "bloom" => {
+                            "make one state whose key has all parts: `map[(ip4, u16), counter]`, used as `seen[(a, b)]`"
+                        }
+                        _ => "declare a `state` and use its operations",
+                    }),
                 );
                 return Ty::Error;
             }
@@ -180,6 +185,14 @@ impl Checker<'_, '_> {
         let known = BUILT_IN.iter().copied().chain(declared).chain(owned.iter().map(String::as_str));
         match nearest(&name, known) {
             Some(near) => diagnostic.suggest(path.span, near, format!("did you mean `{near}`?")),
+            None if matches!(name.as_str(), "packet" | "pkt" | "frame") => {
+                diagnostic.help("a packet is given to nobody: give the fields that are needed")
+            }
+            None if matches!(name.as_str(), "string" | "str" | "String" | "text") => {
+                diagnostic.help("filters have no texts: declare an `enum` with a name for each")
+            }
+            None if matches!(name.as_str(), "float" | "double" | "f32" | "f64") => diagnostic
+                .help("numbers are whole; shares are compared by multiplying: `part * 100 > whole * 5`"),
             None => diagnostic,
         }
     }

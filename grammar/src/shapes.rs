@@ -1,0 +1,286 @@
+//! Remedies for what other languages have, too, and write in another shape: values of structs, entries of maps, updates, events.
+//!
+//! As in [`crate::habits`], each says once how Oko writes it; here the rest of the text is read as if it had been written so.
+
+use oko_diagnostics::{Diagnostic, Span, codes::syntax as codes};
+
+use crate::habits::{put_in, start_of_statement};
+use crate::mend::Remedy;
+use crate::parser::{Failure, Reader, partners};
+use crate::token::{Spanned, Token};
+
+/// The most tokens of a value that is looked through for its end.
+const VALUE_TOKENS: usize = 400;
+
+impl Reader<'_> {
+    /// `Entry { count: 1 }`, and `emit scan(source: ip.src)`.
+    pub(crate) fn with_other_brackets(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let open = *tokens.get(failure.at)?;
+        let name = *tokens.get(failure.at.checked_sub(1)?).filter(|name| name.token == Token::Ident)?;
+        let close = close_of(tokens, failure.at)?;
+        let emitted = failure.at >= 2 && tokens[failure.at - 2].token == Token::Emit;
+        let field = |at: usize| tokens.get(at).is_some_and(|token| token.token == Token::Ident);
+        let named = field(failure.at + 1)
+            && matches!(
+                tokens.get(failure.at + 2).map(|token| token.token),
+                Some(Token::Colon | Token::Comma)
+            );
+        let (signs, what, wanted) = match open.token {
+            Token::LBrace if named && !emitted => {
+                ((Token::LParen, Token::RParen), "the fields of a value stand in round brackets", ("(", ")"))
+            }
+            Token::LParen if emitted && failure.expected.has("{") => {
+                ((Token::LBrace, Token::RBrace), "the fields of an event stand in braces", (" { ", " }"))
+            }
+            _ => return None,
+        };
+        let inside = self.at(self.span(open).end, self.span(tokens[close]).start).trim();
+        let inside = inside.strip_suffix(',').unwrap_or(inside);
+        let meant = format!("{}{}{inside}{}", self.source(name), wanted.0, wanted.1);
+        let whole = self.span(name).to(self.span(tokens[close]));
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, what)
+            .label(self.span(open).to(self.span(tokens[close])), "in other brackets")
+            .suggest(whole, meant.clone(), format!("write `{}`", one_line(&meant)));
+        let mut next = tokens.to_vec();
+        (next[failure.at].token, next[close].token) = signs;
+        Some((next, diagnostic))
+    }
+
+    /// `update hits[key] = 1`, `update hits[key] 1`: what the entry holds has a name, and the new value stands behind it.
+    pub(crate) fn with_old(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let start = start_of_statement(tokens, failure.at);
+        let update = (start..failure.at).rfind(|at| tokens[*at].token == Token::Update)?;
+        let place = tokens.get(update + 1..failure.at)?;
+        let (first, last) = (*place.first()?, *place.last()?);
+        if !failure.expected.has("|") || place.iter().any(|token| token.token == Token::Pipe) {
+            return None;
+        }
+        let found = *tokens.get(failure.at)?;
+        let assigned = found.token == Token::Assign;
+        if !assigned && matches!(found.token, Token::Semi | Token::RBrace | Token::Comma) {
+            return None;
+        }
+        let shown = self.text(self.span(first).to(self.span(last)));
+        let behind = self.span(last).at_end();
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "an `update` names what the entry holds")
+            .label(if assigned { self.span(found) } else { behind }, "the name stands here, in `|` and `|`")
+            .note("the old value, or `none`, has this name in the new value; a name that begins with `_` is not used");
+        let place = if assigned { self.span(found) } else { behind };
+        let text = if assigned { "|_old|" } else { " |_old|" };
+        let diagnostic = diagnostic.suggest(place, text, format!("write `update {shown} |_old| …`"));
+        let rest = if assigned { failure.at + 1 } else { failure.at };
+        let mut next = tokens[..failure.at].to_vec();
+        // The name is put over the name of the state: no other text is there to be one.
+        next.extend([Token::Pipe, Token::Ident, Token::Pipe].map(|token| Spanned { token, ..first }));
+        next.extend(&tokens[rest..]);
+        Some((next, diagnostic))
+    }
+
+    /// `hits[key].update(|old| …)`
+    pub(crate) fn with_update_in_front(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let update = *tokens.get(failure.at).filter(|token| token.token == Token::Update)?;
+        let dot = failure.at.checked_sub(1).filter(|at| tokens[*at].token == Token::Dot)?;
+        let start = start_of_place(tokens, dot)?;
+        let open = failure.at + 1;
+        if tokens.get(open)?.token != Token::LParen {
+            return None;
+        }
+        let close = close_of(tokens, open)?;
+        let inner = &tokens[open + 1..close];
+        let [bar, name, end, value @ ..] = inner else { return None };
+        let bars = bar.token == Token::Pipe && name.token == Token::Ident && end.token == Token::Pipe;
+        let (first, last) = (*value.first()?, *value.last()?);
+        if !bars {
+            return None;
+        }
+        let place = self.text(self.span(tokens[start]).to(self.span(tokens[dot - 1])));
+        let value_text = self.text(self.span(first).to(self.span(last)));
+        let meant = format!("update {place} |{}| {value_text}", self.source(*name));
+        let whole = self.span(tokens[start]).to(self.span(tokens[close]));
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "`update` stands in front of its place")
+            .label(self.span(update), "not an operation of the place")
+            .suggest(whole, meant.clone(), format!("write `{}`", one_line(&meant)));
+        let word = Spanned { token: Token::Update, ..tokens[start] };
+        let next = [&tokens[..start], &[word], &tokens[start..dot], inner, &tokens[close + 1..]].concat();
+        Some((next, diagnostic))
+    }
+
+    /// `delete hits[key];`
+    pub(crate) fn without_delete(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let at = failure.at.checked_sub(1)?;
+        let word = *tokens.get(at).filter(|token| token.token == Token::Ident)?;
+        let known = matches!(self.source(word), "delete" | "del" | "remove" | "erase" | "unset");
+        let name = *tokens.get(failure.at).filter(|name| name.token == Token::Ident)?;
+        let open = failure.at + 1;
+        if !known || start_of_statement(tokens, at) != at || tokens.get(open)?.token != Token::LBracket {
+            return None;
+        }
+        let close = close_of(tokens, open)?;
+        let key = self.at(self.span(tokens[open]).end, self.span(tokens[close]).start);
+        let meant = format!("{}.remove({key})", self.source(name));
+        let whole = self.span(word).to(self.span(tokens[close]));
+        let diagnostic =
+            Diagnostic::error(codes::OTHER_SPELLING, format!("there is no `{}`", self.source(word)))
+                .label(self.span(word), "takes nothing away")
+                .suggest(whole, meant.clone(), format!("write `{meant}`"))
+                .note("an `update` whose new value is `none` takes its entry away, too");
+        let mut next = [&tokens[..at], &tokens[failure.at..]].concat();
+        // `hits[key]` is read as a statement that reads: nothing more is said about it.
+        next.splice(at..at + 1, [Spanned { token: Token::Malformed, ..name }]);
+        Some((next, diagnostic))
+    }
+
+    /// `seen[a, b]`: a key of several parts is a tuple.
+    pub(crate) fn with_tuple_as_key(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        tokens.get(failure.at).filter(|token| token.token == Token::Comma)?;
+        let open = enclosing(tokens, failure.at).filter(|at| tokens[*at].token == Token::LBracket)?;
+        if !failure.expected.has("]") || !failure.expected.has(":") {
+            return None;
+        }
+        let close = close_of(tokens, open)?;
+        let inside = self.at(self.span(tokens[open]).end, self.span(tokens[close]).start);
+        let within = Span { start: self.span(tokens[open]).end, ..self.span(tokens[close]).at_start() };
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "a key of several parts is a tuple")
+            .label(within, "several values")
+            .suggest(within, format!("({inside})"), format!("write `[({inside})]`"));
+        let next = put_in(&put_in(tokens, close, &[Token::RParen]), open + 1, &[Token::LParen]);
+        Some((next, diagnostic))
+    }
+
+    /// `if let n = hits[key] { … }`
+    pub(crate) fn without_if_let(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let word = *tokens.get(failure.at).filter(|token| token.token == Token::Let)?;
+        let at = failure.at.checked_sub(1).filter(|at| tokens[*at].token == Token::If)?;
+        let ahead = tokens.iter().enumerate().skip(failure.at).take(VALUE_TOKENS);
+        let open = ahead.into_iter().find(|(_, token)| token.token == Token::LBrace)?.0;
+        let mut end = close_of(tokens, open)?;
+        if tokens.get(end + 1).is_some_and(|token| token.token == Token::Else)
+            && tokens.get(end + 2).is_some_and(|token| token.token == Token::LBrace)
+        {
+            end = close_of(tokens, end + 2)?;
+        }
+        let parts: Vec<&[Spanned]> =
+            tokens[failure.at + 1..open].splitn(2, |token| token.token == Token::Assign).collect();
+        let [pattern, value] = parts.as_slice() else { return None };
+        let shown = |part: &[Spanned]| match part {
+            [first, .., last] => self.text(self.span(*first).to(self.span(*last))).to_owned(),
+            [only] => self.source(*only).to_owned(),
+            [] => "…".to_owned(),
+        };
+        let name = pattern.iter().rfind(|token| token.token == Token::Ident);
+        let name = name.map_or("value", |name| self.source(*name));
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "there is no `if let`")
+            .label(self.span(tokens[at]).to(self.span(word)), "an `if` has a condition")
+            .help(format!("write `match {} {{ let {name} => …, none => … }}`", shown(value)));
+        let next =
+            [&tokens[..at], &[Spanned { token: Token::Malformed, ..word }], &tokens[end + 1..]].concat();
+        Some((next, diagnostic))
+    }
+
+    /// `else => …` and `default => …` as the last arm.
+    pub(crate) fn with_any(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let word = *tokens.get(failure.at).filter(|token| token.token == Token::Else)?;
+        if tokens.get(failure.at + 1)?.token != Token::Arrow || !failure.expected.has("_") {
+            return None;
+        }
+        let diagnostic =
+            Diagnostic::error(codes::OTHER_SPELLING, "Oko writes `_`, not `else`, for all other values")
+                .label(self.span(word), "this is `_` in Oko")
+                .suggest(self.span(word), "_", "write `_`");
+        let mut next = tokens.to_vec();
+        next[failure.at].token = Token::Underscore;
+        Some((next, diagnostic))
+    }
+
+    /// `ipv4(src = 10.0.0.1)`
+    pub(crate) fn with_named_argument(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let sign = *tokens.get(failure.at).filter(|token| token.token == Token::Assign)?;
+        let name = failure.at.checked_sub(1).filter(|at| tokens[*at].token == Token::Ident)?;
+        let before = tokens.get(name.checked_sub(1)?)?.token;
+        let open = enclosing(tokens, failure.at).filter(|at| tokens[*at].token == Token::LParen)?;
+        let called = open.checked_sub(1).is_some_and(|at| tokens[at].token == Token::Ident);
+        if !called || !matches!(before, Token::LParen | Token::Comma) {
+            return None;
+        }
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "an argument is named with `:`")
+            .label(self.span(sign), "not expected here")
+            .suggest(
+                Span { start: tokens[name].end, ..self.span(sign) },
+                ":",
+                format!("write `{}: …`", self.source(tokens[name])),
+            );
+        let mut next = tokens.to_vec();
+        next[failure.at].token = Token::Colon;
+        Some((next, diagnostic))
+    }
+
+    /// `array[u32; 10]`
+    pub(crate) fn without_length(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let sign = *tokens.get(failure.at).filter(|token| token.token == Token::Semi)?;
+        let open = enclosing(tokens, failure.at).filter(|at| tokens[*at].token == Token::LBracket)?;
+        let name = open.checked_sub(1).map(|at| self.source(tokens[at]))?;
+        let close = close_of(tokens, open)?;
+        if name != "array" || failure.at + 2 != close {
+            return None;
+        }
+        let length = tokens[close - 1];
+        let element = self.at(self.span(tokens[open]).end, self.span(sign).start).trim();
+        let diagnostic =
+            Diagnostic::error(codes::OTHER_SPELLING, "how many entries an array has is a setting")
+                .label(self.span(sign).to(self.span(length)), "not part of the type")
+                .help(format!("write `array[{element}] {{ capacity: {} }}`", self.source(length)));
+        // Nothing more is said about a type that was meant otherwise.
+        let unknown = Spanned { token: Token::Malformed, ..tokens[open - 1] };
+        Some(([&tokens[..open - 1], &[unknown], &tokens[close + 1..]].concat(), diagnostic))
+    }
+
+    fn at(&self, start: u32, end: u32) -> &str {
+        self.text.get(start as usize..end as usize).unwrap_or_default()
+    }
+}
+
+/// The bracket that closes the one at `open`.
+fn close_of(tokens: &[Spanned], open: usize) -> Option<usize> {
+    tokens.get(open)?.token.closer()?;
+    let close = *partners(tokens).get(open)?;
+    (close > open).then_some(close)
+}
+
+/// The bracket around the token at `at`.
+fn enclosing(tokens: &[Spanned], at: usize) -> Option<usize> {
+    let mut depth = 0usize;
+    (0..at.min(tokens.len())).rev().find(|&before| {
+        let token = tokens[before].token;
+        if token.is_closer() {
+            depth += 1;
+        } else if token.closer().is_some() {
+            if depth == 0 {
+                return true;
+            }
+            depth -= 1;
+        }
+        false
+    })
+}
+
+/// Where the place begins, such as `hits[key]`, that ends in front of the dot at `dot`.
+fn start_of_place(tokens: &[Spanned], dot: usize) -> Option<usize> {
+    let partners = partners(tokens);
+    let mut at = dot.checked_sub(1)?;
+    loop {
+        if tokens[at].token.is_closer() {
+            at = partners[at].checked_sub(1)?;
+        } else if tokens[at].token != Token::Ident {
+            return None;
+        } else if at >= 2 && tokens[at - 1].token == Token::Dot {
+            at -= 2;
+        } else {
+            return Some(at);
+        }
+    }
+}
+
+/// A text for a message in one line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
