@@ -55,6 +55,11 @@ impl Lookups {
         }
     }
 
+    /// Knows of no packet.
+    pub fn clear(&mut self) {
+        (self.keyed, self.alike, self.values[0]) = (0, true, NOTHING);
+    }
+
     /// Looks up the first `count` packets of a port, of which `frame` gives the bytes; those without cannot be looked up. `fetch` is told of each
     /// value that will probably be found, to ask for the memory that this leads to.
     ///

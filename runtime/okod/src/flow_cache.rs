@@ -275,12 +275,15 @@ impl FlowCache {
                 leaves.prefetch(value & !LEAF);
             }
         };
-        let frame = |at| frame(at).filter(|_| *is_on);
+        (views.has_narrow, views.narrowed) = (false, 0);
+        if !*is_on {
+            views.wide.clear();
+            return None;
+        }
         views.has_narrow = above.is_some() && trial.wants(count as u32);
-        views.narrowed = 0;
         if views.has_narrow {
             let Level { layouts, exact, .. } = narrow;
-            let together = views.narrow.look_up(layouts, exact, count, frame, in_port.0, fetch);
+            let together = views.narrow.look_up(layouts, exact, count, &frame, in_port.0, fetch);
             if let Together::Same(value) = together {
                 trial.saw(count as u32, count as u32);
                 return Some(self.way(value));
@@ -293,9 +296,15 @@ impl FlowCache {
                 return None;
             }
         }
-        let narrowed = views.narrowed;
-        let frame = |at| frame(at).filter(|_| narrowed >> at & 1 == 0);
-        match views.wide.look_up(&wide.layouts, &mut wide.exact, count, frame, in_port.0, fetch) {
+        let Level { layouts, exact, .. } = wide;
+        let together = match views.narrowed {
+            0 => views.wide.look_up(layouts, exact, count, frame, in_port.0, fetch),
+            narrowed => {
+                let frame = |at| frame(at).filter(|_| narrowed >> at & 1 == 0);
+                views.wide.look_up(layouts, exact, count, frame, in_port.0, fetch)
+            }
+        };
+        match together {
             Together::Same(value) => Some(self.way(value)),
             Together::Nothing => None,
         }

@@ -57,6 +57,10 @@ struct Asked {
     verdicts: [Verdict; BURST],
 }
 
+impl Asked {
+    const NOTHING: Asked = Asked { slot: 0, packets: Places::NONE, verdicts: [Verdict(0); BURST] };
+}
+
 /// A worker's cache and the burst that is before it.
 #[derive(Debug)]
 pub(crate) struct Judge {
@@ -67,7 +71,9 @@ pub(crate) struct Judge {
     held: Places,
     /// Packets about which a filter is to be asked.
     open: Places,
+    /// What filters were asked in this burst, and behind that in earlier ones.
     asked: Vec<Asked>,
+    asks: usize,
     pub(crate) profile: Profile,
 }
 
@@ -79,7 +85,8 @@ impl Judge {
             stands: [Stand::Unknown; BURST],
             held: Places::NONE,
             open: Places::NONE,
-            asked: Vec::with_capacity(BURST),
+            asked: vec![Asked::NOTHING; BURST],
+            asks: 0,
             profile: Profile::new(),
         }
     }
@@ -88,15 +95,18 @@ impl Judge {
     /// [`settle`](Self::settle) then.
     #[inline]
     pub(crate) fn look_up<C: Carrier>(&mut self, carrier: &C, scene: Scene<'_>) -> Option<LeafId> {
-        self.asked.clear();
+        self.asks = 0;
         (self.held, self.open) = (Places::NONE, Places::NONE);
         let count = carrier.count();
-        let found = self.cache.look_up(&mut self.views, count, |at| carrier.frame(at), scene.in_port);
+        let packets = packets(Places::range(0..count), carrier, scene);
+        // What does not lie in one piece is empty here.
+        let frame = |at: usize| Some(packets[at].data()).filter(|frame| !frame.is_empty());
+        let found = self.cache.look_up(&mut self.views, count, frame, scene.in_port);
         self.profile.end(Stage::LookUp);
         match found {
             Some(Way::Path(leaf)) => return Some(leaf),
             Some(way) => {
-                let all = self.go_together(way, carrier, scene);
+                let all = self.go_together(way, &packets, carrier, scene);
                 self.profile.end(Stage::Filters);
                 return all;
             }
@@ -112,10 +122,16 @@ impl Judge {
     }
 
     /// All packets of a burst go a way. The path at its end, if none takes another.
-    fn go_together<C: Carrier>(&mut self, mut way: Way, carrier: &C, scene: Scene<'_>) -> Option<LeafId> {
-        let all = Places::range(0..carrier.count());
+    fn go_together<C: Carrier>(
+        &mut self,
+        mut way: Way,
+        packets: &[Packet<'_>],
+        carrier: &C,
+        scene: Scene<'_>,
+    ) -> Option<LeafId> {
+        let all = Places::range(0..packets.len());
         let time = carrier.time(0, scene.now);
-        if (1..carrier.count()).any(|at| carrier.time(at, scene.now) != time) {
+        if (1..packets.len()).any(|at| carrier.time(at, scene.now) != time) {
             all.into_iter().for_each(|at| self.goes(at, way));
             return None;
         }
@@ -124,7 +140,7 @@ impl Judge {
                 Way::Path(leaf) => return Some(leaf),
                 Way::Ask(node, slot) => (node, slot),
             };
-            let verdicts = self.run(slot, all, time, carrier, scene);
+            let verdicts = self.run(slot, all, packets, time, scene);
             let first = *verdicts.first()?;
             let agree = verdicts.iter().fold(0, |differs, other| differs | (first.0 ^ other.0)) == 0;
             match self.cache.answered(node, first.class()).filter(|_| agree) {
@@ -170,7 +186,7 @@ impl Judge {
 
     /// What filters have said of a packet.
     pub(crate) fn answers(&self, at: usize) -> Answers {
-        let about = self.asked.iter().filter(|asked| asked.packets.contains(at));
+        let about = self.asked[..self.asks].iter().filter(|asked| asked.packets.contains(at));
         about.map(|asked| (asked.slot, asked.verdicts[asked.packets.before(at)].class())).collect()
     }
 
@@ -226,33 +242,37 @@ impl Judge {
         if chosen != open {
             chosen = self.in_turn(chosen, among.clone());
         }
-        self.run(slot, chosen, time, carrier, scene);
+        self.run(slot, chosen, &packets(chosen, carrier, scene), time, scene);
         self.open = self.open.without(chosen);
         self.take_in().unwrap_or(among.end)
     }
 
     /// Asks a filter about packets, for which it is the same time. Its answers, in their order.
     #[inline]
-    fn run<C: Carrier>(
+    fn run(
         &mut self,
         slot: u32,
-        packets: Places,
+        places: Places,
+        packets: &[Packet<'_>],
         time: Nanos,
-        carrier: &C,
         scene: Scene<'_>,
     ) -> &[Verdict] {
-        let frame = |at| Packet::new(carrier.frame(at).unwrap_or_default(), scene.in_port.0);
-        let views: SmallVec<[Packet<'_>; BURST]> = packets.into_iter().map(frame).collect();
+        if self.asks == self.asked.len() {
+            self.asked.push(Asked::NOTHING);
+        }
+        let asked = &mut self.asked[self.asks];
+        self.asks += 1;
+        (asked.slot, asked.packets) = (slot, places);
+        let verdicts = &mut asked.verdicts[..packets.len()];
         let loaded = scene.snapshot.filters.slot(slot as usize);
-        let asked = self.asked.push_mut(Asked { slot, packets, verdicts: [Verdict::default(); BURST] });
-        let verdicts = &mut asked.verdicts[..views.len()];
-        loaded.instance.run_burst(loaded.filter, &views, time.0, verdicts);
+        loaded.instance.run_burst(loaded.filter, packets, time.0, verdicts);
         verdicts
     }
 
-    /// The packets that a filter was asked about last go on from the nodes that they are at, by its answers. The place of the first whose answer is new comes back.
+    /// The packets that a filter was asked about last go on from the nodes that they are at, by its answers. The place of the first whose answer is new
+    /// comes back.
     fn take_in(&mut self) -> Option<usize> {
-        let Asked { packets, verdicts, .. } = *self.asked.last()?;
+        let Asked { packets, verdicts, .. } = *self.asked[..self.asks].last()?;
         let mut new = None;
         // Packets of one flow, and those of others of the same shape, are often at the same node; most filters have two answers.
         let mut lately = [None; 2];
@@ -290,6 +310,17 @@ impl Judge {
             }
         })
     }
+}
+
+/// Packets of a burst as filters see them.
+#[inline]
+fn packets<'c, C: Carrier>(
+    places: Places,
+    carrier: &'c C,
+    scene: Scene<'_>,
+) -> SmallVec<[Packet<'c>; BURST]> {
+    let packet = |at| Packet::new(carrier.frame(at).unwrap_or_default(), scene.in_port.0);
+    places.into_iter().map(packet).collect()
 }
 
 #[cfg(test)]
