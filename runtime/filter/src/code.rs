@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use oko_bpf::verified::Verified;
 use oko_ir::Checked;
-use oko_jit::abi::{Moment, Packet};
+use oko_jit::abi::{Entry, Moment, Packet};
 use oko_jit::{Answer, CompileError, compile_bpf, compile_ir};
 
 use crate::error::LoadError;
@@ -99,6 +99,16 @@ impl Code {
         match self {
             Code::Native(codes) | Code::BpfJit(codes, _) => codes.iter().map(oko_jit::Code::bytes).sum(),
             Code::BpfInterp(..) | Code::IrInterp(_) => 0,
+        }
+    }
+
+    /// The entries of all filters, if nothing has to be done before they are called.
+    pub(crate) fn entries(&self) -> Option<impl Iterator<Item = Entry>> {
+        match self {
+            Code::Native(codes) | Code::BpfJit(codes, Returns { clock: None, .. }) => {
+                Some(codes.iter().map(oko_jit::Code::entry))
+            }
+            _ => None,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::code::{Caller, Code};
 use crate::error::{LoadError, ParamError, StateError};
 use crate::params::Params;
 use crate::plan::Plan;
+use crate::ready::Ready;
 use crate::state::{Carried, Lost, Old, StateEntry, StateInfo, StateSnapshot, States};
 use crate::stats::Counters;
 
@@ -211,6 +212,8 @@ pub struct Instance {
     states: States,
     events: Vec<EventDecl>,
     stats: Vec<Arc<Counters>>,
+    /// Each filter, if there is a quick way to it.
+    ready: Box<[Ready]>,
     report: Report,
 }
 
@@ -285,8 +288,21 @@ impl Instance {
             let counted = old.and_then(|old| old.counters_of(filter));
             counted.unwrap_or_else(|| Arc::new(Counters::new(filter.class_count())))
         });
+        let stats: Vec<_> = stats.collect();
+        let are_few = stats.iter().all(|counters| counters.are_few());
+        let ready = match (code.entries(), states.only_context()) {
+            (Some(entries), Some(context)) if are_few => {
+                let ready = entries.zip(&stats).map(|(entry, counters)| {
+                    // SAFETY: the instance keeps the code, and the states, whose contexts lie in memory of their own and were made for this code.
+                    unsafe { Ready::new(entry, context, !states.are_none(), Arc::clone(counters)) }
+                });
+                ready.collect()
+            }
+            _ => Box::default(),
+        };
         Ok(Instance {
-            stats: stats.collect(),
+            stats,
+            ready,
             filters: plan.filters,
             schema: plan.schema,
             cert: plan.cert,
@@ -343,8 +359,14 @@ impl Instance {
     // Inlined, so that a packet need not be copied to be handed over.
     #[inline]
     pub fn run(&self, filter: FilterId, packet: Packet<'_>, now: u64) -> Verdict {
+        let quickly = self.ready.get(filter.index()).and_then(|ready| ready.run(&packet, now));
+        quickly.unwrap_or_else(|| self.run_slowly(filter, &packet, now))
+    }
+
+    #[inline(never)]
+    fn run_slowly(&self, filter: FilterId, packet: &Packet<'_>, now: u64) -> Verdict {
         let mut verdict = [Verdict::default()];
-        self.run_any(filter, std::slice::from_ref(&packet), now, &mut verdict);
+        self.run_burst(filter, std::slice::from_ref(packet), now, &mut verdict);
         verdict[0]
     }
 
@@ -355,12 +377,6 @@ impl Instance {
     /// If there are not as many verdicts as packets, or the filter is another instance's and this one has none of that number.
     pub fn run_burst(&self, filter: FilterId, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]) {
         assert_eq!(packets.len(), verdicts.len(), "a verdict for each packet");
-        self.run_any(filter, packets, now, verdicts);
-    }
-
-    // Once for single packets, whose number is known there, and once for bursts: the way to the code is longer than a small filter.
-    #[inline(always)]
-    fn run_any(&self, filter: FilterId, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]) {
         let counters = &self.stats[filter.index()];
         let instance = (&self.params, &self.states);
         let (faults, worker) = if self.states.are_none() {

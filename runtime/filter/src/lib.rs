@@ -26,6 +26,7 @@ mod instance;
 mod operate;
 mod params;
 mod plan;
+mod ready;
 mod state;
 mod stats;
 

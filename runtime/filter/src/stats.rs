@@ -8,61 +8,78 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::instance::{FilterStats, Verdict};
 
-/// How many sets of counters there are.
-const SETS: usize = 16;
-/// Filters with more classes have one set, to bound what they take.
+/// How many threads have counters of their own.
+const OWNERS: usize = 15;
+/// Filters with more classes have one set for all, to bound what they take.
 const MOST_CLASSES_IN_SETS: usize = 64;
-/// Counters in 128 bytes: sets are so far apart that no two share a line, or a pair of lines that is fetched together.
+/// Counters in a line.
 const LINE: usize = 16;
 /// How many verdicts are summed in 32 bits.
 const SUMMED: usize = 1 << 16;
-/// Fewer classes than that are counted one after the other.
+/// As few classes are counted one after the other.
 const FEW: usize = 8;
+
+/// Lines are so far apart that no two share a cache line, or a pair of these that is fetched together.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Line([AtomicU64; LINE]);
+
+impl Line {
+    /// Counts a verdict of a filter with [as few classes](Counters::are_few) as there are counters here, for the thread that alone writes them.
+    #[inline]
+    pub(crate) fn count(&self, verdict: Verdict) {
+        add(&self.0[verdict.0 as usize % LINE], 1, false);
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Counters {
-    counters: Box<[AtomicU64]>,
+    /// So many lines for each thread that has its own.
+    own: Box<[Line]>,
+    lines: usize,
+    /// What all other threads share.
+    shared: Box<[Line]>,
     classes: usize,
-    /// From one set to the next.
-    stride: usize,
-    /// The number of the set that threads share.
-    shared: usize,
     faults: AtomicU64,
 }
 
 impl Counters {
     pub(crate) fn new(classes: u32) -> Counters {
         let classes = classes as usize;
-        let sets = if classes > MOST_CLASSES_IN_SETS { 1 } else { SETS };
-        let stride = classes.next_multiple_of(LINE) + LINE;
-        let counters = (0..sets * stride).map(|_| AtomicU64::new(0)).collect();
-        Counters { counters, classes, stride, shared: sets - 1, faults: AtomicU64::new(0) }
+        let lines = classes.div_ceil(LINE);
+        let owners = if classes > MOST_CLASSES_IN_SETS { 0 } else { OWNERS };
+        let zero = |lines: usize| (0..lines).map(|_| Line::default()).collect();
+        Counters { own: zero(owners * lines), lines, shared: zero(lines), classes, faults: AtomicU64::new(0) }
+    }
+
+    /// Whether each thread that has counters of its own has one line of them.
+    pub(crate) fn are_few(&self) -> bool {
+        self.lines == 1
+    }
+
+    /// The [few](Self::are_few) counters of the worker of a number, if it has its own.
+    #[inline]
+    pub(crate) fn own(&self, worker: u32) -> Option<&Line> {
+        self.own.get(worker as usize)
     }
 
     /// Counts the verdicts of a burst of the worker of a number: classes below the number of these.
     #[inline]
     pub(crate) fn count(&self, worker: u32, verdicts: &[Verdict], faults: u64) {
-        let set = (worker as usize).min(self.shared);
-        let shared = set == self.shared;
-        let start = set * self.stride;
-        if let [verdict] = verdicts {
-            if let Some(counter) = self.counters.get(start + verdict.0 as usize) {
-                add(counter, 1, shared);
-            }
-            return self.count_faults(faults);
-        }
-        let counters = &self.counters[start..];
-        if let (2, [none, some, ..]) = (self.classes, counters) {
+        let start = worker as usize * self.lines;
+        let own = self.own.get(start..start + self.lines);
+        let (lines, shared) = (own.unwrap_or(&self.shared), own.is_none());
+        match lines {
             // Of two classes the sum is how many there are of the second one.
-            let matches: u64 = verdicts.chunks(SUMMED).map(sum).sum();
-            add(none, (verdicts.len() as u64).wrapping_sub(matches), shared);
-            add(some, matches, shared);
-        } else {
-            let counters = &counters[..self.classes];
-            match counters {
-                [rest, counters @ ..] if counters.len() < FEW => count_few(rest, counters, verdicts, shared),
-                _ => count_classes(counters, verdicts, shared),
+            [Line([none, some, ..])] if self.classes == 2 => {
+                let matches: u64 = verdicts.chunks(SUMMED).map(sum).sum();
+                add(none, (verdicts.len() as u64).wrapping_sub(matches), shared);
+                add(some, matches, shared);
             }
+            [Line([rest, others @ ..])] if (1..=FEW).contains(&self.classes) => {
+                count_few(rest, &others[..self.classes - 1], verdicts, shared);
+            }
+            _ => count_classes(lines, verdicts, shared),
         }
         self.count_faults(faults);
     }
@@ -75,10 +92,9 @@ impl Counters {
     }
 
     pub(crate) fn read(&self) -> FilterStats {
-        let sets = self.counters.chunks(self.stride);
         let mut classes = vec![0_u64; self.classes];
-        for set in sets {
-            for (sum, counter) in classes.iter_mut().zip(set) {
+        for set in self.own.chunks(self.lines.max(1)).chain([&*self.shared]) {
+            for (sum, counter) in classes.iter_mut().zip(set.iter().flat_map(|line| &line.0)) {
                 *sum = sum.wrapping_add(counter.load(Ordering::Relaxed));
             }
         }
@@ -108,10 +124,11 @@ fn count_few(rest: &AtomicU64, counters: &[AtomicU64], verdicts: &[Verdict], sha
 }
 
 #[inline(never)]
-fn count_classes(counters: &[AtomicU64], verdicts: &[Verdict], shared: bool) {
+fn count_classes(lines: &[Line], verdicts: &[Verdict], shared: bool) {
     for run in verdicts.chunk_by(|a, b| a == b) {
-        if let Some(counter) = counters.get(run[0].0 as usize) {
-            add(counter, run.len() as u64, shared);
+        let class = run[0].0 as usize;
+        if let Some(line) = lines.get(class / LINE) {
+            add(&line.0[class % LINE], run.len() as u64, shared);
         }
     }
 }
@@ -135,10 +152,10 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_between_threads() {
-        for classes in [2, 3, 8, 9, 1_000] {
+        for classes in [2, 3, 8, 9, 16, 17, 64, 1_000] {
             let counters = Counters::new(classes);
             std::thread::scope(|scope| {
-                for _ in 0..3 * SETS {
+                for _ in 0..3 * OWNERS {
                     scope.spawn(|| {
                         for _ in 0..100 {
                             counters.count(oko_state::worker(), &[Verdict(1), Verdict(0), Verdict(1)], 0);
@@ -146,7 +163,7 @@ mod tests {
                     });
                 }
             });
-            let bursts = 3 * SETS as u64 * 100;
+            let bursts = 3 * OWNERS as u64 * 100;
             let stats = counters.read();
             assert_eq!((stats.classes[0], stats.classes[1], stats.runs), (bursts, 2 * bursts, 3 * bursts));
         }

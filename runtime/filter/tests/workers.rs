@@ -84,7 +84,14 @@ fn no_update_is_lost_when_a_worker_is_alone_by_turns() {
         let filter = instance.filter("count").unwrap();
         let packets: Vec<Packet<'_>> = (0..32).map(|port| Packet::new(&[], port)).collect();
         let done = AtomicBool::new(false);
-        let burst = || instance.run_burst(filter, &packets, 1, &mut [Verdict::default(); 32]);
+        // Half of them one by one, which has a way of its own where a worker is alone.
+        let burst = || {
+            let (together, single) = packets.split_at(16);
+            instance.run_burst(filter, together, 1, &mut [Verdict::default(); 16]);
+            for packet in single {
+                instance.run(filter, *packet, 1);
+            }
+        };
         let bursts: u64 = thread::scope(|scope| {
             let worker = scope.spawn(|| {
                 let mut bursts = 0_u64;
@@ -110,6 +117,47 @@ fn no_update_is_lost_when_a_worker_is_alone_by_turns() {
             let entry = instance.state_snapshot("seen", 1).unwrap();
             let entry = entry.entries.iter().find(|entry| entry.key == [port]).unwrap();
             assert_eq!(entry.fields, [bursts, bursts], "{engine}");
+        }
+    }
+}
+
+/// Packets that come one by one are counted whoever brings them: more threads than have counters of their own, with filters of few and of many classes.
+#[test]
+fn single_packets_are_counted() {
+    const THREADS: u64 = 20;
+    const PACKETS: u64 = 500;
+    for (classes, states) in [(2, true), (2, false), (16, false), (17, true), (70, false)] {
+        let state =
+            if states { "state m0 unused: array, capacity 1, key(at: u32), fields(n: u64)" } else { "" };
+        let module = format!(
+            "oko.ir 1
+             {state}
+             filter class -> classes {classes} {{
+             block0:
+                 v0 = pkt.in_port
+                 v1 = const {classes}
+                 v2 = urem v0, v1
+                 return v2
+             }}"
+        );
+        let object = artifact(&verify(text::read(&module).unwrap()).unwrap());
+        for engine in [Engine::Native, Engine::BpfJit] {
+            let instance = load(&object, engine);
+            let filter = instance.filter("class").unwrap();
+            thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| {
+                        for port in (0..classes).cycle().take(PACKETS as usize) {
+                            let verdict = instance.run(filter, Packet::new(&[], port), 1);
+                            assert_eq!(verdict.class(), port);
+                        }
+                    });
+                }
+            });
+            let expected = (0..u64::from(classes)).map(|class| {
+                THREADS * (PACKETS / u64::from(classes) + u64::from(class < PACKETS % u64::from(classes)))
+            });
+            assert_eq!(instance.stats(filter).classes, expected.collect::<Vec<_>>(), "{engine}");
         }
     }
 }

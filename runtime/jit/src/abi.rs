@@ -1,6 +1,6 @@
 //! The interface between generated code and those who call it. The only place where its layout stands.
 //!
-//! Code takes a burst: `entry(ctx, packets, count, verdicts, now, alone)` in the C calling convention of the host. It reads `count` [`Packet`]s
+//! Code takes a burst: `entry(ctx, packets, end, verdicts, now, alone)` in the C calling convention of the host. It reads [`Packet`]s from one pointer to the other, at least one,
 //! and writes as many `u32`s, each the class (IR) or the return value (BPF) of its packet, in order. Everything that
 //! belongs to an instance comes by the [`Context`], so one piece of code serves any number of instances of an artifact. It stays as it is from burst
 //! to burst; what does not is handed over in registers, so that a single packet costs no copy of it.
@@ -89,12 +89,12 @@ pub struct Moment {
 /// # Safety
 ///
 /// To be called, it needs a context whose tables have a row for everything that the module or program declares, each map of the
-/// declared shape, and a ring buffer if the module has events; `count` packets; and room for as many verdicts. The thread is pinned
+/// declared shape, and a ring buffer if the module has events; a packet at least; and room for as many verdicts. The thread is pinned
 /// ([`oko_state::pin`]), and alone if that is said; it need not be pinned if the module or program declares nothing but params.
 pub type Entry = unsafe extern "C" fn(
     ctx: *const Context,
     packets: *const Packet<'_>,
-    count: u64,
+    end: *const Packet<'_>,
     verdicts: *mut u32,
     now: u64,
     alone: u32,
@@ -117,7 +117,7 @@ pub(crate) struct Hint {
 pub(crate) type Ahead = unsafe extern "C" fn(
     ctx: *const Context,
     packets: *const Packet<'_>,
-    count: u64,
+    end: *const Packet<'_>,
     hints: *mut Hint,
     now: u64,
     alone: u32,

@@ -182,7 +182,8 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     let (row, burst, args) = if is_entry {
         let tables: Vec<i32> = source.maps.iter().take(KEPT_MAPS).map(kept_table).collect();
         let is_shared = source.functions.len() > 1;
-        let kept = Kept { tables: &tables, scratch: RESULTS_BYTES, is_shared, ..Kept::NONE };
+        let scratch = if tables.is_empty() { 0 } else { RESULTS_BYTES };
+        let kept = Kept { tables: &tables, scratch, is_shared, ..Kept::NONE };
         let burst = Burst::open(&mut builder, &[I32], &kept);
         let args = match source.convention {
             Convention::Filter(_) => vec![burst.row.packet],

@@ -58,6 +58,10 @@ impl Kept<'_> {
     /// Nothing.
     pub(crate) const NONE: Kept<'static> =
         Kept { tables: &[], numbers: &|_, _| Vec::new(), scratch: 0, is_shared: false };
+
+    fn is_none(&self) -> bool {
+        self.tables.is_empty() && self.scratch == 0 && !self.is_shared
+    }
 }
 
 /// The frame and one packet's description.
@@ -167,6 +171,13 @@ fn row_of(builder: &mut FunctionBuilder<'_>, context: Value, table: i32, row: us
     builder.ins().load(I64, constant_memory(), base, row as i32 * 8)
 }
 
+/// Where the end of the packets is.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Value(Value),
+    InFrame,
+}
+
 /// The loop around a filter.
 pub(crate) struct Burst {
     pub(crate) row: Row,
@@ -177,6 +188,7 @@ pub(crate) struct Burst {
     body: Block,
     exit: Block,
     frame: StackSlot,
+    end: End,
     /// What is put into the frame, and where; nothing if others read it, too.
     stores: Vec<(Inst, i32)>,
 }
@@ -190,12 +202,17 @@ impl Burst {
         let latch = builder.create_block();
         builder.append_block_params_for_function_params(entry);
         builder.switch_to_block(entry);
-        let &[context, packets, count, first_results, now, alone] = builder.block_params(entry) else {
+        let &[context, packets, end, first_results, now, alone] = builder.block_params(entry) else {
             unreachable!("the signature of an entry has six parameters");
         };
-        let bytes = builder.ins().imul_imm_s(count, PACKET_SIZE);
-        let end = builder.ins().iadd(packets, bytes);
-        let mut values = vec![(CONTEXT, context), (END, end), (NOW, now), (ALONE, alone)];
+        let mut values = vec![(CONTEXT, context), (NOW, now), (ALONE, alone)];
+        // Compared where it is, the end needs no register; who keeps nothing has one for it.
+        let end = if kept.is_none() {
+            End::Value(end)
+        } else {
+            values.push((END, end));
+            End::InFrame
+        };
         let tables = kept.tables.iter().enumerate();
         let mut rest: Vec<Value> = tables.map(|(row, &table)| row_of(builder, context, table, row)).collect();
         rest.extend((kept.numbers)(builder, now));
@@ -212,7 +229,7 @@ impl Burst {
         if kept.is_shared {
             stores.clear();
         }
-        builder.ins().brif(count, body, &[packets.into(), first_results.into()], exit, &[]);
+        builder.ins().jump(body, &[packets.into(), first_results.into()]);
 
         builder.switch_to_block(exit);
         builder.ins().return_(&[]);
@@ -229,7 +246,7 @@ impl Burst {
             scratch: (kept.scratch > 0).then_some(scratch),
         };
         let row = Row { packet, place };
-        Burst { row, results, latch, body, exit, frame, stores }
+        Burst { row, results, latch, body, exit, frame, end, stores }
     }
 
     /// Writes the step to the next packet.
@@ -242,8 +259,11 @@ impl Burst {
         }
         let packet = builder.ins().iadd_imm_s(self.row.packet, PACKET_SIZE);
         let results = builder.ins().iadd_imm_s(self.results, i64::from(offset));
-        // The test is at the end, so that there is one jump a packet; compared where it is, the end needs no register.
-        let end = on_stack(builder, I64, self.frame, END);
+        // The test is at the end, so that there is one jump a packet.
+        let end = match self.end {
+            End::Value(end) => end,
+            End::InFrame => on_stack(builder, I64, self.frame, END),
+        };
         let done = builder.ins().icmp(IntCC::Equal, packet, end);
         builder.ins().brif(done, self.exit, &[], self.body, &[packet.into(), results.into()]);
         self.remove_unread(builder.func);

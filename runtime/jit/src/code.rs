@@ -1,5 +1,7 @@
 //! Compiled code of one filter.
 
+use std::ops::Range;
+
 use crate::abi::{Ahead, Context, Entry, Hint, Moment, Packet};
 use crate::memory::ExecutableMemory;
 
@@ -57,6 +59,11 @@ impl Code {
         self.entry as usize
     }
 
+    /// The code itself, which is there as long as this is.
+    pub fn entry(&self) -> Entry {
+        self.entry
+    }
+
     /// Runs it over a burst. If a map that it asks does not fit into the caches near the core, what the look-ups of all packets will read
     /// is fetched first.
     ///
@@ -76,6 +83,9 @@ impl Code {
         verdicts: &mut [u32],
     ) {
         assert!(verdicts.len() >= packets.len(), "a verdict for each packet");
+        if packets.is_empty() {
+            return;
+        }
         if let Some(ahead) = &self.ahead
             && packets.len() >= FEWEST
             // SAFETY: the caller's promise.
@@ -84,25 +94,25 @@ impl Code {
             // SAFETY: the caller's promise, and the lengths were compared.
             return unsafe { self.run_with(ahead, context, packets, moment, verdicts) };
         }
-        // SAFETY: the caller's promise, and the lengths were compared.
+        // SAFETY: the caller's promise, the lengths were compared, and there are packets.
         unsafe { self.call(context, packets, moment, verdicts) }
     }
 
     /// # Safety
     ///
-    /// As of [`run`](Self::run), and there is a verdict for each packet.
+    /// As of [`run`](Self::run), there is a packet, and there is a verdict for each.
     #[inline(always)]
     unsafe fn call(&self, context: &Context, packets: &[Packet<'_>], moment: Moment, verdicts: &mut [u32]) {
-        let (count, alone) = (packets.len() as u64, u32::from(moment.alone));
+        let (Range { start, end }, alone) = (packets.as_ptr_range(), u32::from(moment.alone));
         // SAFETY: the caller's promise.
-        unsafe { (self.entry)(context, packets.as_ptr(), count, verdicts.as_mut_ptr(), moment.now, alone) }
+        unsafe { (self.entry)(context, start, end, verdicts.as_mut_ptr(), moment.now, alone) }
     }
 
     /// Runs it over a burst whose look-ups are prepared.
     ///
     /// # Safety
     ///
-    /// As of [`run`](Self::run), and there is a verdict for each packet.
+    /// As of [`run`](Self::run), there are packets, and there is a verdict for each.
     #[inline(never)]
     unsafe fn run_with(
         &self,
@@ -137,14 +147,14 @@ impl AheadCode {
     ///
     /// # Safety
     ///
-    /// As of [`Code::run`]; there are at most [`AHEAD`] packets.
+    /// As of [`Code::run`]; there are packets, and at most [`AHEAD`].
     unsafe fn fetch(&self, context: &Context, packets: &[Packet<'_>], moment: Moment) {
         let mut hints = [Hint { map: std::ptr::null(), hash: 0 }; AHEAD];
         let hints = &mut hints[..packets.len()];
         // SAFETY: the caller's promise; there is a hint for each packet.
         unsafe {
-            let (count, alone) = (packets.len() as u64, u32::from(moment.alone));
-            (self.entry)(context, packets.as_ptr(), count, hints.as_mut_ptr(), moment.now, alone);
+            let (Range { start, end }, alone) = (packets.as_ptr_range(), u32::from(moment.alone));
+            (self.entry)(context, start, end, hints.as_mut_ptr(), moment.now, alone);
         }
         // SAFETY: each is null or a map of the context.
         let maps = || hints.iter().filter_map(|hint| Some((unsafe { hint.map.as_ref() }?, hint.hash)));

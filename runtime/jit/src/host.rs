@@ -246,6 +246,7 @@ fn compile_all(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Vec<Blob
     let mut blobs = Vec::with_capacity(count);
     for mut function in functions {
         tidy::remove_unused(&mut function);
+        tidy::empty_unused_slots(&mut function);
         let mut context = Context::for_function(function);
         let compiled = compile_one(isa, &mut context).map_err(|error| failed(format!("{error:?}")))?;
         let frame = compiled.buffer.frame_layout().map_or(0, |layout| layout.frame_to_fp_offset);

@@ -40,6 +40,21 @@ pub(crate) fn remove_unused(function: &mut Function) {
     }
 }
 
+/// Leaves no room for slots on the stack that nobody takes the address of: functions without any need no frame.
+pub(crate) fn empty_unused_slots(function: &mut Function) {
+    let mut used: SecondaryMap<StackSlot, bool> = SecondaryMap::new();
+    for inst in instructions(function) {
+        if let InstructionData::StackAddr { stack_slot, .. } = function.dfg.insts[inst] {
+            used[stack_slot] = true;
+        }
+    }
+    for (slot, data) in &mut function.sized_stack_slots {
+        if !used[slot] {
+            data.size = 0;
+        }
+    }
+}
+
 /// Lets a branch that compares a number with a constant and hands the number plus another constant on compare what it hands on. Else both are needed
 /// at the end of a loop that counts, and one is copied to the other in each turn: Cranelift turns the comparison of what was counted into one of what
 /// was there before.

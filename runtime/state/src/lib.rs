@@ -66,6 +66,6 @@ pub use entry::{Found, generation_of, lock, unlock};
 pub use hash::hash_bytes;
 pub use key::MAX_KEY_BYTES;
 pub use map::{Map, Update, UpdateError};
-pub use readers::{Pin, pin, worker};
+pub use readers::{Pin, pin, pin_alone, worker, worker_if_known};
 pub use ring_buffer::{Handed, RingBuffer};
 pub use shape::{Header, Kind, MAX_VALUE_BYTES, Shape, ShapeError, Summary, WhenFull, array_stride};

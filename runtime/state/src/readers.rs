@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, compiler_fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -213,6 +213,26 @@ pub struct Pin {
     alone: bool,
     /// It belongs to its thread.
     here: PhantomData<*const ()>,
+}
+
+/// The same if the thread has used maps before.
+#[inline]
+pub fn worker_if_known() -> Option<u32> {
+    MINE.get().map(|slot| slot.number)
+}
+
+/// Pins this thread if that is quick: if it has used maps before, is not pinned, and is [alone](Pin::is_alone) without having to ask for it.
+#[inline]
+pub fn pin_alone() -> Option<Pin> {
+    let slot = MINE.get().filter(|slot| !slot.is_pinned())?;
+    EPOCH.mark(&slot.pinned);
+    // Whoever has the bias was given it where that is free, and if not, nothing comes of it.
+    compiler_fence(Ordering::SeqCst);
+    if !BIAS.0.is_held_by(slot.holder) {
+        slot.pinned.store(UNPINNED, Ordering::Release);
+        return None;
+    }
+    Some(Pin { slot, alone: true, here: PhantomData })
 }
 
 /// Pins this thread; cheap, and may be done in each other. It may have to wait for the end of one burst of one other thread.

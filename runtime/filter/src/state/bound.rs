@@ -152,6 +152,14 @@ impl States {
         &self.binding(worker).context
     }
 
+    /// What generated code is told whichever worker runs it, if all share all states.
+    pub(crate) fn only_context(&self) -> Option<&Context> {
+        match &*self.bindings {
+            [one] => Some(&one.context),
+            _ => None,
+        }
+    }
+
     /// Whether filters have nothing that they read or write from packet to packet, so that who runs them need not be pinned.
     #[inline]
     pub(crate) fn are_none(&self) -> bool {
