@@ -32,10 +32,12 @@ struct AheadCode {
 impl Code {
     /// # Safety
     ///
-    /// The first function in `memory` has the signature of [`Entry`].
+    /// Functions start in `memory` where is said, and the first one has the signature of [`Entry`].
     pub(crate) unsafe fn new(memory: ExecutableMemory, bytes: usize, starts: Vec<usize>) -> Code {
         // SAFETY: the caller's promise.
-        let entry = unsafe { std::mem::transmute::<*mut u8, Entry>(memory.base().as_ptr()) };
+        let start = unsafe { memory.base().add(starts[0]) };
+        // SAFETY: the caller's promise.
+        let entry = unsafe { std::mem::transmute::<*mut u8, Entry>(start.as_ptr()) };
         Code { memory, entry, ahead: None, bytes, starts }
     }
 

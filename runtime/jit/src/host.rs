@@ -18,6 +18,7 @@ use crate::detour;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::memory::ExecutableMemory;
+use crate::placement;
 use crate::tidy;
 
 /// The name space of helpers, by their place in [`Helper::ALL`].
@@ -29,8 +30,6 @@ const DETOURS: u32 = 2;
 /// The most stack that a function may take: a part of what threads have by default. Deeper frames touch each page on the way down, so
 /// that none reaches over a guard page.
 const MOST_FRAME_BYTES: u32 = 768 << 10;
-/// Where functions start.
-const FUNCTION_ALIGN: usize = 64;
 
 /// How much is done for fast code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +64,8 @@ pub(crate) fn isa_with(effort: Effort) -> Result<OwnedTargetIsa, CompileError> {
         ("enable_probestack", "true"),
         ("probestack_strategy", "inline"),
         ("unwind_info", "false"),
+        // For [`placement`].
+        ("machine_code_cfg_info", "true"),
         // It finds defects of ours, not of filters: all tests run with it. A switch that loads a filter need not wait for it.
         ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
     ];
@@ -149,7 +150,7 @@ pub(crate) fn finish(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Co
     let mut starts = Vec::new();
     let mut len = 0_usize;
     for blob in &blobs {
-        len = len.next_multiple_of(FUNCTION_ALIGN);
+        len = len.next_multiple_of(placement::LINE) + blob.offset;
         starts.push(len);
         len += blob.bytes.len();
     }
@@ -202,6 +203,8 @@ fn failed(reason: String) -> CompileError {
 /// Machine code of one function.
 struct Blob {
     bytes: Vec<u8>,
+    /// Where in a line it begins.
+    offset: usize,
     patches: Vec<Patch>,
 }
 
@@ -253,7 +256,7 @@ fn compile_all(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Vec<Blob
         if frame > MOST_FRAME_BYTES {
             return Err(failed(format!("it takes {frame} bytes of stack, the limit is {MOST_FRAME_BYTES}")));
         }
-        let bytes = compiled.code_buffer().to_vec();
+        let (bytes, offset) = (compiled.code_buffer().to_vec(), placement::offset(&compiled));
         let relocs: Vec<_> = compiled
             .buffer
             .relocs()
@@ -267,7 +270,7 @@ fn compile_all(isa: &dyn TargetIsa, functions: Vec<Function>) -> Result<Vec<Blob
                 Ok(Patch { offset, kind, target, addend })
             })
             .collect::<Result<_, CompileError>>()?;
-        blobs.push(Blob { bytes, patches });
+        blobs.push(Blob { bytes, offset, patches });
     }
     Ok(blobs)
 }

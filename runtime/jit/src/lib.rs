@@ -19,6 +19,7 @@ pub mod map_calls;
 mod memory;
 mod native;
 mod order;
+mod placement;
 mod probe;
 mod shape;
 mod tidy;
