@@ -94,7 +94,7 @@ impl Lookups {
         let mut maker = layouts.maker::<N>(in_port);
         let has_first = frame(0).is_some_and(|frame| maker.make(frame, &mut keys[0]));
         // It takes less to see that frames are like the first one than to make their keys.
-        let unlike = maker.first_unlike(&keys[0], count, &frame);
+        let unlike = if has_first { maker.first_unlike(&keys[0], count, &frame) } else { 1 };
         *keyed = if has_first { bits(unlike) } else { 0 };
         let mut difference = 0;
         if unlike < count {

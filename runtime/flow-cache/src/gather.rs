@@ -214,8 +214,8 @@ impl<const N: usize> Maker<'_, N> {
         true
     }
 
-    /// The first of the frames from 1 to `count` that has, as far as can be told without making it, another key than this one, which was made last;
-    /// `count` if there is none. Of frames without a shape nothing is told.
+    /// The first of the frames from 1 to `count` that has, as far as can be told without making it, another key than this one, which was made last and of
+    /// frame 0; `count` if there is none. Of frames without a shape nothing is told.
     #[inline]
     pub(crate) fn first_unlike<'f>(
         &self,
@@ -223,8 +223,15 @@ impl<const N: usize> Maker<'_, N> {
         count: usize,
         frame: impl Fn(usize) -> Option<&'f [u8]>,
     ) -> usize {
-        let Some(Last { test, layout, .. }) = self.last else { return 1 };
-        let is_alike = |frame: &[u8]| test.holds(frame) && layout.gathers(frame, &key.words);
-        (1..count).find(|&at| !frame(at).is_some_and(is_alike)).unwrap_or(count)
+        let mut others = 1..count;
+        let first = match self.last {
+            _ if self.layouts.only_port => others.find(|&at| frame(at).is_none()),
+            Some(Last { test, layout, .. }) => {
+                let is_alike = |frame: &[u8]| test.holds(frame) && layout.gathers(frame, &key.words);
+                others.find(|&at| !frame(at).is_some_and(is_alike))
+            }
+            None => others.next(),
+        };
+        first.unwrap_or(count)
     }
 }

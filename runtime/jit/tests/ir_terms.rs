@@ -221,3 +221,53 @@ proptest! {
         same(&module(&choices));
     }
 }
+
+/// A number of 63 bits that is near a multiple of a divisor.
+fn near_a_multiple() -> impl Strategy<Value = (u64, u64)> {
+    let divisor = prop_oneof![
+        3 => (0..63_u32).prop_flat_map(|bit| 1_u64 << bit..=u64::MAX >> (63 - bit)),
+        1 => prop_oneof![Just(10_u64), Just(100_000), Just(1_000_000_000), Just(MINUTE), Just(u64::MAX)],
+    ];
+    (divisor, any::<u64>(), 0..3_u64).prop_map(|(divisor, number, from)| {
+        let number = number >> 1;
+        let multiple = number / divisor * divisor;
+        (divisor, (multiple + from).saturating_sub(1).min(u64::MAX >> 1))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_division_by_a_constant_is_exact((divisor, number) in near_a_multiple(), others in proptest::collection::vec(any::<u64>(), 8)) {
+        let source = format!(
+            "oko.ir 1\nfilter f -> bool {{
+block0:
+    v0 = const 0
+    window v0, 24, block1, block2
+block1(v1: window 24):
+    v2 = load.be64 v1, 0
+    v3 = const 1
+    v4 = ushr v2, v3
+    v5 = const {divisor}
+    v6 = udiv v4, v5
+    v7 = urem v4, v5
+    v8 = load.be64 v1, 8
+    v9 = eq v6, v8
+    v10 = load.be64 v1, 16
+    v11 = eq v7, v10
+    v12 = and_b v9, v11
+    return v12
+block2:
+    v13 = false
+    return v13
+}}"
+        );
+        let rig = Rig::new(&verify(text::read(&source).unwrap()).unwrap());
+        for number in others.iter().map(|other| other >> 1).chain([number, 0, u64::MAX >> 1]) {
+            let words = [number << 1, number / divisor, number % divisor];
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+            prop_assert_eq!(rig.run(0, &[Packet::new(&bytes, 1)], 1), [1], "{} by {}", number, divisor);
+        }
+    }
+}

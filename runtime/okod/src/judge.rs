@@ -98,7 +98,7 @@ impl Judge {
         self.asks = 0;
         (self.held, self.open) = (Places::NONE, Places::NONE);
         let count = carrier.count();
-        let packets = packets(Places::range(0..count), carrier, scene);
+        let packets = packets(0..count, carrier, scene);
         // What does not lie in one piece is empty here.
         let frame = |at: usize| Some(packets[at].data()).filter(|frame| !frame.is_empty());
         let found = self.cache.look_up(&mut self.views, count, frame, scene.in_port);
@@ -242,7 +242,7 @@ impl Judge {
         if chosen != open {
             chosen = self.in_turn(chosen, among.clone());
         }
-        self.run(slot, chosen, &packets(chosen, carrier, scene), time, scene);
+        self.run(slot, chosen, &packets(chosen.into_iter(), carrier, scene), time, scene);
         self.open = self.open.without(chosen);
         self.take_in().unwrap_or(among.end)
     }
@@ -315,12 +315,11 @@ impl Judge {
 /// Packets of a burst as filters see them.
 #[inline]
 fn packets<'c, C: Carrier>(
-    places: Places,
+    places: impl Iterator<Item = usize>,
     carrier: &'c C,
     scene: Scene<'_>,
 ) -> SmallVec<[Packet<'c>; BURST]> {
-    let packet = |at| Packet::new(carrier.frame(at).unwrap_or_default(), scene.in_port.0);
-    places.into_iter().map(packet).collect()
+    places.map(|at| Packet::new(carrier.frame(at).unwrap_or_default(), scene.in_port.0)).collect()
 }
 
 #[cfg(test)]

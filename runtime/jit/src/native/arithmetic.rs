@@ -49,6 +49,17 @@ impl Translator<'_, '_> {
     pub(super) fn binary(&mut self, op: BinaryOp, a: Value, b: Value) -> ir::Value {
         let (x, y) = (self.value(a), self.value(b));
         match op {
+            BinaryOp::UDiv | BinaryOp::URem
+                if let Some(factor) = self.source.constant(b).and_then(Factor::of)
+                    && self.source.ranges.at(self.place, a).max <= Factor::MOST =>
+            {
+                let quotient = factor.divide(&mut self.builder, x);
+                if op == BinaryOp::UDiv {
+                    return quotient;
+                }
+                let whole = self.builder.ins().imul(quotient, y);
+                self.builder.ins().isub(x, whole)
+            }
             BinaryOp::UDiv | BinaryOp::URem if self.source.ranges.at(self.place, b).min == 0 => {
                 self.divide(op, x, y)
             }
@@ -136,5 +147,35 @@ impl Translator<'_, '_> {
             BoolOp::Or => ins.bor(x, y),
             BoolOp::Xor => ins.bxor(x, y),
         }
+    }
+}
+
+/// What to multiply by instead of dividing: the quotient is the product by `2^(64 + shift)`.
+///
+/// With `2^shift < divisor < 2^(shift + 1)`, the factor is `2^(64 + shift) / divisor` and at most 1. So the product is too large by at most as many times the number, which is not seen in
+/// the quotient while that is less than `2^(64 + shift)`, less by the divisor: numbers below 2^63 need no correction, as others do.
+struct Factor {
+    factor: u64,
+    shift: u32,
+}
+
+impl Factor {
+    /// Up to this number it is exact.
+    const MOST: u64 = u64::MAX >> 1;
+
+    /// None for powers of two, by which there are shorter ways.
+    fn of(divisor: u64) -> Option<Factor> {
+        if divisor == 0 || divisor.is_power_of_two() {
+            return None;
+        }
+        let shift = divisor.ilog2();
+        let factor = u64::try_from((1_u128 << (64 + shift)) / u128::from(divisor) + 1).ok()?;
+        Some(Factor { factor, shift })
+    }
+
+    fn divide(&self, builder: &mut FunctionBuilder<'_>, number: ir::Value) -> ir::Value {
+        let factor = super::int(builder, self.factor);
+        let high = builder.ins().umulhi(number, factor);
+        builder.ins().ushr_imm_u(high, i64::from(self.shift))
     }
 }
