@@ -37,7 +37,7 @@ use self::lists::Lists;
 use self::quotients::Quotients;
 use self::repeats::Repeats;
 use self::scratch::Scratch;
-use self::straight::Shared;
+use self::straight::{Shared, Straight};
 use crate::abi::{CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_IN_PORT, PACKET_WIRE_LEN};
 use crate::burst::{Burst, Kept, Row, constant_memory, packet_memory};
 use crate::code::Code;
@@ -122,6 +122,7 @@ struct Source<'a> {
     scratch: Scratch,
     /// How many look-ups there are.
     look_ups: usize,
+    straight: Option<Straight>,
 }
 
 impl<'a> Source<'a> {
@@ -137,7 +138,21 @@ impl<'a> Source<'a> {
         let scratch = Scratch::of(module);
         let quotients = Quotients::of(filter, &cfg, &ranges, &clock);
         let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
-        Ok(Source { module, filter, definitions, cfg, ranges, clock, lists, quotients, scratch, look_ups })
+        let mut source = Source {
+            module,
+            filter,
+            definitions,
+            cfg,
+            ranges,
+            clock,
+            lists,
+            quotients,
+            scratch,
+            look_ups,
+            straight: None,
+        };
+        source.straight = source.find_straight();
+        Ok(source)
     }
 
     /// The number that a value always is.
@@ -162,15 +177,11 @@ impl<'a> Source<'a> {
 
     /// The code of the filter.
     fn translate(&self, isa: &dyn TargetIsa) -> Function {
-        let straight = self.straight();
         let mut function = host::function(0, host::entry_signature(isa.default_call_conv()));
         self.each_packet(isa, &mut function, &[I32], |translator| {
             let probes = |state| self.probes(state);
             translator.repeats = Repeats::of(&mut translator.builder, self.filter, &self.cfg, probes);
-            match &straight {
-                Some(way) => translator.enter_straight(way),
-                None => translator.enter(),
-            }
+            translator.enter_by(self.straight.as_ref());
             for &block in self.cfg.order() {
                 translator.block(block);
             }
@@ -275,9 +286,14 @@ struct Translator<'a, 'b> {
 }
 
 impl<'a> Translator<'a, '_> {
-    /// Goes to the filter's first block.
-    fn enter(&mut self) {
-        self.builder.ins().jump(self.blocks[0], &[]);
+    /// Goes to the filter's first block, or a straight way if there is one and the packet can take it.
+    fn enter_by(&mut self, way: Option<&Straight>) {
+        match way {
+            Some(way) => self.enter_straight(way),
+            None => {
+                self.builder.ins().jump(self.blocks[0], &[]);
+            }
+        }
     }
 
     /// Translates a block, after those that dominate it.

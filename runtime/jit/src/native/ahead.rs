@@ -43,7 +43,8 @@ pub(super) fn translate(isa: &dyn TargetIsa, source: &Source<'_>) -> Option<(Fun
     states.dedup();
     let mut function = host::function(1, host::entry_signature(isa.default_call_conv()));
     source.each_packet(isa, &mut function, &[I64, I64], |translator| {
-        translator.enter();
+        // On the straight way nothing is done that this code does not do.
+        translator.enter_by(source.straight.as_ref().filter(|way| reached[way.target().index()]));
         for &block in source.cfg.order() {
             if reached[block.index()] {
                 translator.block_ahead(block);
@@ -65,8 +66,11 @@ impl Translator<'_, '_> {
             if !is_harmless(&inst.op) {
                 return self.no_hint();
             }
-            self.define(inst);
+            if inst.result.is_none_or(|value| !self.values.contains_key(&value)) {
+                self.define(inst);
+            }
         }
+        self.share();
         match &data.term.kind {
             TerminatorKind::Find { state, key, .. } | TerminatorKind::Slot { state, key, .. } => {
                 if !self.source.probes(*state) {

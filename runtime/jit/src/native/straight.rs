@@ -329,7 +329,7 @@ impl Walk<'_> {
 
 impl Source<'_> {
     /// The straight way of the first kind of frames about which the filter has more to say than a constant, or of the first one.
-    pub(super) fn straight(&self) -> Option<Straight> {
+    pub(super) fn find_straight(&self) -> Option<Straight> {
         let mut ways: Vec<Straight> =
             SAMPLES.into_iter().filter_map(|sample| self.straight_of(sample)).collect();
         let place = ways.iter().position(|way| self.has_more_to_say(way.target)).unwrap_or(0);
@@ -407,6 +407,11 @@ impl Source<'_> {
 }
 
 impl Straight {
+    /// Where it leads to.
+    pub(super) fn target(&self) -> Block {
+        self.target
+    }
+
     /// The words that hold the decisive bytes: offset, mask and value in the byte order of the host.
     fn words(&self) -> Vec<(i32, u64, u64)> {
         let mut words = Vec::new();
@@ -555,7 +560,7 @@ block5:
     #[test]
     fn a_filter_of_one_transport_goes_straight_to_its_ports() {
         let checked = verify(text::read(UDP).unwrap()).unwrap();
-        let way = Source::of(checked.module(), 0).unwrap().straight().expect("it has one");
+        let way = Source::of(checked.module(), 0).unwrap().straight.expect("it has one");
         assert_eq!((way.target, way.least, way.branches), (Block(4), 42, 4));
         assert!(matches!(way.args[..], [Given::Constant(34)]), "{way:?}");
         // The header's length and the protocol, in words of eight bytes.
