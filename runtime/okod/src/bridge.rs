@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oko_openflow::PortNo;
+use oko_packet::proto::{ETH_QINQ, ETH_VLAN};
 use oko_packet::{Field, FlowKey};
 
 use crate::clock::Nanos;
@@ -37,6 +38,30 @@ impl Default for Bridge {
     }
 }
 
+/// How a packet is addressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    /// The id of the outermost VLAN tag; 0 without one.
+    pub(crate) vlan: u16,
+    pub(crate) source: u64,
+    pub(crate) destination: u64,
+}
+
+impl Addresses {
+    /// Those of a frame, if it has a whole Ethernet header and all of a VLAN tag that it begins.
+    #[inline]
+    pub(crate) fn of(frame: &[u8]) -> Option<Addresses> {
+        let [destination, source] = [0, 6].map(|at| {
+            frame.get(at..at + 6).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        });
+        let vlan = match u16::from_be_bytes(*frame.get(12..)?.first_chunk()?) {
+            ETH_VLAN | ETH_QINQ => u16::from_be_bytes(*frame.get(14..18)?.first_chunk()?) & 0x0fff,
+            _ => 0,
+        };
+        Some(Addresses { vlan, source: source?, destination: destination? })
+    }
+}
+
 /// A moment as stations keep it.
 fn millis(now: Nanos) -> u32 {
     (now.0 / 1_000_000) as u32
@@ -47,8 +72,18 @@ const MULTICAST: u64 = 1 << 40;
 impl Bridge {
     /// Learns from a packet and says where it goes: none if it is there already.
     pub(crate) fn forward(&self, key: &FlowKey, in_port: PortNo, now: Nanos) -> Option<Effect> {
-        let vlan = (key.get(Field::VLAN_VID) as u64 & 0x0fff) << 48;
-        let (source, destination) = (key.get(Field::ETH_SRC) as u64, key.get(Field::ETH_DST) as u64);
+        let addresses = Addresses {
+            vlan: key.get(Field::VLAN_VID) as u16 & 0x0fff,
+            source: key.get(Field::ETH_SRC) as u64,
+            destination: key.get(Field::ETH_DST) as u64,
+        };
+        self.forward_by(addresses, in_port, now)
+    }
+
+    /// The same for a packet of which it is known how it is addressed.
+    pub(crate) fn forward_by(&self, addresses: Addresses, in_port: PortNo, now: Nanos) -> Option<Effect> {
+        let Addresses { vlan, source, destination } = addresses;
+        let vlan = u64::from(vlan) << 48;
         // A group address is nobody's.
         if source & MULTICAST == 0 && source != 0 {
             self.learn(vlan | source, in_port, now);
@@ -148,6 +183,22 @@ mod tests {
         bridge.forward(&packet(0x1005, a, b), PortNo(1), NOW);
         assert_eq!(bridge.forward(&packet(0x1006, b, a), PortNo(2), NOW), Some(Effect::Flood));
         assert_eq!(bridge.forward(&packet(0x1005, b, a), PortNo(2), NOW), Some(Effect::Output(PortNo(1))));
+    }
+
+    #[test]
+    fn frames_are_addressed_as_their_keys_say() {
+        let plain = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 1];
+        let tagged = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0x60, 5, 0x81, 0, 0, 6, 8, 0];
+        for (frame, vlan) in [(&plain[..], 0), (&tagged, 5)] {
+            let key = oko_packet::extract(frame, 1).key;
+            let found = Addresses::of(frame).unwrap();
+            assert_eq!(found, Addresses { vlan, source: 0x0200_0000_0002, destination: 0x0200_0000_0001 });
+            assert_eq!(u128::from(found.vlan), key.get(Field::VLAN_VID) & 0x0fff);
+            assert_eq!(u128::from(found.source), key.get(Field::ETH_SRC));
+            assert_eq!(u128::from(found.destination), key.get(Field::ETH_DST));
+        }
+        assert_eq!(Addresses::of(&plain[..13]), None);
+        assert_eq!(Addresses::of(&tagged[..17]), None);
     }
 
     #[test]

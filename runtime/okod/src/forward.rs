@@ -10,7 +10,7 @@ use oko_flow_cache::{BURST, LeafId};
 use oko_flow_table::{Meter, Verdict};
 use oko_packet::edit::Shape;
 
-use crate::bridge::Bridge;
+use crate::bridge::{Addresses, Bridge};
 use crate::carrier::Carrier;
 use crate::clock::Nanos;
 use crate::flow_cache::FlowCache;
@@ -18,8 +18,9 @@ use crate::judge::{Judge, Scene};
 use crate::leaves::Fate;
 use crate::pipeline::{Arrival, Pipeline};
 use crate::places::Places;
-use crate::plan::Plan;
+use crate::plan::{Effect, Plan};
 use crate::profile::Stage;
+use crate::recipe::Way;
 use crate::recording::Then;
 use crate::snapshot::Snapshot;
 
@@ -154,25 +155,32 @@ impl Forwarder {
         fates: &mut [Fate; BURST],
     ) -> usize {
         let Some(recipe) = self.judge.cache.recipe(counted.leaf) else { return places.start };
-        let fate = match recipe.out(scene.in_port) {
-            None => Fate::DROP,
-            Some(port) => match Fate::output(port) {
-                Some(fate) => fate,
-                None => return places.start,
-            },
-        };
+        let way = recipe.way(scene.in_port);
+        let bridge = &self.pipeline.bridge;
         let mut shapes = [Shape::default(); BURST];
         let mut end = places.start;
-        while let Some(shape) = (end < places.end)
-            .then(|| carrier.frame(end).and_then(|frame| recipe.rewrite.fits(frame)))
-            .flatten()
-        {
-            shapes[end] = shape;
+        while end < places.end {
+            let Some(frame) = carrier.frame(end) else { break };
+            let Some(shape) = recipe.rewrite.fits(frame) else { break };
+            let effect = match way {
+                Way::Port(port) => Some(Effect::Output(port)),
+                Way::Nowhere => None,
+                Way::Bridge => {
+                    let Some(addresses) = Addresses::of(frame) else { break };
+                    bridge.forward_by(addresses, scene.in_port, carrier.time(end, scene.now))
+                }
+            };
+            let fate = match effect {
+                None => Some(Fate::DROP),
+                Some(Effect::Output(port)) => Fate::output(port),
+                Some(_) => None,
+            };
+            let Some(fate) = fate else { break };
+            (shapes[end], fates[end]) = (shape, fate);
             counted.add(carrier.len(end));
             end += 1;
         }
         let places = places.start..end;
-        fates[places.clone()].fill(fate);
         if let Some(meter) = &recipe.meter {
             measure(meter, carrier, scene, places.clone(), fates);
         }

@@ -369,6 +369,7 @@ fn actions() -> impl Strategy<Value = Action> {
         5 => (1..4_u32).prop_map(|port| Action::output(PortNo(port))),
         1 => Just(Action::output(PortNo::IN_PORT)),
         1 => Just(Action::output(PortNo::CONTROLLER)),
+        1 => Just(Action::output(PortNo::NORMAL)),
         1 => Just(Action::DecNwTtl),
         1 => Just(Action::SetNwTtl(9)),
         1 => Just(Action::SetTpDst(3)),

@@ -52,7 +52,7 @@ pub(crate) struct Arrival {
 #[derive(Debug, Default)]
 pub(crate) struct Pipeline {
     memo: Memo,
-    bridge: Arc<Bridge>,
+    pub(crate) bridge: Arc<Bridge>,
     /// Lookups and matches of this burst, by table.
     tables: Vec<(u64, u64)>,
     /// Packets put aside while buckets of groups change them, by level.

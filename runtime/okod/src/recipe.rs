@@ -1,6 +1,6 @@
 //! What is done with every packet of a path, worked out once.
 //!
-//! Along many paths a packet is measured, changed in places that do not depend on it, and sent out of one port. A [`Recipe`] is that, without the walk through
+//! Along many paths a packet is measured, changed in places that do not depend on it, and sent out of one port, or where the bridge knows its station. A [`Recipe`] is that, without the walk through
 //! instructions and actions that found it: packets of the shapes that it fits are rewritten where they lie and leave together, as those do that are not
 //! changed. Others of the same path go the way of all actions, which does the same with them.
 
@@ -22,7 +22,26 @@ pub(crate) struct Recipe {
     /// Measures them first. It drops those that exceed it and does nothing else.
     pub(crate) meter: Option<Arc<Meter>>,
     pub(crate) rewrite: Rewrite,
-    out: PortNo,
+    out: Out,
+}
+
+/// Where packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Out {
+    Port(PortNo),
+    /// Where they came from.
+    Back,
+    /// Where the bridge has heard who they are for.
+    Bridge,
+}
+
+/// Where a packet goes, if a recipe can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Port(PortNo),
+    Nowhere,
+    /// That depends on the packet: [`Bridge::forward_by`](crate::bridge::Bridge::forward_by) says.
+    Bridge,
 }
 
 impl Recipe {
@@ -31,6 +50,9 @@ impl Recipe {
         let mut draft =
             Draft { snapshot, known: Kinds::ALL, meter: None, rewrite: Rewrite::default(), out: None };
         let mut set = ActionSet::default();
+        if snapshot.standalone {
+            draft.out = Some(Out::Bridge);
+        }
         for (i, (_, entry)) in path.hits.iter().enumerate() {
             let entry = entry.as_ref()?;
             draft.meets(entry);
@@ -57,14 +79,15 @@ impl Recipe {
         Some(Recipe { meter: draft.meter, rewrite: draft.rewrite, out: draft.out? })
     }
 
-    /// Where packets go that came in by a port; none: they are dropped.
+    /// Where packets go that came in by a port.
     #[inline]
-    pub(crate) fn out(&self, in_port: PortNo) -> Option<PortNo> {
+    pub(crate) fn way(&self, in_port: PortNo) -> Way {
         match self.out {
-            PortNo::IN_PORT => Some(in_port),
+            Out::Back => Way::Port(in_port),
             // The ingress port needs to be asked for by its reserved name (section 7.2.5.1).
-            port if port == in_port => None,
-            port => Some(port),
+            Out::Port(port) if port == in_port => Way::Nowhere,
+            Out::Port(port) => Way::Port(port),
+            Out::Bridge => Way::Bridge,
         }
     }
 }
@@ -76,7 +99,7 @@ struct Draft<'s> {
     known: Kinds,
     meter: Option<Arc<Meter>>,
     rewrite: Rewrite,
-    out: Option<PortNo>,
+    out: Option<Out>,
 }
 
 impl Draft<'_> {
@@ -99,8 +122,15 @@ impl Draft<'_> {
             return None;
         }
         match action {
-            Action::Output { port, .. } if port.is_physical() || *port == PortNo::IN_PORT => {
-                self.out = Some(*port);
+            Action::Output { port, .. } => {
+                self.out = Some(match *port {
+                    PortNo::IN_PORT => Out::Back,
+                    // The bridge does not see what came, or not every packet.
+                    PortNo::NORMAL if !self.rewrite.is_empty() || self.meter.is_some() => return None,
+                    PortNo::NORMAL => Out::Bridge,
+                    port if port.is_physical() => Out::Port(port),
+                    _ => return None,
+                });
                 Some(())
             }
             Action::Meter(meter) => self.measure(*meter),
@@ -224,14 +254,18 @@ mod tests {
         ] {
             let recipe = recipe(std::slice::from_ref(&instructions));
             let recipe = recipe.unwrap_or_else(|| panic!("none for {instructions:?}"));
-            assert_eq!(recipe.out(PortNo(1)), Some(PortNo(2)));
-            assert_eq!(recipe.out(PortNo(2)), None, "not back by the port that it came by");
+            assert_eq!(recipe.way(PortNo(1)), Way::Port(PortNo(2)));
+            assert_eq!(recipe.way(PortNo(2)), Way::Nowhere, "not back by the port that it came by");
         }
         let first = Instructions { goto_table: Some(TableId(1)), ..Instructions::apply(translate()) };
         let back = recipe(&[first, apply(tag())]).expect("a recipe over two tables");
         assert!(!back.rewrite.is_empty() && !back.rewrite.keeps_length());
         let back = recipe(&[Instructions::apply(vec![Action::output(PortNo::IN_PORT)])]).expect("a recipe");
-        assert_eq!(back.out(PortNo(7)), Some(PortNo(7)));
+        assert_eq!(back.way(PortNo(7)), Way::Port(PortNo(7)));
+        let normal = recipe(&[Instructions::apply(vec![Action::output(PortNo::NORMAL)])]);
+        assert_eq!(normal.expect("a recipe").way(PortNo(7)), Way::Bridge);
+        let alone = Snapshot { standalone: true, ..Snapshot::empty() };
+        assert_eq!(Recipe::of(&Path::default(), &alone).expect("a recipe").way(PortNo(7)), Way::Bridge);
     }
 
     #[test]
@@ -244,7 +278,13 @@ mod tests {
             vec![Instructions::apply(vec![output(2), output(3)])],
             vec![Instructions::apply(vec![output(2), Action::DecNwTtl])],
             vec![Instructions::apply(vec![Action::Group(GroupId(1))])],
-            vec![Instructions::apply(vec![Action::output(PortNo::NORMAL)])],
+            vec![Instructions::apply(vec![Action::output(PortNo::FLOOD)])],
+            // The bridge sees what the packet is then, and no packet that was dropped before.
+            vec![Instructions {
+                meter: Some(MeterId(1)),
+                ..Instructions::apply(vec![Action::output(PortNo::NORMAL)])
+            }],
+            vec![Instructions::apply(vec![set(Oxm::EthDst, 1), Action::output(PortNo::NORMAL)])],
             vec![Instructions::apply(vec![Action::DecNwTtl])],
             // The packet goes on where the path does not.
             vec![goes(vec![Action::DecNwTtl])],

@@ -505,36 +505,45 @@ impl Hands {
     fn carry_out_several(&mut self, packet: Mbuf, arrived_len: usize, in_port: PortNo, plan: &Plan) {
         // The packet as it was when some of the effects were asked for; they stand together.
         let mut earlier: Option<(usize, Mbuf)> = None;
+        // The last port for which the packet is as it is in the end: that gets the packet itself.
+        let mut last = None;
         for Planned { effect, copy } in plan.all().iter().copied() {
-            let packet = match copy {
-                None => &packet,
-                Some(copy) => {
-                    if earlier.as_ref().is_none_or(|(number, _)| *number != copy) {
-                        earlier = self.pool.packet(plan.copy(copy)).ok().map(|mut packet| {
-                            pad(&mut packet, arrived_len);
-                            (copy, packet)
-                        });
+            if let Some(copy) = copy.filter(|copy| earlier.as_ref().is_none_or(|(number, _)| number != copy))
+            {
+                earlier = self.pool.packet(plan.copy(copy)).ok().map(|mut packet| {
+                    pad(&mut packet, arrived_len);
+                    (copy, packet)
+                });
+            }
+            let before = match (copy, &earlier) {
+                (None, _) => None,
+                (Some(_), Some((_, packet))) => Some(packet),
+                (Some(_), None) => continue,
+            };
+            let mut send = |egress: &mut Egress, port| match before {
+                Some(before) => egress.push_copy(port, before),
+                None => {
+                    if let Some(port) = last.replace(port) {
+                        egress.push_copy(port, &packet);
                     }
-                    let Some((_, packet)) = &earlier else { continue };
-                    packet
                 }
             };
             match effect {
                 Effect::Output(port) => {
                     if let Some(port) = self.egress.index(port) {
-                        self.egress.push_copy(port, packet);
+                        send(&mut self.egress, port);
                     }
                 }
                 Effect::All | Effect::Flood => {
                     let ingress = self.egress.index(in_port);
                     for port in (0..self.egress.len()).map(PortIndex).filter(|port| Some(*port) != ingress) {
                         if effect == Effect::All || self.egress.takes_floods(port) {
-                            self.egress.push_copy(port, packet);
+                            send(&mut self.egress, port);
                         }
                     }
                 }
                 Effect::Controller(what) => {
-                    let Ok(copy) = packet.duplicate(&self.pool) else {
+                    let Ok(copy) = before.unwrap_or(&packet).duplicate(&self.pool) else {
                         self.shared.packet_ins_lost.fetch_add(1, Ordering::Relaxed);
                         continue;
                     };
@@ -546,7 +555,10 @@ impl Hands {
                 Effect::Tables => {}
             }
         }
-        self.drop_packet(packet);
+        match last {
+            Some(port) => self.egress.push(port, packet),
+            None => self.drop_packet(packet),
+        }
     }
 }
 

@@ -16,16 +16,20 @@ const MEMORY: u64 = 512;
 /// A meter that lets everything pass: kilobits a second.
 const METER: &str = "meter=1,kbps,burst,band=type=drop,rate=4000000000,burst_size=4000000000";
 
-/// What is done with each packet before it is sent, as in a flow; the first is nothing.
-const ACTIONS: [(&str, &str); 7] = [
+/// What is done with each packet before it is sent, as in a flow; the first is nothing. The last stands for the sending, too.
+const ACTIONS: [(&str, &str); 9] = [
     ("output alone", ""),
     ("set an Ethernet address", "set_field:02:00:00:00:00:09->eth_dst,"),
     ("set an IPv4 address", "set_field:192.0.2.1->ip_dst,"),
     ("set a UDP port", "set_field:53->udp_dst,"),
+    ("address, port and TTL", "set_field:192.0.2.1->ip_dst,set_field:53->udp_dst,dec_ttl,"),
     ("decrement the TTL", "dec_ttl,"),
     ("push a VLAN tag", "push_vlan:0x8100,set_field:0x1005->vlan_vid,"),
     ("meter", "meter:1,"),
+    ("learning bridge", BRIDGE),
 ];
+/// A bridge that has heard the station that all packets are for.
+const BRIDGE: &str = "NORMAL";
 
 pub(super) fn measure(bench: &Bench) -> Result<Section> {
     let lab = Lab::open(bench, MEMORY)?;
@@ -36,8 +40,14 @@ pub(super) fn measure(bench: &Bench) -> Result<Section> {
     for round in 1..=rounds {
         for ((name, actions), [ours, theirs]) in ACTIONS.iter().zip(&mut cells) {
             eprintln!("round {round} of {rounds}: {name}");
-            let flows =
-                format!("priority=1,udp,actions={actions}output:{SINK}\npriority=0,actions=output:{SINK}\n");
+            let flows = match *actions {
+                BRIDGE => String::from("priority=0,actions=NORMAL\n"),
+                actions => {
+                    format!(
+                        "priority=1,udp,actions={actions}output:{SINK}\npriority=0,actions=output:{SINK}\n"
+                    )
+                }
+            };
             ours.add(in_okod(&lab, &traffic, &flows));
             theirs.add(in_ovs(&lab, &traffic, &flows));
         }
@@ -77,6 +87,7 @@ fn in_okod(lab: &Lab<'_>, traffic: &Traffic, flows: &str) -> Result<Samples> {
     let mut okod = Okod::new(lab, traffic, &Options::default())?;
     okod.add_meter(METER)?;
     okod.add_flows(flows)?;
+    okod.hear(&reply())?;
     okod.rates()
 }
 
@@ -84,6 +95,13 @@ fn in_ovs(lab: &Lab<'_>, traffic: &Traffic, flows: &str) -> Result<Samples> {
     let mut ovs = Ovs::new(lab)?;
     ovs.add_meter(METER)?;
     ovs.add_flows(flows)?;
+    ovs.hear(&reply())?;
     ovs.start(traffic)?;
     ovs.rates_now()
+}
+
+/// A packet of the station that all packets are for.
+fn reply() -> Frame {
+    let frame = Frame::of_flow(0);
+    Frame { eth: (frame.eth.1, frame.eth.0), ..frame }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::pages::runtime_folder;
 use super::process::Process;
-use super::traffic::Traffic;
+use super::traffic::{Frame, Traffic};
 use super::{
     CPU, Lab, Meter, Program, SINK, SINK_DEVICE, SPARE_BUFFERS, START, memory, output, sink_device,
     source_device,
@@ -114,6 +114,13 @@ impl<'l> Okod<'l> {
         let mut ofctl = Command::new("ovs-ofctl");
         ofctl.args(["-O", "OpenFlow13", "add-meter"]);
         output(ofctl.arg(format!("unix:{}", self.socket.display())).arg(meter)).map(drop)
+    }
+
+    /// A station behind the sink sends something, which goes through the bridge.
+    pub(crate) fn hear(&self, frame: &Frame) -> Result<()> {
+        let mut ofctl = Command::new("ovs-ofctl");
+        ofctl.args(["-O", "OpenFlow13", "packet-out"]);
+        output(ofctl.arg(format!("unix:{}", self.socket.display())).arg(frame.packet_out())).map(drop)
     }
 
     /// Lets the sources send.

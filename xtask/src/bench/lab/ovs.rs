@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 
 use super::process::Process;
-use super::traffic::Traffic;
+use super::traffic::{Frame, Traffic};
 use super::{CPU, Lab, Meter, Program, SINK, SINK_DEVICE, START, output, sink_device, source_device};
 use crate::bench::stats::{Cell, Samples};
 
@@ -178,6 +178,11 @@ impl<'l> Ovs<'l> {
     /// Adds a meter, as `ovs-ofctl` writes it.
     pub(crate) fn add_meter(&self, meter: &str) -> Result<()> {
         output(self.ofctl(&["-O", "OpenFlow13", "add-meter"]).arg(meter)).map(drop)
+    }
+
+    /// A station behind the sink sends something, which goes through the bridge.
+    pub(crate) fn hear(&self, frame: &Frame) -> Result<()> {
+        output(self.ofctl(&["-O", "OpenFlow13", "packet-out"]).arg(frame.packet_out())).map(drop)
     }
 
     /// `ovs-ofctl` with these words and the bridge.

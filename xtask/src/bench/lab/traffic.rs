@@ -11,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use pcap_file::pcap::{PcapPacket, PcapWriter};
 
+use super::SINK;
+
 /// The most packets that a port is given. Open vSwitch's ports have pools of 262,144 packet buffers, and its driver of captures takes a buffer for
 /// each packet; larger captures are spread over several ports.
 const PORT_PACKETS: usize = 250_000;
@@ -57,6 +59,12 @@ impl Frame {
             transport: Transport::Udp,
             length: 60,
         }
+    }
+
+    /// For `ovs-ofctl packet-out`: it comes in by the sink's port and goes through the bridge.
+    pub(crate) fn packet_out(&self) -> String {
+        let bytes: String = self.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("in_port={SINK} packet={bytes} actions=NORMAL")
     }
 
     /// The frame's bytes, with correct checksums (RFC 791, 768, 9293).
