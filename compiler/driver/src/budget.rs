@@ -3,7 +3,7 @@
 use oko_artifact::Cert;
 use oko_diagnostics::codes::results::{OVER_BUDGET, TOO_LARGE};
 use oko_diagnostics::{Diagnostic, SourceMap, Span};
-use oko_front::cost::{Area, AreaKind, Budget, Share, point_at, shares};
+use oko_front::cost::{Area, AreaKind, Budget, Share, fewer_turns, point_at, shares};
 use oko_ir::Checked;
 
 /// What a part of a filter costs at most: a loop, or all calls of a function.
@@ -35,6 +35,9 @@ pub enum PartKind {
         name: String,
     },
 }
+
+/// About how many steps can be proved turn by turn: verifiers look at a million instructions, and a step takes one or two.
+const PROVED_STEPS: u64 = 600_000;
 
 /// The budgets of filters, and the parts that costs go to.
 #[derive(Debug)]
@@ -96,11 +99,12 @@ impl Costs {
         let dear = filters.filter(|((filter, _), _)| given_up.contains(&filter.name));
         dear.map(|((filter, cost), (span, _))| {
             let headline = format!("the loops of the filter `{}` are too long to be proved safe again", cost.name);
+            let shares = shares(filter, &self.areas, sources);
             let diagnostic = Diagnostic::error(TOO_LARGE, headline)
                 .label(*span, format!("up to {} steps", cost.steps))
                 .note("who loads a filter proves it again, turn by turn of each loop, and gives up after about 1,000,000 instructions")
-                .help("let the loops take fewer turns");
-            point_at(diagnostic, &shares(filter, &self.areas, sources), cost.steps)
+                .help(fewer_turns(&shares, cost.steps, PROVED_STEPS));
+            point_at(diagnostic, &shares, cost.steps)
         })
         .collect()
     }

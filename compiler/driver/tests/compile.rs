@@ -197,4 +197,9 @@ fn what_is_built_can_be_loaded_however_long_its_loops_are() {
     for said in ["E0606", "turn by turn", "this loop takes up to 65536 turns"] {
         assert!(shown.contains(said), "no {said:?} in\n{shown}");
     }
+    // As many turns as the message says are few enough, and not far from what is.
+    let turns = shown.split("about ").find_map(|rest| rest.split(" turns").next()?.parse::<u32>().ok());
+    let turns = turns.unwrap_or_else(|| panic!("no number of turns in\n{shown}"));
+    assert!((20_000..65_536).contains(&turns), "{turns}");
+    build("fewer.oko", &filter(turns), &NoFiles).unwrap();
 }

@@ -67,6 +67,34 @@ pub fn shares(filter: &Filter, areas: &[Area], sources: &SourceMap) -> Vec<Share
     found
 }
 
+/// What to do about loops that take too many steps together: how many turns the innermost of the dear ones may take for the whole to come
+/// down to `limit`. Steps are counted by lines, so this is about so many.
+pub fn fewer_turns(shares: &[Share], whole: u64, limit: u64) -> String {
+    let dear = shares.iter().filter(|share| share.cost.steps.saturating_mul(2) >= whole);
+    let loops = dear.filter_map(|share| match share.area.kind {
+        AreaKind::Loop(turns) => Some((share.area.span, u64::from(turns), share.cost.steps)),
+        AreaKind::Function(_) => None,
+    });
+    // The innermost is the one that is shortest as text.
+    let innermost = loops.min_by_key(|(span, ..)| span.end - span.start);
+    let fitting = innermost.and_then(|(_, turns, steps)| {
+        let left = limit.checked_sub(whole - steps)?;
+        let fitting = u128::from(turns) * u128::from(left) / u128::from(steps.max(1));
+        Some((turns, u64::try_from(fitting).ok()?))
+    });
+    let keep = "or do a part for each packet, and keep in a `state` how far it came";
+    match fitting {
+        Some((turns, fitting @ 1..)) if fitting < turns => {
+            let digits = 10u64.pow(fitting.ilog10().saturating_sub(1));
+            let about = fitting / digits * digits;
+            format!(
+                "about {about} turns of the innermost loop, instead of {turns}, would be few enough; {keep}"
+            )
+        }
+        _ => format!("let the loops take fewer turns: those of loops within one another multiply; {keep}"),
+    }
+}
+
 /// The most parts that a message points at.
 const MAX_SHOWN: usize = 3;
 

@@ -172,10 +172,11 @@ fn too_long(
     )
     .label(span, format!("up to {steps} steps, and at most {} are allowed", limits::MAX_STEPS));
     let shares = crate::cost::shares(filter, &program.areas, sources);
-    Some(
-        crate::cost::point_at(diagnostic, &shares, steps)
-            .help("the turns of loops within one another multiply: let one of them take fewer"),
-    )
+    Some(crate::cost::point_at(diagnostic, &shares, steps).help(crate::cost::fewer_turns(
+        &shares,
+        steps,
+        limits::MAX_STEPS,
+    )))
 }
 
 /// Whether a filter is not larger than an artifact may have.

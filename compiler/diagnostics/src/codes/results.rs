@@ -54,7 +54,8 @@ filter f -> Kind {
 Leave the numbers away.
 ";
     TOO_LARGE = 606, "a filter that is too large", "\
-A filter may have some ten thousand steps, functions that it calls included as often as they are called.
+A filter is as large as all the functions that it calls, as often as they are called; and no packet may cost it more than 4,194,304 steps, nor more than can be
+proved again turn by turn, which is about a million instructions.
 
 ```oko
 fn a(n: u8) -> bool { n == 1 or n == 3 or n == 5 }
@@ -66,6 +67,8 @@ filter f -> bool {
     b(1)
 }
 ```
+
+Let loops take fewer turns, those within one another above all, or do a part of the work for each packet and keep in a `state` how far it came.
 ";
     TOO_MANY = 607, "a program with too many declarations of a kind", "\
 A program has at most 1,024 params, 256 states, 256 filters and 256 headers, the modules it uses included; a `match pkt` has at most
