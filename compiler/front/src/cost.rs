@@ -84,8 +84,8 @@ pub fn fewer_turns(shares: &[Share], whole: u64, limit: u64) -> String {
     });
     let keep = "or do a part for each packet, and keep in a `state` how far it came";
     match fitting {
-        Some((turns, fitting @ 1..)) if fitting < turns => {
-            let digits = 10u64.pow(fitting.ilog10().saturating_sub(1));
+        Some((turns, fitting)) if fitting < turns && fitting >= turns / 16 => {
+            let digits = 10u64.pow(fitting.checked_ilog10().unwrap_or(0).saturating_sub(1));
             let about = fitting / digits * digits;
             format!(
                 "about {about} turns of the innermost loop, instead of {turns}, would be few enough; {keep}"
