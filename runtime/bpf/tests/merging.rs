@@ -226,3 +226,42 @@ fn what_one_path_does_not_establish_is_not_known() {
         }
     }
 }
+
+/// More paths than states are kept apart for, each with a pointer at another distance from a place that no one knows, which it shows to be
+/// in the packet or at its end. Where they meet, the bytes in front of the pointer are read.
+fn distances(paths: usize, odd: Option<(usize, &str)>) -> Program {
+    let mut text = format!("ldxw %r6, [%r1+12]\nmov %r0, 0\nmov %r7, 0\n{VARIABLE}\n");
+    for path in 0..paths - 1 {
+        text.push_str(&format!("jeq %r6, {path}, path{path}\n"));
+    }
+    for path in (0..paths).rev() {
+        let distance = 8 + path;
+        let usual = format!("mov %r4, %r2\nadd %r4, {distance}\njgt %r4, %r3, out");
+        let arm = odd.filter(|(at, _)| *at == path).map_or(usual.as_str(), |(_, arm)| arm);
+        text.push_str(&format!("path{path}:\nmov %r7, {path}\n{arm}\n"));
+        if path > 0 {
+            text.push_str("ja meet\n");
+        }
+    }
+    text.push_str("meet:\nldxdw %r0, [%r4-8]\nadd %r0, %r7\nexit\nout: mov %r0, 0\nexit\n");
+    let insns = asm::assemble(&text).unwrap();
+    Program { name: "distances".to_owned(), insns, maps: Vec::new(), lines: Vec::new() }
+}
+
+#[test]
+fn pointers_at_different_distances_keep_what_lies_in_front_of_all_of_them() {
+    const PATHS: usize = 300;
+    if let Err(error) = verify(distances(PATHS, None)) {
+        panic!("{error}");
+    }
+    let nearer = "mov %r4, %r2\nadd %r4, 7\njgt %r4, %r3, out";
+    let unproven = "mov %r4, %r2\nadd %r4, 20";
+    let backwards = "mov %r4, %r2\nadd %r4, -20\nmov %r8, %r2\nadd %r8, 40\njgt %r8, %r3, out";
+    let beyond = "mov %r4, %r2\nadd %r4, 60\nmov %r8, %r2\nadd %r8, 50\njgt %r8, %r3, out";
+    for arm in [nearer, unproven, backwards, beyond] {
+        for path in [0, 1, 150, PATHS - 1] {
+            let verdict = verify(distances(PATHS, Some((path, arm))));
+            assert!(verdict.is_err(), "path {path} with {arm}: accepted");
+        }
+    }
+}

@@ -425,11 +425,16 @@ fn join_targets(a: &Pointer, b: &Pointer, merging: &mut Merging<'_>) -> Option<T
                 }
                 return Some(Target::Packet { id, fixed: i });
             }
-            // The distances differ: the whole offset becomes the variable part, with what is proven behind it.
+            // The distances differ: the variable part of the greater one takes up the difference. From there on, so many bytes are proven as
+            // there are behind the pointer, and those of the distance in front of it: both have that many.
             let left = bytes_left(m, i).min(bytes_left(n, j));
+            let (fixed, in_front) = match u32::try_from(i.min(j)) {
+                Ok(distance) if left >= 0 && m > 0 && n > 0 => (i.min(j), distance),
+                _ => (0, 0),
+            };
             let id = merging.mint();
-            merging.proven.add(id, u32::try_from(left).unwrap_or(0));
-            Some(Target::Packet { id, fixed: 0 })
+            merging.proven.add(id, u32::try_from(left).unwrap_or(0).saturating_add(in_front));
+            Some(Target::Packet { id, fixed })
         }
         (Target::MapValue { map, lookup: x }, Target::MapValue { map: other, lookup: y }) if map == other => {
             let lookup = if x == y { x } else { merging.ids(x, y) };
