@@ -138,7 +138,7 @@ pub fn encode(program: &Program, layers: &[Layer], payload: &[u8]) -> Vec<u8> {
     // Lengths, from the innermost header outwards, then checksums in the same order: those of outer headers cover inner ones.
     let mut behind = payload.len();
     for part in parts.iter_mut().rev() {
-        let here = part.def.size as usize + part.region.len() + behind;
+        let here = part.size() + part.region.len() + behind;
         for (at, field) in part.def.fields.iter().enumerate() {
             if let (Fill::Length { after, unit }, None) = (field.fill, part.given(at)) {
                 let counted = here.saturating_sub(after as usize).div_ceil(unit.max(1) as usize);
@@ -154,11 +154,8 @@ pub fn encode(program: &Program, layers: &[Layer], payload: &[u8]) -> Vec<u8> {
         bytes.splice(0..0, part.bytes());
         for (field, def) in part.def.fields.iter().enumerate() {
             let (Fill::Checksum { payload, pseudo }, None) = (def.fill, part.given(field)) else { continue };
-            let covered = if payload {
-                bytes.len()
-            } else {
-                (part.def.size as usize + part.region.len()).min(bytes.len())
-            };
+            let covered =
+                if payload { bytes.len() } else { (part.size() + part.region.len()).min(bytes.len()) };
             let mut sum = ones_sum(&bytes[..covered]);
             if pseudo {
                 sum += pseudo_sum(outer, bytes.len());
@@ -190,7 +187,15 @@ impl Part<'_> {
         self.layer.fields.get(field).copied().flatten()
     }
 
+    /// How many bytes its fields take; a header that is only looked at has those of the one behind it.
+    fn size(&self) -> usize {
+        if self.def.peek { 0 } else { self.def.size as usize }
+    }
+
     fn bytes(&self) -> Vec<u8> {
+        if self.def.peek {
+            return Vec::new();
+        }
         let mut bytes = vec![0u8; self.def.size as usize];
         for (field, value) in self.def.fields.iter().zip(&self.values) {
             for bit in 0..field.bits {
@@ -362,7 +367,9 @@ pub fn decode(program: &Program, bytes: &[u8]) -> (Vec<Found>, usize) {
         }
         header = def.next.as_ref().and_then(|next| follow(next, &fields));
         found.push(Found { header: id, start, fields, region });
-        start = end;
+        if !def.peek {
+            start = end;
+        }
     }
     (found, start)
 }
