@@ -653,6 +653,8 @@ pub enum ExprKind {
     None,
     /// `[1, 2, 3]`
     List(Vec<Expr>),
+    /// `8000..=8999` as an element of a list.
+    Range(Range),
     /// `(a, b)`; never of one element.
     Tuple(Vec<Expr>),
     /// `(a)`

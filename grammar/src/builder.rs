@@ -164,6 +164,7 @@ fn depth(kind: &ExprKind) -> u16 {
         | ExprKind::None
         | ExprKind::Replay(_) => 0,
         ExprKind::List(elements) | ExprKind::Tuple(elements) => of(elements),
+        ExprKind::Range(range) => range.start.depth.max(range.end.depth),
         ExprKind::Paren(inner) => inner.depth,
         ExprKind::Unary { operand, .. } => operand.depth,
         ExprKind::Binary { left, right, .. } => left.depth.max(right.depth),

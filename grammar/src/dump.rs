@@ -306,6 +306,7 @@ impl Dump {
             ExprKind::Literal(literal) => self.literal(literal),
             ExprKind::Bool(value) => self.line(format_args!("{value}"), span),
             ExprKind::None => self.line(format_args!("none"), span),
+            ExprKind::Range(range) => self.range(range),
             ExprKind::List(parts) => self.exprs("list", span, parts),
             ExprKind::Tuple(parts) => self.exprs("tuple", span, parts),
             ExprKind::Paren(inner) => self.exprs("paren", span, [&**inner]),

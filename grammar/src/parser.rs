@@ -267,6 +267,9 @@ impl Reader<'_> {
             Token::Int(_) if failure.at >= 2 && self.source(tokens[failure.at - 2]) == "array" => {
                 diagnostic.help("an array says its type, and how many entries it has as a setting: `array[u32] { capacity: 10 }`")
             }
+            Token::Per if is_item(tokens, Token::State) && tokens[failure.at - 1].token == Token::RBrace => {
+                diagnostic.help("`per core` stands in front of the braces")
+            }
             Token::Semi if is_item(tokens, Token::Table) && failure.expected.has("{") => {
                 diagnostic.help("a table says how many entries it has: `{ capacity: 1_024 }`")
             }

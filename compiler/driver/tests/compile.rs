@@ -172,6 +172,32 @@ filter odd -> bool {
     assert!(part.steps > 10 && part.steps < cost.steps, "{} of {}", part.steps, cost.steps);
 }
 
+/// The ways to `blob` differ in where it begins, as a number or as a sum, and there are more of them than the verifier keeps apart.
+#[test]
+fn a_filter_with_many_ways_to_a_header_can_be_loaded() {
+    let text = "use std.net.{gre, gtpu, ip, ipv4, l4, mpls, udp, vlan};
+header blob { id: u128, weird: u72, count: u8 where count in 1..=4, items: [item in count * 4] }
+header item { kind: u8, value: u24 }
+extend udp next by (src_port, dst_port) { (9000, 9001) => blob }
+filter v -> bool {
+    match pkt {
+        udp / blob if blob.id[63:0] == 1 and blob.weird >> 8 == 5 => {
+            let sum = for item in blob.items with sum: u32 = 0 { sum +| item.value };
+            sum > 1_000
+        }
+        vlan as a / vlan as b / ip if a.vid == b.vid => true,
+        mpls as top / mpls => top.ttl == 1,
+        ipv4 as outer / gre / ipv4 as inner => inner.src[31:16] == outer.dst[31:16],
+        gtpu / ip / l4 => l4.dst_port in [53, 80..=90],
+        _ => false,
+    }
+}
+";
+    let built = build("ways.oko", text, &NoFiles).unwrap();
+    let object = oko_bpf::object::read(&built.bytes).unwrap();
+    oko_bpf::verifier::verify(object.programs[0].clone()).unwrap();
+}
+
 #[test]
 fn what_is_built_can_be_loaded_however_long_its_loops_are() {
     let filter = |turns: u32| {

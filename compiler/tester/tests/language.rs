@@ -200,6 +200,60 @@ test \"who has fe80::2?\" {
     all_hold(&checked, 5);
 }
 
+#[test]
+fn what_is_only_looked_at_takes_no_bytes_of_a_packet() {
+    let checked = checked(
+        "use std.net.{gtpu, ip, ipv4, l4, mpls, tcp};
+filter labelled -> bool { match pkt { mpls / ip / tcp => tcp.dst_port == 80, _ => false } }
+filter inside -> bool { match pkt { gtpu / ip / l4 => l4.dst_port == 80, _ => false } }
+filter short -> bool { pkt.len == 14 + 4 + 20 + 20 }
+test \"labels and tunnels\" {
+    let web = mpls(label: 16) / ipv4(dst: 192.0.2.1) / tcp(dst_port: 80);
+    expect labelled(web) and short(web) and not labelled(web.with(dst_port: 81));
+    expect labelled(mpls() / mpls() / mpls() / ipv6() / tcp(dst_port: 80));
+    expect inside(gtpu() / ipv4() / udp(dst_port: 80)) and inside(gtpu() / ipv6() / tcp(dst_port: 80));
+    expect labelled(reply(mpls() / ipv4() / tcp(src_port: 80)));
+}
+",
+    );
+    all_hold(&checked, 4);
+}
+
+#[test]
+fn lists_hold_values_ranges_and_prefixes_of_both_kinds_of_addresses() {
+    let checked = checked(
+        "use std.net.{ip, ipv4, tcp, udp};
+const PORTS: [u16; 3] = [22, 80, 443];
+const LAN: [prefix; 2] = [10.0.0.0/8, fd00::/8];
+param edge: u16 in 1..=1_000 = 10;
+filter listed -> bool {
+    match pkt {
+        ip / tcp => tcp.dst_port in [22, 80..=90, 8_000..9_000, edge..=edge + 5] and ip.src not in [10.0.0.0/8],
+        ip / udp => udp.dst_port in PORTS or ip.src in LAN or ip.dst in [10.0.0.5, 10.0.1.0/24, 2001:db8::/32],
+        _ => false,
+    }
+}
+filter hosts -> bool { match pkt { ipv4 => ipv4.src in [10.0.0.1..=10.0.0.9, 192.168.0.0/16], _ => false } }
+test \"lists\" {
+    let p = ipv4(src: 11.0.0.1) / tcp();
+    for port in 80..91 { expect listed(p.with(dst_port: port)); }
+    for port in 10..16 { expect listed(p.with(dst_port: port)); }
+    expect listed(p.with(dst_port: 22)) and listed(p.with(dst_port: 8_999));
+    expect not listed(p.with(dst_port: 9_000)) and not listed(p.with(dst_port: 91)) and not listed(p.with(dst_port: 16));
+    expect not listed(p.with(dst_port: 22, src: 10.1.1.1));
+    edge.set(20);
+    expect listed(p.with(dst_port: 25)) and not listed(p.with(dst_port: 12));
+    let u = ipv4(src: 11.0.0.1) / udp();
+    expect listed(u.with(dst_port: 443)) and not listed(u) and listed(u.with(src: 10.0.0.1));
+    expect listed(ipv6(src: fd00::1) / udp()) and not listed(ipv6(src: fc00::1) / udp());
+    expect listed(u.with(dst: 10.0.1.7)) and listed(u.with(dst: 10.0.0.5)) and not listed(u.with(dst: 10.0.0.6));
+    expect hosts(u.with(src: 10.0.0.9)) and not hosts(u.with(src: 10.0.0.10)) and hosts(u.with(src: 192.168.3.3));
+}
+",
+    );
+    all_hold(&checked, 24);
+}
+
 /// Three packets that come together.
 struct Three;
 

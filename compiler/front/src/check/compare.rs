@@ -210,6 +210,15 @@ impl BodyChecker<'_, '_, '_> {
         let mut others: Option<Expr> = None;
         let mut failed = value.ty.is_error();
         for part in parts {
+            if let ast::ExprKind::Range(range) = &part.kind {
+                let within = self.in_range(value.clone(), range, part.span);
+                match within.kind {
+                    _ if within.ty.is_error() => failed = true,
+                    ExprKind::InRanges(_, more) => lists.extend(more),
+                    kind => others = Some(either(others, Expr { kind, ..within }, span)),
+                }
+                continue;
+            }
             let element = self.expr(part, Some(&value.ty.clone()));
             if element.ty.is_error() || value.ty.is_error() {
                 failed = true;
@@ -247,12 +256,7 @@ impl BodyChecker<'_, '_, '_> {
                 _ => {
                     let equal = self.equality(Compare::Eq, BinaryOp::Eq, span, value.clone(), element, span);
                     failed |= equal.ty.is_error();
-                    others = Some(match others {
-                        Some(before) => {
-                            Expr::new(ExprKind::Or(Box::new(before), Box::new(equal)), Ty::Bool, span)
-                        }
-                        None => equal,
-                    });
+                    others = Some(either(others, equal, span));
                 }
             }
         }
@@ -303,7 +307,7 @@ impl BodyChecker<'_, '_, '_> {
     /// `addr in INSIDE`, where that is an array.
     fn in_array(&mut self, value: Expr, of: Expr, element: &Ty, span: Span) -> Expr {
         let value = self.must_have_value(value);
-        let is_prefix = *element == Ty::Prefix && matches!(value.ty, Ty::Ip4 | Ty::Ip6);
+        let is_prefix = *element == Ty::Prefix && matches!(value.ty, Ty::Ip4 | Ty::Ip6 | Ty::Addr);
         if value.ty.is_error() || !is_prefix && !comparable(&value.ty, element) {
             return if value.ty.is_error() {
                 Expr::error(span)
@@ -375,6 +379,14 @@ impl BodyChecker<'_, '_, '_> {
     fn in_state(&mut self, key: &ast::Expr, of: &ast::Expr, span: Span) -> Expr {
         let Some((state, key)) = self.keyed_by(of, key) else { return Expr::error(span) };
         self.state_op(StateOp { state, key: Some(key), op: Op::Contains }, Ty::Bool, span)
+    }
+}
+
+/// Whether one of the two holds; the second where there is no first.
+fn either(first: Option<Expr>, second: Expr, span: Span) -> Expr {
+    match first {
+        Some(first) => Expr::new(ExprKind::Or(Box::new(first), Box::new(second)), Ty::Bool, span),
+        None => second,
     }
 }
 

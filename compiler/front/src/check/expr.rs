@@ -62,6 +62,16 @@ impl BodyChecker<'_, '_, '_> {
             Ast::Match { subject, arms } => self.match_expr(subject, arms, expected, span),
             Ast::For { name, over, carried, body } => self.for_expr(name, over, carried, body, span),
             Ast::Block(block) => self.block(block, expected),
+            Ast::Range(range) => {
+                self.expr(&range.start, None);
+                self.expr(&range.end, None);
+                self.report(
+                    Diagnostic::error(types::BAD_OPERAND, "a range is no value")
+                        .label(span, "only behind `in`, alone or in a list")
+                        .help("an array has its elements one by one: `[1, 2, 3]`"),
+                );
+                Expr::error(span)
+            }
             Ast::Replay(_) => {
                 if self.test.is_some() {
                     self.not_in_tests(
