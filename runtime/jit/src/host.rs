@@ -281,7 +281,7 @@ fn compile_one(isa: &dyn TargetIsa, context: &mut Context) -> CodegenResult<Comp
     context.optimize(isa, control)?;
     tidy::compare_what_is_handed_on(&mut context.func);
     tidy::add_to_what_was_handed_over(&mut context.func);
-    tidy::compute_addresses_where_needed(&mut context.func);
+    tidy::compute_where_needed(&mut context.func);
     context.verify_if(isa)?;
     let stencil =
         isa.compile_function(&context.func, &context.domtree, &mut Default::default(), false, control)?;

@@ -1,11 +1,12 @@
 //! What Cranelift leaves undone of functions of ours: a pass before its own, the others behind them.
 
+use std::collections::HashMap;
+
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::immediates::Offset32;
 use cranelift_codegen::ir::{
-    Function, Inst, InstBuilder, InstructionData, Opcode, StackSlot, Value, ValueDef,
+    Block, Function, Inst, InstBuilder, InstructionData, Opcode, StackSlot, Value, ValueDef,
 };
 
 /// Removes loads and divisions whose results nobody uses, and what only they use. None of those that we make traps; Cranelift keeps divisions all the same,
@@ -92,31 +93,23 @@ pub(crate) fn add_to_what_was_handed_over(function: &mut Function) {
     }
 }
 
-/// Computes addresses on the stack in the blocks where they are needed. Cranelift takes them out of loops, into registers that are scarce or even
-/// into memory, though computing one takes a single instruction at most.
-pub(crate) fn compute_addresses_where_needed(function: &mut Function) {
-    let all = instructions(function);
-    for inst in all {
-        let block = function.layout.inst_block(inst);
-        let far: Vec<(Value, StackSlot, Offset32)> = function
-            .dfg
-            .inst_values(inst)
-            .filter_map(|value| {
-                let of = inst_of(function, value)?;
-                match function.dfg.insts[of] {
-                    InstructionData::StackAddr { stack_slot, offset, .. }
-                        if function.layout.inst_block(of) != block =>
-                    {
-                        Some((value, stack_slot, offset))
-                    }
-                    _ => None,
+/// Computes constants and addresses on the stack in the blocks where they are needed. Cranelift takes them out of loops, into registers that are scarce or
+/// even into memory, though computing one takes a single instruction at most, and often none.
+pub(crate) fn compute_where_needed(function: &mut Function) {
+    let blocks: Vec<Block> = function.layout.blocks().collect();
+    for block in blocks {
+        let mut here: HashMap<Value, Value> = HashMap::new();
+        let insts: Vec<Inst> = function.layout.block_insts(block).collect();
+        for inst in insts {
+            let values: Vec<Value> = function.dfg.inst_values(inst).collect();
+            for value in values {
+                if !here.contains_key(&value)
+                    && let Some(near) = computed_near(function, value, inst)
+                {
+                    here.insert(value, near);
                 }
-            })
-            .collect();
-        for (value, slot, offset) in far {
-            let ty = function.dfg.value_type(value);
-            let near = FuncCursor::new(function).at_inst(inst).ins().stack_addr(ty, slot, offset);
-            function.dfg.map_inst_values(inst, |used| if used == value { near } else { used });
+            }
+            function.dfg.map_inst_values(inst, |value| here.get(&value).copied().unwrap_or(value));
         }
     }
 }
@@ -124,6 +117,24 @@ pub(crate) fn compute_addresses_where_needed(function: &mut Function) {
 /// All instructions, block by block.
 pub(crate) fn instructions(function: &Function) -> Vec<Inst> {
     function.layout.blocks().flat_map(|block| function.layout.block_insts(block)).collect()
+}
+
+/// Computes a value once more before an instruction, if that takes little and it was computed in another block.
+fn computed_near(function: &mut Function, value: Value, inst: Inst) -> Option<Value> {
+    let of = inst_of(function, value)?;
+    if function.layout.inst_block(of) == function.layout.inst_block(inst) {
+        return None;
+    }
+    let ty = function.dfg.value_type(value);
+    let data = function.dfg.insts[of];
+    let mut cursor = FuncCursor::new(function).at_inst(inst);
+    match data {
+        InstructionData::StackAddr { stack_slot, offset, .. } => {
+            Some(cursor.ins().stack_addr(ty, stack_slot, offset))
+        }
+        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(cursor.ins().iconst(ty, imm)),
+        _ => None,
+    }
 }
 
 fn terminators(function: &Function) -> Vec<Inst> {
