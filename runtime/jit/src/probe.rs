@@ -1,5 +1,8 @@
-//! Look-ups in hash tables: the tags of both buckets and the first place that may hold the key are looked at inline, and only if that is not it, a
-//! helper is called. See [`oko_state::probe`] for what is where.
+//! Look-ups in hash tables: the key's own way, the tags of both buckets and the first place that may hold the key are looked at inline, and only if that is
+//! not it, a helper is called. See [`oko_state::probe`] for what is where.
+//!
+//! A processor foresees that a key is in its own way, and reads on there while it compares the tag. Which of all tags is the wanted one it has to wait for, and
+//! for the record of that; with a small filter that is most of the time that a packet takes. Keys that are often not there are looked for in all ways at once.
 //!
 //! The generation is read before the key. If the place is given to another key meanwhile, the generation is another one when the entry is
 //! locked; who does not compare it then looks at it a second time here.
@@ -11,7 +14,8 @@ use cranelift_codegen::ir::types::{I8X16, I16X8, I32, I64, I64X2, I128};
 use cranelift_codegen::ir::{Block, ConstantData, Endianness, InstBuilder, MemFlagsData, Value};
 use cranelift_frontend::FunctionBuilder;
 use oko_state::probe::{
-    BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, Probe, TAGGED,
+    BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, OWN_WAY, Probe,
+    TAGGED, WAYS,
 };
 
 /// Longer keys are hashed and compared by the helper.
@@ -42,20 +46,28 @@ pub(crate) enum Comparison {
     Here,
 }
 
+/// What is foreseen of the keys that are looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// They are nearly always there: who looks them up makes an entry if there is none.
+    There,
+    /// Nothing.
+    Any,
+}
+
 /// Looks a key up in a map. Goes on in a new block with the value and its generation, or
 /// to where `otherwise` says.
 pub(crate) fn probe(
     builder: &mut FunctionBuilder<'_>,
     map: Value,
-    key: &[Value],
+    (key, keys): (&[Value], Keys),
     stride: u64,
     comparison: Comparison,
     otherwise: Otherwise,
 ) -> (Value, Value) {
-    let hash = hash(builder, map, key);
+    let hash = fold_key(builder, map, key);
     let mask = number(builder, map, offset_of!(Probe, mask));
     let index = number(builder, map, offset_of!(Probe, index));
-    let wanted = tags_of(builder, hash);
     let (not_first, second, compare) =
         (builder.create_block(), builder.create_block(), builder.create_block());
     // So what is found goes straight on.
@@ -63,8 +75,12 @@ pub(crate) fn probe(
 
     let first_line = builder.ins().band(hash, mask);
     let bucket = builder.ins().iadd(index, first_line);
-    let equal = equal_tags(builder, bucket, wanted);
-    builder.ins().brif(equal, compare, &[bucket.into(), equal.into()], not_first, &[]);
+    if keys == Keys::There {
+        compare_own(builder, bucket, hash, compare);
+    }
+    let hash = builder.ins().bor_imm_u(hash, TAGGED.cast_signed());
+    let wanted = tags_of(builder, hash);
+    compare_first(builder, bucket, wanted, compare, not_first);
     builder.switch_to_block(not_first);
     builder.seal_block(not_first);
     let overflowed = builder.ins().load(I32, MemFlagsData::trusted(), bucket, BUCKET_OVERFLOWED);
@@ -78,19 +94,12 @@ pub(crate) fn probe(
     let step = builder.ins().band(step, mask);
     let second_line = builder.ins().bxor(first_line, step);
     let bucket = builder.ins().iadd(index, second_line);
-    let equal = equal_tags(builder, bucket, wanted);
-    builder.ins().brif(equal, compare, &[bucket.into(), equal.into()], otherwise.absent, &[]);
+    compare_first(builder, bucket, wanted, compare, otherwise.absent);
 
-    // The record of the first equal tag, and whether it is the key's.
-    let bucket = builder.append_block_param(compare, I64);
-    let equal = builder.append_block_param(compare, I64);
+    // Whether the record is the key's.
+    let record = builder.append_block_param(compare, I64);
     builder.switch_to_block(compare);
     builder.seal_block(compare);
-    // A tag has two bytes, the number of a record four.
-    let byte = builder.ins().ctz(equal);
-    let twice = builder.ins().ishl_imm_u(byte, 1);
-    let at = builder.ins().iadd(bucket, twice);
-    let record = builder.ins().uload32(MemFlagsData::trusted(), at, BUCKET_RECORDS);
     let values = number(builder, map, offset_of!(Probe, values));
     let distance = builder.ins().imul_imm_s(record, stride.cast_signed());
     let value = builder.ins().iadd(values, distance);
@@ -123,6 +132,45 @@ fn go_on_if(builder: &mut FunctionBuilder<'_>, holds: Value, otherwise: Block) {
     builder.seal_block(next);
 }
 
+/// The number of the record in a way, by twice its number.
+fn record_at(builder: &mut FunctionBuilder<'_>, bucket: Value, twice: Value) -> Value {
+    let four_times = builder.ins().ishl_imm_u(twice, 1);
+    let at = builder.ins().iadd(bucket, four_times);
+    builder.ins().uload32(MemFlagsData::trusted(), at, BUCKET_RECORDS)
+}
+
+/// Goes on to `compare` with the record in the key's own way if the tag there is the wanted one, and in a new block if not.
+fn compare_own(builder: &mut FunctionBuilder<'_>, bucket: Value, hash: Value, compare: Block) {
+    let own = builder.ins().ushr_imm_u(hash, i64::from(OWN_WAY) - 1);
+    // Twice its number.
+    let own = builder.ins().band_imm_u(own, 2 * (i64::from(WAYS) - 1));
+    let at = builder.ins().iadd(bucket, own);
+    let there = builder.ins().uload16(I64, MemFlagsData::trusted(), at, 0);
+    let tag = builder.ins().ushr_imm_u(hash, i64::from(TAGGED.ilog2()));
+    let tag = builder.ins().bor_imm_u(tag, 1);
+    let is_wanted = builder.ins().icmp(IntCC::Equal, there, tag);
+    let record = record_at(builder, bucket, own);
+    let search = builder.create_block();
+    builder.ins().brif(is_wanted, compare, &[record.into()], search, &[]);
+    builder.switch_to_block(search);
+    builder.seal_block(search);
+}
+
+/// Goes on to `compare` with the first record with an equal tag, or to where there is none.
+fn compare_first(
+    builder: &mut FunctionBuilder<'_>,
+    bucket: Value,
+    wanted: Value,
+    compare: Block,
+    none: Block,
+) {
+    let equal = equal_tags(builder, bucket, wanted);
+    go_on_if(builder, equal, none);
+    let byte = builder.ins().ctz(equal);
+    let record = record_at(builder, bucket, byte);
+    builder.ins().jump(compare, &[record.into()]);
+}
+
 /// Eight times the tag of a hash: its highest two bytes.
 fn tags_of(builder: &mut FunctionBuilder<'_>, hash: Value) -> Value {
     let little = MemFlagsData::new().with_endianness(Endianness::Little);
@@ -151,6 +199,12 @@ fn generation_of(builder: &mut FunctionBuilder<'_>, value: Value) -> Value {
 
 /// The hash of a key: what `oko_state` computes of the same words.
 pub(crate) fn hash(builder: &mut FunctionBuilder<'_>, map: Value, key: &[Value]) -> Value {
+    let hash = fold_key(builder, map, key);
+    builder.ins().bor_imm_u(hash, TAGGED.cast_signed())
+}
+
+/// The same without the bit [`TAGGED`], which no address depends on.
+fn fold_key(builder: &mut FunctionBuilder<'_>, map: Value, key: &[Value]) -> Value {
     let factor = number(builder, map, offset_of!(Probe, factor));
     let mut state = number(builder, map, offset_of!(Probe, start));
     for pair in key.chunks(2) {
@@ -164,8 +218,7 @@ pub(crate) fn hash(builder: &mut FunctionBuilder<'_>, map: Value, key: &[Value])
         state = builder.ins().iadd(folded, turn);
     }
     let last = number(builder, map, offset_of!(Probe, last));
-    let hash = fold(builder, state, last);
-    builder.ins().bor_imm_u(hash, TAGGED.cast_signed())
+    fold(builder, state, last)
 }
 
 fn fold(builder: &mut FunctionBuilder<'_>, a: Value, b: Value) -> Value {

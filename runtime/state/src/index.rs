@@ -8,16 +8,19 @@
 //!
 //! As long as no key had to go to its second bucket, a look-up ends in the first one, of a key that is not there, too.
 //!
+//! Three bits of the hash say which of the places is the key's own: it gets that one if it is empty. So whoever looks there first seldom has to look at
+//! another one, of a table that is full in a fourth of all cases, of one that is half full in an eighth.
+//!
 //! Places are read without locks, four tags at a time; what a tag promises is to be checked with the record. They are written under
 //! the locks of both buckets of the key concerned, which are striped.
 
 use crate::memory::{Memory, fetch};
-use crate::probe::{BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, TAGGED};
+use crate::probe::{self, BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, OWN_WAY, TAGGED};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::hint::spin_loop;
 use std::mem::offset_of;
 
-const WAYS: usize = 8;
+const WAYS: usize = probe::WAYS as usize;
 const LINE: usize = 64;
 /// Tags in a word.
 const LANES: usize = 4;
@@ -59,6 +62,8 @@ pub(crate) fn bytes(capacity: u32) -> u64 {
 pub(crate) struct Place {
     pub(crate) first: u32,
     pub(crate) second: u32,
+    /// Which of the places of a bucket is the key's own.
+    own: usize,
     tag: u16,
 }
 
@@ -105,7 +110,8 @@ impl Index {
         let step = ((hash >> 32) as u32 | 1) & self.mask;
         // Not 0, which is an empty place's.
         let tag = (hash >> TAGGED.ilog2()) as u16;
-        Place { first, second: first ^ step, tag }
+        let own = (hash >> OWN_WAY) as usize % WAYS;
+        Place { first, second: first ^ step, own, tag }
     }
 
     #[inline]
@@ -249,7 +255,7 @@ impl Index {
             place.second
         };
         let bucket = self.bucket(bucket);
-        let way = (0..WAYS).find(|&way| bucket.tag(way) == 0);
+        let way = std::iter::once(place.own).chain(0..WAYS).find(|&way| bucket.tag(way) == 0);
         let way = way.expect("the key has room, and the less full bucket is taken");
         bucket.records[way].store(record, Ordering::Relaxed);
         bucket.set_tag(way, place.tag);
@@ -295,5 +301,29 @@ impl Drop for Guard<'_> {
         if self.high != self.low {
             self.index.stripes[self.high].store(0, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_most_often_in_their_own_way() {
+        const CAPACITY: u32 = 65_536;
+        let index = Index::new(CAPACITY).expect("there is memory");
+        let mut in_own = 0;
+        for record in 0..CAPACITY {
+            // Any well mixed number.
+            let hash = (u64::from(record) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let place = index.place(hash ^ hash >> 29);
+            index.insert(place, record);
+            let used = index.place_of(place, record).expect("it was put there");
+            in_own += u32::from(used.way == place.own);
+            if record + 1 == CAPACITY / 2 {
+                assert!(in_own > CAPACITY / 2 / 8 * 7, "half full: {in_own}");
+            }
+        }
+        assert!(in_own > CAPACITY / 4 * 3, "full: {in_own}");
     }
 }

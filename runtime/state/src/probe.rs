@@ -8,7 +8,7 @@
 //!
 //! 1. The hash: from `start`, for each pair of words, the last one filled up with 0, `h = fold(h ^ w, factor ^ w') + turn`; then `h = fold(h, last)`, with the bit
 //!    [`TAGGED`] set.
-//! 2. The first bucket: `h & mask` bytes from `index`. Its eight tags of 16 bits, at 0, are compared with the tag `h >> 48`. The second bucket is
+//! 2. The first bucket: `h & mask` bytes from `index`. In it, the key's own way is `h >> OWN_WAY & 7`: there it is most often. The bucket's eight tags of 16 bits, at 0, are compared with the tag `h >> 48`. The second bucket is
 //!    the XOR of that and `(h >> 32 | 1) * BUCKET_SIZE & mask` bytes from there; it counts
 //!    only if the first one says so ([`BUCKET_OVERFLOWED`]).
 //! 3. The record: a `u32` at `BUCKET_RECORDS + 4 * way`.
@@ -17,6 +17,10 @@
 
 /// The bit that is set in a hash before it leads to a place: it makes the tag another one than that of an empty place, 0.
 pub const TAGGED: u64 = 1 << 48;
+/// How many ways a bucket has.
+pub const WAYS: u32 = 8;
+/// The lowest bit of a hash that says which way of its bucket is the key's own.
+pub const OWN_WAY: u32 = TAGGED.ilog2() - WAYS.ilog2();
 /// The size of a bucket.
 pub const BUCKET_SIZE: u32 = 64;
 /// Where the numbers of records are in a bucket.

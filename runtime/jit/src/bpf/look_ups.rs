@@ -14,7 +14,7 @@ use oko_ir::ranges::all_ones;
 use super::Translator;
 use crate::abi::CTX_VALUES;
 use crate::helpers::Helper;
-use crate::probe::{self, Comparison, Otherwise};
+use crate::probe::{self, Comparison, Keys, Otherwise};
 use crate::tidy;
 
 /// So many instructions are looked at to see how great a number may be.
@@ -153,7 +153,12 @@ impl Translator<'_, '_> {
         self.builder.set_cold_block(call);
         let otherwise = Otherwise { absent, unclear: call };
         let stride = oko_state::probe::stride(def.key_size, def.value_size);
-        let (value, _) = probe::probe(&mut self.builder, map, &words, stride, Comparison::Here, otherwise);
+        let keys = match next {
+            Next::Tested { absent: slot, .. } if self.inserts(slot) => Keys::There,
+            _ => Keys::Any,
+        };
+        let (value, _) =
+            probe::probe(&mut self.builder, map, (&words, keys), stride, Comparison::Here, otherwise);
         for block in [absent, call] {
             self.builder.seal_block(block);
         }

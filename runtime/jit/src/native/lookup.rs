@@ -10,7 +10,7 @@ use super::{Translator, type_of};
 use crate::abi::{CTX_MAPS, CTX_VALUES};
 use crate::detour;
 use crate::helpers::Helper;
-use crate::probe::{self, Comparison, Otherwise};
+use crate::probe::{self, Comparison, Keys, Otherwise};
 
 impl Translator<'_, '_> {
     pub(super) fn look_up(
@@ -59,12 +59,13 @@ impl Translator<'_, '_> {
             let otherwise = Otherwise { absent: if make { call } else { miss }, unclear: call };
             let decl = &self.source.module.states[state.index()];
             let stride = oko_state::probe::stride(decl.key_layout().size, decl.entry_layout().size);
+            let keys = if make { Keys::There } else { Keys::Any };
             let comparison = match self.has_generations(state) {
                 true => Comparison::AtLock,
                 false => Comparison::Here,
             };
             let (value, generation) =
-                probe::probe(&mut self.builder, map, key, stride, comparison, otherwise);
+                probe::probe(&mut self.builder, map, (key, keys), stride, comparison, otherwise);
             self.builder.ins().jump(hit, &[value.into(), generation.into()]);
             self.builder.switch_to_block(call);
         }
