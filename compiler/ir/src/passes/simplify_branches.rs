@@ -3,19 +3,28 @@
 use super::renumber::renumber;
 use super::replace_values::Replacements;
 use crate::entities::{Block, Value};
-use crate::module::{BlockCall, Filter, Module, Op, Terminator, TerminatorKind};
+use crate::module::{BlockCall, BlockData, Filter, Module, Op, Terminator, TerminatorKind};
 
 /// How often the filter is gone through; each round shortens a chain of blocks at least by half.
 const MAX_ROUNDS: usize = 16;
+/// Blocks with more instructions are not copied.
+const MAX_COPIED: usize = 2;
+/// So many copies are made of blocks with instructions: without a bound, a copy could lead to two more.
+const MAX_COPIES: usize = 32;
 
 /// Leads jumps past blocks that do nothing but go on, appends a block to its only predecessor if that jumps there, and turns a branch with
 /// two equal ways into a jump.
 ///
-/// A block without instructions that ends in a branch or return is copied to where it is jumped to, so that `a and b`
-/// tests `a` and then `b` and not the result. Lookups and windows are never copied. Blocks with instructions are neither.
+/// A block with one or two pure instructions, or none, that ends in a branch or return is copied to where it is jumped to, so that `a and b`
+/// tests `a` and then `b` and not the result, and `a == 0` is known where `a` is. Where a look-up, window or branch leads to such a block with a constant, it is
+/// led by a block of its own. Lookups and windows are never copied, nor are blocks with more instructions.
 pub fn simplify_branches(module: &Module, filter: &mut Filter) {
+    let mut copies = 0;
     for _ in 0..MAX_ROUNDS {
-        let changed = thread(filter);
+        let before = copies;
+        let threaded = thread(filter);
+        copy_short(filter, &mut copies);
+        let changed = threaded || copies > before;
         renumber(module, filter);
         let joined = join(filter);
         renumber(module, filter);
@@ -23,6 +32,83 @@ pub fn simplify_branches(module: &Module, filter: &mut Filter) {
             return;
         }
     }
+}
+
+/// Copies blocks with few instructions to where they are jumped to, and counts the copies.
+fn copy_short(filter: &mut Filter, copies: &mut usize) {
+    let escaping = escaping(filter);
+    let is_short: Vec<bool> = filter
+        .blocks
+        .iter()
+        .map(|block| {
+            let defined =
+                block.params.iter().copied().chain(block.insts.iter().filter_map(|inst| inst.result));
+            let ends = matches!(block.term.kind, TerminatorKind::Branch { .. } | TerminatorKind::Return(_));
+            ends && (1..=MAX_COPIED).contains(&block.insts.len())
+                && block.insts.iter().all(|inst| inst.op.is_pure())
+                && defined.into_iter().all(|value| !escaping[value.index()])
+        })
+        .collect();
+    if !is_short.contains(&true) {
+        return;
+    }
+    let mut is_constant = vec![false; filter.values.len()];
+    for inst in filter.blocks.iter().flat_map(|block| &block.insts) {
+        if let (Some(result), Op::Const(_) | Op::ConstBool(_)) = (inst.result, &inst.op) {
+            is_constant[result.index()] = true;
+        }
+    }
+    for index in 0..filter.blocks.len() {
+        if *copies >= MAX_COPIES {
+            return;
+        }
+        if let TerminatorKind::Jump(call) = &filter.blocks[index].term.kind {
+            let call = call.clone();
+            if is_short[call.block.index()] && call.block.index() != index {
+                append(filter, index, &call);
+                *copies += 1;
+            }
+            continue;
+        }
+        let loc = filter.blocks[index].term.loc;
+        let edges = filter.blocks[index].term.kind.edges().map(|edge| {
+            let known = edge.call.args.iter().any(|arg| is_constant[arg.index()]);
+            edge.gives.is_none() && known && is_short[edge.call.block.index()]
+        });
+        let edges: Vec<bool> = edges.collect();
+        for (edge, _) in edges.into_iter().enumerate().filter(|(_, led)| *led) {
+            let between = Block::from_index(filter.blocks.len());
+            let Some(call) = filter.blocks[index].term.kind.calls_mut().nth(edge) else { continue };
+            let call = std::mem::replace(call, BlockCall { block: between, args: Vec::new() });
+            let term = Terminator { kind: TerminatorKind::Jump(call.clone()), loc };
+            filter.blocks.push(BlockData { params: Vec::new(), insts: Vec::new(), term });
+            append(filter, between.index(), &call);
+            *copies += 1;
+        }
+    }
+}
+
+/// Puts what a block does that is called behind what another one does.
+fn append(filter: &mut Filter, index: usize, call: &BlockCall) {
+    let BlockData { params, insts, mut term } = filter.blocks[call.block.index()].clone();
+    let mut names: Vec<(Value, Value)> = params.into_iter().zip(call.args.iter().copied()).collect();
+    let rename = |names: &[(Value, Value)], value: &mut Value| {
+        if let Some((_, name)) = names.iter().find(|(of, _)| of == value) {
+            *value = *name;
+        }
+    };
+    for mut inst in insts {
+        inst.op.for_each_operand_mut(|value| rename(&names, value));
+        if let Some(result) = &mut inst.result {
+            let name = Value::from_index(filter.values.len());
+            filter.values.push(filter.values[result.index()]);
+            names.push((*result, name));
+            *result = name;
+        }
+        filter.blocks[index].insts.push(inst);
+    }
+    term.kind.for_each_operand_mut(|value| rename(&names, value));
+    filter.blocks[index].term = term;
 }
 
 /// Redirects edges past empty blocks. A value that was defined there must not be used elsewhere: the block would not dominate
