@@ -19,7 +19,7 @@ mod memory;
 mod packet;
 mod pointers;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use cranelift_codegen::ir::types::{I32, I64};
@@ -234,6 +234,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         facts: Facts::default(),
         swapped: HashMap::new(),
         quotients: HashMap::new(),
+        instants: HashSet::new(),
         stack: frame,
         top: plan.top(),
         results: None,
@@ -289,6 +290,8 @@ struct Translator<'a, 'b> {
     swapped: HashMap<ir::Value, (ir::Value, u32)>,
     /// Quotients of 64 bits, with dividend and divisor, which is not 0: one by 0 is one of 0 by 1.
     quotients: HashMap<ir::Value, (ir::Value, ir::Value)>,
+    /// What the clock gave. It is read again in other blocks: it costs as much as a word of the stack, and need not be put there.
+    instants: HashSet<ir::Value>,
     /// The program's stack frame, and how many bytes it has: the frame pointer points behind these.
     stack: ir::StackSlot,
     top: i32,
@@ -348,7 +351,26 @@ impl Translator<'_, '_> {
     }
 
     fn get(&mut self, reg: Reg) -> ir::Value {
-        self.builder.use_var(self.registers[reg.index()])
+        let value = self.builder.use_var(self.registers[reg.index()]);
+        self.near(value)
+    }
+
+    /// The value, or the same one read again.
+    fn near(&mut self, value: ir::Value) -> ir::Value {
+        let read = self.resolved(value);
+        if !self.instants.contains(&read) {
+            return value;
+        }
+        let block = self.builder.func.dfg.value_def(read).inst();
+        let block = block.and_then(|inst| self.builder.func.layout.inst_block(inst));
+        if block == self.builder.current_block() { value } else { self.now() }
+    }
+
+    /// The instant.
+    fn now(&mut self) -> ir::Value {
+        let now = self.row.now(&mut self.builder);
+        self.instants.insert(now);
+        now
     }
 
     fn set(&mut self, reg: Reg, value: ir::Value) {
@@ -390,7 +412,8 @@ impl Translator<'_, '_> {
                 let value = match self.source.note(slot) {
                     Some(Note::CtxLoad(field)) => self.context_field(field),
                     Some(Note::Access(Region::Frame { off })) if self.cells.contains_key(&off) => {
-                        self.builder.use_var(self.cells[&off])
+                        let value = self.builder.use_var(self.cells[&off]);
+                        self.near(value)
                     }
                     Some(Note::Access(Region::Frame { off })) if !signed => {
                         let stored = self.stored(off, size);

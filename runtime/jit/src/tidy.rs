@@ -196,6 +196,16 @@ pub(crate) fn before_one_was_added(function: &Function, value: Value) -> Option<
     }
 }
 
+/// Of what number which bits a value is, if it is some bits of one.
+pub(crate) fn bits_of(function: &Function, value: Value) -> Option<(Value, i64)> {
+    match function.dfg.insts[inst_of(function, value)?] {
+        InstructionData::Binary { opcode: Opcode::Band, args: [number, mask] } => {
+            Some((function.dfg.resolve_aliases(number), constant(function, mask)?))
+        }
+        _ => None,
+    }
+}
+
 /// The two numbers of 32 bits that the lowest ones of a value are, depending on whether the first value is not 0.
 pub(crate) fn choice(function: &Function, value: Value) -> Option<(Value, i64, i64)> {
     match made_by(function, value)? {

@@ -358,3 +358,74 @@ fn verdicts_are_what_the_answer_says_of_return_values() {
     assert_eq!(Answer::Pass.verdict(2), 1);
     assert_eq!([0, 1, 2, 3].map(|value| Answer::Class { of: 2 }.verdict(value)), [0, 0, 1, 0]);
 }
+
+/// Bits of numbers that were swapped before, or not: whether any is set, and what they are.
+#[test]
+fn bits_of_numbers_are_what_they_are_in_either_order() {
+    let numbers = [("ldxh", "be16"), ("ldxw", "be32"), ("ldxdw", "be64"), ("ldxw", "le32"), ("ldxb", "be16")];
+    for (load, swap) in numbers {
+        for mask in [1, 2, 0x80, 0xff, 0x1fff, 0x4000, 0x8000, 0xff00, 0x10_0000, 0x7fff_ffff, -2, -256] {
+            let begin = format!("{load} %r5, [%r2+1]\n {swap} %r5\n mov %r0, 1\n");
+            for suffix in ["", "32"] {
+                same(&format!("{begin} jset{suffix} %r5, {mask}, out\n mov %r0, 2"));
+                for wanted in [0, 1, 2, mask, 0x300, 0x102_0304, -1] {
+                    for test in ["jeq", "jne"] {
+                        same(&format!(
+                            "{begin} and %r5, {mask}\n {test}{suffix} %r5, {wanted}, out\n mov %r0, 2"
+                        ));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Comparisons with many ranges that are joined, each written in some way that compilers have; with few, with other numbers among them and with numbers of 64 bits.
+#[test]
+fn lists_of_ranges_hold_what_they_held_one_by_one() {
+    let within = |first: i64, length: i64| {
+        format!("mov %r4, %r5\n lddw %r3, {first}\n sub %r4, %r3\n lddw %r3, {length}\n")
+    };
+    let written: [&dyn Fn(i64, i64) -> String; 5] = [
+        &|first, length| format!("mov %r1, 1\n {} jle %r4, %r3, +1\n mov %r1, 0\n", within(first, length)),
+        &|first, length| format!("mov %r1, 0\n {} jgt %r4, %r3, +1\n mov %r1, 1\n", within(first, length)),
+        &|first, length| {
+            format!("mov %r1, 1\n {} jlt %r4, %r3, +1\n mov %r1, 0\n", within(first, length + 1))
+        },
+        &|first, _| format!("lddw %r3, {first}\n mov %r1, 1\n jeq %r5, %r3, +1\n mov %r1, 0\n"),
+        &|first, _| format!("lddw %r3, {first}\n mov %r1, 1\n jge %r5, %r3, +1\n mov %r1, 0\n"),
+    ];
+    // The bytes of packets count up, so that these are the numbers there and next to them.
+    let around =
+        [(0x0403_0201, 0), (0x0403_0202, 9), (0x0403_01f0, 16), (0x0403_01f0, 17), (0, 0), (0, 0x0403_0200)];
+    let far = [
+        (0xffff_ff00, 0xff),
+        (0x8000_0000, 0x7fff_ffff),
+        (0x7fff_fff0, 0x20),
+        (0xffff_ffff, 0),
+        (1, 1),
+        (77, 0),
+        (0x100, 0xff),
+    ];
+    let (mut yes, mut no) = (0, 0);
+    for load in ["ldxw %r5, [%r2]", "ldxw %r5, [%r2]\n be32 %r5", "ldxh %r5, [%r2]", "ldxdw %r5, [%r2]"] {
+        for (number, write) in written.iter().enumerate() {
+            for one in around {
+                for count in [2, 5, 7] {
+                    let mut body = format!("{load}\n mov %r0, 0\n");
+                    let ranges = far.iter().cycle().skip(number).take(count).chain([&one]);
+                    for (at, &(first, length)) in ranges.enumerate() {
+                        // The last way holds of nearly all numbers that are not small.
+                        let write = if at == count { write } else { &written[at % 4] };
+                        body += &format!("{} or %r0, %r1\n", write(first, length));
+                    }
+                    for answer in same(&body) {
+                        yes += u32::from(answer == 1);
+                        no += u32::from(answer == 0);
+                    }
+                }
+            }
+        }
+    }
+    assert!(yes > 100 && no > 100, "{yes} times in a range, {no} times in none");
+}

@@ -48,9 +48,7 @@ impl Translator<'_, '_> {
                 let [map, key] = [Reg::R1, Reg::R2].map(|reg| self.argument(reg));
                 self.call(Helper::Delete, &[map, key])
             }
-            BpfHelper::KtimeGetNs | BpfHelper::KtimeGetBootNs | BpfHelper::KtimeGetCoarseNs => {
-                self.row.now(&mut self.builder)
-            }
+            BpfHelper::KtimeGetNs | BpfHelper::KtimeGetBootNs | BpfHelper::KtimeGetCoarseNs => self.now(),
             BpfHelper::GetPrandomU32 => self.call(Helper::Random, &[]),
             BpfHelper::XdpGetBuffLen => {
                 self.builder.ins().uload32(constant_memory(), self.row.packet, PACKET_CAPTURED)

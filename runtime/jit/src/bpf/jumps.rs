@@ -218,8 +218,41 @@ impl Translator<'_, '_> {
         Some((before, order::swapped(u64::try_from(constant).ok()?, bits)?))
     }
 
+    /// A question about bits of a number, if it can be asked so that one instruction answers it: about the number before it was swapped, and whether one of
+    /// them is set instead of what they are.
+    fn bits_condition(&mut self, width: Width, cond: Cond, x: ir::Value, imm: i32) -> Option<ir::Value> {
+        let (number, mask, wanted) = match cond {
+            Cond::Set => (x, imm, 0),
+            _ => {
+                let (number, mask) = tidy::bits_of(self.builder.func, self.resolved(x))?;
+                // In 32 bits there may be more bits in the mask.
+                (number, i32::try_from(mask).ok().filter(|mask| *mask >= 0)?, imm)
+            }
+        };
+        let (number, mask, wanted) = match self.as_before_swap(number, mask) {
+            Some((before, mask)) => (before, mask, self.as_before_swap(number, wanted)?.1),
+            None if cond == Cond::Set || width == Width::W32 || wanted < 0 => return None,
+            None => (number, i64::from(mask), i64::from(wanted)),
+        };
+        let bits = self.builder.ins().band_imm_u(number, mask);
+        let is_one = mask.count_ones() == 1 && wanted == mask;
+        let (code, wanted) = match (cond, is_one) {
+            (Cond::Eq, true) => (IntCC::NotEqual, 0),
+            (Cond::Ne, true) => (IntCC::Equal, 0),
+            (Cond::Eq, false) => (IntCC::Equal, wanted),
+            (Cond::Ne, false) => (IntCC::NotEqual, wanted),
+            _ => return Some(bits),
+        };
+        Some(self.builder.ins().icmp_imm_u(code, bits, wanted))
+    }
+
     pub(super) fn condition(&mut self, width: Width, cond: Cond, dst: Reg, src: Operand) -> ir::Value {
         let (mut x, mut y) = (self.get(dst), self.operand(src));
+        if let (Cond::Set | Cond::Eq | Cond::Ne, Operand::Imm(imm)) = (cond, src)
+            && let Some(holds) = self.bits_condition(width, cond, x, imm)
+        {
+            return holds;
+        }
         if let (Cond::Eq | Cond::Ne, Operand::Imm(imm)) = (cond, src)
             && let Some((x, y)) = self.as_before_swap(x, imm)
         {
