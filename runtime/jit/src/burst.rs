@@ -19,18 +19,16 @@ use cranelift_frontend::FunctionBuilder;
 use crate::abi::{PACKET_CAPTURED, PACKET_DATA, PACKET_SIZE};
 use crate::tidy;
 
-/// Where in the frame its own address is: what is made of it stays where it is used.
-const SELF: i32 = 0;
-/// The context's address.
-const CONTEXT: i32 = 8;
+/// Where in the frame the context's address is.
+const CONTEXT: i32 = 0;
 /// The end of the packets.
-const END: i32 = 16;
+const END: i32 = 8;
 /// The instant.
-const NOW: i32 = 24;
+const NOW: i32 = 16;
 /// Whether no other thread runs code.
-const ALONE: i32 = 32;
+const ALONE: i32 = 24;
 /// The rest of what is kept: rows of tables, then numbers, then the scratch memory.
-const REST: i32 = 40;
+const REST: i32 = 32;
 
 /// Memory that nobody changes during a burst: contexts, packet descriptions.
 pub(crate) fn constant_memory() -> MemFlagsData {
@@ -150,8 +148,7 @@ impl Row {
     pub(crate) fn scratch(&self, builder: &mut FunctionBuilder<'_>, offset: i32) -> Value {
         match self.place {
             Place::Here { slot, scratch: Some(scratch), .. } => {
-                let frame = on_stack(builder, I64, slot, SELF);
-                builder.ins().iadd_imm_s(frame, i64::from(scratch + offset))
+                builder.ins().stack_addr(I64, slot, scratch + offset)
             }
             _ => unreachable!("the function asked for scratch memory"),
         }
@@ -221,7 +218,6 @@ impl Burst {
         let size = scratch.cast_unsigned() + kept.scratch;
         let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3);
         let frame = builder.create_sized_stack_slot(slot);
-        values.push((SELF, builder.ins().stack_addr(I64, frame, 0)));
         let stores = values
             .into_iter()
             .map(|(offset, value)| (builder.ins().stack_store(I64, value, frame, offset), offset));
@@ -280,9 +276,8 @@ impl Burst {
             }
         }
         for &(store, offset) in &self.stores {
-            // Each store takes it once, and the frame's own address is one.
-            let own = 1 + usize::from(offset == SELF);
-            if taken.get(&offset) == Some(&own) {
+            // The store itself takes it once.
+            if taken.get(&offset) == Some(&1) {
                 function.layout.remove_inst(store);
             }
         }
