@@ -69,6 +69,7 @@ impl Reader<'_> {
             self.with_any(tokens, failure),
             self.with_named_argument(tokens, failure),
             self.without_length(tokens, failure),
+            self.without_repetition(tokens, failure),
             self.without_rest(tokens, failure),
             self.with_type(tokens, failure),
             self.with_value(tokens, failure),

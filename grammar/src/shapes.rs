@@ -214,6 +214,32 @@ impl Reader<'_> {
         Some((next, diagnostic))
     }
 
+    /// `[0; 4]` as a value
+    pub(crate) fn without_repetition(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        /// The most elements that are written out in the suggestion.
+        const MOST: u128 = 16;
+        let sign = *tokens.get(failure.at).filter(|token| token.token == Token::Semi)?;
+        let open = enclosing(tokens, failure.at).filter(|at| tokens[*at].token == Token::LBracket)?;
+        let close = close_of(tokens, open)?;
+        let Token::Int(count) = tokens.get(failure.at + 1)?.token else { return None };
+        if failure.at + 2 != close || !failure.expected.has(",") {
+            return None;
+        }
+        let element = self.at(self.span(tokens[open]).end, self.span(sign).start).trim();
+        let inside = Span { start: self.span(tokens[open]).end, ..self.span(tokens[close]).at_start() };
+        let diagnostic =
+            Diagnostic::error(codes::OTHER_SPELLING, "the elements of an array are written one by one")
+                .label(self.span(sign).to(self.span(tokens[close - 1])), "repeats nothing in Oko");
+        let diagnostic = if (1..=MOST).contains(&count) {
+            let meant = vec![element; count as usize].join(", ");
+            diagnostic.suggest(inside, meant.clone(), format!("write `[{}]`", one_line(&meant)))
+        } else {
+            diagnostic.help("a state of many entries is an `array`, whose entries begin at 0")
+        };
+        let unknown = Spanned { token: Token::Malformed, ..tokens[open] };
+        Some(([&tokens[..open], &[unknown], &tokens[close + 1..]].concat(), diagnostic))
+    }
+
     /// `array[u32; 10]`
     pub(crate) fn without_length(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
         let sign = *tokens.get(failure.at).filter(|token| token.token == Token::Semi)?;

@@ -220,6 +220,43 @@ test \"labels and tunnels\" {
 }
 
 #[test]
+fn packets_have_sequence_numbers_by_number() {
+    let checked = checked(
+        "use std.net.{flow, ip, tcp};
+state newest: map[flow, seq] { capacity: 16, when_full: evict_oldest, expire: 10s };
+filter older -> bool {
+    match pkt {
+        ip / tcp => {
+            let before = newest[flow(ip, tcp)];
+            update newest[flow(ip, tcp)] |old| match old {
+                none => tcp.seq,
+                let seq => if tcp.seq > seq { tcp.seq } else { seq },
+            };
+            match before { none => false, let seq => tcp.seq < seq }
+        }
+        _ => false,
+    }
+}
+test \"they wrap\" {
+    let p = ipv4() / tcp(seq: 0xffff_fff0, ack: 7);
+    expect not older(p) and not older(p.with(seq: 16)) and older(p.with(seq: 8)) and older(p);
+    for i in 17..20 { expect not older(p.with(seq: i)); }
+}
+",
+    );
+    all_hold(&checked, 4);
+    for number in ["0x1_0000_0000", "5s"] {
+        let text = format!(
+            "use std.net.tcp; filter f -> bool {{ match pkt {{ tcp => true, _ => false }} }}
+test \"t\" {{ expect f(tcp(seq: {number})); }}"
+        );
+        let failed = parse(Source::new("test.oko", text.as_str()), &NoFiles).check().unwrap_err();
+        let codes: Vec<String> = failed.diagnostics.iter().map(|found| found.code.to_string()).collect();
+        assert_eq!(codes, ["E0301"], "{number}");
+    }
+}
+
+#[test]
 fn lists_hold_values_ranges_and_prefixes_of_both_kinds_of_addresses() {
     let checked = checked(
         "use std.net.{ip, ipv4, tcp, udp};

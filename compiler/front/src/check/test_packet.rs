@@ -13,7 +13,7 @@ use crate::packets::graph;
 use crate::plan::{Build, Change, Layer, PacketId, Payload, StepKind, ValueId};
 use crate::resolve::Def;
 use crate::suggest::nearest;
-use crate::types::{Num, NumKind, Ty};
+use crate::types::{Num, NumKind, Range, Ty};
 
 /// The names of what makes packets without being a header.
 const MAKERS: &[&str] = &["reply", "packet", "payload"];
@@ -473,7 +473,16 @@ impl BodyChecker<'_, '_, '_> {
             Ty::Num(Num { kind: NumKind::Int, bits, .. }) => Ty::uint(*bits),
             other => other.clone(),
         };
-        let value = self.expect(value, &ty, declared);
+        let value = self.expr(value, Some(&ty));
+        // A sequence number is a number on the wire, and nothing else can say which.
+        let value = match &value.ty {
+            Ty::Num(num)
+                if ty == Ty::Seq && num.kind == NumKind::Int && num.range.within(Range::of_bits(32)) =>
+            {
+                value
+            }
+            _ => self.coerce(value, &ty, declared),
+        };
         if value.ty.is_error() || ty.is_error() {
             return None;
         }
@@ -489,10 +498,7 @@ impl BodyChecker<'_, '_, '_> {
                 }
                 (Some("hex"), _) => return self.hex(&arg.value).map(Payload::Bytes),
                 (Some("len"), _) => {
-                    let ty = Ty::Num(Num::computed(
-                        NumKind::Int,
-                        crate::types::Range::new(0, i128::from(MAX_BYTES)),
-                    ));
+                    let ty = Ty::Num(Num::computed(NumKind::Int, Range::new(0, i128::from(MAX_BYTES))));
                     let value = self.expect(&arg.value, &ty, span);
                     return (!value.ty.is_error()).then(|| Payload::Zeros(self.test_value(value)));
                 }
