@@ -21,7 +21,7 @@ pub struct Lookups {
     hashes: [u64; BURST],
     /// Which packets have keys, a bit each.
     keyed: u32,
-    /// Whether all packets have the key of the first one: what there is of that stands for all.
+    /// Whether all packets have the key of the first one, which stands for all, as does its hash.
     alike: bool,
     places: [u32; BURST],
     values: [u32; BURST],
@@ -57,7 +57,8 @@ impl Lookups {
 
     /// Knows of no packet.
     pub fn clear(&mut self) {
-        (self.keyed, self.alike, self.values[0]) = (0, true, NOTHING);
+        self.keyed = 0;
+        self.values.fill(NOTHING);
     }
 
     /// Looks up the first `count` packets of a port, of which `frame` gives the bytes; those without cannot be looked up. `fetch` is told of each
@@ -96,21 +97,21 @@ impl Lookups {
         // It takes less to see that frames are like the first one than to make their keys.
         let unlike = if has_first { maker.first_unlike(&keys[0], count, &frame) } else { 1 };
         *keyed = if has_first { bits(unlike) } else { 0 };
-        let mut difference = 0;
         if unlike < count {
             let (first, others) = keys.split_at_mut(1);
             others[..unlike - 1].fill(first[0]);
-            for at in unlike..count {
-                let has = frame(at).is_some_and(|frame| maker.make(frame, &mut keys[at]));
+            for (at, key) in keys[..count].iter_mut().enumerate().skip(unlike) {
+                let has = frame(at).is_some_and(|frame| maker.make(frame, key));
                 *keyed |= u32::from(has) << at;
-                difference |= keys[at].difference::<N>(&keys[0]);
             }
         }
-        *alike = difference == 0 && *keyed == bits(count);
+        // A key is read only some time after it was made, for that is done by other words than this.
+        let is_first = |key: &Key| key.difference::<N>(&keys[0]) == 0;
+        *alike = *keyed == bits(count) && keys[unlike..count].iter().all(is_first);
         if *alike {
             hashes[0] = cache.hash_of::<N>(&keys[0]);
             let found = cache.candidate(hashes[0]).filter(|(place, _)| cache.confirm::<N>(*place, &keys[0]));
-            values[0] = found.map_or(NOTHING, |(_, value)| value);
+            values[..count].fill(found.map_or(NOTHING, |(_, value)| value));
             return found.map_or(Together::Nothing, |(_, value)| Together::Same(value));
         }
         for at in 0..count {
@@ -132,16 +133,10 @@ impl Lookups {
         Together::Nothing
     }
 
-    /// Where what there is of a packet is.
-    #[inline]
-    fn place(&self, at: usize) -> usize {
-        if self.alike { 0 } else { at }
-    }
-
     /// The key of a packet and its hash.
     #[inline]
     pub fn key(&self, at: usize) -> Option<(&Key, u64)> {
-        let place = self.place(at);
+        let place = if self.alike { 0 } else { at };
         (self.keyed >> at & 1 != 0).then(|| (&self.keys[place], self.hashes[place]))
     }
 
@@ -154,6 +149,6 @@ impl Lookups {
     /// What the cache had under a packet's key.
     #[inline]
     pub fn value(&self, at: usize) -> Option<u32> {
-        Some(self.values[self.place(at)]).filter(|value| *value != NOTHING)
+        Some(self.values[at]).filter(|value| *value != NOTHING)
     }
 }

@@ -194,7 +194,7 @@ struct Last<'l> {
 
 impl<const N: usize> Maker<'_, N> {
     /// Makes the key of a frame. Gives whether it has room for the relevant bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn make(&mut self, frame: &[u8], key: &mut Key) -> bool {
         if self.layouts.only_port {
             *key = Key { tag: self.port | ANY_SHAPE, words: [0; Key::WORDS] };
