@@ -14,6 +14,7 @@ mod cells;
 mod frame;
 mod joined;
 mod jumps;
+mod lists;
 mod look_ups;
 mod memory;
 mod packet;
@@ -249,6 +250,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     }
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
+    lists::compare_at_once(&mut function);
     Ok(function)
 }
 

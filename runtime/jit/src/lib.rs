@@ -21,6 +21,7 @@ mod native;
 mod order;
 mod placement;
 mod probe;
+mod ranges;
 mod shape;
 mod tidy;
 

@@ -10,7 +10,7 @@ use cranelift_codegen::ir::types::I32;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
 use oko_bpf::isa::{AluOp, Cond, Insn, Operand, Reg, Width};
 
-use super::look_ups::MOST_STEPS;
+use super::look_ups::{MOST_STEPS, most};
 use super::{Convention, Translator};
 use crate::answer::Answer;
 use crate::error::CompileError;
@@ -204,7 +204,7 @@ impl Translator<'_, '_> {
         }
         if let Answer::Class { of } = answer
             && let Some(class) = tidy::before_one_was_added(self.builder.func, result)
-            && self.most(class, &mut { MOST_STEPS }) < u64::from(of)
+            && most(self.builder.func, class, &mut { MOST_STEPS }) < u64::from(of)
         {
             return self.builder.ins().ireduce(I32, class);
         }

@@ -5,7 +5,7 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
-use cranelift_codegen::ir::{self, Block, InstBuilder, InstructionData, Opcode, Type, ValueDef};
+use cranelift_codegen::ir::{self, Block, Function, InstBuilder, InstructionData, Opcode, Type, ValueDef};
 use oko_bpf::helper::Helper as BpfHelper;
 use oko_bpf::isa::{Cond, Insn, Operand, Reg, Width};
 use oko_bpf::program::{MapDef, MapId, MapKind};
@@ -18,7 +18,7 @@ use crate::probe::{self, Comparison, Keys, Otherwise};
 use crate::tidy;
 
 /// So many instructions are looked at to see how great a number may be.
-pub(super) const MOST_STEPS: u32 = 32;
+pub(super) const MOST_STEPS: u32 = 96;
 
 /// Where it goes on after a look-up.
 #[derive(Clone, Copy)]
@@ -128,7 +128,7 @@ impl Translator<'_, '_> {
 
     fn look_up_array(&mut self, map: MapId, def: &MapDef, next: Next) {
         let index = self.key_words(Reg::R2, 4)[0];
-        if self.most(index, &mut { MOST_STEPS }) >= u64::from(def.max_entries) {
+        if most(self.builder.func, index, &mut { MOST_STEPS }) >= u64::from(def.max_entries) {
             let count = i64::from(def.max_entries);
             let there = self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, index, count);
             let (inside, outside) = (self.builder.create_block(), self.builder.create_block());
@@ -174,49 +174,49 @@ impl Translator<'_, '_> {
         probe::is_inline(self.source.look_ups, def.key_size)
             && matches!(def.kind, MapKind::Hash | MapKind::LruHash)
     }
+}
 
-    /// What an unsigned number is at most, as far as the instructions say that it comes from; those of this block, for what comes from
-    /// others is known at the end only.
-    pub(super) fn most(&self, value: ir::Value, steps: &mut u32) -> u64 {
-        let dfg = &self.builder.func.dfg;
-        let value = dfg.resolve_aliases(value);
-        let of_type = most_of(dfg.value_type(value));
-        let ValueDef::Result(inst, 0) = dfg.value_def(value) else { return of_type };
-        if *steps == 0 {
-            return of_type;
-        }
-        *steps -= 1;
-        let found = match dfg.insts[inst] {
-            InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => imm.bits().cast_unsigned(),
-            InstructionData::Binary { opcode: Opcode::Band, args: [a, b] } => {
-                self.most(a, steps).min(self.most(b, steps))
-            }
-            InstructionData::Binary { opcode: Opcode::Bor | Opcode::Bxor, args: [a, b] } => {
-                all_ones(self.most(a, steps) | self.most(b, steps))
-            }
-            InstructionData::Binary { opcode: Opcode::Ushr, args: [a, by] } => {
-                match tidy::constant(self.builder.func, by) {
-                    // Taken modulo the width.
-                    Some(by) => {
-                        self.most(a, steps) >> (by.cast_unsigned() & u64::from(dfg.value_type(a).bits() - 1))
-                    }
-                    None => of_type,
-                }
-            }
-            InstructionData::IntCompare { .. } => 1,
-            InstructionData::Ternary { opcode: Opcode::Select, args: [_, a, b] } => {
-                self.most(a, steps).max(self.most(b, steps))
-            }
-            InstructionData::Load { opcode: Opcode::Uload8, .. } => most_of(I8),
-            InstructionData::Load { opcode: Opcode::Uload16, .. } => most_of(I16),
-            InstructionData::Load { opcode: Opcode::Uload32, .. } => most_of(I32),
-            InstructionData::Unary { opcode: Opcode::Uextend | Opcode::Ireduce, arg } => {
-                self.most(arg, steps)
-            }
-            _ => of_type,
-        };
-        found.min(of_type)
+/// What an unsigned number is at most, as far as the instructions say that it comes from; those of this block, for what comes from
+/// others is known at the end only.
+pub(super) fn most(function: &Function, value: ir::Value, steps: &mut u32) -> u64 {
+    let dfg = &function.dfg;
+    let value = dfg.resolve_aliases(value);
+    let of_type = most_of(dfg.value_type(value));
+    let ValueDef::Result(inst, 0) = dfg.value_def(value) else { return of_type };
+    if *steps == 0 {
+        return of_type;
     }
+    *steps -= 1;
+    let found = match dfg.insts[inst] {
+        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => imm.bits().cast_unsigned(),
+        InstructionData::Binary { opcode: Opcode::Band, args: [a, b] } => {
+            most(function, a, steps).min(most(function, b, steps))
+        }
+        InstructionData::Binary { opcode: Opcode::Bor | Opcode::Bxor, args: [a, b] } => {
+            all_ones(most(function, a, steps) | most(function, b, steps))
+        }
+        InstructionData::Binary { opcode: Opcode::Ushr, args: [a, by] } => {
+            match tidy::constant(function, by) {
+                // Taken modulo the width.
+                Some(by) => {
+                    most(function, a, steps) >> (by.cast_unsigned() & u64::from(dfg.value_type(a).bits() - 1))
+                }
+                None => of_type,
+            }
+        }
+        InstructionData::IntCompare { .. } => 1,
+        InstructionData::Ternary { opcode: Opcode::Select, args: [_, a, b] } => {
+            most(function, a, steps).max(most(function, b, steps))
+        }
+        InstructionData::Load { opcode: Opcode::Uload8, .. } => most_of(I8),
+        InstructionData::Load { opcode: Opcode::Uload16, .. } => most_of(I16),
+        InstructionData::Load { opcode: Opcode::Uload32, .. } => most_of(I32),
+        InstructionData::Unary { opcode: Opcode::Uextend | Opcode::Ireduce, arg } => {
+            most(function, arg, steps)
+        }
+        _ => of_type,
+    };
+    found.min(of_type)
 }
 
 /// The greatest number of a type.

@@ -1,24 +1,13 @@
-//! Lists of ranges: whether a number is in one of many, as `ip.src in [10.0.0.0/8, …]` asks.
-//!
-//! One by one this takes four or five instructions a range. Numbers of 32 bits are compared with four ranges at once instead: the distance from
-//! a range's first number is beyond its last one's if the number is outside. A vector compares signed numbers only, so both
-//! sides are moved by 2^31.
+//! Lists of ranges, which are [compared at once](crate::ranges): the conditions of a filter that ask about one.
 
 use std::collections::{HashMap, HashSet};
 
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{I32, I32X4};
-use cranelift_codegen::ir::{self, ConstantData, InstBuilder};
+use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::ir;
 use oko_ir::{BinaryOp, BoolOp, CompareOp, Filter, Op, Value};
 
 use super::{Translator, constant};
-
-/// Fewer ranges are compared one by one.
-const FEWEST: usize = 5;
-/// Longer lists, too: their vectors would not fit into registers, and each call would put them onto the stack.
-const MOST: usize = 32;
-const LANES: usize = 4;
-const SIGN: u32 = 1 << 31;
+use crate::ranges;
 
 /// The lists of a filter.
 #[derive(Debug, Default)]
@@ -60,11 +49,11 @@ fn list(definitions: &[Option<&Op>], cond: Value) -> Option<List> {
             }
             ranges.push((first, last));
         }
-        if ranges.len() + open.len() > MOST {
+        if ranges.len() + open.len() > ranges::MOST {
             return None;
         }
     }
-    Some(List { number: number?, ranges }).filter(|list| list.ranges.len() >= FEWEST)
+    Some(List { number: number?, ranges }).filter(|list| list.ranges.len() >= ranges::FEWEST)
 }
 
 /// The range that a comparison asks about, and of what number.
@@ -93,37 +82,12 @@ impl Translator<'_, '_> {
         if self.source.ranges.at(self.place, list.number).max > u64::from(u32::MAX) {
             return None;
         }
-        let within = |&(first, last): &(u64, u64)| {
-            let first = u32::try_from(first).ok()?;
-            Some((first, u32::try_from(last).unwrap_or(u32::MAX) - first))
-        };
-        let mut ranges: Vec<(u32, u32)> = list.ranges.iter().filter_map(within).collect();
-        let &some = ranges.last()?;
-        ranges.resize(ranges.len().next_multiple_of(LANES), some);
         // A number of the instant that its comparisons are kept of is not computed itself.
         self.values.get(&list.number)?;
         let number = self.value(list.number);
-        let number = self.builder.ins().ireduce(I32, number);
-        let number = self.builder.ins().splat(I32X4, number);
-        let mut outside: Option<ir::Value> = None;
-        for ranges in ranges.chunks(LANES) {
-            // Of -first + 2^31, for a vector adds what it does not subtract.
-            let starts = self.vector(ranges.iter().map(|(first, _)| SIGN.wrapping_sub(*first)));
-            let lengths = self.vector(ranges.iter().map(|(_, length)| length ^ SIGN));
-            let distances = self.builder.ins().iadd(number, starts);
-            let beyond = self.builder.ins().icmp(IntCC::SignedGreaterThan, distances, lengths);
-            outside = Some(match outside {
-                Some(outside) => self.builder.ins().band(outside, beyond),
-                None => beyond,
-            });
-        }
-        let outside = self.builder.ins().vhigh_bits(I32, outside?);
-        Some(self.builder.ins().icmp_imm_u(IntCC::NotEqual, outside, (1 << LANES) - 1))
-    }
-
-    fn vector(&mut self, numbers: impl Iterator<Item = u32>) -> ir::Value {
-        let bytes: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
-        let constant = self.builder.func.dfg.constants.insert(ConstantData::from(bytes));
-        self.builder.ins().vconst(I32X4, constant)
+        self.builder.ensure_inserted_block();
+        let block = self.builder.current_block()?;
+        let mut cursor = FuncCursor::new(self.builder.func).at_bottom(block);
+        ranges::is_in_one(&mut cursor, number, &list.ranges)
     }
 }
