@@ -111,6 +111,13 @@ enum What {
     Other,
 }
 
+impl Straight {
+    /// Whether no more than two adjacent bytes decide: then a single branch of the filter tells such packets from all others, which would be asked twice.
+    fn is_told_by_one_number(&self) -> bool {
+        self.decisive.checked_shr(self.decisive.trailing_zeros()).unwrap_or(0) <= 0b11
+    }
+}
+
 impl Known {
     const NOTHING: Known = Known { bits: 0, value: 0, from: 0, what: What::Other };
 
@@ -367,7 +374,7 @@ impl Source<'_> {
                 return found;
             }
             walk.enter(&call, window);
-            if walk.way.branches >= FEWEST {
+            if walk.way.branches >= FEWEST && !walk.way.is_told_by_one_number() {
                 found = walk.way().or(found);
             }
         }
