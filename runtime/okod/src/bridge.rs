@@ -88,6 +88,10 @@ impl Bridge {
         if source & MULTICAST == 0 && source != 0 {
             self.learn(vlan | source, in_port, now);
         }
+        if destination == 0 {
+            // Nobody has that one, and it is how free places are marked.
+            return Some(Effect::Flood);
+        }
         if destination & MULTICAST != 0 {
             // Reserved for link protocols: never forwarded (section 8.6.3).
             let reserved = destination & !0xf == 0x0180_c200_0000;
@@ -207,6 +211,9 @@ mod tests {
         let everybody = 0xffff_ffff_ffff;
         assert_eq!(bridge.forward(&packet(0, everybody, 9), PortNo(1), NOW), Some(Effect::Flood));
         assert_eq!(bridge.forward(&packet(0, 9, everybody), PortNo(1), NOW), Some(Effect::Flood));
+        bridge.forward(&packet(0, 1, 9), PortNo(1), NOW);
+        bridge.forget(PortNo(1));
+        assert_eq!(bridge.forward(&packet(0, 9, 0), PortNo(2), NOW), Some(Effect::Flood));
         assert_eq!(bridge.forward(&packet(0, 9, 0x0180_c200_000e), PortNo(1), NOW), None);
     }
 

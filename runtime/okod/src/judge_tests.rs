@@ -81,6 +81,10 @@ struct Side {
     meters: Meters,
     instance: Arc<Instance>,
     generation: u64,
+    /// When something else than entries changed last.
+    lasting: u64,
+    /// Whether the packets of a burst came at different instants.
+    spread: bool,
 }
 
 /// A meter that drops, one that drops by bytes and seldom, one that remarks, one that does both.
@@ -111,6 +115,7 @@ struct Noted {
     fates: Vec<Option<Fate>>,
     /// The last packet that left by each port.
     last: BTreeMap<PortNo, usize>,
+    spread: bool,
 }
 
 impl Noted {
@@ -142,8 +147,8 @@ impl Carrier for Noted {
         self.frames[at].len()
     }
 
-    fn time(&self, _: usize, now: Nanos) -> Nanos {
-        now
+    fn time(&self, at: usize, now: Nanos) -> Nanos {
+        if self.spread { Nanos(now.0 + at as u64 / 3) } else { now }
     }
 
     fn output(&mut self, packets: Places, port: PortNo) {
@@ -207,6 +212,8 @@ impl Side {
             meters: meters(),
             instance: instance(),
             generation: 0,
+            lasting: 0,
+            spread: false,
         }
     }
 
@@ -214,6 +221,16 @@ impl Side {
         // What the tables refuse, both refuse.
         let _ = self.tables.apply(change, 0);
         self.generation += 1;
+    }
+
+    /// Gives a meter another rate, or deletes it.
+    fn remeter(&mut self, number: u32, rate: u32) {
+        let bands = vec![Band { rate: rate.max(1), burst: 9, action: BandAction::Drop }];
+        let command = if rate == 0 { MeterModCommand::Delete } else { MeterModCommand::Modify };
+        let flags = MeterFlags::PKTPS | MeterFlags::BURST;
+        let _ = self.meters.apply(&MeterMod { command, flags, meter: MeterId(number), bands }, 0);
+        self.generation += 1;
+        self.lasting = self.generation;
     }
 
     fn snapshot(&mut self) -> Snapshot {
@@ -224,6 +241,7 @@ impl Side {
         });
         Snapshot {
             generation: Generation(self.generation),
+            lasting: Generation(self.lasting),
             tables: self.tables.snapshot(),
             filters: FilterSet::new(slots.collect()),
             groups: Groups::default(),
@@ -245,8 +263,13 @@ impl Side {
             // All packets of a burst come in by one port.
             let in_port = PortNo(burst.first().map_or(1, |(_, port)| *port));
             let frames: Vec<Vec<u8>> = burst.iter().map(|(frame, _)| frame.clone()).collect();
-            let mut carrier =
-                Noted { in_port, fates: vec![None; frames.len()], frames, last: BTreeMap::new() };
+            let mut carrier = Noted {
+                in_port,
+                fates: vec![None; frames.len()],
+                frames,
+                last: BTreeMap::new(),
+                spread: self.spread,
+            };
             self.forwarder.burst(&mut carrier, Scene { snapshot, in_port, now: NOW });
             fates.extend(
                 carrier.fates.into_iter().map(|fate| fate.expect("something is done with each packet")),
@@ -296,6 +319,19 @@ fn frame(kind: u16) -> Vec<u8> {
         // A later fragment.
         Some(1) => frame[l3 + 7] = 9,
         Some(2) => frame.truncate(l3 + 10),
+        // IPv6, or IPv4 with options.
+        Some(3) if !kind.is_multiple_of(3) => {
+            let (proto, transport) = (frame[l3 + 9], frame.split_off(l3 + 20));
+            frame[l3 - 2..l3].copy_from_slice(&[0x86, 0xdd]);
+            frame.truncate(l3);
+            frame.extend([0x60, 0, 0, 0, 0, transport.len() as u8, proto, 64]);
+            frame.extend([[0xfd; 16], [kind as u8 % 2; 16]].concat());
+            frame.extend(transport);
+        }
+        Some(3) => {
+            frame[l3] = 0x46;
+            frame.splice(l3 + 20..l3 + 20, [1; 4]);
+        }
         _ => {}
     }
     frame
@@ -336,7 +372,7 @@ fn matches(network: bool) -> impl Strategy<Value = Match> {
         exact(Oxm::InPort, &[1, 2]),
         masked(Oxm::EthDst, 0x0200_0000_0000..0x0200_0000_0004, &[1, 3, 0xffff_ffff_ffff]),
         exact(Oxm::VlanVid, &[0, 0x1001, 0x1005, 0x1002]),
-        exact(Oxm::EthType, &[0x0800, 0x0806, 0x8100]),
+        exact(Oxm::EthType, &[0x0800, 0x0806, 0x86dd]),
         masked(Oxm::Ipv4Src, 0x0a00_0000..0x0a00_0004, &[1, 0xffff_ff00, 0xffff_ffff]),
         exact(Oxm::IpProto, &[6, 17]),
         exact(Oxm::UdpDst, &[0, 1, 2, 3]),
@@ -385,6 +421,7 @@ fn actions() -> impl Strategy<Value = Action> {
             set(Oxm::IpProto, 6),
             set(Oxm::EthDst, 0x0200_0000_0001),
             set(Oxm::IpDscp, 10),
+            set(Oxm::Ipv6Dst, 9),
             MatchField::masked(Oxm::EthSrc, 0x0600_0000_0000, 0xff00_0000_00ff).map(Action::SetField),
             MatchField::masked(Oxm::Ipv4Dst, 0x0b00_0002, 0xff00_0007).map(Action::SetField),
         ]).prop_filter_map("a field with its value", Result::ok),
@@ -614,13 +651,20 @@ proptest! {
             (
                 prop::collection::vec(changes(network), 1..12),
                 prop::collection::vec((1..3_u32, prop::collection::vec(0..100_u16, 1..33)), 1..5),
+                prop::option::weighted(0.2, (1..5_u32, 0..3_u32)),
             ),
             1..4,
         )),
         keys in prop::sample::select(vec![8_usize, 256]),
+        spread in prop::bool::weighted(0.2),
     ) {
         let (mut with, mut without) = (Side::new(Some(keys)), Side::new(None));
-        for (changes, bursts) in steps {
+        (with.spread, without.spread) = (spread, spread);
+        for (changes, bursts, meter) in steps {
+            if let Some((number, rate)) = meter {
+                with.remeter(number, rate);
+                without.remeter(number, rate);
+            }
             step(&mut with, &mut without, &changes, bursts)?;
         }
     }

@@ -81,6 +81,9 @@ pub(crate) struct Laundry {
     clean: ArrayQueue<Leaves>,
 }
 
+/// The most recipes; the packets of further paths are walked through the actions.
+const MOST_RECIPES: usize = 1 << 17;
+
 /// Sets of paths that a worker has beside the one in use.
 const SPARE: usize = 2;
 
@@ -165,8 +168,8 @@ impl Leaves {
             tolls: Vec::with_capacity(capacity),
             leaves: Vec::with_capacity(capacity),
             free: Vec::with_capacity(capacity),
-            recipes: Vec::with_capacity(capacity),
-            spare: Vec::with_capacity(capacity),
+            recipes: Vec::with_capacity(capacity.min(MOST_RECIPES)),
+            spare: Vec::with_capacity(capacity.min(MOST_RECIPES)),
             by_path: HashTable::with_capacity(capacity),
             touched: Vec::with_capacity(capacity),
             capacity,
@@ -214,16 +217,16 @@ impl Leaves {
         }
         let fate = Fate::of(path.then);
         let recipe = if fate.is_none() { Recipe::of(&path, snapshot) } else { None };
-        let recipe = recipe.map(|recipe| match spare.pop() {
+        let recipe = recipe.and_then(|recipe| match spare.pop() {
             Some(at) => {
                 recipes[at as usize] = recipe;
-                at
+                Some(at)
             }
-            // There are not more than leaves.
-            None => {
+            None if recipes.len() < MOST_RECIPES.min(*capacity) => {
                 recipes.push(recipe);
-                recipes.len() as u32 - 1
+                Some(recipes.len() as u32 - 1)
             }
+            None => None,
         });
         let fate = fate.unwrap_or(if recipe.is_some() { Fate::CHANGE } else { Fate::ACT });
         let toll = Toll { bytes: 0, packets: 0, fate };

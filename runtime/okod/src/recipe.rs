@@ -16,6 +16,9 @@ use crate::pipeline::{self, ActionSet};
 use crate::recording::Path;
 use crate::snapshot::Snapshot;
 
+/// Entries and actions of a path that has a recipe: far below what a packet may cost in the tables.
+const MOST: usize = 64;
+
 /// How packets are treated.
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
@@ -47,8 +50,14 @@ pub(crate) enum Way {
 impl Recipe {
     /// That of a path, if what is done there is so simple.
     pub(crate) fn of(path: &Path, snapshot: &Snapshot) -> Option<Recipe> {
-        let mut draft =
-            Draft { snapshot, known: Kinds::ALL, meter: None, rewrite: Rewrite::default(), out: None };
+        let mut draft = Draft {
+            snapshot,
+            known: Kinds::ALL,
+            left: MOST.checked_sub(path.hits.len())?,
+            meter: None,
+            rewrite: Rewrite::default(),
+            out: None,
+        };
         let mut set = ActionSet::default();
         if snapshot.standalone {
             draft.out = Some(Out::Bridge);
@@ -97,6 +106,8 @@ struct Draft<'s> {
     snapshot: &'s Snapshot,
     /// What the packets of the path are that are IP.
     known: Kinds,
+    /// How many actions there may still be.
+    left: usize,
     meter: Option<Arc<Meter>>,
     rewrite: Rewrite,
     out: Option<Out>,
@@ -113,6 +124,7 @@ impl Draft<'_> {
 
     /// Adds what an action does; none if that is more than a recipe can say.
     fn act(&mut self, action: &Action) -> Option<()> {
+        self.left = self.left.checked_sub(1)?;
         if let Action::SetQueue(_) = action {
             // There are none.
             return Some(());
@@ -292,6 +304,8 @@ mod tests {
             vec![metered(2)],
             vec![Instructions { goto_table: Some(TableId(1)), ..metered(1) }, last.clone()],
             vec![goes(vec![Action::PushVlan(0x8100)]), last.clone()],
+            // Too much for one packet, at some number.
+            vec![Instructions::apply([vec![set(Oxm::Metadata, 1); MOST], vec![output(2)]].concat())],
             // They are another kind of packets afterwards.
             vec![Instructions::apply(vec![set(Oxm::IpProto, 6), output(2)])],
         ] {
