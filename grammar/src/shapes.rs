@@ -151,13 +151,21 @@ impl Reader<'_> {
     pub(crate) fn without_if_let(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
         let word = *tokens.get(failure.at).filter(|token| token.token == Token::Let)?;
         let at = failure.at.checked_sub(1).filter(|at| tokens[*at].token == Token::If)?;
-        let ahead = tokens.iter().enumerate().skip(failure.at).take(VALUE_TOKENS);
-        let open = ahead.into_iter().find(|(_, token)| token.token == Token::LBrace)?.0;
-        let mut end = close_of(tokens, open)?;
-        if tokens.get(end + 1).is_some_and(|token| token.token == Token::Else)
-            && tokens.get(end + 2).is_some_and(|token| token.token == Token::LBrace)
-        {
-            end = close_of(tokens, end + 2)?;
+        let partners = partners(tokens);
+        let open = body_behind(tokens, &partners, failure.at)?;
+        let mut end = partners[open];
+        while tokens.get(end + 1).is_some_and(|token| token.token == Token::Else) {
+            let again = tokens.get(end + 2).is_some_and(|token| token.token == Token::If);
+            let body = if again {
+                body_behind(tokens, &partners, end + 3)
+            } else {
+                Some(end + 2).filter(|at| is_closed_brace(tokens, &partners, *at))
+            };
+            let Some(body) = body else { break };
+            end = partners[body];
+            if !again {
+                break;
+            }
         }
         let parts: Vec<&[Spanned]> =
             tokens[failure.at + 1..open].splitn(2, |token| token.token == Token::Assign).collect();
@@ -270,6 +278,27 @@ fn close_of(tokens: &[Spanned], open: usize) -> Option<usize> {
     tokens.get(open)?.token.closer()?;
     let close = *partners(tokens).get(open)?;
     (close > open).then_some(close)
+}
+
+/// Whether a brace that is closed stands at `at`.
+fn is_closed_brace(tokens: &[Spanned], partners: &[usize], at: usize) -> bool {
+    tokens.get(at).is_some_and(|token| token.token == Token::LBrace) && partners[at] > at
+}
+
+/// The brace that opens the body behind a condition that begins at `from`. Braces within other brackets belong to the condition, and so do
+/// those directly in front of others: `match x { … } { … }`.
+fn body_behind(tokens: &[Spanned], partners: &[usize], from: usize) -> Option<usize> {
+    let behind = |at: usize| match tokens.get(at)?.token {
+        Token::LBrace | Token::Semi => None,
+        token if token.is_closer() => None,
+        token if token.closer().is_some() => (partners[at] > at).then(|| partners[at] + 1),
+        _ => Some(at + 1),
+    };
+    let ahead = std::iter::successors(Some(from), |&at| behind(at));
+    let first = ahead.take_while(|at| at - from < VALUE_TOKENS).last()?;
+    std::iter::successors(Some(first), |&at| partners.get(at).map(|close| close + 1))
+        .take_while(|at| is_closed_brace(tokens, partners, *at))
+        .last()
 }
 
 /// The bracket around the token at `at`.

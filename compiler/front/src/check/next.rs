@@ -88,7 +88,7 @@ impl Checker<'_, '_> {
         Some(Next { by, arms })
     }
 
-    /// The fields that a `next by` names; `None` where something was reported.
+    /// The fields that a `next by` names, each of them once; `None` where something was reported.
     fn selector(&mut self, id: HeaderId, by: &ast::Expr) -> Option<Vec<usize>> {
         let fields: Vec<&ast::Expr> = match &by.kind {
             ast::ExprKind::Tuple(parts) => parts.iter().collect(),
@@ -96,7 +96,18 @@ impl Checker<'_, '_> {
             _ => vec![by],
         };
         let found: Vec<Option<usize>> = fields.iter().map(|field| self.next_field(id, field)).collect();
-        found.into_iter().collect()
+        let found: Vec<usize> = found.into_iter().collect::<Option<_>>()?;
+        let before = |at: usize| found[..at].iter().position(|field| *field == found[at]);
+        let Some((first, second)) = (0..found.len()).find_map(|at| Some((before(at)?, at))) else {
+            return Some(found);
+        };
+        let name = &self.program.headers[id.index()].fields[found[first]].name;
+        let diagnostic = Diagnostic::error(names::DUPLICATE, format!("`{name}` is named twice"))
+            .label(fields[second].span, "named again here")
+            .label(fields[first].span, "first named here")
+            .help("a field has one value: name another one, or leave it out here and in each line");
+        self.report(diagnostic);
+        None
     }
 
     /// What a line is marked with.

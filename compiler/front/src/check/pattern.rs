@@ -86,7 +86,7 @@ impl BodyChecker<'_, '_, '_> {
                 Some(Pattern::Tuple(parts.into_iter().collect::<Option<_>>()?))
             }
             (PatternKind::Parts { path, parts }, _) => {
-                let pattern = self.struct_pattern(path, parts, ty, may_bind);
+                let pattern = self.struct_pattern(ast.span, path, parts, ty, may_bind);
                 if pattern.is_none() {
                     self.bind_all(ast);
                 }
@@ -127,6 +127,7 @@ impl BodyChecker<'_, '_, '_> {
     /// `Last(pause: 0s)`: the fields that are not named can be anything.
     fn struct_pattern(
         &mut self,
+        whole: Span,
         path: &ast::Path,
         parts: &[ast::PatternPart],
         ty: &Ty,
@@ -148,9 +149,6 @@ impl BodyChecker<'_, '_, '_> {
                 let diagnostic =
                     Diagnostic::error(types::BAD_PATTERN, format!("this pattern is not for a `{found}`"))
                         .label(path.span, format!("the value that is matched is `{found}`"));
-                let whole = path.span.to(parts.last().map_or(path.span, |part| part.span));
-                // With the bracket behind it.
-                let whole = Span { end: whole.end + 1, ..whole };
                 self.report(match (name.name.as_str(), parts) {
                     ("Some" | "some", [ast::PatternPart { name: None, pattern, .. }])
                         if let PatternKind::Path(value) = &pattern.kind
