@@ -160,14 +160,6 @@ impl<'a> Source<'a> {
         constant(&self.definitions, value)
     }
 
-    /// The block that a value is defined in, or is a parameter of.
-    fn block_of(&self, value: Value) -> Block {
-        let defines = |data: &BlockData| {
-            data.params.contains(&value) || data.insts.iter().any(|inst| inst.result == Some(value))
-        };
-        Block(self.filter.blocks.iter().position(defines).unwrap_or_default() as u32)
-    }
-
     /// Whether keys of a state are looked up inline.
     fn probes(&self, state: State) -> bool {
         let decl = &self.module.states[state.index()];
@@ -233,7 +225,7 @@ impl<'a> Source<'a> {
             blocks,
             values: HashMap::new(),
             entries: HashMap::new(),
-            shared: HashMap::new(),
+            shared: Shared::default(),
             written: HashSet::new(),
             network: HashMap::new(),
             repeats: Repeats::default(),
@@ -274,7 +266,7 @@ struct Translator<'a, 'b> {
     values: HashMap<Value, ir::Value>,
     entries: HashMap<Value, Entry>,
     /// Those of `values` that packets have that went straight, too.
-    shared: HashMap<Value, Shared>,
+    shared: Shared,
     /// Numbers that were written where they were chosen, until the instruction that writes them.
     written: HashSet<(Value, Field, Value)>,
     /// Numbers in network order, by the same in host order: to compare them with constants, these can be swapped instead.

@@ -5,8 +5,12 @@
 //! that ends, it has been found out which bytes decided, how long the packet has to be, and which lengths of headers have to suffice. Code asks for
 //! that first, bytes eight at a time, and goes there; any other packet goes to the filter's first block. On the way nothing is changed and no state is read,
 //! so it makes no difference that it is left out. Which frames are common is a guess about traffic. Nothing but speed depends on it.
+//!
+//! Whoever loads a filter waits for this, and the filter may be anybody's: it takes time in proportion to the code, however long the way is.
 
-use std::collections::{HashMap, HashSet};
+mod behind;
+
+use std::collections::HashMap;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I64};
@@ -14,12 +18,17 @@ use cranelift_codegen::ir::{self, BlockArg, InstBuilder};
 use cranelift_frontend::Variable;
 use oko_ir::{BinaryOp, Block, BlockCall, BoolOp, CompareOp, Op, TerminatorKind, Type, Value, Width};
 
+use self::behind::Behind;
 use super::ahead::is_harmless;
-use super::{Source, Translator, int};
+use super::{FULL_EFFORT_UP_TO, Source, Translator, int, operations};
 use crate::burst::packet_memory;
 
 /// A way that leaves out fewer branches is not worth the test.
 const FEWEST: usize = 3;
+/// A way is followed through so many blocks.
+const MOST_BLOCKS: usize = 64;
+/// Packets that go straight bring along so many values that are no constants; the examples have 9 at most. Each may have to be looked for in each block.
+const MOST_SHARED: usize = 32;
 /// The bytes of a word.
 const WORD: usize = 8;
 
@@ -67,12 +76,13 @@ enum Given {
     Load { offset: u32, width: Width },
 }
 
-/// A value that is defined on the way and, for packets that went straight, before it.
-#[derive(Clone, Copy)]
+/// Values that are defined on the way and, for packets that went straight, before it.
+#[derive(Default)]
 pub(super) struct Shared {
-    variable: Variable,
-    /// Where it is defined on the way.
-    block: Block,
+    /// Each with the block on the way that defines it.
+    variables: HashMap<Value, (Variable, Block)>,
+    /// Those that a block defines.
+    of_block: HashMap<Block, Vec<(Value, Variable)>>,
 }
 
 /// A number of the packet, and the least that it has to be.
@@ -314,9 +324,26 @@ impl Walk<'_> {
         self.way.target = call.block;
     }
 
-    /// The way up to here, if all is known that is used from here on.
-    fn way(&self) -> Option<Straight> {
-        let mut way = self.way.clone();
+    /// Goes as far as it is known where, but [`MOST_BLOCKS`] at most. Gives the ways to the blocks that are worth a test, with what they need there left open.
+    fn ways(&mut self) -> Vec<Straight> {
+        let mut ways = Vec::new();
+        for _ in 0..MOST_BLOCKS {
+            let Some((call, window)) = self.block(self.way.target) else { break };
+            let call = call.clone();
+            // Blocks of a loop come again with other numbers.
+            if self.source.cfg.loop_of(call.block).is_some() {
+                break;
+            }
+            self.enter(&call, window);
+            if self.way.branches >= FEWEST && !self.way.is_told_by_one_number() {
+                ways.push(self.way.clone());
+            }
+        }
+        ways
+    }
+
+    /// A way with what is needed where it leads to, if all of that is known.
+    fn complete(&self, mut way: Straight, behind: impl Iterator<Item = Value>) -> Option<Straight> {
         let mut give = |value| {
             let known = self.of(value);
             let given = known.given()?;
@@ -325,9 +352,8 @@ impl Walk<'_> {
             }
             Some(given)
         };
-        let params = &self.source.filter.blocks[self.way.target.index()].params;
+        let params = &self.source.filter.blocks[way.target.index()].params;
         let args = params.iter().map(|&param| give(param)).collect::<Option<_>>()?;
-        let behind = self.source.used_behind(self.way.target).into_iter();
         let behind = behind.map(|value| Some((value, give(value)?))).collect::<Option<_>>()?;
         (way.args, way.behind) = (args, behind);
         Some(way)
@@ -335,8 +361,11 @@ impl Walk<'_> {
 }
 
 impl Source<'_> {
-    /// The straight way of the first kind of frames about which the filter has more to say than a constant, or of the first one.
+    /// The straight way of the first kind of frames about which the filter has more to say than a constant, or of the first one. Large filters have none.
     pub(super) fn find_straight(&self) -> Option<Straight> {
+        if operations(self.filter) > FULL_EFFORT_UP_TO {
+            return None;
+        }
         let mut ways: Vec<Straight> =
             SAMPLES.into_iter().filter_map(|sample| self.straight_of(sample)).collect();
         let place = ways.iter().position(|way| self.has_more_to_say(way.target)).unwrap_or(0);
@@ -344,7 +373,8 @@ impl Source<'_> {
     }
 
     fn has_more_to_say(&self, from: Block) -> bool {
-        self.reachable(from).iter().any(|block| {
+        let mut reached = vec![false; self.filter.blocks.len()];
+        self.reach(from, &mut reached).iter().any(|block| {
             let data = &self.filter.blocks[block.index()];
             let is_constant = |op: &Op| matches!(op, Op::Const(_) | Op::ConstBool(_));
             data.insts.iter().any(|inst| !is_constant(&inst.op)) || data.term.kind.lookup().is_some()
@@ -353,6 +383,18 @@ impl Source<'_> {
 
     /// The longest way of one kind of frames.
     fn straight_of(&self, sample: Sample) -> Option<Straight> {
+        let mut walk = self.walk(sample);
+        let ways = walk.ways();
+        let mut behind = Behind::of(&walk);
+        // Backwards, because behind each block is what is behind the next one, and more.
+        ways.into_iter().rev().find_map(|way| {
+            behind.extend(way.target);
+            if behind.can_be_given() { walk.complete(way, behind.values()) } else { None }
+        })
+    }
+
+    /// A walk that is at the filter's first block.
+    fn walk(&self, sample: Sample) -> Walk<'_> {
         let way = Straight {
             least: WORD as u32,
             decisive: 0,
@@ -363,53 +405,25 @@ impl Source<'_> {
             args: Vec::new(),
             behind: Vec::new(),
         };
-        let mut walk = Walk { source: self, known: HashMap::new(), way };
-        let mut found = None;
-        loop {
-            let block = walk.way.target;
-            let Some((call, window)) = walk.block(block) else { return found };
-            let call = call.clone();
-            // Blocks of a loop come again with other numbers.
-            if self.cfg.loop_of(call.block).is_some() {
-                return found;
-            }
-            walk.enter(&call, window);
-            if walk.way.branches >= FEWEST && !walk.way.is_told_by_one_number() {
-                found = walk.way().or(found);
-            }
-        }
+        Walk { source: self, known: HashMap::new(), way }
     }
 
-    /// The blocks that can be reached from one, with that.
-    fn reachable(&self, from: Block) -> HashSet<Block> {
-        let (mut seen, mut open) = (HashSet::from([from]), vec![from]);
-        while let Some(block) = open.pop() {
-            let next = self.filter.blocks[block.index()].term.kind.edges().map(|edge| edge.call.block);
-            open.extend(next.filter(|block| seen.insert(*block)));
-        }
-        seen
-    }
-
-    /// What is used in the blocks from one on and defined elsewhere, with all that this is made of: code may be made of that instead.
-    fn used_behind(&self, block: Block) -> Vec<Value> {
-        let (mut defined, mut open) = (HashSet::new(), Vec::new());
-        for block in self.reachable(block) {
-            let data = &self.filter.blocks[block.index()];
-            defined
-                .extend(data.params.iter().copied().chain(data.insts.iter().filter_map(|inst| inst.result)));
-            data.insts.iter().for_each(|inst| inst.op.for_each_operand(|value| open.push(value)));
-            data.term.kind.for_each_operand(|value| open.push(value));
-        }
+    /// The blocks that can be reached from one, with that, but for those that were reached before.
+    fn reach(&self, from: Block, reached: &mut [bool]) -> Vec<Block> {
         let mut found = Vec::new();
-        while let Some(value) = open.pop() {
-            if defined.insert(value) {
-                found.push(value);
-                if let Some(op) = self.definitions[value.index()] {
-                    op.for_each_operand(|value| open.push(value));
-                }
+        let mut open = vec![from];
+        while let Some(block) = open.pop() {
+            if !std::mem::replace(&mut reached[block.index()], true) {
+                found.push(block);
+                open.extend(self.filter.blocks[block.index()].term.kind.edges().map(|edge| edge.call.block));
             }
         }
         found
+    }
+
+    /// Whether a value is the same number or bool wherever it is made.
+    fn is_constant(&self, value: Value) -> bool {
+        matches!(self.definitions[value.index()], Some(Op::Const(_) | Op::ConstBool(_)))
     }
 }
 
@@ -439,14 +453,27 @@ impl Straight {
     }
 }
 
+impl Shared {
+    /// Values in variables, with the blocks that define them.
+    fn of(source: &Source<'_>, variables: &HashMap<Value, Variable>) -> Shared {
+        let mut shared = Shared::default();
+        for (block, data) in (0..).map(Block).zip(&source.filter.blocks) {
+            for value in data.params.iter().copied().chain(data.insts.iter().filter_map(|inst| inst.result)) {
+                if let Some(&variable) = variables.get(&value) {
+                    shared.variables.insert(value, (variable, block));
+                    shared.of_block.entry(block).or_default().push((value, variable));
+                }
+            }
+        }
+        shared
+    }
+}
+
 impl Translator<'_, '_> {
     /// Goes the straight way if the packet is of its kind, and else to the filter's first block.
     pub(super) fn enter_straight(&mut self, way: &Straight) {
-        let is_constant = |value: Value| {
-            matches!(self.source.definitions[value.index()], Some(Op::Const(_) | Op::ConstBool(_)))
-        };
         let (constants, others): (Vec<_>, Vec<_>) =
-            way.behind.iter().partition(|(value, _)| is_constant(*value));
+            way.behind.iter().partition(|(value, _)| self.source.is_constant(*value));
         for (value, given) in constants {
             let constant = self.give(value, given);
             self.values.insert(value, constant);
@@ -478,13 +505,14 @@ impl Translator<'_, '_> {
             let suffices = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, least, found);
             self.go_on_or(suffices, first);
         }
+        let mut variables = HashMap::new();
         for (value, given) in others {
             let given = self.give(value, given);
             let variable = self.builder.declare_var(self.builder.func.dfg.value_type(given));
             self.builder.def_var(variable, given);
-            let block = self.source.block_of(value);
-            self.shared.insert(value, Shared { variable, block });
+            variables.insert(value, variable);
         }
+        self.shared = Shared::of(self.source, &variables);
         let params = &self.source.filter.blocks[way.target.index()].params;
         let args: Vec<BlockArg> =
             params.iter().zip(&way.args).map(|(&param, &arg)| self.give(param, arg).into()).collect();
@@ -504,18 +532,17 @@ impl Translator<'_, '_> {
 
     /// Tells of what a block has defined that packets may have that went straight.
     pub(super) fn share(&mut self) {
-        let of_this = self.shared.iter().filter(|(_, shared)| shared.block == self.place);
-        for (value, shared) in of_this {
-            if let Some(&found) = self.values.get(value) {
-                self.builder.def_var(shared.variable, found);
+        for &(value, variable) in self.shared.of_block.get(&self.place).into_iter().flatten() {
+            if let Some(&found) = self.values.get(&value) {
+                self.builder.def_var(variable, found);
             }
         }
     }
 
     /// A value that was defined in another block than this one, and elsewhere, too.
     pub(super) fn shared(&mut self, value: Value) -> Option<ir::Value> {
-        let shared = self.shared.get(&value).filter(|shared| shared.block != self.place)?;
-        Some(self.builder.use_var(shared.variable))
+        let &(variable, _) = self.shared.variables.get(&value).filter(|(_, block)| *block != self.place)?;
+        Some(self.builder.use_var(variable))
     }
 
     /// Goes on in a new block if something is so, and to another one if not.

@@ -25,10 +25,15 @@ impl Rig {
     }
 
     pub(crate) fn with_effort(checked: &Checked, effort: Effort) -> Rig {
-        let module = checked.module();
         let compile = |index| compile_ir_with(checked, index, effort).unwrap();
+        Rig::of(checked, (0..checked.module().filters.len()).map(compile).collect())
+    }
+
+    /// With code that was compiled for the filters before.
+    pub(crate) fn of(checked: &Checked, codes: Vec<Code>) -> Rig {
+        let module = checked.module();
         Rig {
-            codes: (0..module.filters.len()).map(compile).collect(),
+            codes,
             maps: module.states.iter().map(|decl| Map::new(shape(decl)).unwrap()).collect(),
             params: module.params.iter().map(|param| AtomicU64::new(param.default)).collect(),
             ring: Map::new(RING).unwrap(),

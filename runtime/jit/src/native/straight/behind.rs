@@ -1,0 +1,198 @@
+//! What the blocks from some block on use and do not define: a way that leads there has to bring it along.
+//!
+//! Which block a way should lead to is found out from its end backwards. There, each block leads to the next one, so what was found of that one holds, and
+//! only what is new has to be looked at: all ways of a walk together take one pass over the code.
+
+use oko_ir::{Block, Value};
+
+use super::{MOST_SHARED, Walk};
+
+pub(super) struct Behind<'a> {
+    walk: &'a Walk<'a>,
+    /// By block: whether it can be reached.
+    reached: Vec<bool>,
+    /// By value: whether it is defined in a block that can be reached.
+    defined: Vec<bool>,
+    /// By value: whether it was used before a block was reached that defines it. What such a value is made of is used, too: code may be made of that instead.
+    used: Vec<bool>,
+    /// How many values are used and not defined, and the walk does not know them.
+    unknown: usize,
+    /// How many it knows that are no constants.
+    shared: usize,
+}
+
+impl<'a> Behind<'a> {
+    /// No block yet.
+    pub(super) fn of(walk: &'a Walk<'a>) -> Behind<'a> {
+        let filter = walk.source.filter;
+        Behind {
+            walk,
+            reached: vec![false; filter.blocks.len()],
+            defined: vec![false; filter.values.len()],
+            used: vec![false; filter.values.len()],
+            unknown: 0,
+            shared: 0,
+        }
+    }
+
+    /// Begins at a block that leads to where it began up to now. Gives how many blocks are reached that were not.
+    pub(super) fn extend(&mut self, from: Block) -> usize {
+        let source = self.walk.source;
+        let new = source.reach(from, &mut self.reached);
+        let mut open = Vec::new();
+        for block in &new {
+            let data = &source.filter.blocks[block.index()];
+            let results = data.insts.iter().filter_map(|inst| inst.result);
+            for value in data.params.iter().copied().chain(results) {
+                self.defined[value.index()] = true;
+                if self.used[value.index()]
+                    && let Some(count) = self.count_of(value)
+                {
+                    *count -= 1;
+                }
+            }
+            data.insts.iter().for_each(|inst| inst.op.for_each_operand(|value| open.push(value)));
+            data.term.kind.for_each_operand(|value| open.push(value));
+        }
+        while let Some(value) = open.pop() {
+            if self.defined[value.index()] || std::mem::replace(&mut self.used[value.index()], true) {
+                continue;
+            }
+            if let Some(count) = self.count_of(value) {
+                *count += 1;
+            }
+            if let Some(op) = source.definitions[value.index()] {
+                op.for_each_operand(|value| open.push(value));
+            }
+        }
+        new.len()
+    }
+
+    /// Where a value is counted while it is used and not defined.
+    fn count_of(&mut self, value: Value) -> Option<&mut usize> {
+        if self.walk.of(value).given().is_none() {
+            Some(&mut self.unknown)
+        } else if self.walk.source.is_constant(value) {
+            None
+        } else {
+            Some(&mut self.shared)
+        }
+    }
+
+    /// Whether all that is used and not defined can be brought along.
+    pub(super) fn can_be_given(&self) -> bool {
+        self.unknown == 0 && self.shared <= MOST_SHARED
+    }
+
+    /// What is used and not defined, in the order of its numbers.
+    pub(super) fn values(&self) -> impl Iterator<Item = Value> {
+        (0..)
+            .map(Value)
+            .zip(self.used.iter().zip(&self.defined))
+            .filter_map(|(value, (used, defined))| (*used && !defined).then_some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use oko_ir::{text, verify};
+
+    use super::super::{MOST_BLOCKS, SAMPLES};
+    use super::*;
+    use crate::native::Source;
+
+    /// A filter of IPv4 that ends in a chain of so many blocks, each of which uses the one before it and one of the first `loads` bytes. Behind the
+    /// last test it branches on whether a byte is what it is.
+    fn chain(blocks: u32, loads: u32) -> String {
+        let mut text = "oko.ir 1
+filter f -> bool {
+block0:
+    v0 = const 0
+    v1 = const 2048
+    v2 = const 69
+    v3 = false
+    window v0, 34, block1, block4
+block1(v4: window 34):
+    v5 = load.be16 v4, 12
+    v6 = eq v5, v1
+    branch v6, block2, block4
+block2:
+    v7 = load.be8 v4, 14
+    v8 = eq v7, v2
+    branch v8, block3, block4
+block3:
+    v9 = load.be32 v4, 0
+    v10 = ult v0, v1
+"
+        .to_owned();
+        for load in 0..loads {
+            writeln!(text, "    v{} = load.be8 v4, {}", 11 + load, load % 34).unwrap();
+        }
+        text += "    branch v10, block5, block4\nblock4:\n    return v3\n";
+        let (first, mut last) = (11 + loads, 9);
+        for number in 0..blocks {
+            let (block, value) = (5 + number, first + number);
+            let other = if loads == 0 { 9 } else { 11 + number % loads };
+            writeln!(
+                text,
+                "block{block}:\n    v{value} = xor v{last}, v{other}\n    jump block{}",
+                block + 1
+            )
+            .unwrap();
+            last = value;
+        }
+        let end = first + blocks;
+        writeln!(text, "block{}:\n    v{end} = ult v{last}, v1\n    return v{end}\n}}", 5 + blocks).unwrap();
+        text
+    }
+
+    fn with_source<T>(text: &str, check: impl FnOnce(&Source<'_>) -> T) -> T {
+        let checked = verify(text::read(text).unwrap()).unwrap();
+        check(&Source::of(checked.module(), 0).unwrap())
+    }
+
+    #[test]
+    fn however_long_the_way_is_each_block_is_looked_at_once() {
+        for blocks in [10, 1_000, 4_000] {
+            with_source(&chain(blocks, 0), |source| {
+                let mut walk = source.walk(SAMPLES[0]);
+                let ways = walk.ways();
+                // The first one leads to the fourth block.
+                assert_eq!(ways.len(), MOST_BLOCKS.min(blocks as usize + 4) - 2);
+                let mut behind = Behind::of(&walk);
+                let looked_at: usize = ways.iter().rev().map(|way| behind.extend(way.target)).sum();
+                // All but the first three.
+                assert_eq!(looked_at, source.filter.blocks.len() - 3);
+            });
+        }
+    }
+
+    #[test]
+    fn what_is_found_from_the_end_on_is_what_is_found_at_once() {
+        for loads in [0, 3, 40] {
+            with_source(&chain(50, loads), |source| {
+                let mut walk = source.walk(SAMPLES[0]);
+                let ways = walk.ways();
+                let mut behind = Behind::of(&walk);
+                for way in ways.iter().rev() {
+                    behind.extend(way.target);
+                    let mut fresh = Behind::of(&walk);
+                    fresh.extend(way.target);
+                    assert!(behind.values().eq(fresh.values()), "{:?}", way.target);
+                    assert_eq!((behind.unknown, behind.shared), (fresh.unknown, fresh.shared));
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_way_ends_where_it_does_not_bring_too_much_along() {
+        let target =
+            |loads| with_source(&chain(50, loads), |source| source.straight.as_ref().map(|way| way.target));
+        // Bytes are known where they come from, what is made of them is not.
+        assert_eq!(target(30), Some(Block(5)));
+        assert_eq!(target(40), Some(Block(3)));
+    }
+}
