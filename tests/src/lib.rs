@@ -2,6 +2,7 @@
 
 pub mod captures;
 pub mod clang;
+pub mod ebnf;
 pub mod examples;
 #[cfg(target_os = "linux")]
 pub mod kernel;

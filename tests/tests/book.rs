@@ -21,6 +21,7 @@ use oko_grammar::ast::{FieldRule, Header, HeaderBody, HeaderField, ItemKind};
 use oko_openflow::oko::{OkoErrorCode, Operation, Request};
 use oko_openflow::{FilterId as OpenFlowFilterId, FilterMatch, FlowMod, FlowModCommand, Message};
 use oko_tests::captures::{self, Recorded};
+use oko_tests::ebnf;
 use oko_tests::examples;
 use okod::Config;
 
@@ -430,6 +431,67 @@ fn the_library_chapter_is_up_to_date() {
     }
     let is = chapter("language/stdlib.md");
     settle("language/stdlib.md", &is, &with_part(&is, "library", text.trim_end()));
+}
+
+/// The parts of the grammar's chapter: title, what is said in front, and the first rule.
+const GRAMMAR_PARTS: &[(&str, &str, &str)] = &[
+    (
+        "Declarations",
+        "A file is a row of declarations, each with its comments and attributes in front.",
+        "File",
+    ),
+    ("Types and paths", "", "Type"),
+    (
+        "Blocks and statements",
+        "The last expression of a block, without a `;`, is its value. An `if`, `match`, `for` or block that stands last is it, too.",
+        "Block",
+    ),
+    (
+        "Expressions",
+        "`if`, `match`, `for` and blocks are values, but no operands: within operators they stand in parentheses. An arm that has one \
+         as its value needs no comma.",
+        "Expression",
+    ),
+    ("Patterns", "", "Patterns"),
+    (
+        "Operators",
+        "The loosest first: what is further down binds closer. All associate to the left, but comparisons, which do not chain.",
+        "OpExpression",
+    ),
+    (
+        "Literals and names",
+        "Words that mean something only in their place are names everywhere else; all other words in quotes are reserved.",
+        "Literal",
+    ),
+];
+
+#[test]
+fn the_grammar_chapter_is_up_to_date() {
+    let grammar = ebnf::lalrpop::read(
+        include_str!("../../grammar/src/oko.lalrpop"),
+        &ebnf::lalrpop::texts(include_str!("../../grammar/src/token.rs")),
+    );
+    let begins: Vec<usize> = GRAMMAR_PARTS
+        .iter()
+        .map(|(title, _, first)| {
+            let at = grammar.rules.iter().position(|(name, _)| name == first);
+            at.unwrap_or_else(|| panic!("{title}: no rule {first}"))
+        })
+        .collect();
+    assert!(begins[0] == 0 && begins.is_sorted(), "the parts are in the order of the rules");
+    let mut text = String::new();
+    for (part, (title, about, _)) in GRAMMAR_PARTS.iter().enumerate() {
+        let end = begins.get(part + 1).copied().unwrap_or(grammar.rules.len());
+        let _ = writeln!(text, "## {title}\n");
+        if !about.is_empty() {
+            let _ = writeln!(text, "{about}\n");
+        }
+        text += "```ebnf\n";
+        text.extend(grammar.rules[begins[part]..end].iter().map(|(name, body)| ebnf::print(name, body)));
+        text += "```\n\n";
+    }
+    let is = chapter("language/grammar.md");
+    settle("language/grammar.md", &is, &with_part(&is, "grammar", text.trim_end()));
 }
 
 /// What a module declares, as the book shows it.
