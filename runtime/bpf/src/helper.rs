@@ -17,7 +17,7 @@ pub enum Helper {
     KtimeGetNs,
     /// `u32 bpf_get_prandom_u32()`: a number that nobody can tell before.
     GetPrandomU32,
-    /// `u32 bpf_get_smp_processor_id()`: the number of the worker.
+    /// `u32 bpf_get_smp_processor_id()`: the number of the worker, which no other one has at the same time.
     GetSmpProcessorId,
     /// `long bpf_map_push_elem(map, value, flags)`: puts a value into a Bloom filter; 0, or a negative errno.
     MapPushElem,

@@ -4,6 +4,10 @@
 
 mod rig;
 
+use std::collections::BTreeSet;
+use std::sync::Barrier;
+use std::thread;
+
 use oko_bpf::asm;
 use oko_bpf::object::write;
 use oko_bpf::object::write::{MapSpec, Member, MemberKind, ProgramSpec, Spec, Struct};
@@ -75,6 +79,46 @@ fn a_ring_buffer_belongs_to_an_instance() {
     }
 }
 
+/// A filter that matches if its worker's number is the first byte of the packet.
+#[test]
+fn a_worker_has_the_same_number_on_each_engine_and_none_has_that_of_another() {
+    let text = "ldxw %r6, [%r1]
+         ldxw %r3, [%r1+4]
+         mov %r0, 1
+         mov %r4, %r6
+         add %r4, 1
+         jgt %r4, %r3, other
+         ldxb %r6, [%r6]
+         call 8
+         mov %r1, %r0
+         mov %r0, 1
+         jne %r1, %r6, other
+         mov %r0, 2
+         other: exit";
+    let insns = asm::assemble(text).unwrap();
+    let programs = vec![ProgramSpec { name: "is_mine".into(), insns, lines: Vec::new() }];
+    let bytes = write(&Spec { programs, license: "GPL".into(), ..Spec::default() }).unwrap();
+    let instances = [Engine::BpfJit, Engine::BpfInterp].map(|engine| load(&bytes, engine));
+    // All are there at once, so that no number is given again.
+    let together = Barrier::new(4);
+    let number = || {
+        let found = instances.each_ref().map(|instance| {
+            let is_mine = instance.filter("is_mine").unwrap();
+            let matches = |number: &u8| instance.run(is_mine, Packet::new(&[*number; 64], 1), 1).is_match();
+            (0..=u8::MAX).filter(matches).collect::<Vec<u8>>()
+        });
+        together.wait();
+        let [number] = found[0][..] else { panic!("{found:?}") };
+        assert_eq!(found[0], found[1]);
+        number
+    };
+    let numbers: BTreeSet<u8> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(number)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    assert_eq!(numbers.len(), 4);
+}
+
 /// A filter that counts in a hash map with values of each core's own, and matches beyond two packets of a core.
 #[test]
 fn cores_have_values_of_their_own_under_a_key_of_all() {
@@ -119,7 +163,7 @@ fn cores_have_values_of_their_own_under_a_key_of_all() {
             };
             // Each sees only its own packets; the second one's first look-up finds the key, with zero.
             assert_eq!(three(), 1, "{engine}");
-            let other = std::thread::scope(|scope| scope.spawn(three).join().unwrap());
+            let other = thread::scope(|scope| scope.spawn(three).join().unwrap());
             assert_eq!(other, 1, "{engine}");
             let snapshot = instance.state_snapshot("seen", 9).unwrap();
             let [entry] = &snapshot.entries[..] else { panic!("{snapshot:?}") };

@@ -71,8 +71,6 @@ pub struct Context {
     pub events: *const Map,
     /// What `seed` gives.
     pub seed: u64,
-    /// The number of the worker.
-    pub worker: u32,
 }
 
 /// When a burst comes.
@@ -90,7 +88,9 @@ pub struct Moment {
 ///
 /// To be called, it needs a context whose tables have a row for everything that the module or program declares, each map of the
 /// declared shape, and a ring buffer if the module has events; a packet at least; and room for as many verdicts. The thread is pinned
-/// ([`oko_state::pin`]), and alone if that is said; it need not be pinned if the module or program declares nothing but params.
+/// ([`oko_state::pin`]), and alone if that is said; it need not be pinned if the module or program declares nothing but params and
+/// events: nothing that such code finds could go away. Params are read, and a record is put into the ring buffer, without a lock and without an entry that
+/// could be given away; both stay as long as the context that leads there.
 pub type Entry = unsafe extern "C" fn(
     ctx: *const Context,
     packets: *const Packet<'_>,
@@ -133,7 +133,6 @@ pub(crate) const CTX_MAPS: i32 = offset_of!(Context, maps) as i32;
 pub(crate) const CTX_VALUES: i32 = offset_of!(Context, values) as i32;
 pub(crate) const CTX_EVENTS: i32 = offset_of!(Context, events) as i32;
 pub(crate) const CTX_SEED: i32 = offset_of!(Context, seed) as i32;
-pub(crate) const CTX_WORKER: i32 = offset_of!(Context, worker) as i32;
 
 /// The words of an event's record in the ring buffer before its values: the event's index and the instant, each a `u64` in host order.
 /// Each value is a `u64`, too.

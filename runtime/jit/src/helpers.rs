@@ -32,6 +32,8 @@ pub(crate) enum Helper {
     Zero,
     /// `random() -> a number below 2^32`
     Random,
+    /// `worker() -> the number of the thread`
+    Worker,
     /// `load_bytes(packet, offset, to, size) -> 0 or negative errno`
     LoadBytes,
     /// `push(map, value bytes, flags) -> 0 or negative errno`
@@ -51,7 +53,7 @@ pub(crate) enum Helper {
 }
 
 impl Helper {
-    pub(crate) const ALL: [Helper; 17] = [
+    pub(crate) const ALL: [Helper; 18] = [
         Helper::Find,
         Helper::Slot,
         Helper::Lock,
@@ -61,6 +63,7 @@ impl Helper {
         Helper::Emit,
         Helper::Zero,
         Helper::Random,
+        Helper::Worker,
         Helper::LoadBytes,
         Helper::Push,
         Helper::Peek,
@@ -87,6 +90,7 @@ impl Helper {
             Helper::Emit => emit as *const () as usize,
             Helper::Zero => zero as *const () as usize,
             Helper::Random => random as *const () as usize,
+            Helper::Worker => worker as *const () as usize,
             Helper::LoadBytes => load_bytes as *const () as usize,
             Helper::Push => push as *const () as usize,
             Helper::Peek => peek as *const () as usize,
@@ -107,7 +111,7 @@ impl Helper {
             Helper::Update => (5, 1),
             Helper::Emit => (3, 0),
             Helper::Zero => (2, 0),
-            Helper::Random => (0, 1),
+            Helper::Random | Helper::Worker => (0, 1),
             Helper::LoadBytes => (4, 1),
             Helper::Push | Helper::RingOutput | Helper::Hash => (3, 1),
             Helper::Peek | Helper::RingReserve | Helper::Add => (2, 1),
@@ -224,6 +228,10 @@ unsafe extern "C" fn load_bytes(packet: *const Packet<'_>, offset: u64, to: *mut
 
 extern "C" fn random() -> u64 {
     u64::from(map_calls::random())
+}
+
+extern "C" fn worker() -> u64 {
+    u64::from(oko_state::worker())
 }
 
 /// # Safety

@@ -246,6 +246,18 @@ fn what_a_helper_writes_to_the_stack_is_read() {
     assert_eq!(same_answers(&program, &packets), expected);
 }
 
+#[test]
+fn the_number_of_the_processor_is_that_of_the_worker() {
+    let program = verified("call 8\nexit", Vec::new());
+    let packets = packets();
+    let own = oko_state::worker();
+    assert_eq!(same_answers(&program, &packets), vec![own; packets.len()]);
+    let other = std::thread::spawn(move || (oko_state::worker(), same_answers(&program, &packets)));
+    let (other, answers) = other.join().unwrap();
+    assert_ne!(other, own);
+    assert!(answers.iter().all(|answer| *answer == other), "{answers:?}");
+}
+
 /// Counts packets in the entries of an array or hash table, under a key from the packet; `test` is how it finds out whether there is an entry.
 fn counting(key: &str, kind: MapKind, entries: u32, test: &str) -> Verified {
     let text = format!(

@@ -101,6 +101,10 @@ impl Env for InstanceEnv<'_> {
         self.now
     }
 
+    fn processor_id(&mut self) -> u32 {
+        oko_state::worker()
+    }
+
     fn spin_lock(&mut self, lock: &AtomicU32) {
         // SAFETY: the word lies in a value of a map that outlives the run, where the map's definition has a lock.
         unsafe { oko_state::lock(lock.as_ptr()) }

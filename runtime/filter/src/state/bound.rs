@@ -160,7 +160,8 @@ impl States {
         }
     }
 
-    /// Whether filters have nothing that they read or write from packet to packet, so that who runs them need not be pinned.
+    /// Whether filters have nothing that they read or write from packet to packet, so that who runs them need not be pinned. That native code emits events makes no
+    /// difference: it takes no lock for that, and their ring buffer is this one's own. Of BPF programs, the ring buffer is a map like others.
     #[inline]
     pub(crate) fn are_none(&self) -> bool {
         self.order.is_empty()
@@ -372,7 +373,6 @@ fn bind(rows: &[Row], order: &[usize], worker: u32) -> Binding {
         values: values.as_ptr(),
         events: std::ptr::null(),
         seed: 0,
-        worker: 0,
     };
     Binding { context, _tables: (handles, values) }
 }

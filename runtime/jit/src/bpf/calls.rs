@@ -7,7 +7,7 @@ use oko_bpf::isa::{Insn, Reg};
 use oko_bpf::verified::Note;
 
 use super::{Translator, local_signature};
-use crate::abi::{CTX_SEED, CTX_WORKER, PACKET_CAPTURED};
+use crate::abi::{CTX_SEED, PACKET_CAPTURED};
 use crate::burst::constant_memory;
 use crate::detour::{self, RESULTS_BYTES};
 use crate::error::CompileError;
@@ -50,6 +50,8 @@ impl Translator<'_, '_> {
             }
             BpfHelper::KtimeGetNs | BpfHelper::KtimeGetBootNs | BpfHelper::KtimeGetCoarseNs => self.now(),
             BpfHelper::GetPrandomU32 => self.call(Helper::Random, &[]),
+            // The context is the same for all workers where they share all maps.
+            BpfHelper::GetSmpProcessorId => self.call(Helper::Worker, &[]),
             BpfHelper::XdpGetBuffLen => {
                 self.builder.ins().uload32(constant_memory(), self.row.packet, PACKET_CAPTURED)
             }
@@ -88,10 +90,6 @@ impl Translator<'_, '_> {
                 let submit = self.constant(i64::from(helper == BpfHelper::RingbufSubmit));
                 self.call(Helper::RingHand, &[record, submit]);
                 return Ok(true);
-            }
-            BpfHelper::GetSmpProcessorId => {
-                let context = self.row.context(&mut self.builder);
-                self.builder.ins().uload32(constant_memory(), context, CTX_WORKER)
             }
             BpfHelper::SpinLock => {
                 let word = self.get(Reg::R1);

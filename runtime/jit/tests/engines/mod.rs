@@ -35,7 +35,6 @@ impl Maps {
             values: values.as_ptr(),
             events: std::ptr::null(),
             seed: 0,
-            worker: 3,
         };
         // The maps are the test's own, so nobody else takes their locks. Both ways of doing so have their turn.
         body(&context, Moment { now, alone: now.is_multiple_of(2) })
@@ -90,7 +89,7 @@ impl Env for InterpEnv<'_> {
         self.now
     }
     fn processor_id(&mut self) -> u32 {
-        3
+        oko_state::worker()
     }
     fn spin_lock(&mut self, lock: &std::sync::atomic::AtomicU32) {
         // SAFETY: the lock word of a value of a map that outlives the run.

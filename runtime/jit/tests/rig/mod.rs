@@ -54,7 +54,6 @@ impl Rig {
             values: values.as_ptr(),
             events: &raw const self.ring,
             seed: self.seed.load(Ordering::Relaxed),
-            worker: 0,
         };
         // The maps are the rig's own, so nobody else takes their locks. Both ways of doing so have their turn.
         let moment = Moment { now, alone: now.is_multiple_of(2) };
