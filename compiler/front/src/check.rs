@@ -30,6 +30,7 @@ mod packet;
 mod pattern;
 mod place;
 mod region;
+mod replaced;
 mod settings;
 mod slice;
 mod stale;
@@ -50,7 +51,7 @@ pub(crate) use loops::MAX_LOCKED_TURNS;
 pub(crate) use place::has_prefix;
 pub(crate) use state::EWMA_MAX;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use oko_diagnostics::codes::packets;
 use oko_diagnostics::{Diagnostic, Sink, SourceMap, Span};
@@ -77,6 +78,8 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
         depth: 0,
         quiet: 0,
         conditions: HashMap::new(),
+        replaced: Vec::new(),
+        asked: BTreeMap::new(),
         bindings: HashMap::new(),
         variants: HashMap::new(),
         left: constant::MAX_STEPS,
@@ -148,6 +151,10 @@ struct Checker<'a, 's> {
     quiet: u32,
     /// For each condition, what there is to say about it; nothing where it can be true and false.
     conditions: HashMap<Span, Option<Diagnostic>>,
+    /// The headers' own lines to which `#[first]` lines leave nothing.
+    replaced: Vec<replaced::Replaced>,
+    /// The headers that arms name, each with the one named in front of it, and a place where.
+    asked: BTreeMap<(Option<HeaderId>, HeaderId), Span>,
     /// For each module that asked, the types in sight that have a variant of a name.
     variants: HashMap<usize, Variants>,
     /// The names of values by where they are given, and whether they are used.

@@ -46,4 +46,4 @@ macro_rules! ui {
     )*};
 }
 
-ui! { strangers names ranges packets extend unions regions state stale stateful matches together results loops arrays costs warnings }
+ui! { strangers names ranges packets extend unions regions state stale stateful matches together results loops arrays costs warnings first }

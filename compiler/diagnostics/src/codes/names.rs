@@ -41,7 +41,7 @@ use std.net.ipv5;
 ```
 ";
     DUPLICATE = 205, "a name that is given twice", "\
-In one file a name has one meaning, and so has the name of a field, variant or setting in its declaration.
+In one file a name has one meaning, and so has the name of a field, variant or setting in its declaration. A `next by` names a field once.
 
 ```oko
 const size: u32 = 1;

@@ -382,4 +382,29 @@ filter f -> bool {
 
 What follows here is a packet within the packet, and only arms that name what is in front of it are to look into it: write `#[tunnel]` in front of the line.
 ";
+    TAKES_ASKED = 428, "a `#[first]` line that takes what a filter asks for", "\
+A line marked `#[first]` is looked at in front of the header's own. Here it leaves nothing to one of those, and a filter asks for what
+followed there.
+
+```oko
+use std.net.{dns, udp};
+
+header lab { id: u16 }
+
+extend udp next by dst_port {
+    #[first]
+    53 => lab,
+}
+
+filter f -> bool {
+    match pkt {
+        lab => lab.id == 7,
+        udp / dns => dns.id == 8,
+        _ => false,
+    }
+}
+```
+
+Only answers, from port 53, are `udp / dns` now. Let the line take fewer packets, such as those of one source port, or ask for `lab` only.
+";
 }

@@ -5,6 +5,7 @@
 //! - A header's own lines stand in front of those of extensions. So an extension decides only where the header leaves open what follows,
 //!   and closes no circle among headers that were in none together: whatever headers a program finds without an extension, it finds with it, where they
 //!   were. Lines marked `#[first]` stand in front of the header's own; they are the one way to change what is found.
+//!   Where one leaves nothing to a line of the header, and an arm asks for that, it is told of (`replaced`).
 //! - No two lines of extensions in different files that lead to different headers decide for the same packets, so it does not matter in
 //!   which order files are read.
 
@@ -17,6 +18,7 @@ use oko_grammar::ast::{self, PatternKind};
 use super::Checker;
 use super::body::{BodyChecker, Place};
 use super::exhaustive::covered;
+use super::replaced::Replaced;
 use crate::hir::{HeaderId, KeyPattern, Next, NextArm, Pattern};
 use crate::packets::graph;
 use crate::resolve::Def;
@@ -340,7 +342,31 @@ impl Checker<'_, '_> {
                 });
             }
         }
+        let replaced: Vec<Replaced> = (own.start..own.end.min(MAX_LINES))
+            .filter_map(|at| Some(Replaced::new(id, &arms[at], self.replacing(id, &by, at, &arms, &own)?)))
+            .collect();
+        self.replaced.extend(replaced);
         self.program.headers[id.index()].next = Some(Next { by, arms });
+    }
+
+    /// The `#[first]` line, or the first of several, that leaves nothing to the header's own line at `at`.
+    fn replacing<'a>(
+        &self,
+        id: HeaderId,
+        by: &[usize],
+        at: usize,
+        arms: &'a [NextArm],
+        own: &std::ops::Range<usize>,
+    ) -> Option<&'a NextArm> {
+        let (line, first) = (&arms[at], &arms[..own.start]);
+        let near = || first.iter().filter(|other| other.overlaps(line));
+        near().next()?;
+        // To a line that the header's others leave nothing, none can be taken.
+        if self.taken(id, by, line, &arms[own.start..at]).is_some() {
+            return None;
+        }
+        let place = self.taken(id, by, line, &arms[..at])?;
+        near().find(|other| other.span == place).or_else(|| near().next())
     }
 
     /// A line in front of the one at `at` that stands in another file, leads elsewhere and decides for some of the same packets, and such packets in words.

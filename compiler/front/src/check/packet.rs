@@ -232,7 +232,12 @@ impl BodyChecker<'_, '_, '_> {
             }
         }
         let names = layers.iter().filter_map(layer_name).cloned().collect();
-        Some(Alternative { names, chains: chains? })
+        let chains = chains?;
+        let places: Vec<Span> = layers.iter().map(|layer| layer.span).collect();
+        for chain in &chains {
+            self.checker.note_asked(chain, &places);
+        }
+        Some(Alternative { names, chains })
     }
 
     /// Whether a layer has a name that none in front of it has.

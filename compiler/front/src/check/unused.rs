@@ -8,7 +8,7 @@ use super::Checker;
 use crate::resolve::Def;
 
 impl Checker<'_, '_> {
-    /// Warns of names that nothing uses and of conditions that ranges decide, in a program without errors.
+    /// Warns of names that nothing uses, of conditions that ranges decide and of lines that take what is asked for, in a program without errors.
     pub(super) fn warnings(&mut self) {
         if self.decls.whole.contains(&false) {
             // What could not be read may have used a name or changed a condition.
@@ -18,6 +18,7 @@ impl Checker<'_, '_> {
         for diagnostic in conditions.into_values().flatten() {
             self.report(diagnostic);
         }
+        self.replaced_lines();
         for (span, (name, used)) in std::mem::take(&mut self.bindings) {
             if !used && !name.starts_with('_') {
                 self.report(
