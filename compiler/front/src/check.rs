@@ -56,7 +56,7 @@ use std::collections::{BTreeMap, HashMap};
 use oko_diagnostics::codes::packets;
 use oko_diagnostics::{Diagnostic, Sink, SourceMap, Span};
 
-use crate::hir::{Expr, HeaderId, Program};
+use crate::hir::{Expr, HeaderId, NextArm, Program};
 use crate::resolve::{Declarations, Def, Unit, resolve};
 use crate::types::Ty;
 
@@ -78,6 +78,7 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
         depth: 0,
         quiet: 0,
         conditions: HashMap::new(),
+        broken_lines: Vec::new(),
         replaced: Vec::new(),
         asked: BTreeMap::new(),
         bindings: HashMap::new(),
@@ -151,6 +152,8 @@ struct Checker<'a, 's> {
     quiet: u32,
     /// For each condition, what there is to say about it; nothing where it can be true and false.
     conditions: HashMap<Span, Option<Diagnostic>>,
+    /// Lines of `next by` that were reported: they lead where they lead, so that arms are not reported for them, too.
+    broken_lines: Vec<(HeaderId, NextArm)>,
     /// The headers' own lines to which `#[first]` lines leave nothing.
     replaced: Vec<replaced::Replaced>,
     /// The headers that arms name, each with the one named in front of it, and a place where.

@@ -69,11 +69,12 @@ impl Checker<'_, '_> {
         let mut arms = Vec::new();
         for arm in &next.arms {
             let Some(header) = self.next_header(module, &arm.header) else { continue };
-            let Some(by) = &by else { continue };
-            let marks = self.line_marks(arm, false);
-            for keys in self.next_keys(module, id, by, &arm.pattern).unwrap_or_default() {
-                let span = arm.pattern.span.to(arm.header.span);
-                arms.push(NextArm { keys, header, tunnel: marks.tunnel, extends: false, span });
+            let Marks { tunnel, .. } = self.line_marks(arm, false);
+            let span = arm.pattern.span.to(arm.header.span);
+            let line = |keys| NextArm { keys, header, tunnel, extends: false, span };
+            match by.as_ref().and_then(|by| self.next_keys(module, id, by, &arm.pattern)) {
+                Some(found) => arms.extend(found.into_iter().map(line)),
+                None => self.broken_lines.push((id, line(Vec::new()))),
             }
         }
         let by = by?;
@@ -175,8 +176,6 @@ impl Checker<'_, '_> {
     /// What `extend` adds to headers, and whether the parse graph stays what it was where it said something.
     pub(super) fn extensions(&mut self) {
         let mut added: BTreeMap<HeaderId, Vec<Line>> = BTreeMap::new();
-        // Lines that were reported: they lead where they lead, so that arms are not reported for them, too.
-        let mut broken: Vec<(HeaderId, Line)> = Vec::new();
         for at in 0..self.decls.extends.len() {
             let source = &self.decls.extends[at];
             let (module, item, ast) = (source.module, source.item, source.ast);
@@ -199,7 +198,7 @@ impl Checker<'_, '_> {
                             Some(keys) => added.entry(id).or_default().extend(
                                 keys.into_iter().map(|keys| line(by.iter().copied().zip(keys).collect())),
                             ),
-                            None => broken.push((id, line(Vec::new()))),
+                            None => self.broken_lines.push((id, line(Vec::new()).arm(&[]))),
                         }
                     }
                 }
@@ -212,9 +211,10 @@ impl Checker<'_, '_> {
         if any {
             self.circles_of_extensions();
         }
-        for (id, line) in broken {
+        for (id, mut line) in std::mem::take(&mut self.broken_lines) {
             let next = self.program.headers[id.index()].next.get_or_insert_default();
-            next.arms.push(line.arm(&next.by));
+            line.keys.resize(next.by.len(), KeyPattern::Any);
+            next.arms.push(line);
         }
     }
 
