@@ -1,17 +1,23 @@
 //! Grammars in the notation of the W3C's specifications (EBNF as in XML 1.0, section 6): printed, read, and tried out.
 //!
 //! A rule whose name has no small letter is a token: between its parts stands no space. [`Grammar::derive`] writes sentences of
-//! a grammar, [`Grammar::matches`] says whether a text is a token.
+//! a grammar, [`Grammar::scan`] splits a text into tokens, and [`Grammar::accepts`] says whether they are a sentence.
 
 pub mod lalrpop;
+mod recognize;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+
+pub use recognize::Token;
 
 use crate::random::Random;
 
 /// The longest line of a printed grammar, in letters.
 const WIDTH: usize = 100;
+
+/// The tokens after which a random sentence comes to its end.
+const LENGTH: usize = 60;
 
 /// The right side of a rule, or a part of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -188,57 +194,20 @@ impl Grammar {
         texts
     }
 
-    /// Whether the token `name` can be written as `text`.
-    pub fn matches(&self, name: &str, text: &str) -> bool {
-        let letters: Vec<char> = text.chars().collect();
-        self.ends(self.rule(name), &letters, 0).contains(&letters.len())
-    }
-
-    /// Where `expr` can end if it begins at `at`.
-    fn ends(&self, expr: &Expr, letters: &[char], at: usize) -> BTreeSet<usize> {
-        match expr {
-            Text(text) => {
-                let length = text.chars().count();
-                let there =
-                    letters.get(at..at + length).is_some_and(|have| text.chars().eq(have.iter().copied()));
-                there.then_some(at + length).into_iter().collect()
-            }
-            Class(ranges, negated) => {
-                let within = |&c: &char| ranges.iter().any(|&(from, to)| from <= c && c <= to) != *negated;
-                letters.get(at).is_some_and(within).then_some(at + 1).into_iter().collect()
-            }
-            Rule(name) => self.ends(self.rule(name), letters, at),
-            Seq(parts) => parts.iter().fold(BTreeSet::from([at]), |from, part| {
-                from.into_iter().flat_map(|at| self.ends(part, letters, at)).collect()
-            }),
-            Choice(parts) => parts.iter().flat_map(|part| self.ends(part, letters, at)).collect(),
-            Optional(part) => &self.ends(part, letters, at) | &BTreeSet::from([at]),
-            Many(part) => self.repeated(part, letters, BTreeSet::from([at])),
-            Repeated(part) => self.repeated(part, letters, self.ends(part, letters, at)),
-        }
-    }
-
-    fn repeated(&self, part: &Expr, letters: &[char], mut all: BTreeSet<usize>) -> BTreeSet<usize> {
-        let mut open: Vec<usize> = all.iter().copied().collect();
-        while let Some(at) = open.pop() {
-            open.extend(self.ends(part, letters, at).into_iter().filter(|&end| all.insert(end)));
-        }
-        all
-    }
-
     /// How many rules lie within one another in the flattest sentence of each.
     fn depths(&self) -> BTreeMap<&str, usize> {
-        let mut depths = BTreeMap::new();
+        let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
         loop {
-            let before = depths.len();
+            let mut changed = false;
             for (name, body) in &self.rules {
-                if !depths.contains_key(name.as_str())
-                    && let Some(depth) = depth(body, &depths)
+                if let Some(depth) = depth(body, &depths)
+                    && depths.get(name.as_str()).is_none_or(|&before| depth + 1 < before)
                 {
-                    depths.insert(name.as_str(), depth + 1);
+                    depths.insert(name, depth + 1);
+                    changed = true;
                 }
             }
-            if depths.len() == before {
+            if !changed {
                 return depths;
             }
         }
@@ -261,7 +230,7 @@ impl Grammar {
     /// A random text of the token `name`.
     pub fn spell(&self, name: &str, random: &mut Random) -> String {
         let mut out = Vec::new();
-        Writer { grammar: self, depths: self.depths(), random, token: &mut |_, _| String::new() }.expr(
+        Writer { grammar: self, depths: BTreeMap::new(), random, token: &mut |_, _| String::new() }.expr(
             self.rule(name),
             8,
             true,
@@ -299,7 +268,9 @@ impl Writer<'_> {
         if is_token(name) {
             out.push((self.token)(name, self.random));
         } else {
-            self.expr(grammar.rule(name), deep.saturating_sub(1), false, out);
+            // A long sentence comes to its end.
+            let deep = if out.len() > LENGTH { 0 } else { deep.saturating_sub(1) };
+            self.expr(grammar.rule(name), deep, false, out);
         }
     }
 
