@@ -190,23 +190,32 @@ fn what_the_grammar_derives_is_read() {
     assert!(unseen.is_empty(), "in none of the sentences: {unseen:?}");
 }
 
-/// The programs of the library and the examples, with their names.
+/// The programs of the library, the examples, the parser's tests and the book, with their names.
 fn programs() -> Vec<(String, String)> {
     let mut programs = Vec::new();
     for module in oko_stdlib::modules() {
-        programs.push((
-            module.to_string(),
-            oko_stdlib::source(module).expect("a listed module has a text").to_owned(),
-        ));
+        let text = oko_stdlib::source(module).expect("a listed module has a text");
+        programs.push((module.to_string(), text.to_owned()));
     }
-    for entry in fs::read_dir(root().join("examples")).expect("there are examples") {
-        let path = entry.expect("the examples can be read").path();
-        if path.extension().is_some_and(|extension| extension == "oko") {
-            let text = fs::read_to_string(&path).expect("programs are text");
-            programs.push((path.display().to_string(), text));
+    for folder in ["examples", "grammar/tests/programs", "book/src", "book/src/language"] {
+        for entry in fs::read_dir(root().join(folder)).expect("the folder is there") {
+            let path = entry.expect("the folder can be read").path();
+            let is = |extension: &str| path.extension().is_some_and(|found| found == extension);
+            if !is("oko") && !is("md") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("programs and chapters are text");
+            let name = path.display().to_string();
+            if is("oko") {
+                programs.push((name, text));
+                continue;
+            }
+            // Those that compile.
+            let blocks = text.split("```oko\n").skip(1).filter_map(|rest| rest.split("```").next());
+            programs.extend(blocks.map(|block| (name.clone(), block.to_owned())));
         }
     }
-    assert!(programs.len() > 20);
+    assert!(programs.len() > 70, "{}", programs.len());
     programs
 }
 
