@@ -21,6 +21,13 @@ fn check(text: &str) -> bool {
     true
 }
 
+/// A name that nobody knows, where types are looked at before the enums whose variants could be meant.
+#[test]
+fn unknown_names_in_types_are_answered() {
+    assert!(!check("type A = [u8; n];\nenum B { X }\nbits C: u8 { Y = 1 }\nfilter f { true }"));
+    assert!(!check("enum map[u8, u8] {"));
+}
+
 fn seeds() -> Vec<String> {
     let examples = format!("{}/../../examples", env!("CARGO_MANIFEST_DIR"));
     let mut seeds: Vec<String> = std::fs::read_dir(examples)

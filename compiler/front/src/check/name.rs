@@ -238,11 +238,12 @@ impl BodyChecker<'_, '_, '_> {
         self.variants(ty).iter().find(|(known, _)| known == name).map(|(_, value)| *value)
     }
 
-    /// All variants of a type.
+    /// All variants of a type; none of one that is not looked at yet, since types may name each other.
     pub(super) fn variants(&self, ty: &Ty) -> &[(String, u64)] {
+        let program = &self.checker.program;
         match ty {
-            Ty::Enum(id) => &self.checker.program.enums[id.index()].variants,
-            Ty::Bits(id) => &self.checker.program.bits[id.index()].variants,
+            Ty::Enum(id) => program.enums.get(id.index()).map_or(&[], |def| &def.variants),
+            Ty::Bits(id) => program.bits.get(id.index()).map_or(&[], |def| &def.variants),
             _ => &[],
         }
     }
