@@ -79,7 +79,6 @@ pub(crate) fn check(units: &[Unit<'_>], sources: &SourceMap, sink: &mut Sink) ->
         quiet: 0,
         conditions: HashMap::new(),
         broken_lines: Vec::new(),
-        replaced: Vec::new(),
         asked: BTreeMap::new(),
         bindings: HashMap::new(),
         variants: HashMap::new(),
@@ -154,8 +153,6 @@ struct Checker<'a, 's> {
     conditions: HashMap<Span, Option<Diagnostic>>,
     /// Lines of `next by` that were reported: they lead where they lead, so that arms are not reported for them, too.
     broken_lines: Vec<(HeaderId, NextArm)>,
-    /// The headers' own lines to which `#[first]` lines leave nothing.
-    replaced: Vec<replaced::Replaced>,
     /// The headers that arms name, each with the one named in front of it, and a place where.
     asked: BTreeMap<(Option<HeaderId>, HeaderId), Span>,
     /// For each module that asked, the types in sight that have a variant of a name.

@@ -18,7 +18,6 @@ use oko_grammar::ast::{self, PatternKind};
 use super::Checker;
 use super::body::{BodyChecker, Place};
 use super::exhaustive::covered;
-use super::replaced::Replaced;
 use crate::hir::{HeaderId, KeyPattern, Next, NextArm, Pattern};
 use crate::packets::graph;
 use crate::resolve::Def;
@@ -159,7 +158,13 @@ impl Checker<'_, '_> {
     }
 
     /// Where the packets of a line are taken, if lines before it leave none to it: by one of them, if there is one that takes all.
-    fn taken(&self, id: HeaderId, by: &[usize], line: &NextArm, before: &[NextArm]) -> Option<Span> {
+    pub(super) fn taken(
+        &self,
+        id: HeaderId,
+        by: &[usize],
+        line: &NextArm,
+        before: &[NextArm],
+    ) -> Option<Span> {
         let fields = &self.program.headers[id.index()].fields;
         let ty = Ty::Tuple(by.iter().map(|field| fields[*field].ty.clone()).collect());
         let near: Vec<&NextArm> = before.iter().filter(|other| other.overlaps(line)).collect();
@@ -342,31 +347,7 @@ impl Checker<'_, '_> {
                 });
             }
         }
-        let replaced: Vec<Replaced> = (own.start..own.end.min(MAX_LINES))
-            .filter_map(|at| Some(Replaced::new(id, &arms[at], self.replacing(id, &by, at, &arms, &own)?)))
-            .collect();
-        self.replaced.extend(replaced);
         self.program.headers[id.index()].next = Some(Next { by, arms });
-    }
-
-    /// The `#[first]` line, or the first of several, that leaves nothing to the header's own line at `at`.
-    fn replacing<'a>(
-        &self,
-        id: HeaderId,
-        by: &[usize],
-        at: usize,
-        arms: &'a [NextArm],
-        own: &std::ops::Range<usize>,
-    ) -> Option<&'a NextArm> {
-        let (line, first) = (&arms[at], &arms[..own.start]);
-        let near = || first.iter().filter(|other| other.overlaps(line));
-        near().next()?;
-        // To a line that the header's others leave nothing, none can be taken.
-        if self.taken(id, by, line, &arms[own.start..at]).is_some() {
-            return None;
-        }
-        let place = self.taken(id, by, line, &arms[..at])?;
-        near().find(|other| other.span == place).or_else(|| near().next())
     }
 
     /// A line in front of the one at `at` that stands in another file, leads elsewhere and decides for some of the same packets, and such packets in words.
