@@ -1,4 +1,5 @@
 //! Packets: which headers follow one another, and what they have in common.
 
+pub(crate) mod circles;
 mod common;
 pub(crate) mod graph;

@@ -19,7 +19,7 @@ use super::Checker;
 use super::body::{BodyChecker, Place};
 use super::exhaustive::covered;
 use crate::hir::{HeaderId, KeyPattern, Next, NextArm, Pattern};
-use crate::packets::graph;
+use crate::packets::circles::{self, Change};
 use crate::resolve::Def;
 use crate::suggest::nearest;
 use crate::types::{Range, Ty};
@@ -395,16 +395,16 @@ impl Checker<'_, '_> {
     /// Reports lines of extensions that close circles among headers that were in none together.
     fn circles_of_extensions(&mut self) {
         let mut found = Vec::new();
-        for fault in graph::changed_circles(&self.program) {
+        for change in circles::changed(&self.program) {
             let name = |id: HeaderId| self.program.headers[id.index()].name.clone();
-            found.push(match fault {
-                graph::Change::Joined { header, line } => Diagnostic::error(
+            found.push(match change {
+                Change::Joined { header, line } => Diagnostic::error(
                     packets::CIRCLE,
                     format!("`{}` leads back to `{}`", name(line.header), name(header)),
                 )
                 .label(line.span, format!("from here a packet comes back to `{}`", name(header)))
                 .help("write `#[tunnel]` in front of the line: a packet within the packet follows"),
-                graph::Change::Shortened { header, times } => Diagnostic::error(
+                Change::Shortened { header, times } => Diagnostic::error(
                     packets::BAD_REPEAT,
                     format!("`{}` is repeated less often than the headers around it", name(header)),
                 )

@@ -8,8 +8,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use oko_diagnostics::Span;
-
 use crate::hir::{HeaderId, NextArm, Program};
 
 /// How many headers of a circle are passed in a row where none of them says how many: two VLAN tags are understood, a third
@@ -17,7 +15,7 @@ use crate::hir::{HeaderId, NextArm, Program};
 pub(crate) const MAX_REPEAT: u8 = 2;
 
 /// All lines that say what follows a header.
-fn arms(program: &Program, of: HeaderId) -> impl Iterator<Item = &NextArm> {
+pub(super) fn arms(program: &Program, of: HeaderId) -> impl Iterator<Item = &NextArm> {
     program.headers[of.index()].next.iter().flat_map(|next| &next.arms)
 }
 
@@ -27,7 +25,11 @@ pub(crate) fn reachable(program: &Program, from: HeaderId) -> BTreeSet<HeaderId>
 }
 
 /// All headers that some lines lead to, `from` among them.
-fn reachable_by(program: &Program, from: HeaderId, counts: impl Fn(&NextArm) -> bool) -> BTreeSet<HeaderId> {
+pub(super) fn reachable_by(
+    program: &Program,
+    from: HeaderId,
+    counts: impl Fn(&NextArm) -> bool,
+) -> BTreeSet<HeaderId> {
     let mut found = BTreeSet::from([from]);
     let mut open = vec![from];
     while let Some(header) = open.pop() {
@@ -90,106 +92,36 @@ fn shortest_by(
 }
 
 /// How often headers of a circle are passed in a row.
-fn limit<'h>(program: &Program, circle: impl Iterator<Item = &'h HeaderId>) -> u8 {
-    circle.filter_map(|header| program.headers[header.index()].repeat).max().unwrap_or(MAX_REPEAT)
+pub(super) fn limit(program: &Program, circle: &BTreeSet<HeaderId>) -> u8 {
+    circle.iter().filter_map(|header| program.headers[header.index()].repeat).max().unwrap_or(MAX_REPEAT)
 }
 
-/// What a line of an extension does to a circle of headers that are there without extensions.
-pub(crate) enum Change<'p> {
-    /// Headers that did not lead to one another do so by this line behind `header`.
-    Joined { header: HeaderId, line: &'p NextArm },
-    /// By this header, which says so, those of its circle are passed less often than so many times.
-    Shortened { header: HeaderId, times: u8 },
+/// Which headers come behind which by some of the lines, found when it is asked for.
+pub(super) struct Ahead<'p, F> {
+    program: &'p Program,
+    counts: F,
+    known: BTreeMap<HeaderId, BTreeSet<HeaderId>>,
 }
 
-/// How many lines are looked at one after the other to find those that are to blame.
-const MAX_BLAMED: usize = 100;
-
-/// The circles that extensions change, so that headers would not be passed any more that are without them.
-pub(crate) fn changed_circles(program: &Program) -> Vec<Change<'_>> {
-    let ids = || (0..program.headers.len()).map(HeaderId::from_index);
-    let lines: Vec<(HeaderId, &NextArm)> = ids()
-        .flat_map(|header| arms(program, header).map(move |line| (header, line)))
-        .filter(|(_, line)| line.extends && !line.tunnel)
-        .collect();
-    let before = Before::new(program);
-    let found = before.changes(program, &lines, |_| true);
-    if !found.iter().any(|change| matches!(change, Change::Joined { .. })) {
-        return found;
-    }
-    // One line can make others look as if they did it: those that do are left out, one by one.
-    let mut counting: Vec<Span> = Vec::new();
-    let mut found = Vec::new();
-    for line in lines.iter().take(MAX_BLAMED) {
-        counting.push(line.1.span);
-        let changes = before.changes(program, &[*line], |line| counting.contains(&line.span));
-        if !changes.is_empty() {
-            counting.pop();
-        }
-        found.extend(changes);
-    }
-    found
-}
-
-/// What leads to what without extensions.
-struct Before {
-    /// For each header that packets can have, the headers behind it outside of tunnels.
-    ahead: BTreeMap<HeaderId, BTreeSet<HeaderId>>,
-}
-
-impl Before {
-    fn new(program: &Program) -> Before {
-        let known = program.root.map(|root| reachable_by(program, root, |line| !line.extends));
-        let ahead = (known.into_iter().flatten())
-            .map(|header| (header, reachable_by(program, header, |line| !line.extends && !line.tunnel)))
-            .collect();
-        Before { ahead }
+impl<'p, F: Fn(&NextArm) -> bool> Ahead<'p, F> {
+    pub(super) fn new(program: &'p Program, counts: F) -> Self {
+        Ahead { program, counts, known: BTreeMap::new() }
     }
 
-    fn together(&self, a: HeaderId, b: HeaderId) -> bool {
-        let leads = |a, b| self.ahead.get(&a).is_some_and(|ahead| ahead.contains(&b));
-        leads(a, b) && leads(b, a)
+    /// All headers that can come from `header` on, it among them.
+    fn of(&mut self, header: HeaderId) -> &BTreeSet<HeaderId> {
+        self.known.entry(header).or_insert_with(|| reachable_by(self.program, header, &self.counts))
     }
 
-    /// What some lines of extensions change where those count that `counts` says.
-    fn changes<'p>(
-        &self,
-        program: &'p Program,
-        lines: &[(HeaderId, &'p NextArm)],
-        counts: impl Fn(&NextArm) -> bool,
-    ) -> Vec<Change<'p>> {
-        let counts = |line: &NextArm| !line.tunnel && (!line.extends || counts(line));
-        let mut ahead: BTreeMap<HeaderId, BTreeSet<HeaderId>> = BTreeMap::new();
-        let mut found = Vec::new();
-        for &(header, line) in lines {
-            for end in [header, line.header] {
-                ahead.entry(end).or_insert_with(|| reachable_by(program, end, counts));
-            }
-            if !ahead[&line.header].contains(&header) {
-                continue;
-            }
-            let behind: Vec<HeaderId> = ahead[&header].iter().copied().collect();
-            let mut circle = Vec::new();
-            for other in behind {
-                let back = ahead.entry(other).or_insert_with(|| reachable_by(program, other, counts));
-                if back.contains(&header) {
-                    circle.push(other);
-                }
-            }
-            let known: Vec<HeaderId> =
-                circle.iter().copied().filter(|header| self.ahead.contains_key(header)).collect();
-            let Some(first) = known.first() else { continue };
-            if known.iter().any(|other| other != first && !self.together(*first, *other)) {
-                found.push(Change::Joined { header, line });
-                continue;
-            }
-            let times = limit(program, known.iter());
-            let less = circle.iter().find(|header| program.headers[header.index()].repeat.is_some());
-            if let Some(less) = less.filter(|_| limit(program, circle.iter()) < times) {
-                found.push(Change::Shortened { header: *less, times });
-            }
-        }
-        found
+    /// Whether `to` can come behind `from`, or is the same.
+    pub(super) fn leads(&mut self, from: HeaderId, to: HeaderId) -> bool {
+        self.of(from).contains(&to)
+    }
+
+    /// The headers that a header leads to and that lead back to it, it among them.
+    pub(super) fn circle(&mut self, header: HeaderId) -> BTreeSet<HeaderId> {
+        let ahead = self.of(header).clone();
+        ahead.into_iter().filter(|other| self.leads(*other, header)).collect()
     }
 }
 
@@ -204,19 +136,13 @@ pub(crate) struct Graph {
 impl Graph {
     pub(crate) fn new(program: &Program) -> Graph {
         let ids: Vec<HeaderId> = (0..program.headers.len()).map(HeaderId::from_index).collect();
-        let reachable: Vec<_> = ids.iter().map(|id| reachable(program, *id)).collect();
+        let mut ahead = Ahead::new(program, |line| !line.tunnel);
+        let limits = ids.iter().map(|id| limit(program, &ahead.circle(*id))).collect();
+        let reachable = ids.iter().map(|id| ahead.of(*id).clone()).collect();
         let behind_extensions = (ids.iter())
             .map(|id| {
                 let extension = program.headers[id.index()].extension;
                 if extension { followers(program, *id) } else { BTreeSet::new() }
-            })
-            .collect();
-        let limits = (ids.iter())
-            .map(|id| {
-                let circle = ids.iter().filter(|other| {
-                    reachable[id.index()].contains(other) && reachable[other.index()].contains(id)
-                });
-                limit(program, circle)
             })
             .collect();
         let returns =
