@@ -18,6 +18,7 @@ mod decl;
 mod event;
 mod exhaustive;
 mod expr;
+mod extend;
 mod facts;
 mod fill;
 mod function;
