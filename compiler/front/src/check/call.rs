@@ -272,31 +272,29 @@ impl BodyChecker<'_, '_, '_> {
                 }
             }
         }
-        let absent: Vec<String> = fields
-            .iter()
-            .zip(&values)
-            .filter(|(_, value)| value.is_none())
-            .map(|((name, _), _)| format!("`{name}`"))
-            .collect();
-        if !absent.is_empty() {
-            if !failed {
-                self.report(
-                    Diagnostic::error(
-                        types::ARGUMENTS,
-                        format!("{} of `{name}` is missing", absent.join(", ")),
-                    )
-                    .label(span, "every field needs a value")
-                    .label(declared, "declared here")
-                    .help(format!("add `{}: …`", absent.first().map_or("", |name| name.trim_matches('`')))),
-                );
-            }
-            return Expr::error(span);
+        if !failed {
+            let absent = fields.iter().zip(&values).filter(|(_, value)| value.is_none());
+            let absent: Vec<&str> = absent.map(|((field, _), _)| field.as_str()).collect();
+            failed = self.lacks_fields(&name, &absent, span, declared);
         }
         if failed {
             return Expr::error(span);
         }
         let values = values.into_iter().flatten().collect();
         Expr::new(ExprKind::Tuple(values), Ty::Struct(id), span)
+    }
+
+    /// Reports fields without a value, if there are any.
+    pub(super) fn lacks_fields(&mut self, name: &str, absent: &[&str], span: Span, declared: Span) -> bool {
+        let Some(first) = absent.first() else { return false };
+        let all: Vec<String> = absent.iter().map(|field| format!("`{field}`")).collect();
+        self.report(
+            Diagnostic::error(types::ARGUMENTS, format!("{} of `{name}` is missing", all.join(", ")))
+                .label(span, "every field needs a value")
+                .label(declared, "declared here")
+                .help(format!("add `{first}: …`")),
+        );
+        true
     }
 
     /// Reports fields that are given by their places, once for all of them.

@@ -43,13 +43,8 @@ impl BodyChecker<'_, '_, '_> {
     pub(super) fn state_field(&mut self, base: &ast::Expr, name: &ast::Ident, span: Span) -> Expr {
         let Some(path) = self.state_path(base) else { return Expr::error(span) };
         let Some(content) = self.content_kind(&path) else { return Expr::error(span) };
-        let has_keys = !matches!(self.checker.program.states[path.state.index()].shape, Shape::Single);
-        if has_keys && path.key.is_none() && path.fields.is_empty() {
-            match content {
-                ContentKind::Value => return self.no_operation_of_map(&path, name, &[], span),
-                ContentKind::Nothing | ContentKind::Bloom => return self.no_set_operation(&content, name),
-                _ => {}
-            }
+        if let Some(reported) = self.no_operation_of_all(&path, &content, name, &[], span) {
+            return reported;
         }
         let Ok(key) = self.key(&path, path.key) else { return Expr::error(span) };
         match content {
@@ -141,10 +136,11 @@ impl BodyChecker<'_, '_, '_> {
         self.report(match near {
             Some(near) => diagnostic.suggest(name.span, near, format!("did you mean `{near}`?")),
             None if known.is_empty() => diagnostic,
-            None => no_size(diagnostic, name).unwrap_or_else(|diagnostic| {
+            None if asks_size(name) => diagnostic.help(NO_SIZE),
+            None => {
                 let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
                 diagnostic.help(format!("it has {}", known.join(", ")))
-            }),
+            }
         });
         Expr::error(name.span)
     }
@@ -178,26 +174,16 @@ impl BodyChecker<'_, '_, '_> {
             self.look_at(args);
             return Expr::error(span);
         };
-        let has_keys = !matches!(self.checker.program.states[path.state.index()].shape, Shape::Single);
-        if path.key.is_none()
-            && path.fields.is_empty()
-            && has_keys
-            && matches!(name.name.as_str(), "insert" | "remove" | "contains")
-        {
-            if matches!(content, ContentKind::Value) && name.name == "insert" {
-                return self.no_operation_of_map(&path, name, args, span);
-            }
+        let by_key = match name.name.as_str() {
+            "remove" | "contains" => true,
+            "insert" => !matches!(content, ContentKind::Value),
+            _ => false,
+        };
+        if by_key && self.names_all_entries(&path) {
             return self.key_method(&path, &content, name, args, span);
         }
-        if path.key.is_none() && path.fields.is_empty() && has_keys {
-            match content {
-                ContentKind::Value => return self.no_operation_of_map(&path, name, args, span),
-                ContentKind::Nothing | ContentKind::Bloom => {
-                    self.look_at(args);
-                    return self.no_set_operation(&content, name);
-                }
-                _ => {}
-            }
+        if let Some(reported) = self.no_operation_of_all(&path, &content, name, args, span) {
+            return reported;
         }
         let key = self.key(&path, path.key);
         if matches!(content, ContentKind::Value | ContentKind::Nothing | ContentKind::Bloom) {
@@ -236,6 +222,34 @@ impl BodyChecker<'_, '_, '_> {
         self.cell_method(&path, key, (at, &cell), name, args, span)
     }
 
+    /// Whether a state with keys stands without one.
+    fn names_all_entries(&self, path: &StatePath<'_>) -> bool {
+        let single = matches!(self.checker.program.states[path.state.index()].shape, Shape::Single);
+        !single && path.key.is_none() && path.fields.is_empty()
+    }
+
+    /// Reports an operation of a map or set without a key; `None` if there is a key, or entries have operations.
+    fn no_operation_of_all(
+        &mut self,
+        path: &StatePath<'_>,
+        content: &ContentKind,
+        name: &ast::Ident,
+        args: &[ast::Arg],
+        span: Span,
+    ) -> Option<Expr> {
+        if !self.names_all_entries(path) {
+            return None;
+        }
+        match content {
+            ContentKind::Value => Some(self.no_operation_of_map(path, name, args, span)),
+            ContentKind::Nothing | ContentKind::Bloom => {
+                self.look_at(args);
+                Some(self.no_set_operation(content, name))
+            }
+            _ => None,
+        }
+    }
+
     /// Reports an operation that maps of plain values do not have.
     fn no_operation_of_map(
         &mut self,
@@ -268,12 +282,11 @@ impl BodyChecker<'_, '_, '_> {
                     .suggest(span, meant.clone(), format!("write `{meant}`"))
                     .note("`_old` is what the entry holds, or `none`; the new value may be made of it")
             }
-            _ => no_size(diagnostic, name).unwrap_or_else(|diagnostic| {
-                nearest(&name.name, ["contains", "remove"]).map(str::to_owned).map_or_else(
-                    || diagnostic.clone().help(format!("`{map}[key]` reads an entry, `update {map}[key] |old| …` replaces it; there are `{map}.contains(key)` and `{map}.remove(key)`")),
-                    |near| diagnostic.clone().suggest(name.span, near.clone(), format!("did you mean `{near}`?")),
-                )
-            }),
+            _ if asks_size(name) => diagnostic.help(NO_SIZE),
+            _ => match nearest(&name.name, ["contains", "remove"]) {
+                Some(near) => diagnostic.suggest(name.span, near, format!("did you mean `{near}`?")),
+                None => diagnostic.help(format!("`{map}[key]` reads an entry, `update {map}[key] |old| …` replaces it; there are `{map}.contains(key)` and `{map}.remove(key)`")),
+            },
         });
         Expr::error(span)
     }
@@ -467,17 +480,14 @@ fn meant(name: &str) -> Option<&'static str> {
     })
 }
 
-/// What to do where a state's number of entries is asked for; the diagnostic as it was where another thing is.
-#[expect(clippy::result_large_err, reason = "it is given back as it came")]
-fn no_size(diagnostic: Diagnostic, name: &ast::Ident) -> Result<Diagnostic, Diagnostic> {
-    if matches!(name.name.as_str(), "len" | "size" | "count" | "length" | "is_empty") {
-        Ok(diagnostic.help(
-            "a filter does not see how many entries there are: count them with a `counter` or a `window`",
-        ))
-    } else {
-        Err(diagnostic)
-    }
+/// Whether a name asks how many entries a state has.
+fn asks_size(name: &ast::Ident) -> bool {
+    matches!(name.name.as_str(), "len" | "size" | "count" | "length" | "is_empty")
 }
+
+/// What to do where that is asked.
+const NO_SIZE: &str =
+    "a filter does not see how many entries there are: count them with a `counter` or a `window`";
 
 /// The operations of sketches.
 const SKETCH: &[&str] = &["add", "estimate"];

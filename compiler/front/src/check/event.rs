@@ -1,6 +1,6 @@
 //! Events: what they tell and how often, and `emit`.
 
-use oko_diagnostics::codes::{names, state, types};
+use oko_diagnostics::codes::{names, state};
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
@@ -160,18 +160,11 @@ impl BodyChecker<'_, '_, '_> {
                 }
             }
         }
-        let absent: Vec<String> = (fields.iter().enumerate())
-            .filter(|(at, _)| !values.iter().any(|(given, _)| given == at))
-            .map(|(_, (name, _))| format!("`{name}`"))
-            .collect();
-        if !absent.is_empty() && !failed {
-            self.report(
-                Diagnostic::error(types::ARGUMENTS, format!("{} of `{name}` is missing", absent.join(", ")))
-                    .label(span, "every field needs a value")
-                    .label(declared, "declared here")
-                    .help(format!("add `{}: …`", absent.first().map_or("", |name| name.trim_matches('`')))),
-            );
-            failed = true;
+        if !failed {
+            let absent =
+                fields.iter().enumerate().filter(|(at, _)| !values.iter().any(|(given, _)| given == at));
+            let absent: Vec<&str> = absent.map(|(_, (field, _))| field.as_str()).collect();
+            failed = self.lacks_fields(&name, &absent, span, declared);
         }
         if !self.may_emit(span) || failed {
             return None;

@@ -149,10 +149,10 @@ impl BodyChecker<'_, '_, '_> {
                 let diagnostic =
                     Diagnostic::error(types::BAD_PATTERN, format!("this pattern is not for a `{found}`"))
                         .label(path.span, format!("the value that is matched is `{found}`"));
-                self.report(match (name.name.as_str(), parts) {
-                    ("Some" | "some", [ast::PatternPart { name: None, pattern, .. }])
-                        if let PatternKind::Path(value) = &pattern.kind
-                            && let [value] = value.parts.as_slice() =>
+                self.report(match parts {
+                    [ast::PatternPart { name: None, pattern, .. }]
+                        if is_some(path)
+                            && let Some(value) = only_name(pattern) =>
                     {
                         let meant = format!("let {}", value.name);
                         diagnostic.suggest(
@@ -161,7 +161,7 @@ impl BodyChecker<'_, '_, '_> {
                             format!("write `{meant}`: it matches a value and names it, `none` its absence"),
                         )
                     }
-                    ("Some" | "some", _) => {
+                    _ if is_some(path) => {
                         diagnostic.help("`let x` matches a value and names it, `none` its absence")
                     }
                     _ => {
@@ -238,15 +238,10 @@ impl BodyChecker<'_, '_, '_> {
                 }
             }
             PatternKind::Parts { path, parts } => {
-                // `Some(n)`: the name is meant.
-                let some =
-                    matches!(path.parts.as_slice(), [name] if matches!(name.name.as_str(), "Some" | "some"));
                 for part in parts {
-                    match &part.pattern.kind {
-                        PatternKind::Path(name) if some && name.parts.len() == 1 => {
-                            self.bind_local(&name.parts[0], Ty::Error);
-                        }
-                        _ => self.bind_all(&part.pattern),
+                    match only_name(&part.pattern).filter(|_| is_some(path)) {
+                        Some(name) => _ = self.bind_local(name, Ty::Error),
+                        None => self.bind_all(&part.pattern),
                     }
                 }
             }
@@ -368,6 +363,19 @@ impl BodyChecker<'_, '_, '_> {
             self.bind_local(name, Ty::Error);
         }
         None
+    }
+}
+
+/// Whether this begins `Some(n)`, as other languages name a value that may be absent.
+fn is_some(path: &ast::Path) -> bool {
+    matches!(path.parts.as_slice(), [name] if matches!(name.name.as_str(), "Some" | "some"))
+}
+
+/// The name that a pattern is, if it is nothing else.
+fn only_name(pattern: &ast::Pattern) -> Option<&ast::Ident> {
+    match &pattern.kind {
+        PatternKind::Path(path) if path.parts.len() == 1 => path.parts.first(),
+        _ => None,
     }
 }
 

@@ -73,15 +73,14 @@ impl BodyChecker<'_, '_, '_> {
             );
             return None;
         }
-        let def = &self.checker.program.states[path.state.index()];
-        let known = !matches!(&def.content, Content::Value(ty) if ty.is_error());
-        if let Some(stray) = path.stray.filter(|_| known) {
-            self.report(
-                Diagnostic::error(types::BAD_OPERAND, "nothing can be looked up here")
-                    .label(stray, "the key stands directly behind the state's name"),
-            );
-        }
-        if path.stray.is_some() {
+        if let Some(stray) = path.stray {
+            let def = &self.checker.program.states[path.state.index()];
+            if !matches!(&def.content, Content::Value(ty) if ty.is_error()) {
+                self.report(
+                    Diagnostic::error(types::BAD_OPERAND, "nothing can be looked up here")
+                        .label(stray, "the key stands directly behind the state's name"),
+                );
+            }
             return None;
         }
         self.checker.program.states.get(path.state.index())
