@@ -27,6 +27,7 @@ mod loops;
 mod name;
 mod names;
 mod next;
+mod no_operation;
 mod packet;
 mod pattern;
 mod place;
