@@ -4,10 +4,12 @@
 //! What is read in its place is never a guess at a value: where one would be needed stands [`Token::Malformed`], about which nothing more is
 //! said.
 
+use std::ops::Range;
+
 use oko_diagnostics::{Diagnostic, Span, codes::syntax as codes};
 
 use crate::mend::Remedy;
-use crate::parser::{Failure, Reader, partners};
+use crate::parser::{Failure, Reader, item_word, partners};
 use crate::token::{Spanned, Token};
 
 /// How many tokens the brackets of a type hold at most: `map<(ip4, ip4, u8), window>`.
@@ -115,8 +117,8 @@ impl Reader<'_> {
         let mut next = tokens.to_vec();
         next[at] = Spanned { token: Token::Eq, end: assign.end, ..sign };
         next.remove(failure.at);
-        if let Some(first) = tokens[start..at].first().filter(|first| first.token == Token::Ident) {
-            next.splice(start..at, [Spanned { token: Token::Malformed, ..*first }]);
+        if is_place(&tokens[start..at]) {
+            next = unknown(&next, start..at);
         }
         Some((next, diagnostic))
     }
@@ -146,11 +148,8 @@ impl Reader<'_> {
         }
         let start = start_of_statement(tokens, at);
         let diagnostic = self.no_change(signs, tokens.get(start..at)?);
-        let whole = tokens.get(start).is_some_and(|first| first.token == Token::Ident);
-        if behind && whole && start < at {
-            let mut next = next;
-            next.splice(start..at, [Spanned { token: Token::Malformed, ..tokens[start] }]);
-            return Some((next, diagnostic));
+        if behind && is_place(&tokens[start..at]) {
+            return Some((unknown(&next, start..at), diagnostic));
         }
         let meant: &[Token] = if behind { &[Token::Eq, Token::Malformed] } else { &[] };
         Some((put_in(&next, at, meant), diagnostic))
@@ -178,16 +177,9 @@ impl Reader<'_> {
 
     fn no_change(&self, sign: Span, place: &[Spanned]) -> Diagnostic {
         // What is changed, if that can be an entry of a state or a state.
-        let named = matches!(place, [first, ..] if first.token == Token::Ident)
-            && matches!(place, [_] | [.., Spanned { token: Token::RBracket, .. }]);
-        let (counter, entry) = match place {
-            [first, .., last] if named => {
-                let place = self.text(self.span(*first).to(self.span(*last)));
-                (place, place)
-            }
-            [only] if named => (self.source(*only), self.source(*only)),
-            _ => ("seen[key]", "hits[key]"),
-        };
+        let named = is_place(place) && matches!(place, [_] | [.., Spanned { token: Token::RBracket, .. }]);
+        let shown = self.text_of(place);
+        let (counter, entry) = if named { (shown, shown) } else { ("seen[key]", "hits[key]") };
         Diagnostic::error(codes::ASSIGNMENT, format!("there is no `{}`", self.text(sign)))
             .label(sign, "nothing can be changed like this")
             .help(format!("a counter has `add`: `{counter}.add(1)`; other state is replaced: `update {entry} |old| (old ?? 0) +| 1`"))
@@ -215,18 +207,14 @@ impl Reader<'_> {
                 .note("a loop carries values from turn to turn: `for i in 0..10 with sum = 0 { sum + i }`");
             return Some((put_in(tokens, start, &[Token::Let]), diagnostic));
         }
-        let index = place.iter().rfind(|token| token.token == Token::RBracket);
+        let index = place.iter().rposition(|token| token.token == Token::RBracket);
         let diagnostic = if let Some(index) = index {
-            let entry = self.text(self.span(first).to(self.span(*index)));
+            let entry = self.text_of(&place[..=index]);
             diagnostic
                 .help(format!("state is replaced by a function of its old value: `update {entry} |old| …`"))
         } else if self.is_of_packet(tokens, start) {
             diagnostic.help("filters change no packet: the actions of flow entries do")
-        } else if tokens
-            .iter()
-            .find(|token| token.token.begins_item())
-            .is_some_and(|item| item.token == Token::Test)
-        {
+        } else if item_word(tokens) == Some(Token::Test) {
             let (packet, field) = (self.source(first), self.source(last));
             diagnostic.help(format!(
                 "a packet that differs in a field is another one: `let other = {packet}.with({field}: …);`"
@@ -356,6 +344,14 @@ impl Reader<'_> {
     pub(crate) fn text(&self, span: Span) -> &str {
         &self.text[span.range()]
     }
+
+    /// The text of tokens in a row, with the space between them.
+    pub(crate) fn text_of(&self, tokens: &[Spanned]) -> &str {
+        match (tokens.first(), tokens.last()) {
+            (Some(first), Some(last)) => self.text(self.span(*first).to(self.span(*last))),
+            _ => "",
+        }
+    }
 }
 
 /// The tokens with others, of no width, in front of index `at`.
@@ -368,6 +364,17 @@ pub(crate) fn put_in(tokens: &[Spanned], at: usize, new: &[Token]) -> Vec<Spanne
         .map(|&token| Spanned { token, start: place, end: place, first_on_line: false })
         .collect();
     [&tokens[..at], &new, &tokens[at..]].concat()
+}
+
+/// The tokens with one about which nothing more is said in place of some.
+pub(crate) fn unknown(tokens: &[Spanned], gone: Range<usize>) -> Vec<Spanned> {
+    let instead = Spanned { token: Token::Malformed, ..tokens[gone.start] };
+    [&tokens[..gone.start], &[instead], &tokens[gone.end..]].concat()
+}
+
+/// Whether these tokens can name something that is changed.
+fn is_place(tokens: &[Spanned]) -> bool {
+    tokens.first().is_some_and(|first| first.token == Token::Ident)
 }
 
 /// The type that a constant of this value probably has.
@@ -389,8 +396,7 @@ fn type_of(value: Token) -> Option<&'static str> {
 
 /// Whether names with types stand in the brackets of the declaration that these tokens are.
 fn declares_fields(tokens: &[Spanned]) -> bool {
-    let word = tokens.iter().find(|token| token.token.begins_item() && token.token != Token::Hash);
-    word.is_some_and(|word| matches!(word.token, Token::Fn | Token::Struct | Token::Header | Token::Event))
+    matches!(item_word(tokens), Some(Token::Fn | Token::Struct | Token::Header | Token::Event))
 }
 
 /// Whether a value can end with this token.

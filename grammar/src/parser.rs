@@ -250,6 +250,8 @@ impl Reader<'_> {
         }
         let diagnostic = Diagnostic::error(codes::UNEXPECTED, format!("expected {expected}, found {found}"))
             .label(self.span(token), "not expected here");
+        let before = failure.at.checked_sub(1).map(|at| tokens[at].token);
+        let declared = item_word(tokens);
         match token.token {
             Token::Else => diagnostic.help("`else` stands directly behind the block of an `if`"),
             _ if failure.at == 0 => {
@@ -258,28 +260,28 @@ impl Reader<'_> {
             word if word.begins_item() && failure.expected.has("}") => {
                 diagnostic.help("declarations stand outside of all brackets")
             }
-            Token::Semi if failure.at > 0 && tokens[failure.at - 1].token == Token::Return => {
+            Token::Semi if before == Some(Token::Return) => {
                 diagnostic.help("a filter or function always says what it gives: `return false;`")
             }
-            Token::DotDot if matches!(tokens[failure.at - 1].token, Token::Comma | Token::LParen) => {
+            Token::DotDot if matches!(before, Some(Token::Comma | Token::LParen)) => {
                 diagnostic.help("nothing fills in the rest: give every field by its name")
             }
             Token::Int(_) if failure.at >= 2 && self.source(tokens[failure.at - 2]) == "array" => {
                 diagnostic.help("an array says its type, and how many entries it has as a setting: `array[u32] { capacity: 10 }`")
             }
-            Token::Per if is_item(tokens, Token::State) && tokens[failure.at - 1].token == Token::RBrace => {
+            Token::Per if declared == Some(Token::State) && before == Some(Token::RBrace) => {
                 diagnostic.help("`per core` stands in front of the braces")
             }
-            Token::Semi if is_item(tokens, Token::Table) && failure.expected.has("{") => {
+            Token::Semi if declared == Some(Token::Table) && failure.expected.has("{") => {
                 diagnostic.help("a table says how many entries it has: `{ capacity: 1_024 }`")
             }
-            _ if failure.expected.has("limit") && is_item(tokens, Token::Event) => diagnostic.help(
+            _ if failure.expected.has("limit") && declared == Some(Token::Event) => diagnostic.help(
                 "an event says how often it is told: `limit 1 each 10s`, or `limit 1 each 10s per FIELD`",
             ),
             Token::LBrace if failure.expected.has("->") => {
                 diagnostic.help("a function says what it gives: `-> u32 {`")
             }
-            _ if failure.expected.has("string") && tokens[failure.at - 1].token == Token::Test => {
+            _ if failure.expected.has("string") && before == Some(Token::Test) => {
                 diagnostic.help("a test has a sentence as its name: `test \"a slow sender passes\" { … }`")
             }
             _ if failure.expected.has("{")
@@ -321,9 +323,9 @@ impl Reader<'_> {
     }
 }
 
-/// Whether these are the tokens of a declaration of a kind.
-fn is_item(tokens: &[Spanned], word: Token) -> bool {
-    tokens.iter().find(|token| token.token.begins_item()).is_some_and(|first| first.token == word)
+/// The word that says what these tokens declare.
+pub(crate) fn item_word(tokens: &[Spanned]) -> Option<Token> {
+    tokens.iter().map(|token| token.token).find(|token| token.begins_item())
 }
 
 /// Whether the statement that holds the token at `at` begins with the head of an `if` or `for`.

@@ -4,7 +4,7 @@
 
 use oko_diagnostics::{Diagnostic, Span, codes::syntax as codes};
 
-use crate::habits::{put_in, start_of_statement};
+use crate::habits::{put_in, start_of_statement, unknown};
 use crate::mend::Remedy;
 use crate::parser::{Failure, Reader, partners};
 use crate::token::{Spanned, Token};
@@ -34,7 +34,7 @@ impl Reader<'_> {
             }
             _ => return None,
         };
-        let inside = self.at(self.span(open).end, self.span(tokens[close]).start).trim();
+        let inside = self.text(self.between(open, tokens[close])).trim();
         let inside = inside.strip_suffix(',').unwrap_or(inside);
         let meant = format!("{}{}{inside}{}", self.source(name), wanted.0, wanted.1);
         let whole = self.span(name).to(self.span(tokens[close]));
@@ -52,6 +52,7 @@ impl Reader<'_> {
         let update = (start..failure.at).rfind(|at| tokens[*at].token == Token::Update)?;
         let place = tokens.get(update + 1..failure.at)?;
         let (first, last) = (*place.first()?, *place.last()?);
+        let shown = self.text_of(place);
         if !failure.expected.has("|") || place.iter().any(|token| token.token == Token::Pipe) {
             return None;
         }
@@ -60,15 +61,15 @@ impl Reader<'_> {
         if !assigned && matches!(found.token, Token::Semi | Token::RBrace | Token::Comma) {
             return None;
         }
-        let shown = self.text(self.span(first).to(self.span(last)));
-        let behind = self.span(last).at_end();
+        let (place, text, rest) = if assigned {
+            (self.span(found), "|_old|", failure.at + 1)
+        } else {
+            (self.span(last).at_end(), " |_old|", failure.at)
+        };
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "an `update` names what the entry holds")
-            .label(if assigned { self.span(found) } else { behind }, "the name stands here, in `|` and `|`")
-            .note("the old value, or `none`, has this name in the new value; a name that begins with `_` is not used");
-        let place = if assigned { self.span(found) } else { behind };
-        let text = if assigned { "|_old|" } else { " |_old|" };
-        let diagnostic = diagnostic.suggest(place, text, format!("write `update {shown} |_old| …`"));
-        let rest = if assigned { failure.at + 1 } else { failure.at };
+            .label(place, "the name stands here, in `|` and `|`")
+            .note("the old value, or `none`, has this name in the new value; a name that begins with `_` is not used")
+            .suggest(place, text, format!("write `update {shown} |_old| …`"));
         let mut next = tokens[..failure.at].to_vec();
         // The name is put over the name of the state: no other text is there to be one.
         next.extend([Token::Pipe, Token::Ident, Token::Pipe].map(|token| Spanned { token, ..first }));
@@ -89,13 +90,11 @@ impl Reader<'_> {
         let inner = &tokens[open + 1..close];
         let [bar, name, end, value @ ..] = inner else { return None };
         let bars = bar.token == Token::Pipe && name.token == Token::Ident && end.token == Token::Pipe;
-        let (first, last) = (*value.first()?, *value.last()?);
-        if !bars {
+        if !bars || value.is_empty() {
             return None;
         }
-        let place = self.text(self.span(tokens[start]).to(self.span(tokens[dot - 1])));
-        let value_text = self.text(self.span(first).to(self.span(last)));
-        let meant = format!("update {place} |{}| {value_text}", self.source(*name));
+        let place = self.text_of(&tokens[start..dot]);
+        let meant = format!("update {place} |{}| {}", self.source(*name), self.text_of(value));
         let whole = self.span(tokens[start]).to(self.span(tokens[close]));
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "`update` stands in front of its place")
             .label(self.span(update), "not an operation of the place")
@@ -116,7 +115,7 @@ impl Reader<'_> {
             return None;
         }
         let close = close_of(tokens, open)?;
-        let key = self.at(self.span(tokens[open]).end, self.span(tokens[close]).start);
+        let key = self.text(self.between(tokens[open], tokens[close]));
         let meant = format!("{}.remove({key})", self.source(name));
         let whole = self.span(word).to(self.span(tokens[close]));
         let diagnostic =
@@ -124,25 +123,25 @@ impl Reader<'_> {
                 .label(self.span(word), "takes nothing away")
                 .suggest(whole, meant.clone(), format!("write `{meant}`"))
                 .note("an `update` whose new value is `none` takes its entry away, too");
-        let mut next = [&tokens[..at], &tokens[failure.at..]].concat();
         // `hits[key]` is read as a statement that reads: nothing more is said about it.
-        next.splice(at..at + 1, [Spanned { token: Token::Malformed, ..name }]);
+        let mut next = tokens.to_vec();
+        next[failure.at].token = Token::Malformed;
+        next.remove(at);
         Some((next, diagnostic))
     }
 
     /// `seen[a, b]`: a key of several parts is a tuple.
     pub(crate) fn with_tuple_as_key(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
         tokens.get(failure.at).filter(|token| token.token == Token::Comma)?;
-        let open = enclosing(tokens, failure.at).filter(|at| tokens[*at].token == Token::LBracket)?;
+        let (open, close) = square_brackets(tokens, failure.at)?;
         if !failure.expected.has("]") || !failure.expected.has(":") {
             return None;
         }
-        let close = close_of(tokens, open)?;
-        let inside = self.at(self.span(tokens[open]).end, self.span(tokens[close]).start);
-        let within = Span { start: self.span(tokens[open]).end, ..self.span(tokens[close]).at_start() };
+        let inside = self.between(tokens[open], tokens[close]);
+        let key = self.text(inside);
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "a key of several parts is a tuple")
-            .label(within, "several values")
-            .suggest(within, format!("({inside})"), format!("write `[({inside})]`"));
+            .label(inside, "several values")
+            .suggest(inside, format!("({key})"), format!("write `[({key})]`"));
         let next = put_in(&put_in(tokens, close, &[Token::RParen]), open + 1, &[Token::LParen]);
         Some((next, diagnostic))
     }
@@ -170,22 +169,18 @@ impl Reader<'_> {
         let parts: Vec<&[Spanned]> =
             tokens[failure.at + 1..open].splitn(2, |token| token.token == Token::Assign).collect();
         let [pattern, value] = parts.as_slice() else { return None };
-        let shown = |part: &[Spanned]| match part {
-            [first, .., last] => self.text(self.span(*first).to(self.span(*last))).to_owned(),
-            [only] => self.source(*only).to_owned(),
-            [] => "…".to_owned(),
-        };
+        let shown = if value.is_empty() { "…" } else { self.text_of(value) };
         let name = pattern.iter().rfind(|token| token.token == Token::Ident);
         let name = name.map_or("value", |name| self.source(*name));
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "there is no `if let`")
             .label(self.span(tokens[at]).to(self.span(word)), "an `if` has a condition")
-            .help(format!("write `match {} {{ let {name} => …, none => … }}`", shown(value)));
+            .help(format!("write `match {shown} {{ let {name} => …, none => … }}`"));
         let next =
             [&tokens[..at], &[Spanned { token: Token::Malformed, ..word }], &tokens[end + 1..]].concat();
         Some((next, diagnostic))
     }
 
-    /// `else => …` and `default => …` as the last arm.
+    /// `else => …` as the last arm.
     pub(crate) fn with_any(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
         let word = *tokens.get(failure.at).filter(|token| token.token == Token::Else)?;
         if tokens.get(failure.at + 1)?.token != Token::Arrow || !failure.expected.has("_") {
@@ -227,14 +222,13 @@ impl Reader<'_> {
         /// The most elements that are written out in the suggestion.
         const MOST: u128 = 16;
         let sign = *tokens.get(failure.at).filter(|token| token.token == Token::Semi)?;
-        let open = enclosing(tokens, failure.at).filter(|at| tokens[*at].token == Token::LBracket)?;
-        let close = close_of(tokens, open)?;
+        let (open, close) = square_brackets(tokens, failure.at)?;
         let Token::Int(count) = tokens.get(failure.at + 1)?.token else { return None };
         if failure.at + 2 != close || !failure.expected.has(",") {
             return None;
         }
-        let element = self.at(self.span(tokens[open]).end, self.span(sign).start).trim();
-        let inside = Span { start: self.span(tokens[open]).end, ..self.span(tokens[close]).at_start() };
+        let element = self.text(self.between(tokens[open], sign)).trim();
+        let inside = self.between(tokens[open], tokens[close]);
         let diagnostic =
             Diagnostic::error(codes::OTHER_SPELLING, "the elements of an array are written one by one")
                 .label(self.span(sign).to(self.span(tokens[close - 1])), "repeats nothing in Oko");
@@ -244,32 +238,30 @@ impl Reader<'_> {
         } else {
             diagnostic.help("a state of many entries is an `array`, whose entries begin at 0")
         };
-        let unknown = Spanned { token: Token::Malformed, ..tokens[open] };
-        Some(([&tokens[..open], &[unknown], &tokens[close + 1..]].concat(), diagnostic))
+        Some((unknown(tokens, open..close + 1), diagnostic))
     }
 
     /// `array[u32; 10]`
     pub(crate) fn without_length(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
         let sign = *tokens.get(failure.at).filter(|token| token.token == Token::Semi)?;
-        let open = enclosing(tokens, failure.at).filter(|at| tokens[*at].token == Token::LBracket)?;
+        let (open, close) = square_brackets(tokens, failure.at)?;
         let name = open.checked_sub(1).map(|at| self.source(tokens[at]))?;
-        let close = close_of(tokens, open)?;
         if name != "array" || failure.at + 2 != close {
             return None;
         }
         let length = tokens[close - 1];
-        let element = self.at(self.span(tokens[open]).end, self.span(sign).start).trim();
+        let element = self.text(self.between(tokens[open], sign)).trim();
         let diagnostic =
             Diagnostic::error(codes::OTHER_SPELLING, "how many entries an array has is a setting")
                 .label(self.span(sign).to(self.span(length)), "not part of the type")
                 .help(format!("write `array[{element}] {{ capacity: {} }}`", self.source(length)));
         // Nothing more is said about a type that was meant otherwise.
-        let unknown = Spanned { token: Token::Malformed, ..tokens[open - 1] };
-        Some(([&tokens[..open - 1], &[unknown], &tokens[close + 1..]].concat(), diagnostic))
+        Some((unknown(tokens, open - 1..close + 1), diagnostic))
     }
 
-    fn at(&self, start: u32, end: u32) -> &str {
-        self.text.get(start as usize..end as usize).unwrap_or_default()
+    /// What stands between two tokens; nothing if a mended token stands out of order.
+    fn between(&self, before: Spanned, behind: Spanned) -> Span {
+        Span { start: before.end, end: behind.start.max(before.end), ..self.span(before) }
     }
 }
 
@@ -316,6 +308,12 @@ fn enclosing(tokens: &[Spanned], at: usize) -> Option<usize> {
         }
         false
     })
+}
+
+/// The square brackets around the token at `at`, if no others stand between.
+fn square_brackets(tokens: &[Spanned], at: usize) -> Option<(usize, usize)> {
+    let open = enclosing(tokens, at).filter(|open| tokens[*open].token == Token::LBracket)?;
+    Some((open, close_of(tokens, open)?))
 }
 
 /// Where the place begins, such as `hits[key]`, that ends in front of the dot at `dot`.
