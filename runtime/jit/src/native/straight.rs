@@ -9,6 +9,7 @@
 //! Whoever loads a filter waits for this, and the filter may be anybody's: it takes time in proportion to the code, however long the way is.
 
 mod behind;
+mod known;
 
 use std::collections::HashMap;
 
@@ -16,9 +17,10 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I64};
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder};
 use cranelift_frontend::Variable;
-use oko_ir::{BinaryOp, Block, BlockCall, BoolOp, CompareOp, Op, TerminatorKind, Type, Value, Width};
+use oko_ir::{Block, BlockCall, Op, TerminatorKind, Type, Value};
 
 use self::behind::Behind;
+use self::known::{Given, Known, Length, Number, Sample, What};
 use super::ahead::is_harmless;
 use super::{FULL_EFFORT_UP_TO, Source, Translator, int, operations};
 use crate::burst::packet_memory;
@@ -31,9 +33,6 @@ const MOST_BLOCKS: usize = 64;
 const MOST_SHARED: usize = 32;
 /// The bytes of a word.
 const WORD: usize = 8;
-
-/// What is known of frames of one kind: offset, mask and value of bytes.
-type Sample = &'static [(usize, u8, u8)];
 
 /// Frames as they are seen most: Ethernet without a tag, network headers without options, no fragments.
 const SAMPLES: [Sample; 6] = [
@@ -67,15 +66,6 @@ pub(super) struct Straight {
     behind: Vec<(Value, Given)>,
 }
 
-/// A value without the way that leads to it.
-#[derive(Clone, Copy, Debug)]
-enum Given {
-    /// A number, a bool as 0 or 1, or the offset of a window.
-    Constant(u64),
-    /// A number of the packet.
-    Load { offset: u32, width: Width },
-}
-
 /// Values that are defined on the way and, for packets that went straight, before it.
 #[derive(Default)]
 pub(super) struct Shared {
@@ -85,151 +75,10 @@ pub(super) struct Shared {
     of_block: HashMap<Block, Vec<(Value, Variable)>>,
 }
 
-/// A number of the packet, and the least that it has to be.
-#[derive(Clone, Copy, Debug)]
-struct Length {
-    offset: u32,
-    width: Width,
-    least: u64,
-}
-
-/// What is known of an int, of a bool as 0 or 1, or of a window as its offset.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    /// The bits that are known, and what they are; the others are 0 here.
-    bits: u64,
-    value: u64,
-    /// The bytes of the packet that it follows from.
-    from: u64,
-    what: What,
-}
-
-/// Where a number that is not known comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    Load {
-        offset: u32,
-        width: Width,
-    },
-    /// A bool: whether a number of the packet is at least this, or whether it is not.
-    IsAtLeast {
-        offset: u32,
-        width: Width,
-        least: u64,
-        is_so: bool,
-    },
-    Other,
-}
-
 impl Straight {
     /// Whether no more than two adjacent bytes decide: then a single branch of the filter tells such packets from all others, which would be asked twice.
     fn is_told_by_one_number(&self) -> bool {
         self.decisive.checked_shr(self.decisive.trailing_zeros()).unwrap_or(0) <= 0b11
-    }
-}
-
-impl Known {
-    const NOTHING: Known = Known { bits: 0, value: 0, from: 0, what: What::Other };
-
-    fn exactly(value: u64, from: u64) -> Known {
-        Known { bits: u64::MAX, value, from, what: What::Other }
-    }
-
-    fn constant(self) -> Option<u64> {
-        (self.bits == u64::MAX).then_some(self.value)
-    }
-
-    fn given(self) -> Option<Given> {
-        match (self.constant(), self.what) {
-            (Some(value), _) => Some(Given::Constant(value)),
-            (None, What::Load { offset, width }) => Some(Given::Load { offset, width }),
-            (None, _) => None,
-        }
-    }
-
-    /// The number that a width has at an offset of the packet.
-    fn load(sample: Sample, offset: u64, width: Width) -> Known {
-        let mut known = Known { bits: !width.max(), ..Known::NOTHING };
-        let Ok(first) = u32::try_from(offset) else { return known };
-        known.what = What::Load { offset: first, width };
-        for at in 0..width.bytes() {
-            let place = first as usize + at as usize;
-            let Some((_, mask, value)) = sample.iter().find(|byte| byte.0 == place) else { continue };
-            let shift = width.bits() - 8 - 8 * at;
-            known.bits |= u64::from(*mask) << shift;
-            known.value |= u64::from(*value) << shift;
-            known.from |= 1 << place;
-        }
-        known
-    }
-
-    fn binary(op: BinaryOp, a: Known, b: Known) -> Known {
-        let from = a.from | b.from;
-        if let (Some(x), Some(y)) = (a.constant(), b.constant()) {
-            return Known::exactly(op.eval(x, y), from);
-        }
-        let zeroes = |known: Known| known.bits & !known.value;
-        let (bits, value) = match (op, b.constant()) {
-            (BinaryOp::And, _) => {
-                let zeroes = zeroes(a) | zeroes(b);
-                (a.bits & b.bits | zeroes, a.value & b.value)
-            }
-            (BinaryOp::Or, _) => (a.bits & b.bits | a.value | b.value, a.value | b.value),
-            (BinaryOp::Shl | BinaryOp::UShr, Some(by)) => {
-                // What comes in are zeroes.
-                let moved = |number: u64| op.eval(number, by);
-                (!moved(!a.bits), moved(a.value))
-            }
-            _ => return Known::NOTHING,
-        };
-        Known { bits, value, from, what: What::Other }
-    }
-
-    fn compare(op: CompareOp, a: Known, b: Known) -> Known {
-        let from = a.from | b.from;
-        if let (Some(x), Some(y)) = (a.constant(), b.constant()) {
-            return Known::exactly(u64::from(op.eval(x, y)), from);
-        }
-        let differ = (a.value ^ b.value) & a.bits & b.bits != 0;
-        if differ && let CompareOp::Eq | CompareOp::Ne = op {
-            return Known::exactly(u64::from(op == CompareOp::Ne), from);
-        }
-        let is_at_least = |offset, width, least: Option<u64>, is_so| match least {
-            Some(least) => {
-                Known { from, what: What::IsAtLeast { offset, width, least, is_so }, ..Known::NOTHING }
-            }
-            None => Known::NOTHING,
-        };
-        match (op, a.constant(), b.what, a.what, b.constant()) {
-            (CompareOp::ULe, Some(least), What::Load { offset, width }, ..) => {
-                is_at_least(offset, width, Some(least), true)
-            }
-            (CompareOp::ULt, Some(below), What::Load { offset, width }, ..) => {
-                is_at_least(offset, width, below.checked_add(1), true)
-            }
-            (CompareOp::ULt, _, _, What::Load { offset, width }, Some(least)) => {
-                is_at_least(offset, width, Some(least), false)
-            }
-            (CompareOp::ULe, _, _, What::Load { offset, width }, Some(below)) => {
-                is_at_least(offset, width, below.checked_add(1), false)
-            }
-            _ => Known::NOTHING,
-        }
-    }
-
-    fn boolean(op: BoolOp, a: Known, b: Known) -> Known {
-        // Which bool decides alone.
-        let decides = match op {
-            BoolOp::And => Some(0),
-            BoolOp::Or => Some(1),
-            BoolOp::Xor => None,
-        };
-        let alone = [a, b].into_iter().find(|known| decides.is_some() && known.constant() == decides);
-        match (alone, a.constant(), b.constant()) {
-            (Some(known), ..) => known,
-            (None, Some(x), Some(y)) => Known::exactly(u64::from(op.eval(x != 0, y != 0)), a.from | b.from),
-            _ => Known::NOTHING,
-        }
     }
 }
 
@@ -245,34 +94,6 @@ impl Walk<'_> {
         self.known.get(&value).copied().unwrap_or(Known::NOTHING)
     }
 
-    fn eval(&self, op: &Op) -> Known {
-        match *op {
-            Op::Const(number) => Known::exactly(number, 0),
-            Op::ConstBool(is_so) => Known::exactly(u64::from(is_so), 0),
-            Op::Binary(op, a, b) => Known::binary(op, self.of(a), self.of(b)),
-            Op::Compare(op, a, b) => Known::compare(op, self.of(a), self.of(b)),
-            Op::Bool(op, a, b) => Known::boolean(op, self.of(a), self.of(b)),
-            Op::Not(a) => match self.of(a) {
-                Known { what: What::IsAtLeast { offset, width, least, is_so }, from, .. } => {
-                    let what = What::IsAtLeast { offset, width, least, is_so: !is_so };
-                    Known { from, what, ..Known::NOTHING }
-                }
-                known => known.constant().map_or(Known::NOTHING, |bit| Known::exactly(bit ^ 1, known.from)),
-            },
-            Op::IntOfBool(a) => {
-                let known = self.of(a);
-                known.constant().map_or(Known::NOTHING, |bit| Known::exactly(bit, known.from))
-            }
-            Op::Load(width, window, offset) => {
-                let window = self.of(window);
-                let Some(start) = window.constant() else { return Known::NOTHING };
-                let load = Known::load(self.way.sample, start.saturating_add(u64::from(offset)), width);
-                Known { from: load.from | window.from, ..load }
-            }
-            _ => Known::NOTHING,
-        }
-    }
-
     /// Takes down what decided something.
     fn rely(&mut self, known: Known) {
         self.way.decisive |= known.from;
@@ -286,7 +107,7 @@ impl Walk<'_> {
             if !is_harmless(&inst.op) {
                 return None;
             }
-            let known = self.eval(&inst.op);
+            let known = Known::result(&inst.op, self.way.sample, |value| self.of(value));
             self.known.extend(inst.result.map(|value| (value, known)));
         }
         match &data.term.kind {
@@ -298,9 +119,9 @@ impl Walk<'_> {
                 if let Some(bit) = cond.constant() {
                     return Some((if bit != 0 { then } else { other }, None));
                 }
-                let What::IsAtLeast { offset, width, least, is_so } = cond.what else { return None };
+                let What::IsAtLeast { length, is_so } = cond.what else { return None };
                 // What tells a length is large enough.
-                self.way.lengths.push(Length { offset, width, least });
+                self.way.lengths.push(length);
                 Some((if is_so { then } else { other }, None))
             }
             TerminatorKind::Window { offset, len, ok, .. } => {
@@ -500,7 +321,7 @@ impl Translator<'_, '_> {
             self.go_on_or(is_of_kind, first);
         }
         for length in &way.lengths {
-            let found = self.load_at(length.width, self.data, length.offset);
+            let found = self.load_number(length.number);
             let least = int(&mut self.builder, length.least);
             let suffices = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, least, found);
             self.go_on_or(suffices, first);
@@ -521,13 +342,17 @@ impl Translator<'_, '_> {
 
     fn give(&mut self, value: Value, given: Given) -> ir::Value {
         match (given, self.source.filter.values[value.index()]) {
-            (Given::Load { offset, width }, _) => self.load_at(width, self.data, offset),
+            (Given::Load(number), _) => self.load_number(number),
             (Given::Constant(offset), Type::Window(_)) => {
                 self.builder.ins().iadd_imm_s(self.data, offset.cast_signed())
             }
             (Given::Constant(bit), Type::Bool) => self.builder.ins().iconst(I8, bit.cast_signed()),
             (Given::Constant(number), _) => self.int(number),
         }
+    }
+
+    fn load_number(&mut self, Number { offset, width }: Number) -> ir::Value {
+        self.load_at(width, self.data, offset)
     }
 
     /// Tells of what a block has defined that packets may have that went straight.
@@ -599,7 +424,10 @@ block5:
         assert!(matches!(way.args[..], [Given::Constant(34)]), "{way:?}");
         // The header's length and the protocol, in words of eight bytes.
         assert_eq!(way.words(), [(14, 0xff, 0x45), (23, 0xff, 17)]);
-        assert!(matches!(way.lengths[..], [Length { offset: 16, least: 20, .. }]), "{way:?}");
+        assert!(
+            matches!(way.lengths[..], [Length { number: Number { offset: 16, .. }, least: 20 }]),
+            "{way:?}"
+        );
         let sources = way.behind.iter().find(|(value, _)| *value == Value(2));
         assert!(matches!(sources, Some((_, Given::Constant(14)))), "{way:?}");
     }
