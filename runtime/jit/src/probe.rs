@@ -125,7 +125,7 @@ pub(crate) fn probe(
 }
 
 /// Goes on in a new block if something is not 0, and otherwise in another one.
-fn go_on_if(builder: &mut FunctionBuilder<'_>, holds: Value, otherwise: Block) {
+pub(crate) fn go_on_if(builder: &mut FunctionBuilder<'_>, holds: Value, otherwise: Block) {
     let next = builder.create_block();
     builder.ins().brif(holds, next, &[], otherwise, &[]);
     builder.switch_to_block(next);

@@ -24,6 +24,7 @@ use self::known::{Given, Known, Length, Number, Sample, What};
 use super::ahead::is_harmless;
 use super::{FULL_EFFORT_UP_TO, Source, Translator, int, operations};
 use crate::burst::packet_memory;
+use crate::probe::go_on_if;
 
 /// A way that leaves out fewer branches is not worth the test.
 const FEWEST: usize = 3;
@@ -305,7 +306,7 @@ impl Translator<'_, '_> {
             self.captured,
             i64::from(way.least),
         );
-        self.go_on_or(is_there, first);
+        go_on_if(&mut self.builder, is_there, first);
         let mut differ: Option<ir::Value> = None;
         for (offset, mask, value) in way.words() {
             let word = self.builder.ins().load(I64, packet_memory(), self.data, offset);
@@ -318,13 +319,13 @@ impl Translator<'_, '_> {
         }
         if let Some(differ) = differ {
             let is_of_kind = self.builder.ins().icmp_imm_u(IntCC::Equal, differ, 0);
-            self.go_on_or(is_of_kind, first);
+            go_on_if(&mut self.builder, is_of_kind, first);
         }
         for length in &way.lengths {
             let found = self.load_number(length.number);
             let least = int(&mut self.builder, length.least);
             let suffices = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, least, found);
-            self.go_on_or(suffices, first);
+            go_on_if(&mut self.builder, suffices, first);
         }
         let mut variables = HashMap::new();
         for (value, given) in others {
@@ -368,13 +369,6 @@ impl Translator<'_, '_> {
     pub(super) fn shared(&mut self, value: Value) -> Option<ir::Value> {
         let &(variable, _) = self.shared.variables.get(&value).filter(|(_, block)| *block != self.place)?;
         Some(self.builder.use_var(variable))
-    }
-
-    /// Goes on in a new block if something is so, and to another one if not.
-    fn go_on_or(&mut self, is_so: ir::Value, other: ir::Block) {
-        let next = self.builder.create_block();
-        self.builder.ins().brif(is_so, next, &[], other, &[]);
-        self.builder.switch_to_block(next);
     }
 }
 
