@@ -1,4 +1,4 @@
-//! Whether a number of 32 bits is in one of many ranges, as `ip.src in [10.0.0.0/8, …]` asks.
+//! Whether a number of 32 bits is in one of many ranges, as `ip.src in [10.0.0.0/8, …]` asks: found in conditions of whatever form, and asked at once.
 //!
 //! One by one this takes four or five instructions a range. Here a number is compared with four ranges at once: the distance from
 //! a range's first number is beyond its last one's if the number is outside. A vector compares signed numbers only, so both
@@ -10,11 +10,49 @@ use cranelift_codegen::ir::types::{I32, I32X4};
 use cranelift_codegen::ir::{ConstantData, InstBuilder, Value};
 
 /// Fewer ranges are compared one by one.
-pub(crate) const FEWEST: usize = 5;
+const FEWEST: usize = 5;
 /// More, too: their vectors would not fit into registers, and each call would put them onto the stack.
-pub(crate) const MOST: usize = 32;
+const MOST: usize = 32;
 const LANES: usize = 4;
 const SIGN: u32 = 1 << 31;
+
+/// A number, and the ranges that it is compared with.
+#[derive(Debug)]
+pub(crate) struct List<V> {
+    pub(crate) number: V,
+    /// First and last number of each range.
+    pub(crate) ranges: Vec<(u64, u64)>,
+}
+
+/// What a condition is.
+pub(crate) enum Part<V> {
+    /// An `or` of two.
+    Either(V, V),
+    /// A comparison: whether a number is in the range from a first number to a last one.
+    Within(V, u64, u64),
+}
+
+impl<V: Copy + PartialEq> List<V> {
+    /// The list that a condition asks about: all that it is made of compares one number, and it pays to do so at once.
+    pub(crate) fn of(cond: V, part: impl Fn(V) -> Option<Part<V>>) -> Option<List<V>> {
+        let (mut number, mut ranges, mut open) = (None, Vec::new(), vec![cond]);
+        while let Some(value) = open.pop() {
+            match part(value)? {
+                Part::Either(a, b) => open.extend([b, a]),
+                Part::Within(of, first, last) => {
+                    if *number.get_or_insert(of) != of {
+                        return None;
+                    }
+                    ranges.push((first, last));
+                }
+            }
+            if ranges.len() + open.len() > MOST {
+                return None;
+            }
+        }
+        Some(List { number: number?, ranges }).filter(|list| list.ranges.len() >= FEWEST)
+    }
+}
 
 /// Whether a number, which is below 2^32, is in one of the ranges, given by their first and last numbers: a bool. None if no range begins below 2^32.
 pub(crate) fn is_in_one(cursor: &mut FuncCursor<'_>, number: Value, ranges: &[(u64, u64)]) -> Option<Value> {

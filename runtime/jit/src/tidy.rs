@@ -125,8 +125,7 @@ fn computed_near(function: &mut Function, value: Value, inst: Inst) -> Option<Va
     if function.layout.inst_block(of) == function.layout.inst_block(inst) {
         return None;
     }
-    let ty = function.dfg.value_type(value);
-    let data = function.dfg.insts[of];
+    let (ty, data) = (function.dfg.value_type(value), function.dfg.insts[of]);
     let mut cursor = FuncCursor::new(function).at_inst(inst);
     match data {
         InstructionData::StackAddr { stack_slot, offset, .. } => {
@@ -198,7 +197,7 @@ pub(crate) fn before_one_was_added(function: &Function, value: Value) -> Option<
 
 /// Of what number which bits a value is, if it is some bits of one.
 pub(crate) fn bits_of(function: &Function, value: Value) -> Option<(Value, i64)> {
-    match function.dfg.insts[inst_of(function, value)?] {
+    match made_by(function, value)? {
         InstructionData::Binary { opcode: Opcode::Band, args: [number, mask] } => {
             Some((function.dfg.resolve_aliases(number), constant(function, mask)?))
         }

@@ -5,28 +5,25 @@ use std::collections::HashSet;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef};
+use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
 
 use super::look_ups::{MOST_STEPS, most};
-use crate::{ranges, tidy};
+use crate::ranges::{self, List, Part};
+use crate::tidy;
 
 /// Replaces each `or` of many comparisons of one number of 32 bits.
 pub(super) fn compare_at_once(function: &mut Function) {
-    let ors: Vec<Inst> = function
-        .layout
-        .blocks()
-        .flat_map(|block| function.layout.block_insts(block))
-        .filter(|&inst| parts(function, inst).is_some())
-        .collect();
-    let inner: HashSet<Value> = ors.iter().filter_map(|&inst| parts(function, inst)).flatten().collect();
-    for inst in ors {
+    let parts_of = |inst: Inst| Some((inst, parts(function, function.dfg.insts[inst])?));
+    let ors: Vec<_> = tidy::instructions(function).into_iter().filter_map(parts_of).collect();
+    let inner: HashSet<Value> = ors.iter().flat_map(|(_, parts)| *parts).collect();
+    for (inst, _) in ors {
         let result = function.dfg.first_result(inst);
         if inner.contains(&result) {
             continue;
         }
-        if let Some((number, list)) = list(function, inst) {
+        if let Some(list) = list(function, result) {
             let mut cursor = FuncCursor::new(function).at_inst(inst);
-            if let Some(holds) = ranges::is_in_one(&mut cursor, number, &list) {
+            if let Some(holds) = ranges::is_in_one(&mut cursor, list.number, &list.ranges) {
                 let wide = cursor.ins().uextend(I64, holds);
                 function.dfg.clear_results(inst);
                 function.layout.remove_inst(inst);
@@ -37,8 +34,8 @@ pub(super) fn compare_at_once(function: &mut Function) {
 }
 
 /// What an `or` of 64 bits joins.
-fn parts(function: &Function, inst: Inst) -> Option<[Value; 2]> {
-    match function.dfg.insts[inst] {
+fn parts(function: &Function, data: InstructionData) -> Option<[Value; 2]> {
+    match data {
         InstructionData::Binary { opcode: Opcode::Bor, args } if function.dfg.value_type(args[0]) == I64 => {
             Some(args.map(|arg| function.dfg.resolve_aliases(arg)))
         }
@@ -46,34 +43,22 @@ fn parts(function: &Function, inst: Inst) -> Option<[Value; 2]> {
     }
 }
 
-/// The number that all comparisons are about, and the ranges that it is compared with: first and last number of each.
-fn list(function: &Function, or: Inst) -> Option<(Value, Vec<(u64, u64)>)> {
-    let (mut number, mut list, mut open) = (None, Vec::new(), parts(function, or)?.to_vec());
-    while let Some(value) = open.pop() {
-        if let Some(parts) = inst_of(function, value).and_then(|inst| parts(function, inst)) {
-            open.extend(parts);
-        } else {
-            let (of, first, last) = range(function, value)?;
-            if *number.get_or_insert(of) != of {
-                return None;
-            }
-            list.push((first, last));
-        }
-        if list.len() + open.len() > ranges::MOST {
-            return None;
-        }
-    }
-    let number =
-        number.filter(|&number| most(function, number, &mut { MOST_STEPS }) <= u64::from(u32::MAX))?;
-    (list.len() >= ranges::FEWEST).then_some((number, list))
+/// The list that a number of 0 or 1 is about.
+fn list(function: &Function, value: Value) -> Option<List<Value>> {
+    let part = |value| match parts(function, tidy::made_by(function, value)?) {
+        Some([a, b]) => Some(Part::Either(a, b)),
+        None => range(function, value),
+    };
+    let is_short =
+        |list: &List<Value>| most(function, list.number, &mut { MOST_STEPS }) <= u64::from(u32::MAX);
+    List::of(value, part).filter(is_short)
 }
 
 /// The range that a number of 0 or 1 is about, and of what number.
-fn range(function: &Function, mut value: Value) -> Option<(Value, u64, u64)> {
+fn range(function: &Function, mut value: Value) -> Option<Part<Value>> {
     let mut is_in = true;
     loop {
-        value = function.dfg.resolve_aliases(value);
-        match function.dfg.insts[inst_of(function, value)?] {
+        match tidy::made_by(function, value)? {
             InstructionData::Unary { opcode: Opcode::Uextend, arg } => value = arg,
             InstructionData::IntCompare { opcode: Opcode::Icmp, args: [a, b], cond } => {
                 let limit = tidy::constant(function, b)?.cast_unsigned();
@@ -95,33 +80,25 @@ fn range(function: &Function, mut value: Value) -> Option<(Value, u64, u64)> {
 }
 
 /// The range in which a number compares so with a constant.
-fn range_of(function: &Function, cond: IntCC, number: Value, limit: u64) -> Option<(Value, u64, u64)> {
+fn range_of(function: &Function, cond: IntCC, number: Value, limit: u64) -> Option<Part<Value>> {
     let last = match cond {
-        IntCC::Equal => return Some((number, limit, limit)),
-        IntCC::UnsignedGreaterThanOrEqual => return Some((number, limit, u64::MAX)),
-        IntCC::UnsignedGreaterThan => return Some((number, limit.checked_add(1)?, u64::MAX)),
+        IntCC::Equal => return Some(Part::Within(number, limit, limit)),
+        IntCC::UnsignedGreaterThanOrEqual => return Some(Part::Within(number, limit, u64::MAX)),
+        IntCC::UnsignedGreaterThan => return Some(Part::Within(number, limit.checked_add(1)?, u64::MAX)),
         IntCC::UnsignedLessThanOrEqual => limit,
         IntCC::UnsignedLessThan => limit.checked_sub(1)?,
         _ => return None,
     };
-    match inst_of(function, number).map(|inst| function.dfg.insts[inst]) {
+    match tidy::made_by(function, number) {
         Some(InstructionData::Binary { opcode: Opcode::Isub, args: [whole, first] }) => {
             // Of a smaller number the difference wraps, and is beyond any that does not.
             let first = tidy::constant(function, first)?.cast_unsigned();
-            Some((function.dfg.resolve_aliases(whole), first, first.checked_add(last)?))
+            Some(Part::Within(function.dfg.resolve_aliases(whole), first, first.checked_add(last)?))
         }
-        _ => Some((number, 0, last)),
+        _ => Some(Part::Within(number, 0, last)),
     }
 }
 
 fn is_comparison(function: &Function, value: Value) -> bool {
-    let inst = inst_of(function, function.dfg.resolve_aliases(value));
-    inst.is_some_and(|inst| matches!(function.dfg.insts[inst], InstructionData::IntCompare { .. }))
-}
-
-fn inst_of(function: &Function, value: Value) -> Option<Inst> {
-    match function.dfg.value_def(value) {
-        ValueDef::Result(inst, _) => Some(inst),
-        _ => None,
-    }
+    matches!(tidy::made_by(function, value), Some(InstructionData::IntCompare { .. }))
 }

@@ -7,18 +7,11 @@ use cranelift_codegen::ir;
 use oko_ir::{BinaryOp, BoolOp, CompareOp, Filter, Op, Value};
 
 use super::{Translator, constant};
-use crate::ranges;
+use crate::ranges::{self, List, Part};
 
 /// The lists of a filter.
 #[derive(Debug, Default)]
-pub(super) struct Lists(HashMap<Value, List>);
-
-#[derive(Debug)]
-struct List {
-    number: Value,
-    /// First and last number of each range.
-    ranges: Vec<(u64, u64)>,
-}
+pub(super) struct Lists(HashMap<Value, List<Value>>);
 
 impl Lists {
     /// The lists of a filter, each by the condition that says whether a number is in it.
@@ -32,44 +25,29 @@ impl Lists {
         }
         let outer = insts().filter(|inst| matches!(inst.op, Op::Bool(BoolOp::Or, ..)));
         let outer = outer.filter_map(|inst| inst.result.filter(|value| !inner.contains(value)));
-        Lists(outer.filter_map(|value| Some((value, list(definitions, value)?))).collect())
+        let list = |value| List::of(value, |value| part(definitions, value));
+        Lists(outer.filter_map(|value| Some((value, list(value)?))).collect())
     }
 }
 
-/// The list that a condition asks about.
-fn list(definitions: &[Option<&Op>], cond: Value) -> Option<List> {
-    let (mut number, mut ranges, mut open) = (None, Vec::new(), vec![cond]);
-    while let Some(value) = open.pop() {
-        if let Op::Bool(BoolOp::Or, a, b) = *definitions[value.index()]? {
-            open.extend([b, a]);
-        } else {
-            let (of, first, last) = range(definitions, value)?;
-            if *number.get_or_insert(of) != of {
-                return None;
-            }
-            ranges.push((first, last));
-        }
-        if ranges.len() + open.len() > ranges::MOST {
-            return None;
-        }
-    }
-    Some(List { number: number?, ranges }).filter(|list| list.ranges.len() >= ranges::FEWEST)
-}
-
-/// The range that a comparison asks about, and of what number.
-fn range(definitions: &[Option<&Op>], cond: Value) -> Option<(Value, u64, u64)> {
-    let Op::Compare(op, a, b) = *definitions[cond.index()]? else { return None };
+/// What a condition is, if it may be a part of a list.
+fn part(definitions: &[Option<&Op>], cond: Value) -> Option<Part<Value>> {
     let constant = |value: Value| constant(definitions, value);
+    let (op, a, b) = match *definitions[cond.index()]? {
+        Op::Bool(BoolOp::Or, a, b) => return Some(Part::Either(a, b)),
+        Op::Compare(op, a, b) => (op, a, b),
+        _ => return None,
+    };
     match (op, constant(a), constant(b)) {
-        (CompareOp::Eq, None, Some(only)) => Some((a, only, only)),
-        (CompareOp::Eq, Some(only), None) => Some((b, only, only)),
-        (CompareOp::ULe, Some(first), None) => Some((b, first, u64::MAX)),
+        (CompareOp::Eq, None, Some(only)) => Some(Part::Within(a, only, only)),
+        (CompareOp::Eq, Some(only), None) => Some(Part::Within(b, only, only)),
+        (CompareOp::ULe, Some(first), None) => Some(Part::Within(b, first, u64::MAX)),
         (CompareOp::ULe, None, Some(last)) => match definitions[a.index()] {
             Some(&Op::Binary(BinaryOp::Sub, number, first)) => {
                 let first = constant(first)?;
-                Some((number, first, first.checked_add(last)?))
+                Some(Part::Within(number, first, first.checked_add(last)?))
             }
-            _ => Some((a, 0, last)),
+            _ => Some(Part::Within(a, 0, last)),
         },
         _ => None,
     }
