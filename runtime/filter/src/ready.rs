@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use oko_jit::abi::{Context, Entry, Packet};
+use oko_jit::abi::{self, Context, Entry, Moment, Packet};
 
 use crate::instance::Verdict;
 use crate::stats::Counters;
@@ -58,11 +58,10 @@ impl Ready {
     #[inline(always)]
     fn call(&self, packet: &Packet<'_>, now: u64, alone: bool) -> Verdict {
         let mut verdict = Verdict::default();
-        let packets = std::ptr::from_ref(packet);
-        let place = (&raw mut verdict).cast::<u32>();
+        let (place, moment) = ((&raw mut verdict).cast::<u32>(), Moment { now, alone });
         // SAFETY: code and context are there and belong together, which `new` was promised; one packet, and room for one verdict, which is a transparent `u32`. The caller
         // is pinned if there are states, and alone if it says so.
-        unsafe { (self.entry)(self.context, packets, packets.add(1), place, now, u32::from(alone)) };
+        unsafe { abi::call(self.entry, self.context, std::slice::from_ref(packet), moment, place) };
         verdict
     }
 }

@@ -7,6 +7,7 @@
 
 use std::marker::PhantomData;
 use std::mem::offset_of;
+use std::ops::Range;
 
 use oko_state::Map;
 
@@ -82,7 +83,17 @@ pub struct Moment {
     pub alone: bool,
 }
 
-/// A compiled filter. `now` and `alone`, 0 or 1, are those of a [`Moment`].
+/// A loop over a burst that stores a result for each packet. `now` and `alone`, 0 or 1, are those of a [`Moment`].
+type Loop<R> = unsafe extern "C" fn(
+    ctx: *const Context,
+    packets: *const Packet<'_>,
+    end: *const Packet<'_>,
+    results: *mut R,
+    now: u64,
+    alone: u32,
+);
+
+/// A compiled filter, whose results are verdicts. It is called by [`call`].
 ///
 /// # Safety
 ///
@@ -91,14 +102,25 @@ pub struct Moment {
 /// ([`oko_state::pin`]), and alone if that is said; it need not be pinned if the module or program declares nothing but params and
 /// events: nothing that such code finds could go away. Params are read, and a record is put into the ring buffer, without a lock and without an entry that
 /// could be given away; both stay as long as the context that leads there.
-pub type Entry = unsafe extern "C" fn(
-    ctx: *const Context,
-    packets: *const Packet<'_>,
-    end: *const Packet<'_>,
-    verdicts: *mut u32,
-    now: u64,
-    alone: u32,
-);
+pub type Entry = Loop<u32>;
+
+/// Runs code over packets.
+///
+/// # Safety
+///
+/// As of [`Entry`]; there is room for a result of each packet.
+#[inline(always)]
+pub unsafe fn call<R>(
+    code: Loop<R>,
+    context: *const Context,
+    packets: &[Packet<'_>],
+    moment: Moment,
+    results: *mut R,
+) {
+    let Range { start, end } = packets.as_ptr_range();
+    // SAFETY: the caller's promise.
+    unsafe { code(context, start, end, results, moment.now, u32::from(moment.alone)) }
+}
 
 /// Which map a filter will ask first about a packet, and the hash of the key.
 #[derive(Clone, Copy, Debug)]
@@ -114,14 +136,7 @@ pub(crate) struct Hint {
 /// # Safety
 ///
 /// As of [`Entry`], with hints for verdicts.
-pub(crate) type Ahead = unsafe extern "C" fn(
-    ctx: *const Context,
-    packets: *const Packet<'_>,
-    end: *const Packet<'_>,
-    hints: *mut Hint,
-    now: u64,
-    alone: u32,
-);
+pub(crate) type Ahead = Loop<Hint>;
 
 pub(crate) const PACKET_DATA: i32 = offset_of!(Packet<'static>, data) as i32;
 pub(crate) const PACKET_CAPTURED: i32 = offset_of!(Packet<'static>, captured) as i32;

@@ -1,8 +1,6 @@
 //! Compiled code of one filter.
 
-use std::ops::Range;
-
-use crate::abi::{Ahead, Context, Entry, Hint, Moment, Packet};
+use crate::abi::{Ahead, Context, Entry, Hint, Moment, Packet, call};
 use crate::memory::ExecutableMemory;
 
 /// Packets whose look-ups are prepared together.
@@ -97,17 +95,7 @@ impl Code {
             return unsafe { self.run_with(ahead, context, packets, moment, verdicts) };
         }
         // SAFETY: the caller's promise, the lengths were compared, and there are packets.
-        unsafe { self.call(context, packets, moment, verdicts) }
-    }
-
-    /// # Safety
-    ///
-    /// As of [`run`](Self::run), there is a packet, and there is a verdict for each.
-    #[inline(always)]
-    unsafe fn call(&self, context: &Context, packets: &[Packet<'_>], moment: Moment, verdicts: &mut [u32]) {
-        let (Range { start, end }, alone) = (packets.as_ptr_range(), u32::from(moment.alone));
-        // SAFETY: the caller's promise.
-        unsafe { (self.entry)(context, start, end, verdicts.as_mut_ptr(), moment.now, alone) }
+        unsafe { call(self.entry, context, packets, moment, verdicts.as_mut_ptr()) }
     }
 
     /// Runs it over a burst whose look-ups are prepared.
@@ -128,7 +116,7 @@ impl Code {
             // SAFETY: the caller's promise; there are not more packets than that.
             unsafe { ahead.fetch(context, packets, moment) };
             // SAFETY: the caller's promise; there are as many verdicts as packets.
-            unsafe { self.call(context, packets, moment, verdicts) };
+            unsafe { call(self.entry, context, packets, moment, verdicts.as_mut_ptr()) };
         }
     }
 }
@@ -154,10 +142,7 @@ impl AheadCode {
         let mut hints = [Hint { map: std::ptr::null(), hash: 0 }; AHEAD];
         let hints = &mut hints[..packets.len()];
         // SAFETY: the caller's promise; there is a hint for each packet.
-        unsafe {
-            let (Range { start, end }, alone) = (packets.as_ptr_range(), u32::from(moment.alone));
-            (self.entry)(context, start, end, hints.as_mut_ptr(), moment.now, alone);
-        }
+        unsafe { call(self.entry, context, packets, moment, hints.as_mut_ptr()) };
         // SAFETY: each is null or a map of the context.
         let maps = || hints.iter().filter_map(|hint| Some((unsafe { hint.map.as_ref() }?, hint.hash)));
         for (map, hash) in maps() {
