@@ -206,6 +206,12 @@ pub fn worker() -> u32 {
     mine().number
 }
 
+/// The same if the thread has used maps before.
+#[inline]
+pub fn worker_if_known() -> Option<u32> {
+    MINE.get().map(|slot| slot.number)
+}
+
 /// While it lives, nothing that this thread finds in a table of the control plane changes or goes away, and it may take lock words.
 #[derive(Debug)]
 pub struct Pin {
@@ -213,12 +219,6 @@ pub struct Pin {
     alone: bool,
     /// It belongs to its thread.
     here: PhantomData<*const ()>,
-}
-
-/// The same if the thread has used maps before.
-#[inline]
-pub fn worker_if_known() -> Option<u32> {
-    MINE.get().map(|slot| slot.number)
 }
 
 /// Pins this thread if that is quick: if it has used maps before, is not pinned, and is [alone](Pin::is_alone) without having to ask for it.
@@ -229,7 +229,7 @@ pub fn pin_alone() -> Option<Pin> {
     // Whoever has the bias was given it where that is free, and if not, nothing comes of it.
     compiler_fence(Ordering::SeqCst);
     if !BIAS.0.is_held_by(slot.holder) {
-        slot.pinned.store(UNPINNED, Ordering::Release);
+        EPOCH.unpin(&slot.pinned);
         return None;
     }
     Some(Pin { slot, alone: true, here: PhantomData })
