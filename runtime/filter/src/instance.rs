@@ -378,18 +378,15 @@ impl Instance {
     pub fn run_burst(&self, filter: FilterId, packets: &[Packet<'_>], now: u64, verdicts: &mut [Verdict]) {
         assert_eq!(packets.len(), verdicts.len(), "a verdict for each packet");
         let counters = &self.stats[filter.index()];
-        let instance = (&self.params, &self.states);
-        let (faults, worker) = if self.states.are_none() {
-            let worker = oko_state::worker();
-            let caller = Caller { worker, alone: false };
-            (self.code.run(filter.index(), packets, now, instance, caller, verdicts), worker)
-        } else {
-            // What a filter finds in a table stays until the burst ends.
-            let pin = oko_state::pin();
-            let caller = Caller { worker: pin.worker(), alone: pin.is_alone() };
-            (self.code.run(filter.index(), packets, now, instance, caller, verdicts), pin.worker())
+        // What a filter finds in a table stays until the burst ends.
+        let pin = (!self.states.are_none()).then(oko_state::pin);
+        let caller = match &pin {
+            Some(pin) => Caller { worker: pin.worker(), alone: pin.is_alone() },
+            None => Caller { worker: oko_state::worker(), alone: false },
         };
-        counters.count(worker, verdicts, faults);
+        let instance = (&self.params, &self.states);
+        let faults = self.code.run(filter.index(), packets, now, instance, caller, verdicts);
+        counters.count(caller.worker, verdicts, faults);
     }
 
     /// How often a filter ran and what it answered.
