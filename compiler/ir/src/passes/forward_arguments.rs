@@ -1,5 +1,6 @@
 //! Takes away parameters that stand for one value only.
 
+use super::remove_params::remove_params;
 use super::renumber::renumber;
 use super::replace_values::Replacements;
 use crate::cfg::Cfg;
@@ -28,21 +29,7 @@ pub fn forward_arguments(module: &Module, filter: &mut Filter) {
     if !goes.contains(&true) {
         return;
     }
-    let leaves: Vec<Vec<bool>> = filter
-        .blocks
-        .iter()
-        .map(|block| block.params.iter().map(|param| goes[param.index()]).collect())
-        .collect();
-    for (block, leaves_here) in filter.blocks.iter_mut().zip(&leaves) {
-        let mut leave = leaves_here.iter();
-        block.params.retain(|_| leave.next() != Some(&true));
-        let given: Vec<usize> =
-            block.term.kind.edges().map(|edge| usize::from(edge.gives.is_some())).collect();
-        for (call, given) in block.term.kind.calls_mut().zip(given) {
-            let mut leave = leaves[call.block.index()].iter().skip(given);
-            call.args.retain(|_| leave.next() != Some(&true));
-        }
-    }
+    remove_params(filter, |param| !goes[param.index()]);
     replacements.apply(filter);
     renumber(module, filter);
 }

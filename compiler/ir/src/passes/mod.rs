@@ -15,6 +15,7 @@ mod merge_lookups;
 mod merge_windows;
 mod pass_on;
 mod remove_dead;
+mod remove_params;
 mod renumber;
 mod replace_values;
 mod simplify_branches;

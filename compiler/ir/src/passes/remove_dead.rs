@@ -1,5 +1,6 @@
 //! Leaves out what nobody needs.
 
+use super::remove_params::remove_params;
 use super::renumber::renumber;
 use crate::entities::Block;
 use crate::module::{Filter, Module, Op};
@@ -12,25 +13,12 @@ use crate::module::{Filter, Module, Op};
 pub fn remove_dead(module: &Module, filter: &mut Filter) {
     let tokens = takes_token(filter);
     let needed = needed(filter, &tokens);
-    // Which parameters of each block stay.
-    let keep: Vec<Vec<bool>> = filter
-        .blocks
-        .iter()
-        .map(|block| block.params.iter().map(|param| needed[param.index()]).collect())
-        .collect();
-    for (index, block) in filter.blocks.iter_mut().enumerate() {
+    for block in &mut filter.blocks {
         block
             .insts
             .retain(|inst| inst.op.has_effect() || inst.result.is_some_and(|result| needed[result.index()]));
-        let mut kept = keep[index].iter();
-        block.params.retain(|_| kept.next().copied().unwrap_or(true));
-        let given: Vec<usize> =
-            block.term.kind.edges().map(|edge| usize::from(edge.gives.is_some())).collect();
-        for (call, given) in block.term.kind.calls_mut().zip(given) {
-            let mut kept = keep[call.block.index()].iter().skip(given);
-            call.args.retain(|_| kept.next().copied().unwrap_or(true));
-        }
     }
+    remove_params(filter, |param| needed[param.index()]);
     renumber(module, filter);
 }
 
