@@ -5,6 +5,7 @@
 //! a class wider than the verifier can accept (invariant 9), because what a pass removes may have been what proved it; whoever runs
 //! passes verifies the result and keeps the old filter if need be, as [`optimize`] does.
 
+mod copies;
 mod fold_constants;
 mod forward_arguments;
 mod forward_fields;

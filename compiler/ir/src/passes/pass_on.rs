@@ -2,16 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::copies::{Copy, new_like};
 use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
 use crate::module::{Filter, Inst, Op};
-
-/// A copy of a block.
-pub(super) struct Copy {
-    pub(super) block: Block,
-    /// What each value of the block is in the copy.
-    pub(super) instead: Vec<(Value, Value)>,
-}
 
 /// Gives each block behind `block` a parameter for what is defined in that and needed here, and passes it on from there and from the copies.
 /// Constants are written down again instead, for a loop's step must be seen to be one.
@@ -33,8 +27,7 @@ pub(super) fn pass_on(filter: &mut Filter, cfg: &Cfg, block: Block, copies: Vec<
     let mut names: BTreeMap<Block, BTreeMap<Value, Value>> = BTreeMap::new();
     for (&place, values) in &needed {
         for &value in values {
-            let name = Value::from_index(filter.values.len());
-            filter.values.push(filter.values[value.index()]);
+            let name = new_like(filter, value);
             let data = &mut filter.blocks[place.index()];
             match constants.get(&value) {
                 Some(constant) => data.insts.insert(0, Inst { result: Some(name), ..constant.clone() }),

@@ -1,9 +1,10 @@
 //! Makes ways through a filter shorter.
 
+use super::copies::{end_by, lead_to_copy};
 use super::renumber::renumber;
 use super::replace_values::Replacements;
 use crate::entities::{Block, Value};
-use crate::module::{BlockCall, BlockData, Filter, Module, Op, Terminator, TerminatorKind};
+use crate::module::{BlockCall, Filter, Module, Op, Terminator, TerminatorKind};
 
 /// How often the filter is gone through; each round shortens a chain of blocks at least by half.
 const MAX_ROUNDS: usize = 16;
@@ -65,50 +66,21 @@ fn copy_short(filter: &mut Filter, copies: &mut usize) {
         if let TerminatorKind::Jump(call) = &filter.blocks[index].term.kind {
             let call = call.clone();
             if is_short[call.block.index()] && call.block.index() != index {
-                append(filter, index, &call);
+                end_by(filter, Block::from_index(index), &call);
                 *copies += 1;
             }
             continue;
         }
-        let loc = filter.blocks[index].term.loc;
         let edges = filter.blocks[index].term.kind.edges().map(|edge| {
             let known = edge.call.args.iter().any(|arg| is_constant[arg.index()]);
             edge.gives.is_none() && known && is_short[edge.call.block.index()]
         });
         let edges: Vec<bool> = edges.collect();
         for (edge, _) in edges.into_iter().enumerate().filter(|(_, led)| *led) {
-            let between = Block::from_index(filter.blocks.len());
-            let Some(call) = filter.blocks[index].term.kind.calls_mut().nth(edge) else { continue };
-            let call = std::mem::replace(call, BlockCall { block: between, args: Vec::new() });
-            let term = Terminator { kind: TerminatorKind::Jump(call.clone()), loc };
-            filter.blocks.push(BlockData { params: Vec::new(), insts: Vec::new(), term });
-            append(filter, between.index(), &call);
+            lead_to_copy(filter, Block::from_index(index), edge);
             *copies += 1;
         }
     }
-}
-
-/// Puts what a block does that is called behind what another one does.
-fn append(filter: &mut Filter, index: usize, call: &BlockCall) {
-    let BlockData { params, insts, mut term } = filter.blocks[call.block.index()].clone();
-    let mut names: Vec<(Value, Value)> = params.into_iter().zip(call.args.iter().copied()).collect();
-    let rename = |names: &[(Value, Value)], value: &mut Value| {
-        if let Some((_, name)) = names.iter().find(|(of, _)| of == value) {
-            *value = *name;
-        }
-    };
-    for mut inst in insts {
-        inst.op.for_each_operand_mut(|value| rename(&names, value));
-        if let Some(result) = &mut inst.result {
-            let name = Value::from_index(filter.values.len());
-            filter.values.push(filter.values[result.index()]);
-            names.push((*result, name));
-            *result = name;
-        }
-        filter.blocks[index].insts.push(inst);
-    }
-    term.kind.for_each_operand_mut(|value| rename(&names, value));
-    filter.blocks[index].term = term;
 }
 
 /// Redirects edges past empty blocks. A value that was defined there must not be used elsewhere: the block would not dominate

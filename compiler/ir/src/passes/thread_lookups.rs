@@ -1,11 +1,12 @@
 //! Leads ways past a look-up whose answer they know.
 
+use super::copies::{Copy, lead_to_copy};
 use super::merge_lookups::{Known, behind, found_with, known, look_up};
-use super::pass_on::{Copy, pass_on};
+use super::pass_on::pass_on;
 use super::renumber::renumber;
 use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
-use crate::module::{BlockCall, Filter, Inst, Module, Terminator, TerminatorKind, Type};
+use crate::module::{BlockCall, Filter, Module, TerminatorKind, Type};
 
 /// How many look-ups are gone around in one go.
 const MAX_LOOK_UPS: usize = 8;
@@ -26,7 +27,7 @@ pub fn thread_lookups(module: &Module, filter: &mut Filter) {
     for _ in 0..MAX_LOOK_UPS {
         let Ok(cfg) = Cfg::of(filter) else { return };
         let Some((block, ways)) = next(module, filter, &cfg) else { return };
-        let copies = ways.iter().map(|way| lead_past(filter, block, way)).collect();
+        let copies = ways.iter().map(|way| lead_past(filter, way)).collect();
         pass_on(filter, &cfg, block, copies);
         renumber(module, filter);
     }
@@ -102,39 +103,13 @@ fn on_the_way(params: &[Value], call: &BlockCall, value: Value) -> Value {
 }
 
 /// Gives one way a copy of the block that goes on as if it had looked up.
-fn lead_past(filter: &mut Filter, block: Block, way: &Way) -> Copy {
-    let data = filter.blocks[block.index()].clone();
-    let copy = Block::from_index(filter.blocks.len());
-    let mut calls = filter.blocks[way.from.index()].term.kind.calls_mut();
-    let call = calls.nth(way.edge).expect("the edge was found here");
-    let args = std::mem::take(&mut call.args);
-    call.block = copy;
-    drop(calls);
-    let mut instead: Vec<(Value, Value)> = data.params.iter().copied().zip(args).collect();
-    let replace = |instead: &[(Value, Value)], value: &mut Value| {
-        if let Some((_, by)) = instead.iter().find(|(of, _)| of == value) {
-            *value = *by;
-        }
-    };
-    let mut insts = Vec::new();
-    for Inst { result, mut op, loc } in data.insts {
-        op.for_each_operand_mut(|value| replace(&instead, value));
-        let result = result.map(|result| {
-            let new = Value::from_index(filter.values.len());
-            filter.values.push(filter.values[result.index()]);
-            instead.push((result, new));
-            new
-        });
-        insts.push(Inst { result, op, loc });
-    }
-    let mut kind = data.term.kind;
-    kind.for_each_operand_mut(|value| replace(&instead, value));
-    let (_, _, found, otherwise) = look_up(&kind).expect("the block ends in a look-up");
-    let call = match way.answer {
+fn lead_past(filter: &mut Filter, way: &Way) -> Copy {
+    let copy = lead_to_copy(filter, way.from, way.edge);
+    let kind = &mut filter.blocks[copy.block.index()].term.kind;
+    let (_, _, found, otherwise) = look_up(kind).expect("the block ends in a look-up");
+    *kind = TerminatorKind::Jump(match way.answer {
         Answer::Entry(entry) => found_with(entry, found),
         Answer::None => otherwise.clone(),
-    };
-    let term = Terminator { kind: TerminatorKind::Jump(call), loc: data.term.loc };
-    filter.blocks.push(crate::module::BlockData { params: Vec::new(), insts, term });
-    Copy { block: copy, instead }
+    });
+    copy
 }

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::copies::new_like;
 use super::renumber::renumber;
 use crate::cfg::{Cfg, Loop};
 use crate::entities::{Block, Value};
 use crate::limits::MAX_BLOCKS;
 use crate::loops::{counted, definitions};
-use crate::module::{BlockCall, BlockData, Filter, Module, Op, Terminator, TerminatorKind, Type};
+use crate::module::{BlockCall, BlockData, Filter, Module, Op, Terminator, TerminatorKind};
 
 /// How often the body of a loop may be written.
 const MOST_ROUNDS: u32 = 8;
@@ -141,8 +142,7 @@ fn unroll(filter: &mut Filter, plan: &Plan) {
             names.insert(block, Block::from_index(filter.blocks.len()));
             let mut copy = data.clone();
             let mut define = |value: &mut Value| {
-                filter.values.push(filter.values[value.index()]);
-                let new = Value::from_index(filter.values.len() - 1);
+                let new = new_like(filter, *value);
                 values.insert(*value, new);
                 *value = new;
             };
@@ -189,17 +189,9 @@ fn unroll(filter: &mut Filter, plan: &Plan) {
 fn gather(filter: &mut Filter, plan: &Plan, exit: Block) {
     let inside: HashSet<Block> = plan.blocks.iter().copied().collect();
     let new = Block::from_index(filter.blocks.len());
-    let types: Vec<Type> = filter.blocks[exit.index()]
-        .params
-        .iter()
-        .chain(&plan.escaping)
-        .map(|value| filter.values[value.index()])
-        .collect();
-    let mut fresh = |ty: Type| {
-        filter.values.push(ty);
-        Value::from_index(filter.values.len() - 1)
-    };
-    let params: Vec<Value> = types.into_iter().map(&mut fresh).collect();
+    let mut params = filter.blocks[exit.index()].params.clone();
+    params.extend(&plan.escaping);
+    params.iter_mut().for_each(|value| *value = new_like(filter, *value));
     let passed = params.len() - plan.escaping.len();
     let by: HashMap<Value, Value> =
         plan.escaping.iter().copied().zip(params[passed..].iter().copied()).collect();
