@@ -4,8 +4,8 @@
 //! that leave room for the transport header. All that [`oko_packet::extract`] would find out about which headers there are follows
 //! from the shape; what is left are the values of fields, at the offsets that [`Shape::places`] lists.
 
-use oko_packet::proto::{ETH_IPV4, ETH_IPV6, ETH_QINQ, ETH_VLAN, IP_TCP, IP_UDP};
-use oko_packet::{Field, FlowKey};
+use oko_packet::proto::{ETH_IPV4, ETH_IPV6, ETH_VLAN, IP_TCP, IP_UDP};
+use oko_packet::{Field, FlowKey, Layers};
 
 /// A common shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,47 +57,18 @@ impl Shape {
     /// The shape of a frame, if it has one of the common ones.
     #[inline]
     pub fn of(frame: &[u8]) -> Option<Shape> {
-        let head = frame.first_chunk::<42>()?;
-        match be16(head, 12) {
-            ETH_IPV4 => Self::ipv4(frame, 14, Shape::Ipv4Tcp, Shape::Ipv4Udp),
-            ETH_IPV6 => Self::ipv6(frame, 14, Shape::Ipv6Tcp, Shape::Ipv6Udp),
-            ETH_VLAN | ETH_QINQ => match be16(head, 16) {
-                ETH_IPV4 => Self::ipv4(frame, 18, Shape::VlanIpv4Tcp, Shape::VlanIpv4Udp),
-                ETH_IPV6 => Self::ipv6(frame, 18, Shape::VlanIpv6Tcp, Shape::VlanIpv6Udp),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    #[inline]
-    fn ipv4(frame: &[u8], at: usize, tcp: Shape, udp: Shape) -> Option<Shape> {
-        let ip = frame.get(at..)?.first_chunk::<20>()?;
-        let fragment = be16(ip, 6) & 0x3fff;
-        if ip[0] != 0x45 || fragment != 0 {
-            return None;
-        }
-        let room = usize::from(be16(ip, 2)).min(frame.len() - at);
-        Self::transport(ip[9], room, 20, tcp, udp)
-    }
-
-    #[inline]
-    fn ipv6(frame: &[u8], at: usize, tcp: Shape, udp: Shape) -> Option<Shape> {
-        let ip = frame.get(at..)?.first_chunk::<40>()?;
-        if ip[0] >> 4 != 6 {
-            return None;
-        }
-        let room = (40 + usize::from(be16(ip, 4))).min(frame.len() - at);
-        Self::transport(ip[6], room, 40, tcp, udp)
-    }
-
-    #[inline]
-    fn transport(protocol: u8, room: usize, ip_header: usize, tcp: Shape, udp: Shape) -> Option<Shape> {
-        match protocol {
-            IP_TCP if room >= ip_header + 20 => Some(tcp),
-            IP_UDP if room >= ip_header + 8 => Some(udp),
-            _ => None,
-        }
+        let Layers { tagged, v6, protocol, .. } = Layers::of(frame)?;
+        Some(match (tagged, v6, protocol) {
+            (false, false, IP_TCP) => Shape::Ipv4Tcp,
+            (false, false, IP_UDP) => Shape::Ipv4Udp,
+            (false, true, IP_TCP) => Shape::Ipv6Tcp,
+            (false, true, IP_UDP) => Shape::Ipv6Udp,
+            (true, false, IP_TCP) => Shape::VlanIpv4Tcp,
+            (true, false, IP_UDP) => Shape::VlanIpv4Udp,
+            (true, true, IP_TCP) => Shape::VlanIpv6Tcp,
+            (true, true, IP_UDP) => Shape::VlanIpv6Udp,
+            _ => return None,
+        })
     }
 
     /// The test of whether frames have this shape.
@@ -286,6 +257,7 @@ fn be16(bytes: &[u8], at: usize) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use oko_packet::proto::ETH_QINQ;
     use proptest::prelude::*;
 
     use super::*;

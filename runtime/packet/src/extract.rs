@@ -74,11 +74,13 @@ impl<'a> Rest<'a> {
     }
 }
 
-fn be16(bytes: &[u8], at: usize) -> u16 {
+#[inline]
+pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn be32(bytes: &[u8], at: usize) -> u32 {
+#[inline]
+pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 

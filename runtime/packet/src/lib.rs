@@ -7,9 +7,11 @@
 pub mod edit;
 mod extract;
 mod key;
+mod layers;
 
 pub use extract::{Extracted, extract};
 pub use key::{FIELDS, Field, FlowKey, WORDS};
+pub use layers::{Layers, is_tagged};
 
 /// Numbers of the protocols that the extraction knows.
 pub mod proto {

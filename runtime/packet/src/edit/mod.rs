@@ -25,9 +25,10 @@ pub use frame::{FrameBuf, NoRoom};
 pub use rewrite::{Kinds, Rewrite, Shape};
 pub use ttl::TtlExpired;
 
-use crate::extract::Extracted;
+use crate::extract::{Extracted, be16};
 use crate::key::{Field, FlowKey};
-use crate::proto::{ETH_IPV4, ETH_IPV6, ETH_QINQ, ETH_VLAN, IP_ICMP, IP_ICMPV6, IP_SCTP, IP_TCP, IP_UDP};
+use crate::layers::is_tagged;
+use crate::proto::{ETH_IPV4, ETH_IPV6, IP_ICMP, IP_ICMPV6, IP_SCTP, IP_TCP, IP_UDP};
 use checksum::Difference;
 
 /// A frame that is being rewritten.
@@ -106,14 +107,12 @@ impl<'b> Editor<'b> {
         self.network().filter(|(found, _)| *found == eth_type).map(|(_, at)| at)
     }
 
-    /// Whether there is a VLAN tag.
     fn is_tagged(&self) -> bool {
-        matches!(self.frame.bytes().get(12..18), Some([a, b, ..]) if matches!(u16::from_be_bytes([*a, *b]), ETH_VLAN | ETH_QINQ))
+        is_tagged(self.frame.bytes())
     }
 
     fn be16(&self, at: usize) -> u16 {
-        let bytes = self.frame.bytes();
-        u16::from_be_bytes([bytes[at], bytes[at + 1]])
+        be16(self.frame.bytes(), at)
     }
 
     fn write(&mut self, at: usize, new: &[u8]) {

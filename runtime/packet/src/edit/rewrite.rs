@@ -1,20 +1,19 @@
 //! Changes that are worked out once and made to many packets.
 //!
-//! An [`Editor`](super::Editor) can do everything to every frame, and reads the whole frame for it. Most packets are of a few shapes: an Ethernet header, at most one
-//! VLAN tag, IPv4 without options or IPv6 without extension headers, no fragment, and behind that TCP, UDP or what has no checksum over addresses. In these,
+//! An [`Editor`](super::Editor) can do everything to every frame, and reads the whole frame for it. Most packets are [ordinary](crate::Layers). In these,
 //! each field has its place before the frame is looked at. A [`Rewrite`] is a list of such places and what they get. To a frame that it [fits](Rewrite::fits) it does
 //! exactly what an editor does; of others it says so, and they are left to one.
 
 use super::checksum::Difference;
 use super::frame::{FrameBuf, NoRoom};
+use super::tags::{ADDRESSES, ETHERNET, TAG, push_vlan};
+use crate::extract::{be16, be32};
 use crate::key::Field;
+use crate::layers::{Layers, is_tagged};
 use crate::proto::{ETH_IPV4, ETH_IPV6, ETH_QINQ, ETH_VLAN, IP_ICMPV6, IP_TCP, IP_UDP};
 
 /// The most changes in one list.
 const MOST: usize = 6;
-const ADDRESSES: usize = 12;
-const ETHERNET: usize = 14;
-const TAG: usize = 4;
 
 /// Kinds of IP packets, a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -294,22 +293,13 @@ impl Rewrite {
     #[inline]
     #[must_use]
     pub fn fits(&self, frame: &[u8]) -> Option<Shape> {
-        let mut eth_type = be16(frame.get(..ETHERNET)?, ADDRESSES);
-        let mut l3 = ETHERNET;
-        if matches!(eth_type, ETH_VLAN | ETH_QINQ) {
-            eth_type = be16(frame.get(..ETHERNET + TAG)?, ADDRESSES + TAG);
-            l3 += TAG;
-        } else if self.tagged {
+        if frame.len() < ETHERNET || self.tagged && !is_tagged(frame) {
             return None;
         }
         if self.kinds == Kinds::ALL {
             return Some(Shape::default());
         }
-        let (kind, shape) = match eth_type {
-            ETH_IPV4 => ipv4(frame, l3)?,
-            ETH_IPV6 => ipv6(frame, l3)?,
-            _ => return None,
-        };
+        let (kind, shape) = Shape::of(Layers::of(frame)?)?;
         if self.kinds.and(kind) == Kinds::NONE || self.dec_ttl && frame[shape.ttl()] < 2 {
             return None;
         }
@@ -327,12 +317,7 @@ impl Rewrite {
         for step in self.steps() {
             match *step {
                 Step::PushVlan(eth_type) => {
-                    let old = frame.bytes();
-                    let is_tagged = matches!(be16(old, ADDRESSES), ETH_VLAN | ETH_QINQ);
-                    let tci = if is_tagged && old.len() >= ETHERNET + TAG { be16(old, ETHERNET) } else { 0 };
-                    let tag = frame.insert(ADDRESSES, TAG)?;
-                    tag[..2].copy_from_slice(&eth_type.to_be_bytes());
-                    tag[2..].copy_from_slice(&tci.to_be_bytes());
+                    push_vlan(frame, eth_type)?;
                     shape.moves(TAG as u16);
                 }
                 Step::PopVlan => {
@@ -446,6 +431,24 @@ fn set_ttl(frame: &mut [u8], shape: Shape, sums: &mut Sums, new: impl FnOnce(u8)
 }
 
 impl Shape {
+    /// Of an ordinary packet, if its transport checksum is where it should be.
+    #[inline]
+    fn of(layers: Layers) -> Option<(Kinds, Shape)> {
+        let Layers { v6, protocol, network, transport, room, .. } = layers;
+        let (kind, checksum) = match (v6, protocol) {
+            (false, IP_TCP) => (Kinds::TCP4, transport + 16),
+            (true, IP_TCP) => (Kinds::TCP6, transport + 16),
+            (false, IP_UDP) => (Kinds::UDP4, transport + 6),
+            (true, IP_UDP) => (Kinds::UDP6, transport + 6),
+            (true, IP_ICMPV6) if room >= 4 => (Kinds::OTHER6, transport + 2),
+            (_, IP_ICMPV6) => return None,
+            (false, _) => (Kinds::OTHER4, 0),
+            (true, _) => (Kinds::OTHER6, 0),
+        };
+        let [l3, l4, checksum] = [network, transport, checksum].map(|at| at as u16);
+        Some((kind, Shape { l3, l4, checksum, v6, udp: protocol == IP_UDP }))
+    }
+
     /// Where the time to live is.
     #[inline]
     fn ttl(self) -> usize {
@@ -462,61 +465,6 @@ impl Shape {
             self.checksum = self.checksum.wrapping_add(by);
         }
     }
-}
-
-/// A packet that is no fragment, with a header of 20 bytes and all of the transport header.
-#[inline]
-fn ipv4(frame: &[u8], l3: usize) -> Option<(Kinds, Shape)> {
-    let header: &[u8; 20] = frame.get(l3..)?.first_chunk()?;
-    let total_len = usize::from(be16(header, 2));
-    if header[0] != 0x45 || total_len < 20 || be16(header, 6) & 0x3fff != 0 {
-        return None;
-    }
-    let l4 = l3 + 20;
-    let room = frame.len().min(l3 + total_len) - l4;
-    let (kind, checksum) = match header[9] {
-        IP_TCP if room >= 20 => (Kinds::TCP4, l4 + 16),
-        IP_UDP if room >= 8 => (Kinds::UDP4, l4 + 6),
-        IP_TCP | IP_UDP | IP_ICMPV6 => return None,
-        _ => (Kinds::OTHER4, 0),
-    };
-    shape(l3, l4, checksum, kind, false)
-}
-
-/// A packet without extension headers and with all of the transport header.
-#[inline]
-fn ipv6(frame: &[u8], l3: usize) -> Option<(Kinds, Shape)> {
-    let header: &[u8; 40] = frame.get(l3..)?.first_chunk()?;
-    if header[0] >> 4 != 6 {
-        return None;
-    }
-    let l4 = l3 + 40;
-    let room = frame.len().min(l4 + usize::from(be16(header, 4))) - l4;
-    let (kind, checksum) = match header[6] {
-        IP_TCP if room >= 20 => (Kinds::TCP6, l4 + 16),
-        IP_UDP if room >= 8 => (Kinds::UDP6, l4 + 6),
-        IP_ICMPV6 if room >= 4 => (Kinds::OTHER6, l4 + 2),
-        // Extension headers among them.
-        IP_TCP | IP_UDP | IP_ICMPV6 | 0 | 43 | 44 | 50 | 51 | 59 | 60 => return None,
-        _ => (Kinds::OTHER6, 0),
-    };
-    shape(l3, l4, checksum, kind, true)
-}
-
-#[inline]
-fn shape(l3: usize, l4: usize, checksum: usize, kind: Kinds, v6: bool) -> Option<(Kinds, Shape)> {
-    let udp = kind == Kinds::UDP4 || kind == Kinds::UDP6;
-    Some((kind, Shape { l3: l3 as u16, l4: l4 as u16, checksum: checksum as u16, v6, udp }))
-}
-
-#[inline]
-fn be16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([bytes[at], bytes[at + 1]])
-}
-
-#[inline]
-fn be32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 #[inline]

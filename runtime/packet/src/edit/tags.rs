@@ -3,15 +3,27 @@
 //! A new tag is the outermost of its kind and starts with the values of the one that was outermost before. A VLAN tag and an MPLS
 //! entry stand right behind the Ethernet header, before any other tag, as section 5.12 has it.
 
-use super::{Editor, NoRoom};
+use super::{Editor, FrameBuf, NoRoom};
+use crate::extract::be16;
 use crate::key::Field;
+use crate::layers::is_tagged;
 use crate::proto::{ETH_IPV4, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, ETH_PBB};
 
 /// Bytes of the two MAC addresses, and so the place of the outermost EtherType.
-const ADDRESSES: usize = 12;
-const ETHERNET: usize = 14;
+pub(super) const ADDRESSES: usize = 12;
+pub(super) const ETHERNET: usize = 14;
 /// Of a VLAN tag, an MPLS entry, an I-TAG.
-const TAG: usize = 4;
+pub(super) const TAG: usize = 4;
+
+/// Pushes a VLAN tag onto a frame with a whole Ethernet header.
+#[inline]
+pub(super) fn push_vlan(frame: &mut FrameBuf<'_>, eth_type: u16) -> Result<(), NoRoom> {
+    let tci = if is_tagged(frame.bytes()) { be16(frame.bytes(), ETHERNET) } else { 0 };
+    let tag = frame.insert(ADDRESSES, TAG)?;
+    tag[..2].copy_from_slice(&eth_type.to_be_bytes());
+    tag[2..].copy_from_slice(&tci.to_be_bytes());
+    Ok(())
+}
 
 impl Editor<'_> {
     /// Pushes a VLAN tag with an EtherType.
@@ -22,10 +34,7 @@ impl Editor<'_> {
         if self.bytes().len() < ETHERNET {
             return Ok(());
         }
-        let tci = if self.is_tagged() { self.be16(ETHERNET) } else { 0 };
-        let tag = self.frame.insert(ADDRESSES, TAG)?;
-        tag[..2].copy_from_slice(&eth_type.to_be_bytes());
-        tag[2..].copy_from_slice(&tci.to_be_bytes());
+        push_vlan(&mut self.frame, eth_type)?;
         self.moved();
         Ok(())
     }
