@@ -6,8 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oko_openflow::PortNo;
-use oko_packet::proto::{ETH_QINQ, ETH_VLAN};
-use oko_packet::{Field, FlowKey};
+use oko_packet::is_tagged;
 
 use crate::clock::Nanos;
 use crate::plan::Effect;
@@ -40,25 +39,21 @@ impl Default for Bridge {
 
 /// How a packet is addressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Addresses {
-    /// The id of the outermost VLAN tag; 0 without one.
-    pub(crate) vlan: u16,
-    pub(crate) source: u64,
-    pub(crate) destination: u64,
+struct Addresses {
+    /// The id of the outermost VLAN tag; 0 without a whole one.
+    vlan: u16,
+    source: u64,
+    destination: u64,
 }
 
 impl Addresses {
-    /// Those of a frame, if it has a whole Ethernet header and all of a VLAN tag that it begins.
+    /// Those of a frame, if it has a whole Ethernet header.
     #[inline]
-    pub(crate) fn of(frame: &[u8]) -> Option<Addresses> {
-        let [destination, source] = [0, 6].map(|at| {
-            frame.get(at..at + 6).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
-        });
-        let vlan = match u16::from_be_bytes(*frame.get(12..)?.first_chunk()?) {
-            ETH_VLAN | ETH_QINQ => u16::from_be_bytes(*frame.get(14..18)?.first_chunk()?) & 0x0fff,
-            _ => 0,
-        };
-        Some(Addresses { vlan, source: source?, destination: destination? })
+    fn of(frame: &[u8]) -> Option<Addresses> {
+        let header = frame.first_chunk::<14>()?;
+        let address = |at: usize| header[at..at + 6].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let vlan = if is_tagged(frame) { u16::from_be_bytes([frame[14], frame[15]]) & 0x0fff } else { 0 };
+        Some(Addresses { vlan, source: address(6), destination: address(0) })
     }
 }
 
@@ -70,19 +65,11 @@ fn millis(now: Nanos) -> u32 {
 const MULTICAST: u64 = 1 << 40;
 
 impl Bridge {
-    /// Learns from a packet and says where it goes: none if it is there already.
-    pub(crate) fn forward(&self, key: &FlowKey, in_port: PortNo, now: Nanos) -> Option<Effect> {
-        let addresses = Addresses {
-            vlan: key.get(Field::VLAN_VID) as u16 & 0x0fff,
-            source: key.get(Field::ETH_SRC) as u64,
-            destination: key.get(Field::ETH_DST) as u64,
+    /// Learns from a packet and says where it goes: none if it is there already. One without addresses is for all.
+    pub(crate) fn forward(&self, frame: &[u8], in_port: PortNo, now: Nanos) -> Option<Effect> {
+        let Some(Addresses { vlan, source, destination }) = Addresses::of(frame) else {
+            return Some(Effect::Flood);
         };
-        self.forward_by(addresses, in_port, now)
-    }
-
-    /// The same for a packet of which it is known how it is addressed.
-    pub(crate) fn forward_by(&self, addresses: Addresses, in_port: PortNo, now: Nanos) -> Option<Effect> {
-        let Addresses { vlan, source, destination } = addresses;
         let vlan = u64::from(vlan) << 48;
         // A group address is nobody's.
         if source & MULTICAST == 0 && source != 0 {
@@ -153,14 +140,18 @@ impl Bridge {
 
 #[cfg(test)]
 mod tests {
+    use oko_packet::Field;
+
     use super::*;
 
-    fn packet(vlan: u16, source: u64, destination: u64) -> FlowKey {
-        let mut key = FlowKey::ZERO;
-        key.set(Field::VLAN_VID, vlan.into());
-        key.set(Field::ETH_SRC, source.into());
-        key.set(Field::ETH_DST, destination.into());
-        key
+    /// A frame; of a VLAN if the number is not 0.
+    fn packet(vlan: u16, source: u64, destination: u64) -> Vec<u8> {
+        let mut frame = [&destination.to_be_bytes()[2..], &source.to_be_bytes()[2..]].concat();
+        if vlan != 0 {
+            frame.extend([0x81, 0, (vlan >> 8) as u8, vlan as u8]);
+        }
+        frame.extend([8, 0]);
+        frame
     }
 
     const NOW: Nanos = Nanos(1_000_000_000);
@@ -184,16 +175,16 @@ mod tests {
     fn vlans_learn_apart() {
         let bridge = Bridge::default();
         let (a, b) = (0x0200_0000_0001, 0x0200_0000_0002);
-        bridge.forward(&packet(0x1005, a, b), PortNo(1), NOW);
-        assert_eq!(bridge.forward(&packet(0x1006, b, a), PortNo(2), NOW), Some(Effect::Flood));
-        assert_eq!(bridge.forward(&packet(0x1005, b, a), PortNo(2), NOW), Some(Effect::Output(PortNo(1))));
+        bridge.forward(&packet(5, a, b), PortNo(1), NOW);
+        assert_eq!(bridge.forward(&packet(6, b, a), PortNo(2), NOW), Some(Effect::Flood));
+        assert_eq!(bridge.forward(&packet(5, b, a), PortNo(2), NOW), Some(Effect::Output(PortNo(1))));
     }
 
     #[test]
     fn frames_are_addressed_as_their_keys_say() {
         let plain = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 1];
         let tagged = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0x60, 5, 0x81, 0, 0, 6, 8, 0];
-        for (frame, vlan) in [(&plain[..], 0), (&tagged, 5)] {
+        for (frame, vlan) in [(&plain[..], 0), (&tagged, 5), (&tagged[..17], 0)] {
             let key = oko_packet::extract(frame, 1).key;
             let found = Addresses::of(frame).unwrap();
             assert_eq!(found, Addresses { vlan, source: 0x0200_0000_0002, destination: 0x0200_0000_0001 });
@@ -202,7 +193,7 @@ mod tests {
             assert_eq!(u128::from(found.destination), key.get(Field::ETH_DST));
         }
         assert_eq!(Addresses::of(&plain[..13]), None);
-        assert_eq!(Addresses::of(&tagged[..17]), None);
+        assert_eq!(Bridge::default().forward(&plain[..13], PortNo(1), NOW), Some(Effect::Flood));
     }
 
     #[test]

@@ -28,7 +28,8 @@ use oko_openflow::{PortNo, TableId};
 use oko_packet::FlowKey;
 
 use crate::clock::{Clock, Nanos};
-use crate::leaves::{Fate, Laundry, Leaves};
+use crate::fate::Fate;
+use crate::leaves::{Laundry, Leaves};
 use crate::recipe::Recipe;
 use crate::recording::{Path, Recording, Then};
 use crate::snapshot::{Generation, Snapshot};

@@ -10,17 +10,16 @@ use oko_flow_cache::{BURST, LeafId};
 use oko_flow_table::{Meter, Verdict};
 use oko_packet::edit::Shape;
 
-use crate::bridge::{Addresses, Bridge};
+use crate::bridge::Bridge;
 use crate::carrier::Carrier;
 use crate::clock::Nanos;
+use crate::fate::Fate;
 use crate::flow_cache::FlowCache;
 use crate::judge::{Judge, Scene};
-use crate::leaves::Fate;
-use crate::pipeline::{Arrival, Pipeline};
+use crate::pipeline::{Along, Arrival, Pipeline};
 use crate::places::Places;
-use crate::plan::{Effect, Plan};
+use crate::plan::Plan;
 use crate::profile::Stage;
-use crate::recipe::Way;
 use crate::recording::Then;
 use crate::snapshot::Snapshot;
 
@@ -155,26 +154,13 @@ impl Forwarder {
         fates: &mut [Fate; BURST],
     ) -> usize {
         let Some(recipe) = self.judge.cache.recipe(counted.leaf) else { return places.start };
-        let way = recipe.way(scene.in_port);
-        let bridge = &self.pipeline.bridge;
         let mut shapes = [Shape::default(); BURST];
         let mut end = places.start;
         while end < places.end {
             let Some(frame) = carrier.frame(end) else { break };
             let Some(shape) = recipe.rewrite.fits(frame) else { break };
-            let effect = match way {
-                Way::Port(port) => Some(Effect::Output(port)),
-                Way::Nowhere => None,
-                Way::Bridge => {
-                    let Some(addresses) = Addresses::of(frame) else { break };
-                    bridge.forward_by(addresses, scene.in_port, carrier.time(end, scene.now))
-                }
-            };
-            let fate = match effect {
-                None => Some(Fate::DROP),
-                Some(Effect::Output(port)) => Fate::output(port),
-                Some(_) => None,
-            };
+            let now = carrier.time(end, scene.now);
+            let fate = recipe.fate(frame, scene.in_port, now, &self.pipeline.bridge);
             let Some(fate) = fate else { break };
             (shapes[end], fates[end]) = (shape, fate);
             counted.add(carrier.len(end));
@@ -217,8 +203,8 @@ impl Forwarder {
             Some(leaf) => {
                 // Other packets of the path are counted at all its entries.
                 let is_counted = judge.cache.fate(leaf) == Fate::ACT;
-                let path = (judge.cache.path(leaf), is_counted);
-                pipeline.process_along(snapshot, arrival, packet, &answers, path, plan);
+                let along = Along { path: judge.cache.path(leaf), is_counted };
+                pipeline.process_along(snapshot, arrival, packet, &answers, along, plan);
                 taken = is_counted.then_some(leaf);
             }
             None => recording = Some(pipeline.process(snapshot, arrival, packet, &answers, plan)),

@@ -18,6 +18,7 @@ mod config;
 mod config_error;
 mod deal;
 mod egress;
+mod fate;
 mod filters;
 mod flow_cache;
 mod forward;

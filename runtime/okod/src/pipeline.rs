@@ -48,6 +48,14 @@ pub(crate) struct Arrival {
     pub(crate) now: Nanos,
 }
 
+/// A path that a packet is sent along.
+#[derive(Clone, Copy)]
+pub(crate) struct Along<'p> {
+    pub(crate) path: &'p Path,
+    /// Whether the first lookup is counted by whoever has the path and knows that every packet gets as far as that.
+    pub(crate) is_counted: bool,
+}
+
 /// A worker's state of processing, reused from packet to packet.
 #[derive(Debug, Default)]
 pub(crate) struct Pipeline {
@@ -101,15 +109,14 @@ impl Pipeline {
         recording
     }
 
-    /// Sends a packet along a path that another one like it took. Where the path ends, the tables are asked. The first lookup may be counted by whoever has the
-    /// path and knows that every packet gets as far as that.
+    /// Sends a packet along a path that another one like it took. Where the path ends, the tables are asked.
     pub(crate) fn process_along(
         &mut self,
         snapshot: &Snapshot,
         arrival: Arrival,
         packet: &mut Editor<'_>,
         answers: &[(u32, u32)],
-        (path, is_counted): (&Path, bool),
+        Along { path, is_counted }: Along<'_>,
         plan: &mut Plan,
     ) {
         self.memo.next_packet();
@@ -504,8 +511,8 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
             PortNo::ALL => self.plan.push(Effect::All),
             PortNo::FLOOD => self.plan.push(Effect::Flood),
             PortNo::NORMAL => {
-                let key = *self.packet.key();
-                if let Some(effect) = self.pipeline.bridge.forward(&key, in_port, self.arrival.now) {
+                let frame = self.packet.bytes();
+                if let Some(effect) = self.pipeline.bridge.forward(frame, in_port, self.arrival.now) {
                     self.plan.push(effect);
                 }
             }
