@@ -111,16 +111,19 @@ impl<'l> Okod<'l> {
 
     /// Adds a meter, as `ovs-ofctl` writes it.
     pub(crate) fn add_meter(&self, meter: &str) -> Result<()> {
+        output(self.ofctl("add-meter").arg(meter)).map(drop)
+    }
+
+    /// `ovs-ofctl` with a command and the switch.
+    fn ofctl(&self, command: &str) -> Command {
         let mut ofctl = Command::new("ovs-ofctl");
-        ofctl.args(["-O", "OpenFlow13", "add-meter"]);
-        output(ofctl.arg(format!("unix:{}", self.socket.display())).arg(meter)).map(drop)
+        ofctl.args(["-O", "OpenFlow13", command]).arg(format!("unix:{}", self.socket.display()));
+        ofctl
     }
 
     /// A station behind the sink sends something, which goes through the bridge.
     pub(crate) fn hear(&self, frame: &Frame) -> Result<()> {
-        let mut ofctl = Command::new("ovs-ofctl");
-        ofctl.args(["-O", "OpenFlow13", "packet-out"]);
-        output(ofctl.arg(format!("unix:{}", self.socket.display())).arg(frame.packet_out())).map(drop)
+        output(self.ofctl("packet-out").arg(frame.packet_out())).map(drop)
     }
 
     /// Lets the sources send.
