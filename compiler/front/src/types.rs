@@ -176,6 +176,7 @@ impl Ty {
             }
             (Ty::Array(a, n), Ty::Array(b, m)) if n == m => Some(Ty::Array(Box::new(a.join(b)?), *n)),
             (Ty::Addr, Ty::Ip4 | Ty::Ip6) | (Ty::Ip4 | Ty::Ip6, Ty::Addr) => Some(Ty::Addr),
+            (Ty::Seq, Ty::Num(num)) | (Ty::Num(num), Ty::Seq) if num.is_seq() => Some(Ty::Seq),
             (a, b) => (a == b).then(|| a.clone()),
         }
     }
@@ -244,6 +245,11 @@ impl Num {
     /// Its range as that of a wide integer, if one can stand for it.
     pub fn natural(self) -> Option<WideRange> {
         WideRange::of(self.range).filter(|_| self.kind == NumKind::Int)
+    }
+
+    /// Whether it says a sequence number, as literals do: where a `seq` is needed, a number of 32 bits is the one of that value.
+    pub fn is_seq(self) -> bool {
+        self.kind == NumKind::Int && self.range.within(Range::of_bits(32))
     }
 
     /// How the number is called in messages.

@@ -443,6 +443,69 @@ test \"counts\" {{
     assert!(missing.contains("E0710") && missing.contains("there is no `no.pcap`"), "{missing}");
 }
 
+/// A number is a sequence number where one is needed, and ranges of them go over 0.
+#[test]
+fn sequence_numbers_go_with_numbers_and_go_round() {
+    let text = format!(
+        "{HEAD}
+struct Window {{ next: seq, size: u16 }}
+state windows: map[ip4, Window] {{ capacity: 64, when_full: evict_oldest, expire: 1min }};
+const FIRST: seq = 0xffff_fff0;
+const LIST: [seq; 3] = [1, 2, 0xffff_ffff];
+fn cookie(a: ip4, b: u16) -> u32 {{ (a[31:0] ^ b) +% 0x9e37_79b9 }}
+fn after(a: seq, b: seq) -> bool {{ a > b }}
+filter equal -> bool {{ match pkt {{ tcp => 7 == tcp.seq and tcp.ack != 0, _ => false }} }}
+filter near -> bool {{ match pkt {{ tcp => tcp.seq in FIRST..1 + FIRST + 31, _ => false }} }}
+filter numbers -> bool {{ match pkt {{ tcp => tcp.seq in 10..=20, _ => false }} }}
+filter inside -> bool {{ match pkt {{ tcp => tcp.seq in tcp.ack..=tcp.ack + tcp.window, _ => false }} }}
+filter arms -> bool {{
+    match pkt {{
+        tcp => match tcp.seq {{ 7 | 0xffff_ffff => true, 9..=11 => true, FIRST => true, _ => false }},
+        _ => false,
+    }}
+}}
+filter listed -> bool {{
+    match pkt {{ tcp => tcp.seq in [3, 5..=6, FIRST] or tcp.seq in LIST, _ => false }}
+}}
+filter cookies -> bool {{
+    match pkt {{ ipv4 / tcp => tcp.ack - 1 == cookie(ipv4.src, tcp.src_port), _ => false }}
+}}
+filter kept -> bool {{
+    match pkt {{
+        ipv4 / tcp => {{
+            let before = windows[ipv4.src] ?? Window(next: 0, size: 0);
+            update windows[ipv4.src] |old| Window(next: if tcp.flags has SYN {{ 1 }} else {{ tcp.seq }}, size: tcp.window);
+            before.next == 0 and after(tcp.seq, 5)
+        }}
+        _ => false,
+    }}
+}}
+filter turns -> bool {{
+    match pkt {{ tcp => (for i in 0..4 with at = tcp.seq {{ at + i }}) == 4, _ => false }}
+}}
+test \"seq\" {{
+    let p = ipv4(src: 1.2.3.4) / tcp(seq: 7, ack: 1);
+    expect equal(p) and not equal(p.with(seq: 8)) and not equal(p.with(ack: 0));
+    expect near(p) and near(p.with(seq: FIRST)) and near(p.with(seq: 15)) and near(p.with(seq: 0xffff_ffff));
+    expect not near(p.with(seq: 16)) and not near(p.with(seq: 0xffff_ffef));
+    expect numbers(p.with(seq: 10)) and numbers(p.with(seq: 20));
+    expect not numbers(p.with(seq: 21)) and not numbers(p.with(seq: 9));
+    let far = p.with(seq: 5, ack: 0xffff_fff0);
+    expect inside(far.with(window: 21)) and not inside(far.with(window: 20));
+    expect inside(p.with(ack: 7, window: 0)) and not inside(p.with(ack: 8));
+    expect arms(p) and arms(p.with(seq: 10)) and arms(p.with(seq: 0xffff_ffff)) and not arms(p.with(seq: 8));
+    expect listed(p.with(seq: 3)) and listed(p.with(seq: 6)) and listed(p.with(seq: FIRST));
+    expect listed(p.with(seq: 2)) and not listed(p.with(seq: 4)) and not listed(p);
+    expect cookies(p.with(ack: cookie(1.2.3.4, 5) +% 1, src_port: 5)) and not cookies(p);
+    expect kept(p.with(flags: ACK)) and not kept(p.with(flags: SYN | ACK));
+    expect windows[1.2.3.4] == Window(next: 1, size: 65_535);
+    expect turns(p.with(seq: 0xffff_fffe)) and not turns(p);
+}}
+"
+    );
+    all_hold(&checked(&text), 18);
+}
+
 #[test]
 fn headers_below_and_between_are_filled_in() {
     let text = format!(

@@ -208,9 +208,10 @@ impl BodyChecker<'_, '_, '_> {
                 let ty = a.ty.clone();
                 fold(op, a, b, ty, span)
             }
-            (Ty::Seq, Ty::Num(Num { kind: NumKind::Int, range, .. }))
-                if range.within(Range::of_bits(32)) && matches!(op, BinaryOp::Add | BinaryOp::Sub) =>
-            {
+            (Ty::Num(num), Ty::Seq) if num.is_seq() && op == BinaryOp::Add => {
+                fold(Arith::AddWrap(32), a, b, Ty::Seq, span)
+            }
+            (Ty::Seq, Ty::Num(num)) if num.is_seq() && matches!(op, BinaryOp::Add | BinaryOp::Sub) => {
                 let op = if op == BinaryOp::Add { Arith::AddWrap(32) } else { Arith::SubWrap(32) };
                 fold(op, a, b, Ty::Seq, span)
             }
@@ -240,6 +241,11 @@ impl BodyChecker<'_, '_, '_> {
             diagnostic = diagnostic.label(b.span, format!("this is `{right}`"));
         }
         let kinds = (a.num_kind(), b.num_kind());
+        if a.ty == Ty::Seq || b.ty == Ty::Seq {
+            let diagnostic = self.bad_seq(diagnostic, symbol, op_span, a, b);
+            self.report(diagnostic);
+            return Expr::error(a.span.to(b.span));
+        }
         self.report(if matches!(a.ty, Ty::Option(_)) || matches!(b.ty, Ty::Option(_)) {
             diagnostic.help("a value can be `none`: say with `??` what counts then, or use `match`")
         } else if let (true, Ty::Prefix) = (matches!(symbol, "==" | "!="), &b.ty) {
@@ -255,6 +261,38 @@ impl BodyChecker<'_, '_, '_> {
             diagnostic
         });
         Expr::error(a.span.to(b.span))
+    }
+
+    /// What to write instead of an operator that sequence numbers do not have.
+    fn bad_seq(&self, diagnostic: Diagnostic, symbol: &str, op_span: Span, a: &Expr, b: &Expr) -> Diagnostic {
+        let seq = if a.ty == Ty::Seq { a } else { b };
+        match (symbol, &a.ty, &b.ty) {
+            (_, Ty::Option(_), _) | (_, _, Ty::Option(_)) => {
+                diagnostic.help("a value can be `none`: say with `??` what counts then, or use `match`")
+            }
+            ("+%" | "-%" | "+|" | "-|", ..) => {
+                let plain = &symbol[..1];
+                diagnostic.suggest(
+                    op_span,
+                    plain,
+                    format!("write `{plain}`: sequence numbers start again at 0 behind the last, and a difference is a `u32`"),
+                )
+            }
+            (_, Ty::Num(num), _) | (_, _, Ty::Num(num))
+                if !num.is_seq() && matches!(symbol, "==" | "!=" | "in" | "+" | "-") =>
+            {
+                diagnostic.help(
+                    "a sequence number has 32 bits; take those of the other value that count: `x[31:0]`",
+                )
+            }
+            ("<" | "<=" | ">" | ">=", ..) => self
+                .number_of_seq(diagnostic, seq.span)
+                .note("sequence numbers go round, so only another `seq` comes before or after one"),
+            ("has", ..) => {
+                diagnostic.help("`has` asks for bits by their names; a single bit of a number is `x[0:0]`")
+            }
+            _ => self.number_of_seq(diagnostic, seq.span),
+        }
     }
 
     /// Arithmetic on numbers: the kind of the result, then its range.
@@ -426,6 +464,11 @@ fn zero_of(ty: &Ty) -> Ty {
         Ty::Num(num) => Ty::Num(Num { range: Range::one(0), ..*num }),
         other => other.clone(),
     }
+}
+
+/// How far it is from one sequence number on to another.
+pub(super) fn seq_distance(to: Expr, from: Expr, span: Span) -> Expr {
+    fold(Arith::SubWrap(32), to, from, Ty::uint(32), span)
 }
 
 /// Arithmetic, computed here where both operands are constants.

@@ -110,6 +110,7 @@ impl BodyChecker<'_, '_, '_> {
                 }
                 kind => Expr::new(kind, value.ty, span),
             },
+            (Ty::Seq, Ty::Num(_)) => Expr { ty: Ty::Seq, ..value },
             (Ty::Addr, Ty::Ip4 | Ty::Ip6) => {
                 let kind = match value.kind {
                     ExprKind::Const(words) => ExprKind::Const(match words.as_slice() {
@@ -199,6 +200,16 @@ impl BodyChecker<'_, '_, '_> {
                 .label(value.span, format!("this is `{found}`"));
         let because_text = format!("because of this, `{wanted}` is needed");
         let diagnostic = elsewhere(diagnostic, value.span, because, because_text);
+        if let (Ty::Seq, Ty::Num(wanted)) = (&value.ty, plain)
+            && wanted.kind == NumKind::Int
+        {
+            return self.number_of_seq(diagnostic, value.span);
+        }
+        if let (Ty::Num(num), Ty::Seq) = (&value.ty, plain)
+            && num.kind == NumKind::Int
+        {
+            return diagnostic.help("a sequence number has 32 bits; take those that count: `x[31:0]`");
+        }
         match (&value.ty, ty) {
             (Ty::Option(_), _) if !matches!(ty, Ty::Option(_)) => {
                 diagnostic.help("it can be `none`: say with `??` what counts then, or use `match`")
@@ -222,6 +233,19 @@ impl BodyChecker<'_, '_, '_> {
             (Ty::Unit, _) => diagnostic.help("a block's value is its last expression, without `;`"),
             _ => diagnostic,
         }
+    }
+}
+
+impl BodyChecker<'_, '_, '_> {
+    /// Adds to a message how the number is written that a sequence number has.
+    pub(super) fn number_of_seq(&self, diagnostic: Diagnostic, value: Span) -> Diagnostic {
+        let text = self.checker.sources.snippet(value).unwrap_or_default();
+        let number = if text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.[]".contains(letter)) {
+            format!("{text}[31:0]")
+        } else {
+            format!("({text})[31:0]")
+        };
+        diagnostic.suggest(value, number.clone(), format!("the number itself is `{number}`"))
     }
 }
 
@@ -254,6 +278,7 @@ pub(super) fn fits(found: &Ty, wanted: &Ty) -> bool {
         (a, Ty::Option(b)) => fits(a, b),
         (Ty::Tuple(a), Ty::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| fits_inside(a, b)),
         (Ty::Ip4 | Ty::Ip6, Ty::Addr) => true,
+        (Ty::Num(num), Ty::Seq) => num.is_seq(),
         (a, b) => a == b,
     }
 }

@@ -4,7 +4,7 @@ use oko_diagnostics::codes::types;
 use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast::{self, BinaryOp};
 
-use super::arith::negate;
+use super::arith::{negate, seq_distance};
 use super::body::BodyChecker;
 use super::wide::{from_words, integer, rectangles};
 use crate::hir::{Compare, Expr, ExprKind, Op, Order, StateOp};
@@ -141,6 +141,9 @@ impl BodyChecker<'_, '_, '_> {
         if value.ty.is_error() || start.ty.is_error() || end.ty.is_error() {
             return Expr::error(span);
         }
+        if value.ty == Ty::Seq {
+            return self.in_seq_range(value, start, end, range, span);
+        }
         let ordered = match (&value.ty, &start.ty, &end.ty) {
             (Ty::Num(a), Ty::Num(b), Ty::Num(c)) => a.kind == b.kind && b.kind == c.kind,
             (Ty::Ip4, Ty::Ip4, Ty::Ip4) | (Ty::Mac, Ty::Mac, Ty::Mac) => true,
@@ -193,6 +196,44 @@ impl BodyChecker<'_, '_, '_> {
         let high = if range.inclusive { Compare::Le(order) } else { Compare::Lt(order) };
         let high = compared(high, value, end, span);
         Expr::new(ExprKind::And(Box::new(low), Box::new(high)), Ty::Bool, span)
+    }
+
+    /// `seq in start..end`: whether it comes on the way from the one to the other, also where numbers start again at 0 in between.
+    fn in_seq_range(&mut self, value: Expr, start: Expr, end: Expr, range: &ast::Range, span: Span) -> Expr {
+        let plain =
+            |bound: &Expr| bound.ty.num().is_some_and(Num::is_seq).then(|| bound.constant()).flatten();
+        match (&start.ty, &end.ty, plain(&start), plain(&end)) {
+            (Ty::Seq, Ty::Seq, ..) => {}
+            (_, _, Some(low), Some(high)) if low < high || range.inclusive && low == high => {}
+            (_, _, Some(_), Some(_)) => return self.empty_range(range, span),
+            _ => {
+                let other = if start.ty == Ty::Seq { &end } else { &start };
+                let found = self.describe(&other.ty);
+                let diagnostic =
+                    Diagnostic::error(types::BAD_OPERAND, "this range is not one of such values")
+                        .label(other.span, format!("this is `{found}`"))
+                        .label(value.span, "this is `seq`");
+                let diagnostic = match other.ty {
+                    Ty::Num(_) => self.number_of_seq(diagnostic, value.span).note(
+                        "sequence numbers go round: a range of them has constants or a `seq` at both ends",
+                    ),
+                    _ => diagnostic,
+                };
+                self.report(diagnostic);
+                return Expr::error(span);
+            }
+        }
+        if !repeatable(&start) {
+            self.report(
+                Diagnostic::error(types::NAME_IT, "the first of a range of sequence numbers needs a name")
+                    .label(start.span, "would be computed twice")
+                    .help("write `let start = …;` before and compare with `start`"),
+            );
+            return Expr::error(span);
+        }
+        let (at, length) = (seq_distance(value, start.clone(), span), seq_distance(end, start, span));
+        let compare = if range.inclusive { Compare::Le } else { Compare::Lt };
+        compared(compare(Order::Unsigned), at, length, span)
     }
 
     fn empty_range(&mut self, range: &ast::Range, span: Span) -> Expr {
@@ -502,6 +543,7 @@ fn comparable(a: &Ty, b: &Ty) -> bool {
         (Ty::Option(a), b) | (b, Ty::Option(a)) => comparable(a, b),
         (Ty::Tuple(a), Ty::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| comparable(a, b)),
         (Ty::Addr, Ty::Ip4 | Ty::Ip6) | (Ty::Ip4 | Ty::Ip6, Ty::Addr) => true,
+        (Ty::Seq, Ty::Num(num)) | (Ty::Num(num), Ty::Seq) => num.is_seq(),
         (a, b) => a == b,
     }
 }

@@ -10,7 +10,7 @@ use super::wide::rectangles;
 use crate::hir::{Expr, ExprKind, Pattern};
 use crate::resolve::Def;
 use crate::suggest::nearest;
-use crate::types::{NumKind, Range, Ty};
+use crate::types::{Num, NumKind, Range, Ty};
 
 impl BodyChecker<'_, '_, '_> {
     /// A pattern for values of type `ty`; its names come into scope.
@@ -64,7 +64,7 @@ impl BodyChecker<'_, '_, '_> {
                     Err(parts) => Pattern::Or(parts),
                 })
             }
-            (PatternKind::Range { start, end }, Ty::Num(num)) if num.kind == NumKind::Int => {
+            (PatternKind::Range { start, end }, Ty::Num(Num { kind: NumKind::Int, .. }) | Ty::Seq) => {
                 let (Ok(low), Ok(high)) = (u64::try_from(start.value), u64::try_from(end.value)) else {
                     self.report(
                         Diagnostic::error(types::OVERFLOW, "this number needs more than 64 bits")
@@ -76,7 +76,8 @@ impl BodyChecker<'_, '_, '_> {
                     self.empty_pattern(ast.span);
                     return None;
                 }
-                self.can_match(ast.span, Range::new(i128::from(low), i128::from(high)), num.range);
+                let known = ty.num().map_or(Range::of_bits(32), |num| num.range);
+                self.can_match(ast.span, Range::new(i128::from(low), i128::from(high)), known);
                 Some(Pattern::Ranges(vec![(low, high)]))
             }
             (PatternKind::Path(path), _) => self.path_pattern(path, ty),
@@ -270,6 +271,7 @@ impl BodyChecker<'_, '_, '_> {
         let goes = match (&value.ty, ty) {
             (Ty::Wide(_), Ty::Wide(_)) => true,
             (Ty::Num(a), Ty::Num(b)) => a.kind == b.kind,
+            (Ty::Num(num), Ty::Seq) => num.is_seq(),
             (a, b) => a == b,
         };
         let ExprKind::Const(words) = value.kind else { return None };

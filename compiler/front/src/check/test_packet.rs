@@ -474,15 +474,7 @@ impl BodyChecker<'_, '_, '_> {
             other => other.clone(),
         };
         let value = self.expr(value, Some(&ty));
-        // A sequence number is a number on the wire, and nothing else can say which.
-        let value = match &value.ty {
-            Ty::Num(num)
-                if ty == Ty::Seq && num.kind == NumKind::Int && num.range.within(Range::of_bits(32)) =>
-            {
-                value
-            }
-            _ => self.coerce(value, &ty, declared),
-        };
+        let value = self.coerce(value, &ty, declared);
         if value.ty.is_error() || ty.is_error() {
             return None;
         }
