@@ -23,6 +23,7 @@ mod facts;
 mod fill;
 mod function;
 mod header;
+mod linear;
 mod loops;
 mod name;
 mod names;

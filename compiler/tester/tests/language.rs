@@ -503,7 +503,86 @@ test \"seq\" {{
 }}
 "
     );
-    all_hold(&checked(&text), 18);
+    all_hold(&checked(&text), 14);
+}
+
+/// Where `a >= b` holds, `a - b` is a number like others: an index, a divisor, what is kept.
+#[test]
+fn differences_are_known_behind_conditions() {
+    let text = format!(
+        "{HEAD}
+struct Seen {{ first: instant, last: instant, packets: u32 }}
+state kept: map[ip4, Seen] {{ capacity: 64, when_full: evict_oldest, expire: 1h }};
+state gaps: array[counter] {{ capacity: 101 }};
+param low: u32 in 0..=100 = 5;
+param high: u32 in 0..=100 = 7;
+const SMALL: [u8; 4] = [1, 2, 3, 4];
+fn span(a: u32, b: u32) -> u32 {{ if a >= b {{ a - b }} else {{ b - a }} }}
+fn guarded(a: u32, b: u32) -> u32 {{ if a < b {{ return 0; }} a - b }}
+fn over(a: u32, b: u32, c: u32) -> u32 {{ if a <= b and b <= c {{ c - a }} else {{ 0 }} }}
+fn from_end(i: u8, n: u8) -> u8 {{ if i < n and n <= 4 {{ SMALL[n - i - 1] }} else {{ 0 }} }}
+fn wide(a: u128, b: u128) -> u128 {{ if a >= b {{ a - b }} else {{ b - a }} }}
+filter gap -> bool {{
+    if low < high {{ gaps[high - low].add(1) > 3 }} else {{ gaps[low - high].add(1) > 100 / (low - high + 1) }}
+}}
+filter full -> bool {{
+    match pkt {{
+        ipv4 / udp => {{
+            let headers = ipv4.ihl * 4;
+            let body: u16 = ipv4.total_len - headers;
+            body > 11
+        }}
+        ipv4 / tcp if ipv4.total_len >= ipv4.ihl * 4 + tcp.data_offset * 4 => {{
+            let body: u16 = ipv4.total_len - ipv4.ihl * 4 - tcp.data_offset * 4;
+            body > 3
+        }}
+        _ => false,
+    }}
+}}
+filter idle -> bool {{
+    match pkt {{
+        ipv4 => {{
+            let seen = kept[ipv4.src];
+            update kept[ipv4.src] |old| match old {{
+                none => Seen(first: now, last: now, packets: 1),
+                let old => Seen(first: old.first, last: now, packets: old.packets +| 1),
+            }};
+            match seen {{
+                let s => if now >= s.last and s.last > s.first and s.packets > 0 {{
+                    let pause: duration = now - s.last;
+                    pause / (s.last - s.first) > 100 / s.packets
+                }} else {{ false }},
+                none => false,
+            }}
+        }}
+        _ => false,
+    }}
+}}
+test \"differences\" {{
+    expect span(3, 5) == 2 and span(5, 3) == 2 and guarded(3, 5) == 0 and guarded(5, 3) == 2;
+    expect over(1, 2, 9) == 8 and over(3, 2, 9) == 0;
+    expect from_end(0, 4) == 4 and from_end(3, 4) == 1 and from_end(4, 4) == 0 and from_end(0, 5) == 0;
+    expect wide(0x1_0000_0000_0000_0000_0000, 5) == 0xffff_ffff_ffff_ffff_fffb;
+    expect wide(3, 0x1_0000_0000_0000_0000_0000) == 0xffff_ffff_ffff_ffff_fffd;
+    let p = ipv4() / udp() / payload(len: 4);
+    expect full(p) and not full(ipv4() / udp() / payload(len: 3));
+    expect full(ipv4() / tcp() / payload(len: 4)) and not full(ipv4() / tcp() / payload(len: 3));
+    expect not full((ipv4() / tcp() / payload(len: 9)).with(total_len: 20));
+    for i in 0..3 {{ expect not gap(p); }}
+    expect gap(p);
+    expect gaps[2].total == 4;
+    high.set(0);
+    expect not gap(p);
+    expect gaps[5].total == 1;
+    expect not idle(p);
+    advance 1s;
+    expect not idle(p);
+    advance 60s;
+    expect idle(p);
+}}
+"
+    );
+    all_hold(&checked(&text), 17);
 }
 
 #[test]

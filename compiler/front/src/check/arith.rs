@@ -317,8 +317,8 @@ impl BodyChecker<'_, '_, '_> {
             None
         };
         let (arith, range) = match op {
-            BinaryOp::Add => (Arith::Add, x.add(y)),
-            BinaryOp::Sub => (Arith::Sub, x.sub(y)),
+            BinaryOp::Add => (Arith::Add, self.facts.narrow_sum(&a, &b, 1, x.add(y))),
+            BinaryOp::Sub => (Arith::Sub, self.facts.narrow_sum(&a, &b, -1, x.sub(y))),
             BinaryOp::Mul => (Arith::Mul, x.mul(y)),
             _ if negative.is_some() => {
                 let operand = negative.map_or(span, |operand| operand.span);

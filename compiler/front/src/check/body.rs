@@ -78,7 +78,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
             locals: Vec::new(),
             layers: Vec::new(),
             names: Names::default(),
-            facts: Facts::default(),
+            facts: if place == Place::Test { Facts::of_test() } else { Facts::default() },
             locked: None,
             origins: Vec::new(),
             loops: Vec::new(),
@@ -101,6 +101,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         let id = LocalId::from_index(self.locals.len());
         self.locals.push(Local { name: name.name.clone(), span: name.span, ty });
         self.names.push((name.name.clone(), Binding::Local(id)));
+        self.facts.undefine(id);
         id
     }
 
@@ -108,7 +109,16 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
     pub(super) fn hidden_local(&mut self, span: Span, ty: Ty) -> LocalId {
         let id = LocalId::from_index(self.locals.len());
         self.locals.push(Local { name: String::new(), span, ty });
+        self.facts.undefine(id);
         id
+    }
+
+    /// Learns what the rules of a layer's header say about several of its fields.
+    pub(super) fn learn_rules(&mut self, layer: LayerId) {
+        let [header] = self.layers[layer.index()].headers.as_slice() else { return };
+        for rule in &self.checker.program.headers[header.index()].rules {
+            self.facts.learn_rule(&rule.condition, layer);
+        }
     }
 
     /// Brings a named value into scope that ought to be used.
@@ -289,6 +299,7 @@ impl<'c, 'a, 's> BodyChecker<'c, 'a, 's> {
         let ty = if matches!(value.ty, Ty::Unit | Ty::Never) { Ty::Error } else { value.ty.clone() };
         let id = self.bind_used(name, ty);
         self.remember_origin(id, &value);
+        self.facts.define(id, &value);
         (Stmt::Let(id, value), ends)
     }
 

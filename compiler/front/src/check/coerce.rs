@@ -164,7 +164,7 @@ impl BodyChecker<'_, '_, '_> {
                     diagnostic.help("`+|` stays at the greatest value, `+%` starts again at 0")
                 }
                 ExprKind::Arith(crate::hir::Arith::Sub, ..) => {
-                    diagnostic.help("`-|` stays at 0, `-%` goes on from the greatest value")
+                    diagnostic.help("`-|` stays at 0, `-%` goes on from the greatest value; or compare the two first, as in `if a >= b { a - b }`")
                 }
                 ExprKind::Const(_) => diagnostic,
                 // Where the low bits are just what fits.

@@ -1,24 +1,51 @@
-//! What conditions say about numbers: where `ttl < 5` holds, `ttl` is in `0..=4`.
+//! What conditions say about numbers: where `ttl < 5` holds, `ttl` is in `0..=4`, and where `low <= high` does, `high - low` is not negative.
 //!
-//! A fact narrows the range of a thing that cannot change while it holds: a named value, a header's field, a param, the
-//! packet's length. Params are read once per packet and do not change within one. A fact remembers which condition it comes
-//! from, so that messages can show it. What is known of a subject is found in one step however many facts there are.
+//! A fact is about things that cannot change while it holds: a named value or a part of one, a header's field, a param, the packet's length, the
+//! time. Params and the time are read once per packet and do not change within one; in a test they do, so nothing is learnt of them there. A fact
+//! remembers which condition it comes from, so that messages can show it. What is known of one thing is found in one step however many facts there
+//! are; of what is known of several together, the latest [`MAX_RELATIONS`] are looked through.
 
 use std::collections::HashMap;
 
 use oko_diagnostics::Span;
 
+use super::linear::Sum;
 use crate::hir::{Compare, Expr, ExprKind, LayerId, LocalId, Order, ParamId};
 use crate::types::{Range, Ty};
+
+/// How many relations are looked through.
+const MAX_RELATIONS: usize = 64;
+/// How many relations are added up: `a <= b` and `b <= c` say that `c - a` is not negative.
+const STEPS: usize = 2;
 
 /// What a fact can be about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Subject {
     Local(LocalId),
+    Part(LocalId, Parts),
     Field(LayerId, usize),
     Param(ParamId),
     PacketLen,
     InPort,
+    Now,
+}
+
+/// Which part of a part of a value: up to four steps of 16 bits, each the number of a part and 1.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Parts(u64);
+
+impl Parts {
+    fn then(self, at: usize) -> Option<Parts> {
+        let step = u64::try_from(at).ok().filter(|at| *at < 0xffff)? + 1;
+        (self.0 >> 48 == 0).then_some(Parts(self.0 << 16 | step))
+    }
+}
+
+/// What was learnt in one step.
+#[derive(Clone, Copy, Debug)]
+enum Learnt {
+    Range(Subject),
+    Relation,
 }
 
 /// The facts that hold at a place.
@@ -26,11 +53,22 @@ pub(super) enum Subject {
 pub(super) struct Facts {
     /// For each subject, what all facts so far say together, and the condition of the last; the latest last.
     known: HashMap<Subject, Vec<(Range, Span)>>,
-    /// What was learnt about, in order.
-    learnt: Vec<Subject>,
+    /// Sums that are not negative.
+    relations: Vec<Sum>,
+    /// What was learnt, in order.
+    learnt: Vec<Learnt>,
+    /// The sums that names stand for.
+    meanings: HashMap<LocalId, Sum>,
+    /// Whether params and the time change from step to step.
+    in_test: bool,
 }
 
 impl Facts {
+    /// The facts of a test, in which params and the time change.
+    pub(super) fn of_test() -> Facts {
+        Facts { in_test: true, ..Facts::default() }
+    }
+
     /// How far to go back with [`Facts::reset`].
     pub(super) fn mark(&self) -> usize {
         self.learnt.len()
@@ -38,9 +76,16 @@ impl Facts {
 
     /// Forgets what was learnt since the mark.
     pub(super) fn reset(&mut self, mark: usize) {
-        for subject in self.learnt.drain(mark..).rev() {
-            if let Some(known) = self.known.get_mut(&subject) {
-                known.pop();
+        for learnt in self.learnt.drain(mark..).rev() {
+            match learnt {
+                Learnt::Range(subject) => {
+                    if let Some(known) = self.known.get_mut(&subject) {
+                        known.pop();
+                    }
+                }
+                Learnt::Relation => {
+                    self.relations.pop();
+                }
             }
         }
     }
@@ -51,6 +96,64 @@ impl Facts {
             Some((fact, _)) => range.meet(fact).unwrap_or(range),
             None => range,
         }
+    }
+
+    /// The range of `a + times b`, which is in `range` anyway.
+    pub(super) fn narrow_sum(&self, a: &Expr, b: &Expr, times: i128, range: Range) -> Range {
+        let sum = Sum::of(a, self).and_then(|sum| sum.plus(&Sum::of(b, self)?, times));
+        let Some(sum) = sum else { return range };
+        let negated = Sum::default().plus(&sum, -1);
+        let most = negated.and_then(|sum| self.least(&sum, STEPS)).and_then(i128::checked_neg);
+        let min = self.least(&sum, STEPS).map_or(range.min, |least| range.min.max(least));
+        let max = most.map_or(range.max, |most| range.max.min(most));
+        if min <= max { Range { min, max } } else { range }
+    }
+
+    /// The least number that `a - b` is known to be; of wide integers, too.
+    pub(super) fn least_difference(&self, a: &Expr, b: &Expr) -> Option<i128> {
+        let sum = Sum::of(a, self)?.plus(&Sum::of(b, self)?, -1)?;
+        self.least(&sum, STEPS)
+    }
+
+    /// The least value of a sum: by what each thing can be, or by a relation and what is left then.
+    fn least(&self, sum: &Sum, steps: usize) -> Option<i128> {
+        let mut least = sum.least();
+        if steps > 0 {
+            for relation in self.relations.iter().rev().take(MAX_RELATIONS) {
+                if relation.shares(sum)
+                    && let Some(rest) = sum.plus(relation, -1)
+                    && let Some(rest) = self.least(&rest, steps - 1)
+                {
+                    least = Some(least.map_or(rest, |least| least.max(rest)));
+                }
+            }
+        }
+        least
+    }
+
+    /// What a name stands for, where that is a sum.
+    pub(super) fn meaning(&self, subject: Subject) -> Option<&Sum> {
+        match subject {
+            Subject::Local(id) => self.meanings.get(&id),
+            _ => None,
+        }
+    }
+
+    /// Remembers what a name stands for, if it is a sum.
+    pub(super) fn define(&mut self, id: LocalId, value: &Expr) {
+        if let Some(sum) = Sum::of(value, self) {
+            self.meanings.insert(id, sum);
+        }
+    }
+
+    /// Forgets what the name stood for in another scope.
+    pub(super) fn undefine(&mut self, id: LocalId) {
+        self.meanings.remove(&id);
+    }
+
+    /// Whether a subject can be another in the next step.
+    pub(super) fn changes(&self, subject: Subject) -> bool {
+        self.in_test && matches!(subject, Subject::Param(_) | Subject::Now)
     }
 
     /// The condition that the range of a subject follows from.
@@ -82,9 +185,54 @@ impl Facts {
                     && value.range().is_some()
                 {
                     self.add(value, range, condition.span);
+                    if let Some(sum) = Sum::of(value, self).filter(|_| subject_of(value).is_none()) {
+                        let above = sum.plus(&Sum::of_number(range.min), -1);
+                        let below = Sum::of_number(range.max).plus(&sum, -1);
+                        for sum in [above, below].into_iter().flatten() {
+                            self.relate(sum, condition.span);
+                        }
+                    }
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Learns what the rule of a header says about several fields of a layer together; what it says about each is in its type.
+    pub(super) fn learn_rule(&mut self, rule: &Expr, layer: LayerId) {
+        let mut of_header = Facts::default();
+        of_header.learn(rule, true);
+        for relation in of_header.relations {
+            let here = |subject| match subject {
+                Subject::Field(_, field) => Some(Subject::Field(layer, field)),
+                _ => None,
+            };
+            if let Some(relation) = relation.map(here) {
+                self.relate(relation, rule.span);
+            }
+        }
+    }
+
+    /// Learns that a sum is not negative.
+    fn relate(&mut self, sum: Sum, why: Span) {
+        match sum.only() {
+            Some((subject, Some(range))) => self.add_to(subject, range, why),
+            None if sum.number().is_none() => {
+                self.relations.push(sum);
+                self.learnt.push(Learnt::Relation);
+            }
+            _ => {}
+        }
+    }
+
+    /// Learns `a + gap <= b` as a relation, where that says more than a range of one of them.
+    fn relate_two(&mut self, a: &Expr, b: &Expr, gap: i128, why: Span) {
+        let sum = Sum::of(b, self).and_then(|sum| sum.plus(&Sum::of(a, self)?, -1));
+        if let Some(mut sum) = sum
+            && let Some(constant) = sum.constant.checked_sub(gap)
+        {
+            sum.constant = constant;
+            self.relate(sum, why);
         }
     }
 
@@ -92,6 +240,8 @@ impl Facts {
         let (Some(left), Some(right)) = (bounds(a), bounds(b)) else { return };
         match (compare, truth) {
             (Compare::Eq, true) | (Compare::Ne, false) => {
+                self.relate_two(a, b, 0, why);
+                self.relate_two(b, a, 0, why);
                 self.add(a, right, why);
                 self.add(b, left, why);
             }
@@ -126,6 +276,7 @@ impl Facts {
         if least <= right.max {
             self.add(b, Range { min: least, max: right.max }, why);
         }
+        self.relate_two(a, b, gap, why);
     }
 
     /// `value`, in `range`, is not the only number of `other`.
@@ -142,16 +293,25 @@ impl Facts {
     }
 
     fn add(&mut self, value: &Expr, range: Range, why: Span) {
-        let Some(subject) = subject_of(value) else { return };
         if bounds(value).is_some_and(|known| known.within(range)) {
             return;
         }
+        if let Some(subject) = subject_of(value) {
+            self.add_to(subject, range, why);
+        }
+    }
+
+    fn add_to(&mut self, subject: Subject, range: Range, why: Span) {
+        if self.changes(subject) {
+            return;
+        }
         let before = self.latest(subject);
+        if before.is_some_and(|(known, _)| known.within(range)) {
+            return;
+        }
         let range = before.map_or(range, |(known, _)| known.meet(range).unwrap_or(known));
-        // What says nothing new is no reason.
-        let why = before.filter(|(known, _)| *known == range).map_or(why, |(_, earlier)| earlier);
         self.known.entry(subject).or_default().push((range, why));
-        self.learnt.push(subject);
+        self.learnt.push(Learnt::Range(subject));
     }
 }
 
@@ -171,6 +331,12 @@ pub(super) fn subject_of(value: &Expr) -> Option<Subject> {
         ExprKind::Param(id) => Subject::Param(*id),
         ExprKind::PacketLen => Subject::PacketLen,
         ExprKind::InPort => Subject::InPort,
+        ExprKind::Now => Subject::Now,
+        ExprKind::Part(inner, at) => match subject_of(inner)? {
+            Subject::Local(id) => Subject::Part(id, Parts(0).then(*at)?),
+            Subject::Part(id, parts) => Subject::Part(id, parts.then(*at)?),
+            _ => return None,
+        },
         _ => return None,
     })
 }

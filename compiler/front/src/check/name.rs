@@ -5,7 +5,7 @@ use oko_diagnostics::{Diagnostic, Span};
 use oko_grammar::ast;
 
 use super::body::{Binding, BodyChecker, Place};
-use super::facts::Subject;
+use super::facts::{Subject, subject_of};
 use crate::hir::{Content, Expr, ExprKind, FieldKind, LayerId, ParamId, Shape};
 use crate::resolve::Def;
 use crate::suggest::nearest;
@@ -325,7 +325,9 @@ impl BodyChecker<'_, '_, '_> {
                 let found = def.fields.iter().enumerate().find(|(_, field)| field.name == name.name);
                 match found.map(|(at, field)| (at, field.kind.clone())) {
                     Some((at, FieldKind::Value(ty))) => {
-                        Expr::new(ExprKind::Part(Box::new(value), at), ty, span)
+                        let part = Expr::new(ExprKind::Part(Box::new(value), at), ty.clone(), span);
+                        let ty = subject_of(&part).map_or(ty.clone(), |subject| self.narrowed(subject, ty));
+                        Expr { ty, ..part }
                     }
                     _ => {
                         let (what, declared) = (format!("`{}`", def.name), def.span);

@@ -169,6 +169,7 @@ impl BodyChecker<'_, '_, '_> {
             let id = LayerId::from_index(self.layers.len());
             self.layers.push(Layer::new(headers, &self.checker.program));
             self.names.push((name.name.clone(), Binding::Layer(id)));
+            self.learn_rules(id);
             bound.push((name.name.clone(), id));
         }
         let mut chains = Vec::new();

@@ -83,6 +83,7 @@ impl BodyChecker<'_, '_, '_> {
             let id = LayerId::from_index(body.layers.len());
             body.layers.push(Layer::new(headers.clone(), &body.checker.program));
             body.names.push((name.name.clone(), Binding::Layer(id)));
+            body.learn_rules(id);
             Some(Over::Region { region: layer, element: id, header: element, most })
         })
     }

@@ -50,6 +50,7 @@ impl BodyChecker<'_, '_, '_> {
                 if let Some(name) = name {
                     self.names.push((name.name.clone(), Binding::Layer(id)));
                 }
+                self.learn_rules(id);
                 bound = Some(id);
             }
             let value = self.expr(&arm.value, expected);

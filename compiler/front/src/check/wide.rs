@@ -56,7 +56,7 @@ impl BodyChecker<'_, '_, '_> {
                 (Arith::SubSat, Some(at_width(Some(range))))
             }
             BinaryOp::Add => (Arith::Add, exact(x.add(y))),
-            BinaryOp::Sub => (Arith::Sub, exact(x.sub(y))),
+            BinaryOp::Sub => (Arith::Sub, exact(x.sub(y).or_else(|| self.known_difference(&a, x, &b, y)))),
             BinaryOp::Mul => (Arith::Mul, exact(x.mul(y))),
             BinaryOp::Div | BinaryOp::Mod if y.min == 0 => {
                 let shown = (y.max != 0).then(|| y.to_string());
@@ -91,6 +91,13 @@ impl BodyChecker<'_, '_, '_> {
             },
             _ => result,
         }
+    }
+
+    /// What `a - b` can be where a condition says that it is not negative.
+    fn known_difference(&self, a: &Expr, x: WideRange, b: &Expr, y: WideRange) -> Option<WideRange> {
+        let least = self.facts.least_difference(a, b)?;
+        let (min, max) = (u128::try_from(least).ok()?, x.max.checked_sub(y.min)?);
+        (min <= max).then_some(WideRange { min, max })
     }
 
     fn wide_shift(&mut self, op: BinaryOp, op_span: Span, a: Expr, b: Expr, span: Span) -> Expr {
@@ -160,8 +167,8 @@ impl BodyChecker<'_, '_, '_> {
             .label(a.span, format!("can be {x}"))
             .label(b.span, format!("can be {y}"))
             .help(help);
-        self.report(if op == BinaryOp::Sub && y.single().is_some() {
-            diagnostic.note("behind a condition such as `x >= 10`, it is known that `x - 10` is not negative")
+        self.report(if op == BinaryOp::Sub {
+            diagnostic.note("behind a condition such as `a >= b`, it is known that `a - b` is not negative")
         } else {
             diagnostic
         });
