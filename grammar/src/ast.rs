@@ -560,8 +560,10 @@ pub enum StmtKind {
     Break(Option<Expr>),
     /// In a test: `expect tracked(p) == true;`
     Expect(Expr),
-    /// In a test: `expect emitted scan { source: 10.0.0.1 };`
+    /// In a test: `expect emitted scan { source: 10.0.0.1 };`, also with `not emitted`.
     ExpectEmitted {
+        /// Whether there is to be one, or none.
+        emitted: bool,
         /// The event.
         event: Path,
         /// The fields that must have these values.

@@ -282,8 +282,9 @@ impl Dump {
                 value.iter().for_each(|value| out.expr(value));
             }),
             StmtKind::Expect(expr) => self.node("expect", span, |out| out.expr(expr)),
-            StmtKind::ExpectEmitted { event, fields } => {
-                self.node(&format!("expect emitted {event}"), span, |out| out.inits(fields));
+            StmtKind::ExpectEmitted { emitted, event, fields } => {
+                let what = if *emitted { "emitted" } else { "not emitted" };
+                self.node(&format!("expect {what} {event}"), span, |out| out.inits(fields));
             }
             StmtKind::Advance(expr) => self.node("advance", span, |out| out.expr(expr)),
             StmtKind::Expr(expr) => self.node("do", span, |out| out.expr(expr)),

@@ -86,6 +86,8 @@ pub enum StepKind {
     TableRemove(StateId, ValueId),
     /// Takes the oldest event of a kind whose fields have these values; fails if there is none.
     ExpectEmitted(EventId, Vec<(usize, ValueId)>),
+    /// Fails if an event of a kind whose fields have these values was emitted and not taken.
+    ExpectNotEmitted(EventId, Vec<(usize, ValueId)>),
     /// Gives a local the number of events that were emitted and not taken.
     Emitted(LocalId),
     /// Gives a local what the value, an optional one, is for a packet; fails if there is none.

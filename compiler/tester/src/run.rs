@@ -306,7 +306,8 @@ impl<'t> Run<'t> {
                 self.log.push(Seen { span, local: Some(*local), words: vec![count] });
                 self.set_local(*local, vec![count]);
             }
-            StepKind::ExpectEmitted(event, fields) => self.expect_emitted(*event, fields, span)?,
+            StepKind::ExpectEmitted(event, fields) => self.expect_emitted(*event, fields, true, span)?,
+            StepKind::ExpectNotEmitted(event, fields) => self.expect_emitted(*event, fields, false, span)?,
             StepKind::LetOf(local, value, packet) => {
                 let (bytes, _) = self.packet(*packet, span)?.bytes(self.program);
                 let words = self.value_of(*value, &bytes, span)?;
@@ -445,6 +446,7 @@ impl<'t> Run<'t> {
         &mut self,
         event: EventId,
         fields: &[(usize, ValueId)],
+        emitted: bool,
         span: Span,
     ) -> Result<(), Stop> {
         self.take_events();
@@ -465,9 +467,16 @@ impl<'t> Run<'t> {
                 && wanted.iter().all(|(start, words)| values.get(*start..start + words.len()) == Some(words))
         };
         match self.events.iter().position(fits) {
-            Some(at) => {
+            Some(at) if emitted => {
                 self.events.remove(at);
             }
+            Some(at) => {
+                let found = self.show_event(&self.events[at]);
+                let diagnostic = Diagnostic::error(tests::EXPECTATION, "this event was emitted")
+                    .label(span, format!("`{found}` waits here"));
+                self.fail(diagnostic, String::new());
+            }
+            None if !emitted => {}
             None => {
                 let mut diagnostic = Diagnostic::error(tests::EXPECTATION, "this event was not emitted")
                     .label(span, format!("no `{} {{ {} }}` waits here", def.name, text.join(", ")));

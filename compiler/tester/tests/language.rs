@@ -443,6 +443,45 @@ test \"counts\" {{
     assert!(missing.contains("E0710") && missing.contains("there is no `no.pcap`"), "{missing}");
 }
 
+/// An event that waits is taken by `expect emitted` and seen by `expect not emitted`.
+#[test]
+fn events_are_expected_and_expected_not_to_be() {
+    let text = format!(
+        "{HEAD}
+event web {{ source: ip4, port: u16 }} limit 1 each 10s per source;
+filter told -> bool {{
+    match pkt {{
+        ipv4 / tcp => {{ emit web {{ source: ipv4.src, port: tcp.dst_port }}; true }}
+        _ => false,
+    }}
+}}
+test \"holds\" {{
+    let p = ipv4(src: 10.0.0.1) / tcp(dst_port: 80);
+    expect not emitted web;
+    told(p);
+    told(p.with(dst_port: 81));
+    expect not emitted web {{ port: 81 }};
+    expect not emitted web {{ source: 10.0.0.2, port: 80 }};
+    expect emitted web {{ source: 10.0.0.1 }};
+    expect not emitted web;
+    advance 10s;
+    told(p.with(dst_port: 81));
+    expect emitted web {{ port: 81 }};
+}}
+test \"fails\" {{
+    told(ipv4(src: 10.0.0.1) / tcp(dst_port: 80));
+    expect not emitted web {{ port: 80 }};
+}}
+"
+    );
+    let checked = checked(&text);
+    let reports = reports(&checked, &NoCaptures);
+    assert_eq!((shown(&checked, &reports[0]).as_str(), reports[0].expectations), ("", 6));
+    let failed = shown(&checked, &reports[1]);
+    assert!(failed.contains("this event was emitted"), "{failed}");
+    assert!(failed.contains("`web { source: 10.0.0.1, port: 80 }` waits here"), "{failed}");
+}
+
 /// A number is a sequence number where one is needed, and ranges of them go over 0.
 #[test]
 fn sequence_numbers_go_with_numbers_and_go_round() {

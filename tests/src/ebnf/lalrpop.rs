@@ -160,7 +160,11 @@ fn definitions<'s>(words: &'s [Word<'s>]) -> Definitions<'s> {
         if matches!(first, Name("use" | "grammar")) {
             continue;
         }
-        let head = if *first == Name("pub") { &head[1..] } else { head };
+        // How the generator takes the rule apart changes nothing in what it derives.
+        let head = head
+            .strip_prefix(&[Sign("#"), Sign("["), Name("inline"), Sign("]")])
+            .or_else(|| head.strip_prefix(&[Name("pub")]))
+            .unwrap_or(head);
         let Some((Name(name), typed)) = head.split_first() else { panic!("a rule before {head:?}") };
         let equals = typed.iter().position(|word| *word == Sign("=")).expect("a rule has a body");
         let colon = typed.iter().position(|word| *word == Sign(":")).expect("a rule has a type");

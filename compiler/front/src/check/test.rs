@@ -10,7 +10,7 @@ use oko_grammar::ast;
 
 use super::Checker;
 use super::body::{BodyChecker, Place};
-use crate::hir::{Content, Expr, ExprKind, LocalId, Shape, StructId};
+use crate::hir::{Content, EventId, Expr, ExprKind, LocalId, Shape, StructId};
 use crate::plan::{Expect, PacketDef, PacketId, Plan, Step, StepKind, ValueId};
 use crate::resolve::Def;
 use crate::types::{Num, NumKind, Range, Ty};
@@ -132,7 +132,12 @@ impl BodyChecker<'_, '_, '_> {
                     self.step(StepKind::Advance(value), span);
                 }
             }
-            ast::StmtKind::ExpectEmitted { event, fields } => self.expect_emitted(event, fields, span),
+            ast::StmtKind::ExpectEmitted { emitted, event, fields } => {
+                if let Some((id, values)) = self.expected_event(event, fields) {
+                    let step = if *emitted { StepKind::ExpectEmitted } else { StepKind::ExpectNotEmitted };
+                    self.step(step(id, values), span);
+                }
+            }
             ast::StmtKind::LetParts { names, value } => self.test_let_parts(names, value, span),
             ast::StmtKind::Return(_) | ast::StmtKind::Break(_) | ast::StmtKind::Emit { .. } => {
                 self.not_in_tests(
@@ -144,15 +149,19 @@ impl BodyChecker<'_, '_, '_> {
         }
     }
 
-    /// `expect emitted scan { source: 10.0.0.1 };`
-    fn expect_emitted(&mut self, event: &ast::Path, inits: &[ast::FieldInit], span: Span) {
+    /// The event of `expect emitted scan { source: 10.0.0.1 };`, and the values of its fields.
+    fn expected_event(
+        &mut self,
+        event: &ast::Path,
+        inits: &[ast::FieldInit],
+    ) -> Option<(EventId, Vec<(usize, ValueId)>)> {
         let Some((id, declared)) = self.event(event) else {
             for init in inits {
                 self.init_value(init, None);
             }
-            return;
+            return None;
         };
-        let Some(def) = self.checker.program.events.get(id.index()) else { return };
+        let def = self.checker.program.events.get(id.index())?;
         let (fields, name) = (def.fields.clone(), def.name.clone());
         let mut values: Vec<(usize, ValueId)> = Vec::new();
         for init in inits {
@@ -175,7 +184,7 @@ impl BodyChecker<'_, '_, '_> {
                 values.push((at, value));
             }
         }
-        self.step(StepKind::ExpectEmitted(id, values), span);
+        Some((id, values))
     }
 
     /// `emitted`: how many events there were that no `expect emitted` has taken.
