@@ -2,9 +2,11 @@
 
 use oko_artifact::Cert;
 use oko_diagnostics::codes::results::{OVER_BUDGET, TOO_LARGE};
-use oko_diagnostics::{Diagnostic, SourceMap, Span};
+use oko_diagnostics::{Diagnostic, FileId, SourceMap, Span};
 use oko_front::cost::{Area, AreaKind, Budget, Share, fewer_turns, point_at, shares};
-use oko_ir::Checked;
+use oko_ir::cfg::Cfg;
+use oko_ir::cost::{Section, longest_section};
+use oko_ir::{Checked, Filter};
 
 /// What a part of a filter costs at most: a loop, or all calls of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum PartKind {
         /// Its name.
         name: String,
     },
+    /// The longest stretch for which an entry is locked: another core that wants the entry waits for so many steps.
+    Locked,
 }
 
 /// About how many steps can be proved turn by turn: verifiers look at a million instructions, and a step takes one or two.
@@ -53,7 +57,8 @@ impl Costs {
         filters
             .map(|filter| {
                 let found = shares(filter, &self.areas, sources);
-                found.into_iter().filter_map(|share| part(share, sources)).collect()
+                let locked = longest(filter).and_then(|section| locked(section, sources));
+                locked.into_iter().chain(found.into_iter().filter_map(|share| part(share, sources))).collect()
             })
             .collect()
     }
@@ -64,10 +69,12 @@ impl Costs {
         for ((filter, cost), (span, budget)) in
             ir.module().filters.iter().zip(&cert.filters).zip(&self.budgets)
         {
+            let locked = longest(filter).map_or(0, |section| section.steps);
             let limits = [
                 (budget.steps, cost.steps, ["step", "steps"]),
                 (budget.state_ops, cost.state_ops, ["operation on state", "operations on state"]),
                 (budget.stack, u64::from(cost.stack_bytes), ["byte of stack", "bytes of stack"]),
+                (budget.locked, locked, ["step while an entry is locked", "steps while an entry is locked"]),
             ];
             for (limit, real, [one, many]) in limits {
                 let Some((limit, place)) = limit.filter(|(limit, _)| real > *limit) else { continue };
@@ -108,6 +115,16 @@ impl Costs {
         })
         .collect()
     }
+}
+
+fn longest(filter: &Filter) -> Option<Section> {
+    longest_section(filter, &Cfg::of(filter).ok()?)
+}
+
+fn locked(section: Section, sources: &SourceMap) -> Option<PartCost> {
+    let loc = section.loc?;
+    let file = sources.get(FileId(loc.file))?.name().to_owned();
+    Some(PartCost { kind: PartKind::Locked, file, line: loc.line, steps: section.steps, state_ops: 0 })
 }
 
 fn part(share: Share, sources: &SourceMap) -> Option<PartCost> {

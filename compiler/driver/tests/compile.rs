@@ -151,22 +151,29 @@ fn a_filter_over_its_budget_is_refused() {
 
 state seen: counter {};
 
-#[budget(steps = 20, state_ops = 0, stack = 512)]
+#[budget(steps = 20, state_ops = 0, locked = 2, stack = 512)]
 filter odd -> bool {
     mixed(pkt.len, pkt.in_port) & 1 == 1 and seen.add(1) > 5
 }
 ";
     let failed = build("odd.oko", text, &NoFiles).unwrap_err();
-    assert_eq!(failed.failure, Failure::Source { count: 2 });
+    assert_eq!(failed.failure, Failure::Source { count: 3 });
     let shown =
         oko_diagnostics::render_all(&failed.diagnostics, &failed.sources, oko_diagnostics::Colour::None);
     insta::assert_snapshot!(shown);
 
-    let artifact =
-        build("odd.oko", &text.replace("steps = 20, state_ops = 0", "steps = 90, state_ops = 1"), &NoFiles);
+    let artifact = build(
+        "odd.oko",
+        &text
+            .replace("steps = 20, state_ops = 0", "steps = 90, state_ops = 1")
+            .replace("locked = 2", "locked = 30"),
+        &NoFiles,
+    );
     let artifact = artifact.unwrap();
     let cost = &artifact.cert.filters[0];
-    let part = &artifact.parts[0][0];
+    let [locked, part] = artifact.parts[0].as_slice() else { panic!("{:?}", artifact.parts) };
+    assert_eq!((&locked.kind, locked.line), (&oko_compiler::PartKind::Locked, 11));
+    assert!((3..=30).contains(&locked.steps), "{}", locked.steps);
     assert_eq!(part.kind, oko_compiler::PartKind::Function { name: "mixed".into() });
     assert_eq!((part.line, part.state_ops), (1, 0));
     assert!(part.steps > 10 && part.steps < cost.steps, "{} of {}", part.steps, cost.steps);

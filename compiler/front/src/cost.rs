@@ -35,6 +35,8 @@ pub struct Budget {
     pub steps: Option<(u64, Span)>,
     /// Operations on state.
     pub state_ops: Option<(u64, Span)>,
+    /// Steps at a stretch while an entry is locked.
+    pub locked: Option<(u64, Span)>,
     /// Bytes of stack.
     pub stack: Option<(u64, Span)>,
 }

@@ -6,7 +6,7 @@
 use crate::cfg::Cfg;
 use crate::entities::Block;
 use crate::loops::counted;
-use crate::module::{Filter, Loc};
+use crate::module::{Filter, Loc, Op};
 use crate::verify::Checked;
 
 /// What one packet costs at most. The maxima may be of different ways.
@@ -39,6 +39,46 @@ impl Cost {
 pub fn cost(checked: &Checked) -> Vec<Cost> {
     let filters = checked.module().filters.iter();
     filters.map(|filter| cost_of(filter, &Cfg::of(filter).expect("the filter has been verified"))).collect()
+}
+
+/// How long an entry stays locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The steps behind the `lock` up to the `unlock`, this included.
+    pub steps: u64,
+    /// Where the `lock` comes from.
+    pub loc: Option<Loc>,
+}
+
+/// The longest way from a `lock` to its `unlock` in a verified filter, if it locks anything: so many steps does another core wait that wants the
+/// same entry. There are no loops on such ways.
+pub fn longest_section(filter: &Filter, cfg: &Cfg) -> Option<Section> {
+    let longer = |a: Option<Section>, b: Option<Section>| match (a, b) {
+        (Some(a), Some(b)) => Some(if a.steps >= b.steps { a } else { b }),
+        (a, b) => a.or(b),
+    };
+    let mut longest = None;
+    // The section that is open at the beginning of each block; blocks come after those that they are come to from.
+    let mut open: Vec<Option<Section>> = vec![None; filter.blocks.len()];
+    for &block in cfg.order() {
+        let data = &filter.blocks[block.index()];
+        let mut section = open[block.index()].take();
+        for inst in &data.insts {
+            section = section.map(|section| Section { steps: section.steps + 1, ..section });
+            match inst.op {
+                Op::Lock(_) => section = Some(Section { steps: 0, loc: inst.loc }),
+                Op::Unlock(..) => longest = longer(longest, section.take()),
+                _ => {}
+            }
+        }
+        let Some(section) = section else { continue };
+        let section = Section { steps: section.steps + 1, ..section };
+        for edge in data.term.kind.edges() {
+            let into = &mut open[edge.call.block.index()];
+            *into = longer(*into, Some(section));
+        }
+    }
+    longest
 }
 
 /// What one loop costs at most, each time that it is come to.

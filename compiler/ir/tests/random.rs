@@ -1,5 +1,7 @@
 //! Properties of random modules, and of texts that are almost modules.
 
+use oko_ir::cfg::Cfg;
+use oko_ir::cost::longest_section;
 use oko_ir::interp::{Packet, RunError, StateDump, Store, run, run_observed};
 use oko_ir::passes::{PASSES, apply, optimize};
 use oko_ir::ranges::Ranges;
@@ -29,12 +31,23 @@ fn store(checked: &Checked) -> Store {
 fn observe(checked: &Checked, arrivals: &[Arrival]) -> Result<(Vec<u32>, Store), RunError> {
     let mut store = store(checked);
     let costs = cost(checked);
+    let sections: Vec<u64> = (checked.module().filters.iter())
+        .map(|filter| {
+            longest_section(filter, &Cfg::of(filter).expect("verified")).map_or(0, |section| section.steps)
+        })
+        .collect();
     let mut classes = Vec::new();
     for arrival in arrivals {
         let packet = Packet { bytes: &arrival.bytes, wire_len: arrival.wire_len, in_port: arrival.in_port };
         for (filter, cost) in costs.iter().enumerate() {
             let outcome = run(checked, filter, &mut store, packet, arrival.now)?;
             assert!(outcome.steps <= cost.steps, "{} steps, but at most {} cost", outcome.steps, cost.steps);
+            assert!(
+                outcome.locked <= sections[filter],
+                "{} steps, at most {}",
+                outcome.locked,
+                sections[filter]
+            );
             classes.push(outcome.class);
         }
     }

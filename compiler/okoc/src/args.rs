@@ -73,7 +73,7 @@ pub(crate) struct CheckArgs {
     /// Print what a phase of the compiler makes of them
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) emit: Option<Emit>,
-    /// Print what a packet costs at most, and which loops and functions it costs that in
+    /// Print what a packet costs at most, how long an entry is locked, and which loops and functions it costs that in
     #[arg(long)]
     pub(crate) cost: bool,
 }

@@ -60,7 +60,7 @@ fn check_one(path: &Path, args: &CheckArgs, terminal: &Terminal) -> Result<(), E
 /// The most parts of a filter that are listed.
 const MAX_PARTS: usize = 8;
 
-/// What filters cost, and in which parts.
+/// What filters cost, how long they keep an entry locked, and which parts the steps go to.
 fn cost(path: &Path, artifact: &Artifact) -> String {
     let mut text = format!("{}: {} of state when full\n", path.display(), bytes(artifact.cert.state_bytes));
     for (filter, parts) in artifact.cert.filters.iter().zip(&artifact.parts) {
@@ -78,6 +78,7 @@ fn cost(path: &Path, artifact: &Artifact) -> String {
                     format!("loop of up to {}", counted(u64::from(*turns), "turn", "turns"))
                 }
                 PartKind::Function { name } => format!("fn {name}"),
+                PartKind::Locked => "an entry is locked".to_owned(),
             };
             let steps = counted(part.steps, "step", "steps");
             let state = match part.state_ops {

@@ -136,6 +136,11 @@ state seen: set[u32] { capacity: 1_024, when_full: evict_oldest, expire: 1s };\n
 filter odd -> bool {\n    let key = mixed(pkt.len, pkt.in_port);\n    seen.insert(key)\n}\n";
     let folder = Folder::with(&[("odd.oko", text)]);
     insta::assert_snapshot!(folder.shows(&["check", "--cost", "odd.oko"]));
+    let lock = "state gap: map[u32, instant] { capacity: 1_024, when_full: evict_oldest, expire: 1s };\n
+filter late -> bool {\n    let before = gap[pkt.in_port];\n    update gap[pkt.in_port] |old| match old {\n        none => now,
+        let old => if old + 1s < now { now } else { old },\n    };\n    before == none\n}\n";
+    let folder = Folder::with(&[("late.oko", lock)]);
+    insta::assert_snapshot!(folder.shows(&["check", "--cost", "late.oko"]));
 }
 
 #[test]

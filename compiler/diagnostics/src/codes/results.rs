@@ -84,7 +84,7 @@ Split it into several programs.
 ";
     OVER_BUDGET = 608, "a filter that costs more than it may", "\
 `#[budget(…)]` in front of a filter says what it may cost at most: `steps` (operations of the compiled filter), `state_ops` (looked-up
-entries) and `stack` (bytes of BPF stack). The compiler finds the most that any packet can cost and compares. `okoc check --cost` shows
+entries), `locked` (operations at a stretch while an entry is locked, for which other cores wait) and `stack` (bytes of BPF stack). The compiler finds the most that any packet can cost and compares. `okoc check --cost` shows
 the figures.
 
 ```oko
@@ -100,7 +100,7 @@ filter long_sum -> bool {
 Make the loop shorter, compute less in it, or raise the budget.
 ";
     BAD_BUDGET = 609, "a budget that limits nothing that is counted", "\
-A budget has the parts `steps`, `state_ops` and `stack`, each with a whole number.
+A budget has the parts `steps`, `state_ops`, `locked` and `stack`, each with a whole number.
 
 ```oko
 #[budget(time = 500)]

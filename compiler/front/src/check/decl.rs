@@ -399,7 +399,7 @@ impl Checker<'_, '_> {
         });
     }
 
-    /// `#[budget(steps = 500, state_ops = 2, stack = 128)]`
+    /// `#[budget(steps = 500, state_ops = 2, locked = 60, stack = 128)]`
     fn budget(&mut self, item: &ast::Item) -> Budget {
         let mut budget = Budget::default();
         for attribute in &item.attributes {
@@ -411,7 +411,7 @@ impl Checker<'_, '_> {
                 self.report(
                     Diagnostic::error(results::BAD_BUDGET, "this budget limits nothing")
                         .label(attribute.span, "what is limited?")
-                        .help("write `#[budget(steps = 500)]`; there are `steps`, `state_ops` and `stack`"),
+                        .help("write `#[budget(steps = 500)]`; there are `steps`, `state_ops`, `locked` and `stack`"),
                 );
             }
             for arg in &attribute.args {
@@ -425,14 +425,15 @@ impl Checker<'_, '_> {
         let limit = match arg.name.name.as_str() {
             "steps" => &mut budget.steps,
             "state_ops" => &mut budget.state_ops,
+            "locked" => &mut budget.locked,
             "stack" => &mut budget.stack,
             other => {
-                let near = crate::suggest::nearest(other, ["steps", "state_ops", "stack"]);
+                let near = crate::suggest::nearest(other, ["steps", "state_ops", "locked", "stack"]);
                 let diagnostic = Diagnostic::error(results::BAD_BUDGET, format!("a budget has no `{other}`"))
                     .label(arg.name.span, "not something that is counted");
                 self.report(match near {
                     Some(near) => diagnostic.suggest(arg.name.span, near, format!("did you mean `{near}`?")),
-                    None => diagnostic.help("there are `steps`, `state_ops` and `stack`"),
+                    None => diagnostic.help("there are `steps`, `state_ops`, `locked` and `stack`"),
                 });
                 return;
             }

@@ -50,6 +50,8 @@ pub struct Outcome {
     pub class: u32,
     /// How many instructions and terminators were executed.
     pub steps: u64,
+    /// How many of them were executed at a stretch while an entry was locked, at most: those behind its `lock`, up to the `unlock`.
+    pub locked: u64,
 }
 
 /// Why a filter gave no answer.
@@ -175,8 +177,19 @@ pub fn run_observed(
         return Err(RunError::WireLength { captured: packet.bytes.len(), wire_len: packet.wire_len });
     }
     let values = vec![None; filter.values.len()];
-    let mut machine =
-        Machine { module, filter, store, packet, now, values, locked: None, block: Block(0), steps: 0 };
+    let mut machine = Machine {
+        module,
+        filter,
+        store,
+        packet,
+        now,
+        values,
+        locked: None,
+        since: 0,
+        longest: 0,
+        block: Block(0),
+        steps: 0,
+    };
     machine.run(observe).map_err(|bug| RunError::Internal { block: machine.block, bug })
 }
 
@@ -198,6 +211,10 @@ struct Machine<'a> {
     values: Vec<Option<Scalar>>,
     /// The locked entry, by the value that was locked.
     locked: Option<Value>,
+    /// The steps up to its `lock`.
+    since: u64,
+    /// The most steps that an entry was locked for.
+    longest: u64,
     block: Block,
     steps: u64,
 }
@@ -221,7 +238,7 @@ impl Machine<'_> {
                 return Err(Bug::TooManySteps);
             }
             if let Some(class) = self.leave(&data.term.kind)? {
-                return Ok(Outcome { class, steps: self.steps });
+                return Ok(Outcome { class, steps: self.steps, locked: self.longest });
             }
         }
     }
@@ -292,6 +309,7 @@ impl Machine<'_> {
                 let entry = self.entry(value)?;
                 let live = self.store.lock(&entry, self.now).ok_or(Bug::EntryGone { value })?;
                 self.locked = Some(value);
+                self.since = self.steps;
                 Scalar::Bool(live)
             }
             Op::Get(value, field) => Scalar::Int(self.get(value, field, None)?),
@@ -348,6 +366,7 @@ impl Machine<'_> {
                 };
                 self.store.unlock(&entry, expires).ok_or(Bug::EntryGone { value })?;
                 self.locked = None;
+                self.longest = self.longest.max(self.steps - self.since);
                 return Ok(None);
             }
         };
