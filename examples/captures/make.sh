@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the captures in this folder again: real TCP/IP stacks and real tools in two network namespaces, joined by a
-# veth pair; nothing leaves the machine. Needs root and: iproute2 tcpdump curl hping3 nmap iperf3 iputils-ping python3 ethtool.
+# veth pair; nothing leaves the machine. Needs root and: iproute2 tcpdump curl hping3 nmap iperf3 iputils-ping python3 ethtool wireguard-tools wireguard-go.
 #
 #   client 198.51.100.2, 2001:db8:1::2  ---veth---  server 192.0.2.10, 2001:db8:2::10
 #
@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 out=$PWD
 # `make.sh NAME ...` makes only these.
-wanted=" ${*:-syn_flood rate_limit firewall scan mixed} "
+wanted=" ${*:-syn_flood rate_limit firewall scan mixed wireguard} "
 client=oko-cap-client server=oko-cap-server
 work=$(mktemp -d)
 
@@ -139,5 +139,32 @@ c iperf3 -c 192.0.2.10 -u -b 500K -l 200 -t 1 >/dev/null
 c hping3 -q -2 -p 53 -d 32 -c 10 -i u10000 192.0.2.10 >/dev/null 2>&1 || true
 c nmap -n -Pn -sN -p 1-20 192.0.2.10 >/dev/null || true
 c nmap -n -Pn -sX -p 1-20 192.0.2.10 >/dev/null || true
+done_recording
+fi
+
+# A WireGuard tunnel, and a client that asks for a handshake again and again: each time it has forgotten the server.
+if [[ $wanted == *' wireguard '* ]]; then
+(umask 077; for ns in $client $server; do wg genkey > "$work/$ns.key"; wg pubkey < "$work/$ns.key" > "$work/$ns.pub"; done)
+# The program in user space runs wherever there is a tun device. Both ends take their orders by sockets in one folder, so their devices differ in name.
+tunnel() { # namespace, device, address
+    ip netns exec "$1" wireguard-go "$2" >/dev/null 2>&1
+    ip netns exec "$1" ip addr add "$3/24" dev "$2"
+    ip netns exec "$1" ip link set "$2" up
+}
+tunnel $client okowg0 10.9.0.2
+tunnel $server okowg1 10.9.0.1
+s wg set okowg1 private-key "$work/$server.key" listen-port 51820 peer "$(cat "$work/$client.pub")" allowed-ips 10.9.0.2/32
+server_peer() { c wg set okowg0 peer "$(cat "$work/$server.pub")" endpoint 192.0.2.10:51820 allowed-ips 10.9.0.1/32; }
+c wg set okowg0 private-key "$work/$client.key"
+record wireguard
+server_peer
+c ping -q -c 5 -i 0.1 10.9.0.1 >/dev/null
+sleep 1
+for _ in $(seq 40); do
+    c wg set okowg0 peer "$(cat "$work/$server.pub")" remove
+    server_peer
+    c ping -q -c 1 -W 0.05 10.9.0.1 >/dev/null || true
+    sleep 0.02
+done
 done_recording
 fi
