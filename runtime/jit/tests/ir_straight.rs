@@ -6,9 +6,8 @@
 #[allow(dead_code)]
 mod rig;
 
-use std::fmt::Write;
-
 use oko_ir::interp::{self, Store, TableKey};
+use oko_ir::testing::chain::chain;
 use oko_ir::{text, verify};
 use oko_jit::abi::Packet;
 use oko_jit::compile_ir;
@@ -165,54 +164,11 @@ fn protocol() -> impl Strategy<Value = u8> {
     prop_oneof![Just(6_u8), Just(17), Just(1), Just(50)]
 }
 
-/// Ethernet and IPv4, and then a chain of so many blocks of so many operations, each of which uses what the one before it has made.
-fn chain(blocks: u32, operations: u32) -> String {
-    let mut text = "oko.ir 1
-filter f -> bool {
-block0:
-    v0 = const 0
-    v1 = const 2048
-    v2 = const 69
-    v3 = false
-    window v0, 34, block1, block4
-block1(v4: window 34):
-    v5 = load.be16 v4, 12
-    v6 = eq v5, v1
-    branch v6, block2, block4
-block2:
-    v7 = load.be8 v4, 14
-    v8 = eq v7, v2
-    branch v8, block3, block4
-block3:
-    v9 = load.be32 v4, 0
-    v10 = const 1000003
-    branch v8, block5, block4
-block4:
-    return v3
-"
-    .to_owned();
-    let (mut value, mut last) = (11, 9);
-    for block in 5..5 + blocks {
-        writeln!(text, "block{block}:").unwrap();
-        for operation in 0..operations {
-            let name = if operation % 2 == 0 { "mul" } else { "add" };
-            writeln!(text, "    v{value} = {name} v{last}, v10").unwrap();
-            (last, value) = (value, value + 1);
-        }
-        writeln!(text, "    jump block{}", block + 1).unwrap();
-    }
-    let (shift, high, end) = (value, value + 1, value + 2);
-    writeln!(text, "block{}:\n    v{shift} = const 63\n    v{high} = ushr v{last}, v{shift}", 5 + blocks)
-        .unwrap();
-    writeln!(text, "    v{end} = eq v{high}, v0\n    return v{end}\n}}").unwrap();
-    text
-}
-
 /// The most code behind a way that gets one, and as much as a filter may be.
 #[test]
 fn long_filters_come_to_the_same() {
     for (blocks, operations) in [(2_700, 2), (8_000, 8)] {
-        let checked = verify(text::read(&chain(blocks, operations)).unwrap()).unwrap();
+        let checked = verify(text::read(&chain(blocks, operations, 0)).unwrap()).unwrap();
         let code = compile_ir(&checked, 0).unwrap();
         assert!(code.bytes() < 64 * (blocks * (operations + 1)) as usize, "{}", code.bytes());
         let rig = Rig::of(&checked, vec![code]);

@@ -95,58 +95,12 @@ impl<'a> Behind<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write;
-
+    use oko_ir::testing::chain::chain;
     use oko_ir::{text, verify};
 
     use super::super::{MOST_BLOCKS, SAMPLES};
     use super::*;
     use crate::native::Source;
-
-    /// A filter of IPv4 that ends in a chain of so many blocks, each of which uses the one before it and one of the first `loads` bytes. Behind the
-    /// last test it branches on whether a byte is what it is.
-    fn chain(blocks: u32, loads: u32) -> String {
-        let mut text = "oko.ir 1
-filter f -> bool {
-block0:
-    v0 = const 0
-    v1 = const 2048
-    v2 = const 69
-    v3 = false
-    window v0, 34, block1, block4
-block1(v4: window 34):
-    v5 = load.be16 v4, 12
-    v6 = eq v5, v1
-    branch v6, block2, block4
-block2:
-    v7 = load.be8 v4, 14
-    v8 = eq v7, v2
-    branch v8, block3, block4
-block3:
-    v9 = load.be32 v4, 0
-    v10 = ult v0, v1
-"
-        .to_owned();
-        for load in 0..loads {
-            writeln!(text, "    v{} = load.be8 v4, {}", 11 + load, load % 34).unwrap();
-        }
-        text += "    branch v10, block5, block4\nblock4:\n    return v3\n";
-        let (first, mut last) = (11 + loads, 9);
-        for number in 0..blocks {
-            let (block, value) = (5 + number, first + number);
-            let other = if loads == 0 { 9 } else { 11 + number % loads };
-            writeln!(
-                text,
-                "block{block}:\n    v{value} = xor v{last}, v{other}\n    jump block{}",
-                block + 1
-            )
-            .unwrap();
-            last = value;
-        }
-        let end = first + blocks;
-        writeln!(text, "block{}:\n    v{end} = ult v{last}, v1\n    return v{end}\n}}", 5 + blocks).unwrap();
-        text
-    }
 
     fn with_source<T>(text: &str, check: impl FnOnce(&Source<'_>) -> T) -> T {
         let checked = verify(text::read(text).unwrap()).unwrap();
@@ -156,7 +110,7 @@ block3:
     #[test]
     fn however_long_the_way_is_each_block_is_looked_at_once() {
         for blocks in [10, 1_000, 4_000] {
-            with_source(&chain(blocks, 0), |source| {
+            with_source(&chain(blocks, 1, 0), |source| {
                 let mut walk = source.walk(SAMPLES[0]);
                 let ways = walk.ways();
                 // The first one leads to the fourth block.
@@ -172,7 +126,7 @@ block3:
     #[test]
     fn what_is_found_from_the_end_on_is_what_is_found_at_once() {
         for loads in [0, 3, 40] {
-            with_source(&chain(50, loads), |source| {
+            with_source(&chain(50, 1, loads), |source| {
                 let mut walk = source.walk(SAMPLES[0]);
                 let ways = walk.ways();
                 let mut behind = Behind::of(&walk);
@@ -189,8 +143,9 @@ block3:
 
     #[test]
     fn a_way_ends_where_it_does_not_bring_too_much_along() {
-        let target =
-            |loads| with_source(&chain(50, loads), |source| source.straight.as_ref().map(|way| way.target));
+        let target = |loads| {
+            with_source(&chain(50, 1, loads), |source| source.straight.as_ref().map(|way| way.target))
+        };
         // Bytes are known where they come from, what is made of them is not.
         assert_eq!(target(30), Some(Block(5)));
         assert_eq!(target(40), Some(Block(3)));
