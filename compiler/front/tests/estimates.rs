@@ -8,18 +8,17 @@ use std::collections::HashMap;
 use oko_artifact::{Container, sketch};
 use oko_ir::Width;
 use proptest::prelude::*;
+use support::numbers::Numbers;
 use support::{Fast, SECOND};
 
 /// A stream of numbers in which few keys are frequent and many are rare: key `k` comes in proportion to `1 / (k + 1)`.
-fn zipf(keys: u64, length: usize, mut state: u64) -> Vec<u64> {
+fn zipf(keys: u64, length: usize, seed: u64) -> Vec<u64> {
+    let mut numbers = Numbers(seed);
     let weights: Vec<f64> = (0..keys).map(|key| 1.0 / (key + 1) as f64).collect();
     let total: f64 = weights.iter().sum();
     (0..length)
         .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let mut rest = (state >> 11) as f64 / (1u64 << 53) as f64 * total;
+            let mut rest = (numbers.next() >> 11) as f64 / (1u64 << 53) as f64 * total;
             let found = weights.iter().position(|weight| {
                 rest -= weight;
                 rest < 0.0

@@ -3,6 +3,7 @@
 mod support;
 
 use oko_diagnostics::{Sink, SourceMap};
+use support::numbers::Numbers;
 use support::packets::{A, B, Ipv4, ethernet, segment, tcp};
 use support::{Fast, Machine, SECOND};
 
@@ -84,18 +85,6 @@ fn filter(headers: &str, field: &str, more: &str) -> String {
             _ => "u32",
         }
     )
-}
-
-/// A small generator of numbers (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
 }
 
 /// The packets of the capture of all headers, and many of each with a few bytes changed, mostly to numbers that lines have.

@@ -9,17 +9,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-/// A small generator of numbers (xorshift), so that a failure can be repeated by its seed.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
-}
+use support::numbers::Numbers;
 
 /// The words and signs of a program, with the space in front of each; comments are left out.
 fn pieces(text: &str) -> Vec<String> {

@@ -50,6 +50,7 @@ pub(crate) fn verified(text: &str) -> Checked {
     }
 }
 
+pub(crate) mod numbers;
 pub(crate) mod packets;
 
 /// A filter and what it remembers, on the checking interpreter, before and after the IR's passes: both must agree.
