@@ -10,7 +10,8 @@ use oko_jit::abi::{Entry, Moment, Packet};
 use oko_jit::{Answer, CompileError, compile_bpf, compile_ir};
 
 use crate::error::LoadError;
-use crate::instance::{Engine, FilterInfo, Verdict};
+use crate::info::{FilterInfo, Verdict};
+use crate::options::Engine;
 use crate::params::{Params, VariablePlace};
 use crate::state::States;
 

@@ -7,7 +7,7 @@ use oko_ir::interp::TableError;
 use oko_state::ShapeError;
 use thiserror::Error;
 
-use crate::instance::Engine;
+use crate::options::Engine;
 
 /// Why an artifact was not loaded. Nothing of it stays.
 #[derive(Debug, Error)]

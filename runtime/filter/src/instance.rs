@@ -1,204 +1,22 @@
 //! An artifact that was loaded: its filters over one set of params and states.
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use oko_artifact::{Cert, Schema};
 use oko_ir::EventDecl;
 use oko_ir::interp::TableKey;
 use oko_jit::abi::Packet;
 
-use oko_bpf::object::Abi;
-
 use crate::code::{Caller, Code};
 use crate::error::{LoadError, ParamError, StateError};
+use crate::info::{Event, FilterId, FilterInfo, FilterStats, ParamInfo, Report, Verdict};
+use crate::options::{Engine, LoadOptions};
 use crate::params::Params;
 use crate::plan::Plan;
 use crate::ready::Ready;
 use crate::state::{Carried, Lost, Old, StateEntry, StateInfo, StateSnapshot, States};
 use crate::stats::Counters;
-
-/// What runs the filters. All give the same verdicts.
-///
-/// On what happens between several workers they differ in one point: the BPF of artifacts locks entries of `evict_oldest` states by a map
-/// of locks of its own (Linux wants it so), of which evictions and snapshots know nothing. With a BPF engine, a snapshot may show such
-/// an entry in the middle of an update, and an update may go to an entry that was given to another key a moment before. The engines of the
-/// IR do neither.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Engine {
-    /// Native code from the IR. The default where there is IR.
-    Native,
-    /// Native code from the verified BPF. The default where there is no IR.
-    BpfJit,
-    /// The checking interpreter of BPF.
-    BpfInterp,
-    /// The checking interpreter of the IR.
-    IrInterp,
-}
-
-impl Engine {
-    /// All of them.
-    pub const ALL: [Engine; 4] = [Engine::Native, Engine::BpfJit, Engine::BpfInterp, Engine::IrInterp];
-
-    /// Its name: `native`, `bpf-jit`, `bpf-interp`, `ir-interp`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Engine::Native => "native",
-            Engine::BpfJit => "bpf-jit",
-            Engine::BpfInterp => "bpf-interp",
-            Engine::IrInterp => "ir-interp",
-        }
-    }
-
-    /// Whether it runs BPF.
-    pub(crate) const fn is_bpf(self) -> bool {
-        matches!(self, Engine::BpfJit | Engine::BpfInterp)
-    }
-
-    /// The engine of this name.
-    pub fn from_name(name: &str) -> Option<Engine> {
-        Engine::ALL.into_iter().find(|engine| engine.name() == name)
-    }
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// How to load an artifact.
-#[derive(Clone, Copy, Debug)]
-pub struct LoadOptions {
-    /// What the object's programs were written for.
-    pub abi: Abi,
-    /// The engine; if `None`, the fastest that the artifact has the parts for.
-    pub engine: Option<Engine>,
-    /// The most memory that the states may take together, in bytes.
-    pub max_state_bytes: u64,
-    /// For how many workers there are copies of states that each has for itself; with more workers, some share one. From 1 to 1024.
-    pub workers: u32,
-    /// How many bytes of events wait to be taken at most; rounded up to a power of two. An event takes 24 bytes and 8 for each of its values.
-    pub event_bytes: u32,
-    /// The random number on which hashes of sketches and Bloom filters depend; if `None`, the system's. For runs that must come out the same.
-    pub seed: Option<u64>,
-}
-
-impl Default for LoadOptions {
-    fn default() -> Self {
-        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        LoadOptions {
-            abi: Abi::Linux,
-            engine: None,
-            max_state_bytes: 2 << 30,
-            workers,
-            event_bytes: 256 << 10,
-            seed: None,
-        }
-    }
-}
-
-/// What a filter answers about a packet: its class. Of a `bool` filter, 1 is a match and 0 none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct Verdict(pub u32);
-
-impl Verdict {
-    /// Whether a `bool` filter matches; of others, whether the class is not the first.
-    pub fn is_match(self) -> bool {
-        self.0 != 0
-    }
-
-    /// The class.
-    pub fn class(self) -> u32 {
-        self.0
-    }
-}
-
-/// A filter of one instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FilterId(pub(crate) u32);
-
-impl FilterId {
-    /// Its place among the filters of the artifact, from 0.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A filter and what it answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilterInfo {
-    /// How to call it.
-    pub id: FilterId,
-    /// Its name.
-    pub name: String,
-    /// The names of its classes by number; empty for `bool`.
-    pub classes: Vec<String>,
-    /// Its documentation comment.
-    pub doc: String,
-}
-
-impl FilterInfo {
-    /// How many classes it tells apart: 2 for `bool`.
-    pub fn class_count(&self) -> u32 {
-        if self.classes.is_empty() { 2 } else { self.classes.len() as u32 }
-    }
-}
-
-/// A param and what it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParamInfo {
-    /// Its name.
-    pub name: String,
-    /// What it is now.
-    pub value: u64,
-    /// The least that it may be.
-    pub min: u64,
-    /// The greatest that it may be.
-    pub max: u64,
-    /// What it was at load.
-    pub default: u64,
-}
-
-/// How often a filter ran and what it answered.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct FilterStats {
-    /// Packets that it was asked about.
-    pub runs: u64,
-    /// How many of these got each class.
-    pub classes: Vec<u64>,
-    /// How often an interpreter stopped at a step that the verifier should have refused: always 0 unless there is a defect. Such a
-    /// packet gets class 0.
-    pub faults: u64,
-}
-
-/// What a filter emitted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Its name.
-    pub name: String,
-    /// The instant of the packet, nanoseconds.
-    pub time: u64,
-    /// Its scalars in the IR's order.
-    pub values: Vec<u64>,
-}
-
-/// What loading did and took.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// Reading the object and checking that its parts fit together.
-    pub read: Duration,
-    /// Verifying BPF and IR.
-    pub verify: Duration,
-    /// Compiling.
-    pub compile: Duration,
-    /// Bytes of machine code.
-    pub code_bytes: usize,
-    /// Bytes that the states take.
-    pub state_bytes: u64,
-}
 
 /// An artifact that was loaded. See the crate's documentation.
 #[derive(Debug)]

@@ -22,8 +22,10 @@
 
 mod code;
 mod error;
+mod info;
 mod instance;
 mod operate;
+mod options;
 mod params;
 mod plan;
 mod ready;
@@ -31,11 +33,11 @@ mod state;
 mod stats;
 
 pub use error::{LoadError, ParamError, StateError};
-pub use instance::{
-    Engine, Event, FilterId, FilterInfo, FilterStats, Instance, LoadOptions, ParamInfo, Report, Verdict,
-};
+pub use info::{Event, FilterId, FilterInfo, FilterStats, ParamInfo, Report, Verdict};
+pub use instance::Instance;
 pub use oko_artifact::{FilterSchema, NamedType, ParamSchema, ScalarType, Schema, StateSchema};
 pub use oko_bpf::object::Abi;
 pub use oko_ir::interp::{TableError, TableKey};
 pub use oko_jit::abi::Packet;
+pub use options::{Engine, LoadOptions};
 pub use state::{Batches, Carried, Lost, NewEntry, Owner, StateEntry, StateInfo, StateSnapshot, Written};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::ParamError;
-use crate::instance::ParamInfo;
+use crate::info::ParamInfo;
 use crate::state::{Lost, States, known};
 
 /// A param as the artifact declares it.

@@ -20,7 +20,8 @@ use serde::de::DeserializeOwned;
 
 use crate::code::Returns;
 use crate::error::LoadError;
-use crate::instance::{Engine, FilterId, FilterInfo};
+use crate::info::{FilterId, FilterInfo};
+use crate::options::Engine;
 use crate::params::{ParamPlan, VariablePlace};
 use crate::state::{StatePlan, shape};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use oko_jit::abi::{self, Context, Entry, Moment, Packet};
 
-use crate::instance::Verdict;
+use crate::info::Verdict;
 use crate::stats::Counters;
 
 /// A filter as machine code for all workers alike.

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::instance::{FilterStats, Verdict};
+use crate::info::{FilterStats, Verdict};
 
 /// How many threads have counters of their own.
 const OWNERS: usize = 15;

@@ -15,7 +15,7 @@ use oko_jit::map_calls;
 use oko_state::{Handed, Map};
 
 use crate::error::StateError;
-use crate::instance::Verdict;
+use crate::info::Verdict;
 use crate::params::Params;
 use crate::state::{StateInfo, StateSnapshot, States, dump_info, from_dump, known};
 

@@ -13,7 +13,7 @@ use super::carry::Old;
 use super::scalars::{key_bytes, table_key_bytes, value_bytes};
 use super::view::{StateEntry, StateInfo, StateSnapshot, entries, entry, info};
 use crate::error::{LoadError, StateError};
-use crate::instance::{Engine, LoadOptions};
+use crate::options::{Engine, LoadOptions};
 use crate::params::{Params, VariablePlace};
 
 /// A state or map as the artifact declares it.

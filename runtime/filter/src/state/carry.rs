@@ -11,7 +11,7 @@ use oko_state::{EntryCopy, Header, Kind, Map, Shape, Update};
 
 use super::bound::{Row, StatePlan, States};
 use super::scalars::times;
-use crate::instance::Engine;
+use crate::options::Engine;
 
 /// What a new version took over of the old one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
