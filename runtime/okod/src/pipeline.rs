@@ -6,17 +6,16 @@
 //! - Lookups and filters see the packet as it is at that point; a filter runs once per packet, whatever happens to it afterwards.
 //! - Whatever entries, groups and resubmissions ask for, the work for one packet is bounded: [`BUDGET`] actions, [`DEPTH`] levels.
 
+mod changes;
+mod groups;
+
 use std::sync::Arc;
 
 use oko_filter::Packet;
-use oko_flow_table::{FlowEntry, Group, GroupBucket, Verdict, action_set, place, remark};
-use oko_openflow::group::GroupType;
-use oko_openflow::oxm::{Prerequisite, VLAN_PRESENT};
-use oko_openflow::{
-    Action, CopyField, Field as Oxm, FieldSpec, GroupId, MatchField, MeterId, PacketInReason, PortNo, TableId,
-};
+use oko_flow_table::{FlowEntry, Verdict, action_set, remark};
+use oko_openflow::{Action, MeterId, PacketInReason, PortNo, TableId};
+use oko_packet::Field;
 use oko_packet::edit::Editor;
-use oko_packet::{Field, FlowKey};
 use smallvec::SmallVec;
 
 use crate::bridge::Bridge;
@@ -369,136 +368,22 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
         }
     }
 
-    /// The packet, to change: what is planned keeps what it is now.
-    fn change(&mut self) -> &mut Editor<'b> {
-        self.note(Recording::depends_on_packet);
-        self.plan.seal(self.packet.bytes());
-        self.packet
-    }
-
     fn act(&mut self, action: &'s Action, origin: Origin) -> Result<(), Over> {
         self.spend()?;
-        let change = match action {
-            Action::Output { port, max_len } => {
-                self.output(*port, *max_len, origin);
-                return Ok(());
-            }
+        match action {
+            Action::Output { port, max_len } => self.output(*port, *max_len, origin),
             Action::Group(group) => return self.group(*group, origin),
             Action::Meter(meter) => return self.meter(*meter),
-            Action::SetField(field) => {
-                self.set_field(field);
-                return Ok(());
-            }
-            Action::CopyField(copy) => {
-                self.copy_field(copy);
-                return Ok(());
-            }
+            Action::SetField(field) => self.set_field(field),
+            Action::CopyField(copy) => self.copy_field(copy),
             // There are no queues but the one of each port, to which all packets go.
-            Action::SetQueue(_) => return Ok(()),
+            Action::SetQueue(_) => {}
             Action::Resubmit { port, table } => return self.resubmit(*port, *table, origin),
             // Refused when the entry was added.
-            Action::Experimenter { .. } => return Ok(()),
-            change => change,
-        };
-        self.change();
-        if moves_headers(change) {
-            self.note(Recording::ends);
+            Action::Experimenter { .. } => {}
+            action => return self.change_headers(action, origin),
         }
-        if matches!(change, Action::SetTpSrc(_) | Action::SetTpDst(_)) && !self.packet.has(Field::L4_SRC) {
-            // A later fragment, say, which is not in the key.
-            self.leave_path();
-        }
-        let packet = &mut *self.packet;
-        let done = match change {
-            Action::PushVlan(eth_type) => packet.push_vlan(*eth_type),
-            Action::PushMpls(eth_type) => packet.push_mpls(*eth_type),
-            Action::PushPbb(eth_type) => packet.push_pbb(*eth_type),
-            Action::SetVlanVid(vid) => {
-                tag_if_none(packet).map(|()| packet.set(Field::VLAN_VID, (*vid).into()))
-            }
-            Action::SetVlanPcp(pcp) => {
-                tag_if_none(packet).map(|()| packet.set(Field::VLAN_PCP, (*pcp).into()))
-            }
-            _ => {
-                match change {
-                    Action::PopVlan => packet.pop_vlan(),
-                    Action::PopMpls(eth_type) => packet.pop_mpls(*eth_type),
-                    Action::PopPbb => packet.pop_pbb(),
-                    Action::SetNwTtl(ttl) => packet.set_nw_ttl(*ttl),
-                    Action::SetMplsTtl(ttl) => packet.set_mpls_ttl(*ttl),
-                    Action::CopyTtlOut => packet.copy_ttl_out(),
-                    Action::CopyTtlIn => packet.copy_ttl_in(),
-                    Action::SetTpSrc(port) => set_port(packet, Field::L4_SRC, *port),
-                    Action::SetTpDst(port) => set_port(packet, Field::L4_DST, *port),
-                    Action::DecNwTtl if packet.dec_nw_ttl().is_err() => return self.ttl_is_over(origin),
-                    Action::DecMplsTtl if packet.dec_mpls_ttl().is_err() => return self.ttl_is_over(origin),
-                    _ => {}
-                }
-                Ok(())
-            }
-        };
-        // Better not sent than sent as something else.
-        done.map_err(|_| {
-            self.pipeline.no_room += 1;
-            Over
-        })
-    }
-
-    /// The controllers that want to know get the packet (section 5.12, "Decrement TTL").
-    fn ttl_is_over(&mut self, origin: Origin) -> Result<(), Over> {
-        let origin = Origin { reason: PacketInReason::InvalidTtl, ..origin };
-        self.tell_controller(Action::WHOLE_PACKET, origin, false);
-        Err(Over)
-    }
-
-    fn set_field(&mut self, field: &MatchField) {
-        let place = place(field.field());
-        if !place.is_pipeline() {
-            // Another packet that takes this path may have the field, also if this one does not.
-            self.note(Recording::depends_on_packet);
-            if UNCOVERING.contains(&place) {
-                self.note(Recording::ends);
-            }
-            // Tables that look at a field look at what it needs, too: packets that agree in their relevant bits do so afterwards.
-            if !meets_prerequisites(field.field().spec(), self.packet) {
-                return;
-            }
-            // But a header that is cut off is not in the key.
-            if !self.packet.has(place) {
-                self.leave_path();
-                return;
-            }
-        }
-        let value = if field.is_exact() {
-            field.value()
-        } else {
-            self.packet.key().get(place) & !field.mask() | field.value()
-        };
-        self.write(place, value);
-    }
-
-    /// A field that the packet does not have is neither read nor written.
-    fn copy_field(&mut self, copy: &CopyField) {
-        // What later tables look at depends on bits that may be in none of them, and whether there are any, too.
-        self.note(Recording::ends);
-        let ((source, _), (target, _)) = (copy.source(), copy.target());
-        // That there is no tag is a value of the VLAN id.
-        let is_read = source == Oxm::VlanVid || has(self.packet, source);
-        if !is_read || !has(self.packet, target) {
-            return;
-        }
-        let key = self.packet.key();
-        let value = copy.apply(key.get(place(source)), key.get(place(target)));
-        self.write(place(target), value);
-    }
-
-    fn write(&mut self, place: Field, value: u128) {
-        if place.is_pipeline() {
-            // Not a byte of the packet.
-            self.packet.set(place, value);
-        } else {
-            self.change().set(place, value);
-        }
+        Ok(())
     }
 
     fn output(&mut self, port: PortNo, max_len: u16, origin: Origin) {
@@ -555,87 +440,6 @@ impl<'w, 's, 'b> Walk<'w, 's, 'b> {
         // A packet that was dropped there may still be sent here, unless it has cost too much.
         if self.budget == 0 { result } else { Ok(()) }
     }
-
-    fn group(&mut self, id: GroupId, origin: Origin) -> Result<(), Over> {
-        // An entry's group is there as long as the entry.
-        let snapshot = self.snapshot;
-        let Some(group) = snapshot.groups.get(id) else { return Ok(()) };
-        if self.depth == DEPTH {
-            return Err(Over);
-        }
-        self.note(|recording| recording.plain = false);
-        group.counters.count(self.packet.bytes().len());
-        let reason = match origin.reason {
-            PacketInReason::NoMatch => PacketInReason::NoMatch,
-            _ => PacketInReason::Group,
-        };
-        let origin = Origin { reason, ..origin };
-        self.depth += 1;
-        let result = if group.ty == GroupType::All {
-            group.buckets.iter().try_for_each(|bucket| self.bucket(bucket, origin))
-        } else {
-            self.one_bucket(group, origin)
-        };
-        self.depth -= 1;
-        result
-    }
-
-    fn one_bucket(&mut self, group: &'s Group, origin: Origin) -> Result<(), Over> {
-        let mut hash = 0;
-        if group.ty == GroupType::Select {
-            // More of the packet counts than the tables look at.
-            self.note(Recording::ends);
-            hash = flow_hash(self.packet.key());
-        }
-        match group.choose(&self.snapshot.live, hash) {
-            Some(bucket) => self.bucket(bucket, origin),
-            None => Ok(()),
-        }
-    }
-
-    /// Does a bucket's actions; what they change is as it was afterwards (section 5.6).
-    fn bucket(&mut self, bucket: &'s GroupBucket, origin: Origin) -> Result<(), Over> {
-        self.spend()?;
-        bucket.counters.count(self.packet.bytes().len());
-        let mut before = None;
-        if bucket.edits {
-            let mut copy = self.pipeline.aside.pop().unwrap_or_default();
-            copy.clear();
-            copy.extend_from_slice(self.packet.bytes());
-            before = Some((copy, self.packet.range().0, *self.packet.key()));
-        }
-        for action in &bucket.actions {
-            if self.act(action, origin).is_err() {
-                // Only this copy of the packet is done with.
-                break;
-            }
-        }
-        if let Some((copy, start, key)) = before {
-            let restored = self.change().restore(&copy, start, &key);
-            self.pipeline.aside.push(copy);
-            restored.map_err(|_| Over)?;
-        }
-        if self.budget == 0 { Err(Over) } else { Ok(()) }
-    }
-}
-
-/// Fields that say what the bytes behind them are: another value makes other fields of these.
-const UNCOVERING: [Field; 5] =
-    [Field::ETH_TYPE, Field::IP_PROTO, Field::L4_SRC, Field::L4_DST, Field::MPLS_BOS];
-
-/// Whether an action uncovers headers or puts them on.
-fn moves_headers(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::PushVlan(_)
-            | Action::PushMpls(_)
-            | Action::PushPbb(_)
-            | Action::PopVlan
-            | Action::PopMpls(_)
-            | Action::PopPbb
-            | Action::SetVlanVid(_)
-            | Action::SetVlanPcp(_)
-    )
 }
 
 /// Puts an action into an action set.
@@ -645,64 +449,6 @@ pub(crate) fn write<'s, T>(set: &mut ActionSet<'s, T>, action: &'s Action, about
         Ok(at) => set[at] = (action, about),
         Err(at) => set.insert(at, (action, about)),
     }
-}
-
-fn tag_if_none(packet: &mut Editor<'_>) -> Result<(), oko_packet::edit::NoRoom> {
-    if packet.key().get(Field::VLAN_VID) & VLAN_PRESENT == 0 {
-        packet.push_vlan(oko_packet::proto::ETH_VLAN)?;
-    }
-    Ok(())
-}
-
-/// Sets a port of TCP, UDP or SCTP, and not the type of ICMP, which has the same place.
-fn set_port(packet: &mut Editor<'_>, field: Field, port: u16) {
-    use oko_packet::proto::{IP_SCTP, IP_TCP, IP_UDP};
-    if [IP_TCP, IP_UDP, IP_SCTP].contains(&(packet.key().get(Field::IP_PROTO) as u8)) {
-        packet.set(field, port.into());
-    }
-}
-
-/// Whether a packet has a field.
-fn has(packet: &mut Editor<'_>, field: Oxm) -> bool {
-    meets_prerequisites(field.spec(), packet) && packet.has(place(field))
-}
-
-/// Whether a packet is what a field needs, and has what that needs.
-fn meets_prerequisites(spec: &FieldSpec, packet: &mut Editor<'_>) -> bool {
-    spec.prerequisites.iter().all(|wanted| match wanted {
-        Prerequisite::OneOf(field, values) => {
-            values.contains(&packet.key().get(place(*field))) && meets_prerequisites(field.spec(), packet)
-        }
-        Prerequisite::VlanTag => packet.has(Field::VLAN_VID),
-        Prerequisite::Present(_) => true,
-    })
-}
-
-/// A hash of what makes packets one flow: addresses and ports, not where it came in or what tables wrote.
-fn flow_hash(key: &FlowKey) -> u64 {
-    const FIELDS: [Field; 11] = [
-        Field::ETH_SRC,
-        Field::ETH_DST,
-        Field::ETH_TYPE,
-        Field::VLAN_VID,
-        Field::IPV4_SRC,
-        Field::IPV4_DST,
-        Field::IPV6_SRC,
-        Field::IPV6_DST,
-        Field::IP_PROTO,
-        Field::L4_SRC,
-        Field::L4_DST,
-    ];
-    let mut hash = 0_u64;
-    for field in FIELDS {
-        let value = key.get(field);
-        for word in [value as u64, (value >> 64) as u64] {
-            // The folded product of two 64-bit words, as in wyhash.
-            let product = u128::from(hash ^ word ^ 0xa076_1d64_78bd_642f) * 0xe703_7ed1_a0b4_28db;
-            hash = (product >> 64) as u64 ^ product as u64;
-        }
-    }
-    hash
 }
 
 /// An entry of priority 0 that matches everything is the table-miss entry (section 5.4).
@@ -715,5 +461,4 @@ fn reason(entry: &FlowEntry) -> PacketInReason {
 }
 
 #[cfg(test)]
-#[path = "pipeline_tests.rs"]
 mod tests;

@@ -1,9 +1,11 @@
 //! What happens to a packet, without ports: frames in, effects and counters out.
 
 use oko_flow_table::{FlowTables, Groups, Limits, Live, Meters};
-use oko_openflow::group::{Bucket, GroupMod, GroupModCommand};
+use oko_openflow::group::{Bucket, GroupMod, GroupModCommand, GroupType};
 use oko_openflow::meter::{Band, BandAction, MeterFlags, MeterMod, MeterModCommand};
-use oko_openflow::{Field as Oxm, FlowMod, FlowModCommand, Instructions, Match, MetadataWrite};
+use oko_openflow::{
+    CopyField, Field as Oxm, FlowMod, FlowModCommand, GroupId, Instructions, Match, MatchField, MetadataWrite,
+};
 use oko_packet::edit::FrameBuf;
 
 use super::*;
