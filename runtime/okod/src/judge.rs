@@ -323,5 +323,4 @@ fn packets<'c, C: Carrier>(
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;
