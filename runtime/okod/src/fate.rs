@@ -2,6 +2,7 @@
 
 use oko_openflow::PortNo;
 
+use crate::plan::Effect;
 use crate::recording::Then;
 
 /// A [`Then`] in four bytes: the port that a packet leaves by, or one of the reserved numbers, by which none does.
@@ -27,6 +28,16 @@ impl Fate {
     #[inline]
     pub(crate) fn output(port: PortNo) -> Option<Fate> {
         port.is_physical().then_some(Fate(port.0))
+    }
+
+    /// That of a packet with which nothing else is done than this, or nothing; none if it is more than a fate can say.
+    #[inline]
+    pub(crate) fn of_effect(effect: Option<Effect>) -> Option<Fate> {
+        match effect {
+            None => Some(Fate::DROP),
+            Some(Effect::Output(port)) => Fate::output(port),
+            Some(_) => None,
+        }
     }
 
     /// What is done with a packet that is neither changed nor acted on.

@@ -20,6 +20,7 @@ use crate::pipeline::{Along, Arrival, Pipeline};
 use crate::places::Places;
 use crate::plan::Plan;
 use crate::profile::Stage;
+use crate::recipe::Way;
 use crate::recording::Then;
 use crate::snapshot::Snapshot;
 
@@ -154,13 +155,19 @@ impl Forwarder {
         fates: &mut [Fate; BURST],
     ) -> usize {
         let Some(recipe) = self.judge.cache.recipe(counted.leaf) else { return places.start };
+        let Some(way) = recipe.way(scene.in_port) else { return places.start };
         let mut shapes = [Shape::default(); BURST];
         let mut end = places.start;
         while end < places.end {
             let Some(frame) = carrier.frame(end) else { break };
             let Some(shape) = recipe.rewrite.fits(frame) else { break };
-            let now = carrier.time(end, scene.now);
-            let fate = recipe.fate(frame, scene.in_port, now, &self.pipeline.bridge);
+            let fate = match way {
+                Way::All(fate) => Some(fate),
+                Way::Bridge => {
+                    let now = carrier.time(end, scene.now);
+                    Fate::of_effect(self.pipeline.bridge.forward(frame, scene.in_port, now))
+                }
+            };
             let Some(fate) = fate else { break };
             (shapes[end], fates[end]) = (shape, fate);
             counted.add(carrier.len(end));

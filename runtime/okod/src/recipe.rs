@@ -12,11 +12,8 @@ use oko_openflow::{Action, Field as Oxm, FieldSpec, MatchField, MeterId, PortNo}
 use oko_packet::Field;
 use oko_packet::edit::{Kinds, Rewrite};
 
-use crate::bridge::Bridge;
-use crate::clock::Nanos;
 use crate::fate::Fate;
 use crate::pipeline::{self, ActionSet};
-use crate::plan::Effect;
 use crate::recording::Path;
 use crate::snapshot::Snapshot;
 
@@ -39,6 +36,15 @@ enum Out {
     /// Where they came from.
     Back,
     /// Where the bridge has heard who they are for.
+    Bridge,
+}
+
+/// Where packets go that came in by one port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// All have the same fate.
+    All(Fate),
+    /// The bridge says it of each.
     Bridge,
 }
 
@@ -83,20 +89,14 @@ impl Recipe {
         Some(Recipe { meter: draft.meter, rewrite: draft.rewrite, out: draft.out? })
     }
 
-    /// What becomes of a packet that came in by a port, but for the meter; none if that is more than a fate can say.
-    #[inline]
-    pub(crate) fn fate(&self, frame: &[u8], in_port: PortNo, now: Nanos, bridge: &Bridge) -> Option<Fate> {
-        let effect = match self.out {
-            Out::Back => Some(Effect::Output(in_port)),
+    /// Where packets go that came in by a port, but for the meter; none if that is more than a fate can say.
+    pub(crate) fn way(&self, in_port: PortNo) -> Option<Way> {
+        match self.out {
+            Out::Back => Fate::output(in_port).map(Way::All),
             // The ingress port needs to be asked for by its reserved name (section 7.2.5.1).
-            Out::Port(port) if port == in_port => None,
-            Out::Port(port) => Some(Effect::Output(port)),
-            Out::Bridge => bridge.forward(frame, in_port, now),
-        };
-        match effect {
-            None => Some(Fate::DROP),
-            Some(Effect::Output(port)) => Fate::output(port),
-            Some(_) => None,
+            Out::Port(port) if port == in_port => Some(Way::All(Fate::DROP)),
+            Out::Port(port) => Fate::output(port).map(Way::All),
+            Out::Bridge => Some(Way::Bridge),
         }
     }
 }
@@ -248,10 +248,8 @@ mod tests {
         Action::SetField(MatchField::exact(field, value).expect("a value"))
     }
 
-    /// Of a packet that came in by a port.
-    fn fate(recipe: &Recipe, in_port: u32) -> Option<Fate> {
-        let frame = [[2; 6], [4; 6], [8; 6]].concat();
-        recipe.fate(&frame, PortNo(in_port), Nanos(0), &Bridge::default())
+    fn sent(port: u32) -> Option<Way> {
+        Fate::output(PortNo(port)).map(Way::All)
     }
 
     fn output(port: u32) -> Action {
@@ -272,21 +270,23 @@ mod tests {
         ] {
             let recipe = recipe(std::slice::from_ref(&instructions));
             let recipe = recipe.unwrap_or_else(|| panic!("none for {instructions:?}"));
-            assert_eq!(fate(&recipe, 1), Fate::output(PortNo(2)));
-            assert_eq!(fate(&recipe, 2), Some(Fate::DROP), "not back by the port that it came by");
+            assert_eq!(recipe.way(PortNo(1)), sent(2));
+            assert_eq!(
+                recipe.way(PortNo(2)),
+                Some(Way::All(Fate::DROP)),
+                "not back by the port that it came by"
+            );
         }
         let first = Instructions { goto_table: Some(TableId(1)), ..Instructions::apply(translate()) };
         let back = recipe(&[first, apply(tag())]).expect("a recipe over two tables");
         assert!(!back.rewrite.is_empty() && !back.rewrite.keeps_length());
         let back = recipe(&[Instructions::apply(vec![Action::output(PortNo::IN_PORT)])]).expect("a recipe");
-        assert_eq!(fate(&back, 7), Fate::output(PortNo(7)));
+        assert_eq!(back.way(PortNo(7)), sent(7));
         let normal = recipe(&[Instructions::apply(vec![Action::output(PortNo::NORMAL)])]);
-        assert_eq!(normal.expect("a recipe").out, Out::Bridge);
+        assert_eq!(normal.expect("a recipe").way(PortNo(7)), Some(Way::Bridge));
         let alone = Snapshot { standalone: true, ..Snapshot::empty() };
         let alone = Recipe::of(&Path::default(), &alone).expect("a recipe");
-        assert_eq!(alone.out, Out::Bridge);
-        // Nobody was heard yet: that is for all.
-        assert_eq!(fate(&alone, 7), None);
+        assert_eq!(alone.way(PortNo(7)), Some(Way::Bridge));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::proto::{ETH_IPV4, ETH_IPV6, ETH_QINQ, ETH_VLAN, IP_TCP, IP_UDP};
 /// Bytes of an Ethernet header, and of one with a tag.
 const ETHERNET: usize = 14;
 const TAGGED: usize = 18;
+/// Bytes of the shortest ordinary frame: with IPv4 and nothing behind it.
+const LEAST: usize = ETHERNET + 20;
 
 /// The headers of an ordinary frame. Offsets are in bytes from the start of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +40,12 @@ impl Layers {
     /// Those of a frame, if it is ordinary.
     #[inline]
     pub fn of(frame: &[u8]) -> Option<Layers> {
-        let tagged = is_tagged(frame);
-        let network = if tagged { TAGGED } else { ETHERNET };
-        let (v6, protocol, header, len) = match be16(frame.get(..network)?, network - 2) {
+        let head = frame.first_chunk::<LEAST>()?;
+        let (tagged, network, eth_type) = match be16(head, 12) {
+            ETH_VLAN | ETH_QINQ => (true, TAGGED, be16(head, 16)),
+            eth_type => (false, ETHERNET, eth_type),
+        };
+        let (v6, protocol, header, len) = match eth_type {
             ETH_IPV4 => {
                 let ip = frame.get(network..)?.first_chunk::<20>()?;
                 let is_fragment = be16(ip, 6) & 0x3fff != 0;
