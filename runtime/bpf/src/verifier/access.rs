@@ -219,13 +219,11 @@ impl Explorer<'_> {
             return Err(Reason::PartOfPointer { off: from });
         }
         let end = to + i64::from(size.bytes());
-        let whole = size == Size::Dw && from == to;
         let stack = &mut state.frames[frame].stack;
-        if !whole && stack.has_pointer(from, end) {
-            return Err(Reason::PartOfPointer { off: from });
-        }
         if from == to {
             stack.store(from, size, value);
+        } else if stack.has_pointer(from, end) {
+            return Err(Reason::PartOfPointer { off: from });
         } else {
             stack.forget(from, end);
         }

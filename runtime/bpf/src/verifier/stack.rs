@@ -1,8 +1,8 @@
 //! The abstract content of one stack frame.
 //!
 //! What holds here: a slot of 8 bytes is either one value that was stored whole, or two halves whose bytes are written or
-//! not; a half may hold a number that was stored as 4 bytes. A pointer is only ever in a slot as a whole: storing over
-//! a part of it, or loading a part, is refused by the callers. Offsets are from the frame pointer, so negative.
+//! not; a half may hold a number that was stored as 4 bytes. A pointer is only ever in a slot as a whole: a number stored over
+//! a part of it, as clang does where two spilled values share a slot, leaves the rest as if it were not written, and loading a part is refused. Offsets are from the frame pointer, so negative.
 
 use super::{
     arithmetic,
@@ -102,7 +102,7 @@ impl Stack {
         self.slots.len() * size_of::<Slot>()
     }
 
-    /// Stores at a constant, aligned offset. A pointer takes 8 bytes.
+    /// Stores at a constant, aligned offset. A pointer takes 8 bytes; one of which a number takes a part is gone.
     pub(crate) fn store(&mut self, off: i64, size: Size, value: Value) {
         let (index, byte) = locate(off);
         let slot = self.slot_mut(index);
