@@ -29,8 +29,6 @@ struct filter *filter_new(void) {
     return filter;
 }
 
-static inline uint64_t mac(const uint8_t *at) { return (uint64_t)be16(at) << 32 | be32(at + 2); }
-
 static bool claimed(struct filter *filter, const struct packet *packet, uint64_t now) {
     struct headers headers = headers_of(packet);
     if (!headers.arp)

@@ -32,6 +32,10 @@ void filter_run(struct filter *filter, const struct packet *packets, uint64_t co
 
 void filter_free(struct filter *filter);
 
+/* Puts a key into the filter's table, as the control plane does; of filters that have one. `key` are its parts as Oko has them (of a prefix the family, then the
+ * address from the most significant end on), of which so many bits count. False if there is no room. */
+bool filter_insert(struct filter *filter, const uint64_t *key, uint32_t bits);
+
 #define SECOND 1000000000ull
 
 #endif

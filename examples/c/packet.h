@@ -1,4 +1,4 @@
-/* The way through a packet's headers: Ethernet II, up to two VLAN tags, ARP, IPv4 or IPv6, TCP, UDP or ICMP. */
+/* The way through a packet's headers: Ethernet II, up to two VLAN tags, ARP, IPv4 or IPv6, TCP, UDP, SCTP, ICMP or ICMPv6. */
 #ifndef PACKET_H
 #define PACKET_H
 
@@ -19,6 +19,8 @@
 #define PROTOCOL_ICMP 1
 #define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
+#define PROTOCOL_ICMP6 58
+#define PROTOCOL_SCTP 132
 
 static inline uint16_t be16(const uint8_t *at) {
     uint16_t value;
@@ -47,6 +49,9 @@ struct headers {
     const uint8_t *tcp;
     const uint8_t *udp;
     const uint8_t *icmp;
+    const uint8_t *icmp6;
+    const uint8_t *ports; /* whichever of TCP, UDP and SCTP there is */
+    uint8_t protocol;     /* its number */
     int tags; /* of VLANs */
 };
 
@@ -58,9 +63,12 @@ static inline const uint8_t *tcp_at(const uint8_t *at, const uint8_t *end) {
 
 static inline void transport(struct headers *found, uint8_t protocol, const uint8_t *at, const uint8_t *end) {
     if (protocol == PROTOCOL_TCP)
-        found->tcp = tcp_at(at, end);
+        found->ports = found->tcp = tcp_at(at, end);
     else if (protocol == PROTOCOL_UDP && end - at >= 8)
-        found->udp = at;
+        found->ports = found->udp = at;
+    else if (protocol == PROTOCOL_SCTP && end - at >= 12)
+        found->ports = at;
+    found->protocol = protocol;
 }
 
 static inline struct headers headers_of(const struct packet *packet) {
@@ -95,6 +103,8 @@ static inline struct headers headers_of(const struct packet *packet) {
             return found;
         found.ipv6 = at;
         transport(&found, at[6], at + 40, end);
+        if (at[6] == PROTOCOL_ICMP6 && end - (at + 40) >= 4)
+            found.icmp6 = at + 40;
     } else if (type == ETHERTYPE_ARP) {
         /* Of IPv4 over Ethernet. */
         if (end - at >= 28 && be64(at) >> 16 == 0x000108000604)
@@ -110,5 +120,6 @@ static inline uint16_t tcp_dst_port(const uint8_t *tcp) { return be16(tcp + 2); 
 static inline uint16_t udp_src_port(const uint8_t *udp) { return be16(udp); }
 static inline uint16_t udp_dst_port(const uint8_t *udp) { return be16(udp + 2); }
 static inline uint8_t tcp_flags(const uint8_t *tcp) { return tcp[13]; }
+static inline uint64_t mac(const uint8_t *at) { return (uint64_t)be16(at) << 32 | be32(at + 2); }
 
 #endif

@@ -50,7 +50,7 @@ static bool over_rate(struct filter *filter, const struct packet *packet, uint64
         struct buckets_entry *entry = buckets_slot(&filter->buckets, &key, now);
         if (entry) {
             buckets_live(entry, now);
-            within = tokens_take(&entry->value, filter->limit, filter->burst, now);
+            within = tokens_take(&entry->value, 1, filter->limit, filter->burst, now);
             buckets_touch(entry, now, EXPIRE);
         }
     } else if (headers.ipv6) {
@@ -58,7 +58,7 @@ static bool over_rate(struct filter *filter, const struct packet *packet, uint64
         struct buckets6_entry *entry = buckets6_slot(&filter->buckets6, key, now);
         if (entry) {
             buckets6_live(entry, now);
-            within = tokens_take(&entry->value, filter->limit, filter->burst, now);
+            within = tokens_take(&entry->value, 1, filter->limit, filter->burst, now);
             buckets6_touch(entry, now, EXPIRE);
         }
     }

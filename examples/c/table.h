@@ -114,6 +114,14 @@ static inline ENTRY *TABLE_NAME(TABLE, find)(struct TABLE *table, const uint64_t
     return NULL;
 }
 
+/* Whether a key has an entry: of tables that only the control plane writes, whose entries live until it takes them out. */
+static inline bool TABLE_NAME(TABLE, has)(const struct TABLE *table, const uint64_t *key) {
+    for (uint32_t at = *TABLE_NAME(TABLE, chain)(table, key); at; at = table->entries[at - 1].next)
+        if (TABLE_NAME(TABLE, same)(&table->entries[at - 1], key))
+            return true;
+    return false;
+}
+
 /* Takes an entry from its key: the first dead one of a few, else the one written longest ago, if entries may be evicted. */
 static ENTRY *TABLE_NAME(TABLE, victim)(struct TABLE *table, uint64_t now) {
     ENTRY *oldest = NULL;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use oko_compiler::{Artifact, Clock, NoFiles, Options, Source, parse};
+use oko_ir::interp::TableKey;
 
 /// The folder of the examples.
 pub fn folder() -> PathBuf {
@@ -65,4 +66,16 @@ pub fn compile_text(name: &str, text: String, clock: Clock) -> Artifact {
         .check()
         .and_then(|checked| checked.optimize().assemble(&options))
         .unwrap_or_else(|failed| panic!("{name}: {failed}"))
+}
+
+/// What the control plane writes for an example before there are packets: keys of its table, which is a set.
+pub fn table_entries(example: &str) -> (&'static str, Vec<TableKey>) {
+    // A prefix is a family, and an address from the most significant end on.
+    let prefix = |family, high, length: u32| TableKey { parts: vec![family, high, 0], bits: 8 + length };
+    match example {
+        // 10.0.0.0/8, 2001:db8:1::/48.
+        "perimeter" => ("inside", vec![prefix(4, 10 << 56, 8), prefix(6, 0x2001_0db8_0001 << 16, 48)]),
+        "ra_guard" => ("routers", [7, 8].map(|port| TableKey { parts: vec![port], bits: 32 }).to_vec()),
+        _ => ("", Vec::new()),
+    }
 }

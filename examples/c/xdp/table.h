@@ -40,6 +40,8 @@ static inline ENTRY *TABLE_NAME(TABLE, find)(struct TABLE *table, const uint64_t
     return bpf_map_lookup_elem(&MAP, &copy);
 }
 
+static inline bool TABLE_NAME(TABLE, has)(struct TABLE *table, const uint64_t *key) { return TABLE_NAME(TABLE, find)(table, key); }
+
 static inline ENTRY *TABLE_NAME(TABLE, slot)(struct TABLE *table, const uint64_t *key, uint64_t now) {
     (void)table, (void)now;
     KEY copy;

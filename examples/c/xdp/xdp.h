@@ -9,8 +9,10 @@ typedef _Bool bool;
 typedef unsigned char uint8_t;
 typedef unsigned short uint16_t;
 typedef unsigned int uint32_t;
+typedef int int32_t;
 typedef unsigned long long uint64_t;
 typedef unsigned long size_t;
+#define UINT32_MAX 0xffffffffu
 #define UINT64_MAX 0xffffffffffffffffull
 #define memcpy __builtin_memcpy
 #define memset __builtin_memset
@@ -19,7 +21,7 @@ typedef unsigned long size_t;
 #define uint(name, number) int(*name)[number]
 #define type(name, what) typeof(what) *name
 
-enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_LRU_HASH = 9, BPF_ANY = 0, BPF_NOEXIST = 1 };
+enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_LRU_HASH = 9, BPF_MAP_TYPE_LPM_TRIE = 11, BPF_ANY = 0, BPF_NOEXIST = 1, BPF_F_NO_PREALLOC = 1 };
 enum { XDP_DROP = 1, XDP_PASS = 2 };
 
 struct xdp_md {

@@ -13,10 +13,10 @@ use comfy_table::{CellAlignment, Table, presets};
 use oko_compiler::Clock;
 use oko_filter::{Engine, Packet, Verdict};
 use oko_tests::examples::compile_text;
+use oko_tests::peer::Peer;
 use serde_json::{Map, Value};
 
 use crate::measure::{Samples, ratio};
-use crate::peer::Peer;
 use crate::subject::{BURST, Callable, OkoInstance};
 
 const SOURCE: &str = include_str!("entries/entries.oko");

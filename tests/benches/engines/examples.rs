@@ -4,9 +4,11 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use oko_compiler::Clock;
-use oko_tests::examples::{compile, folder};
+use oko_ir::interp::TableKey;
+use oko_tests::examples::{compile, folder, table_entries};
+use oko_tests::made;
+use oko_tests::peer::{Peer, VARIANTS};
 
-use crate::peer::Peer;
 use crate::traffic::Traffic;
 
 /// An example and what is needed to run it.
@@ -18,17 +20,16 @@ pub(crate) struct Example {
     pub(crate) object_with_clock: Vec<u8>,
     /// The name of its filter.
     pub(crate) filter: String,
-    /// The same in C, for one core.
-    pub(crate) peer: Peer,
-    /// The same in C, with locked entries.
-    pub(crate) locked_peer: Peer,
-    /// The same in C, with locked entries and the hash function of the engines.
-    pub(crate) mixed_peer: Peer,
+    /// The same in C, in all variants.
+    pub(crate) peers: [Peer; 3],
+    /// Its table that is a set, and what the control plane writes to it.
+    pub(crate) table: (&'static str, Vec<TableKey>),
+    /// By name: a capture, or made traffic.
     pub(crate) captures: Vec<(&'static str, Traffic)>,
 }
 
-/// Which captures exercise which example: first the one that was recorded for it, then a mixture or another attack.
-const EXAMPLES: [(&str, &[&str]); 9] = [
+/// Which captures or made traffic exercise which example: first what was recorded or made for it, then a mixture or another attack.
+const EXAMPLES: [(&str, &[&str]); 23] = [
     ("telnet", &["scan", "mixed"]),
     ("blocklist", &["mixed"]),
     ("syn_flood", &["syn_flood", "scan"]),
@@ -38,6 +39,20 @@ const EXAMPLES: [(&str, &[&str]); 9] = [
     ("icmp_flood", &["rate_limit"]),
     ("port_knock", &["scan"]),
     ("traffic_class", &["firewall"]),
+    ("ra_guard", &["neighbors"]),
+    ("nd_guard", &["neighbors"]),
+    ("ttl_anomaly", &["syn_flood", "mixed"]),
+    ("dns_amp", &["dns"]),
+    ("tcp_rtt", &["syn_flood", "scan"]),
+    ("retransmission", &["firewall", "flows"]),
+    ("scan", &["scan"]),
+    ("tenant_meter", &["vxlan"]),
+    ("quic_limit", &["quic"]),
+    ("dns_tunnel", &["dns"]),
+    ("elephant", &["flows"]),
+    ("heavy_hitter", &["flows"]),
+    ("perimeter", &["firewall", "mixed"]),
+    ("wireguard", &["wireguard"]),
 ];
 
 /// The examples of these names, or all if there are none, compiled; what clang makes goes to a folder.
@@ -59,15 +74,20 @@ fn example(name: &'static str, captures: &[&'static str], out: &Path) -> Result<
     let source = folder().join("c").join(format!("{name}.c"));
     let captures = captures.iter().map(|capture| {
         let file = folder().join("captures").join(format!("{capture}.pcap"));
-        Ok((*capture, Traffic::read(&file)?))
+        let traffic =
+            if made::NAMES.contains(capture) { Traffic::made(capture) } else { Traffic::read(&file)? };
+        Ok((*capture, traffic))
     });
+    let peer = |number: usize| {
+        let object = out.join(format!("{name}-{number}.so"));
+        Peer::compile(&source, VARIANTS[number].1, &object)
+    };
     Ok(Example {
         name,
         filter: filter.name.clone(),
         object_with_clock: artifact(Clock::Injected).bytes,
-        peer: Peer::compile(&source, &[], &out.join(format!("{name}.so")))?,
-        locked_peer: Peer::compile(&source, &["-DLOCKED"], &out.join(format!("{name}-locked.so")))?,
-        mixed_peer: Peer::compile(&source, &["-DLOCKED", "-DMIXED"], &out.join(format!("{name}-mixed.so")))?,
+        peers: [peer(0)?, peer(1)?, peer(2)?],
+        table: table_entries(name),
         captures: captures.collect::<Result<_>>()?,
         object: built.bytes,
     })

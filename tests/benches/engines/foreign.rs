@@ -11,12 +11,12 @@ use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use oko_filter::{Engine, Verdict};
 use oko_tests::kernel as bpf;
+use oko_tests::peer::Peer;
 use serde_json::{Map, Value, json};
 
 use crate::beyond::{self, Beyond, Pair, Run};
 use crate::kernel::KernelInstance;
 use crate::measure::{Samples, ratio};
-use crate::peer::Peer;
 use crate::running::{packets, take_turns};
 use crate::subject::{Mode, OkoInstance, Subject, repeat};
 use crate::traffic::Traffic;

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use oko_artifact::NOW_VARIABLE;
+use anyhow::{Context, Result, ensure};
+use oko_artifact::{NOW_VARIABLE, SEED_VARIABLE};
 use oko_bpf::xdp::XDP_PASS;
 use oko_filter::{Packet, Verdict};
 use oko_tests::kernel::{self, Attached, Loaded};
+use oko_tests::peer::SEED;
 
+use crate::examples::Example;
+use crate::loading::module;
 use crate::measure::median;
 
 /// A filter that returns at once, and what running it in the kernel costs: the price of a test run itself.
@@ -32,9 +35,20 @@ impl KernelInstance {
         KernelInstance::new(kernel::load_untyped(object)?, filter, false)
     }
 
-    /// Loads an object with the clock in a variable.
-    pub(crate) fn load(object: &[u8], filter: &str) -> Result<KernelInstance> {
-        KernelInstance::new(kernel::load(object)?, filter, true)
+    /// Loads an example, with the clock in a variable.
+    pub(crate) fn load(example: &Example) -> Result<KernelInstance> {
+        let loaded = kernel::load(&example.object_with_clock)?;
+        // Programs without hashes have no such variable.
+        let _ = loaded.set_variable(SEED_VARIABLE, SEED);
+        let (table, keys) = &example.table;
+        if !keys.is_empty() {
+            let states = module(&example.object)?.states;
+            let decl = states.iter().find(|state| state.name == *table).context("the table is a state")?;
+            for key in keys {
+                loaded.put(table, &kernel::table_key(decl, key), &kernel::table_value(decl, &[]))?;
+            }
+        }
+        KernelInstance::new(loaded, &example.filter, true)
     }
 
     fn new(loaded: Loaded, filter: &str, has_clock: bool) -> Result<KernelInstance> {

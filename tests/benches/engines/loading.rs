@@ -48,9 +48,9 @@ pub(crate) fn measure(examples: &[Example], turns: usize) -> Result<Value> {
     println!("### Verification and compilation, in µs\n");
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["step"].into_iter().chain(examples.iter().map(|example| example.name)));
+    let ratios = ["verify + compile BPF : kernel's", "load, native : kernel's load", "load, native : clang"];
+    table.set_header(["filter"].into_iter().chain(STEPS.iter().map(|(_, name)| *name)).chain(ratios));
     let mut figures = Map::new();
-    let mut columns = Vec::new();
     for example in examples {
         eprintln!("loading {}", example.name);
         let mut samples = vec![Samples::default(); STEPS.len()];
@@ -67,19 +67,16 @@ pub(crate) fn measure(examples: &[Example], turns: usize) -> Result<Value> {
             let at = STEPS.iter().position(|(step, _)| *step == wanted);
             samples[at.expect("all steps are listed")].median()
         };
-        let mut cells: Vec<String> = samples.iter().map(|samples| cell(samples.median())).collect();
+        let mut cells = vec![example.name.to_owned()];
+        cells.extend(samples.iter().map(|samples| cell(samples.median())));
         // As the kernel: what proves and compiles BPF, without the reading of the object and without maps.
         cells.push(ratio(of(Step::VerifyBpf) + of(Step::CompileBpf), of(Step::KernelProgram)));
         cells.push(ratio(of(Step::LoadNative), of(Step::KernelLoad)));
         cells.push(ratio(of(Step::LoadNative), of(Step::Clang)));
-        columns.push(cells);
+        table.add_row(cells);
         let steps = STEPS.iter().map(|(_, name)| (*name).to_owned());
         let steps: Map<_, _> = steps.zip(samples.iter().map(Samples::json)).collect();
         figures.insert(example.name.to_owned(), Value::Object(steps));
-    }
-    let ratios = ["verify + compile BPF : kernel's", "load, native : kernel's load", "load, native : clang"];
-    for (row, name) in STEPS.iter().map(|(_, name)| *name).chain(ratios).enumerate() {
-        table.add_row([name.to_owned()].into_iter().chain(columns.iter().map(|cells| cells[row].clone())));
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -132,7 +129,7 @@ fn take(step: Step, example: &Example) -> Result<Duration> {
         Step::KernelLoad => timed(|| Ok(kernel::load(bytes)?)),
         Step::Clang => {
             let folder = tempfile::tempdir()?;
-            example.peer.compile_time(&folder.path().join("peer.o"))
+            example.peers[0].compile_time(&folder.path().join("peer.o"))
         }
     }
 }
@@ -142,7 +139,8 @@ fn load(bytes: &[u8], engine: Engine) -> Result<Duration> {
     timed(|| Ok(Instance::load(bytes, &options)?))
 }
 
-fn module(bytes: &[u8]) -> Result<oko_ir::Module> {
+/// The IR in an artifact.
+pub(crate) fn module(bytes: &[u8]) -> Result<oko_ir::Module> {
     let file = object::read(bytes)?;
     oko_ir::text::read(ir_text(&file)?).map_err(|error| anyhow!("{error}"))
 }

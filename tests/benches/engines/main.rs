@@ -27,8 +27,6 @@ mod loading;
 #[cfg(target_os = "linux")]
 mod measure;
 #[cfg(target_os = "linux")]
-mod peer;
-#[cfg(target_os = "linux")]
 mod running;
 #[cfg(target_os = "linux")]
 mod subject;
@@ -51,9 +49,10 @@ mod linux {
 
     use anyhow::{Context, Result};
     use clap::Parser;
+    use oko_tests::peer;
     use serde_json::json;
 
-    use crate::{budget, entries, examples, foreign, loading, peer, running};
+    use crate::{budget, entries, examples, foreign, loading, running};
 
     /// What stands for the measurement of [`entries`] among the names of examples.
     const ENTRIES: &str = "entries";

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use oko_filter::{Engine, Packet, Verdict};
 use oko_tests::kernel as bpf;
+use oko_tests::peer::VARIANTS;
 use serde_json::{Map, Value, json};
 
 use crate::examples::Example;
@@ -23,11 +24,6 @@ fn timed(mode: Mode) -> usize {
     }
 }
 
-/// The peer of all.
-const C: &str = "C";
-const C_LOCKED: &str = "C, locks";
-const C_MIXED: &str = "C, locks and hash";
-
 /// What runs in a mode.
 fn engines(mode: Mode) -> &'static [Engine] {
     match mode {
@@ -37,12 +33,13 @@ fn engines(mode: Mode) -> &'static [Engine] {
 }
 
 const LEGEND: &str = "\
-Nanoseconds a packet, medians; in brackets the ratio to C. C: the filter by hand, `clang -O2`, state for one core. C, locks: the same with
+Nanoseconds a packet, medians; in brackets the ratio to C. C: the filter by hand, `clang -O2`, state for one core; it emits no events. C, locks: the same with
 each entry locked by an atomic instruction while it is used. C, locks and hash: that with a second multiplication behind each hash, as the
-engines have it, so that no keys lie side by side; it is what their promises cost by hand, but for evictions beside other cores. Engines of Oko lock entries too, without such instructions while one thread is
+engines have it, so that no keys lie side by side, and sketches that hash as the language does; it is what their promises cost by hand, but for evictions beside other cores. Engines of Oko lock entries too, without such instructions while one thread is
 alone at them, as here; and they count verdicts. The kernel's figure is that of test runs less those of an empty program, with the clock
 read from a variable. `match` is how many packets match in the first pass, with empty state; every verdict of every pass was compared and
-is the same for all.
+is the same for all. Captures are those of `examples/captures`; neighbors, dns, quic, wireguard, vxlan and flows are made (`tests/src/made.rs`), since nobody recorded
+the like. Tables hold what `table_entries` in `tests/src/examples.rs` says.
 ";
 
 /// Measures and prints; the figures with more detail.
@@ -52,7 +49,7 @@ pub(crate) fn measure(examples: &[Example], turns: usize) -> Result<Value> {
     println!("### Time per packet\n\n{LEGEND}");
     for mode in [Mode::Single, Mode::Burst, Mode::Repeated] {
         let with_kernel = mode == Mode::Repeated && kernel.is_ok();
-        let mut names = [C, C_LOCKED, C_MIXED].map(str::to_owned).to_vec();
+        let mut names = VARIANTS.map(|(name, _)| name.to_owned()).to_vec();
         names.extend(engines(mode).iter().map(|engine| engine.name().to_owned()));
         if with_kernel {
             names.push("kernel".to_owned());
@@ -60,19 +57,18 @@ pub(crate) fn measure(examples: &[Example], turns: usize) -> Result<Value> {
         println!("{}\n", title(mode));
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
-        let heads = ["filter", "capture", "packets", "match"].map(str::to_owned);
+        let heads = ["filter", "traffic", "packets", "match"].map(str::to_owned);
         table.set_header(heads.into_iter().chain(names.iter().map(|name| format!("{name} ns"))));
         for example in examples {
             for (capture, traffic) in &example.captures {
                 let mut subjects = subjects(example, mode)?;
                 if with_kernel {
-                    subjects
-                        .push(Box::new(KernelInstance::load(&example.object_with_clock, &example.filter)?));
+                    subjects.push(Box::new(KernelInstance::load(example)?));
                 }
-                eprintln!("running {} on {capture}.pcap, {}", example.name, name(mode));
+                eprintln!("running {} on {capture}, {}", example.name, name(mode));
                 let turns = if mode == Mode::Repeated { turns.div_ceil(4) } else { turns };
                 let found = take_turns(&mut subjects, &names, mode, traffic, turns)
-                    .map_err(|error| error.context(format!("{} on {capture}.pcap", example.name)))?;
+                    .map_err(|error| error.context(format!("{} on {capture}", example.name)))?;
                 let peer = found.samples[0].median();
                 let mut row = vec![
                     example.name.to_owned(),
@@ -132,11 +128,16 @@ fn title(mode: Mode) -> String {
 
 fn subjects<'e>(example: &'e Example, mode: Mode) -> Result<Vec<Box<dyn Subject + 'e>>> {
     let mut subjects: Vec<Box<dyn Subject + 'e>> = Vec::new();
-    for peer in [&example.peer, &example.locked_peer, &example.mixed_peer] {
-        subjects.push(Box::new(peer.instance()?));
+    let (table, keys) = &example.table;
+    for peer in &example.peers {
+        let mut instance = peer.instance()?;
+        keys.iter().try_for_each(|key| instance.insert(key))?;
+        subjects.push(Box::new(instance));
     }
     for &engine in engines(mode) {
-        subjects.push(Box::new(OkoInstance::load(&example.object, &example.filter, engine)?));
+        let mut instance = OkoInstance::load(&example.object, &example.filter, engine)?;
+        keys.iter().try_for_each(|key| instance.insert(table, key))?;
+        subjects.push(Box::new(instance));
     }
     Ok(subjects)
 }

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use oko_filter::{Engine, FilterId, Instance, LoadOptions, Packet, Verdict};
+use oko_ir::interp::TableKey;
+use oko_tests::peer::{PeerInstance, SEED};
 
 use crate::kernel::KernelInstance;
-use crate::peer::PeerInstance;
 
 /// Packets of a burst: what a worker takes from a port at once.
 pub(crate) const BURST: usize = 32;
@@ -114,11 +115,16 @@ pub(crate) struct OkoInstance {
 
 impl OkoInstance {
     pub(crate) fn load(object: &[u8], filter: &str, engine: Engine) -> Result<OkoInstance> {
-        let options = LoadOptions { engine: Some(engine), seed: Some(7), ..LoadOptions::default() };
+        let options = LoadOptions { engine: Some(engine), seed: Some(SEED), ..LoadOptions::default() };
         let instance =
             Instance::load(object, &options).with_context(|| format!("{engine} does not load {filter}"))?;
         let filter = instance.filter(filter).with_context(|| format!("there is no filter {filter}"))?;
         Ok(OkoInstance { instance, filter })
+    }
+
+    /// Puts a key into a table that is a set.
+    pub(crate) fn insert(&mut self, table: &str, key: &TableKey) -> Result<()> {
+        self.instance.table_put(table, key, &[]).with_context(|| format!("cannot write to table {table}"))
     }
 }
 

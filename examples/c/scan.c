@@ -1,0 +1,87 @@
+/* `scan.oko` in C. */
+#include "hash.h"
+#include "packet.h"
+
+/* Within a tenth. */
+#define DISTINCT_BITS 7
+#include "distinct.h"
+
+#define TABLE tried
+#define KEY_WORDS 1
+#define VALUE struct distinct
+#define EVICTS 1
+#include "table.h"
+
+#define TABLE tried6
+#define KEY_WORDS 2
+#define VALUE struct distinct
+#define EVICTS 1
+#include "table.h"
+
+#define EXPIRE (60 * SECOND)
+/* What the language adds to the seed: FNV-1a of the state's name. */
+#define SALT 0x240ab3a6ec25d93full
+
+struct filter {
+    struct tried tried;
+    struct tried6 tried6;
+    uint64_t begin;  /* the hash of a service behind its family, 6 */
+    uint64_t begin4; /* the same for 4 and the high half of the address, which is 0 there */
+    uint64_t limit;  /* param */
+};
+
+void filter_free(struct filter *filter) {
+    tried_drop(&filter->tried);
+    tried6_drop(&filter->tried6);
+    free(filter);
+}
+
+struct filter *filter_new(void) {
+    struct filter *filter = calloc(1, sizeof *filter);
+    if (!filter)
+        return NULL;
+    filter->limit = 64;
+    uint64_t seed;
+    if (!draw_seed(&seed) || !tried_init(&filter->tried, 16384) || !tried6_init(&filter->tried6, 16384)) {
+        filter_free(filter);
+        return NULL;
+    }
+    /* The counts are those of the language to the last one, so the hash is, too. */
+    filter->begin = language_hash(seed + SALT, 6);
+    filter->begin4 = language_hash(language_hash(seed + SALT, 4), 0);
+    return filter;
+}
+
+static bool scanning(struct filter *filter, const struct packet *packet, uint64_t now) {
+    struct headers headers = headers_of(packet);
+    if (!headers.tcp || tcp_flags(headers.tcp) != SYN)
+        return false;
+    uint64_t port = tcp_dst_port(headers.tcp), services = 1;
+    if (headers.ipv4) {
+        uint64_t source = ipv4_src(headers.ipv4);
+        uint64_t hash = language_hash(language_hash(filter->begin4, ipv4_dst(headers.ipv4)), port);
+        struct tried_entry *entry = tried_slot(&filter->tried, &source, now);
+        if (entry) {
+            tried_live(entry, now);
+            services = distinct_insert(&entry->value, hash);
+            tried_touch(entry, now, EXPIRE);
+        }
+    } else if (headers.ipv6) {
+        const uint8_t *addresses = headers.ipv6 + 8;
+        uint64_t source[2] = {be64(addresses), be64(addresses + 8)};
+        uint64_t hash = language_hash(language_hash(filter->begin, be64(addresses + 16)), be64(addresses + 24));
+        hash = language_hash(hash, port);
+        struct tried6_entry *entry = tried6_slot(&filter->tried6, source, now);
+        if (entry) {
+            tried6_live(entry, now);
+            services = distinct_insert(&entry->value, hash);
+            tried6_touch(entry, now, EXPIRE);
+        }
+    }
+    return services > filter->limit;
+}
+
+void filter_run(struct filter *filter, const struct packet *packets, uint64_t count, uint64_t now, uint32_t *verdicts) {
+    for (uint64_t at = 0; at < count; at++)
+        verdicts[at] = scanning(filter, &packets[at], now);
+}

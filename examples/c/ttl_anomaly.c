@@ -1,0 +1,53 @@
+/* `ttl_anomaly.oko` in C. */
+#include "packet.h"
+
+#define TABLE learnt
+#define KEY_WORDS 1
+#define VALUE uint8_t
+#define EVICTS 0
+#include "table.h"
+
+#define EXPIRE (3600 * SECOND)
+
+struct filter {
+    struct learnt learnt;
+    uint8_t spread; /* param */
+};
+
+void filter_free(struct filter *filter) {
+    learnt_drop(&filter->learnt);
+    free(filter);
+}
+
+struct filter *filter_new(void) {
+    struct filter *filter = calloc(1, sizeof *filter);
+    if (!filter)
+        return NULL;
+    filter->spread = 3;
+    if (!learnt_init(&filter->learnt, 262144)) {
+        filter_free(filter);
+        return NULL;
+    }
+    return filter;
+}
+
+static bool forged_ttl(struct filter *filter, const struct packet *packet, uint64_t now) {
+    struct headers headers = headers_of(packet);
+    if (!headers.ipv4)
+        return false;
+    uint64_t source = ipv4_src(headers.ipv4);
+    uint8_t ttl = headers.ipv4[8];
+    struct learnt_entry *entry = learnt_slot(&filter->learnt, &source, now);
+    if (!entry)
+        return false;
+    if (!learnt_live(entry, now))
+        entry->value = ttl;
+    uint8_t usual = entry->value;
+    learnt_touch(entry, now, EXPIRE);
+    return (usual > ttl ? usual - ttl : ttl - usual) > filter->spread;
+}
+
+void filter_run(struct filter *filter, const struct packet *packets, uint64_t count, uint64_t now, uint32_t *verdicts) {
+    for (uint64_t at = 0; at < count; at++)
+        verdicts[at] = forged_ttl(filter, &packets[at], now);
+}
