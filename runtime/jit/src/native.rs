@@ -14,6 +14,7 @@ mod lookup;
 mod quotients;
 mod repeats;
 mod scratch;
+mod source;
 mod straight;
 mod words;
 
@@ -21,37 +22,28 @@ use std::collections::{HashMap, HashSet};
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I32, I64};
-use cranelift_codegen::ir::{self, BlockArg, Function, InstBuilder, MemFlagsData, Type};
-use cranelift_codegen::isa::{CallConv, TargetIsa};
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
-use oko_ir::cfg::Cfg;
-use oko_ir::loops::definitions;
-use oko_ir::ranges::Ranges;
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, Type};
+use cranelift_codegen::isa::CallConv;
+use cranelift_frontend::{FunctionBuilder, Variable};
 use oko_ir::{
-    Block, BlockCall, BlockData, Checked, Field, Filter, FilterResult, Inst, Match, Module, Op, State,
-    StateDecl, StateKind, TerminatorKind, Type as IrType, Value, Width,
+    Block, BlockCall, BlockData, Checked, Field, Filter, FilterResult, Inst, Op, State, StateKind,
+    TerminatorKind, Type as IrType, Value, Width,
 };
 
-use self::clock::Clock;
-use self::lists::Lists;
-use self::quotients::Quotients;
 use self::repeats::Repeats;
-use self::scratch::Scratch;
+use self::source::Source;
 use self::straight::{Shared, Straight};
-use crate::abi::{CTX_MAPS, CTX_PARAMS, CTX_VALUES, PACKET_IN_PORT, PACKET_WIRE_LEN};
-use crate::burst::{Burst, Kept, Row, constant_memory, packet_memory};
+use crate::abi::{CTX_PARAMS, PACKET_IN_PORT, PACKET_WIRE_LEN};
+use crate::burst::{Row, constant_memory, packet_memory};
 use crate::code::Code;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::host::{self, Effort};
-use crate::probe;
 
 /// Up to so many operations everything is done for fast code; the largest example has 300.
 const FULL_EFFORT_UP_TO: usize = 8_192;
 /// Filters of more operations are not compiled.
 const MOST_OPERATIONS: usize = 98_304;
-/// The addresses of so many states are kept in the frame.
-const KEPT_STATES: usize = 4;
 /// A look-up is so much code as this many operations.
 const LOOK_UP_OPERATIONS: usize = 16;
 
@@ -106,137 +98,6 @@ pub fn clif(checked: &Checked, filter: usize) -> Result<String, CompileError> {
         let isa = host::isa()?;
         Ok(Source::of(checked.module(), filter)?.translate(&*isa).display().to_string())
     })
-}
-
-/// A filter and what is known of it.
-struct Source<'a> {
-    module: &'a Module,
-    filter: &'a Filter,
-    /// Which operation each value is the result of.
-    definitions: Vec<Option<&'a Op>>,
-    cfg: Cfg,
-    ranges: Ranges,
-    clock: Clock,
-    lists: Lists,
-    quotients: Quotients,
-    scratch: Scratch,
-    /// How many look-ups there are.
-    look_ups: usize,
-    straight: Option<Straight>,
-}
-
-impl<'a> Source<'a> {
-    fn of(module: &'a Module, filter: usize) -> Result<Source<'a>, CompileError> {
-        let count = module.filters.len();
-        let filter = module.filters.get(filter).ok_or(CompileError::NoSuchFilter { index: filter, count })?;
-        let cfg = Cfg::of(filter)
-            .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
-        let ranges = Ranges::of_with(module, filter, &cfg);
-        let clock = Clock::of(filter, &cfg);
-        let definitions = definitions(filter);
-        let lists = Lists::of(filter, &definitions);
-        let scratch = Scratch::of(module);
-        let quotients = Quotients::of(filter, &cfg, &ranges, &clock);
-        let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
-        let mut source = Source {
-            module,
-            filter,
-            definitions,
-            cfg,
-            ranges,
-            clock,
-            lists,
-            quotients,
-            scratch,
-            look_ups,
-            straight: None,
-        };
-        source.straight = source.find_straight();
-        Ok(source)
-    }
-
-    /// The number that a value always is.
-    fn constant(&self, value: Value) -> Option<u64> {
-        constant(&self.definitions, value)
-    }
-
-    /// Whether keys of a state are looked up inline.
-    fn probes(&self, state: State) -> bool {
-        let decl = &self.module.states[state.index()];
-        probe::is_inline(self.look_ups, decl.key_layout().size)
-            && matches!(decl.kind, StateKind::Hash(_) | StateKind::Table(Match::Exact))
-    }
-
-    /// The code of the filter.
-    fn translate(&self, isa: &dyn TargetIsa) -> Function {
-        let mut function = host::function(0, host::entry_signature(isa.default_call_conv()));
-        self.each_packet(isa, &mut function, &[I32], |translator| {
-            let probes = |state| self.probes(state);
-            translator.repeats = Repeats::of(&mut translator.builder, self.filter, &self.cfg, probes);
-            translator.enter_by(self.straight.as_ref());
-            for &block in self.cfg.order() {
-                translator.block(block);
-            }
-        });
-        function
-    }
-
-    /// Whether it pays to keep what a burst has in common in a frame: without states and events little is.
-    fn has_frame(&self) -> bool {
-        !self.module.states.is_empty() || !self.module.events.is_empty()
-    }
-
-    /// Opens the loop over the burst.
-    fn open(&self, builder: &mut FunctionBuilder<'_>, results: &[Type]) -> Burst {
-        if !self.has_frame() {
-            return Burst::open(builder, results, &Kept::NONE);
-        }
-        let table = |decl: &StateDecl| match decl.kind {
-            StateKind::Array | StateKind::Words => CTX_VALUES,
-            StateKind::Hash(_) | StateKind::Table(_) => CTX_MAPS,
-        };
-        let tables: Vec<i32> = self.module.states.iter().take(KEPT_STATES).map(table).collect();
-        let numbers = |builder: &mut FunctionBuilder<'_>, now| self.clock.compute(builder, now);
-        let scratch = self.scratch.size;
-        Burst::open(builder, results, &Kept { tables: &tables, numbers: &numbers, scratch, is_shared: false })
-    }
-
-    /// Fills a function with a loop over the burst that gives values of these types for each packet. The body begins before the filter's first block.
-    fn each_packet(
-        &self,
-        isa: &dyn TargetIsa,
-        function: &mut Function,
-        results: &[Type],
-        body: impl FnOnce(&mut Translator<'_, '_>),
-    ) {
-        let mut context = FunctionBuilderContext::new();
-        let mut builder = FunctionBuilder::new(function, &mut context);
-        let burst = self.open(&mut builder, results);
-        let (data, captured) = burst.row.bytes(&mut builder);
-        let blocks: Vec<_> = self.filter.blocks.iter().map(|_| builder.create_block()).collect();
-        let mut translator = Translator {
-            builder,
-            convention: isa.default_call_conv(),
-            source: self,
-            row: burst.row,
-            latch: burst.latch,
-            data,
-            captured,
-            blocks,
-            values: HashMap::new(),
-            entries: HashMap::new(),
-            shared: Shared::default(),
-            written: HashSet::new(),
-            network: HashMap::new(),
-            repeats: Repeats::default(),
-            place: Block(0),
-        };
-        body(&mut translator);
-        let mut builder = translator.builder;
-        burst.close(&mut builder);
-        builder.seal_all_blocks();
-        builder.finalize(isa.frontend_config());
-    }
 }
 
 /// An entry as native code holds it.
