@@ -7,9 +7,8 @@
 //!
 //! Of maps that each CPU has for itself, the values of the first CPU are what counts: programs run there.
 
-use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use oko_bpf::isa::{Imm64, Insn, encode};
@@ -18,12 +17,16 @@ use oko_bpf::program::{MapDef, MapKind, Program};
 use oko_ir::interp::TableKey;
 use oko_ir::{Match, StateDecl, StateKind};
 
+use self::call::{Attr, BTF_LOAD, MAP_DELETE_ELEM, PROG_LOAD, PROG_TEST_RUN};
+
 /// The shortest packet of a test run: an Ethernet header.
 pub const MIN_PACKET: usize = 14;
 /// The port that packets of a test run come in by: the loopback device.
 pub const IN_PORT: u32 = 1;
 
 mod attached;
+mod call;
+mod maps;
 mod ring;
 
 pub use attached::Attached;
@@ -126,7 +129,7 @@ pub fn load_untyped(bytes: &[u8]) -> Result<Loaded, KernelError> {
 fn load_file(file: ObjectFile<'_>, btf: Option<&OwnedFd>) -> Result<Loaded, KernelError> {
     let mut maps = Vec::new();
     for (index, def) in file.maps.iter().enumerate() {
-        maps.push((def.clone(), create_map(&file, index, btf)?));
+        maps.push((def.clone(), maps::create(&file, index, btf)?));
     }
     let mut programs = Vec::new();
     let mut program_load_time = Duration::ZERO;
@@ -189,12 +192,13 @@ impl Loaded {
         let none = || KernelError::NoSuch { what: "variable", name: name.into() };
         let variable = self.variables.iter().find(|variable| variable.name == name).ok_or_else(none)?;
         let (def, fd) = &self.maps[variable.map as usize];
-        let mut content = lookup(fd, def, &0u32.to_ne_bytes())
+        let mut content = maps::lookup(fd, def, &0u32.to_ne_bytes())
             .map_err(|error| fail(format!("read of {}", def.name), error))?
             .ok_or_else(none)?;
         let at = usize::try_from(variable.offset).map_err(|_| none())?;
         content.get_mut(at..at + 8).ok_or_else(none)?.copy_from_slice(&value.to_ne_bytes());
-        update(fd, &0u32.to_ne_bytes(), &content).map_err(|error| fail(format!("write of {name}"), error))
+        maps::update(fd, &0u32.to_ne_bytes(), &content)
+            .map_err(|error| fail(format!("write of {name}"), error))
     }
 
     /// All keys of a map with their values, by key. Of an array, all indices.
@@ -207,12 +211,12 @@ impl Loaded {
         let (def, fd) = self.maps.iter().find(|(def, _)| def.name == map).ok_or_else(none)?;
         let error = |error| fail(format!("read of {map}"), error);
         if def.kind == MapKind::Array {
-            return array(fd, def).map_err(error);
+            return maps::array(fd, def).map_err(error);
         }
         let mut entries = Vec::new();
         let mut key = None;
-        while let Some(next) = next_key(fd, key.as_deref(), def.key_size as usize).map_err(error)? {
-            if let Some(value) = lookup(fd, def, &next).map_err(error)? {
+        while let Some(next) = maps::next_key(fd, key.as_deref(), def.key_size as usize).map_err(error)? {
+            if let Some(value) = maps::lookup(fd, def, &next).map_err(error)? {
                 entries.push((next.clone(), value));
             }
             key = Some(next);
@@ -228,7 +232,7 @@ impl Loaded {
     /// No such map, or the kernel does not take the entry.
     pub fn put(&self, map: &str, key: &[u8], value: &[u8]) -> Result<(), KernelError> {
         let (_, fd) = self.map(map)?;
-        update(fd, key, value).map_err(|error| fail(format!("write of {map}"), error))
+        maps::update(fd, key, value).map_err(|error| fail(format!("write of {map}"), error))
     }
 
     /// Removes an entry of a map.
@@ -304,95 +308,10 @@ fn stay_on_first_cpu() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// How many CPUs there may be: as many values has each entry of a map that each has for itself.
-fn possible_cpus() -> io::Result<usize> {
-    let text = fs::read_to_string("/sys/devices/system/cpu/possible")?;
-    let last = text.trim().rsplit(['-', ',']).next().and_then(|last| last.parse::<usize>().ok());
-    last.map(|last| last + 1).ok_or_else(|| io::Error::other(format!("possible CPUs: {text:?}")))
-}
-
-const MAP_CREATE: libc::c_long = 0;
-const MAP_LOOKUP_ELEM: libc::c_long = 1;
-const MAP_UPDATE_ELEM: libc::c_long = 2;
-const MAP_DELETE_ELEM: libc::c_long = 3;
-const MAP_GET_NEXT_KEY: libc::c_long = 4;
-const PROG_LOAD: libc::c_long = 5;
-const PROG_TEST_RUN: libc::c_long = 10;
-const BTF_LOAD: libc::c_long = 18;
-const MAP_FREEZE: libc::c_long = 22;
-const MAP_LOOKUP_BATCH: libc::c_long = 24;
-
 /// `BPF_PROG_TYPE_XDP`.
 const XDP: u32 = 6;
-/// `BPF_F_NO_PREALLOC`, which an LPM trie demands.
-const NO_PREALLOC: u32 = 1;
-/// `BPF_F_RDONLY_PROG`.
-const RDONLY_PROG: u32 = 1 << 7;
 /// How much of the verifier's log is kept.
 const LOG_BYTES: usize = 1 << 20;
-/// The length of names of maps and programs, with the zero byte.
-const NAME: usize = 16;
-
-/// `union bpf_attr`, by byte offsets of `linux/bpf.h`.
-#[derive(Default)]
-struct Attr {
-    bytes: [u64; 20],
-}
-
-impl Attr {
-    fn u32(&mut self, offset: usize, value: u32) {
-        let word = &mut self.bytes[offset / 8];
-        let mut bytes = word.to_ne_bytes();
-        bytes[offset % 8..][..4].copy_from_slice(&value.to_ne_bytes());
-        *word = u64::from_ne_bytes(bytes);
-    }
-
-    fn get_u32(&self, offset: usize) -> u32 {
-        let bytes = self.bytes[offset / 8].to_ne_bytes();
-        u32::from_ne_bytes(bytes[offset % 8..][..4].try_into().expect("a word has two halves"))
-    }
-
-    fn pointer<T>(&mut self, offset: usize, pointer: *const T) {
-        self.bytes[offset / 8] = pointer as u64;
-    }
-
-    fn name(&mut self, offset: usize, name: &str) {
-        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-        let name: Vec<u8> =
-            name.chars().map(|c| if legal(c) { c as u8 } else { b'_' }).take(NAME - 1).collect();
-        let mut padded = [0; NAME];
-        padded[..name.len()].copy_from_slice(&name);
-        for (index, word) in padded.chunks_exact(4).enumerate() {
-            self.u32(offset + index * 4, u32::from_ne_bytes(word.try_into().expect("chunks of 4")));
-        }
-    }
-
-    /// Calls `bpf(2)`. All pointers in the attribute must point at what the command reads or writes.
-    fn call(&mut self, command: libc::c_long) -> io::Result<libc::c_long> {
-        loop {
-            // SAFETY: the attribute is as large as said and lives through the call; every pointer in it was made by the callers in
-            // this file from a slice that is alive now and as long as the attribute says.
-            let result = unsafe {
-                libc::syscall(libc::SYS_bpf, command, self.bytes.as_mut_ptr(), size_of_val(&self.bytes))
-            };
-            match result {
-                0.. => return Ok(result),
-                _ => match io::Error::last_os_error() {
-                    error if error.raw_os_error() == Some(libc::EAGAIN) => {}
-                    error => return Err(error),
-                },
-            }
-        }
-    }
-
-    fn call_for_fd(&mut self, command: libc::c_long) -> io::Result<OwnedFd> {
-        let fd = self.call(command)?;
-        let fd = i32::try_from(fd).map_err(io::Error::other)?;
-        // SAFETY: the command gave a new file descriptor, which nobody else owns.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-    }
-}
-
 fn fail(step: String, error: io::Error) -> KernelError {
     KernelError::Kernel { step, error, log: String::new() }
 }
@@ -415,41 +334,6 @@ fn load_btf(btf: &[u8]) -> Result<OwnedFd, KernelError> {
         error,
         log: log_text(&log),
     })
-}
-
-fn create_map(file: &ObjectFile<'_>, index: usize, btf: Option<&OwnedFd>) -> Result<OwnedFd, KernelError> {
-    let def = &file.maps[index];
-    let mut attr = Attr::default();
-    for (offset, value) in
-        [(0, def.kind.number()), (4, def.key_size), (8, def.value_size), (12, def.max_entries)]
-    {
-        attr.u32(offset, value);
-    }
-    attr.name(28, &def.name);
-    let readonly = def.data.as_ref().is_some_and(|data| data.readonly);
-    if readonly {
-        attr.u32(16, RDONLY_PROG);
-    } else if def.kind == MapKind::LpmTrie {
-        attr.u32(16, NO_PREALLOC);
-    }
-    attr.u32(64, def.hashes);
-    let types = file.map_types[index];
-    if let (Some(btf), Some(key), Some(value)) = (btf, types.key, types.value) {
-        attr.u32(48, btf.as_raw_fd().cast_unsigned());
-        attr.u32(52, key);
-        attr.u32(56, value);
-    }
-    let error = |error| fail(format!("creation of map {}", def.name), error);
-    let fd = attr.call_for_fd(MAP_CREATE).map_err(error)?;
-    if let Some(data) = &def.data {
-        update(&fd, &0u32.to_ne_bytes(), &data.init).map_err(error)?;
-    }
-    if readonly {
-        let mut attr = Attr::default();
-        attr.u32(0, fd.as_raw_fd().cast_unsigned());
-        attr.call(MAP_FREEZE).map_err(error)?;
-    }
-    Ok(fd)
 }
 
 /// What the kernel is told of a program's types: its `bpf_func_info` and `bpf_line_info` records.
@@ -532,75 +416,4 @@ fn load_program(
         error,
         log: log_text(&log),
     })
-}
-
-fn update(map: &OwnedFd, key: &[u8], value: &[u8]) -> io::Result<()> {
-    let mut attr = Attr::default();
-    attr.u32(0, map.as_raw_fd().cast_unsigned());
-    attr.pointer(8, key.as_ptr());
-    attr.pointer(16, value.as_ptr());
-    attr.call(MAP_UPDATE_ELEM).map(drop)
-}
-
-fn lookup(map: &OwnedFd, def: &MapDef, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-    let size = def.value_size as usize;
-    let copies = if def.kind.is_percpu() { possible_cpus()? } else { 1 };
-    // The kernel rounds values of arrays up to 8 bytes.
-    let mut value = vec![0u8; size.next_multiple_of(8) * copies];
-    let mut attr = Attr::default();
-    attr.u32(0, map.as_raw_fd().cast_unsigned());
-    attr.pointer(8, key.as_ptr());
-    attr.pointer(16, value.as_mut_ptr());
-    match attr.call(MAP_LOOKUP_ELEM) {
-        Ok(_) => {
-            value.truncate(size);
-            Ok(Some(value))
-        }
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// All elements of an array, by one call: large ones have a million.
-fn array(map: &OwnedFd, def: &MapDef) -> io::Result<Vec<Entry>> {
-    let (key_size, value_size) = (def.key_size as usize, def.value_size as usize);
-    // The kernel rounds values of arrays up to 8 bytes.
-    let stride = value_size.next_multiple_of(8);
-    let count = def.max_entries as usize;
-    let (mut keys, mut values) = (vec![0u8; key_size * count], vec![0u8; stride * count]);
-    let mut next = 0u32;
-    let mut attr = Attr::default();
-    attr.pointer(8, &raw mut next);
-    attr.pointer(16, keys.as_mut_ptr());
-    attr.pointer(24, values.as_mut_ptr());
-    attr.u32(32, def.max_entries);
-    attr.u32(36, map.as_raw_fd().cast_unsigned());
-    match attr.call(MAP_LOOKUP_BATCH) {
-        Ok(_) => {}
-        // That was the last of them.
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-        Err(error) => return Err(error),
-    }
-    let found = attr.get_u32(32) as usize;
-    // Values lie one behind the other as the kernel rounds them.
-    let pairs = keys.chunks_exact(key_size).zip(values.chunks_exact(stride)).take(found);
-    let mut entries: Vec<Entry> =
-        pairs.map(|(key, value)| (key.to_vec(), value[..value_size].to_vec())).collect();
-    entries.sort();
-    Ok(entries)
-}
-
-fn next_key(map: &OwnedFd, key: Option<&[u8]>, size: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut next = vec![0u8; size];
-    let mut attr = Attr::default();
-    attr.u32(0, map.as_raw_fd().cast_unsigned());
-    if let Some(key) = key {
-        attr.pointer(8, key.as_ptr());
-    }
-    attr.pointer(16, next.as_mut_ptr());
-    match attr.call(MAP_GET_NEXT_KEY) {
-        Ok(_) => Ok(Some(next)),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::{Attr, KernelError, Loaded, fail};
+use super::call::Attr;
+use super::{KernelError, Loaded, fail};
 
 const LINK_CREATE: libc::c_long = 28;
 /// `BPF_XDP`, the place to attach to.
