@@ -22,6 +22,7 @@ mod fate;
 mod filters;
 mod flow_cache;
 mod forward;
+mod hands;
 mod judge;
 mod leaves;
 mod memo;
