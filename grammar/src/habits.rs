@@ -378,7 +378,7 @@ fn is_place(tokens: &[Spanned]) -> bool {
 }
 
 /// The type that a constant of this value probably has.
-fn type_of(value: Token) -> Option<&'static str> {
+pub(crate) fn type_of(value: Token) -> Option<&'static str> {
     Some(match value {
         Token::Int(value) if value <= u128::from(u32::MAX) => "u32",
         Token::Int(value) if value <= u128::from(u64::MAX) => "u64",
@@ -423,7 +423,7 @@ pub(crate) fn start_of_statement(tokens: &[Spanned], at: usize) -> usize {
 }
 
 /// Where the value that begins at `from` ends: the `;`, `,`, `:` or closing bracket behind it.
-fn end_of_value(tokens: &[Spanned], from: usize) -> usize {
+pub(crate) fn end_of_value(tokens: &[Spanned], from: usize) -> usize {
     let mut depth = 0usize;
     for (at, spanned) in tokens.iter().enumerate().skip(from) {
         match spanned.token {

@@ -184,6 +184,7 @@ fn unknown_character(text: &str, span: Span) -> Diagnostic {
         "≤" => diagnostic.suggest(span, "<=", "use `<=`"),
         "≥" => diagnostic.suggest(span, ">=", "use `>=`"),
         "≠" => diagnostic.suggest(span, "!=", "use `!=`"),
+        "$" | "@" => diagnostic.suggest(span, "", "remove it: names have no sign in front"),
         _ => diagnostic,
     }
 }
@@ -242,6 +243,7 @@ fn bad_literal(error: LexError, text: &str, span: Span) -> Diagnostic {
             let slash = text.find('/').unwrap_or(0) as u32;
             Diagnostic::error(codes::BAD_ADDRESS, "this prefix is longer than its address")
                 .label(Span { start: span.start + slash, ..span }, format!("at most /{most}"))
+                .help(format!("an address of this kind has {most} bits: the number says how many of them count"))
         }
         LexError::HostBits => host_bits(text, span),
     }

@@ -13,6 +13,7 @@ mod brackets;
 mod builder;
 mod dump;
 mod expected;
+mod foreign;
 mod format;
 mod habits;
 mod lex;

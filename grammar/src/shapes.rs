@@ -266,7 +266,7 @@ impl Reader<'_> {
 }
 
 /// The bracket that closes the one at `open`.
-fn close_of(tokens: &[Spanned], open: usize) -> Option<usize> {
+pub(crate) fn close_of(tokens: &[Spanned], open: usize) -> Option<usize> {
     tokens.get(open)?.token.closer()?;
     let close = *partners(tokens).get(open)?;
     (close > open).then_some(close)
@@ -294,7 +294,7 @@ fn body_behind(tokens: &[Spanned], partners: &[usize], from: usize) -> Option<us
 }
 
 /// The bracket around the token at `at`.
-fn enclosing(tokens: &[Spanned], at: usize) -> Option<usize> {
+pub(crate) fn enclosing(tokens: &[Spanned], at: usize) -> Option<usize> {
     let mut depth = 0usize;
     (0..at.min(tokens.len())).rev().find(|&before| {
         let token = tokens[before].token;
@@ -317,7 +317,7 @@ fn square_brackets(tokens: &[Spanned], at: usize) -> Option<(usize, usize)> {
 }
 
 /// Where the place begins, such as `hits[key]`, that ends in front of the dot at `dot`.
-fn start_of_place(tokens: &[Spanned], dot: usize) -> Option<usize> {
+pub(crate) fn start_of_place(tokens: &[Spanned], dot: usize) -> Option<usize> {
     let partners = partners(tokens);
     let mut at = dot.checked_sub(1)?;
     loop {

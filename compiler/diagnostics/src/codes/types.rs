@@ -397,4 +397,17 @@ filter f -> bool {
 
 A `ttl` has 8 bits and is at most 255.
 ";
+    POWER = 333, "an exclusive or that looks like a power", "\
+`^` is the exclusive or of bits: `2 ^ 16` is 18. Where a power of 2 or 10 may have been meant, that is a warning.
+
+```oko
+const SLOTS: u32 = 2 ^ 16;
+
+filter f -> bool {
+    pkt.len < SLOTS
+}
+```
+
+Write the number, `65_536` or `64Ki`, or a shift, `1 << 16`.
+";
 }

@@ -82,6 +82,9 @@ impl BodyChecker<'_, '_, '_> {
         match op {
             BinaryOp::And => {
                 let a = self.condition(left);
+                if self.asked_again(&a, left, op, right) {
+                    return Expr::error(span);
+                }
                 let b = self.scoped(|body| {
                     body.facts.learn(&a, true);
                     body.condition(right)
@@ -90,6 +93,9 @@ impl BodyChecker<'_, '_, '_> {
             }
             BinaryOp::Or => {
                 let a = self.condition(left);
+                if self.asked_again(&a, left, op, right) {
+                    return Expr::error(span);
+                }
                 let b = self.scoped(|body| {
                     body.facts.learn(&a, false);
                     body.condition(right)
@@ -118,9 +124,30 @@ impl BodyChecker<'_, '_, '_> {
                 let a = self.expr(left, bits);
                 let hint = if matches!(a.ty, Ty::Bits(_)) { Some(a.ty.clone()) } else { bits.cloned() };
                 let b = self.expr(right, hint.as_ref());
+                if op == BinaryOp::BitXor {
+                    self.note_power(left, right, span);
+                }
                 self.arithmetic(op, op_span, a, b, span)
             }
         }
+    }
+
+    /// Warns of `2 ^ 16` and `10 ^ 6`, which are 18 and 12.
+    fn note_power(&mut self, left: &ast::Expr, right: &ast::Expr, span: Span) {
+        let decimal = |expr: &ast::Expr| {
+            let text = self.checker.sources.snippet(expr.span)?;
+            text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?
+        };
+        let (Some(base @ (2 | 10)), Some(power)) = (decimal(left), decimal(right)) else { return };
+        let Some(value) = u128::from(base).checked_pow(power) else { return };
+        self.report(
+            Diagnostic::warning(types::POWER, "`^` is the exclusive or of bits, no power")
+                .label(span, format!("this is {}", base ^ power))
+                .suggest(span, value.to_string(), format!("write `{value}` if that is meant"))
+                .note(format!(
+                    "for the exclusive or, write one of the numbers in hexadecimal: `{base:#x} ^ {power:#x}`"
+                )),
+        );
     }
 
     /// `a ?? b`
@@ -253,6 +280,14 @@ impl BodyChecker<'_, '_, '_> {
             diagnostic.suggest(op_span, within, format!("an address lies in a prefix: write `{within}`"))
         } else if let (Ty::Bits(_), Ty::Num(_)) = (&a.ty, &b.ty) {
             diagnostic.help("ask for bits by their names: `flags has SYN`, or `flags == SYN` for all of them")
+        } else if let (Ty::Mac, Ty::Num(_)) | (Ty::Num(_), Ty::Mac) = (&a.ty, &b.ty) {
+            diagnostic.help("the address of a station is written `02:00:00:00:00:01`")
+        } else if let (Ty::Ip4 | Ty::Ip6 | Ty::Addr, Ty::Num(_)) | (Ty::Num(_), Ty::Ip4 | Ty::Ip6 | Ty::Addr) =
+            (&a.ty, &b.ty)
+        {
+            diagnostic.help("addresses are written `10.0.0.1` and `2001:db8::1`; the bits of one are a number: `ipv4.src[31:0]`")
+        } else if let ("&" | "|" | "^", Ty::Ip4 | Ty::Ip6, Ty::Ip4 | Ty::Ip6) = (symbol, &a.ty, &b.ty) {
+            diagnostic.help("networks have prefixes: `ipv4.src in 10.0.0.0/24`; the bits of an address are a number: `ipv4.src[31:8]`")
         } else if let (Some(NumKind::Duration | NumKind::Instant), Some(NumKind::Int))
         | (Some(NumKind::Int), Some(NumKind::Duration | NumKind::Instant)) = kinds
         {

@@ -85,17 +85,29 @@ impl BodyChecker<'_, '_, '_> {
                 if matches!(value.ty, Ty::Array(..)) && name.name == "with" {
                     return self.array_with(value, args, span);
                 }
-                self.look_at(args);
-                if !value.ty.is_error() {
-                    let found = self.describe(&value.ty);
-                    self.report(
-                        Diagnostic::error(
-                            names::UNKNOWN_METHOD,
-                            format!("a `{found}` has no operation `{}`", name.name),
-                        )
-                        .label(name.span, "not known here"),
-                    );
+                // What the packet or something unknown is asked may be headers and the like, which are no values.
+                if value.ty.is_error() {
+                    return Expr::error(span);
                 }
+                self.look_at(args);
+                let found = self.describe(&value.ty);
+                let diagnostic = Diagnostic::error(
+                    names::UNKNOWN_METHOD,
+                    format!("a `{found}` has no operation `{}`", name.name),
+                )
+                .label(name.span, "not known here");
+                let text = |span| self.checker.sources.snippet(span).unwrap_or_default();
+                let diagnostic = match args {
+                    [arg]
+                        if matches!(value.ty, Ty::Array(..) | Ty::Prefix)
+                            && matches!(name.name.as_str(), "contains" | "includes" | "has") =>
+                    {
+                        let meant = format!("{} in {}", text(arg.value.span), text(base.span));
+                        diagnostic.suggest(span, meant.clone(), format!("write `{meant}`"))
+                    }
+                    _ => diagnostic,
+                };
+                self.report(diagnostic);
                 Expr::error(span)
             }
             _ => {
@@ -150,6 +162,22 @@ impl BodyChecker<'_, '_, '_> {
                 "hash" => {
                     diagnostic.help("keys need no hash: the key of a `map` is a value or a tuple of values")
                 }
+                "ntohs" | "ntohl" | "htons" | "htonl" | "be16toh" | "be32toh" | "bpf_ntohs" | "bpf_ntohl"
+                | "swap" | "bswap" => {
+                    let diagnostic = diagnostic.note("fields are numbers as the protocol means them: there is no byte order");
+                    match args {
+                        [arg] if let Some(text) = self.checker.sources.snippet(arg.value.span) => {
+                            diagnostic.suggest(span, text, format!("write `{text}`"))
+                        }
+                        _ => diagnostic.help("use the field as it is"),
+                    }
+                }
+                "assert" | "assert_eq" | "expect_eq" | "assert_equal" | "assertEquals" => {
+                    diagnostic.help("a test says `expect a == b;`")
+                }
+                "count" | "sum" | "avg" | "hist" => diagnostic.help(
+                    "what is counted is a state: `state hits: map[ip4, counter] { … };`, and `hits[ipv4.src].add(1)`",
+                ),
                 "now" | "time" => diagnostic.help("`now` is the time, without brackets"),
                 _ => diagnostic,
             },

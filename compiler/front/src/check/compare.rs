@@ -22,6 +22,11 @@ impl BodyChecker<'_, '_, '_> {
     ) -> Expr {
         let a = self.expr(left, None);
         let hint = a.ty.clone();
+        if let (BinaryOp::Has, Ty::Bits(_), ast::ExprKind::Tuple(parts) | ast::ExprKind::List(parts)) =
+            (op, &a.ty, &right.kind)
+        {
+            return self.has_list(parts, right.span);
+        }
         let b = self.expr(right, Some(&hint));
         let (a, b) = (self.must_have_value(a), self.must_have_value(b));
         if a.ty.is_error() || b.ty.is_error() {
@@ -49,6 +54,50 @@ impl BodyChecker<'_, '_, '_> {
                 }
             }
         }
+    }
+
+    /// `flags has (SYN, ACK)`
+    fn has_list(&mut self, parts: &[ast::Expr], whole: Span) -> Expr {
+        let parts: Vec<&str> =
+            parts.iter().map(|part| self.checker.sources.snippet(part.span).unwrap_or("…")).collect();
+        let meant = parts.join(" | ");
+        self.report(
+            Diagnostic::error(types::BAD_OPERAND, "bits are joined with `|`")
+                .label(whole, "several values")
+                .suggest(whole, meant.clone(), format!("write `{meant}` for all of them"))
+                .note("`flags has SYN or flags has ACK` asks for any of them"),
+        );
+        Expr::error(whole)
+    }
+
+    /// `flags has SYN and ACK`: the bit that was meant to be asked for, too.
+    pub(super) fn asked_again(
+        &mut self,
+        has: &Expr,
+        left: &ast::Expr,
+        op: BinaryOp,
+        right: &ast::Expr,
+    ) -> bool {
+        let (ExprKind::Compare(Compare::Has, flags, _), ast::ExprKind::Name(name)) = (&has.kind, &right.kind)
+        else {
+            return false;
+        };
+        let is_bit = self.variants(&flags.ty.clone()).iter().any(|(known, _)| *known == name.name);
+        if !is_bit || self.binding(&name.name).is_some() {
+            return false;
+        }
+        let text = |span| self.checker.sources.snippet(span).unwrap_or_default();
+        let meant = format!("{} has {}", text(flags.span), name.name);
+        let diagnostic = Diagnostic::error(types::NOT_A_CONDITION, "a condition must be true or false")
+            .label(name.span, "this is a bit")
+            .label(left.span, "only this is asked")
+            .suggest(
+                name.span,
+                meant.clone(),
+                format!("write `{} {} {meant}`", text(left.span), op.symbol()),
+            );
+        self.report(diagnostic);
+        true
     }
 
     /// Both as wide integers, where one of them is.

@@ -60,7 +60,6 @@ impl Checker<'_, '_> {
 
     /// The names and numbers of variants; each is one above the one before unless it is given.
     fn variants(&mut self, variants: &[ast::Variant], limit: Option<u64>) -> Vec<(String, u64)> {
-        let limit = limit.unwrap_or(u64::MAX);
         let mut seen_names: HashMap<&str, Span> = HashMap::new();
         let mut seen_numbers: HashMap<u64, Span> = HashMap::new();
         let mut found = Vec::new();
@@ -79,7 +78,23 @@ impl Checker<'_, '_> {
                 );
                 continue;
             }
+            let mask = value.is_power_of_two() && limit.is_some() && variant.value.is_some();
+            let limit = limit.unwrap_or(u64::MAX);
             let Some(value) = u64::try_from(value).ok().filter(|value| *value <= limit) else {
+                let bit = value.trailing_zeros();
+                if let Some(literal) = variant.value.filter(|_| mask && u64::from(bit) <= limit) {
+                    self.report(
+                        Diagnostic::error(
+                            types::DOES_NOT_FIT,
+                            format!("`{}` has the number of its bit, not its mask", variant.name.name),
+                        )
+                        .label(variant.span, format!("there is no bit {value}"))
+                        .suggest(literal.span, bit.to_string(), format!("write `{} = {bit}`", variant.name.name))
+                        .note("bits are counted from 0, which is the lowest; without numbers they come one after another"),
+                    );
+                    found.push((variant.name.name.clone(), u64::from(bit)));
+                    continue;
+                }
                 self.report(
                     Diagnostic::error(
                         types::DOES_NOT_FIT,

@@ -218,7 +218,7 @@ impl BodyChecker<'_, '_, '_> {
                     ast::LiteralKind::Str(_) => diagnostic.help(
                         "bits and classes are named without quotes: `flags: SYN | ACK`; bytes of a packet are a `payload(…)`",
                     ),
-                    _ => diagnostic,
+                    _ => diagnostic.help("a share of a number is `n * 50 / 100`; percentages say how wrong states may be: `error: 1%`"),
                 });
                 Expr::error(span)
             }

@@ -92,6 +92,8 @@ impl Checker<'_, '_> {
         let mut seen: Vec<(String, Span)> =
             header.fields.iter().map(|field| (field.name.clone(), field.span)).collect();
         let mut region: Option<Span> = None;
+        // Whether the width of a field is not known, or that of the tag is wrong: what was reported already.
+        let mut unread = !bit.is_multiple_of(8);
         for field in fields {
             if self.field_twice(&field.name, seen.iter().map(|(name, span)| (name.as_str(), *span))) {
                 continue;
@@ -111,14 +113,17 @@ impl Checker<'_, '_> {
                 continue;
             }
             let ty = self.value_type(module, &field.ty);
-            let Some(bits) = self.wire_bits(&ty, field.ty.span) else { continue };
+            let Some(bits) = self.wire_bits(&ty, field.ty.span) else {
+                unread = true;
+                continue;
+            };
             let (name, span) = (field.name.name.clone(), field.span);
             let (fill, pseudo, reply) = self.field_fill(field, &ty, bit, bits);
             header.fields.push(HeaderField { name, span, ty, bit, bits, fill, pseudo, reply });
             bit = bit.saturating_add(bits);
         }
         self.check_replies(header, fields);
-        header.size = self.header_size(name, bit);
+        header.size = self.header_size(name, if unread { bit.next_multiple_of(8) } else { bit });
     }
 
     /// The field that decides which form a header has.
@@ -130,9 +135,9 @@ impl Checker<'_, '_> {
             if !bits.is_multiple_of(8) {
                 self.report(
                     Diagnostic::error(packets::NOT_WHOLE_BYTES, "a tag has whole bytes")
-                        .label(span, format!("{bits} bits")),
+                        .label(span, format!("{bits} bits"))
+                        .help("take the whole byte as tag, `by kind: u8`, with ranges in front of the forms: `0..=15 => small`"),
                 );
-                return;
             }
             header.size = bits.div_ceil(8);
             header.fields.push(HeaderField {

@@ -279,7 +279,14 @@ impl BodyChecker<'_, '_, '_> {
                 None if matches!(name.name.as_str(), "s" | "sec" | "second") => diagnostic.help(
                     "a rate has its unit behind its number: `10pps`, `10Mbps`; so has a duration: `10s`",
                 ),
-                None => diagnostic,
+                None => match name.name.as_str() {
+                    "hdr" | "hdrs" | "headers" | "meta" | "standard_metadata" | "ctx" => diagnostic
+                        .help("headers are found where they are used: `match pkt { ipv4 => ipv4.ttl < 5, _ => false }`"),
+                    "continue" => diagnostic.help(
+                        "the value of a turn is that of its body: `if … { sum } else { sum + 1 }` goes on with `sum` as it was",
+                    ),
+                    _ => diagnostic,
+                },
             },
         });
         Expr::error(name.span)
@@ -448,8 +455,11 @@ impl BodyChecker<'_, '_, '_> {
         }
         let program = &self.checker.program;
         let headers: Vec<_> = found.headers.iter().map(|id| &program.headers[id.index()]).collect();
-        let have =
-            |header: &&&crate::hir::HeaderDef| header.fields.iter().any(|field| field.name == name.name);
+        let have = |header: &&&crate::hir::HeaderDef| {
+            let region = header.region.as_ref().is_some_and(|region| region.name == name.name);
+            region || header.fields.iter().any(|field| field.name == name.name)
+        };
+        let example = headers.iter().find(have).map(|header| header.name.clone());
         let with: Vec<String> =
             headers.iter().filter(have).map(|header| format!("`{}`", header.name)).collect();
         let known: Vec<String> = found.common.iter().map(|field| field.name.clone()).collect();
@@ -473,7 +483,13 @@ impl BodyChecker<'_, '_, '_> {
                 format!("{} has it, {} has not", with.join(", "), without.join(", "))
             },
         )
-        .help("write an arm for each header");
+        .help(match example {
+            Some(header) => format!(
+                "ask which one it is, and name it: `match {} {{ {header} => … {header}.{} …, _ => … }}`",
+                owner.name, name.name
+            ),
+            None => "write an arm for each header".to_owned(),
+        });
         let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
         self.report(if known.is_empty() {
             diagnostic
@@ -519,8 +535,14 @@ impl BodyChecker<'_, '_, '_> {
         {
             diagnostic = diagnostic.label(declared, "declared here");
         }
-        self.report(match nearest(&name.name, known.iter().map(String::as_str)) {
+        let near = nearest(&name.name, known.iter().map(String::as_str)).or_else(|| {
+            let length = matches!(name.name.as_str(), "length" | "size" | "count" | "bytes");
+            (length && known.iter().any(|known| known == "len")).then_some("len")
+        });
+        self.report(match near {
             Some(near) => diagnostic.suggest(name.span, near, format!("did you mean `{near}`?")),
+            None if matches!(name.name.as_str(), "payload" | "data" | "body") => diagnostic
+                .help("bytes are read as fields of a header: declare one, and say behind which it comes, as in `extend udp next by dst_port { 4000 => mine }`"),
             None => {
                 let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
                 diagnostic.note(format!("it has {}", known.join(", ")))
@@ -559,7 +581,7 @@ fn foreign(name: &str) -> Option<&'static str> {
         "True" | "TRUE" => "true",
         "False" | "FALSE" => "false",
         "packet" | "skb" | "frame" => "pkt",
-        "time" | "timestamp" => "now",
+        "time" | "timestamp" | "nsecs" | "ktime" | "clock" => "now",
         _ => return None,
     })
 }

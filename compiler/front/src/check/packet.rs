@@ -218,7 +218,7 @@ impl BodyChecker<'_, '_, '_> {
                 }
                 continue;
             };
-            failed |= !self.own_name(layer, &layers[..at]);
+            failed |= !self.own_name(layers, at);
             written.push(Written { ast: layer, headers });
         }
         let chains = if failed { None } else { self.multiply(&written) };
@@ -242,22 +242,33 @@ impl BodyChecker<'_, '_, '_> {
     }
 
     /// Whether a layer has a name that none in front of it has.
-    fn own_name(&mut self, layer: &ast::Layer, before: &[ast::Layer]) -> bool {
+    fn own_name(&mut self, layers: &[ast::Layer], at: usize) -> bool {
+        let layer = &layers[at];
         let Some(name) = layer_name(layer) else { return false };
-        let first =
-            before.iter().find(|other| layer_name(other).is_some_and(|other| other.name == name.name));
-        if let Some(first) = first {
-            self.report(
-                Diagnostic::error(
-                    packets::SAME_LAYER_NAME,
-                    format!("two headers are called `{}`", name.name),
-                )
+        let named = |at: usize, name: &str| layer_name(&layers[at]).is_some_and(|other| other.name == name);
+        let before = |at: usize, name: &str| (0..at).filter(|&other| named(other, name)).count();
+        let Some(first) = (0..at).find(|&other| named(other, &name.name)) else { return true };
+        // A name that no other layer has, and that is offered to no other.
+        let repeated = (0..layers.len())
+            .filter(|&at| layer_name(&layers[at]).is_some_and(|name| before(at, &name.name) > 0));
+        let meant = if repeated.count() == 1 && before(layers.len(), "inner") == 0 {
+            "inner".to_owned()
+        } else {
+            format!("{}_{}", name.name, before(at, &name.name) + 1)
+        };
+        let diagnostic =
+            Diagnostic::error(packets::SAME_LAYER_NAME, format!("two headers are called `{}`", name.name))
                 .label(layer.span, "this one")
-                .label(first.span, "and this one")
-                .help(format!("give one another name: `{} as inner`", name.name)),
-            );
-        }
-        first.is_none()
+                .label(layers[first].span, "and this one");
+        let header = layer.header.span;
+        let text = self.checker.sources.snippet(header).unwrap_or_default();
+        let meant = format!("{text} as {meant}");
+        self.report(diagnostic.suggest(
+            layer.span,
+            meant.clone(),
+            format!("give one another name: `{meant}`"),
+        ));
+        false
     }
 
     /// The headers that a layer's name stands for: one, or those of a union.

@@ -233,6 +233,10 @@ impl BodyChecker<'_, '_, '_> {
             PatternKind::Bind(name) => {
                 self.bind_local(name, Ty::Error);
             }
+            // The form of a header, perhaps, whose fields the arm names.
+            PatternKind::Path(path) if path.parts.len() == 1 => {
+                self.bind_local(&path.parts[0], Ty::Error);
+            }
             PatternKind::Tuple(parts) | PatternKind::Or(parts) => {
                 for part in parts {
                     self.bind_all(part);

@@ -412,9 +412,19 @@ impl BodyChecker<'_, '_, '_> {
                     _ => None,
                 };
                 let bits = bit.map(|field| field.name.clone());
-                if bits.is_none() {
-                    self.expr(&arg.value, None);
+                let value = bits.is_none().then(|| self.expr(&arg.value, None));
+                // One message for all of them, with a field that such a value is for.
+                let more =
+                    args.iter().take_while(|other| other.span != arg.span).any(|other| other.name.is_none());
+                if std::mem::replace(&mut failed, true) && more {
+                    continue;
                 }
+                let fields = &self.checker.program.headers[header.index()].fields;
+                let like =
+                    value.filter(|value| !matches!(value.ty, Ty::Num(_) | Ty::Error)).and_then(|value| {
+                        fields.iter().find(|field| field.ty == value.ty).map(|field| field.name.clone())
+                    });
+                let example = like.unwrap_or(example);
                 self.report(
                     Diagnostic::error(
                         types::ARGUMENTS,
@@ -426,7 +436,6 @@ impl BodyChecker<'_, '_, '_> {
                         None => format!("write `{header_name}({example}: …)`"),
                     }),
                 );
-                failed = true;
                 continue;
             };
             if def.region.as_ref().is_some_and(|region| region.name == name.name) {

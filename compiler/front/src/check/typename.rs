@@ -156,10 +156,14 @@ impl Checker<'_, '_> {
                 Ty::Struct(id)
             }
             (Some(def), 1) => {
-                self.report(
-                    Diagnostic::error(names::NOT_A_TYPE, format!("`{}` is no type", first.name))
-                        .label(ty.span, format!("this is {}", def.describe())),
-                );
+                let diagnostic = Diagnostic::error(names::NOT_A_TYPE, format!("`{}` is no type", first.name))
+                    .label(ty.span, format!("this is {}", def.describe()));
+                self.report(match def {
+                    Def::Header(_) | Def::Union(_) => diagnostic.help(
+                        "name the type of its field, such as `ip4` for an address, or compute a struct from it: `struct ends(ip: ip) { src: ip.addr = ip.src }`",
+                    ),
+                    _ => diagnostic,
+                });
                 Ty::Error
             }
             _ => {
