@@ -11,22 +11,25 @@
 //! Keys have all bits that any entry looks at. Often the entries of high priority look at few of them, and one of low priority at many: a
 //! packet that meets one of the former need not be told from others by the bits of the latter. So there is a second, narrow kind of key, of the bits of the
 //! entries above some priority, for paths that no filter is asked on and that meet only such entries in table 0. It is looked for first, as long as enough
-//! packets are found by it. See [`narrow`] for how the priority is chosen.
+//! packets are found by it. See [`narrow::bits`] for how the priority is chosen.
 //!
 //! # Counting
 //!
 //! Packets are counted with the paths they took, and the entries of a path are told now and then ([`FlowCache::flush`]): when
 //! traffic pauses, every [`FLUSH_TIME`] while it does not, and before another snapshot is taken up. No count is lost.
 
+mod narrow;
+
 use std::sync::Arc;
 
 use oko_flow_cache::{
     BURST, Changes, ExactCache, Full, Key, Layouts, LeafId, Lookups, NodeId, Step, Together, Trees,
 };
-use oko_flow_table::{Band, Change, Snapshot as Tables};
+use oko_flow_table::Change;
 use oko_openflow::{PortNo, TableId};
 use oko_packet::FlowKey;
 
+use self::narrow::Trial;
 use crate::clock::{Clock, Nanos};
 use crate::fate::Fate;
 use crate::leaves::{Laundry, Leaves};
@@ -91,57 +94,6 @@ pub(crate) struct Views {
     has_narrow: bool,
     /// The packets whose narrow keys were found, a bit each.
     narrowed: u32,
-}
-
-/// Whether narrow keys are worth looking for.
-#[derive(Debug, Default)]
-struct Trial {
-    /// Packets since the last look back, and how many of them were found.
-    packets: u32,
-    found: u32,
-    /// Packets for which narrow keys are not looked for.
-    pause: u32,
-}
-
-/// Packets after which it is looked back.
-const TRIAL: u32 = 1 << 14;
-/// Narrow keys that find less than one packet in so many are not looked for.
-const WORTH: u32 = 4;
-/// Packets after which they are tried again.
-const PAUSE: u32 = 1 << 22;
-/// Narrow keys have at least so many bits less.
-const NARROWER: u32 = 16;
-
-impl Trial {
-    /// Whether to look for the narrow keys of so many packets.
-    fn wants(&mut self, packets: u32) -> bool {
-        let paused = self.pause > 0;
-        self.pause = self.pause.saturating_sub(packets);
-        !paused
-    }
-
-    /// So many packets had narrow keys that were found.
-    fn saw(&mut self, packets: u32, found: u32) {
-        self.packets += packets;
-        self.found += found;
-        if self.packets >= TRIAL {
-            if self.found < self.packets / WORTH {
-                self.pause = PAUSE;
-            }
-            (self.packets, self.found) = (0, 0);
-        }
-    }
-}
-
-/// The bits that narrow keys have, and the priority above which entries of table 0 look at no others: those of the band before the one that adds most. None
-/// if none adds many.
-fn narrow(tables: &Tables) -> Option<(u16, FlowKey)> {
-    let bands = tables.table(TableId(0))?.bands();
-    let others = tables.relevant(TableId(1));
-    let adds =
-        |pair: &[Band]| pair[1].mask.union(&others).count_ones() - pair[0].mask.union(&others).count_ones();
-    let pair = bands.windows(2).max_by_key(|pair| adds(pair))?;
-    (adds(pair) >= NARROWER).then(|| (pair[1].priority, pair[0].mask.union(&others)))
 }
 
 impl Level {
@@ -226,7 +178,7 @@ impl FlowCache {
             return false;
         }
         let Some(changes) = tables.changes_since(self.number) else { return false };
-        let narrow = narrow(tables);
+        let narrow = narrow::bits(tables);
         if Layouts::new(&tables.relevant(TableId(0))) != self.wide.layouts
             || narrow.map(|(above, _)| above) != self.above
             || narrow.is_some_and(|(_, mask)| Layouts::new(&mask) != self.narrow.layouts)
@@ -250,7 +202,7 @@ impl FlowCache {
     fn begin(&mut self, snapshot: &Snapshot) {
         let epoch = snapshot.generation.0;
         self.wide.begin(&snapshot.tables.relevant(TableId(0)), epoch);
-        self.above = narrow(&snapshot.tables).map(|(priority, mask)| {
+        self.above = narrow::bits(&snapshot.tables).map(|(priority, mask)| {
             self.narrow.begin(&mask, epoch);
             priority
         });
@@ -464,73 +416,5 @@ impl FlowCache {
         } else {
             trees.remove(NodeId(value), |leaf| leaves.release(leaf));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use oko_flow_table::{FlowTables, Limits};
-    use oko_openflow::{Action, Field as Oxm, FlowMod, FlowModCommand, Instructions, Match};
-    use oko_packet::Field;
-
-    use super::*;
-
-    fn tables(entries: &[(u8, u16, Match)]) -> Tables {
-        let mut tables = FlowTables::new(Limits::default());
-        for (table, priority, matching) in entries {
-            let flow_mod = FlowMod {
-                table: TableId(*table),
-                priority: *priority,
-                matching: matching.clone(),
-                instructions: Instructions::apply(vec![Action::output(PortNo(1))]),
-                ..FlowMod::new(FlowModCommand::Add)
-            };
-            tables.apply(&flow_mod, 0).expect("the entry is in order");
-        }
-        tables.snapshot()
-    }
-
-    fn udp() -> Match {
-        Match::any().with(Oxm::EthType, 0x0800).with(Oxm::IpProto, 17)
-    }
-
-    #[test]
-    fn narrow_keys_leave_out_what_only_low_entries_look_at() {
-        let high = (0, 30, Match::any().with(Oxm::EthDst, 5));
-        let middle = (0, 20, udp());
-        let low = (0, 10, udp().with(Oxm::Ipv4Src, 1).with(Oxm::Ipv4Dst, 2).with(Oxm::UdpSrc, 3));
-        let (above, mask) =
-            narrow(&tables(&[high.clone(), middle.clone(), low.clone()])).expect("narrow keys");
-        assert_eq!(above, 10);
-        assert_eq!(mask.get(Field::ETH_DST), Field::ETH_DST.max());
-        assert_eq!((mask.get(Field::IP_PROTO), mask.get(Field::IPV4_SRC)), (0xff, 0));
-        // Other tables are looked at whole.
-        let other = (1, 1, udp().with(Oxm::UdpSrc, 9));
-        let (_, mask) = narrow(&tables(&[high.clone(), middle, low, other])).expect("narrow keys");
-        assert_eq!((mask.get(Field::L4_SRC), mask.get(Field::IPV4_SRC)), (0xffff, 0));
-        // Nothing is left out, or little.
-        assert_eq!(narrow(&tables(std::slice::from_ref(&high))), None);
-        assert_eq!(narrow(&tables(&[high.clone(), (0, 5, Match::any().with(Oxm::IpProto, 6))])), None);
-        assert_eq!(narrow(&tables(&[high, (0, 30, udp().with(Oxm::Ipv4Src, 1))])), None);
-    }
-
-    #[test]
-    fn narrow_keys_that_find_nothing_are_looked_for_now_and_then_only() {
-        let mut trial = Trial::default();
-        let mut looked = 0;
-        for _ in 0..1_000_000 {
-            if trial.wants(32) {
-                trial.saw(32, 1);
-                looked += 32;
-            }
-        }
-        assert!((1..1_000_000).contains(&looked), "{looked} of 32 million");
-        for _ in 0..1_000_000 {
-            if trial.wants(32) {
-                trial.saw(32, 20);
-                looked += 32;
-            }
-        }
-        assert!(looked > 20_000_000, "{looked} when most are found");
     }
 }
