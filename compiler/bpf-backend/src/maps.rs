@@ -1,6 +1,8 @@
 //! What a module's states, params and the code's own needs are in an object: maps and variables, with the numbers by which
 //! instructions refer to them.
 
+use std::collections::BTreeMap;
+
 use oko_artifact::{
     EVENTS_MAP as EVENTS, LOCKS_MAP as LOCKS, NOW_VARIABLE as NOW, SEED_VARIABLE as SEED, SPILL_MAP as SPILL,
     ZERO_VARIABLE as ZERO,
@@ -246,8 +248,10 @@ fn state_spec(state: &StateDecl) -> MapSpec {
         StateKind::Hash(_) | StateKind::Table(Match::Exact) => {
             let layout = state.key_layout();
             let parts = state.key.iter().zip(&layout.offsets);
-            let members = parts.map(|(part, &offset)| uint(&part.name, offset, size(part.width)));
-            Struct { size: layout.size, members: members.collect() }
+            let members = parts.map(|(part, &offset)| (offset, uint(&part.name, offset, size(part.width))));
+            // BTF has members in the order in which they lie.
+            let members: BTreeMap<u32, _> = members.collect();
+            Struct { size: layout.size, members: members.into_values().collect() }
         }
     };
     let value = match state.kind {

@@ -3,7 +3,8 @@
 //! An entry starts with a header: the lock (4 bytes, 0 is free), 4 bytes of zero, the expiry time and the time of the last
 //! write (8 bytes each, nanoseconds). Fields follow in declared order, each at its natural alignment, the scalars of one field without
 //! gaps; the size is a multiple of 8. Entries of tables have no header, and take 8 bytes at least. Words are side by side.
-//! A key is its parts in declared order at their natural alignment, gaps zero; its size is a multiple of its alignment. All in host byte order. A key of a prefix table is as Linux has it (`struct
+//! A key is its parts, the widest ones first and those of a width in declared order, so without gaps; behind them it is filled up with zeroes to a multiple of the widest: the fewer words it
+//! has, the faster it is hashed and compared. All in host byte order. A key of a prefix table is as Linux has it (`struct
 //! bpf_lpm_trie_key`): 4 bytes that say how many bits count, in host order, and then the parts without gaps, in network byte order.
 
 use crate::module::{Match, StateDecl, StateKind, Width};
@@ -68,7 +69,15 @@ impl StateDecl {
             }
             return Layout { offsets, size: at };
         }
-        Layout::of(0, 1, self.key.iter().map(|part| (part.width, 1)))
+        let mut order: Vec<usize> = (0..self.key.len()).collect();
+        order.sort_by_key(|&part| std::cmp::Reverse(self.key[part].width.bytes()));
+        let Layout { offsets: sorted, size } =
+            Layout::of(0, 1, order.iter().map(|&part| (self.key[part].width, 1)));
+        let mut offsets = vec![0; order.len()];
+        for (part, offset) in order.into_iter().zip(sorted) {
+            offsets[part] = offset;
+        }
+        Layout { offsets, size }
     }
 
     /// Where the fields of an entry lie; the header is before them, if it has one.
@@ -172,7 +181,8 @@ mod tests {
             ],
             per_core: None,
         };
-        assert_eq!(state.key_layout(), Layout { offsets: vec![0, 4, 8], size: 12 });
+        // The address, the port, the protocol, a byte of nothing.
+        assert_eq!(state.key_layout(), Layout { offsets: vec![4, 0, 6], size: 8 });
         assert_eq!(state.entry_layout(), Layout { offsets: vec![24, 32, 40, 52], size: 56 });
         assert_eq!(state.field_starts(), [0, 1, 2, 7, 8]);
     }

@@ -299,14 +299,10 @@ struct Piece {
 /// The pieces of the key of a hash table.
 fn key_pieces(state: &StateDecl) -> Vec<Piece> {
     let layout = state.key_layout();
-    let ends = layout.offsets.iter().skip(1).copied().chain([layout.size]);
-    let parts = state.key.iter().zip(&layout.offsets).zip(ends);
-    parts
-        .map(|((part, &offset), end)| Piece {
-            offset,
-            part: maps::size(part.width),
-            size: aligned(offset, end - offset),
-            end,
-        })
-        .collect()
+    let pieces = state.key.iter().zip(&layout.offsets).map(|(part, &offset)| {
+        let behind = layout.offsets.iter().copied().filter(|&other| other > offset).min();
+        let end = behind.unwrap_or(layout.size);
+        Piece { offset, part: maps::size(part.width), size: aligned(offset, end - offset), end }
+    });
+    pieces.collect()
 }
