@@ -1,7 +1,7 @@
 /* One direction of a connection, as a key: addresses, ports and protocol of a TCP, UDP or SCTP packet.
  *
- * Sketches take any hash of it. With MIXED, and for BPF, it is the language's, of the key as the language has it: family, high and low half of an address, which of
- * IPv4 is a low half.
+ * Sketches take any hash of it. With MIXED, and for BPF, it is the language's, of the key as the language has it: the high and the low half of each address, which of
+ * IPv4 is a low half, and a word of ports, families and protocol.
  */
 #ifndef FLOW_H
 #define FLOW_H
@@ -12,10 +12,9 @@
 #define FLOW_WORDS4 2
 #define FLOW_WORDS6 5
 
-/* Where the hash of a flow begins, for each family. */
 struct flow_seed {
-    uint64_t begin4;
-    uint64_t begin6;
+    uint64_t secret;
+    uint64_t begin4; /* what does not depend on a key of IPv4 */
 };
 
 static inline void flow4(uint64_t *key, const struct headers *headers) {
@@ -37,24 +36,27 @@ static inline bool flow_seed_draw(struct flow_seed *seed, uint64_t salt) {
     uint64_t drawn;
     if (!draw_seed(&drawn))
         return false;
-    seed->begin4 = language_hash(language_hash(drawn + salt, 4), 0);
-    seed->begin6 = language_hash(drawn + salt, 6);
+    seed->secret = drawn + salt;
+    seed->begin4 = language_word(seed->secret, 0, 0) + language_word(seed->secret, 2, 0);
     return true;
 }
 
-/* The source's port lowest, then the other, then the protocol. */
-static inline uint64_t flow_end(uint64_t word) { return word >> 32 << 32 | (word & 0xffff) << 16 | (word >> 16 & 0xffff); }
+/* The source's port lowest, then the other, the families and the protocol. */
+static inline uint64_t flow_end(uint64_t word, uint64_t family) {
+    return word >> 32 << 48 | family << 40 | family << 32 | (word & 0xffff) << 16 | (word >> 16 & 0xffff);
+}
 
 static inline uint64_t flow_hash4(const struct flow_seed *seed, const uint64_t *key) {
-    uint64_t hash = language_hash(seed->begin4, key[0] >> 32);
-    hash = language_hash(language_hash(hash, 4), 0);
-    return language_hash(language_hash(hash, key[0] & UINT32_MAX), flow_end(key[1]));
+    uint64_t secret = seed->secret;
+    return seed->begin4 + language_word(secret, 1, key[0] >> 32) + language_word(secret, 3, key[0] & UINT32_MAX) +
+           language_word(secret, 4, flow_end(key[1], 4));
 }
 
 static inline uint64_t flow_hash6(const struct flow_seed *seed, const uint64_t *key) {
-    uint64_t hash = language_hash(language_hash(seed->begin6, key[0]), key[1]);
-    hash = language_hash(language_hash(language_hash(hash, 6), key[2]), key[3]);
-    return language_hash(hash, flow_end(key[4]));
+    uint64_t hash = language_word(seed->secret, 4, flow_end(key[4], 6));
+    for (int word = 0; word < 4; word++)
+        hash += language_word(seed->secret, word, key[word]);
+    return hash;
 }
 
 #else
@@ -65,8 +67,8 @@ static inline bool flow_seed_draw(struct flow_seed *seed, uint64_t salt) {
     uint64_t drawn;
     if (!draw_seed(&drawn))
         return false;
-    seed->begin4 = drawn + salt;
-    seed->begin6 = drawn + salt + GOLDEN;
+    seed->secret = drawn + salt;
+    seed->begin4 = drawn + salt + GOLDEN;
     return true;
 }
 
@@ -75,7 +77,7 @@ static inline uint64_t flow_hash4(const struct flow_seed *seed, const uint64_t *
 }
 
 static inline uint64_t flow_hash6(const struct flow_seed *seed, const uint64_t *key) {
-    uint64_t hash = seed->begin6;
+    uint64_t hash = seed->secret;
     for (int word = 0; word < FLOW_WORDS6; word++)
         hash = quick_hash(hash, key[word]);
     return hash;

@@ -35,8 +35,10 @@ static inline uint64_t language_mix(uint64_t x) {
     return x ^ x >> 31;
 }
 
-/* A hash of the words so far, and one more. */
-static inline uint64_t language_hash(uint64_t hash, uint64_t word) { return language_mix(hash ^ word) + GOLDEN; }
+/* What a word adds to the hash of a key: the word's number, and the secret, which is the seed and the state's salt. */
+static inline uint64_t language_word(uint64_t secret, uint64_t number, uint64_t word) {
+    return language_mix(word ^ secret * (2 * number + 1));
+}
 
 /* Another hash of the same words. */
 static inline uint64_t language_again(uint64_t hash, uint64_t number) { return language_mix(hash + number * GOLDEN); }

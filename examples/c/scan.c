@@ -19,14 +19,16 @@
 #include "table.h"
 
 #define EXPIRE (60 * SECOND)
+#define FAMILY4 4
+#define FAMILY6 6
 /* What the language adds to the seed: FNV-1a of the state's name. */
 #define SALT 0x240ab3a6ec25d93full
 
 struct filter {
     struct tried tried;
     struct tried6 tried6;
-    uint64_t begin;  /* the hash of a service behind its family, 6 */
-    uint64_t begin4; /* the same for 4 and the high half of the address, which is 0 there */
+    uint64_t secret;
+    uint64_t begin4; /* what the high half of an address, which of IPv4 is 0, adds to the hash of a service */
     uint64_t limit;  /* param */
 };
 
@@ -47,8 +49,8 @@ struct filter *filter_new(void) {
         return NULL;
     }
     /* The counts are those of the language to the last one, so the hash is, too. */
-    filter->begin = language_hash(seed + SALT, 6);
-    filter->begin4 = language_hash(language_hash(seed + SALT, 4), 0);
+    filter->secret = seed + SALT;
+    filter->begin4 = language_word(filter->secret, 0, 0);
     return filter;
 }
 
@@ -59,7 +61,8 @@ static bool scanning(struct filter *filter, const struct packet *packet, uint64_
     uint64_t port = tcp_dst_port(headers.tcp), services = 1;
     if (headers.ipv4) {
         uint64_t source = ipv4_src(headers.ipv4);
-        uint64_t hash = language_hash(language_hash(filter->begin4, ipv4_dst(headers.ipv4)), port);
+        uint64_t hash = filter->begin4 + language_word(filter->secret, 1, ipv4_dst(headers.ipv4)) +
+                        language_word(filter->secret, 2, port | FAMILY4 << 16);
         struct tried_entry *entry = tried_slot(&filter->tried, &source, now);
         if (entry) {
             tried_live(entry, now);
@@ -69,8 +72,8 @@ static bool scanning(struct filter *filter, const struct packet *packet, uint64_
     } else if (headers.ipv6) {
         const uint8_t *addresses = headers.ipv6 + 8;
         uint64_t source[2] = {be64(addresses), be64(addresses + 8)};
-        uint64_t hash = language_hash(language_hash(filter->begin, be64(addresses + 16)), be64(addresses + 24));
-        hash = language_hash(hash, port);
+        uint64_t hash = language_word(filter->secret, 0, be64(addresses + 16)) + language_word(filter->secret, 1, be64(addresses + 24)) +
+                        language_word(filter->secret, 2, port | FAMILY6 << 16);
         struct tried6_entry *entry = tried6_slot(&filter->tried6, source, now);
         if (entry) {
             tried6_live(entry, now);

@@ -2,6 +2,8 @@
 //!
 //! The compiler lowers the same arithmetic to code (its module `lower/hash.rs` states the formulas); a test of the compiler compares the two.
 
+use std::cmp::Reverse;
+
 use oko_ir::Width;
 
 use crate::schema::{BloomSchema, Ewma, SketchSchema};
@@ -24,23 +26,29 @@ fn mix(value: u64) -> u64 {
     MIX.iter().fold(value, |x, (shift, factor)| (x ^ x >> shift).wrapping_mul(factor.unwrap_or(1)))
 }
 
-/// The hash of a key of a state: its scalars with their widths, in order.
+/// The hash of a key of a state: its scalars with their widths, in declared order.
 pub fn hash(seed: u64, state: &str, key: &[(u64, Width)]) -> u64 {
+    let mut sorted = key.to_vec();
+    sorted.sort_by_key(|(_, width)| Reverse(width.bits()));
     let mut words: Vec<u64> = Vec::new();
     let mut used = 64;
-    for (scalar, width) in key {
+    for (scalar, width) in sorted {
         let bits = width.bits();
         if used + bits > 64 {
             words.push(0);
             used = 0;
         }
         if let Some(word) = words.last_mut() {
-            *word |= (scalar & Width::max(*width)) << used;
+            *word |= (scalar & width.max()) << used;
         }
         used += bits;
     }
-    let start = seed.wrapping_add(salt(state));
-    words.iter().fold(start, |hash, word| mix(hash ^ word).wrapping_add(GOLDEN))
+    let secret = seed.wrapping_add(salt(state));
+    if words.is_empty() {
+        return secret;
+    }
+    let mixed = (0_u64..).zip(&words).map(|(number, word)| mix(word ^ secret.wrapping_mul(2 * number + 1)));
+    mixed.fold(0, u64::wrapping_add)
 }
 
 /// A further hash of the same key.

@@ -1,15 +1,17 @@
 //! Hashing: keys become 64-bit numbers that nobody outside can foresee.
 //!
-//! A key's scalars are packed into as few words as they fit in, in order, the first lowest. With `mix` the finaliser of
+//! A key's scalars are packed into as few words as they fit in: the widest first and those of a width in order, the first lowest. With `mix` the finaliser of
 //! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014; the constants are Stafford's mix 13) and all arithmetic modulo 2^64:
 //!
-//! - `h = seed + salt`; for each word `w`: `h = mix(h ^ w) + GOLDEN`;
+//! - with `s = seed + salt`, the hash `h` is the sum of `mix(w ^ s * (2 i + 1))` over the words `w` with their numbers `i = 0, 1, …`: none waits for another;
 //! - where one hash is not enough, the further ones are `mix(h + i * GOLDEN)`, `i = 1, 2, …`
 //!
 //! `seed` is drawn at random when a filter is loaded, so senders cannot choose keys that collide; `salt` is different for each state, so that two states do not err
 //! on the same keys. This is no cryptographic hash: who can watch many answers of a filter closely can learn about the seed.
 //!
 //! `mix` is a bijection, so keys of one word never collide in 64 bits. The control plane computes the same: [`oko_artifact::sketch`].
+
+use std::cmp::Reverse;
 
 use oko_artifact::sketch::{GOLDEN, MIX, salt};
 use oko_ir::{BinaryOp, Op, Value, Width};
@@ -26,14 +28,20 @@ impl Lowering<'_> {
         let words = self.packed(key, &widths);
         let seed = self.ins(Op::Seed);
         let salt = self.int(salt(state));
-        let mut hash = self.binary(BinaryOp::Add, seed, salt);
+        let first = self.binary(BinaryOp::Add, seed, salt);
+        let one = self.int(1);
+        let step = self.binary(BinaryOp::Shl, first, one);
+        let (mut secret, mut sum) = (first, None);
         for word in words {
-            let mixed = self.binary(BinaryOp::Xor, hash, word);
+            let mixed = self.binary(BinaryOp::Xor, secret, word);
             let mixed = self.mix(mixed);
-            let golden = self.int(GOLDEN);
-            hash = self.binary(BinaryOp::Add, mixed, golden);
+            sum = Some(match sum {
+                Some(sum) => self.binary(BinaryOp::Add, sum, mixed),
+                None => mixed,
+            });
+            secret = self.binary(BinaryOp::Add, secret, step);
         }
-        hash
+        sum.unwrap_or(first)
     }
 
     /// The hash of a value that a cell of a state counts.
@@ -45,21 +53,23 @@ impl Lowering<'_> {
 
     /// The scalars in as few words as they fit in.
     fn packed(&mut self, scalars: &[Value], widths: &[Width]) -> Vec<Value> {
+        let mut order: Vec<usize> = (0..scalars.len().min(widths.len())).collect();
+        order.sort_by_key(|&at| Reverse(widths[at].bits()));
         let mut words = Vec::new();
         let mut open: Option<(Value, u32)> = None;
-        for (scalar, width) in scalars.iter().zip(widths) {
-            let bits = width.bits();
+        for at in order {
+            let (scalar, bits) = (scalars[at], widths[at].bits());
             open = Some(match open {
                 Some((word, used)) if used + bits <= 64 => {
                     let shift = self.int(u64::from(used));
-                    let shifted = self.binary(BinaryOp::Shl, *scalar, shift);
+                    let shifted = self.binary(BinaryOp::Shl, scalar, shift);
                     (self.binary(BinaryOp::Or, word, shifted), used + bits)
                 }
                 Some((word, _)) => {
                     words.push(word);
-                    (*scalar, bits)
+                    (scalar, bits)
                 }
-                None => (*scalar, bits),
+                None => (scalar, bits),
             });
         }
         words.extend(open.map(|(word, _)| word));
