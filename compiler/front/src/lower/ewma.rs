@@ -6,13 +6,13 @@
 //!
 //! Time goes in ticks of a 1,024th of a half-life, `time_constant * ln(2)`, cut off to nanoseconds. At `now`, with `d = now / tick - at` ticks since then:
 //!
-//! - `sum` and `weight` are first multiplied by `2^-(d / 1024)`: shifted by the whole half-lives, and multiplied by a polynomial of the rest
+//! - if `d` is not 0, `sum` and `weight` are first multiplied by `2^-(d / 1024)`: shifted by the whole half-lives, and multiplied by a polynomial of the rest
 //!   that is at most 0.004% off ([`HALVING`]), rounded to the nearest;
 //! - `add(x)` adds `65_536 * x` and `65_536`, each at most up to `2^64 - 1`, and sets `at`.
 //!
 //! Nothing wraps: of `x`, what is more than `2^40 - 1` does not count. After 17 half-lives of silence nothing is left, and average and rate are 0.
 
-use oko_ir::{BinaryOp, Op, Value};
+use oko_ir::{BinaryOp, BlockCall, CompareOp, Op, TerminatorKind, Type, Value};
 
 use super::body::Lowering;
 use crate::check::EWMA_MAX;
@@ -39,7 +39,17 @@ impl Lowering<'_> {
         let length = self.int(tick(time_constant));
         let now = self.binary(BinaryOp::UDiv, now, length);
         let at = self.get(entry, start + 2);
-        let elapsed = self.sub_saturating(now, at);
+        let values = [start, start + 1].map(|field| self.get(entry, field));
+        let later = self.compare(CompareOp::ULt, at, now);
+        let (join, faded) = self.block_of(&[Type::Int; 2]);
+        let fade = self.block();
+        // Most values come in the tick of the one before: nothing has faded.
+        let (then, other) =
+            (BlockCall { block: fade, args: Vec::new() }, BlockCall { block: join, args: values.to_vec() });
+        self.builder.end(TerminatorKind::Branch { cond: later, then, other });
+
+        self.builder.switch_to(fade);
+        let elapsed = self.binary(BinaryOp::Sub, now, at);
         let ten = self.int(10);
         let halvings = self.binary(BinaryOp::UShr, elapsed, ten);
         let most = self.int(63);
@@ -47,14 +57,16 @@ impl Lowering<'_> {
         let mask = self.int(TICKS - 1);
         let rest = self.binary(BinaryOp::And, elapsed, mask);
         let factor = self.halving(rest);
-        let mut decayed = [start, start + 1].map(|field| {
-            let value = self.get(entry, field);
+        let fading = values.map(|value| {
             let value = self.times(value, factor);
             self.binary(BinaryOp::UShr, value, halvings)
         });
+        self.builder.jump(join, fading.to_vec());
+
+        self.builder.switch_to(join);
         let at = self.binary(BinaryOp::UMax, at, now);
-        let [sum, weight] = &mut decayed;
-        (*sum, *weight, at)
+        let [sum, weight] = [0, 1].map(|index| faded.get(index).copied().unwrap_or(values[index]));
+        (sum, weight, at)
     }
 
     /// `2^-(ticks / 1024)` as parts of 2^32, for less than 1,024 ticks.
