@@ -24,6 +24,8 @@ pub(crate) const LENGTH_BYTES: u32 = 4;
 /// Bytes of a node before its bits: two children, their number, and its value.
 const NODE_HEADER: usize = 16;
 const MAX_WORDS: usize = MAX_KEY_BYTES.div_ceil(8);
+/// Words of a short key.
+const SHORT_WORDS: usize = 4;
 
 /// What a table of this capacity takes in memory, for keys and values of these sizes.
 pub(crate) fn bytes(capacity: u32, key_size: u32, value_size: u32) -> u64 {
@@ -46,18 +48,18 @@ fn value_stride(value_size: u32) -> u64 {
     u64::from(value_size).next_multiple_of(8)
 }
 
-/// The bits of a key, first one highest in the first word; those behind the length are there too.
+/// The bits of a key of up to `WORDS` words, first one highest in the first word; those behind the length are there too.
 #[derive(Clone, Copy)]
-struct Bits {
-    words: [u64; MAX_WORDS],
+struct Bits<const WORDS: usize = MAX_WORDS> {
+    words: [u64; WORDS],
     len: u32,
 }
 
-impl Bits {
+impl<const WORDS: usize> Bits<WORDS> {
     /// From a key as the table is given it; `None` if its length is more than `most`.
     #[inline]
-    fn of(key: &[u64], most: u32) -> Option<Bits> {
-        let mut words = [0; MAX_WORDS];
+    fn of(key: &[u64], most: u32) -> Option<Bits<WORDS>> {
+        let mut words = [0; WORDS];
         let len = key[0].to_ne_bytes();
         let len = u32::from_ne_bytes([len[0], len[1], len[2], len[3]]);
         for (at, word) in words.iter_mut().enumerate().take(key.len()) {
@@ -156,7 +158,7 @@ impl Prefix {
 
     /// How many of the first `limit` bits of a key are those of a node.
     #[inline]
-    fn common(&self, node: u32, key: &Bits, limit: u32) -> u32 {
+    fn common<const WORDS: usize>(&self, node: u32, key: &Bits<WORDS>, limit: u32) -> u32 {
         for at in 0..limit.div_ceil(64) as usize {
             let differing = key.words[at] ^ self.word(node, at).load(Ordering::Relaxed);
             if differing != 0 {
@@ -168,7 +170,11 @@ impl Prefix {
 
     #[inline]
     pub(crate) fn find(&self, key: &[u64]) -> Found {
-        let value = Bits::of(key, self.most).and_then(|key| self.longest(&key));
+        // Most keys are an address with a family. The bits of the longest that there can be are not put together for these.
+        let value = match key.len() {
+            0..=SHORT_WORDS => Bits::<SHORT_WORDS>::of(key, self.most).and_then(|key| self.longest(&key)),
+            _ => Bits::<MAX_WORDS>::of(key, self.most).and_then(|key| self.longest(&key)),
+        };
         value.map_or(Found::NONE, |value| Found { value: self.value_at(value), generation: 0 })
     }
 
@@ -177,7 +183,8 @@ impl Prefix {
     }
 
     /// The value of the longest prefix of a key.
-    fn longest(&self, key: &Bits) -> Option<u32> {
+    #[inline]
+    fn longest<const WORDS: usize>(&self, key: &Bits<WORDS>) -> Option<u32> {
         let mut best = 0;
         let mut least = 0;
         let mut next = self.root.load(Ordering::Acquire);
