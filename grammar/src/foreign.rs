@@ -33,7 +33,7 @@ impl Reader<'_> {
         let tuple = self.text_of(&tokens[start..dot]);
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "the parts of a tuple have no numbers")
             .label(self.span(tokens[dot]).to(self.span(number)), "names no part")
-            .help(format!("give them names: `let (first, second) = {tuple};`"));
+            .help(format!("give them names: `let (first, second) = {};`", short(tuple)));
         Some((unknown(tokens, start..failure.at + 1), diagnostic))
     }
 
@@ -51,7 +51,7 @@ impl Reader<'_> {
         let diagnostic =
             Diagnostic::error(codes::OTHER_SPELLING, "the type of a field says how many bits it has")
                 .label(whole, "a type and a width")
-                .suggest(whole, meant.clone(), format!("write `{meant}`"));
+                .suggest(whole, meant.clone(), format!("write `{}`", short(&meant)));
         Some((unknown(tokens, failure.at - 1..failure.at + 2), diagnostic))
     }
 
@@ -79,7 +79,7 @@ impl Reader<'_> {
         let meant = meant.trim_end().to_owned();
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "a field's type stands behind its name")
             .label(whole, "in front of the names")
-            .suggest(whole, meant.clone(), format!("write `{meant}`"));
+            .suggest(whole, meant.clone(), format!("write `{}`", short(&meant)));
         next.extend(&tokens[at..]);
         Some((next, diagnostic))
     }
@@ -94,7 +94,7 @@ impl Reader<'_> {
         let meant = format!("[{}]", text[1..text.len().max(2) - 1].trim());
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "a list stands in square brackets")
             .label(whole, "in braces")
-            .suggest(whole, meant.clone(), format!("write `{meant}`"));
+            .suggest(whole, meant.clone(), format!("write `{}`", short(&meant)));
         let mut next = tokens.to_vec();
         (next[failure.at].token, next[close].token) = (Token::LBracket, Token::RBracket);
         Some((next, diagnostic))
@@ -181,7 +181,7 @@ impl Reader<'_> {
         let diagnostic =
             Diagnostic::error(codes::OTHER_SPELLING, "`not` stands in front of what it turns round")
                 .label(self.span(tokens[at]).to(self.span(has)), "two operators")
-                .suggest(whole, meant.clone(), format!("write `{meant}`"));
+                .suggest(whole, meant.clone(), format!("write `{}`", short(&meant)));
         let mut next = tokens.to_vec();
         next.remove(at);
         Some((next, diagnostic))
@@ -222,7 +222,7 @@ impl Reader<'_> {
         let meant = format!("{{ {}; }}", self.text(whole));
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "a statement in an arm stands in braces")
             .label(whole, "no value")
-            .suggest(whole, meant.clone(), format!("write `{meant}`"));
+            .suggest(whole, meant.clone(), format!("write `{}`", short(&meant)));
         let next = put_in(tokens, end, &[Token::Semi, Token::RBrace]);
         Some((put_in(&next, failure.at, &[Token::LBrace]), diagnostic))
     }
@@ -283,7 +283,7 @@ impl Reader<'_> {
             (None, _) => None,
         };
         let diagnostic = match meant {
-            Some(meant) => diagnostic.suggest(whole, meant.clone(), format!("write `{meant}`")),
+            Some(meant) => diagnostic.suggest(whole, meant.clone(), format!("write `{}`", short(&meant))),
             None => diagnostic.help(format!("write `const {shown}: u32 = …;` with the type of the value")),
         };
         let mut next = tokens.to_vec();
@@ -325,5 +325,15 @@ impl Reader<'_> {
         let mut next = tokens.to_vec();
         next.remove(word);
         Some((next, diagnostic))
+    }
+}
+
+/// A text for a message: long ones are cut.
+fn short(text: &str) -> String {
+    /// The most letters that are shown.
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

@@ -128,7 +128,16 @@ impl Reader<'_> {
         let to = failure.at + tokens[failure.at..].iter().take_while(is_doc).count();
         let (first, last) = (*tokens[from..to].first()?, *tokens[from..to].last()?);
         let next = [&tokens[..from], &tokens[to..]].concat();
-        Some((next, stray_doc_comment(self.span(first).to(self.span(last)))))
+        let place = self.span(first).to(self.span(last));
+        let behind_attribute = from > 0 && tokens[from - 1].token == Token::RBracket;
+        let diagnostic = if behind_attribute && failure.expected.has("#") {
+            Diagnostic::error(codes::STRAY_DOC_COMMENT, "a doc comment stands in front of the attributes")
+                .label(place, "behind an attribute")
+                .help("move it above the `#[…]`")
+        } else {
+            stray_doc_comment(place)
+        };
+        Some((next, diagnostic))
     }
 
     /// Where a whole declaration has been read, leaves out what stands behind it.

@@ -10,6 +10,7 @@
 //! - Messages speak of the user's program, never of the compiler's parts.
 
 pub mod codes;
+mod cut;
 mod diagnostic;
 mod json;
 mod render;

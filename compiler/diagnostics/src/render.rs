@@ -5,6 +5,7 @@ use std::fmt;
 
 use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind, Source};
 
+use crate::cut::{Cut, long_lines, words};
 use crate::{Diagnostic, FileId, Severity, SourceMap, Span};
 
 /// Whether rendered text has terminal colours.
@@ -26,9 +27,27 @@ pub fn render_all(diagnostics: &[Diagnostic], sources: &SourceMap, colour: Colou
     let mut cache = Cache { sources, lines: HashMap::new() };
     let mut out = Vec::new();
     for diagnostic in diagnostics {
-        write_one(diagnostic, &mut cache, colour, &mut out);
+        match long_lines(diagnostic, sources) {
+            Some(cut) => write_cut(&cut, colour, &mut out),
+            None => write_one(diagnostic, &mut cache, colour, &mut out),
+        }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Writes a diagnostic whose lines were cut, with its places as they are in the file.
+fn write_cut(cut: &Cut, colour: Colour, out: &mut Vec<u8>) {
+    let mut cache = Cache { sources: &cut.sources, lines: HashMap::new() };
+    let mut shown = Vec::new();
+    write_one(&cut.diagnostic, &mut cache, colour, &mut shown);
+    for line in String::from_utf8_lossy(&shown).split_inclusive('\n') {
+        let head = line.contains("─[").then(|| cut.places.iter().find(|(place, _)| line.contains(place)));
+        let line = match head.flatten() {
+            Some((place, meant)) => line.replace(place, meant),
+            None => line.to_owned(),
+        };
+        out.extend_from_slice(line.as_bytes());
+    }
 }
 
 fn write_one(diagnostic: &Diagnostic, cache: &mut Cache<'_>, colour: Colour, out: &mut Vec<u8>) {
@@ -47,7 +66,7 @@ fn write_one(diagnostic: &Diagnostic, cache: &mut Cache<'_>, colour: Colour, out
     let mut report = Report::build(kind, place)
         .with_config(config)
         .with_code(diagnostic.code)
-        .with_message(&diagnostic.headline);
+        .with_message(words(&diagnostic.headline));
     for (order, label) in diagnostic.labels.iter().enumerate() {
         let Some(mut place) = cache.place(label.span) else { continue };
         // Excerpts have the place of their own first label in their head, as long as each is a source of its own.
@@ -61,7 +80,7 @@ fn write_one(diagnostic: &Diagnostic, cache: &mut Cache<'_>, colour: Colour, out
         before = (place.excerpt, line);
         let colour = if order == 0 { primary } else { Color::Blue };
         report = report.with_label(
-            Label::new(place).with_message(&label.text).with_color(colour).with_order(order as i32),
+            Label::new(place).with_message(words(&label.text)).with_color(colour).with_order(order as i32),
         );
     }
     for note in &diagnostic.notes {

@@ -33,6 +33,43 @@ fn a_warning_says_so_and_colour_is_asked_for() {
     assert!(render(&diagnostic, &map, Colour::Ansi).contains('\u{1b}'));
 }
 
+/// A program in one line is not shown whole, and its places are those of the file.
+#[test]
+fn long_lines_are_cut_to_what_is_near() {
+    let mut map = SourceMap::new();
+    let far = "ä + ".repeat(10_000);
+    let line = format!("first\nlet low = 1; {far}bad {far}end\nlast\n");
+    let (bad, end) = (line.find("bad").expect("there") as u32, line.find("end").expect("there") as u32);
+    let id = map.add("long.oko", line).expect("short");
+    let diagnostic = Diagnostic::error(codes::syntax::UNEXPECTED, format!("`{}` is odd", "1.".repeat(9_000)))
+        .label(Span::new(id, bad, bad + 3), "this")
+        .label(Span::new(id, end, end + 3), "because of this")
+        .label(Span::new(id, 0, 5), "and of this");
+    let shown = render(&diagnostic, &map, Colour::None);
+    assert!(shown.lines().all(|line| line.chars().count() < 450), "{shown}");
+    insta::assert_snapshot!(shown);
+}
+
+/// Whatever the places of a diagnostic are, it is shown, in a few bytes for each.
+#[test]
+fn any_places_in_long_lines_are_shown() {
+    let text = format!("{}\r\n{}\n{}", "ü".repeat(1_000), "short", "(".repeat(3_000));
+    let mut map = SourceMap::new();
+    let id = map.add("long.oko", text.as_str()).expect("short");
+    let ends: Vec<u32> = (0..=text.len() as u32 + 3).step_by(7).chain(1_995..2_015).collect();
+    for (at, &start) in ends.iter().enumerate() {
+        let end = ends[(at * 31 + 5) % ends.len()].max(start);
+        let diagnostic = Diagnostic::error(codes::syntax::UNEXPECTED, "odd")
+            .label(Span::new(id, start, end), "this")
+            .label(Span::new(id, start / 2, start / 2 + 1), "that");
+        let shown = render(&diagnostic, &map, Colour::None);
+        assert!(
+            shown.len() < 8_000 && shown.contains("this") && shown.contains("that"),
+            "{start}..{end}: {shown}"
+        );
+    }
+}
+
 #[test]
 fn a_finding_without_a_source_place_is_shown_too() {
     let (map, ..) = sources();

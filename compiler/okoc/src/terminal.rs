@@ -15,6 +15,9 @@ pub(crate) struct Terminal {
     json: bool,
 }
 
+/// The most diagnostics of a program that are shown to people.
+const MOST_SHOWN: usize = 100;
+
 impl Terminal {
     pub(crate) fn new(color: Color, format: ErrorFormat) -> Terminal {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -29,8 +32,18 @@ impl Terminal {
     /// Prints diagnostics with their source places to stderr.
     pub(crate) fn diagnostics(&self, diagnostics: &[Diagnostic], sources: &SourceMap) {
         let colour = if self.color_on_stderr { Colour::Ansi } else { Colour::None };
-        let text =
-            if self.json { json(diagnostics, sources) } else { render_all(diagnostics, sources, colour) };
+        let text = if self.json {
+            json(diagnostics, sources)
+        } else if diagnostics.len() <= MOST_SHOWN {
+            render_all(diagnostics, sources, colour)
+        } else {
+            // Nobody reads so many; errors come first.
+            let (errors, warnings): (Vec<_>, Vec<_>) = diagnostics.iter().partition(|found| found.is_error());
+            let shown: Vec<Diagnostic> =
+                errors.into_iter().chain(warnings).take(MOST_SHOWN).cloned().collect();
+            let more = diagnostics.len() - shown.len();
+            render_all(&shown, sources, colour) + &format!("and {more} more errors and warnings\n")
+        };
         // Nobody is left to be told of a closed stderr.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }

@@ -129,6 +129,23 @@ fn build_writes_the_object_and_says_what_it_costs() {
     assert_eq!(folder.names(), ["other.o", "short.o", "short.oko"], "nothing else is left behind");
 }
 
+/// What is wrong a thousand times over is not shown a thousand times, and errors come before warnings.
+#[test]
+fn people_are_shown_a_hundred_messages_and_tools_all() {
+    let warned: String = (0..150).map(|n| format!("const POWER_{n}: u8 = 2 ^ 4;\n")).collect();
+    let folder = Folder::with(&[(
+        "many.oko",
+        &format!("{warned}filter f -> bool {{ now > 5 and pkt.len > nothing }}\n"),
+    )]);
+    let shown = folder.okoc(&["check", "many.oko"]);
+    let text = String::from_utf8(shown.stderr).unwrap();
+    assert!(text.starts_with("[E0305] Error"), "{text}");
+    assert_eq!(text.matches("] Warning").count(), 98);
+    assert!(text.contains("and 52 more errors and warnings\n"), "{text}");
+    let all = folder.okoc(&["--error-format", "json", "check", "many.oko"]);
+    assert_eq!(String::from_utf8(all.stderr).unwrap().matches("{\"code\"").count(), 152);
+}
+
 #[test]
 fn check_says_what_a_packet_costs_and_where() {
     let text = "fn mixed(a: u32, b: u32) -> u32 {\n    let first = (a ^ b) * 3 mod 1_000;\n    first + (a & b) mod 100\n}\n

@@ -410,4 +410,18 @@ filter f -> bool {
 
 Write the number, `65_536` or `64Ki`, or a shift, `1 << 16`.
 ";
+    MASKS = 334, "numbers of bits that look like masks", "\
+The number behind a name of a `bits` type is that of its bit, counted from 0, not its mask. Where the numbers are those that masks have, that is
+a warning.
+
+```oko
+bits Marks: u8 { SEEN = 1, SLOW = 2, LOUD = 4 }
+
+fn loud(marks: Marks) -> bool { marks has LOUD }
+
+filter f -> bool { loud(SEEN | SLOW) }
+```
+
+Without numbers the names are bits 0, 1 and 2: `bits Marks: u8 { SEEN, SLOW, LOUD }`.
+";
 }

@@ -48,6 +48,7 @@ impl Checker<'_, '_> {
             self.no_attributes(item);
             let bits = self.plain_bits(at_module(&self.decls.bits[at]), &ast.ty).unwrap_or(64);
             let positions = self.variants(&ast.variants, Some(u64::from(bits) - 1));
+            self.note_masks(&ast.name, &ast.variants);
             let variants = positions.into_iter().map(|(name, bit)| (name, 1 << bit.min(63))).collect();
             self.program.bits.push(BitsDef {
                 name: ast.name.name.clone(),
@@ -56,6 +57,33 @@ impl Checker<'_, '_> {
                 variants,
             });
         }
+    }
+
+    /// Warns of `bits flags: u8 { A = 1, B = 2, C = 4 }`: these are numbers of bits, and look like masks.
+    fn note_masks(&mut self, name: &ast::Ident, variants: &[ast::Variant]) {
+        let numbers: Vec<_> = variants.iter().filter_map(|variant| variant.value).collect();
+        let written_as_mask = numbers
+            .iter()
+            .any(|number| self.sources.snippet(number.span).is_some_and(|text| text.starts_with("0x")));
+        let doubled = numbers.len() >= 3
+            && numbers.iter().enumerate().all(|(at, number)| number.value == 1 << at.min(100));
+        let powers = numbers.iter().all(|number| number.value.is_power_of_two() && number.value < 64);
+        if numbers.len() < 2 || !(doubled || written_as_mask && powers) {
+            return;
+        }
+        let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
+        self.report(
+            Diagnostic::warning(types::MASKS, format!("the numbers of `{}` look like masks", name.name))
+                .label(
+                    first.span,
+                    format!("this is bit {}, the mask {:#x}", first.value, 1u128 << first.value.min(64)),
+                )
+                .label(
+                    last.span,
+                    format!("this is bit {}, the mask {:#x}", last.value, 1u128 << last.value.min(64)),
+                )
+                .help("leave the numbers away: the names are bits 0, 1, 2, … in their order"),
+        );
     }
 
     /// The names and numbers of variants; each is one above the one before unless it is given.
