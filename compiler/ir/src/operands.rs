@@ -1,7 +1,7 @@
 //! What instructions and terminators use, define and lead to, for everything that walks over a filter.
 
 use crate::entities::{State, Value};
-use crate::module::{BlockCall, Filter, Op, TerminatorKind, Type, Unlock};
+use crate::module::{BlockCall, BlockData, Filter, Op, TerminatorKind, Type, Unlock};
 
 /// What the result of an instruction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +218,13 @@ impl TerminatorKind {
             TerminatorKind::Slot { state, .. } => Some((*state, true)),
             _ => None,
         }
+    }
+}
+
+impl BlockData {
+    /// The values that it defines: its parameters, then the results of its instructions.
+    pub fn defined(&self) -> impl Iterator<Item = Value> {
+        self.params.iter().copied().chain(self.insts.iter().filter_map(|inst| inst.result))
     }
 }
 

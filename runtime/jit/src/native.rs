@@ -6,6 +6,7 @@
 
 mod ahead;
 mod arithmetic;
+mod captured;
 mod choices;
 mod clock;
 mod entries;
@@ -15,7 +16,6 @@ mod quotients;
 mod repeats;
 mod scratch;
 mod source;
-mod straight;
 mod words;
 
 use std::collections::{HashMap, HashSet};
@@ -32,7 +32,6 @@ use oko_ir::{
 
 use self::repeats::Repeats;
 use self::source::Source;
-use self::straight::{Shared, Straight};
 use crate::abi::{CTX_PARAMS, PACKET_IN_PORT, PACKET_WIRE_LEN};
 use crate::burst::{Row, constant_memory, packet_memory};
 use crate::code::Code;
@@ -126,8 +125,6 @@ struct Translator<'a, 'b> {
     /// Ints, bools and windows.
     values: HashMap<Value, ir::Value>,
     entries: HashMap<Value, Entry>,
-    /// Those of `values` that packets have that went straight, too.
-    shared: Shared,
     /// Numbers that were written where they were chosen, until the instruction that writes them.
     written: HashSet<(Value, Field, Value)>,
     /// Numbers in network order, by the same in host order: to compare them with constants, these can be swapped instead.
@@ -139,14 +136,9 @@ struct Translator<'a, 'b> {
 }
 
 impl<'a> Translator<'a, '_> {
-    /// Goes to the filter's first block, or a straight way if there is one and the packet can take it.
-    fn enter_by(&mut self, way: Option<&Straight>) {
-        match way {
-            Some(way) => self.enter_straight(way),
-            None => {
-                self.builder.ins().jump(self.blocks[0], &[]);
-            }
-        }
+    /// Goes to the filter's first block.
+    fn enter(&mut self) {
+        self.builder.ins().jump(self.blocks[0], &[]);
     }
 
     /// Translates a block, after those that dominate it.
@@ -164,7 +156,6 @@ impl<'a> Translator<'a, '_> {
                 self.define(inst);
             }
         }
-        self.share();
         self.terminator(&data.term.kind);
     }
 
@@ -238,7 +229,7 @@ impl<'a> Translator<'a, '_> {
 
     /// The Cranelift value of an int, bool or window.
     fn value(&mut self, value: Value) -> ir::Value {
-        self.shared(value).unwrap_or_else(|| self.values[&value])
+        self.values[&value]
     }
 
     fn call(&mut self, helper: Helper, args: &[ir::Value]) -> ir::Inst {
@@ -329,14 +320,14 @@ impl<'a> Translator<'a, '_> {
 
     fn terminator(&mut self, kind: &TerminatorKind) {
         match kind {
-            TerminatorKind::Jump(call) => {
-                let args = self.args(call, &[]);
-                self.builder.ins().jump(self.blocks[call.block.index()], &args);
-            }
+            TerminatorKind::Jump(call) => self.jump(call, &[]),
             TerminatorKind::Branch { cond, then, other } => self.branch_by(*cond, then, other),
             TerminatorKind::Window { offset, len, ok, short } => {
                 let (shown, start) = self.window(*offset, *len);
-                self.branch(shown, ok, &[start], short);
+                match shown {
+                    Some(shown) => self.branch(shown, ok, &[start], short),
+                    None => self.jump(ok, &[start]),
+                }
             }
             TerminatorKind::Find { state, key, found, absent } => {
                 self.look_up(*state, key, false, found, absent);
@@ -358,6 +349,11 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
+    fn jump(&mut self, call: &BlockCall, token: &[ir::Value]) {
+        let args = self.args(call, token);
+        self.builder.ins().jump(self.blocks[call.block.index()], &args);
+    }
+
     fn args(&mut self, call: &BlockCall, token: &[ir::Value]) -> Vec<BlockArg> {
         let mut args: Vec<BlockArg> = token.iter().map(|&value| value.into()).collect();
         for arg in &call.args {
@@ -371,19 +367,23 @@ impl<'a> Translator<'a, '_> {
         args
     }
 
-    /// Whether a window is in the packet, and where it starts.
-    fn window(&mut self, offset: Value, len: u32) -> (ir::Value, ir::Value) {
+    /// Whether a window is in the packet, if it is not known to be, and where it starts.
+    fn window(&mut self, offset: Value, len: u32) -> (Option<ir::Value>, ir::Value) {
         let range = self.source.ranges.at(self.place, offset);
         let at = self.value(offset);
+        let start = self.builder.ins().iadd(self.data, at);
+        let last = range.max.checked_add(u64::from(len));
+        if last.is_some_and(|end| end <= self.source.least_captured[self.place.index()]) {
+            return (None, start);
+        }
         let end = self.builder.ins().iadd_imm_s(at, i64::from(len));
         let mut shown = self.builder.ins().icmp(IntCC::UnsignedLessThanOrEqual, end, self.captured);
-        if range.max > u64::MAX - u64::from(len) {
+        if last.is_none() {
             // The sum may wrap.
             let whole = self.builder.ins().icmp(IntCC::UnsignedLessThan, at, end);
             shown = self.builder.ins().band(shown, whole);
         }
-        let start = self.builder.ins().iadd(self.data, at);
-        (shown, start)
+        (Some(shown), start)
     }
 
     /// The low bits of an int.

@@ -6,7 +6,7 @@
 use crate::entities::{Block, Value};
 use crate::module::{BlockCall, BlockData, Filter, Terminator, TerminatorKind};
 
-/// A copy of a block.
+/// A copy of a block, or of what several do.
 pub(super) struct Copy {
     /// Where it is.
     pub(super) block: Block,

@@ -9,6 +9,7 @@ mod copies;
 mod fold_constants;
 mod forward_arguments;
 mod forward_fields;
+mod go_straight;
 mod join_sections;
 mod merge_common;
 mod merge_loads;
@@ -26,6 +27,7 @@ mod unroll_loops;
 pub use fold_constants::fold_constants;
 pub use forward_arguments::forward_arguments;
 pub use forward_fields::forward_fields;
+pub use go_straight::go_straight;
 pub use join_sections::join_sections;
 pub use merge_common::merge_common;
 pub use merge_loads::merge_loads;
@@ -45,7 +47,7 @@ use crate::verify::{Checked, Problem, VerifyError, verify};
 /// What the passes before left is not verified yet. A pass that needs the flow graph leaves a filter that has none as it is.
 pub type Pass = fn(&Module, &mut Filter);
 
-/// All passes by name, in the order in which [`optimize`] runs them.
+/// All passes by name, in the order in which [`optimize`] runs them: the last one once, behind all rounds of the others.
 pub const PASSES: &[(&str, Pass)] = &[
     ("unroll_loops", unroll_loops),
     ("fold_constants", fold_constants),
@@ -60,7 +62,16 @@ pub const PASSES: &[(&str, Pass)] = &[
     ("forward_fields", forward_fields),
     ("remove_dead", remove_dead),
     ("renumber", renumber),
+    ("go_straight", go_straight),
 ];
+
+/// Those that come again, and the last one.
+fn rounds_and_last() -> (&'static [(&'static str, Pass)], Pass) {
+    match PASSES {
+        [rounds @ .., (_, last)] => (rounds, *last),
+        [] => (PASSES, renumber),
+    }
+}
 
 /// How often the passes are run at most; most filters do not change any more in the third round.
 const MAX_ROUNDS: usize = 4;
@@ -85,18 +96,20 @@ pub fn apply(pass: Pass, checked: Checked) -> Result<Checked, Vec<VerifyError>> 
 /// One filter after the other is finished while its memory is at hand, and the result is verified once: verification costs more than a pass.
 /// Where that fails, the passes run once more with a verification behind each, and those are left out whose results are refused.
 pub fn optimize(checked: Checked) -> Checked {
+    let (rounds, last) = rounds_and_last();
     let mut module = checked.module().clone();
     let mut filters = std::mem::take(&mut module.filters);
     for filter in &mut filters {
         for _ in 0..MAX_ROUNDS {
             let before = filter.clone();
-            for (_, pass) in PASSES {
+            for (_, pass) in rounds {
                 pass(&module, filter);
             }
             if *filter == before {
                 break;
             }
         }
+        last(&module, filter);
     }
     module.filters = filters;
     verify(module).unwrap_or_else(|errors| {
@@ -113,20 +126,22 @@ fn only_ranges_of_classes(errors: &[VerifyError]) {
 
 /// The same with only those passes whose results verify.
 fn one_by_one(checked: Checked) -> Checked {
+    let apply_if_verified = |pass, before: Checked| {
+        apply(pass, before.clone()).unwrap_or_else(|errors| {
+            only_ranges_of_classes(&errors);
+            before
+        })
+    };
+    let (rounds, last) = rounds_and_last();
     let mut best = checked;
     for _ in 0..MAX_ROUNDS {
-        let next = PASSES.iter().fold(best.clone(), |best, (_, pass)| {
-            apply(*pass, best.clone()).unwrap_or_else(|errors| {
-                only_ranges_of_classes(&errors);
-                best
-            })
-        });
+        let next = rounds.iter().fold(best.clone(), |best, (_, pass)| apply_if_verified(*pass, best));
         if next == best {
             break;
         }
         best = next;
     }
-    best
+    apply_if_verified(last, best)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Keeps the form when a block is copied: what it defines comes from more than one place then.
+//! Keeps the form when there is one more way to a place: what is used there may come from more than one place then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,22 +7,21 @@ use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
 use crate::module::{Filter, Inst, Op};
 
-/// Gives each block behind `block` a parameter for what is defined in that and needed here, and passes it on from there and from the copies.
-/// Constants are written down again instead, for a loop's step must be seen to be one.
+/// Gives each block `behind` a parameter for those of the values that are needed there, and passes them on from where they are defined and from the copies, which lead
+/// there, too. Constants are written down again instead, for a loop's step must be seen to be one.
 ///
-/// The graph is that before there were copies, which lead where the block itself does; `block` is in no loop. Most of these parameters are always given the same,
-/// and [`forward_arguments`](super::forward_arguments) takes them away again.
-pub(super) fn pass_on(filter: &mut Filter, cfg: &Cfg, block: Block, copies: Vec<Copy>) {
-    let data = &filter.blocks[block.index()];
-    let constants: BTreeMap<Value, Inst> = data
-        .insts
+/// The graph is that before there were copies. No value is defined in a block behind. Most of these parameters are always given the same, and
+/// [`forward_arguments`](super::forward_arguments) takes them away again.
+pub(super) fn pass_on(filter: &mut Filter, cfg: &Cfg, values: &[Value], behind: &[bool], copies: Vec<Copy>) {
+    let values: BTreeSet<Value> = values.iter().copied().collect();
+    let constants: BTreeMap<Value, Inst> = filter
+        .blocks
         .iter()
+        .flat_map(|block| &block.insts)
         .filter(|inst| matches!(inst.op, Op::Const(_) | Op::ConstBool(_)))
-        .filter_map(|inst| Some((inst.result?, inst.clone())))
+        .filter_map(|inst| Some((inst.result.filter(|result| values.contains(result))?, inst.clone())))
         .collect();
-    let defined: BTreeSet<Value> =
-        data.params.iter().copied().chain(data.insts.iter().filter_map(|inst| inst.result)).collect();
-    let mut needed = needed(filter, cfg, block, &defined, &constants);
+    let mut needed = needed(filter, cfg, behind, &values, &constants);
     // What each value is called in each block.
     let mut names: BTreeMap<Block, BTreeMap<Value, Value>> = BTreeMap::new();
     for (&place, values) in &needed {
@@ -58,21 +57,20 @@ pub(super) fn pass_on(filter: &mut Filter, cfg: &Cfg, block: Block, copies: Vec<
     }
 }
 
-/// The values of a block that are needed in others, by these: where they are used or, but for constants, only passed through.
+/// Which of the values are needed in each block behind: used there or, but for constants, only passed through.
 fn needed(
     filter: &Filter,
     cfg: &Cfg,
-    block: Block,
-    defined: &BTreeSet<Value>,
+    behind: &[bool],
+    values: &BTreeSet<Value>,
     constants: &BTreeMap<Value, Inst>,
 ) -> BTreeMap<Block, BTreeSet<Value>> {
     let mut needed: BTreeMap<Block, BTreeSet<Value>> = BTreeMap::new();
     let mut waiting = Vec::new();
-    let below = cfg.order()[cfg.place(block) as usize..=cfg.last_dominated(block) as usize].iter();
-    for &place in below.filter(|&&place| place != block) {
+    for &place in cfg.order().iter().filter(|place| behind[place.index()]) {
         let data = &filter.blocks[place.index()];
         let mut used = |value: Value| {
-            if defined.contains(&value) {
+            if values.contains(&value) {
                 waiting.push((place, value));
             }
         };
@@ -81,7 +79,7 @@ fn needed(
     }
     while let Some((place, value)) = waiting.pop() {
         if needed.entry(place).or_default().insert(value) && !constants.contains_key(&value) {
-            let preds = cfg.preds(place).iter().filter(|&&pred| pred != block);
+            let preds = cfg.preds(place).iter().filter(|pred| behind[pred.index()]);
             waiting.extend(preds.map(|&pred| (pred, value)));
         }
     }

@@ -42,12 +42,10 @@ fn copy_short(filter: &mut Filter, copies: &mut usize) {
         .blocks
         .iter()
         .map(|block| {
-            let defined =
-                block.params.iter().copied().chain(block.insts.iter().filter_map(|inst| inst.result));
             let ends = matches!(block.term.kind, TerminatorKind::Branch { .. } | TerminatorKind::Return(_));
             ends && (1..=MAX_COPIED).contains(&block.insts.len())
                 && block.insts.iter().all(|inst| inst.op.is_pure())
-                && defined.into_iter().all(|value| !escaping[value.index()])
+                && block.defined().all(|value| !escaping[value.index()])
         })
         .collect();
     if !is_short.contains(&true) {
@@ -146,8 +144,7 @@ fn thread(filter: &mut Filter) -> bool {
 fn escaping(filter: &Filter) -> Vec<bool> {
     let mut defined_in = vec![Block(0); filter.values.len()];
     for (index, block) in filter.blocks.iter().enumerate() {
-        let results = block.insts.iter().filter_map(|inst| inst.result);
-        for value in block.params.iter().copied().chain(results) {
+        for value in block.defined() {
             defined_in[value.index()] = Block::from_index(index);
         }
     }

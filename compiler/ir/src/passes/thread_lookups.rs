@@ -28,7 +28,12 @@ pub fn thread_lookups(module: &Module, filter: &mut Filter) {
         let Ok(cfg) = Cfg::of(filter) else { return };
         let Some((block, ways)) = next(module, filter, &cfg) else { return };
         let copies = ways.iter().map(|way| lead_past(filter, way)).collect();
-        pass_on(filter, &cfg, block, copies);
+        let values: Vec<Value> = filter.blocks[block.index()].defined().collect();
+        let mut behind = vec![false; filter.blocks.len()];
+        for place in &cfg.order()[cfg.place(block) as usize + 1..=cfg.last_dominated(block) as usize] {
+            behind[place.index()] = true;
+        }
+        pass_on(filter, &cfg, &values, &behind, copies);
         renumber(module, filter);
     }
 }

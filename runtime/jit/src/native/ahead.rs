@@ -43,8 +43,7 @@ pub(super) fn translate(isa: &dyn TargetIsa, source: &Source<'_>) -> Option<(Fun
     states.dedup();
     let mut function = host::function(1, host::entry_signature(isa.default_call_conv()));
     source.each_packet(isa, &mut function, &[I64, I64], |translator| {
-        // On the straight way nothing is done that this code does not do.
-        translator.enter_by(source.straight.as_ref().filter(|way| reached[way.target().index()]));
+        translator.enter();
         for &block in source.cfg.order() {
             if reached[block.index()] {
                 translator.block_ahead(block);
@@ -55,7 +54,7 @@ pub(super) fn translate(isa: &dyn TargetIsa, source: &Source<'_>) -> Option<(Fun
 }
 
 /// Whether an operation changes nothing and needs no entry.
-pub(super) fn is_harmless(op: &Op) -> bool {
+fn is_harmless(op: &Op) -> bool {
     !op.has_effect() && !matches!(op, Op::Get(..) | Op::GetAt(..))
 }
 
@@ -70,7 +69,6 @@ impl Translator<'_, '_> {
                 self.define(inst);
             }
         }
-        self.share();
         match &data.term.kind {
             TerminatorKind::Find { state, key, .. } | TerminatorKind::Slot { state, key, .. } => {
                 if !self.source.probes(*state) {

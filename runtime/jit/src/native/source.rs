@@ -16,8 +16,7 @@ use super::lists::Lists;
 use super::quotients::Quotients;
 use super::repeats::Repeats;
 use super::scratch::Scratch;
-use super::straight::{Shared, Straight};
-use super::{Translator, constant};
+use super::{Translator, captured, constant};
 use crate::abi::{CTX_MAPS, CTX_VALUES};
 use crate::burst::{Burst, Kept};
 use crate::error::CompileError;
@@ -40,7 +39,8 @@ pub(super) struct Source<'a> {
     pub(super) scratch: Scratch,
     /// How many look-ups there are.
     pub(super) look_ups: usize,
-    pub(super) straight: Option<Straight>,
+    /// By block: how many bytes the packet has at least.
+    pub(super) least_captured: Vec<u64>,
 }
 
 impl<'a> Source<'a> {
@@ -54,10 +54,11 @@ impl<'a> Source<'a> {
         let clock = Clock::of(filter, &cfg);
         let definitions = definitions(filter);
         let lists = Lists::of(filter, &definitions);
+        let least_captured = captured::least(filter, &cfg, &definitions);
         let scratch = Scratch::of(module);
         let quotients = Quotients::of(filter, &cfg, &ranges, &clock);
         let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
-        let mut source = Source {
+        Ok(Source {
             module,
             filter,
             definitions,
@@ -68,10 +69,8 @@ impl<'a> Source<'a> {
             quotients,
             scratch,
             look_ups,
-            straight: None,
-        };
-        source.straight = source.find_straight();
-        Ok(source)
+            least_captured,
+        })
     }
 
     /// The number that a value always is.
@@ -92,7 +91,7 @@ impl<'a> Source<'a> {
         self.each_packet(isa, &mut function, &[I32], |translator| {
             let probes = |state| self.probes(state);
             translator.repeats = Repeats::of(&mut translator.builder, self.filter, &self.cfg, probes);
-            translator.enter_by(self.straight.as_ref());
+            translator.enter();
             for &block in self.cfg.order() {
                 translator.block(block);
             }
@@ -144,7 +143,6 @@ impl<'a> Source<'a> {
             blocks,
             values: HashMap::new(),
             entries: HashMap::new(),
-            shared: Shared::default(),
             written: HashSet::new(),
             network: HashMap::new(),
             repeats: Repeats::default(),

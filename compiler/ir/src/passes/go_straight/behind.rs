@@ -3,9 +3,8 @@
 //! Which block a way should lead to is found out from its end backwards. There, each block leads to the next one, so what was found of that one holds, and
 //! only what is new has to be looked at: all ways of a walk together take one pass over the code.
 
-use oko_ir::{Block, Value};
-
-use super::{MOST_SHARED, Walk};
+use super::{MOST_SHARED, Walk, reach};
+use crate::entities::{Block, Value};
 
 pub(super) struct Behind<'a> {
     walk: &'a Walk<'a>,
@@ -13,7 +12,7 @@ pub(super) struct Behind<'a> {
     reached: Vec<bool>,
     /// By value: whether it is defined in a block that can be reached.
     defined: Vec<bool>,
-    /// By value: whether it was used before a block was reached that defines it. What such a value is made of is used, too: code may be made of that instead.
+    /// By value: whether it was used before a block was reached that defines it.
     used: Vec<bool>,
     /// How many values are used and not defined, and the walk does not know them.
     unknown: usize,
@@ -24,7 +23,7 @@ pub(super) struct Behind<'a> {
 impl<'a> Behind<'a> {
     /// No block yet.
     pub(super) fn of(walk: &'a Walk<'a>) -> Behind<'a> {
-        let filter = walk.source.filter;
+        let filter = walk.filter;
         Behind {
             walk,
             reached: vec![false; filter.blocks.len()],
@@ -37,13 +36,10 @@ impl<'a> Behind<'a> {
 
     /// Begins at a block that leads to where it began up to now. Gives how many blocks are reached that were not.
     pub(super) fn extend(&mut self, from: Block) -> usize {
-        let source = self.walk.source;
-        let new = source.reach(from, &mut self.reached);
-        let mut open = Vec::new();
-        for block in &new {
-            let data = &source.filter.blocks[block.index()];
-            let results = data.insts.iter().filter_map(|inst| inst.result);
-            for value in data.params.iter().copied().chain(results) {
+        let filter = self.walk.filter;
+        let new = reach(filter, from, &mut self.reached);
+        for &block in &new {
+            for value in filter.blocks[block.index()].defined() {
                 self.defined[value.index()] = true;
                 if self.used[value.index()]
                     && let Some(count) = self.count_of(value)
@@ -51,19 +47,19 @@ impl<'a> Behind<'a> {
                     *count -= 1;
                 }
             }
-            data.insts.iter().for_each(|inst| inst.op.for_each_operand(|value| open.push(value)));
-            data.term.kind.for_each_operand(|value| open.push(value));
         }
-        while let Some(value) = open.pop() {
-            if self.defined[value.index()] || std::mem::replace(&mut self.used[value.index()], true) {
-                continue;
-            }
-            if let Some(count) = self.count_of(value) {
-                *count += 1;
-            }
-            if let Some(op) = source.definitions[value.index()] {
-                op.for_each_operand(|value| open.push(value));
-            }
+        for &block in &new {
+            let data = &filter.blocks[block.index()];
+            let mut used = |value: Value| {
+                if !self.defined[value.index()]
+                    && !std::mem::replace(&mut self.used[value.index()], true)
+                    && let Some(count) = self.count_of(value)
+                {
+                    *count += 1;
+                }
+            };
+            data.insts.iter().for_each(|inst| inst.op.for_each_operand(&mut used));
+            data.term.kind.for_each_operand(used);
         }
         new.len()
     }
@@ -72,7 +68,7 @@ impl<'a> Behind<'a> {
     fn count_of(&mut self, value: Value) -> Option<&mut usize> {
         if self.walk.of(value).given().is_none() {
             Some(&mut self.unknown)
-        } else if self.walk.source.is_constant(value) {
+        } else if self.walk.constants[value.index()] {
             None
         } else {
             Some(&mut self.shared)
@@ -95,30 +91,31 @@ impl<'a> Behind<'a> {
 
 #[cfg(test)]
 mod tests {
-    use oko_ir::testing::chain::chain;
-    use oko_ir::{text, verify};
-
-    use super::super::{MOST_BLOCKS, SAMPLES};
+    use super::super::{MOST_BLOCKS, SAMPLES, Straight, constants, walk};
     use super::*;
-    use crate::native::Source;
+    use crate::cfg::Cfg;
+    use crate::{text, verify};
+    use oko_ir::testing::chain::chain;
 
-    fn with_source<T>(text: &str, check: impl FnOnce(&Source<'_>) -> T) -> T {
+    fn with_walk<T>(text: &str, check: impl FnOnce(Walk<'_>, Vec<Straight>) -> T) -> T {
         let checked = verify(text::read(text).unwrap()).unwrap();
-        check(&Source::of(checked.module(), 0).unwrap())
+        let filter = &checked.module().filters[0];
+        let (cfg, constants) = (Cfg::of(filter).unwrap(), constants(filter));
+        let mut walk = walk(filter, &cfg, &constants, SAMPLES[0]);
+        let ways = walk.ways();
+        check(walk, ways)
     }
 
     #[test]
     fn however_long_the_way_is_each_block_is_looked_at_once() {
         for blocks in [10, 1_000, 4_000] {
-            with_source(&chain(blocks, 1, 0), |source| {
-                let mut walk = source.walk(SAMPLES[0]);
-                let ways = walk.ways();
-                // The first one leads to the fourth block.
+            with_walk(&chain(blocks, 1, 0), |walk, ways| {
+                // The first one leads to the third block: two bytes that decide are no reason.
                 assert_eq!(ways.len(), MOST_BLOCKS.min(blocks as usize + 4) - 2);
                 let mut behind = Behind::of(&walk);
                 let looked_at: usize = ways.iter().rev().map(|way| behind.extend(way.target)).sum();
                 // All but the first three.
-                assert_eq!(looked_at, source.filter.blocks.len() - 3);
+                assert_eq!(looked_at, walk.filter.blocks.len() - 3);
             });
         }
     }
@@ -126,9 +123,7 @@ mod tests {
     #[test]
     fn what_is_found_from_the_end_on_is_what_is_found_at_once() {
         for loads in [0, 3, 40] {
-            with_source(&chain(50, 1, loads), |source| {
-                let mut walk = source.walk(SAMPLES[0]);
-                let ways = walk.ways();
+            with_walk(&chain(50, 1, loads), |walk, ways| {
                 let mut behind = Behind::of(&walk);
                 for way in ways.iter().rev() {
                     behind.extend(way.target);
@@ -144,7 +139,13 @@ mod tests {
     #[test]
     fn a_way_ends_where_it_does_not_bring_too_much_along() {
         let target = |loads| {
-            with_source(&chain(50, 1, loads), |source| source.straight.as_ref().map(|way| way.target))
+            with_walk(&chain(50, 1, loads), |walk, ways| {
+                let mut behind = Behind::of(&walk);
+                ways.into_iter().rev().find_map(|way| {
+                    behind.extend(way.target);
+                    behind.can_be_given().then_some(way.target)
+                })
+            })
         };
         // Bytes are known where they come from, what is made of them is not.
         assert_eq!(target(30), Some(Block(5)));

@@ -3,7 +3,8 @@
 //! Of a number single bits may be known, and which bytes of the frame say so. Of others it is known that they lie in the packet as they are, or
 //! say whether such a number is large enough: that can be asked of each packet.
 
-use oko_ir::{BinaryOp, BoolOp, CompareOp, Op, Value, Width};
+use crate::entities::Value;
+use crate::module::{BinaryOp, BoolOp, CompareOp, Op, Width};
 
 /// What is known of frames of one kind: offset, mask and value of bytes.
 pub(super) type Sample = &'static [(usize, u8, u8)];
