@@ -16,6 +16,7 @@ impl Emitter<'_> {
         );
         let swap = commutes && (matches!(self.at(a), Spot::Const(_)) || self.at(b) == Spot::Reg(dst));
         let (a, b) = if swap { (b, a) } else { (a, b) };
+        let bound = self.bound(a);
         let (a, b) = (self.at(a), self.at(b));
         let dst = if b == Spot::Reg(dst) && a != b { Reg::R0 } else { dst };
         let simple = match op {
@@ -53,6 +54,10 @@ impl Emitter<'_> {
             }
             (BinaryOp::Shl | BinaryOp::UShr | BinaryOp::SShr, Spot::Const(amount)) => {
                 Spot::Const(amount & 63)
+            }
+            // Immediates are sign-extended: bits that are never set do not count.
+            (BinaryOp::And, Spot::Const(mask)) if bound.is_some_and(|bound| bound <= u32::MAX.into()) => {
+                Spot::Const(i64::from(mask as u32 as i32).cast_unsigned())
             }
             (_, b) => b,
         };
