@@ -235,6 +235,7 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         facts: Facts::default(),
         swapped: HashMap::new(),
         quotients: HashMap::new(),
+        bare_locks: HashSet::new(),
         instants: HashSet::new(),
         stack: frame,
         top: plan.top(),
@@ -245,13 +246,22 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     translator.builder.def_var(translator.registers[Reg::R10.index()], frame_pointer);
     translator.run()?;
     let Translator { mut builder, burst, .. } = translator;
-    if let Some(burst) = burst {
+    if let Some(burst) = &burst {
         burst.close(&mut builder);
     }
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
     lists::compare_at_once(&mut function);
     Ok(function)
+}
+
+/// A number of the frame that is kept in a register.
+#[derive(Clone, Copy)]
+struct Cell {
+    /// It, zero-extended.
+    variable: Variable,
+    /// Whether it has 64 bits, and not 32.
+    is_word: bool,
 }
 
 struct Translator<'a, 'b> {
@@ -284,14 +294,16 @@ struct Translator<'a, 'b> {
     /// Before this slot, it was seen which tests can be made together.
     looked_at: usize,
     frame: Frame,
-    /// Words of the frame that are kept in registers.
-    cells: BTreeMap<i32, Variable>,
+    /// Numbers of the frame that are kept in registers.
+    cells: BTreeMap<i32, Cell>,
     facts: Facts,
     /// Numbers of so many bits that were swapped to the other byte order, with what they were before: to compare one with a constant, that can be
     /// swapped instead.
     swapped: HashMap<ir::Value, (ir::Value, u32)>,
     /// Quotients of 64 bits, with dividend and divisor, which is not 0: one by 0 is one of 0 by 1.
     quotients: HashMap<ir::Value, (ir::Value, ir::Value)>,
+    /// Addresses of locks that are whole values of maps.
+    bare_locks: HashSet<ir::Value>,
     /// What the clock gave. It is read again in other blocks: it costs as much as a word of the stack, and need not be put there.
     instants: HashSet<ir::Value>,
     /// The program's stack frame, and how many bytes it has: the frame pointer points behind these.
@@ -306,12 +318,12 @@ struct Translator<'a, 'b> {
 impl Translator<'_, '_> {
     fn run(&mut self) -> Result<(), CompileError> {
         self.make_blocks()?;
-        for word in cells::find(self.source, self.slots.clone(), &self.jumped_to) {
-            let cell = self.builder.declare_var(I64);
+        for (offset, bytes) in cells::find(self.source, self.slots.clone(), &self.jumped_to) {
+            let variable = self.builder.declare_var(I64);
             // It is written before it is read.
             let zero = self.constant(0);
-            self.builder.def_var(cell, zero);
-            self.cells.insert(word, cell);
+            self.builder.def_var(variable, zero);
+            self.cells.insert(offset, Cell { variable, is_word: bytes == 8 });
         }
         let start = self.slots.start;
         let first = self.blocks[&start];
@@ -414,7 +426,7 @@ impl Translator<'_, '_> {
                 let value = match self.source.note(slot) {
                     Some(Note::CtxLoad(field)) => self.context_field(field),
                     Some(Note::Access(Region::Frame { off })) if self.cells.contains_key(&off) => {
-                        let value = self.builder.use_var(self.cells[&off]);
+                        let value = self.builder.use_var(self.cells[&off].variable);
                         self.near(value)
                     }
                     Some(Note::Access(Region::Frame { off })) if !signed => {
@@ -435,7 +447,8 @@ impl Translator<'_, '_> {
                 Some(Note::Access(Region::Frame { off })) => match self.cells.get(&off).copied() {
                     Some(cell) => {
                         let value = self.operand(src);
-                        self.builder.def_var(cell, value);
+                        let value = if cell.is_word { value } else { self.lowest(value) };
+                        self.builder.def_var(cell.variable, value);
                     }
                     None => self.store_frame(size, off, src),
                 },
@@ -460,10 +473,15 @@ impl Translator<'_, '_> {
                 }
                 let target = self.way(slot, self.target(slot)?);
                 let next = self.way(slot, slot + 1);
-                if let Some(length) = self.length_unless(holds) {
-                    self.frame.length = self.frame.length.max(length);
+                match self.length_unless(holds) {
+                    Some(length) if length <= self.frame.length => {
+                        self.builder.ins().jump(next, &[]);
+                    }
+                    length => {
+                        self.frame.length = length.unwrap_or(self.frame.length);
+                        self.builder.ins().brif(holds, target, &[], next, &[]);
+                    }
                 }
-                self.builder.ins().brif(holds, target, &[], next, &[]);
                 return Ok(false);
             }
             Insn::CallHelper { helper } => {

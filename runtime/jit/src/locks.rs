@@ -29,36 +29,73 @@ pub(crate) fn take_and(
     word: Value,
     shared: impl FnOnce(&mut FunctionBuilder<'_>, Value),
 ) -> Value {
-    let (wait, beside, taken) = (builder.create_block(), builder.create_block(), builder.create_block());
-    let held = builder.append_block_param(taken, I32);
-    let held_beside = builder.append_block_param(beside, I32);
-    builder.set_cold_block(wait);
-    builder.set_cold_block(beside);
+    let taken = Taken::new(builder);
     let seen = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
     let odd = builder.ins().bor_imm_u(seen, 1);
     if ORDERED {
         let locked = go_on_if_alone(builder, row);
         builder.ins().store(MemFlagsData::trusted(), odd, word, 0);
-        builder.ins().jump(taken, &[odd.into()]);
+        builder.ins().jump(taken.block, &[odd.into()]);
         builder.switch_to_block(locked);
     }
-    let even = builder.ins().band_imm_s(seen, -2);
-    let old = builder.ins().atomic_cas(MemFlagsData::trusted(), word, even, odd);
-    let free = builder.ins().icmp(IntCC::Equal, old, even);
-    builder.ins().brif(free, beside, &[odd.into()], wait, &[]);
-    builder.switch_to_block(wait);
-    builder.seal_block(wait);
-    let lock = host::import_detour(builder, Helper::Lock);
-    builder.ins().call(lock, &[word]);
-    let waited = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
-    builder.ins().jump(beside, &[waited.into()]);
-    builder.switch_to_block(beside);
-    builder.seal_block(beside);
-    shared(builder, held_beside);
-    builder.ins().jump(taken, &[held_beside.into()]);
-    builder.switch_to_block(taken);
-    builder.seal_block(taken);
-    held
+    taken.beside(builder, word, (seen, odd), shared)
+}
+
+/// The same of a lock word that nothing lies beside which is copied while it is even: where this thread is alone, nobody looks at it, so it is left as it
+/// is. For [`release_if_held`].
+pub(crate) fn take_bare(builder: &mut FunctionBuilder<'_>, row: Row, word: Value) -> Value {
+    let taken = Taken::new(builder);
+    let locked = go_on_if_alone(builder, row);
+    let free = builder.ins().iconst(I32, 0);
+    builder.ins().jump(taken.block, &[free.into()]);
+    builder.switch_to_block(locked);
+    let seen = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
+    let odd = builder.ins().bor_imm_u(seen, 1);
+    taken.beside(builder, word, (seen, odd), |_, _| ())
+}
+
+/// Where it goes on with a lock.
+struct Taken {
+    block: Block,
+    held: Value,
+}
+
+impl Taken {
+    fn new(builder: &mut FunctionBuilder<'_>) -> Taken {
+        let block = builder.create_block();
+        Taken { block, held: builder.append_block_param(block, I32) }
+    }
+
+    /// Takes a lock word that was seen, and is odd while it is held, beside other threads. Goes on in the block; gives what the word is then.
+    fn beside(
+        self,
+        builder: &mut FunctionBuilder<'_>,
+        word: Value,
+        (seen, odd): (Value, Value),
+        shared: impl FnOnce(&mut FunctionBuilder<'_>, Value),
+    ) -> Value {
+        let (wait, beside) = (builder.create_block(), builder.create_block());
+        let held_beside = builder.append_block_param(beside, I32);
+        builder.set_cold_block(wait);
+        builder.set_cold_block(beside);
+        let even = builder.ins().band_imm_s(seen, -2);
+        let old = builder.ins().atomic_cas(MemFlagsData::trusted(), word, even, odd);
+        let free = builder.ins().icmp(IntCC::Equal, old, even);
+        builder.ins().brif(free, beside, &[odd.into()], wait, &[]);
+        builder.switch_to_block(wait);
+        builder.seal_block(wait);
+        let lock = host::import_detour(builder, Helper::Lock);
+        builder.ins().call(lock, &[word]);
+        let waited = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
+        builder.ins().jump(beside, &[waited.into()]);
+        builder.switch_to_block(beside);
+        builder.seal_block(beside);
+        shared(builder, held_beside);
+        builder.ins().jump(self.block, &[held_beside.into()]);
+        builder.switch_to_block(self.block);
+        builder.seal_block(self.block);
+        self.held
+    }
 }
 
 /// Goes on in a new block if no other thread runs code; gives the block where it goes on if one may.
@@ -83,6 +120,19 @@ pub(crate) fn release(builder: &mut FunctionBuilder<'_>, word: Value, held: Valu
     } else {
         builder.ins().atomic_store(MemFlagsData::trusted(), free, word);
     }
+}
+
+/// The same of a lock word that may have been left as it was: then `held` is 0. Goes on in a new block.
+pub(crate) fn release_if_held(builder: &mut FunctionBuilder<'_>, word: Value, held: Value) {
+    let (taken, free) = (builder.create_block(), builder.create_block());
+    builder.set_cold_block(taken);
+    builder.ins().brif(held, taken, &[], free, &[]);
+    builder.switch_to_block(taken);
+    builder.seal_block(taken);
+    release(builder, word, held);
+    builder.ins().jump(free, &[]);
+    builder.switch_to_block(free);
+    builder.seal_block(free);
 }
 
 /// Changes a word of a state in one step for all cores; gives what it was. Goes on in a new block.

@@ -6,6 +6,7 @@ use oko_bpf::helper::{Arg, Helper as BpfHelper};
 use oko_bpf::isa::{Insn, Reg};
 use oko_bpf::verified::Note;
 
+use super::look_ups::is_bare_lock;
 use super::{Translator, local_signature};
 use crate::abi::{CTX_SEED, PACKET_CAPTURED};
 use crate::burst::constant_memory;
@@ -93,14 +94,21 @@ impl Translator<'_, '_> {
             }
             BpfHelper::SpinLock => {
                 let word = self.get(Reg::R1);
-                let held = locks::take(&mut self.builder, self.row, word);
+                let is_bare = self.bare_locks.contains(&self.resolved(word));
+                let held = match is_bare {
+                    true => locks::take_bare(&mut self.builder, self.row, word),
+                    false => locks::take(&mut self.builder, self.row, word),
+                };
                 self.builder.def_var(self.held, held);
                 return Ok(true);
             }
             BpfHelper::SpinUnlock => {
                 let word = self.get(Reg::R1);
                 let held = self.builder.use_var(self.held);
-                locks::release(&mut self.builder, word, held);
+                match self.source.maps.iter().any(is_bare_lock) {
+                    true => locks::release_if_held(&mut self.builder, word, held),
+                    false => locks::release(&mut self.builder, word, held),
+                }
                 return Ok(true);
             }
         };

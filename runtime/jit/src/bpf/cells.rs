@@ -1,27 +1,29 @@
-//! Words of the stack frame that are kept in registers.
+//! Numbers in the stack frame that are kept in registers.
 //!
-//! A word that the program writes and reads as a whole only, by its distance from the frame pointer, and that no helper is shown, is as good as a
-//! register of its own: it need not be in memory at all. Compilers have few registers to give, so they put there what the whole program needs.
+//! A number of 32 or 64 bits that the program writes and reads as a whole only, by its distance from the frame pointer, and that no helper is shown, is as good as a
+//! register of its own: it need not be in memory at all. Compilers have few registers to give, so they put there what the whole program needs. An index
+//! of an array is not shown to the look-up, which is code like any other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use oko_bpf::helper::{Arg, Helper};
-use oko_bpf::isa::{Insn, Size};
+use oko_bpf::isa::{Insn, Reg, Size};
 use oko_bpf::program::MapDef;
 use oko_bpf::verified::{Note, Region};
 
 use super::Source;
 use super::calls::ARGUMENTS;
+use super::look_ups::{INDEX_BYTES, is_indexed};
 use super::pointers::{Pointer, Pointers};
 
-/// Bytes of a word.
+/// Bytes of the widest access.
 const WORD: i32 = 8;
 
-/// The words of a function's frame that are kept in registers, by their distance from the frame pointer. `starts` are the slots to which there is more than one
-/// way.
-pub(super) fn find(source: &Source<'_>, slots: Range<usize>, starts: &BTreeSet<usize>) -> BTreeSet<i32> {
-    let (mut words, mut others) = (BTreeSet::new(), Vec::new());
+/// The numbers of a function's frame that are kept in registers, by their distance from the frame pointer, with their bytes. `starts` are the slots to which there is
+/// more than one way.
+pub(super) fn find(source: &Source<'_>, slots: Range<usize>, starts: &BTreeSet<usize>) -> BTreeMap<i32, i32> {
+    let (mut numbers, mut others) = (BTreeSet::new(), Vec::new());
     let mut pointers = Pointers::unknown();
     let mut guarded = false;
     for slot in slots {
@@ -33,11 +35,11 @@ pub(super) fn find(source: &Source<'_>, slots: Range<usize>, starts: &BTreeSet<u
         }
         let insn = source.insns[slot];
         match access(source, slot, &pointers) {
-            Some(Access::Word(offset)) => {
-                words.insert(offset);
+            Some(Access::Number { offset, bytes }) => {
+                numbers.insert((offset, bytes));
             }
             Some(Access::Bytes(ranges)) => others.extend(ranges),
-            None => return BTreeSet::new(),
+            None => return BTreeMap::new(),
         }
         pointers = pointers.after(insn);
         // It may have been left out.
@@ -47,14 +49,19 @@ pub(super) fn find(source: &Source<'_>, slots: Range<usize>, starts: &BTreeSet<u
             pointers.overwrite(dst);
         }
     }
-    words.retain(|&word| others.iter().all(|other| other.end <= word || other.start >= word + WORD));
-    words
+    let end = |(offset, bytes): (i32, i32)| offset + bytes;
+    let is_alone = |number: &(i32, i32)| {
+        let mut near = numbers.range((number.0 - WORD, 0)..(end(*number), 0));
+        let others = others.iter().all(|other| other.end <= number.0 || other.start >= end(*number));
+        others && near.all(|other| other == number || end(*other) <= number.0)
+    };
+    numbers.iter().copied().filter(is_alone).collect()
 }
 
 /// What an instruction does to the frame.
 enum Access {
-    /// It loads or stores a word.
-    Word(i32),
+    /// It loads or stores a number as a whole.
+    Number { offset: i32, bytes: i32 },
     /// It touches these bytes, or shows them to a helper.
     Bytes(Vec<Range<i32>>),
 }
@@ -66,6 +73,12 @@ fn access(source: &Source<'_>, slot: usize, pointers: &Pointers) -> Option<Acces
         Note::Access(region) => region,
         Note::Helper { helper, map } => {
             let def = map.and_then(|map| source.maps.get(map.index()));
+            if helper == Helper::MapLookupElem
+                && def.is_some_and(is_indexed)
+                && let Pointer::Frame(offset) = pointers.of(Reg::R2)
+            {
+                return Some(Access::Number { offset, bytes: INDEX_BYTES });
+            }
             return Some(Access::Bytes(shown(helper, def, pointers)?));
         }
         Note::LocalCall(_) => return None,
@@ -77,8 +90,9 @@ fn access(source: &Source<'_>, slot: usize, pointers: &Pointers) -> Option<Acces
         Region::Packet | Region::MapValue(_) | Region::Record => return Some(Access::Bytes(Vec::new())),
     };
     match insn {
-        Insn::Load { size: Size::Dw, .. } | Insn::Store { size: Size::Dw, .. } if offset % WORD == 0 => {
-            Some(Access::Word(offset))
+        Insn::Load { size: size @ (Size::Dw | Size::W), signed: false, .. }
+        | Insn::Store { size: size @ (Size::Dw | Size::W), .. } => {
+            Some(Access::Number { offset, bytes: size.bytes() as i32 })
         }
         // No access is wider than a word.
         _ => Some(Access::Bytes(std::iter::once(offset..offset + WORD).collect())),

@@ -213,26 +213,35 @@ impl Translator<'_, '_> {
     }
 
     /// What a number was before it was swapped, and what a constant would be.
-    fn as_before_swap(&self, number: ir::Value, constant: i32) -> Option<(ir::Value, i64)> {
+    fn as_before_swap(&self, number: ir::Value, constant: i64) -> Option<(ir::Value, i64)> {
         let (before, bits) = *self.swapped.get(&self.resolved(number))?;
         Some((before, order::swapped(u64::try_from(constant).ok()?, bits)?))
+    }
+
+    /// A mask without the bits that the number has not.
+    fn least_mask(&self, number: ir::Value, mask: i64) -> i64 {
+        match self.swapped.get(&self.resolved(number)) {
+            Some(&(_, bits)) => mask & (u64::MAX >> (64 - bits)).cast_signed(),
+            None => mask,
+        }
     }
 
     /// A question about bits of a number, if it can be asked so that one instruction answers it: about the number before it was swapped, and whether one of
     /// them is set instead of what they are.
     fn bits_condition(&mut self, width: Width, cond: Cond, x: ir::Value, imm: i32) -> Option<ir::Value> {
         let (number, mask, wanted) = match cond {
-            Cond::Set => (x, imm, 0),
+            Cond::Set => (x, i64::from(imm), 0),
             _ => {
                 let (number, mask) = tidy::bits_of(self.builder.func, self.resolved(x))?;
+                let mask = self.least_mask(number, mask);
                 // In 32 bits there may be more bits in the mask.
-                (number, i32::try_from(mask).ok().filter(|mask| *mask >= 0)?, imm)
+                (number, Some(mask).filter(|mask| (0..=i64::from(u32::MAX)).contains(mask))?, i64::from(imm))
             }
         };
         let (number, mask, wanted) = match self.as_before_swap(number, mask) {
             Some((before, mask)) => (before, mask, self.as_before_swap(number, wanted)?.1),
             None if cond == Cond::Set || width == Width::W32 || wanted < 0 => return None,
-            None => (number, i64::from(mask), i64::from(wanted)),
+            None => (number, mask, wanted),
         };
         let bits = self.builder.ins().band_imm_u(number, mask);
         let is_one = mask.count_ones() == 1 && wanted == mask;
@@ -254,7 +263,7 @@ impl Translator<'_, '_> {
             return holds;
         }
         if let (Cond::Eq | Cond::Ne, Operand::Imm(imm)) = (cond, src)
-            && let Some((x, y)) = self.as_before_swap(x, imm)
+            && let Some((x, y)) = self.as_before_swap(x, i64::from(imm))
         {
             let code = if cond == Cond::Eq { IntCC::Equal } else { IntCC::NotEqual };
             return self.builder.ins().icmp_imm_u(code, x, y);

@@ -20,6 +20,21 @@ use crate::tidy;
 /// So many instructions are looked at to see how great a number may be.
 pub(super) const MOST_STEPS: u32 = 96;
 
+/// Bytes of a `struct bpf_spin_lock`.
+const LOCK_BYTES: u32 = 4;
+/// Bytes of the index of an array.
+pub(super) const INDEX_BYTES: i32 = 4;
+
+/// Whether what is looked up in a map is an index of an array.
+pub(super) fn is_indexed(def: &MapDef) -> bool {
+    def.kind == MapKind::Array && def.key_size == INDEX_BYTES.cast_unsigned()
+}
+
+/// Whether the values of a map are locks and nothing else: what they protect lies elsewhere.
+pub(super) fn is_bare_lock(def: &MapDef) -> bool {
+    is_indexed(def) && def.lock_offset == Some(0) && def.value_size == LOCK_BYTES
+}
+
 /// Where it goes on after a look-up.
 #[derive(Clone, Copy)]
 enum Next {
@@ -35,9 +50,7 @@ impl Translator<'_, '_> {
         let def = map.and_then(|map| Some((map, self.source.maps.get(map.index())?)));
         let next = self.next(slot);
         match def {
-            Some((map, def)) if def.kind == MapKind::Array && def.key_size == 4 => {
-                self.look_up_array(map, def, next);
-            }
+            Some((map, def)) if is_indexed(def) => self.look_up_array(map, def, next),
             // What was just inserted is looked up by a call: for code that has called already that is no great matter, and of a look-up of the same key once
             // more, what both have in common would be kept on the stack for it, by all who never come here.
             Some((_, def)) if self.is_probed(def) && !self.frame.updated => self.look_up_probed(def, next),
@@ -127,7 +140,11 @@ impl Translator<'_, '_> {
     }
 
     fn look_up_array(&mut self, map: MapId, def: &MapDef, next: Next) {
-        let index = self.key_words(Reg::R2, 4)[0];
+        let kept = self.frame.pointers.in_frame(Reg::R2).and_then(|offset| self.cells.get(&offset));
+        let index = match kept {
+            Some(cell) => self.builder.use_var(cell.variable),
+            None => self.key_words(Reg::R2, def.key_size)[0],
+        };
         if most(self.builder.func, index, &mut { MOST_STEPS }) >= u64::from(def.max_entries) {
             let count = i64::from(def.max_entries);
             let there = self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, index, count);
@@ -143,6 +160,9 @@ impl Translator<'_, '_> {
         let first = self.row_of(CTX_VALUES, map.0);
         let offset = self.builder.ins().imul_imm_s(index, oko_state::array_stride(def.value_size) as i64);
         let value = self.builder.ins().iadd(first, offset);
+        if is_bare_lock(def) {
+            self.bare_locks.insert(value);
+        }
         self.end(next, value, Some(true));
     }
 

@@ -110,6 +110,12 @@ impl Translator<'_, '_> {
         }
     }
 
+    /// The lowest 32 bits of a number, zero-extended.
+    pub(super) fn lowest(&mut self, value: ir::Value) -> ir::Value {
+        let low = self.low(I32, value);
+        self.extended(low)
+    }
+
     fn low(&mut self, ty: Type, value: ir::Value) -> ir::Value {
         if ty == I64 { value } else { self.builder.ins().ireduce(ty, value) }
     }

@@ -1,0 +1,163 @@
+//! Locks that lie apart from what they protect, and indices that are kept in registers, beside the interpreter.
+//!
+//! Every other packet comes while its thread is alone. A lock that was left taken would never be given back: the test would not end.
+
+#![allow(clippy::unwrap_used)]
+
+/// Not all of it is used here.
+#[allow(dead_code)]
+mod engines;
+
+use engines::{Maps, map, packets, run, same_answers, verified};
+use oko_bpf::program::{MapDef, MapKind};
+use oko_jit::abi::Packet;
+use oko_jit::{Answer, compile_bpf};
+
+/// Locks and nothing else, and numbers with a lock beside each.
+fn maps() -> Vec<MapDef> {
+    vec![map("locks", MapKind::Array, 4, 8, Some(0)), map("numbers", MapKind::Array, 16, 8, Some(0))]
+}
+
+/// A program that counts in `numbers`, at the lowest bits of a packet's first byte, between `lock` and `unlock`: `r6` points to the lock apart, `r7` to the number with
+/// its own, and the lowest bit of `r9` is any.
+fn counting(lock: &str, unlock: &str) -> String {
+    format!(
+        "ldxw %r2, [%r1]
+         ldxw %r3, [%r1+4]
+         mov %r4, %r2
+         add %r4, 2
+         mov %r0, 77
+         jgt %r4, %r3, out
+         ldxb %r9, [%r2+1]
+         ldxb %r5, [%r2+0]
+         and %r5, 7
+         stxw [%r10-4], %r5
+         lddw %r1, map[0]
+         mov %r2, %r10
+         add %r2, -4
+         call 1
+         jeq %r0, 0, out
+         mov %r6, %r0
+         lddw %r1, map[1]
+         mov %r2, %r10
+         add %r2, -4
+         call 1
+         jeq %r0, 0, out
+         mov %r7, %r0
+         {lock}
+         ldxdw %r5, [%r7+8]
+         add %r5, 1
+         stxdw [%r7+8], %r5
+         {unlock}
+         ldxdw %r0, [%r7+8]
+         out: exit"
+    )
+}
+
+/// Either lock, chosen once for taking and giving back, or for each anew.
+#[test]
+fn a_lock_that_was_taken_is_given_back_whatever_led_to_it() {
+    let one = |reg: &str, call: u32| format!("mov %r1, {reg}\n call {call}");
+    let chosen = |name: &str, call: u32| {
+        format!(
+            "mov %r1, %r6
+             jset %r9, 1, {name}
+             mov %r1, %r7
+             {name}: mov %r8, %r1
+             call {call}"
+        )
+    };
+    let programs = [
+        counting(&one("%r6", 93), &one("%r6", 94)),
+        counting(&one("%r7", 93), &one("%r7", 94)),
+        counting(&chosen("taken", 93), &one("%r8", 94)),
+        counting(&chosen("taken", 93), &chosen("given", 94)),
+        counting(
+            &format!(
+                "jset %r9, 1, apart\n {}\n ja taken\n apart: {}\n taken: mov %r5, 0",
+                one("%r7", 93),
+                one("%r6", 93)
+            ),
+            &chosen("given", 94),
+        ),
+    ];
+    for text in &programs {
+        let answers = same_answers(&verified(text, maps()), &packets());
+        assert!(answers.iter().any(|answer| *answer > 10 && *answer != 77), "{text}\n{answers:?}");
+    }
+}
+
+/// Whoever is alone leaves it; who is not gives it back.
+#[test]
+fn a_lock_apart_is_written_only_beside_other_threads() {
+    let program = verified(&counting("mov %r1, %r6\n call 93", "mov %r1, %r6\n call 94"), maps());
+    let code = compile_bpf(&program, Answer::Value).unwrap();
+    let maps = Maps::new(program.maps());
+    let packet = [3_u8; 4];
+    let word = || {
+        let value = maps.0[0].find(&3_u32.to_ne_bytes()).get().unwrap();
+        // SAFETY: the lock word of an entry that is there, which nobody writes now.
+        unsafe { value.cast::<u32>().read() }
+    };
+    let before = word();
+    // Even instants are those of a thread that is alone.
+    assert_eq!(run(&code, &maps, &[Packet::new(&packet, 1); 2], 2), [1, 2]);
+    assert_eq!(word(), before);
+    assert_eq!(run(&code, &maps, &[Packet::new(&packet, 1); 2], 3), [3, 4]);
+    assert_eq!((word() % 2, word() == before), (0, false));
+    assert_eq!(run(&code, &maps, &[Packet::new(&packet, 1); 2], 4), [5, 6]);
+}
+
+/// What an index is after it was stored as a whole, in parts, of more bits, or over something else, and what is read of it.
+#[test]
+fn indices_are_what_was_stored() {
+    let stores = [
+        "stxw [%r10-4], %r5",
+        // More bits than an index has.
+        "lddw %r4, 0xffffffff00000000\n or %r5, %r4\n stxw [%r10-4], %r5",
+        "stxdw [%r10-8], %r5\n stxw [%r10-4], %r5",
+        "stdw [%r10-8], 0\n stxh [%r10-4], %r5",
+        "stw [%r10-4], 0x500\n stxb [%r10-4], %r5\n stb [%r10-3], 0",
+        "stw [%r10-4], 3\n jset %r5, 1, on\n stxw [%r10-4], %r5\n on: mov %r4, 0",
+        "stw [%r10-8], 7\n stxw [%r10-4], %r5\n ldxdw %r4, [%r10-8]",
+    ];
+    let reads = [
+        "ldxw %r5, [%r10-4]",
+        "ldxsw %r5, [%r10-4]",
+        "ldxb %r5, [%r10-3]",
+        "mov %r5, 0",
+        "ldxh %r5, [%r10-4]",
+    ];
+    for store in stores {
+        for read in reads {
+            for entries in [4, 300] {
+                let text = format!(
+                    "ldxw %r2, [%r1]
+                     ldxw %r3, [%r1+4]
+                     mov %r4, %r2
+                     add %r4, 2
+                     mov %r0, 77
+                     jgt %r4, %r3, out
+                     ldxb %r5, [%r2+0]
+                     {store}
+                     lddw %r1, map[0]
+                     mov %r2, %r10
+                     add %r2, -4
+                     call 1
+                     {read}
+                     mov %r6, %r5
+                     jeq %r0, 0, absent
+                     ldxdw %r5, [%r0+0]
+                     add %r5, 1
+                     stxdw [%r0+0], %r5
+                     add %r6, %r5
+                     absent: mov %r0, %r6
+                     out: exit"
+                );
+                let maps = vec![map("numbers", MapKind::Array, 8, entries, None)];
+                let answers = same_answers(&verified(&text, maps), &packets());
+                assert!(answers.iter().any(|answer| *answer != 77), "{text}");
+            }
+        }
+    }
+}
