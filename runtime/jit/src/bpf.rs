@@ -12,6 +12,7 @@ mod alu;
 mod calls;
 mod cells;
 mod frame;
+mod instants;
 mod joined;
 mod jumps;
 mod lists;
@@ -245,13 +246,16 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     let frame_pointer = translator.frame_address(0);
     translator.builder.def_var(translator.registers[Reg::R10.index()], frame_pointer);
     translator.run()?;
-    let Translator { mut builder, burst, .. } = translator;
+    let Translator { mut builder, burst, instants, .. } = translator;
     if let Some(burst) = &burst {
         burst.close(&mut builder);
     }
     builder.seal_all_blocks();
     builder.finalize(isa.frontend_config());
     lists::compare_at_once(&mut function);
+    if let Some(burst) = burst {
+        instants::compute_once(&mut function, burst.now, &instants);
+    }
     Ok(function)
 }
 

@@ -182,6 +182,8 @@ pub(crate) struct Burst {
     pub(crate) results: Value,
     /// Takes the packet's results.
     pub(crate) latch: Block,
+    /// The instant, where the loop is opened.
+    pub(crate) now: Value,
     body: Block,
     exit: Block,
     frame: StackSlot,
@@ -242,7 +244,7 @@ impl Burst {
             scratch: (kept.scratch > 0).then_some(scratch),
         };
         let row = Row { packet, place };
-        Burst { row, results, latch, body, exit, frame, end, stores }
+        Burst { row, results, latch, now, body, exit, frame, end, stores }
     }
 
     /// Writes the step to the next packet.

@@ -1,4 +1,4 @@
-//! Locks that lie apart from what they protect, and indices that are kept in registers, beside the interpreter.
+//! Locks that lie apart from what they protect, indices that are kept in registers, and numbers that are computed once a burst: beside the interpreter.
 //!
 //! Every other packet comes while its thread is alone. A lock that was left taken would never be given back: the test would not end.
 
@@ -158,6 +158,54 @@ fn indices_are_what_was_stored() {
                 let answers = same_answers(&verified(&text, maps), &packets());
                 assert!(answers.iter().any(|answer| *answer != 77), "{text}");
             }
+        }
+    }
+}
+
+/// Terms of the instant, dear and cheap, within one another, on all ways and on some, and more of them than are kept.
+#[test]
+fn what_depends_on_the_instant_is_what_it_was() {
+    let number = |divisor: u64| {
+        format!("call 5\n lddw %r4, {divisor}\n div %r0, %r4\n mul %r0, 7\n add %r6, %r0\n mov %r4, %r6\n")
+    };
+    let many: String = (3..14).map(number).collect();
+    let terms = [
+        "call 5\n div %r0, 10\n add %r6, %r0".to_owned(),
+        "call 5\n mod %r0, 100\n mov %r5, 100\n sub %r5, %r0\n mul %r5, %r6\n mov %r6, %r5".to_owned(),
+        "call 5\n add %r0, 5\n add %r6, %r0".to_owned(),
+        // By a number of the packet, which may be 0.
+        "call 5\n div %r0, %r6\n add %r6, %r0\n call 5\n mov %r5, %r0\n div %r5, %r0\n add %r6, %r5".to_owned(),
+        // On one way only, and both on it and behind it.
+        "jset %r6, 1, even\n call 5\n div %r0, 10\n mul %r0, %r0\n add %r6, %r0\n even: call 5\n div %r0, 10\n add %r6, %r0".to_owned(),
+        "call 5\n mul %r0, 3\n div %r0, 7\n mov %r5, %r0\n mul %r5, 9\n add %r6, %r5\n add %r6, %r0".to_owned(),
+        many,
+    ];
+    for term in terms {
+        let text = format!(
+            "ldxw %r2, [%r1]
+             ldxw %r3, [%r1+4]
+             mov %r4, %r2
+             add %r4, 2
+             mov %r0, 77
+             jgt %r4, %r3, out
+             ldxb %r6, [%r2+0]
+             {term}
+             mov %r0, %r6
+             out: exit"
+        );
+        let program = verified(&text, Vec::new());
+        let single = same_answers(&program, &packets());
+        assert!(single.iter().any(|answer| *answer != 77), "{text}");
+        // The packets of one instant together, too.
+        let code = compile_bpf(&program, Answer::Value).unwrap();
+        let maps = Maps::new(&[]);
+        let packets = packets();
+        let packets: Vec<Packet<'_>> = packets.iter().map(|packet| Packet::new(packet, 7)).collect();
+        for now in [1_000, 987_654_321_012] {
+            let together = run(&code, &maps, &packets, now);
+            let alone: Vec<u32> =
+                packets.iter().map(|packet| run(&code, &maps, &[*packet], now)[0]).collect();
+            assert_eq!(together, alone, "{text}");
         }
     }
 }
