@@ -118,7 +118,7 @@ pub enum Container {
 
 /// A count-min sketch.
 ///
-/// Its words stand row by row, `width` in each; with a window there are two such blocks, for buckets of even and odd number.
+/// Its counters stand row by row, `width` in each. A counter is a word; with a window it is two, for buckets of even and odd number.
 /// A word is a count, with a window the number of its bucket (modulo 2^20) in the high 20 bits and the count in the low 44.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

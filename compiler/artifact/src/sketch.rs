@@ -76,7 +76,7 @@ impl SketchSchema {
         };
         let number = now / window;
         let count = |number: u64, place: u64| {
-            let found = at((number & 1) * rows * width + place);
+            let found = at(2 * place + (number & 1));
             if found >> 44 == number & 0xf_ffff { found & ((1 << 44) - 1) } else { 0 }
         };
         let current = places.clone().map(|place| count(number, place)).min().unwrap_or(0);

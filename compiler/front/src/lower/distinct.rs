@@ -88,19 +88,32 @@ impl Lowering<'_> {
 
     /// One more than the number of zeros at the low end of the low 32 bits, at most 32.
     fn rank(&mut self, hash: Value) -> Value {
-        // Bit 31 is an end to the zeros, and no bit above it is ever looked at.
+        // Bit 31 is an end to the zeros, and no bit above it is ever looked at: the lowest bit that is set is one of 32, and those below it are counted,
+        // first two by two, then four by four, then the bytes (Warren: "Hacker's Delight", section 5-1).
         let stop = self.int(1 << 31);
-        let mut rest = self.binary(BinaryOp::Or, hash, stop);
-        let mut rank = self.int(1);
-        for bits in (0..5).rev() {
-            let (mask, zero, bits) = (self.int((1 << (1 << bits)) - 1), self.int(0), self.int(bits));
-            let low = self.binary(BinaryOp::And, rest, mask);
-            let none = self.compare(CompareOp::Eq, low, zero);
-            let none = self.ins(Op::IntOfBool(none));
-            let zeros = self.binary(BinaryOp::Shl, none, bits);
-            rest = self.binary(BinaryOp::UShr, rest, zeros);
-            rank = self.binary(BinaryOp::Add, rank, zeros);
-        }
-        rank
+        let (zero, one) = (self.int(0), self.int(1));
+        let number = self.binary(BinaryOp::Or, hash, stop);
+        let negative = self.binary(BinaryOp::Sub, zero, number);
+        let lowest = self.binary(BinaryOp::And, number, negative);
+        let below = self.binary(BinaryOp::Sub, lowest, one);
+        let [pairs, nibbles, bytes, all] =
+            [0x5555_5555, 0x3333_3333, 0x0f0f_0f0f, 0x0101_0101].map(|mask| self.int(mask));
+        let (two, four, top) = (self.int(2), self.int(4), self.int(24));
+        let halves = self.binary(BinaryOp::UShr, below, one);
+        let halves = self.binary(BinaryOp::And, halves, pairs);
+        let counts = self.binary(BinaryOp::Sub, below, halves);
+        let high = self.binary(BinaryOp::UShr, counts, two);
+        let (high, low) =
+            (self.binary(BinaryOp::And, high, nibbles), self.binary(BinaryOp::And, counts, nibbles));
+        let counts = self.binary(BinaryOp::Add, high, low);
+        let high = self.binary(BinaryOp::UShr, counts, four);
+        let counts = self.binary(BinaryOp::Add, counts, high);
+        let counts = self.binary(BinaryOp::And, counts, bytes);
+        let counts = self.binary(BinaryOp::Mul, counts, all);
+        let counts = self.binary(BinaryOp::UShr, counts, top);
+        // What is carried beyond 32 bits is no more than a byte of the product.
+        let mask = self.int(63);
+        let zeros = self.binary(BinaryOp::And, counts, mask);
+        self.binary(BinaryOp::Add, zeros, one)
     }
 }

@@ -4,7 +4,7 @@
 //! bits `b`, it is the one number `b * width / 2^32`. `add(n)` adds `n` to the key's counter in each row; the estimate is the least of these
 //! counters. Other keys can only have added to them, so it is never too low.
 //!
-//! With a window of length `W` there are two sets of counters, for buckets of time of even and of odd number, as in a `window` cell. A word is then
+//! With a window of length `W` each counter is two words side by side, in one cache line, for buckets of time of even and of odd number, as in a `window` cell. A word is then
 //! the number of its bucket, modulo 2^20, in the high 20 bits and a count in the low 44; a word of another bucket counts as 0, so that
 //! nobody has to clear a bucket. With `n = now / W`, the estimate is `current + previous * part / 65536`: the least of
 //! the counters of bucket `n`, the least of those of bucket `n - 1`, and the part of that bucket which the window still covers. Who meets a word of another bucket
@@ -29,10 +29,10 @@ struct Bucket {
     tag: Value,
     /// The number of the one before.
     previous: Value,
-    /// Where its counters begin.
-    base: Value,
-    /// Where those of the one before begin.
-    previous_base: Value,
+    /// Which of the two words of a counter is its own.
+    side: Value,
+    /// Which is that of the one before.
+    previous_side: Value,
     /// The part of the bucket before that the window covers, in 65,536ths.
     part: Value,
 }
@@ -59,14 +59,16 @@ impl Lowering<'_> {
             }
             return least.into_iter().collect();
         };
-        let bucket = self.bucket_of(geometry, window);
+        let bucket = self.bucket_of(window);
         let (mut current, mut previous) = (None, None);
+        let one = self.int(1);
         for place in places {
-            let old = self.binary(BinaryOp::Add, bucket.previous_base, place);
+            let pair = self.binary(BinaryOp::Shl, place, one);
+            let old = self.binary(BinaryOp::Add, pair, bucket.previous_side);
             let old = self.ins(Op::WordGet(state, old));
             let old = self.count_of(old, bucket.previous);
             previous = Some(self.least(previous, old));
-            let place = self.binary(BinaryOp::Add, bucket.base, place);
+            let place = self.binary(BinaryOp::Add, pair, bucket.side);
             let count = match amount {
                 Some(amount) => self.add_in_bucket(state, place, bucket.tag, amount),
                 None => {
@@ -90,7 +92,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The number of a key's counter in each row, within one set of counters.
+    /// The number of a key's counter in each row.
     fn places(&mut self, geometry: &SketchGeometry, hash: Value) -> Vec<Value> {
         let mut places = Vec::new();
         let mut hashes = Vec::new();
@@ -108,7 +110,7 @@ impl Lowering<'_> {
         places
     }
 
-    fn bucket_of(&mut self, geometry: &SketchGeometry, window: u64) -> Bucket {
+    fn bucket_of(&mut self, window: u64) -> Bucket {
         let now = self.ins(Op::Now);
         let length = self.int(window);
         let number = self.binary(BinaryOp::UDiv, now, length);
@@ -116,14 +118,9 @@ impl Lowering<'_> {
         let before = self.binary(BinaryOp::Sub, number, one);
         let tag = self.binary(BinaryOp::And, number, mask);
         let previous = self.binary(BinaryOp::And, before, mask);
-        let set = self.int(u64::from(geometry.rows) * u64::from(geometry.width));
-        let mut base = |number: Value| {
-            let parity = self.binary(BinaryOp::And, number, one);
-            self.binary(BinaryOp::Mul, parity, set)
-        };
-        let (base, previous_base) = (base(number), base(before));
+        let [side, previous_side] = [number, before].map(|number| self.binary(BinaryOp::And, number, one));
         let part = self.covered(now, number, length);
-        Bucket { tag, previous, base, previous_base, part }
+        Bucket { tag, previous, side, previous_side, part }
     }
 
     /// What a word counts for a bucket.
