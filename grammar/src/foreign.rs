@@ -193,6 +193,13 @@ impl Reader<'_> {
         if !failure.expected.has("==") {
             return None;
         }
+        if let Some(packet) = failure.at.checked_sub(1).filter(|at| self.source(tokens[*at]) == "pkt") {
+            let header = self.source(*tokens.get(failure.at + 1)?);
+            let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "there is no `is`")
+                .label(self.span(word), "asks nothing of a packet")
+                .help(format!("headers are found by arms: `match pkt {{ {header} => …, _ => … }}`"));
+            return Some((unknown(tokens, packet..failure.at + 2), diagnostic));
+        }
         let negated = tokens.get(failure.at + 1).filter(|token| token.token == Token::Not);
         let (sign, token) = if negated.is_some() { ("!=", Token::Ne) } else { ("==", Token::Eq) };
         let words = self.span(word).to(self.span(negated.copied().unwrap_or(word)));
@@ -309,6 +316,154 @@ impl Reader<'_> {
         let mut next = tokens.to_vec();
         next[start].token = Token::Match;
         Some((next, diagnostic))
+    }
+
+    /// `state seen: …;` within a filter
+    pub(crate) fn without_inner_state(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let word = *tokens.get(failure.at.checked_sub(1)?)?;
+        let start = start_of_statement(tokens, failure.at - 1);
+        let declares = matches!(self.source(word), "state" | "table" | "event" | "param");
+        let named = tokens.get(failure.at)?.token == Token::Ident;
+        if !declares || !named || start + 1 != failure.at {
+            return None;
+        }
+        let mut end = end_of_value(tokens, failure.at);
+        while tokens.get(end).is_some_and(|token| matches!(token.token, Token::Colon | Token::Comma)) {
+            end = end_of_value(tokens, end + 1);
+        }
+        let last = *tokens.get(end).filter(|last| last.token == Token::Semi)?;
+        let shown = self.source(word);
+        let diagnostic =
+            Diagnostic::error(codes::OTHER_SPELLING, format!("a `{shown}` is declared outside of filters"))
+                .label(self.span(word).to(self.span(last)), "within the braces of another declaration")
+                .help("move it in front of the filter, whose file's filters share it");
+        let removed = Spanned { token: Token::Removed, end: last.end, ..word };
+        Some(([&tokens[..start], &[removed], &tokens[end + 1..]].concat(), diagnostic))
+    }
+
+    /// `window[10s]`, `counter[65536]`
+    pub(crate) fn without_setting_in_type(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let value = *tokens.get(failure.at)?;
+        let open = failure.at.checked_sub(1).filter(|open| tokens[*open].token == Token::LBracket)?;
+        let name = self.source(*tokens.get(open.checked_sub(1)?)?);
+        let close = close_of(tokens, open).filter(|close| *close == failure.at + 1)?;
+        let shown = self.source(value);
+        let help = match value.token {
+            Token::Duration(_) => format!(
+                "say it behind the type: `{{ …, {}: {shown} }}`",
+                if name == "ewma" { "time_constant" } else { "window" }
+            ),
+            Token::Percent(_) => format!("say it behind the type: `{{ …, error: {shown} }}`"),
+            Token::Int(_) => format!(
+                "an entry for each number is an `array[{name}] {{ capacity: {shown} }}`, one for each key a `map`"
+            ),
+            _ => return None,
+        };
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "types stand in the brackets of a type")
+            .label(self.span(value), "this is a setting")
+            .help(help);
+        Some((unknown(tokens, open - 1..close + 1), diagnostic))
+    }
+
+    /// `for (i = 0; i < 10; i++) { … }`
+    pub(crate) fn without_c_loop(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let word = failure.at.checked_sub(1).filter(|at| tokens[*at].token == Token::For)?;
+        let head = close_of(tokens, failure.at)?;
+        let end = close_of(tokens, head + 1)?;
+        let whole = self.span(tokens[failure.at]).to(self.span(tokens[head]));
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "a loop goes over a range or a list")
+            .label(whole, "a beginning, a condition and a step")
+            .help("write `for i in 0..10 { … }`; what a loop computes it carries: `for i in 0..10 with sum = 0 { sum + i }`");
+        let removed = Spanned { token: Token::Removed, end: tokens[end].end, ..tokens[word] };
+        Some(([&tokens[..word], &[removed], &tokens[end + 1..]].concat(), diagnostic))
+    }
+
+    /// `tcp when …`, `tcp where …` in an arm
+    pub(crate) fn with_guard(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let word = *tokens.get(failure.at)?;
+        let shown = self.source(word);
+        if !matches!(shown, "when" | "where" | "unless" | "and")
+            || !failure.expected.has("=>")
+            || !failure.expected.has("if")
+        {
+            return None;
+        }
+        let diagnostic = Diagnostic::error(
+            codes::OTHER_SPELLING,
+            format!("the condition of an arm stands behind `if`, not `{shown}`"),
+        )
+        .label(self.span(word), "this is `if` in Oko");
+        let diagnostic = if shown == "unless" {
+            diagnostic.help("write `if not (…)`")
+        } else {
+            diagnostic.suggest(self.span(word), "if", "write `if`")
+        };
+        let mut next = tokens.to_vec();
+        next[failure.at].token = Token::If;
+        Some((next, diagnostic))
+    }
+
+    /// `ipv4, tcp => …`
+    pub(crate) fn with_slash(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let comma = *tokens.get(failure.at).filter(|comma| comma.token == Token::Comma)?;
+        let names = tokens.get(failure.at.checked_sub(1)?)?.token == Token::Ident
+            && tokens.get(failure.at + 1)?.token == Token::Ident;
+        if !names || !failure.expected.has("=>") || !failure.expected.has("/") && !failure.expected.has("if")
+        {
+            return None;
+        }
+        let diagnostic =
+            Diagnostic::error(codes::OTHER_SPELLING, "headers behind one another are joined with `/`")
+                .label(self.span(comma), "this is `/` in Oko")
+                .suggest(self.span(comma), " /", "write `/`; alternatives are joined with `|`");
+        let mut next = tokens.to_vec();
+        next[failure.at].token = Token::Slash;
+        Some((next, diagnostic))
+    }
+
+    /// `ipv4 / _ / tcp`
+    pub(crate) fn without_any_header(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let any = *tokens.get(failure.at).filter(|any| any.token == Token::Underscore)?;
+        failure.at.checked_sub(1).filter(|before| tokens[*before].token == Token::Slash)?;
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "`_` stands for no header")
+            .label(self.span(any), "what lies between is named")
+            .help("an arm names headers that follow one another directly; extension headers may be left out");
+        let mut next = tokens.to_vec();
+        next.drain(failure.at - 1..=failure.at);
+        Some((next, diagnostic))
+    }
+
+    /// `ipv4 / tcp(dst_port: 80) => …`
+    pub(crate) fn without_field_patterns(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let header = failure.at.checked_sub(1).filter(|at| tokens[*at].token == Token::Ident)?;
+        tokens.get(failure.at).filter(|open| open.token == Token::LParen)?;
+        let close = close_of(tokens, failure.at)?;
+        if !failure.expected.has("=>") || !failure.expected.has("/") {
+            return None;
+        }
+        let name = self.source(tokens[header]);
+        let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "what fields are is asked behind `if`")
+            .label(self.span(tokens[failure.at]).to(self.span(tokens[close])), "not part of the headers")
+            .help(format!("write `{name} if {name}.FIELD == …`"));
+        Some(([&tokens[..failure.at], &tokens[close + 1..]].concat(), diagnostic))
+    }
+
+    /// `… per source, port;` of an event
+    pub(crate) fn without_more_fields(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let comma = *tokens.get(failure.at).filter(|comma| comma.token == Token::Comma)?;
+        let per = tokens[..failure.at].iter().rposition(|token| token.token == Token::Per)?;
+        let end =
+            tokens.iter().rposition(|token| token.token == Token::Semi).filter(|end| *end > failure.at)?;
+        if item_word(tokens) != Some(Token::Event) || per + 2 != failure.at {
+            return None;
+        }
+        let diagnostic = Diagnostic::error(
+            codes::OTHER_SPELLING,
+            "an event is limited per one of its fields",
+        )
+        .label(self.span(comma).to(self.span(tokens[end - 1])), "a second one")
+        .help("make a field of both, a tuple: `event scan { flow: (ip4, ip4) } limit 1 each 10s per flow;`");
+        Some(([&tokens[..failure.at], &tokens[end..]].concat(), diagnostic))
     }
 
     /// `apply { … }` around what a filter does

@@ -210,8 +210,9 @@ impl Reader<'_> {
         let index = place.iter().rposition(|token| token.token == Token::RBracket);
         let diagnostic = if let Some(index) = index {
             let entry = self.text_of(&place[..=index]);
-            diagnostic
-                .help(format!("state is replaced by a function of its old value: `update {entry} |old| …`"))
+            diagnostic.help(format!(
+                "a counter has `add`: `{entry}.add(1)`; other state is replaced by a function of its old value: `update {entry} |old| …`"
+            ))
         } else if self.is_of_packet(tokens, start) {
             diagnostic.help("filters change no packet: the actions of flow entries do")
         } else if item_word(tokens) == Some(Token::Test) {
@@ -222,6 +223,10 @@ impl Reader<'_> {
         } else {
             diagnostic.help("what has a value keeps it: give the new value a name of its own with `let`")
         };
+        if last.token == Token::RBracket {
+            // What is computed from the entry is part of the same mistake.
+            return Some((unknown(tokens, start..end), diagnostic));
+        }
         let mut next = tokens.to_vec();
         next[failure.at].token = Token::Eq;
         if last.token != Token::RBracket {

@@ -275,6 +275,9 @@ impl Reader<'_> {
             Token::Semi if declared == Some(Token::Table) && failure.expected.has("{") => {
                 diagnostic.help("a table says how many entries it has: `{ capacity: 1_024 }`")
             }
+            _ if failure.expected.has("each") && declared == Some(Token::Event) => {
+                diagnostic.help("a limit is a number of events in a time: `limit 1 each 10s`")
+            }
             _ if failure.expected.has("limit") && declared == Some(Token::Event) => diagnostic.help(
                 "an event says how often it is told: `limit 1 each 10s`, or `limit 1 each 10s per FIELD`",
             ),

@@ -52,6 +52,8 @@ impl BodyChecker<'_, '_, '_> {
                             "headers are found by `match pkt {{ {} => … }}`; tests build them",
                             name.name
                         )),
+                        Def::Event(_) => diagnostic
+                            .help(format!("write `emit {} {{ … }};` with a value for each field", name.name)),
                         Def::State(_) | Def::Table(_) => {
                             diagnostic.help(format!("write `{}[key]` for one of its entries", name.name))
                         }

@@ -223,6 +223,24 @@ impl BodyChecker<'_, '_, '_> {
                 diagnostic.help("write a unit: `1_000pps`")
             }
             (Ty::Num(_), Ty::Bool) => diagnostic.help("compare it: `… != 0`"),
+            (Ty::Num(num), Ty::Num(wanted))
+                if num.kind == NumKind::Duration && wanted.kind == NumKind::Int =>
+            {
+                diagnostic.help("how many seconds it has, say, is a quotient: `x / 1s`")
+            }
+            (Ty::Bool, Ty::Enum(id)) => {
+                match self.checker.program.enums.get(id.index()).map(|def| def.variants.as_slice()) {
+                    Some([(first, _), (second, _), ..]) => {
+                        diagnostic.help(format!("name the class: `if … {{ {second} }} else {{ {first} }}`"))
+                    }
+                    _ => diagnostic,
+                }
+            }
+            (_, Ty::Tuple(parts)) if !matches!(value.ty, Ty::Tuple(_)) => diagnostic.help(format!(
+                "all {} values are given together: `({})`",
+                parts.len(),
+                vec!["…"; parts.len()].join(", ")
+            )),
             (Ty::Addr, Ty::Ip4 | Ty::Ip6) => {
                 let header = if *ty == Ty::Ip4 { "ipv4" } else { "ipv6" };
                 diagnostic.help(format!(

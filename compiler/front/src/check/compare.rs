@@ -27,6 +27,11 @@ impl BodyChecker<'_, '_, '_> {
         {
             return self.has_list(parts, right.span);
         }
+        // A text is meant for what was reported already.
+        let text = matches!(&right.kind, ast::ExprKind::Literal(literal) if matches!(literal.kind, ast::LiteralKind::Str(_)));
+        if hint.is_error() && text {
+            return Expr::error(span);
+        }
         let b = self.expr(right, Some(&hint));
         let (a, b) = (self.must_have_value(a), self.must_have_value(b));
         if a.ty.is_error() || b.ty.is_error() {

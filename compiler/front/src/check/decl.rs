@@ -325,7 +325,12 @@ impl Checker<'_, '_> {
             let found = ty.describe(&self.program);
             self.report(
                 Diagnostic::error(state::BAD_PARAM, format!("a param cannot be a `{found}`"))
-                    .label(ast.ty.span, "an integer, a `duration` or a `rate` is expected here"),
+                    .label(ast.ty.span, "an integer, a `duration` or a `rate` is expected here")
+                    .help(if ty == Ty::Bool {
+                        "a switch is a number: `param on: u1 = 1;`, and `on == 1`"
+                    } else {
+                        "addresses and the like that the operator sets are entries of a `table`"
+                    }),
             );
             ty = Ty::Error;
         }
@@ -404,7 +409,8 @@ impl Checker<'_, '_> {
                         ),
                     )
                     .label(ty.span, "used as the answer of a filter here")
-                    .label(span, "declared with numbers of its own here"),
+                    .label(span, "declared with numbers of its own here")
+                    .help("leave the numbers of the variants away"),
                 );
                 Ty::Error
             }
@@ -416,7 +422,8 @@ impl Checker<'_, '_> {
                         results::BAD_RESULT,
                         format!("a filter cannot answer with a `{found}`"),
                     )
-                    .label(ty.span, "`bool` or an enum is expected here"),
+                    .label(ty.span, "`bool` or an enum is expected here")
+                    .help("a filter is a condition of flows, `filter=NAME` or `filter=NAME:CLASS`: compare, or declare an `enum` with a name for each class"),
                 );
                 Ty::Error
             }

@@ -6,7 +6,7 @@ use oko_grammar::ast;
 
 use super::body::BodyChecker;
 use super::place::{ContentKind, StatePath};
-use crate::hir::{Expr, Shape};
+use crate::hir::{Content, Expr, Shape};
 use crate::suggest::nearest;
 
 impl BodyChecker<'_, '_, '_> {
@@ -88,6 +88,10 @@ impl BodyChecker<'_, '_, '_> {
         if matches!(name.name.as_str(), "insert" | "add" | "set" | "remove" | "clear")
             && self.is_table(path, name.span)
         {
+            return Expr::error(span);
+        }
+        let content = self.checker.program.states.get(path.state.index()).map(|def| &def.content);
+        if matches!(content, Some(Content::Value(ty)) if ty.is_error()) {
             return Expr::error(span);
         }
         self.report(

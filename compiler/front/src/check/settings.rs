@@ -54,6 +54,8 @@ fn meant(name: &str) -> Option<&'static str> {
         "size" | "max_entries" | "max_size" | "entries_max" | "length" => Some("capacity"),
         "full" | "on_full" | "eviction" | "policy" => Some("when_full"),
         "period" | "interval" | "duration" => Some("window"),
+        "alpha" | "weight" | "half_life" | "decay" | "tau" | "smoothing" => Some("time_constant"),
+        "rate" | "burst" | "refill" | "tokens" => Some("init"),
         _ => None,
     };
     known.or_else(|| nearest(name, SETTINGS.iter().copied()))
@@ -73,12 +75,22 @@ impl Checker<'_, '_> {
                         .label(first, "first set here"),
                 );
             }
-            seen.push(name);
+            let seen = {
+                seen.push(name);
+                &seen[..seen.len() - 1]
+            };
             if !SETTINGS.contains(&name.name.as_str()) {
                 let diagnostic =
                     Diagnostic::error(names::UNKNOWN_SETTING, format!("there is no setting `{}`", name.name))
                         .label(name.span, "not known here");
+                let first = !seen
+                    .iter()
+                    .any(|other| meant(&other.name).is_some() && meant(&other.name) == meant(&name.name));
                 self.report(match meant(&name.name) {
+                    // What a bucket is, is said in one setting.
+                    Some("init") if !first => continue,
+                    Some("init") => diagnostic.help("say what a bucket is in one: `init: tokens(rate: 1_000pps, burst: 2_000)`"),
+                    Some("time_constant") => diagnostic.help("an average has a time, after which values count 37%: `time_constant: 10s`"),
                     Some(near) => diagnostic.suggest(name.span, near, format!("did you mean `{near}`?")),
                     None if store.is_table => diagnostic.help(
                         "a table has a `capacity`; its entries are written by the operator, `okoctl table insert`, and by tests; a list that stays the same is a `const`",
@@ -133,9 +145,11 @@ impl Checker<'_, '_> {
     pub(super) fn capacity(&mut self, store: &Store<'_>) -> u32 {
         let help = "say how many entries there can be: `capacity: 65_536`";
         let limits = Ty::Num(Num { range: Range::new(1, MAX_CAPACITY.into()), ..Num::uint(32) });
-        let Some(value) = self.required(store, "capacity", help) else { return 1 };
+        // Of an array whose size was reported, nothing more is said about its indices.
+        let most = 65_536;
+        let Some(value) = self.required(store, "capacity", help) else { return most };
         let value = self.constant(store.module, value, &limits, "`capacity`", value.span);
-        value.and_then(|value| u32::try_from(value.constant()?).ok()).unwrap_or(1)
+        value.and_then(|value| u32::try_from(value.constant()?).ok()).unwrap_or(most)
     }
 
     /// `when_full`, which must be there: whether the oldest entry makes room.
@@ -387,6 +401,7 @@ impl Checker<'_, '_> {
                 self.report(
                     Diagnostic::error(state::BAD_SETTING, "`merge` is `sum`, `max`, `min` or `latest`")
                         .label(value.span, "none of them")
+                        .help("write `merge: sum` for what is counted, `merge: latest` for what cannot be added")
                         .note("`latest` takes the entry that was written last"),
                 );
                 return None;

@@ -356,7 +356,8 @@ impl Checker<'_, '_> {
             ("distinct", _) => {
                 self.report(
                     Diagnostic::error(types::TYPE_ARGUMENTS, "`distinct` needs the type that it counts")
-                        .label(ty.span, "written `distinct[type]`"),
+                        .label(ty.span, "different values of what?")
+                        .help("write the type in brackets: `distinct[u16]` for ports, `distinct[(ip4, u16)]` for services"),
                 );
                 (CellKind::Distinct, Ty::Error)
             }
