@@ -30,7 +30,18 @@ enum size { MOUSE, ELEPHANT };
 /* What the language adds to the seed: FNV-1a of the state's name. */
 #define SALT 0x21cde1e8e13cf0cfull
 
+#define EVENT elephant_found
+#define KEY_WORDS 1
+#include "event.h"
+
+#define EVENT elephant_found6
+#define KEY_WORDS 2
+#include "event.h"
+
 struct filter {
+    struct elephant_found elephant_found;
+    struct elephant_found6 elephant_found6;
+    struct events events;
     struct volume volume;
     struct flow_seed seed;
     struct elephants elephants;
@@ -42,6 +53,9 @@ void filter_free(struct filter *filter) {
     volume_drop(&filter->volume);
     elephants_drop(&filter->elephants);
     elephants6_drop(&filter->elephants6);
+    elephant_found_drop(&filter->elephant_found);
+    elephant_found6_drop(&filter->elephant_found6);
+    events_drop(&filter->events);
     free(filter);
 }
 
@@ -51,7 +65,8 @@ struct filter *filter_new(void) {
         return NULL;
     filter->large = 10000000;
     if (!flow_seed_draw(&filter->seed, SALT) || !volume_init(&filter->volume) || !elephants_init(&filter->elephants, 4096) ||
-        !elephants6_init(&filter->elephants6, 4096)) {
+        !elephants6_init(&filter->elephants6, 4096) ||
+        !events_init(&filter->events) || !elephant_found_init(&filter->elephant_found, LIMITED_KEYS) || !elephant_found6_init(&filter->elephant_found6, LIMITED_KEYS)) {
         filter_free(filter);
         return NULL;
     }
@@ -66,8 +81,11 @@ static enum size sizes(struct filter *filter, const struct packet *packet, uint6
     if (headers.ipv4) {
         flow4(key, &headers);
         uint64_t hash = flow_hash4(&filter->seed, key);
-        if (volume_add(&filter->volume, hash, packet->wire_len, now) <= filter->large)
+        uint64_t bytes = volume_add(&filter->volume, hash, packet->wire_len, now), source = key[0] >> 32;
+        if (bytes <= filter->large)
             return MOUSE;
+        if (elephant_found_due(&filter->elephant_found, &source, now, 60 * SECOND))
+            TELL(&filter->events, now, key[0], bytes);
         struct elephants_entry *entry = elephants_slot(&filter->elephants, key, now);
         if (entry) {
             elephants_live(entry, now);
@@ -77,8 +95,11 @@ static enum size sizes(struct filter *filter, const struct packet *packet, uint6
     } else if (headers.ipv6) {
         flow6(key, &headers);
         uint64_t hash = flow_hash6(&filter->seed, key);
-        if (volume_add(&filter->volume, hash, packet->wire_len, now) <= filter->large)
+        uint64_t bytes = volume_add(&filter->volume, hash, packet->wire_len, now);
+        if (bytes <= filter->large)
             return MOUSE;
+        if (elephant_found6_due(&filter->elephant_found6, key, now, 60 * SECOND))
+            TELL(&filter->events, now, key[0], key[1], key[2], key[3], bytes);
         struct elephants6_entry *entry = elephants6_slot(&filter->elephants6, key, now);
         if (entry) {
             elephants6_live(entry, now);

@@ -12,12 +12,20 @@
 #define TARGET 2
 #define NO_OPTIONS 24
 
+#define EVENT claimed
+#define KEY_WORDS 2
+#include "event.h"
+
 struct filter {
+    struct claimed claimed;
+    struct events events;
     struct owners owners;
 };
 
 void filter_free(struct filter *filter) {
     owners_drop(&filter->owners);
+    claimed_drop(&filter->claimed);
+    events_drop(&filter->events);
     free(filter);
 }
 
@@ -25,7 +33,8 @@ struct filter *filter_new(void) {
     struct filter *filter = calloc(1, sizeof *filter);
     if (!filter)
         return NULL;
-    if (!owners_init(&filter->owners, 16384)) {
+    if (!owners_init(&filter->owners, 16384) ||
+        !events_init(&filter->events) || !claimed_init(&filter->claimed, LIMITED_KEYS)) {
         filter_free(filter);
         return NULL;
     }
@@ -53,7 +62,10 @@ static bool spoofed(struct filter *filter, const struct packet *packet, uint64_t
     if (!owners_live(entry, now)) {
         entry->value = station;
     } else if (entry->value != station) {
+        uint64_t owner = entry->value;
         owners_keep(entry);
+        if (claimed_due(&filter->claimed, target, now, 10 * SECOND))
+            TELL(&filter->events, now, target[0], target[1], owner, station);
         return true;
     }
     owners_touch(entry, now, EXPIRE);

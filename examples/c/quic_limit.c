@@ -21,7 +21,18 @@
 #define LONG_HEADER 0x80
 #define VERSION_2 0x6b3343cfu
 
+#define EVENT opens_too_fast
+#define KEY_WORDS 1
+#include "event.h"
+
+#define EVENT opens_too_fast6
+#define KEY_WORDS 2
+#include "event.h"
+
 struct filter {
+    struct opens_too_fast opens_too_fast;
+    struct opens_too_fast6 opens_too_fast6;
+    struct events events;
     struct allowed allowed;
     struct allowed6 allowed6;
     uint64_t limit; /* param: a second */
@@ -30,6 +41,9 @@ struct filter {
 void filter_free(struct filter *filter) {
     allowed_drop(&filter->allowed);
     allowed6_drop(&filter->allowed6);
+    opens_too_fast_drop(&filter->opens_too_fast);
+    opens_too_fast6_drop(&filter->opens_too_fast6);
+    events_drop(&filter->events);
     free(filter);
 }
 
@@ -38,7 +52,8 @@ struct filter *filter_new(void) {
     if (!filter)
         return NULL;
     filter->limit = 60;
-    if (!allowed_init(&filter->allowed, 65536) || !allowed6_init(&filter->allowed6, 65536)) {
+    if (!allowed_init(&filter->allowed, 65536) || !allowed6_init(&filter->allowed6, 65536) ||
+        !events_init(&filter->events) || !opens_too_fast_init(&filter->opens_too_fast, LIMITED_KEYS) || !opens_too_fast6_init(&filter->opens_too_fast6, LIMITED_KEYS)) {
         filter_free(filter);
         return NULL;
     }
@@ -67,6 +82,8 @@ static bool opening_too_fast(struct filter *filter, const struct packet *packet,
             passes = tokens_take(&entry->value, 1, filter->limit, BURST, now);
             allowed_touch(entry, now, EXPIRE);
         }
+        if (!passes && opens_too_fast_due(&filter->opens_too_fast, &source, now, 10 * SECOND))
+            TELL(&filter->events, now, source, be32(quic + 1));
     } else if (headers.ipv6) {
         uint64_t source[2] = {be64(headers.ipv6 + 8), be64(headers.ipv6 + 16)};
         struct allowed6_entry *entry = allowed6_slot(&filter->allowed6, source, now);
@@ -75,6 +92,8 @@ static bool opening_too_fast(struct filter *filter, const struct packet *packet,
             passes = tokens_take(&entry->value, 1, filter->limit, BURST, now);
             allowed6_touch(entry, now, EXPIRE);
         }
+        if (!passes && opens_too_fast6_due(&filter->opens_too_fast6, source, now, 10 * SECOND))
+            TELL(&filter->events, now, source[0], source[1], be32(quic + 1));
     }
     return !passes;
 }

@@ -32,7 +32,13 @@ struct counts {
 #define PROGRESS_EXPIRE (120 * SECOND)
 #define SEGMENTS_EXPIRE (60 * SECOND)
 
+#define EVENT loss
+#define KEY_WORDS 1
+#include "event.h"
+
 struct filter {
+    struct loss loss;
+    struct events events;
     struct progress progress;
     struct segments segments;
 };
@@ -40,6 +46,8 @@ struct filter {
 void filter_free(struct filter *filter) {
     progress_drop(&filter->progress);
     segments_drop(&filter->segments);
+    loss_drop(&filter->loss);
+    events_drop(&filter->events);
     free(filter);
 }
 
@@ -47,7 +55,8 @@ struct filter *filter_new(void) {
     struct filter *filter = calloc(1, sizeof *filter);
     if (!filter)
         return NULL;
-    if (!progress_init(&filter->progress, 65536) || !segments_init(&filter->segments, 16384)) {
+    if (!progress_init(&filter->progress, 65536) || !segments_init(&filter->segments, 16384) ||
+        !events_init(&filter->events) || !loss_init(&filter->loss, LIMITED_KEYS)) {
         filter_free(filter);
         return NULL;
     }
@@ -74,14 +83,17 @@ static bool retransmission(struct filter *filter, const struct packet *packet, u
         progress_touch(entry, now, PROGRESS_EXPIRE);
     }
     uint64_t host = ipv4_dst(headers.ipv4);
+    uint64_t all = 1, repeated = 1;
     struct segments_entry *segments = segments_slot(&filter->segments, &host, now);
     if (segments) {
         segments_live(segments, now);
-        window_add(&segments->value.all, WINDOW, now, 1);
+        all = window_add(&segments->value.all, WINDOW, now, 1);
         if (again)
-            window_add(&segments->value.again, WINDOW, now, 1);
+            repeated = window_add(&segments->value.again, WINDOW, now, 1);
         segments_touch(segments, now, SEGMENTS_EXPIRE);
     }
+    if (again && all >= 100 && repeated * 20 > all && loss_due(&filter->loss, &host, now, 10 * SECOND))
+        TELL(&filter->events, now, host, all, repeated);
     return again;
 }
 

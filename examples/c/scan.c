@@ -24,7 +24,18 @@
 /* What the language adds to the seed: FNV-1a of the state's name. */
 #define SALT 0x240ab3a6ec25d93full
 
+#define EVENT scan_found
+#define KEY_WORDS 1
+#include "event.h"
+
+#define EVENT scan_found6
+#define KEY_WORDS 2
+#include "event.h"
+
 struct filter {
+    struct scan_found scan_found;
+    struct scan_found6 scan_found6;
+    struct events events;
     struct tried tried;
     struct tried6 tried6;
     uint64_t secret;
@@ -35,6 +46,9 @@ struct filter {
 void filter_free(struct filter *filter) {
     tried_drop(&filter->tried);
     tried6_drop(&filter->tried6);
+    scan_found_drop(&filter->scan_found);
+    scan_found6_drop(&filter->scan_found6);
+    events_drop(&filter->events);
     free(filter);
 }
 
@@ -44,7 +58,8 @@ struct filter *filter_new(void) {
         return NULL;
     filter->limit = 64;
     uint64_t seed;
-    if (!draw_seed(&seed) || !tried_init(&filter->tried, 16384) || !tried6_init(&filter->tried6, 16384)) {
+    if (!draw_seed(&seed) || !tried_init(&filter->tried, 16384) || !tried6_init(&filter->tried6, 16384) ||
+        !events_init(&filter->events) || !scan_found_init(&filter->scan_found, LIMITED_KEYS) || !scan_found6_init(&filter->scan_found6, LIMITED_KEYS)) {
         filter_free(filter);
         return NULL;
     }
@@ -69,6 +84,8 @@ static bool scanning(struct filter *filter, const struct packet *packet, uint64_
             services = distinct_insert(&entry->value, hash);
             tried_touch(entry, now, EXPIRE);
         }
+        if (services > filter->limit && scan_found_due(&filter->scan_found, &source, now, 10 * SECOND))
+            TELL(&filter->events, now, source, services);
     } else if (headers.ipv6) {
         const uint8_t *addresses = headers.ipv6 + 8;
         uint64_t source[2] = {be64(addresses), be64(addresses + 8)};
@@ -80,6 +97,8 @@ static bool scanning(struct filter *filter, const struct packet *packet, uint64_
             services = distinct_insert(&entry->value, hash);
             tried6_touch(entry, now, EXPIRE);
         }
+        if (services > filter->limit && scan_found6_due(&filter->scan_found6, source, now, 10 * SECOND))
+            TELL(&filter->events, now, source[0], source[1], services);
     }
     return services > filter->limit;
 }

@@ -32,7 +32,18 @@
 #define ANSWERS_EXPIRE (600 * SECOND)
 #define TICK EWMA_TICK(60 * SECOND)
 
+#define EVENT slow_server
+#define KEY_WORDS 1
+#include "event.h"
+
+#define EVENT slow_server6
+#define KEY_WORDS 2
+#include "event.h"
+
 struct filter {
+    struct slow_server slow_server;
+    struct slow_server6 slow_server6;
+    struct events events;
     struct opened opened;
     struct opened6 opened6;
     struct answers answers;
@@ -45,6 +56,9 @@ void filter_free(struct filter *filter) {
     opened6_drop(&filter->opened6);
     answers_drop(&filter->answers);
     answers6_drop(&filter->answers6);
+    slow_server_drop(&filter->slow_server);
+    slow_server6_drop(&filter->slow_server6);
+    events_drop(&filter->events);
     free(filter);
 }
 
@@ -54,7 +68,8 @@ struct filter *filter_new(void) {
         return NULL;
     filter->limit = 200000000;
     if (!opened_init(&filter->opened, 65536) || !opened6_init(&filter->opened6, 65536) ||
-        !answers_init(&filter->answers, 16384) || !answers6_init(&filter->answers6, 16384)) {
+        !answers_init(&filter->answers, 16384) || !answers6_init(&filter->answers6, 16384) ||
+        !events_init(&filter->events) || !slow_server_init(&filter->slow_server, LIMITED_KEYS) || !slow_server6_init(&filter->slow_server6, LIMITED_KEYS)) {
         filter_free(filter);
         return NULL;
     }
@@ -91,7 +106,11 @@ static bool slow4(struct filter *filter, const struct headers *headers, bool is_
         average = ewma_add(&server->value, TICK, now, average);
         answers_touch(server, now, ANSWERS_EXPIRE);
     }
-    return average > filter->limit;
+    if (average <= filter->limit)
+        return false;
+    if (slow_server_due(&filter->slow_server, &src, now, 10 * SECOND))
+        TELL(&filter->events, now, src, average);
+    return true;
 }
 
 static bool slow6(struct filter *filter, const struct headers *headers, bool is_answer, uint64_t now) {
@@ -123,7 +142,11 @@ static bool slow6(struct filter *filter, const struct headers *headers, bool is_
         average = ewma_add(&server->value, TICK, now, average);
         answers6_touch(server, now, ANSWERS_EXPIRE);
     }
-    return average > filter->limit;
+    if (average <= filter->limit)
+        return false;
+    if (slow_server6_due(&filter->slow_server6, key + 2, now, 10 * SECOND))
+        TELL(&filter->events, now, key[2], key[3], average);
+    return true;
 }
 
 static bool slow(struct filter *filter, const struct packet *packet, uint64_t now) {

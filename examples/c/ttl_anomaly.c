@@ -9,13 +9,21 @@
 
 #define EXPIRE (3600 * SECOND)
 
+#define EVENT odd_ttl
+#define KEY_WORDS 1
+#include "event.h"
+
 struct filter {
+    struct odd_ttl odd_ttl;
+    struct events events;
     struct learnt learnt;
     uint8_t spread; /* param */
 };
 
 void filter_free(struct filter *filter) {
     learnt_drop(&filter->learnt);
+    odd_ttl_drop(&filter->odd_ttl);
+    events_drop(&filter->events);
     free(filter);
 }
 
@@ -24,7 +32,8 @@ struct filter *filter_new(void) {
     if (!filter)
         return NULL;
     filter->spread = 3;
-    if (!learnt_init(&filter->learnt, 262144)) {
+    if (!learnt_init(&filter->learnt, 262144) ||
+        !events_init(&filter->events) || !odd_ttl_init(&filter->odd_ttl, LIMITED_KEYS)) {
         filter_free(filter);
         return NULL;
     }
@@ -44,7 +53,10 @@ static bool forged_ttl(struct filter *filter, const struct packet *packet, uint6
         entry->value = ttl;
     uint8_t usual = entry->value;
     learnt_touch(entry, now, EXPIRE);
-    return (usual > ttl ? usual - ttl : ttl - usual) > filter->spread;
+    bool differs = (usual > ttl ? usual - ttl : ttl - usual) > filter->spread;
+    if (differs && odd_ttl_due(&filter->odd_ttl, &source, now, 60 * SECOND))
+        TELL(&filter->events, now, source, usual, ttl);
+    return differs;
 }
 
 void filter_run(struct filter *filter, const struct packet *packets, uint64_t count, uint64_t now, uint32_t *verdicts) {

@@ -33,7 +33,7 @@ fn engines(mode: Mode) -> &'static [Engine] {
 }
 
 const LEGEND: &str = "\
-Nanoseconds a packet, medians; in brackets the ratio to C. C: the filter by hand, `clang -O2`, state for one core; it emits no events. C, locks: the same with
+Nanoseconds a packet, medians; in brackets the ratio to C. C: the filter by hand, `clang -O2`, state for one core. C, locks: the same with
 each entry locked by an atomic instruction while it is used. C, locks and hash: that with a second multiplication behind each hash, as the
 engines have it, so that no keys lie side by side, and sketches that hash as the language does; it is what their promises cost by hand, but for evictions beside other cores. Engines of Oko lock entries too, without such instructions while one thread is
 alone at them, as here; and they count verdicts. The kernel's figure is that of test runs less those of an empty program, with the clock
