@@ -313,11 +313,32 @@ impl Maker {
                 self.number(bits, next)
             ),
             14 if self.loops < 1 => self.repeated(bits, next),
+            15 if self.random.below(2) == 0 => self.difference(bits),
             15 => self.looked_up(bits, next),
             16 if bits >= 16 && !self.locked => self.in_table(),
             17 if bits >= 16 && self.region && !self.locked => self.over_region(),
             18 => self.of_wide(bits, next),
             _ => self.leaf(bits),
+        }
+    }
+
+    /// The difference of two names, behind a condition that says which one is greater.
+    fn difference(&mut self, bits: u32) -> String {
+        let fitting: Vec<String> =
+            self.names.iter().filter(|(_, width)| *width <= bits).map(|(name, _)| name.clone()).collect();
+        let (Some(a), Some(b)) = (fitting.first(), fitting.last()) else { return self.leaf(bits) };
+        if a == b {
+            return self.leaf(bits);
+        }
+        let at = |maker: &mut Maker| fitting[maker.random.below(fitting.len() as u64) as usize].clone();
+        let (a, b) = match (at(self), at(self)) {
+            (a, b) if a != b => (a, b),
+            _ => (a.clone(), b.clone()),
+        };
+        match self.random.below(3) {
+            0 => format!("(if {a} >= {b} {{ {a} - {b} }} else {{ {b} - {a} }})"),
+            1 => format!("(if {a} < {b} {{ {b} - {a} - 1 }} else {{ {a} - {b} }})"),
+            _ => format!("(if {a} > {b} {{ 200 / ({a} - {b}) }} else {{ 0 }})"),
         }
     }
 

@@ -46,6 +46,7 @@ impl Parts {
 enum Learnt {
     Range(Subject),
     Relation,
+    Contradiction,
 }
 
 /// The facts that hold at a place.
@@ -55,6 +56,8 @@ pub(super) struct Facts {
     known: HashMap<Subject, Vec<(Range, Span)>>,
     /// Sums that are not negative.
     relations: Vec<Sum>,
+    /// How many conditions cannot hold.
+    contradictions: usize,
     /// What was learnt, in order.
     learnt: Vec<Learnt>,
     /// The sums that names stand for.
@@ -86,6 +89,7 @@ impl Facts {
                 Learnt::Relation => {
                     self.relations.pop();
                 }
+                Learnt::Contradiction => self.contradictions -= 1,
             }
         }
     }
@@ -100,13 +104,19 @@ impl Facts {
 
     /// The range of `a + times b`, which is in `range` anyway.
     pub(super) fn narrow_sum(&self, a: &Expr, b: &Expr, times: i128, range: Range) -> Range {
+        if self.contradictions > 0 {
+            // Nothing is computed here, so nothing is amiss, with a divisor neither.
+            let min = range.min.max(1);
+            return Range { min, max: range.max.max(min) };
+        }
         let sum = Sum::of(a, self).and_then(|sum| sum.plus(&Sum::of(b, self)?, times));
         let Some(sum) = sum else { return range };
         let negated = Sum::default().plus(&sum, -1);
         let most = negated.and_then(|sum| self.least(&sum, STEPS)).and_then(i128::checked_neg);
         let min = self.least(&sum, STEPS).map_or(range.min, |least| range.min.max(least));
         let max = most.map_or(range.max, |most| range.max.min(most));
-        if min <= max { Range { min, max } } else { range }
+        // Where conditions contradict one another, nothing is computed.
+        Range { min, max: max.max(min) }
     }
 
     /// The least number that `a - b` is known to be; of wide integers, too.
@@ -215,6 +225,11 @@ impl Facts {
 
     /// Learns that a sum is not negative.
     fn relate(&mut self, sum: Sum, why: Span) {
+        if sum.most().is_some_and(|most| most < 0) {
+            self.contradictions += 1;
+            self.learnt.push(Learnt::Contradiction);
+            return;
+        }
         match sum.only() {
             Some((subject, Some(range))) => self.add_to(subject, range, why),
             None if sum.number().is_none() => {

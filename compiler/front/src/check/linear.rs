@@ -121,6 +121,11 @@ impl Sum {
         self.terms.iter().try_fold(self.constant, |sum, term| sum.checked_add(least(term)?))
     }
 
+    /// The greatest value that follows from what each thing can be.
+    pub(super) fn most(&self) -> Option<i128> {
+        Sum::default().plus(self, -1)?.least()?.checked_neg()
+    }
+
     /// Whether the two have a thing in common, on the same side.
     pub(super) fn shares(&self, other: &Sum) -> bool {
         self.terms.iter().any(|term| {
