@@ -149,6 +149,15 @@ impl BodyChecker<'_, '_, '_> {
     }
 
     fn unknown_builder(&mut self, name: &ast::Ident) {
+        if let Some((def, declared)) = self.def(&name.name).filter(|_| MAKERS.contains(&name.name.as_str())) {
+            self.report(
+                Diagnostic::error(names::UNKNOWN, format!("`{}` builds nothing in this file", name.name))
+                    .label(name.span, format!("this is {} here", def.describe()))
+                    .label(declared, "named here")
+                    .help("give what is declared another name: tests build parts of packets by this one"),
+            );
+            return;
+        }
         let headers = &self.checker.program.headers;
         let known = (headers.iter())
             .flat_map(|header| [Some(header.name.as_str()), header.builder.as_deref()])
