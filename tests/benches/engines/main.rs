@@ -91,7 +91,7 @@ mod linux {
         let examples = if all || !named.is_empty() { examples::all(&out, &named)? } else { Vec::new() };
         let nothing = json!({});
         let loading =
-            if all { loading::measure(&examples, if quick { 5 } else { 15 })? } else { nothing.clone() };
+            if all { loading::measure(&examples, if quick { 3 } else { 9 })? } else { nothing.clone() };
         let running = match examples.is_empty() {
             true => nothing.clone(),
             false => running::measure(&examples, if quick { 3 } else { 15 })?,
