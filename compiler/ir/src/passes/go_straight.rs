@@ -21,7 +21,7 @@ use super::renumber::renumber;
 use crate::cfg::Cfg;
 use crate::cost::cost_of;
 use crate::entities::{Block, Value};
-use crate::limits::{MAX_BLOCK_PARAMS, MAX_STEPS};
+use crate::limits::{MAX_BLOCK_PARAMS, MAX_STEPS, MAX_WINDOW};
 use crate::module::{
     BinaryOp, BlockCall, BlockData, CompareOp, Filter, Inst, Module, Op, Terminator, TerminatorKind, Type,
     Width,
@@ -180,6 +180,9 @@ impl Walk<'_> {
                 self.way.branches += 1;
                 let offset = self.of(*offset);
                 let end = u32::try_from(offset.constant()?).ok()?.checked_add(*len)?;
+                if end > MAX_WINDOW {
+                    return None;
+                }
                 self.rely(offset);
                 self.way.least = self.way.least.max(end);
                 Some((ok, Some(offset)))
@@ -485,6 +488,17 @@ block8(v26: window 8):
 block9:
     return v1
 }";
+
+    #[test]
+    fn no_way_needs_more_bytes_than_a_window_shows() {
+        for (offset, target) in [(65_527, 8), (65_528, 7), (70_000, 7)] {
+            let far = UDP.replace("v24 = add v6, v14", &format!("v24 = const {offset}"));
+            let checked = verify(text::read(&far).unwrap()).unwrap();
+            let filter = &checked.module().filters[0];
+            assert_eq!(find(filter, &Cfg::of(filter).unwrap()).map(|way| way.target), Some(Block(target)));
+            assert!(apply(go_straight, checked).is_ok());
+        }
+    }
 
     #[test]
     fn a_filter_of_one_transport_goes_straight_to_its_ports() {
