@@ -41,13 +41,22 @@ fn write_cut(cut: &Cut, colour: Colour, out: &mut Vec<u8>) {
     let mut shown = Vec::new();
     write_one(&cut.diagnostic, &mut cache, colour, &mut shown);
     for line in String::from_utf8_lossy(&shown).split_inclusive('\n') {
-        let head = line.contains("─[").then(|| cut.places.iter().find(|(place, _)| line.contains(place)));
+        let head = without_colour(line)
+            .contains("─[")
+            .then(|| cut.places.iter().find(|(place, _)| line.contains(place)));
         let line = match head.flatten() {
             Some((place, meant)) => line.replace(place, meant),
             None => line.to_owned(),
         };
         out.extend_from_slice(line.as_bytes());
     }
+}
+
+/// The text without the escape sequences that colour it.
+fn without_colour(text: &str) -> String {
+    let mut pieces = text.split("\u{1b}[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |plain, piece| plain + piece.split_once('m').map_or(piece, |(_, rest)| rest))
 }
 
 fn write_one(diagnostic: &Diagnostic, cache: &mut Cache<'_>, colour: Colour, out: &mut Vec<u8>) {

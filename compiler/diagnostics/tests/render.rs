@@ -50,6 +50,20 @@ fn long_lines_are_cut_to_what_is_near() {
     insta::assert_snapshot!(shown);
 }
 
+/// With colour, too, the place in the head is that of the file, not of the cut text.
+#[test]
+fn places_in_long_lines_are_told_in_colour() {
+    let mut map = SourceMap::new();
+    let text = format!("{}bad{}", " ".repeat(1_000), " ".repeat(1_000));
+    let id = map.add("long.oko", text).expect("short");
+    let diagnostic =
+        Diagnostic::error(codes::syntax::UNEXPECTED, "odd").label(Span::new(id, 1_000, 1_003), "this");
+    for colour in [Colour::None, Colour::Ansi] {
+        let shown = render(&diagnostic, &map, colour);
+        assert!(shown.contains(" long.oko:1:1001 "), "{shown}");
+    }
+}
+
 /// Whatever the places of a diagnostic are, it is shown, in a few bytes for each.
 #[test]
 fn any_places_in_long_lines_are_shown() {
