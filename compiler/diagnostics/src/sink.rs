@@ -28,6 +28,11 @@ impl Sink {
         self.errors > 0
     }
 
+    /// How many errors were added.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
     /// All diagnostics, sorted by file, place and code, each once.
     pub fn finish(self) -> Vec<Diagnostic> {
         let mut seen = HashSet::with_capacity(self.found.len());

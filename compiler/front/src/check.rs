@@ -193,6 +193,12 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// Whether it is still looked for names that may have been meant, among all that there are: after many errors that
+    /// takes long, and nobody reads it.
+    fn suggests(&self) -> bool {
+        self.quiet == 0 && self.sink.errors() < 100
+    }
+
     /// Looks at what is looked at only once: whoever asks for it may be looking at a body whose messages are thrown away.
     fn aloud<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> T {
         let quiet = std::mem::take(&mut self.quiet);

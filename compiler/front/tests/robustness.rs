@@ -28,6 +28,16 @@ fn unknown_names_in_types_are_answered() {
     assert!(!check("enum map[u8, u8] {"));
 }
 
+/// However many names are unknown, each is told, and only the first are offered another one.
+#[test]
+fn many_unknown_names_are_answered_soon() {
+    let lets: String = (0..5_000).map(|n| format!("let alpha{n} = alphb{n} + 5;\n")).collect();
+    let compiled = support::compile("any.oko", &format!("filter f -> bool {{\n{lets}true\n}}"));
+    assert_eq!(compiled.diagnostics.len(), 5_000);
+    let offered = compiled.diagnostics.iter().filter(|found| found.suggestion.is_some()).count();
+    assert!((50..=100).contains(&offered), "{offered}");
+}
+
 fn seeds() -> Vec<String> {
     let examples = format!("{}/../../examples", env!("CARGO_MANIFEST_DIR"));
     let mut seeds: Vec<String> = std::fs::read_dir(examples)

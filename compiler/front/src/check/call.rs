@@ -146,8 +146,8 @@ impl BodyChecker<'_, '_, '_> {
             self.expr(&arg.value, None);
         }
         let scope = &self.checker.decls.scopes[self.module];
-        let known =
-            scope.names().filter(|(_, def)| matches!(def, Def::Fn(_) | Def::Struct(_))).map(|(name, _)| name);
+        let known = self.checker.suggests().then(|| scope.names()).into_iter().flatten();
+        let known = known.filter(|(_, def)| matches!(def, Def::Fn(_) | Def::Struct(_))).map(|(name, _)| name);
         let near = nearest(&name.name, known).map(str::to_owned);
         let diagnostic =
             Diagnostic::error(names::UNKNOWN, format!("there is no function `{}` here", name.name))
@@ -169,7 +169,18 @@ impl BodyChecker<'_, '_, '_> {
                     let diagnostic = diagnostic.note("fields are numbers as the protocol means them: there is no byte order");
                     match args {
                         [arg] if let Some(text) = self.checker.sources.snippet(arg.value.span) => {
-                            diagnostic.suggest(span, text, format!("write `{text}`"))
+                            let single = matches!(
+                                arg.value.kind,
+                                ast::ExprKind::Name(_)
+                                    | ast::ExprKind::Literal(_)
+                                    | ast::ExprKind::Paren(_)
+                                    | ast::ExprKind::Field { .. }
+                                    | ast::ExprKind::Call { .. }
+                                    | ast::ExprKind::Index { .. }
+                                    | ast::ExprKind::Slice { .. }
+                            );
+                            let text = if single { text.to_owned() } else { format!("({text})") };
+                            diagnostic.suggest(span, text.clone(), format!("write `{text}`"))
                         }
                         _ => diagnostic.help("use the field as it is"),
                     }

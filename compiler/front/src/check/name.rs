@@ -249,24 +249,9 @@ impl BodyChecker<'_, '_, '_> {
     }
 
     fn unknown_name(&mut self, name: &ast::Ident) -> Expr {
-        let scope = &self.checker.decls.scopes[self.module];
-        let mut known: Vec<&str> = self.names.iter().map(|(name, _)| name.as_str()).collect();
-        known.extend(scope.names().map(|(name, _)| name));
-        known.extend(["now", "pkt"]);
-        for (_, def) in scope.names() {
-            match def {
-                Def::Enum(id) => {
-                    known.extend(self.variants(&Ty::Enum(id)).iter().map(|(name, _)| name.as_str()));
-                }
-                Def::Bits(id) => {
-                    known.extend(self.variants(&Ty::Bits(id)).iter().map(|(name, _)| name.as_str()));
-                }
-                _ => {}
-            }
-        }
+        let suggestion = if self.checker.suggests() { self.near_name(&name.name) } else { None };
         let diagnostic = Diagnostic::error(names::UNKNOWN, format!("there is no `{}` here", name.name))
             .label(name.span, "not known here");
-        let suggestion = nearest(&name.name, known).map(str::to_owned);
         let header = self.checker.program.headers.iter().any(|header| header.name == name.name);
         self.report(match suggestion {
             Some(near) => diagnostic.suggest(name.span, near.clone(), format!("did you mean `{near}`?")),
@@ -290,6 +275,26 @@ impl BodyChecker<'_, '_, '_> {
             },
         });
         Expr::error(name.span)
+    }
+
+    /// The name in scope that is nearest to one that is unknown.
+    fn near_name(&self, name: &str) -> Option<String> {
+        let scope = &self.checker.decls.scopes[self.module];
+        let mut known: Vec<&str> = self.names.iter().map(|(name, _)| name.as_str()).collect();
+        known.extend(scope.names().map(|(name, _)| name));
+        known.extend(["now", "pkt"]);
+        for (_, def) in scope.names() {
+            match def {
+                Def::Enum(id) => {
+                    known.extend(self.variants(&Ty::Enum(id)).iter().map(|(name, _)| name.as_str()));
+                }
+                Def::Bits(id) => {
+                    known.extend(self.variants(&Ty::Bits(id)).iter().map(|(name, _)| name.as_str()));
+                }
+                _ => {}
+            }
+        }
+        nearest(name, known).map(str::to_owned)
     }
 
     /// What stands behind a dot.
