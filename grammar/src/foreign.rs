@@ -403,7 +403,7 @@ impl Reader<'_> {
         Some((next, diagnostic))
     }
 
-    /// `ipv4, tcp => …`
+    /// `ipv4, tcp => …`, and `A, B => …` where no packet is matched
     pub(crate) fn with_slash(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
         let comma = *tokens.get(failure.at).filter(|comma| comma.token == Token::Comma)?;
         let names = tokens.get(failure.at.checked_sub(1)?)?.token == Token::Ident
@@ -412,13 +412,40 @@ impl Reader<'_> {
         {
             return None;
         }
+        let mut next = tokens.to_vec();
+        if !self.in_packet_arms(&tokens[..failure.at]) {
+            next[failure.at].token = Token::Pipe;
+            let diagnostic =
+                Diagnostic::error(codes::OTHER_SPELLING, "alternatives in an arm are joined with `|`")
+                    .label(self.span(comma), "this is `|` in Oko")
+                    .suggest(self.span(comma), " |", "write `|`");
+            return Some((next, diagnostic));
+        }
         let diagnostic =
             Diagnostic::error(codes::OTHER_SPELLING, "headers behind one another are joined with `/`")
                 .label(self.span(comma), "this is `/` in Oko")
                 .suggest(self.span(comma), " /", "write `/`; alternatives are joined with `|`");
-        let mut next = tokens.to_vec();
         next[failure.at].token = Token::Slash;
         Some((next, diagnostic))
+    }
+
+    /// Whether what stands behind the tokens is in the arms of `match pkt { … }`.
+    fn in_packet_arms(&self, tokens: &[Spanned]) -> bool {
+        let mut closed = 0;
+        let open = tokens.iter().rposition(|spanned| match spanned.token {
+            Token::RBrace => {
+                closed += 1;
+                false
+            }
+            Token::LBrace if closed == 0 => true,
+            Token::LBrace => {
+                closed -= 1;
+                false
+            }
+            _ => false,
+        });
+        let subject = open.and_then(|open| open.checked_sub(1)).map(|at| tokens[at]);
+        subject.is_some_and(|subject| self.source(subject) == "pkt")
     }
 
     /// `ipv4 / _ / tcp`

@@ -75,7 +75,7 @@ impl BodyChecker<'_, '_, '_> {
         Expr::error(whole)
     }
 
-    /// `flags has SYN and ACK`: the bit that was meant to be asked for, too.
+    /// `flags has SYN and ACK`: the bit that was meant to be asked for, too. Further ones are not told of.
     pub(super) fn asked_again(
         &mut self,
         has: &Expr,
@@ -83,12 +83,21 @@ impl BodyChecker<'_, '_, '_> {
         op: BinaryOp,
         right: &ast::Expr,
     ) -> bool {
-        let (ExprKind::Compare(Compare::Has, flags, _), ast::ExprKind::Name(name)) = (&has.kind, &right.kind)
-        else {
+        let ast::ExprKind::Name(name) = &right.kind else { return false };
+        if self.binding(&name.name).is_some() {
             return false;
-        };
-        let is_bit = self.variants(&flags.ty.clone()).iter().any(|(known, _)| *known == name.name);
-        if !is_bit || self.binding(&name.name).is_some() {
+        }
+        let is = |(known, _): &(String, u64)| *known == name.name;
+        if has.ty.is_error() {
+            return ends_in_has(left)
+                && self.checker.program.bits.iter().any(|bits| bits.variants.iter().any(is));
+        }
+        let mut last = has;
+        while let ExprKind::And(_, right) | ExprKind::Or(_, right) = &last.kind {
+            last = right;
+        }
+        let ExprKind::Compare(Compare::Has, flags, _) = &last.kind else { return false };
+        if !self.variants(&flags.ty).iter().any(is) {
             return false;
         }
         let text = |span| self.checker.sources.snippet(span).unwrap_or_default();
@@ -627,6 +636,17 @@ fn repeatable(value: &Expr) -> bool {
         | ExprKind::Addr(inner)
         | ExprKind::Slice(inner, ..) => repeatable(inner),
         ExprKind::Arith(_, a, b) => repeatable(a) && repeatable(b),
+        _ => false,
+    }
+}
+
+/// `flags has SYN`, and also with names joined to it that were meant as bits: `flags has SYN and ACK`.
+fn ends_in_has(expr: &ast::Expr) -> bool {
+    match &expr.kind {
+        ast::ExprKind::Binary { op: BinaryOp::Has, .. } => true,
+        ast::ExprKind::Binary { op: BinaryOp::And | BinaryOp::Or, left, right, .. } => {
+            ends_in_has(right) || matches!(right.kind, ast::ExprKind::Name(_)) && ends_in_has(left)
+        }
         _ => false,
     }
 }

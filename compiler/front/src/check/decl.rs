@@ -25,7 +25,8 @@ impl Checker<'_, '_> {
             self.no_attributes(item);
             let declared =
                 ast.ty.as_ref().and_then(|ty| self.plain_bits(at_module(&self.decls.enums[at]), ty));
-            let variants = self.variants(&ast.variants, declared.map(|bits| Range::of_bits(bits).max as u64));
+            let variants =
+                self.variants(&ast.variants, declared.map(|bits| Range::of_bits(bits).max as u64), None);
             let greatest = variants.iter().map(|(_, value)| *value).max().unwrap_or(0);
             let needed = Range::one(i128::from(greatest)).bits();
             let bits =
@@ -47,8 +48,9 @@ impl Checker<'_, '_> {
             let (item, ast) = (self.decls.bits[at].item, self.decls.bits[at].ast);
             self.no_attributes(item);
             let bits = self.plain_bits(at_module(&self.decls.bits[at]), &ast.ty).unwrap_or(64);
-            let positions = self.variants(&ast.variants, Some(u64::from(bits) - 1));
-            self.note_masks(&ast.name, &ast.variants);
+            let limit = u64::from(bits) - 1;
+            let masks = self.note_masks(&ast.name, &ast.variants, limit);
+            let positions = self.variants(&ast.variants, Some(limit), Some(masks));
             let variants = positions.into_iter().map(|(name, bit)| (name, 1 << bit.min(63))).collect();
             self.program.bits.push(BitsDef {
                 name: ast.name.name.clone(),
@@ -59,35 +61,51 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Warns of `bits flags: u8 { A = 1, B = 2, C = 4 }`: these are numbers of bits, and look like masks.
-    fn note_masks(&mut self, name: &ast::Ident, variants: &[ast::Variant]) {
+    /// Warns of `bits flags: u8 { A = 1, B = 2, C = 4 }`: these are numbers of bits, and look like masks. Where one of
+    /// them is no bit of the type, that is an error. `true` where something was said.
+    fn note_masks(&mut self, name: &ast::Ident, variants: &[ast::Variant], limit: u64) -> bool {
         let numbers: Vec<_> = variants.iter().filter_map(|variant| variant.value).collect();
         let written_as_mask = numbers
             .iter()
             .any(|number| self.sources.snippet(number.span).is_some_and(|text| text.starts_with("0x")));
-        let doubled = numbers.len() >= 3
-            && numbers.iter().enumerate().all(|(at, number)| number.value == 1 << at.min(100));
+        let in_order = numbers.iter().enumerate().all(|(at, number)| number.value == 1 << at.min(100));
+        let doubled = numbers.len() >= 3 && in_order;
         let powers = numbers.iter().all(|number| number.value.is_power_of_two() && number.value < 64);
         if numbers.len() < 2 || !(doubled || written_as_mask && powers) {
-            return;
+            return false;
         }
         let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
-        self.report(
-            Diagnostic::warning(types::MASKS, format!("the numbers of `{}` look like masks", name.name))
-                .label(
-                    first.span,
-                    format!("this is bit {}, the mask {:#x}", first.value, 1u128 << first.value.min(64)),
-                )
-                .label(
-                    last.span,
-                    format!("this is bit {}, the mask {:#x}", last.value, 1u128 << last.value.min(64)),
-                )
-                .help("leave the numbers away: the names are bits 0, 1, 2, … in their order"),
-        );
+        let bit = |number: u128| match u64::try_from(number) {
+            Ok(bit) if bit <= limit => format!("this is bit {bit}, the mask {:#x}", 1u128 << bit),
+            _ => format!("there is no bit {number}"),
+        };
+        let headline = format!("the numbers of `{}` look like masks", name.name);
+        let diagnostic = if numbers.iter().all(|number| number.value <= u128::from(limit)) {
+            Diagnostic::warning(types::MASKS, headline)
+        } else {
+            Diagnostic::error(types::DOES_NOT_FIT, headline)
+        };
+        let diagnostic = diagnostic.label(first.span, bit(first.value)).label(last.span, bit(last.value));
+        self.report(if in_order && numbers.len() == variants.len() {
+            diagnostic.help("leave the numbers away: the names are bits 0, 1, 2, … in their order")
+        } else {
+            let number = |variant: &ast::Variant| {
+                variant.value.map(|mask| format!("`{} = {}`", variant.name.name, mask.value.trailing_zeros()))
+            };
+            let meant: Vec<String> = variants.iter().filter_map(number).collect();
+            diagnostic.help(format!("write the numbers of the bits: {}", meant.join(", ")))
+        });
+        true
     }
 
-    /// The names and numbers of variants; each is one above the one before unless it is given.
-    fn variants(&mut self, variants: &[ast::Variant], limit: Option<u64>) -> Vec<(String, u64)> {
+    /// The names and numbers of variants; each is one above the one before unless it is given. For bits, `masks`
+    /// tells whether it was said already that the numbers are masks.
+    fn variants(
+        &mut self,
+        variants: &[ast::Variant],
+        limit: Option<u64>,
+        masks: Option<bool>,
+    ) -> Vec<(String, u64)> {
         let mut seen_names: HashMap<&str, Span> = HashMap::new();
         let mut seen_numbers: HashMap<u64, Span> = HashMap::new();
         let mut found = Vec::new();
@@ -106,11 +124,15 @@ impl Checker<'_, '_> {
                 );
                 continue;
             }
-            let mask = value.is_power_of_two() && limit.is_some() && variant.value.is_some();
+            let mask = value.is_power_of_two() && masks.is_some() && variant.value.is_some();
             let limit = limit.unwrap_or(u64::MAX);
             let Some(value) = u64::try_from(value).ok().filter(|value| *value <= limit) else {
                 let bit = value.trailing_zeros();
                 if let Some(literal) = variant.value.filter(|_| mask && u64::from(bit) <= limit) {
+                    found.push((variant.name.name.clone(), u64::from(bit)));
+                    if masks == Some(true) {
+                        continue;
+                    }
                     self.report(
                         Diagnostic::error(
                             types::DOES_NOT_FIT,
@@ -120,7 +142,6 @@ impl Checker<'_, '_> {
                         .suggest(literal.span, bit.to_string(), format!("write `{} = {bit}`", variant.name.name))
                         .note("bits are counted from 0, which is the lowest; without numbers they come one after another"),
                     );
-                    found.push((variant.name.name.clone(), u64::from(bit)));
                     continue;
                 }
                 self.report(
