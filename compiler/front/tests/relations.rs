@@ -143,3 +143,16 @@ proptest! {
         }
     }
 }
+
+/// What was asked before, or follows from it, takes no room among the latest conditions.
+#[test]
+fn weaker_conditions_crowd_out_no_stronger_one() {
+    let mut text = "param a: u8 = 0; param b: u8 = 0; param c: u8 = 0;\nfilter f -> bool {\n".to_owned();
+    text += "if a > b or c + a > b + b { return true; }\n";
+    for more in 0..200 {
+        writeln!(text, "if b + {more} < a {{ return true; }}").expect("writes to a string");
+        writeln!(text, "if b * 2 + {more} < a + c {{ return true; }}").expect("writes to a string");
+    }
+    text += "let first: u8 = b - a; let second: u64 = b + b - a - c; first > second }\n";
+    assert_eq!(support::compile("relations.oko", &text).diagnostics.len(), 0);
+}

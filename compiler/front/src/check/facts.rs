@@ -3,7 +3,8 @@
 //! A fact is about things that cannot change while it holds: a named value or a part of one, a header's field, a param, the packet's length, the
 //! time. Params and the time are read once per packet and do not change within one; in a test they do, so nothing is learnt of them there. A fact
 //! remembers which condition it comes from, so that messages can show it. What is known of one thing is found in one step however many facts there
-//! are; of what is known of several together, the latest [`MAX_RELATIONS`] are looked through.
+//! are; of what is known of several together, the latest [`MAX_RELATIONS`] are looked through, and of those that have to do with the question the
+//! latest [`MAX_PAIRED`] two by two.
 
 use std::collections::HashMap;
 
@@ -15,8 +16,8 @@ use crate::types::{Range, Ty};
 
 /// How many relations are looked through.
 const MAX_RELATIONS: usize = 64;
-/// How many relations are added up: `a <= b` and `b <= c` say that `c - a` is not negative.
-const STEPS: usize = 2;
+/// How many relations are added up with a second one: `a <= b` and `b <= c` say that `c - a` is not negative.
+const MAX_PAIRED: usize = 16;
 
 /// What a fact can be about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -112,8 +113,8 @@ impl Facts {
         let sum = Sum::of(a, self).and_then(|sum| sum.plus(&Sum::of(b, self)?, times));
         let Some(sum) = sum else { return range };
         let negated = Sum::default().plus(&sum, -1);
-        let most = negated.and_then(|sum| self.least(&sum, STEPS)).and_then(i128::checked_neg);
-        let min = self.least(&sum, STEPS).map_or(range.min, |least| range.min.max(least));
+        let most = negated.and_then(|sum| self.least(&sum)).and_then(i128::checked_neg);
+        let min = self.least(&sum).map_or(range.min, |least| range.min.max(least));
         let max = most.map_or(range.max, |most| range.max.min(most));
         // Where conditions contradict one another, nothing is computed.
         Range { min, max: max.max(min) }
@@ -122,23 +123,28 @@ impl Facts {
     /// The least number that `a - b` is known to be; of wide integers, too.
     pub(super) fn least_difference(&self, a: &Expr, b: &Expr) -> Option<i128> {
         let sum = Sum::of(a, self)?.plus(&Sum::of(b, self)?, -1)?;
-        self.least(&sum, STEPS)
+        self.least(&sum)
     }
 
-    /// The least value of a sum: by what each thing can be, or by a relation and what is left then.
-    fn least(&self, sum: &Sum, steps: usize) -> Option<i128> {
+    /// The least value of a sum: by what each thing can be, or by one relation or two and what is left then.
+    fn least(&self, sum: &Sum) -> Option<i128> {
+        // `None` is less than any number.
         let mut least = sum.least();
-        if steps > 0 {
-            for relation in self.relations.iter().rev().take(MAX_RELATIONS) {
-                if relation.shares(sum)
-                    && let Some(rest) = sum.plus(relation, -1)
-                    && let Some(rest) = self.least(&rest, steps - 1)
-                {
-                    least = Some(least.map_or(rest, |least| least.max(rest)));
-                }
+        for (at, relation) in self.sharing(sum).enumerate() {
+            least = least.max(sum.least_without(relation));
+            if at < MAX_PAIRED
+                && let Some(rest) = sum.plus(relation, -1)
+            {
+                let second = self.sharing(&rest).take(MAX_PAIRED);
+                least = least.max(second.filter_map(|second| rest.least_without(second)).max());
             }
         }
         least
+    }
+
+    /// The latest relations that have a thing in common with a sum, the last first.
+    fn sharing(&self, sum: &Sum) -> impl Iterator<Item = &Sum> {
+        self.relations.iter().rev().take(MAX_RELATIONS).filter(move |relation| relation.shares(sum))
     }
 
     /// What a name stands for, where that is a sum.
@@ -233,6 +239,9 @@ impl Facts {
         match sum.only() {
             Some((subject, Some(range))) => self.add_to(subject, range, why),
             None if sum.number().is_none() => {
+                if self.relations.iter().rev().take(MAX_RELATIONS).any(|known| known.says_all_of(&sum)) {
+                    return;
+                }
                 self.relations.push(sum);
                 self.learnt.push(Learnt::Relation);
             }

@@ -121,6 +121,33 @@ impl Sum {
         self.terms.iter().try_fold(self.constant, |sum, term| sum.checked_add(least(term)?))
     }
 
+    /// The least value of this without `other`, which is subtracted.
+    pub(super) fn least_without(&self, other: &Sum) -> Option<i128> {
+        let bound = |term: &Term, times: i128| match times {
+            0 => Some(0),
+            1.. => term.bounds.min?.checked_mul(times),
+            _ => term.bounds.max?.checked_mul(times),
+        };
+        let mut least = self.constant.checked_sub(other.constant)?;
+        for term in &self.terms {
+            let less = other.terms.iter().find(|of| of.subject == term.subject).map_or(0, |of| of.times);
+            least = least.checked_add(bound(term, term.times.checked_sub(less)?)?)?;
+        }
+        for term in &other.terms {
+            if self.terms.iter().all(|of| of.subject != term.subject) {
+                least = least.checked_add(bound(term, term.times.checked_neg()?)?)?;
+            }
+        }
+        Some(least)
+    }
+
+    /// Whether `other` is not negative where this is not, because it is this and perhaps more.
+    pub(super) fn says_all_of(&self, other: &Sum) -> bool {
+        self.constant <= other.constant
+            && self.terms.len() == other.terms.len()
+            && self.terms.iter().all(|term| other.terms.contains(term))
+    }
+
     /// The greatest value that follows from what each thing can be.
     pub(super) fn most(&self) -> Option<i128> {
         Sum::default().plus(self, -1)?.least()?.checked_neg()
