@@ -135,6 +135,23 @@ fn sequence_numbers_are_in_serial_order() {
 }
 
 #[test]
+fn a_range_of_sequence_numbers_has_a_plain_number_at_one_end() {
+    let text = "#[root] header h { a: seq }
+        const K: seq = 0xffff_fff0; param last: u32 = 10;
+        enum In { None, First, Both, Other }
+        filter f -> In { match pkt {
+            h if h.a in K..=10 and h.a in K..=last => Both,
+            h if h.a in K..=10 or h.a in K..=last => First,
+            h if h.a in 11..K => Other, _ => None } }";
+    let mut machine = Machine::new(text);
+    for (a, found) in
+        [(0xffff_fff0u32, 2), (u32::MAX, 2), (0, 2), (10, 2), (11, 3), (0xffff_ffef, 3), (0x8000_0000, 3)]
+    {
+        assert_eq!(machine.class(&a.to_be_bytes(), SECOND), found, "{a}");
+    }
+}
+
+#[test]
 fn constants_are_computed_as_packets_are() {
     // The same expressions over constants and over params of the same value.
     let operators = ["+|", "-|", "+%", "-%", "&", "|", "^"];

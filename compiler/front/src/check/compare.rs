@@ -267,6 +267,7 @@ impl BodyChecker<'_, '_, '_> {
             |bound: &Expr| bound.ty.num().is_some_and(Num::is_seq).then(|| bound.constant()).flatten();
         match (&start.ty, &end.ty, plain(&start), plain(&end)) {
             (Ty::Seq, Ty::Seq, ..) => {}
+            (Ty::Seq, Ty::Num(num), ..) | (Ty::Num(num), Ty::Seq, ..) if num.is_seq() => {}
             (_, _, Some(low), Some(high)) if low < high || range.inclusive && low == high => {}
             (_, _, Some(_), Some(_)) => return self.empty_range(range, span),
             _ => {
@@ -278,7 +279,7 @@ impl BodyChecker<'_, '_, '_> {
                         .label(value.span, "this is `seq`");
                 let diagnostic = match other.ty {
                     Ty::Num(_) => self.number_of_seq(diagnostic, value.span).note(
-                        "sequence numbers go round: a range of them has constants or a `seq` at both ends",
+                        "sequence numbers go round: a range of them has a `seq` at one end at least, or constants at both",
                     ),
                     _ => diagnostic,
                 };
