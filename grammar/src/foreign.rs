@@ -62,6 +62,7 @@ impl Reader<'_> {
         }
         let start = failure.at.checked_sub(1)?;
         let (mut at, mut next, mut meant) = (start, tokens[..start].to_vec(), String::new());
+        let (mut signed, mut unfit) = (false, false);
         while let [ty, open, width, close, name, end, ..] = &tokens[at..]
             && matches!(self.source(*ty), "bit" | "int" | "varbit")
             && let (Token::Lt, Token::Int(bits), Token::Gt) = (open.token, width.token, close.token)
@@ -70,6 +71,8 @@ impl Reader<'_> {
             let sign = |token| Spanned { token, start: end.start, end: end.start, first_on_line: false };
             next.extend([*name, sign(Token::Colon), sign(Token::Malformed), sign(Token::Comma)]);
             meant += &format!("{}: u{bits}, ", self.source(*name));
+            signed |= self.source(*ty) == "int";
+            unfit |= self.source(*ty) == "varbit" || !(1..=128).contains(&bits);
             at += 6;
         }
         if at == start {
@@ -78,8 +81,14 @@ impl Reader<'_> {
         let whole = self.span(tokens[start]).to(self.span(tokens[at - 1]));
         let meant = meant.trim_end().to_owned();
         let diagnostic = Diagnostic::error(codes::OTHER_SPELLING, "a field's type stands behind its name")
-            .label(whole, "in front of the names")
-            .suggest(whole, meant.clone(), format!("write `{}`", short(&meant)));
+            .label(whole, "in front of the names");
+        let diagnostic = if signed {
+            diagnostic.help("there are no signed fields: with `name: u8`, -1 is 255")
+        } else if unfit {
+            diagnostic.help("a field has 1 to 128 bits, always as many, such as `name: u8`")
+        } else {
+            diagnostic.suggest(whole, meant.clone(), format!("write `{}`", short(&meant)))
+        };
         next.extend(&tokens[at..]);
         Some((next, diagnostic))
     }
@@ -174,14 +183,20 @@ impl Reader<'_> {
         let has = *tokens.get(failure.at).filter(|has| has.token == Token::Has)?;
         let at = failure.at.checked_sub(1).filter(|at| tokens[*at].token == Token::Not)?;
         let start = start_of_place(tokens, at)?;
-        let bits = *tokens.get(failure.at + 1)?;
-        let (flags, name) = (self.text_of(&tokens[start..at]), self.source(bits));
-        let whole = self.span(tokens[start]).to(self.span(bits));
-        let meant = format!("not ({flags} has {name})");
+        tokens.get(failure.at + 1)?;
         let diagnostic =
             Diagnostic::error(codes::OTHER_SPELLING, "`not` stands in front of what it turns round")
-                .label(self.span(tokens[at]).to(self.span(has)), "two operators")
-                .suggest(whole, meant.clone(), format!("write `{}`", short(&meant)));
+                .label(self.span(tokens[at]).to(self.span(has)), "two operators");
+        let diagnostic = match end_of_bits(tokens, failure.at + 1) {
+            Some(end) => {
+                let (flags, bits) =
+                    (self.text_of(&tokens[start..at]), self.text_of(&tokens[failure.at + 1..end]));
+                let meant = format!("not ({flags} has {bits})");
+                let whole = self.span(tokens[start]).to(self.span(tokens[end - 1]));
+                diagnostic.suggest(whole, meant.clone(), format!("write `{}`", short(&meant)))
+            }
+            None => diagnostic.help("write `not (flags has BIT)`"),
+        };
         let mut next = tokens.to_vec();
         next.remove(at);
         Some((next, diagnostic))
@@ -508,6 +523,22 @@ impl Reader<'_> {
         next.remove(word);
         Some((next, diagnostic))
     }
+}
+
+/// Where `SYN | tcp_flags.ACK`, which begins at `from`, ends, if it is nothing but names of bits.
+fn end_of_bits(tokens: &[Spanned], from: usize) -> Option<usize> {
+    let names = tokens.get(from..)?.chunks(2).take_while(|pair| {
+        matches!(pair, [name, sign] if name.token == Token::Ident && matches!(sign.token, Token::Dot | Token::Pipe))
+    });
+    let last = from + 2 * names.count();
+    tokens.get(last).filter(|name| name.token == Token::Ident)?;
+    let behind = tokens.get(last + 1)?.token;
+    let ends = behind.is_closer()
+        || matches!(
+            behind,
+            Token::And | Token::Or | Token::Semi | Token::Comma | Token::LBrace | Token::Arrow
+        );
+    ends.then_some(last + 1)
 }
 
 /// A text for a message: long ones are cut.

@@ -305,16 +305,15 @@ impl BodyChecker<'_, '_, '_> {
             (_, Ty::Option(_), _) | (_, _, Ty::Option(_)) => {
                 diagnostic.help("a value can be `none`: say with `??` what counts then, or use `match`")
             }
-            ("+%" | "-%" | "+|" | "-|", ..) => {
-                let plain = &symbol[..1];
-                diagnostic.suggest(
-                    op_span,
-                    plain,
-                    format!("write `{plain}`: sequence numbers start again at 0 behind the last, and a difference is a `u32`"),
-                )
+            ("+%" | "+|" | "-%" | "-|", Ty::Seq, Ty::Num(num)) | ("+%" | "+|", Ty::Num(num), Ty::Seq)
+                if num.is_seq() =>
+            {
+                plain_of_seq(diagnostic, symbol, op_span)
             }
+            ("-%" | "-|", Ty::Seq, Ty::Seq) => plain_of_seq(diagnostic, symbol, op_span),
             (_, Ty::Num(num), _) | (_, _, Ty::Num(num))
-                if !num.is_seq() && matches!(symbol, "==" | "!=" | "in" | "+" | "-") =>
+                if !num.is_seq()
+                    && matches!(symbol, "==" | "!=" | "in" | "+" | "-" | "+%" | "-%" | "+|" | "-|") =>
             {
                 diagnostic.help(
                     "a sequence number has 32 bits; take those of the other value that count: `x[31:0]`",
@@ -499,6 +498,18 @@ fn zero_of(ty: &Ty) -> Ty {
         Ty::Num(num) => Ty::Num(Num { range: Range::one(0), ..*num }),
         other => other.clone(),
     }
+}
+
+/// `seq +% 5`: what is meant is `seq + 5`.
+fn plain_of_seq(diagnostic: Diagnostic, symbol: &str, op_span: Span) -> Diagnostic {
+    let plain = &symbol[..1];
+    diagnostic.suggest(
+        op_span,
+        plain,
+        format!(
+            "write `{plain}`: sequence numbers start again at 0 behind the last, and a difference is a `u32`"
+        ),
+    )
 }
 
 /// How far it is from one sequence number on to another.

@@ -104,7 +104,14 @@ impl BodyChecker<'_, '_, '_> {
                         if matches!(value.ty, Ty::Array(..) | Ty::Prefix)
                             && matches!(name.name.as_str(), "contains" | "includes" | "has") =>
                     {
-                        let meant = format!("{} in {}", text(arg.value.span), text(base.span));
+                        let element = text(arg.value.span);
+                        let element = if is_condition(&arg.value) {
+                            format!("({element})")
+                        } else {
+                            element.to_owned()
+                        };
+                        let meant = format!("{element} in {}", text(base.span));
+                        let meant = if self.stands_alone(span) { meant } else { format!("({meant})") };
                         diagnostic.suggest(span, meant.clone(), format!("write `{meant}`"))
                     }
                     _ => diagnostic,
@@ -124,6 +131,17 @@ impl BodyChecker<'_, '_, '_> {
                 Expr::error(span)
             }
         }
+    }
+
+    /// Whether a comparison can stand here without brackets: what is written around it binds less tightly, or does not bind at all.
+    fn stands_alone(&self, span: Span) -> bool {
+        let Some(source) = self.checker.sources.get(span.file) else { return false };
+        let text = source.text();
+        let (before, after) = (text.get(..span.range().start), text.get(span.range().end..));
+        let (before, after) = (before.unwrap_or_default().trim_end(), after.unwrap_or_default().trim_start());
+        let ends = ["(", ",", "{", "}", ";", "=>", " =", " and", " or", "if", "return"];
+        let begins = [")", ",", "{", "}", ";", "and ", "or "];
+        ends.iter().any(|end| before.ends_with(end)) && begins.iter().any(|begin| after.starts_with(begin))
     }
 
     /// In a test, `session(packet)` with a struct that is computed from headers.
@@ -382,5 +400,15 @@ impl BodyChecker<'_, '_, '_> {
             );
         }
         Expr::error(span)
+    }
+}
+
+/// Whether an operator is written there that binds no more tightly than `in`.
+fn is_condition(value: &ast::Expr) -> bool {
+    use ast::BinaryOp::{And, Eq, Ge, Gt, Has, Le, Lt, Ne, Or};
+    match &value.kind {
+        ast::ExprKind::Binary { op, .. } => matches!(op, Or | And | Eq | Ne | Lt | Le | Gt | Ge | Has),
+        ast::ExprKind::In { .. } | ast::ExprKind::Update { .. } => true,
+        _ => false,
     }
 }
