@@ -36,6 +36,11 @@ fn many_unknown_names_are_answered_soon() {
     assert_eq!(compiled.diagnostics.len(), 5_000);
     let offered = compiled.diagnostics.iter().filter(|found| found.suggestion.is_some()).count();
     assert!((50..=100).contains(&offered), "{offered}");
+    let types: String =
+        (0..3_000).map(|n| format!("struct Alpha{n} {{ a: u8 }}\nconst a{n}: Alphb{n} = 5;\n")).collect();
+    let compiled = support::compile("any.oko", &format!("{types}filter f -> bool {{ true }}"));
+    let offered = compiled.diagnostics.iter().filter(|found| found.suggestion.is_some()).count();
+    assert!((50..=100).contains(&offered), "{offered}");
 }
 
 fn seeds() -> Vec<String> {

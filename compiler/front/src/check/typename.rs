@@ -181,11 +181,11 @@ impl Checker<'_, '_> {
             return diagnostic
                 .help("numbers have a width: `u8`, `u16`, `u32`, `u64` or any other up to 128 bits");
         }
-        let declared = self.decls.scopes[module]
-            .names()
+        let suggests = self.suggests();
+        let declared = (suggests.then(|| self.decls.scopes[module].names()).into_iter().flatten())
             .filter(|(_, def)| matches!(def, Def::Enum(_) | Def::Bits(_) | Def::Struct(_) | Def::Alias(_)));
         let declared: Vec<&str> = declared.map(|(name, _)| name).collect();
-        let owned = self.decls.owned_names(module);
+        let owned = if suggests { self.decls.owned_names(module) } else { Vec::default() };
         let known = BUILT_IN.iter().copied().chain(declared).chain(owned.iter().map(String::as_str));
         match nearest(&name, known) {
             Some(near) => diagnostic.suggest(path.span, near, format!("did you mean `{near}`?")),
