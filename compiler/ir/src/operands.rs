@@ -56,6 +56,11 @@ impl Op {
         !self.has_effect() && !matches!(self, Op::Get(..) | Op::GetAt(..) | Op::WordGet(..))
     }
 
+    /// Whether it is a number or bool that is written down.
+    pub fn is_constant(&self) -> bool {
+        matches!(self, Op::Const(_) | Op::ConstBool(_))
+    }
+
     /// Whether something happens besides that there is a result.
     pub fn has_effect(&self) -> bool {
         match self {
@@ -229,6 +234,17 @@ impl BlockData {
 }
 
 impl Filter {
+    /// By value: whether it is the same number or bool wherever it is made.
+    pub fn constants(&self) -> Vec<bool> {
+        let mut constants = vec![false; self.values.len()];
+        for inst in self.blocks.iter().flat_map(|block| &block.insts) {
+            if let Some(result) = inst.result {
+                constants[result.index()] = inst.op.is_constant();
+            }
+        }
+        constants
+    }
+
     /// The type of a value, if there is such a value.
     pub fn type_of(&self, value: Value) -> Option<Type> {
         self.values.get(value.index()).copied()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::copies::{Copy, new_like};
 use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
-use crate::module::{Filter, Inst, Op};
+use crate::module::{Filter, Inst};
 
 /// Gives each block `behind` a parameter for those of the values that are needed there, and passes them on from where they are defined and from the copies, which lead
 /// there, too. Constants are written down again instead, for a loop's step must be seen to be one.
@@ -18,7 +18,7 @@ pub(super) fn pass_on(filter: &mut Filter, cfg: &Cfg, values: &[Value], behind: 
         .blocks
         .iter()
         .flat_map(|block| &block.insts)
-        .filter(|inst| matches!(inst.op, Op::Const(_) | Op::ConstBool(_)))
+        .filter(|inst| inst.op.is_constant())
         .filter_map(|inst| Some((inst.result.filter(|result| values.contains(result))?, inst.clone())))
         .collect();
     let mut needed = needed(filter, cfg, behind, &values, &constants);

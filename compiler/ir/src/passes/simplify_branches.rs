@@ -51,12 +51,7 @@ fn copy_short(filter: &mut Filter, copies: &mut usize) {
     if !is_short.contains(&true) {
         return;
     }
-    let mut is_constant = vec![false; filter.values.len()];
-    for inst in filter.blocks.iter().flat_map(|block| &block.insts) {
-        if let (Some(result), Op::Const(_) | Op::ConstBool(_)) = (inst.result, &inst.op) {
-            is_constant[result.index()] = true;
-        }
-    }
+    let is_constant = filter.constants();
     for index in 0..filter.blocks.len() {
         if *copies >= MAX_COPIES {
             return;

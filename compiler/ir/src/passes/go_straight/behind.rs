@@ -91,7 +91,7 @@ impl<'a> Behind<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MOST_BLOCKS, SAMPLES, Straight, constants, walk};
+    use super::super::{MOST_BLOCKS, SAMPLES, Straight, walk};
     use super::*;
     use crate::cfg::Cfg;
     use crate::{text, verify};
@@ -100,7 +100,7 @@ mod tests {
     fn with_walk<T>(text: &str, check: impl FnOnce(Walk<'_>, Vec<Straight>) -> T) -> T {
         let checked = verify(text::read(text).unwrap()).unwrap();
         let filter = &checked.module().filters[0];
-        let (cfg, constants) = (Cfg::of(filter).unwrap(), constants(filter));
+        let (cfg, constants) = (Cfg::of(filter).unwrap(), filter.constants());
         let mut walk = walk(filter, &cfg, &constants, SAMPLES[0]);
         let ways = walk.ways();
         check(walk, ways)
