@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+/// Not all of it is used here.
+#[allow(dead_code)]
 mod engines;
 /// The random programs of the verifier's own tests.
 #[path = "../../bpf/tests/generator/mod.rs"]

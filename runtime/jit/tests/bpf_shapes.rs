@@ -9,24 +9,10 @@ mod engines;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use engines::{Maps, map, packets, run, same_answers, verified};
+use engines::{Maps, map, over_bytes, packets, run, same_answers, verified};
 use oko_bpf::program::MapKind;
 use oko_jit::abi::Packet;
 use oko_jit::{Answer, compile_bpf};
-
-/// A program that looks at the first 16 bytes of packets: `r2` points to them.
-fn over_bytes(body: &str) -> String {
-    format!(
-        "ldxw %r2, [%r1]
-         ldxw %r3, [%r1+4]
-         mov %r4, %r2
-         add %r4, 16
-         mov %r0, 77
-         jgt %r4, %r3, out
-         {body}
-         out: exit"
-    )
-}
 
 /// Packets with a number of some size that is 0 or all ones, between others.
 fn packets_with_extremes() -> Vec<Vec<u8>> {

@@ -114,6 +114,20 @@ pub(crate) fn verified(text: &str, maps: Vec<MapDef>) -> Verified {
     verifier::verify(program).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// A program that looks at the first 16 bytes of packets: `r2` points to them. Of shorter ones it says 77.
+pub(crate) fn over_bytes(body: &str) -> String {
+    format!(
+        "ldxw %r2, [%r1]
+         ldxw %r3, [%r1+4]
+         mov %r4, %r2
+         add %r4, 16
+         mov %r0, 77
+         jgt %r4, %r3, out
+         {body}
+         out: exit"
+    )
+}
+
 /// Runs a program over packets with both engines, each over maps of its own, and demands equal answers and maps.
 pub(crate) fn same_answers(program: &Verified, packets: &[Vec<u8>]) -> Vec<u32> {
     let code = compile_bpf(program, Answer::Value).unwrap();
