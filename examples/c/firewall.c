@@ -1,8 +1,5 @@
 /* `firewall.oko` in C. */
-#include "packet.h"
-
-/* How far a connection is. */
-enum conn { NONE, SYN_SENT, SYN_ACKED, ESTABLISHED, CLOSING };
+#include "conn.h"
 
 #define TABLE conns
 #define KEY_WORDS 2
@@ -28,24 +25,6 @@ struct filter *filter_new(void) {
         return NULL;
     }
     return filter;
-}
-
-static inline uint64_t idle_limit(enum conn conn) {
-    return conn == ESTABLISHED ? 3600 * SECOND : conn == CLOSING ? 10 * SECOND : 5 * SECOND;
-}
-
-static inline enum conn next(enum conn conn, bool out, uint8_t flags) {
-    if (conn == NONE)
-        return out && flags == SYN ? SYN_SENT : NONE;
-    if (flags & RST)
-        return CLOSING;
-    if (conn == SYN_SENT && !out && flags == (SYN | ACK))
-        return SYN_ACKED;
-    if (conn == SYN_ACKED && out && flags & ACK)
-        return ESTABLISHED;
-    if (conn == ESTABLISHED && flags & FIN)
-        return CLOSING;
-    return conn;
 }
 
 static bool tracked(struct filter *filter, const struct packet *packet, uint64_t now) {

@@ -1,8 +1,6 @@
 /* `perimeter.oko` in C. */
+#include "conn.h"
 #include "prefix.h"
-
-/* How far a connection is. */
-enum conn { NONE, SYN_SENT, SYN_ACKED, ESTABLISHED, CLOSING };
 
 /* A connection is its two ends, the lower one first. */
 #define TABLE conns
@@ -61,24 +59,6 @@ bool filter_insert(struct filter *filter, const uint64_t *key, uint32_t bits) {
     return prefixes_insert(&filter->inside, key[0], key[1], key[2], bits - 8);
 }
 #endif
-
-static inline uint64_t idle_limit(enum conn conn) {
-    return conn == ESTABLISHED ? 3600 * SECOND : conn == CLOSING ? 10 * SECOND : 5 * SECOND;
-}
-
-static inline enum conn next(enum conn conn, bool out, uint8_t flags) {
-    if (conn == NONE)
-        return out && flags == SYN ? SYN_SENT : NONE;
-    if (flags & RST)
-        return CLOSING;
-    if (conn == SYN_SENT && !out && flags == (SYN | ACK))
-        return SYN_ACKED;
-    if (conn == SYN_ACKED && out && flags & ACK)
-        return ESTABLISHED;
-    if (conn == ESTABLISHED && flags & FIN)
-        return CLOSING;
-    return conn;
-}
 
 /* The packet belongs to no connection: tells of it if it opens one. */
 static bool knocked4(struct filter *filter, uint64_t src, uint64_t dst, uint8_t flags, uint64_t now) {
