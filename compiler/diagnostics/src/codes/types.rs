@@ -412,7 +412,7 @@ Write the number, `65_536` or `64Ki`, or a shift, `1 << 16`.
 ";
     MASKS = 334, "numbers of bits that look like masks", "\
 The number behind a name of a `bits` type is that of its bit, counted from 0, not its mask. Where the numbers are those that masks have, that is
-a warning.
+a warning; it is an error (E0302) where one of them is no bit of the type.
 
 ```oko
 bits Marks: u8 { SEEN = 1, SLOW = 2, LOUD = 4 }
