@@ -44,10 +44,10 @@ impl Lowering<'_> {
         let field = Field::from_index(start + 2);
         let shift = self.int(64 - u64::from(registers.ilog2()));
         let index = self.binary(BinaryOp::UShr, hash, shift);
-        let rank = self.rank(hash);
         let old = self.ins(Op::GetAt(entry, field, index));
         let estimate = self.get(entry, estimate_field);
-        let greater = self.compare(CompareOp::ULt, old, rank);
+        let stopped = self.stopped(hash);
+        let greater = self.ends_with_zeros(stopped, old);
         let (join, results) = self.block_of(&[Type::Int]);
         let change = self.block();
         let to = |block, args| BlockCall { block, args };
@@ -58,6 +58,7 @@ impl Lowering<'_> {
         });
 
         self.builder.switch_to(change);
+        let rank = self.rank(stopped);
         let gone = self.get(entry, gone_field);
         let all = self.int(u64::from(registers) << 32);
         let left = self.binary(BinaryOp::Sub, all, gone);
@@ -86,13 +87,27 @@ impl Lowering<'_> {
         self.binary(BinaryOp::Shl, one, shift)
     }
 
-    /// One more than the number of zeros at the low end of the low 32 bits, at most 32.
-    fn rank(&mut self, hash: Value) -> Value {
-        // Bit 31 is an end to the zeros, and no bit above it is ever looked at: the lowest bit that is set is one of 32, and those below it are counted,
-        // first two by two, then four by four, then the bytes (Warren: "Hacker's Delight", section 5-1).
+    /// A hash with bit 31 as an end to the zeros at its low end: no bit above it is ever looked at.
+    fn stopped(&mut self, hash: Value) -> Value {
         let stop = self.int(1 << 31);
+        self.binary(BinaryOp::Or, hash, stop)
+    }
+
+    /// Whether a number's rank is greater than another one: whether as many bits as that says are 0 at its low end. Most values change
+    /// nothing, and then their rank need not be known.
+    fn ends_with_zeros(&mut self, number: Value, zeros: Value) -> Value {
         let (zero, one) = (self.int(0), self.int(1));
-        let number = self.binary(BinaryOp::Or, hash, stop);
+        let end = self.binary(BinaryOp::Shl, one, zeros);
+        let below = self.binary(BinaryOp::Sub, end, one);
+        let bits = self.binary(BinaryOp::And, number, below);
+        self.compare(CompareOp::Eq, bits, zero)
+    }
+
+    /// One more than the number of zeros at the low end of the low 32 bits, of which one is set.
+    fn rank(&mut self, number: Value) -> Value {
+        // The lowest bit that is set is one of 32, and those below it are counted,
+        // first two by two, then four by four, then the bytes (Warren: "Hacker's Delight", section 5-1).
+        let (zero, one) = (self.int(0), self.int(1));
         let negative = self.binary(BinaryOp::Sub, zero, number);
         let lowest = self.binary(BinaryOp::And, number, negative);
         let below = self.binary(BinaryOp::Sub, lowest, one);
