@@ -7,7 +7,7 @@ use super::replace_values::Replacements;
 use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
 use crate::loops::definitions;
-use crate::module::{BinaryOp, Filter, Inst, Module, Op, Type, Unlock};
+use crate::module::{BinaryOp, Filter, Module, Op, Type, Unlock};
 use crate::ranges::Ranges;
 
 /// No more instructions than these are put between a `lock` and its `unlock`, so that other cores do not wait for long. A window and a
@@ -69,14 +69,14 @@ fn joint(filter: &Filter, cfg: &Cfg, later: &[bool], block: Block) -> Option<Joi
         if !matches!(insts.get(lock)?.op, Op::Lock(other) if other == entry) {
             return None;
         }
+        let first = before(filter, cfg, (block, unlock), entry);
         let live = match how {
             Unlock::Touch(expires) if later[expires.index()] => None,
-            Unlock::Keep => Some(kept(&insts[..unlock], entry)?),
+            Unlock::Keep => Some(first.kept?),
             _ => return None,
         };
-        let first = before(filter, cfg, (block, unlock), entry);
         let (second, ends) = behind(filter, cfg, (block, lock), entry)?;
-        (first + between + second <= MAX_INSTS).then_some(Joint { unlock, how, lock, live, ends })
+        (first.count + between + second <= MAX_INSTS).then_some(Joint { unlock, how, lock, live, ends })
     })
 }
 
@@ -99,35 +99,39 @@ fn join(filter: &mut Filter, block: Block, joint: Joint, replacements: &mut Repl
     insts.remove(joint.unlock);
 }
 
-/// What the `lock` of a section gives that sets nothing, if all of it is among these instructions, at their end.
-fn kept(insts: &[Inst], entry: Value) -> Option<Value> {
-    for inst in insts.iter().rev() {
-        match inst.op {
-            Op::Lock(_) => return inst.result.filter(|_| inst.op == Op::Lock(entry)),
-            Op::Set(..) | Op::SetAt(..) => return None,
-            _ => {}
-        }
-    }
-    None
+/// A section before a place where its entry is locked.
+struct Before {
+    /// How many instructions there are on the ways from its `lock`.
+    count: usize,
+    /// What its `lock` gives, if it is one and nothing is set behind it.
+    kept: Option<Value>,
 }
 
-/// How many instructions there are on the ways from the `lock` of an entry to a place where it is locked.
-fn before(filter: &Filter, cfg: &Cfg, (block, at): (Block, usize), entry: Value) -> usize {
+/// The section that an entry is locked in at a place.
+fn before(filter: &Filter, cfg: &Cfg, (block, at): (Block, usize), entry: Value) -> Before {
     let (mut count, mut seen, mut waiting) = (0, BTreeSet::from([block]), vec![(block, at)]);
+    let (mut locks, mut is_set) = (Vec::new(), false);
     while let Some((block, end)) = waiting.pop() {
         let insts = &filter.blocks[block.index()].insts[..end];
-        if let Some(lock) = insts.iter().rposition(|inst| inst.op == Op::Lock(entry)) {
-            count += end - lock;
+        let lock = insts.iter().rposition(|inst| inst.op == Op::Lock(entry));
+        let section = &insts[lock.unwrap_or(0)..];
+        count += section.len();
+        is_set |= section.iter().any(|inst| matches!(inst.op, Op::Set(..) | Op::SetAt(..)));
+        if let Some(lock) = lock {
+            locks.extend(insts[lock].result);
             continue;
         }
-        count += end;
         for &pred in cfg.preds(block) {
             if seen.insert(pred) {
                 waiting.push((pred, filter.blocks[pred.index()].insts.len()));
             }
         }
     }
-    count
+    let kept = match locks[..] {
+        [lock] if !is_set => Some(lock),
+        _ => None,
+    };
+    Before { count, kept }
 }
 
 /// How many instructions there are on the ways from a `lock` to the ends of its section, and these. None if the section begins elsewhere, too.

@@ -6,11 +6,13 @@
 //! passes verifies the result and keeps the old filter if need be, as [`optimize`] does.
 
 mod copies;
+mod copy_sections;
 mod fold_constants;
 mod forward_arguments;
 mod forward_fields;
 mod go_straight;
 mod join_sections;
+mod make_at_once;
 mod merge_common;
 mod merge_loads;
 mod merge_lookups;
@@ -21,14 +23,18 @@ mod remove_params;
 mod renumber;
 mod replace_values;
 mod simplify_branches;
+mod sink_unlocks;
+mod thread_branches;
 mod thread_lookups;
 mod unroll_loops;
 
+pub use copy_sections::copy_sections;
 pub use fold_constants::fold_constants;
 pub use forward_arguments::forward_arguments;
 pub use forward_fields::forward_fields;
 pub use go_straight::go_straight;
 pub use join_sections::join_sections;
+pub use make_at_once::make_at_once;
 pub use merge_common::merge_common;
 pub use merge_loads::merge_loads;
 pub use merge_lookups::merge_lookups;
@@ -36,6 +42,8 @@ pub use merge_windows::merge_windows;
 pub use remove_dead::remove_dead;
 pub use renumber::renumber;
 pub use simplify_branches::simplify_branches;
+pub use sink_unlocks::sink_unlocks;
+pub use thread_branches::thread_branches;
 pub use thread_lookups::thread_lookups;
 pub use unroll_loops::unroll_loops;
 
@@ -54,10 +62,14 @@ pub const PASSES: &[(&str, Pass)] = &[
     ("merge_common", merge_common),
     ("merge_windows", merge_windows),
     ("merge_loads", merge_loads),
+    ("make_at_once", make_at_once),
     ("merge_lookups", merge_lookups),
+    ("thread_branches", thread_branches),
     ("thread_lookups", thread_lookups),
     ("forward_arguments", forward_arguments),
     ("simplify_branches", simplify_branches),
+    ("copy_sections", copy_sections),
+    ("sink_unlocks", sink_unlocks),
     ("join_sections", join_sections),
     ("forward_fields", forward_fields),
     ("remove_dead", remove_dead),

@@ -7,6 +7,16 @@ use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
 use crate::module::{Filter, Inst};
 
+/// [Passes on](pass_on) what a block defines, of which there are copies now, to what it dominated when the graph was that.
+pub(super) fn pass_on_from(filter: &mut Filter, cfg: &Cfg, block: Block, copies: Vec<Copy>) {
+    let values: Vec<Value> = filter.blocks[block.index()].defined().collect();
+    let mut behind = vec![false; filter.blocks.len()];
+    for place in &cfg.order()[cfg.place(block) as usize + 1..=cfg.last_dominated(block) as usize] {
+        behind[place.index()] = true;
+    }
+    pass_on(filter, cfg, &values, &behind, copies);
+}
+
 /// Gives each block `behind` a parameter for those of the values that are needed there, and passes them on from where they are defined and from the copies, which lead
 /// there, too. Constants are written down again instead, for a loop's step must be seen to be one.
 ///

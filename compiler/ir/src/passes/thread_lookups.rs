@@ -2,7 +2,7 @@
 
 use super::copies::{Copy, lead_to_copy};
 use super::merge_lookups::{Known, behind, found_with, known, look_up};
-use super::pass_on::pass_on;
+use super::pass_on::pass_on_from;
 use super::renumber::renumber;
 use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
@@ -28,12 +28,7 @@ pub fn thread_lookups(module: &Module, filter: &mut Filter) {
         let Ok(cfg) = Cfg::of(filter) else { return };
         let Some((block, ways)) = next(module, filter, &cfg) else { return };
         let copies = ways.iter().map(|way| lead_past(filter, way)).collect();
-        let values: Vec<Value> = filter.blocks[block.index()].defined().collect();
-        let mut behind = vec![false; filter.blocks.len()];
-        for place in &cfg.order()[cfg.place(block) as usize + 1..=cfg.last_dominated(block) as usize] {
-            behind[place.index()] = true;
-        }
-        pass_on(filter, &cfg, &values, &behind, copies);
+        pass_on_from(filter, &cfg, block, copies);
         renumber(module, filter);
     }
 }

@@ -642,6 +642,13 @@ impl FilterWriter<'_, '_> {
         let entry = self.builder.block_param(found, Type::Entry(state));
         let (found_call, full_call) = (Self::call(found), Self::call(full));
         self.set_loc();
+        if self.choices.below(4) == 3 {
+            // Perhaps there is one.
+            let absent = self.builder.block();
+            let (key, found, absent_call) = (key.clone(), Self::call(found), Self::call(absent));
+            self.builder.end(TerminatorKind::Find { state, key, found, absent: absent_call });
+            self.builder.switch_to(absent);
+        }
         self.builder.end(TerminatorKind::Slot { state, key, found: found_call, full: full_call });
         self.slots[state.index()] += 1;
         let count = self.slots[state.index()];
