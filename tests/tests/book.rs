@@ -4,7 +4,7 @@
 //! What is derived from the sources stands in the book as text. `OKO_WRITE_BOOK=1 cargo test -p oko-tests --test book`
 //! writes it anew; without the variable, text that is not up to date fails the test.
 //!
-//! Blocks by the word behind the fence: `oko` compiles without a warning and passes its own tests, `oko,fails(E0302)` fails with just that code and with the
+//! Blocks by the word behind the fence: `oko` compiles without a warning, is accepted by the Linux kernel where that can be asked, and passes its own tests, `oko,fails(E0302)` fails with just that code and with the
 //! message in the `text` block behind it; `ir` and `bpf` blocks behind a program are what becomes of it. `oko,shows(E0308)` gives an error or warning with that code, `oko,hint` is no whole program. `toml` blocks of the chapter on `okod`
 //! are whole configurations.
 
@@ -22,7 +22,7 @@ use oko_openflow::oko::{OkoErrorCode, Operation, Request};
 use oko_openflow::{FilterId as OpenFlowFilterId, FilterMatch, FlowMod, FlowModCommand, Message};
 use oko_tests::captures::{self, Recorded};
 use oko_tests::ebnf;
-use oko_tests::examples;
+use oko_tests::{examples, kernel};
 use okod::Config;
 
 /// The name that programs of the book have in messages.
@@ -150,6 +150,8 @@ struct Compiled {
     /// The IR and the BPF code, if there are filters.
     ir: String,
     bpf: String,
+    /// The object file, if there are filters.
+    object: Vec<u8>,
 }
 
 fn compile(text: &str) -> Compiled {
@@ -172,7 +174,8 @@ fn compile(text: &str) -> Compiled {
         }
         Err(failed) => panic!("{failed}\n{text}"),
     };
-    Compiled { found, sources, ir: artifact.ir.module().to_string(), bpf: artifact.listing }
+    let (ir, bpf, object) = (artifact.ir.module().to_string(), artifact.listing, artifact.bytes);
+    Compiled { found, sources, ir, bpf, object }
 }
 
 /// The code in `fails(E0302)` or `shows(E0308)`.
@@ -182,6 +185,7 @@ fn code_of<'i>(info: &'i str, word: &str) -> Option<&'i str> {
 
 #[test]
 fn programs_compile_or_fail_as_printed() {
+    let kernel = !kernel::is_missing();
     let mut wrong = Vec::new();
     for (path, chapter) in chapters() {
         let blocks = blocks(&chapter);
@@ -189,7 +193,7 @@ fn programs_compile_or_fail_as_printed() {
         let mut should = chapter.clone();
         for (at, block) in blocks.iter().enumerate().rev() {
             let mut made = BTreeMap::new();
-            if let Err(what) = check_program(block, &mut made) {
+            if let Err(what) = check_program(block, kernel, &mut made) {
                 wrong.push(format!("{path}:{} ({}) {what}", block.line, block.info));
             }
             for printed in blocks[at + 1..]
@@ -210,20 +214,26 @@ fn programs_compile_or_fail_as_printed() {
 }
 
 /// Checks a program and says what the blocks of other kinds behind it have to be.
-fn check_program(block: &Block, made: &mut BTreeMap<&'static str, String>) -> Result<(), String> {
+fn check_program(
+    block: &Block,
+    kernel: bool,
+    made: &mut BTreeMap<&'static str, String>,
+) -> Result<(), String> {
     if !block.info.starts_with("oko") || block.info == "oko,hint" {
         return Ok(());
     }
-    let Compiled { found, sources, ir, bpf } = compile(&block.text);
+    let Compiled { found, sources, ir, bpf, object } = compile(&block.text);
     let message = render_all(&found, &sources, Colour::None);
     let only = |code: &str| found.iter().all(|one| one.code.to_string() == code);
     if block.info == "oko" {
         made.extend([("ir", trimmed(&ir)), ("bpf", trimmed(&bpf))]);
-        return if found.is_empty() {
-            run_tests(&block.text)
-        } else {
-            Err(format!("should compile:\n{message}"))
-        };
+        if !found.is_empty() {
+            return Err(format!("should compile:\n{message}"));
+        }
+        if kernel && !object.is_empty() {
+            kernel::load(&object).map_err(|error| format!("is refused by the kernel: {error}"))?;
+        }
+        return run_tests(&block.text);
     }
     if let Some(code) = code_of(&block.info, "shows") {
         let shown = found.iter().any(|one| one.code.to_string() == code);

@@ -172,6 +172,76 @@ proptest! {
     }
 }
 
+/// Loops over what has a length of its own come to more places with each turn, and after them the packet is read on.
+const LOOPS: [&str; 3] = [
+    "
+use std.net.{ip, tcp};
+state sizes: map[ip.addr, u16] { capacity: 1_024, when_full: evict_oldest, expire: 10s };
+filter two_loops -> bool {
+    match pkt {
+        ip / tcp if tcp.flags has SYN => {
+            let mss = for option in tcp.options with mss: u16 = 536 {
+                match option { mss => mss.value, end => { break; } _ => mss }
+            };
+            let shift = for option in tcp.options with shift: u8 = 0 {
+                match option { window_scale => window_scale.shift, end => { break; } _ => shift }
+            };
+            let size = update sizes[ip.src] |old| if mss < (old ?? 1_460) { mss } else { old ?? 1_460 };
+            (size ?? 0) < 536 and shift > 7
+        }
+        _ => false,
+    }
+}
+",
+    "
+use std.net.{ip, tcp};
+filter loop_in_a_loop -> bool {
+    match pkt {
+        ip / tcp => {
+            let blocks = for option in tcp.options with n: u8 = 0 {
+                match option {
+                    sack => n +| (for block in sack.blocks with m: u8 = 0 { if block.left < tcp.ack { m +| 1 } else { m } }),
+                    end => { break; }
+                    _ => n,
+                }
+            };
+            blocks > 2
+        }
+        _ => false,
+    }
+}
+",
+    "
+use std.net.{ethernet, ip, tcp, udp, vxlan};
+filter inside_a_tunnel -> bool {
+    match pkt {
+        ip as outer / udp / vxlan / ethernet / ip as inner / tcp if tcp.flags has SYN => {
+            let sum = for option in tcp.options with sum: u16 = 0 {
+                match option { mss => sum +| mss.value, end => { break; } _ => sum +| 1 }
+            };
+            sum < 1_000 and inner.src in 10.0.0.0/8 and outer.src in 192.0.2.0/24
+        }
+        _ => false,
+    }
+}
+",
+];
+
+#[test]
+fn loops_over_options_are_accepted() {
+    if kernel::is_missing() {
+        return;
+    }
+    for program in LOOPS {
+        let checked =
+            oko_compiler::parse(oko_compiler::Source::new("loops.oko", program), &oko_compiler::NoFiles)
+                .check()
+                .unwrap_or_else(|failed| panic!("{failed}: {:?}\n{program}", failed.diagnostics));
+        let artifact = checked.optimize().assemble(&oko_compiler::Options::default()).unwrap();
+        kernel::load(&artifact.bytes).unwrap_or_else(|error| panic!("{error}\n{program}"));
+    }
+}
+
 #[test]
 fn scripts_run_alike_in_the_kernel() {
     if kernel::is_missing() {

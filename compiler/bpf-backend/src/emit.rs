@@ -315,6 +315,7 @@ impl Emitter<'_> {
             self.marks.push((self.asm.here(), Mark::Item(block, item)));
             match item {
                 Item::ReadClock => self.read_clock(),
+                Item::Forget => self.forget(block),
                 Item::Inst(index) => {
                     let inst = &data.insts[index];
                     self.at_source(inst.loc);
@@ -325,6 +326,30 @@ impl Emitter<'_> {
                     self.terminator(&data.term.kind);
                 }
             }
+        }
+    }
+
+    /// What is XORed twice with something unknown is what it was, and unknown to who knows of numbers their ranges and bits.
+    fn forget(&mut self, header: Block) {
+        let plan = self.plan;
+        let slots = plan.forgotten(header).filter_map(|param| self.result(Some(param)));
+        // What lies in a map is unknown anyway.
+        let slots: Vec<Slot> = slots.filter(|slot| !matches!(slot, Slot::Far(_))).collect();
+        if slots.is_empty() {
+            return;
+        }
+        let context = self.reg_of(plan.context(), Reg::R1);
+        self.load(Size::W, Reg::R1, context, plan.options.target.offset(CtxField::IngressIfindex));
+        for slot in slots {
+            let at = match slot {
+                Slot::Reg(reg) => reg,
+                Slot::Stack(_) | Slot::Far(_) => Reg::R0,
+            };
+            self.put(Spot::Reg(at), slot.into());
+            for _ in 0..2 {
+                self.alu(AluOp::Xor, at, Reg::R1);
+            }
+            self.put(slot.into(), Spot::Reg(at));
         }
     }
 

@@ -44,6 +44,11 @@ pub(crate) enum Item {
     Inst(usize),
     /// Reads the clock.
     ReadClock,
+    /// Makes verifiers forget what numbers come round the loop that begins here, but its counter.
+    ///
+    /// They walk through a loop turn by turn, on all ways at once, and leave a way where they have been before, knowing the same or less. A number that
+    /// differs from way to way, as the place that a loop over options has come to, makes all ways new ones, and with each turn there are more of them.
+    Forget,
     /// The terminator.
     Term,
 }
@@ -95,6 +100,7 @@ impl<'a> Plan<'a> {
         plan.fuse_comparisons();
         plan.place_clock();
         plan.find_counters();
+        plan.place_forgetting();
         for (index, ty) in filter.values.iter().enumerate() {
             if matches!(ty, Type::Entry(state) if lock_place(module, *state) == LockPlace::Apart) {
                 plan.locks[index] = Some(VReg(plan.vregs as u32));
@@ -142,6 +148,24 @@ impl<'a> Plan<'a> {
         for step in steps(self.filter, &self.cfg) {
             self.counters[step.index()] = true;
         }
+    }
+
+    /// Lets verifiers forget what comes round, at the beginning of each loop.
+    fn place_forgetting(&mut self) {
+        for this in self.cfg.loops() {
+            if self.forgotten(this.header).next().is_some() {
+                self.items[this.header.index()].insert(0, Item::Forget);
+            }
+        }
+    }
+
+    /// What is forgotten at the header of a loop.
+    pub(crate) fn forgotten(&self, header: Block) -> impl Iterator<Item = Value> {
+        let params = self.filter.blocks[header.index()].params.iter().copied();
+        params.filter(|param| {
+            matches!(self.filter.type_of(*param), Some(Type::Int | Type::Bool))
+                && !self.counters[param.index()]
+        })
     }
 
     /// The condition that is written where this value is used.
@@ -406,6 +430,7 @@ impl<'a> Plan<'a> {
         let data = &self.filter.blocks[block.index()];
         match item {
             Item::ReadClock => self.options.clock == Clock::Helper,
+            Item::Forget => false,
             Item::Inst(index) => matches!(
                 data.insts[index].op,
                 Op::Lock(_)
