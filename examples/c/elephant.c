@@ -9,7 +9,6 @@ enum size { MOUSE, ELEPHANT };
 #define ROWS 5
 #define WIDTH 2719
 #define LENGTH (10 * SECOND)
-#define AGAIN flow_again
 #include "sketch.h"
 
 #define TABLE elephants

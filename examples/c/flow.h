@@ -1,7 +1,7 @@
 /* One direction of a connection, as a key: addresses, ports and protocol of a TCP, UDP or SCTP packet.
  *
- * Sketches take any hash of it. With MIXED, and for BPF, it is the language's, of the key as the language has it: the high and the low half of each address, which of
- * IPv4 is a low half, and a word of ports, families and protocol.
+ * Sketches take any hash of it. With MIXED, and for BPF, it is the language's, of the key as the language has it in pieces of 32 bits: the high and the low word of each
+ * address, which of IPv4 is the lowest piece alone; the ports; families and protocol.
  */
 #ifndef FLOW_H
 #define FLOW_H
@@ -13,7 +13,11 @@
 #define FLOW_WORDS6 5
 
 struct flow_seed {
+#if defined(MIXED) || defined(__bpf__)
+    struct language_seed seed;
+#else
     uint64_t secret;
+#endif
     uint64_t begin4; /* what does not depend on a key of IPv4 */
 };
 
@@ -30,38 +34,31 @@ static inline void flow6(uint64_t *key, const struct headers *headers) {
 
 #if defined(MIXED) || defined(__bpf__)
 
-#define flow_again language_again
-
 static inline bool flow_seed_draw(struct flow_seed *seed, uint64_t salt) {
-    uint64_t drawn;
-    if (!draw_seed(&drawn))
+    if (!language_seed_draw(&seed->seed, salt))
         return false;
-    seed->secret = drawn + salt;
-    seed->begin4 = language_word(seed->secret, 0, 0) + language_word(seed->secret, 2, 0);
+    seed->begin4 = seed->seed.start + language_piece(&seed->seed, 9, 4 << 8 | 4);
     return true;
 }
 
-/* The source's port lowest, then the other, the families and the protocol. */
-static inline uint64_t flow_end(uint64_t word, uint64_t family) {
-    return word >> 32 << 48 | family << 40 | family << 32 | (word & 0xffff) << 16 | (word >> 16 & 0xffff);
-}
+/* The source's port lowest, then the other. */
+static inline uint64_t flow_ports(uint64_t word) { return (word & 0xffff) << 16 | (word >> 16 & 0xffff); }
 
 static inline uint64_t flow_hash4(const struct flow_seed *seed, const uint64_t *key) {
-    uint64_t secret = seed->secret;
-    return seed->begin4 + language_word(secret, 1, key[0] >> 32) + language_word(secret, 3, key[0] & UINT32_MAX) +
-           language_word(secret, 4, flow_end(key[1], 4));
+    const struct language_seed *words = &seed->seed;
+    return language_mix(seed->begin4 + language_piece(words, 2, key[0] >> 32) + language_piece(words, 6, key[0] & UINT32_MAX) +
+                        language_piece(words, 8, flow_ports(key[1])) + language_piece(words, 9, key[1] >> 32 << 16));
 }
 
 static inline uint64_t flow_hash6(const struct flow_seed *seed, const uint64_t *key) {
-    uint64_t hash = language_word(seed->secret, 4, flow_end(key[4], 6));
+    const struct language_seed *words = &seed->seed;
+    uint64_t sum = words->start + language_piece(words, 8, flow_ports(key[4])) + language_piece(words, 9, key[4] >> 32 << 16 | 6 << 8 | 6);
     for (int word = 0; word < 4; word++)
-        hash += language_word(seed->secret, word, key[word]);
-    return hash;
+        sum += language_word(words, word, key[word]);
+    return language_mix(sum);
 }
 
 #else
-
-#define flow_again quick_again
 
 static inline bool flow_seed_draw(struct flow_seed *seed, uint64_t salt) {
     uint64_t drawn;

@@ -1,7 +1,7 @@
 /* Keyed hashes of what sketches and counts of distinct values look at.
  *
- * The key is a random number, as addresses come from strangers; SEED is one for runs that must come out the same. `language_hash` is the hash that the language
- * defines, `quick_hash` one with a multiplication a word, which BPF does not have in that size.
+ * The key is a random number, as addresses come from strangers; SEED is one for runs that must come out the same. The hash that the language defines is made of
+ * `language_piece` and `language_mix`; `quick_hash` is one with a multiplication a word, which BPF does not have in that size.
  */
 #ifndef HASH_H
 #define HASH_H
@@ -35,21 +35,39 @@ static inline uint64_t language_mix(uint64_t x) {
     return x ^ x >> 31;
 }
 
-/* What a word adds to the hash of a key: the word's number, and the secret, which is the seed and the state's salt. */
-static inline uint64_t language_word(uint64_t secret, uint64_t number, uint64_t word) {
-    return language_mix(word ^ secret * (2 * number + 1));
+/* The hash of a key is the mix of a sum: where it starts, and of each piece of 32 bits a product with a number of its own. `word` is the number of 64 bits in which two pieces are. */
+#define LANGUAGE_PIECES 10
+
+struct language_seed {
+    uint64_t start;
+    uint64_t factors[LANGUAGE_PIECES];
+};
+
+/* The seed's words are outputs of SplitMix64, made odd; the salt is the state's. */
+static inline bool language_seed_draw(struct language_seed *seed, uint64_t salt) {
+    uint64_t state;
+    if (!draw_seed(&state))
+        return false;
+    seed->start = (language_mix(state += GOLDEN) | 1) + salt;
+    for (int piece = 0; piece < LANGUAGE_PIECES; piece++)
+        seed->factors[piece] = language_mix(state += GOLDEN) | 1;
+    return true;
 }
 
-/* Another hash of the same words. */
-static inline uint64_t language_again(uint64_t hash, uint64_t number) { return language_mix(hash + number * GOLDEN); }
+static inline uint64_t language_piece(const struct language_seed *seed, int piece, uint64_t bits) { return seed->factors[piece] * bits; }
+
+static inline uint64_t language_word(const struct language_seed *seed, int word, uint64_t bits) {
+    return language_piece(seed, 2 * word, bits & UINT32_MAX) + language_piece(seed, 2 * word + 1, bits >> 32);
+}
+
+/* The hash after this one, of the same key; its high half counts. */
+static inline uint64_t next_hash(uint64_t hash) { return hash * 0x75b59955; }
 
 #ifndef __bpf__
 static inline uint64_t quick_hash(uint64_t hash, uint64_t word) {
     unsigned __int128 product = (unsigned __int128)(hash ^ word) * 0xa0761d6478bd642full;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
-
-static inline uint64_t quick_again(uint64_t hash, uint64_t number) { return quick_hash(hash, number * GOLDEN); }
 #endif
 
 #endif

@@ -6,7 +6,6 @@
 #define ROWS 7
 #define WIDTH 27183
 #define LENGTH SECOND
-#define AGAIN flow_again
 #include "sketch.h"
 
 /* What the language adds to the seed: FNV-1a of the state's name. */

@@ -38,9 +38,8 @@ struct filter {
     struct events events;
     struct tried tried;
     struct tried6 tried6;
-    uint64_t secret;
-    uint64_t begin4; /* what the high half of an address, which of IPv4 is 0, adds to the hash of a service */
-    uint64_t limit;  /* param */
+    struct language_seed seed; /* The counts are those of the language to the last one, so the hash is, too. */
+    uint64_t limit;            /* param */
 };
 
 void filter_free(struct filter *filter) {
@@ -57,15 +56,11 @@ struct filter *filter_new(void) {
     if (!filter)
         return NULL;
     filter->limit = 64;
-    uint64_t seed;
-    if (!draw_seed(&seed) || !tried_init(&filter->tried, 16384) || !tried6_init(&filter->tried6, 16384) ||
+    if (!language_seed_draw(&filter->seed, SALT) || !tried_init(&filter->tried, 16384) || !tried6_init(&filter->tried6, 16384) ||
         !events_init(&filter->events) || !scan_found_init(&filter->scan_found, LIMITED_KEYS) || !scan_found6_init(&filter->scan_found6, LIMITED_KEYS)) {
         filter_free(filter);
         return NULL;
     }
-    /* The counts are those of the language to the last one, so the hash is, too. */
-    filter->secret = seed + SALT;
-    filter->begin4 = language_word(filter->secret, 0, 0);
     return filter;
 }
 
@@ -73,11 +68,11 @@ static bool scanning(struct filter *filter, const struct packet *packet, uint64_
     struct headers headers = headers_of(packet);
     if (!headers.tcp || tcp_flags(headers.tcp) != SYN)
         return false;
+    const struct language_seed *seed = &filter->seed;
     uint64_t port = tcp_dst_port(headers.tcp), services = 1;
     if (headers.ipv4) {
         uint64_t source = ipv4_src(headers.ipv4);
-        uint64_t hash = filter->begin4 + language_word(filter->secret, 1, ipv4_dst(headers.ipv4)) +
-                        language_word(filter->secret, 2, port | FAMILY4 << 16);
+        uint64_t hash = language_mix(seed->start + language_piece(seed, 2, ipv4_dst(headers.ipv4)) + language_piece(seed, 4, port | FAMILY4 << 16));
         struct tried_entry *entry = tried_slot(&filter->tried, &source, now);
         if (entry) {
             tried_live(entry, now);
@@ -89,8 +84,8 @@ static bool scanning(struct filter *filter, const struct packet *packet, uint64_
     } else if (headers.ipv6) {
         const uint8_t *addresses = headers.ipv6 + 8;
         uint64_t source[2] = {be64(addresses), be64(addresses + 8)};
-        uint64_t hash = language_word(filter->secret, 0, be64(addresses + 16)) + language_word(filter->secret, 1, be64(addresses + 24)) +
-                        language_word(filter->secret, 2, port | FAMILY6 << 16);
+        uint64_t hash = language_mix(seed->start + language_word(seed, 0, be64(addresses + 16)) + language_word(seed, 1, be64(addresses + 24)) +
+                                     language_piece(seed, 4, port | FAMILY6 << 16));
         struct tried6_entry *entry = tried6_slot(&filter->tried6, source, now);
         if (entry) {
             tried6_live(entry, now);

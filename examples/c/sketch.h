@@ -1,7 +1,6 @@
 /* A count-min sketch over a sliding window.
  *
- * A template: define SKETCH (a name), ROWS, WIDTH (counters of a row), LENGTH (of the window, in nanoseconds) and AGAIN (which gives another hash of the same key),
- * then include this file.
+ * A template: define SKETCH (a name), ROWS, WIDTH (counters of a row) and LENGTH (of the window, in nanoseconds), then include this file.
  *
  * A counter is two words, for buckets of time of even and of odd number, side by side in one cache line. A word is the number of its bucket, modulo 2^20, above a count of
  * 44 bits; a word of another bucket counts as 0, so that nobody has to clear one.
@@ -20,6 +19,7 @@
 #endif
 
 #include "filter.h"
+#include "hash.h"
 
 #ifndef SKETCH_H
 #define SKETCH_H
@@ -113,11 +113,11 @@ static inline COUNTER *SKETCH_NAME(SKETCH, at)(const struct SKETCH *sketch, uint
 static inline uint64_t SKETCH_NAME(SKETCH, add)(struct SKETCH *sketch, uint64_t hash, uint64_t amount, uint64_t now) {
     uint64_t number = now / LENGTH, part = ((LENGTH - now % LENGTH) << 16) / LENGTH;
     uint64_t tag = number & 0xfffff, tag_before = (number - 1) & 0xfffff;
-    uint64_t current = UINT64_MAX, previous = UINT64_MAX, bits = 0;
+    uint64_t current = UINT64_MAX, previous = UINT64_MAX;
 #pragma unroll
     for (uint32_t row = 0; row < ROWS; row++) {
-        bits = row % 2 ? bits & UINT32_MAX : AGAIN(hash, row / 2 + 1);
-        uint32_t column = (uint32_t)((row % 2 ? bits : bits >> 32) * WIDTH >> 32);
+        uint32_t column = (uint32_t)((hash >> 32) * WIDTH >> 32);
+        hash = next_hash(hash);
         COUNTER *counter = SKETCH_NAME(SKETCH, at)(sketch, row * WIDTH + column);
         if (!counter) /* There always is one. */
             return 0;
@@ -135,4 +135,3 @@ static inline uint64_t SKETCH_NAME(SKETCH, add)(struct SKETCH *sketch, uint64_t 
 #undef ROWS
 #undef WIDTH
 #undef LENGTH
-#undef AGAIN

@@ -26,6 +26,8 @@ pub const LOCKS_MAP: &str = "oko_locks";
 pub const NOW_VARIABLE: &str = "oko_now";
 /// The variable of `.data` that holds the seed; 0 until somebody sets it, or the first packet that needs it.
 pub const SEED_VARIABLE: &str = "oko_seed";
+/// The variable of `.data` that holds the [words](oko_ir::seed) of the seed; 0 until the first packet that needs them.
+pub const SEED_WORDS_VARIABLE: &str = "oko_seed_words";
 /// The ring buffer for events. A record is 64-bit words in host order: the event's index, the instant, then its values.
 pub const EVENTS_MAP: &str = "oko_events";
 /// The array for values that a stack frame has no room for; each worker has its own.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The version of the format; readers refuse others. It is another one, too, when what is derived from the IR is: where the parts of keys lie, how sketches and
 /// Bloom filters hash, what their words mean.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Section `.oko.schema`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

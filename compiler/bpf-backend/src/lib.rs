@@ -25,7 +25,7 @@
 //! - An index that verifiers do not see the bounds of is compared with them once more, and is 0 beyond.
 //! - Words are entries of an array, changed by atomic instructions. Tables are hash maps and LPM tries; nobody locks their entries. An event is a record of
 //!   the ring buffer [`EVENTS_MAP`]. What each worker has for itself are per-cpu maps, without locks.
-//! - The seed is the variable [`SEED_VARIABLE`]. If nobody has set it, the first packet does, at random.
+//! - The seed is the variable [`SEED_VARIABLE`]. If nobody has set it, the first packet does, at random, and it makes the seed's words, [`SEED_WORDS_VARIABLE`].
 //! - Numbers for which neither registers nor the frame have room are in an array of which each worker has its own, [`SPILL_MAP`]. Verifiers know nothing of
 //!   what is read from there, so addresses and counters of loops stay in the frame.
 
@@ -48,7 +48,9 @@ use oko_ir::Checked;
 pub use error::BackendError;
 pub use listing::listing;
 pub use maps::data_variables;
-pub use oko_artifact::{EVENTS_MAP, LOCKS_MAP, NOW_VARIABLE, SEED_VARIABLE, SPILL_MAP, ZERO_VARIABLE};
+pub use oko_artifact::{
+    EVENTS_MAP, LOCKS_MAP, NOW_VARIABLE, SEED_VARIABLE, SEED_WORDS_VARIABLE, SPILL_MAP, ZERO_VARIABLE,
+};
 pub use target::{OnMatch, Target};
 
 /// How to compile.

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use oko_artifact::{
-    EVENTS_MAP as EVENTS, LOCKS_MAP as LOCKS, NOW_VARIABLE as NOW, SEED_VARIABLE as SEED, SPILL_MAP as SPILL,
-    ZERO_VARIABLE as ZERO,
+    EVENTS_MAP as EVENTS, LOCKS_MAP as LOCKS, NOW_VARIABLE as NOW, SEED_VARIABLE as SEED,
+    SEED_WORDS_VARIABLE as SEED_WORDS_NAME, SPILL_MAP as SPILL, ZERO_VARIABLE as ZERO,
 };
 use oko_bpf::isa::{Imm64, Size};
 use oko_bpf::object::write::{MapSpec, Member, MemberKind, Struct, VariableSpec};
 use oko_bpf::program::MapKind;
 use oko_ir::layout::{EXPIRES_OFFSET, LOCK_OFFSET, WRITTEN_OFFSET};
+use oko_ir::seed::SEED_WORDS;
 use oko_ir::{
     Filter, Match, Module, Op, Param, State, StateDecl, StateKind, TerminatorKind, WhenFull, Width,
 };
@@ -57,7 +58,9 @@ pub(crate) fn kind(state: &StateDecl) -> MapKind {
 
 impl Maps {
     pub(crate) fn of(module: &Module, options: Options) -> Result<Maps, BackendError> {
-        let reserved = |name: &&String| [LOCKS, EVENTS, SPILL, NOW, SEED, ZERO].contains(&name.as_str());
+        let reserved = |name: &&String| {
+            [LOCKS, EVENTS, SPILL, NOW, SEED, SEED_WORDS_NAME, ZERO].contains(&name.as_str())
+        };
         let mut names = (module.states.iter().map(|state| &state.name))
             .chain(module.params.iter().map(|param| &param.name))
             .chain(module.filters.iter().map(|filter| &filter.name));
@@ -80,7 +83,7 @@ impl Maps {
             spill_bytes: 0,
             has_data: !data_variables(module, options).is_empty(),
             seed,
-            now: seed + if uses_seed(module) { 8 } else { 0 },
+            now: seed + if uses_seed(module) { 8 * (1 + SEED_WORDS as u32) } else { 0 },
         })
     }
 
@@ -118,6 +121,10 @@ impl Maps {
         Imm64::MapValue { map: self.data(), off: self.seed }
     }
 
+    pub(crate) fn seed_words(&self) -> Imm64 {
+        Imm64::MapValue { map: self.data(), off: self.seed + 8 }
+    }
+
     pub(crate) fn now(&self) -> Imm64 {
         Imm64::MapValue { map: self.data(), off: self.now }
     }
@@ -148,11 +155,17 @@ impl Maps {
 
 /// Whether any filter asks for the seed.
 pub(crate) fn uses_seed(module: &Module) -> bool {
-    module.filters.iter().any(filter_uses_seed)
+    module.filters.iter().any(|filter| last_seed_word(filter).is_some())
 }
 
-pub(crate) fn filter_uses_seed(filter: &Filter) -> bool {
-    filter.blocks.iter().flat_map(|block| &block.insts).any(|inst| inst.op == Op::Seed)
+/// The last word of the seed that a filter asks for, if it asks for any.
+pub(crate) fn last_seed_word(filter: &Filter) -> Option<u32> {
+    let insts = filter.blocks.iter().flat_map(|block| &block.insts);
+    let words = insts.filter_map(|inst| match inst.op {
+        Op::Seed(word) => Some(word),
+        _ => None,
+    });
+    words.max()
 }
 
 /// The part of a filter's stack frame that is not for values: at the top, if it meets an LRU hash, 8 bytes for the address of a lock and 8
@@ -279,19 +292,20 @@ fn entry(state: &StateDecl, kind: MapKind) -> Struct {
     Struct { size: layout.size, members: header.chain(fields).collect() }
 }
 
-/// The variables of `.data`: each param as a `u64` in host byte order, then `oko_seed` and `oko_now` if they are wanted.
+/// The variables of `.data`: each param as a `u64` in host byte order, then `oko_seed` with `oko_seed_words`, and `oko_now`, if they are wanted.
 pub fn data_variables(module: &Module, options: Options) -> Vec<VariableSpec> {
-    let seed = uses_seed(module).then_some((SEED, 0));
-    let now = (options.clock == Clock::Injected).then_some((NOW, 1));
-    let params = module.params.iter().map(|param| (param.name.as_str(), param.default));
-    (0..)
-        .zip(params.chain(seed).chain(now))
-        .map(|(index, (name, value))| VariableSpec {
-            name: name.into(),
-            offset: index * 8,
-            init: value.to_le_bytes().to_vec(),
-        })
-        .collect()
+    let number = |value: u64| value.to_le_bytes().to_vec();
+    let seed = [(SEED, number(0)), (SEED_WORDS_NAME, vec![0; 8 * SEED_WORDS])];
+    let seed = seed.into_iter().filter(|_| uses_seed(module));
+    let now = (options.clock == Clock::Injected).then(|| (NOW, number(1)));
+    let params = module.params.iter().map(|param| (param.name.as_str(), number(param.default)));
+    let mut end = 0;
+    let variables = params.chain(seed).chain(now).map(|(name, init)| {
+        let offset = end;
+        end += init.len() as u32;
+        VariableSpec { name: name.into(), offset, init }
+    });
+    variables.collect()
 }
 
 /// The constants of `.rodata`: `oko_zero`, as large as the largest entry that a filter makes.

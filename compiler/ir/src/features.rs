@@ -63,7 +63,7 @@ fn of_state(decl: &StateDecl) -> Vec<Feature> {
 
 fn of_filter(filter: &Filter) -> Vec<Feature> {
     let of_op = |op: &Op| match op {
-        Op::Seed => Some(Feature::Seed),
+        Op::Seed(_) => Some(Feature::Seed),
         Op::GetAt(..) | Op::SetAt(..) => Some(Feature::IndexedFields),
         Op::WordGet(..) | Op::WordAdd(..) | Op::WordOr(..) | Op::WordCas(..) => Some(Feature::Words),
         Op::Emit(..) => Some(Feature::Events),

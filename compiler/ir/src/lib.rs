@@ -73,8 +73,8 @@
 //! # Events and the seed
 //!
 //! `emit eI(values)` puts an event, the packet's instant and the values into a queue of the instance that somebody else empties; if it is full,
-//! the event is dropped and counted. `seed` is a random number that stays the same for the whole life of an instance: what is hashed
-//! with it cannot be foreseen by who sends packets.
+//! the event is dropped and counted. `seed I` is one of sixteen odd random
+//! numbers ([`seed`]) that stay the same for the whole life of an instance: what is hashed with them cannot be foreseen by who sends packets.
 //!
 //! # Results
 //!
@@ -99,6 +99,7 @@ pub mod module;
 pub mod operands;
 pub mod passes;
 pub mod ranges;
+pub mod seed;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

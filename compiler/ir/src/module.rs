@@ -304,8 +304,8 @@ pub enum Op {
     InPort,
     /// `now`: the packet's instant, nanoseconds on a monotonic clock, the same all through one packet. Never 0, and below 2^63.
     Now,
-    /// `seed`: a random number, the same for the whole life of an instance.
-    Seed,
+    /// `seed I`: word `I` of the [seed](crate::seed), an odd random number, the same for the whole life of an instance.
+    Seed(u32),
     /// `param pI`.
     Param(Param),
     /// `lock e`: a bool, whether the entry is live.

@@ -34,7 +34,7 @@ impl Op {
             | Op::PacketLen
             | Op::InPort
             | Op::Now
-            | Op::Seed
+            | Op::Seed(_)
             | Op::Param(_)
             | Op::Get(..)
             | Op::GetAt(..)
@@ -84,7 +84,7 @@ impl Op {
             | Op::PacketLen
             | Op::InPort
             | Op::Now
-            | Op::Seed
+            | Op::Seed(_)
             | Op::Param(_)
             | Op::Get(..)
             | Op::GetAt(..)
@@ -106,7 +106,7 @@ impl Op {
             | Op::PacketLen
             | Op::InPort
             | Op::Now
-            | Op::Seed
+            | Op::Seed(_)
             | Op::Param(_) => {}
             Op::Binary(_, a, b) | Op::Compare(_, a, b) | Op::Bool(_, a, b) => {
                 f(a);

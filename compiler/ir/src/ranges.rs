@@ -383,7 +383,7 @@ impl Walk<'_> {
             Op::PacketLen => Range::up_to(MAX_PACKET),
             Op::InPort => Range::up_to(u32::MAX.into()),
             Op::Now => Range { min: 1, max: u64::MAX },
-            Op::Seed | Op::WordGet(..) | Op::WordAdd(..) | Op::WordOr(..) | Op::WordCas(..) => Range::FULL,
+            Op::Seed(_) | Op::WordGet(..) | Op::WordAdd(..) | Op::WordOr(..) | Op::WordCas(..) => Range::FULL,
             Op::Param(param) => {
                 let decl = &self.module.params[param.index()];
                 // The verifier comes here also when a declaration is wrong.

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::mem::offset_of;
 use std::ops::Range;
 
+use oko_ir::seed::SEED_WORDS;
 use oko_state::Map;
 
 /// A packet as generated code reads it.
@@ -70,8 +71,10 @@ pub struct Context {
     pub values: *const *mut u8,
     /// The ring buffer that events go to; null if the module has none.
     pub events: *const Map,
-    /// What `seed` gives.
+    /// What the instance drew.
     pub seed: u64,
+    /// What `seed` gives: the [words](oko_ir::seed::seed_words) of that.
+    pub seed_words: [u64; SEED_WORDS],
 }
 
 /// When a burst comes.
@@ -148,6 +151,7 @@ pub(crate) const CTX_MAPS: i32 = offset_of!(Context, maps) as i32;
 pub(crate) const CTX_VALUES: i32 = offset_of!(Context, values) as i32;
 pub(crate) const CTX_EVENTS: i32 = offset_of!(Context, events) as i32;
 pub(crate) const CTX_SEED: i32 = offset_of!(Context, seed) as i32;
+pub(crate) const CTX_SEED_WORDS: i32 = offset_of!(Context, seed_words) as i32;
 
 /// The words of an event's record in the ring buffer before its values: the event's index and the instant, each a `u64` in host order.
 /// Each value is a `u64`, too.

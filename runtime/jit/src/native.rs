@@ -271,7 +271,7 @@ impl<'a> Translator<'a, '_> {
                 self.builder.ins().load(I64, MemFlagsData::trusted(), params, param.0 as i32 * 8)
             }
             Op::Lock(entry) => self.lock(entry),
-            Op::Seed => self.seed(),
+            Op::Seed(word) => self.seed(word),
             Op::Get(entry, field) => self.get(entry, field, None),
             Op::GetAt(entry, field, index) => self.get(entry, field, Some(index)),
             Op::Set(entry, field, value) => {

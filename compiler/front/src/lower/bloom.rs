@@ -1,7 +1,6 @@
 //! Bloom filters (Bloom 1970), as steps on bare words.
 //!
-//! A key has `k` bits among `bits`. With two hashes `h1` and `h2` of the key ([`super::hash`]; Kirsch, Mitzenmacher: "Less hashing, same performance", 2006), the bit
-//! number `i` is `((h1 + i * h2) / 2^32) * bits / 2^32`, the sum modulo 2^64. A key that was inserted has all its bits set; one that was not has them
+//! A key has `k` bits among `bits`. Of its hashes ([`super::hash`]), the upper 32 bits `b` of one each choose a bit: the one number `b * bits / 2^32`. A key that was inserted has all its bits set; one that was not has them
 //! all set by others at the declared rate.
 //!
 //! With `expire: E`, time is cut into generations of length `E`, and there are two sets of bits, for generations of even and of odd
@@ -80,15 +79,13 @@ impl Lowering<'_> {
 
     /// The key's bits, within one generation.
     fn bits_of(&mut self, geometry: &BloomGeometry, hash: Value) -> Vec<Place> {
-        let step = self.hash_again(hash, 1);
         let mut places = Vec::new();
         let mut next = hash;
         for at in 0..geometry.hashes {
             if at > 0 {
-                next = self.binary(BinaryOp::Add, next, step);
+                next = self.next_hash(next);
             }
-            let (high, _) = self.halves(next);
-            let bit = self.below(high, geometry.bits);
+            let bit = self.choice(next, geometry.bits);
             let in_word = self.int(u64::from(geometry.word_bits()));
             let word = self.binary(BinaryOp::UDiv, bit, in_word);
             let number = self.binary(BinaryOp::URem, bit, in_word);

@@ -1,19 +1,27 @@
 //! Hashing: keys become 64-bit numbers that nobody outside can foresee.
 //!
-//! A key's scalars are packed into as few words as they fit in: the widest first and those of a width in order, the first lowest. With `mix` the finaliser of
-//! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014; the constants are Stafford's mix 13) and all arithmetic modulo 2^64:
+//! A key's scalars are packed into *pieces* of 32 bits at most: the widest first and those of a width in order, the first lowest; a scalar of 64 bits is two, the low half first.
+//! With the words `s_0, s_1, …` of the instance's [seed](oko_ir::seed), `mix` the finaliser of SplitMix64 and all arithmetic modulo 2^64:
 //!
-//! - with `s = seed + salt`, the hash `h` is the sum of `mix(w ^ s * (2 i + 1))` over the words `w` with their numbers `i = 0, 1, …`: none waits for another;
-//! - where one hash is not enough, the further ones are `mix(h + i * GOLDEN)`, `i = 1, 2, …`
+//! - the hash is `mix(salt + s_0 + s_1 p_0 + s_2 p_1 + …)` over the pieces `p_0, p_1, …` (multilinear hashing; Carter, Wegman: "Universal classes of hash functions", 1979; Lemire, Kaser:
+//!   "Strongly universal string hashing is fast", 2014). A piece costs a multiplication and an addition, and one that is 0, as the high half of IPv4's address, nothing;
+//! - of more than 15 pieces, the hash of the first 15 is two pieces that come before the others, and so on;
+//! - where one hash is not enough, the further ones are `hash * ROW^i`, `i = 1, 2, …`, of which the high bits count ([`oko_artifact::sketch`]).
 //!
-//! `seed` is drawn at random when a filter is loaded, so senders cannot choose keys that collide; `salt` is different for each state, so that two states do not err
-//! on the same keys. This is no cryptographic hash: who can watch many answers of a filter closely can learn about the seed.
+//! **Two keys collide** with a probability of 2^-32 at most, whoever chose them, and never if they differ in one piece alone. For let `p_j` be, of the pieces in which they
+//! differ, one whose difference has the fewest zeros at the low end, `z < 32`. Whatever the other words of the seed are, the sums are equal for one value modulo `2^(64 - z)` of the odd number
+//! `s_(j + 1)` at most: so with a probability of `2^(z - 63)`, which is 2^-63 for keys that differ in the lowest bit of some piece. (Beyond 15 pieces, each hash in between adds as much.) With pieces of 64 bits, the highest bits of two
+//! would cancel out each other for every seed; and numbers that are multiples of one secret would collide for every seed where the sum of the multiples does.
 //!
-//! `mix` is a bijection, so keys of one word never collide in 64 bits. The control plane computes the same: [`oko_artifact::sketch`].
+//! The seed is drawn at random when a filter is loaded, so senders cannot choose keys that collide; `salt` is different for each state, so that two states do not err
+//! on the same keys: `mix` leads sums that differ by it to unrelated numbers. This is no cryptographic hash: who can watch many answers of a filter closely can learn about the seed.
+//!
+//! The control plane computes the same: [`oko_artifact::sketch`].
 
 use std::cmp::Reverse;
 
-use oko_artifact::sketch::{GOLDEN, MIX, salt};
+use oko_artifact::sketch::{ROW, salt};
+use oko_ir::seed::{MIX, SEED_WORDS};
 use oko_ir::{BinaryOp, Op, Value, Width};
 
 use super::body::Lowering;
@@ -25,23 +33,29 @@ impl Lowering<'_> {
     /// The hash of a key of a state, from its scalars.
     pub(super) fn hash_key(&mut self, state: &str, key: &[Value], ty: &Ty) -> Value {
         let widths: Vec<Width> = key_parts(ty, self.program).into_iter().map(|(_, width)| width).collect();
-        let words = self.packed(key, &widths);
-        let seed = self.ins(Op::Seed);
+        let pieces = self.key_pieces(key, &widths);
+        let seed = self.ins(Op::Seed(0));
         let salt = self.int(salt(state));
-        let first = self.binary(BinaryOp::Add, seed, salt);
-        let one = self.int(1);
-        let step = self.binary(BinaryOp::Shl, first, one);
-        let (mut secret, mut sum) = (first, None);
-        for word in words {
-            let mixed = self.binary(BinaryOp::Xor, secret, word);
-            let mixed = self.mix(mixed);
-            sum = Some(match sum {
-                Some(sum) => self.binary(BinaryOp::Add, sum, mixed),
-                None => mixed,
-            });
-            secret = self.binary(BinaryOp::Add, secret, step);
+        let start = self.binary(BinaryOp::Add, seed, salt);
+        let mut rest = pieces.as_slice();
+        let mut before = Vec::new();
+        loop {
+            let count = rest.len().min(SEED_WORDS - 1 - before.len());
+            let (now, later) = rest.split_at(count);
+            let mut sum = start;
+            for (word, &piece) in (1..).zip(before.iter().chain(now)) {
+                let factor = self.ins(Op::Seed(word));
+                let product = self.binary(BinaryOp::Mul, factor, piece);
+                sum = self.binary(BinaryOp::Add, sum, product);
+            }
+            let hash = self.mix(sum);
+            if later.is_empty() {
+                return hash;
+            }
+            let (high, low) = self.halves(hash);
+            before = vec![low, high];
+            rest = later;
         }
-        sum.unwrap_or(first)
     }
 
     /// The hash of a value that a cell of a state counts.
@@ -51,29 +65,34 @@ impl Lowering<'_> {
         Some(self.hash_key(state, &scalars, ty))
     }
 
-    /// The scalars in as few words as they fit in.
-    fn packed(&mut self, scalars: &[Value], widths: &[Width]) -> Vec<Value> {
+    /// The scalars in as few numbers of 32 bits as they fit in.
+    fn key_pieces(&mut self, scalars: &[Value], widths: &[Width]) -> Vec<Value> {
         let mut order: Vec<usize> = (0..scalars.len().min(widths.len())).collect();
         order.sort_by_key(|&at| Reverse(widths[at].bits()));
-        let mut words = Vec::new();
+        let mut pieces = Vec::new();
         let mut open: Option<(Value, u32)> = None;
         for at in order {
             let (scalar, bits) = (scalars[at], widths[at].bits());
+            if widths[at] == Width::W64 {
+                let (high, low) = self.halves(scalar);
+                pieces.extend([low, high]);
+                continue;
+            }
             open = Some(match open {
-                Some((word, used)) if used + bits <= 64 => {
+                Some((piece, used)) if used + bits <= 32 => {
                     let shift = self.int(u64::from(used));
                     let shifted = self.binary(BinaryOp::Shl, scalar, shift);
-                    (self.binary(BinaryOp::Or, word, shifted), used + bits)
+                    (self.binary(BinaryOp::Or, piece, shifted), used + bits)
                 }
-                Some((word, _)) => {
-                    words.push(word);
+                Some((piece, _)) => {
+                    pieces.push(piece);
                     (scalar, bits)
                 }
                 None => (scalar, bits),
             });
         }
-        words.extend(open.map(|(word, _)| word));
-        words
+        pieces.extend(open.map(|(piece, _)| piece));
+        pieces
     }
 
     /// The finaliser of SplitMix64.
@@ -91,23 +110,22 @@ impl Lowering<'_> {
         x
     }
 
-    /// Another hash of the same key.
-    pub(super) fn hash_again(&mut self, hash: Value, number: u64) -> Value {
-        let step = self.int(GOLDEN.wrapping_mul(number));
-        let next = self.binary(BinaryOp::Add, hash, step);
-        self.mix(next)
+    /// The hash after this one, of the same key.
+    pub(super) fn next_hash(&mut self, hash: Value) -> Value {
+        let factor = self.int(ROW);
+        self.binary(BinaryOp::Mul, hash, factor)
     }
 
-    /// A number below `count`, at most 2^32, from a number of 32 bits.
-    pub(super) fn below(&mut self, bits: Value, count: u64) -> Value {
-        let count = self.int(count);
+    /// Which of `count` things, at most 2^32, a hash chooses, by its upper half.
+    pub(super) fn choice(&mut self, hash: Value, count: u64) -> Value {
+        let (count, half) = (self.int(count), self.int(32));
+        let bits = self.binary(BinaryOp::UShr, hash, half);
         let product = self.binary(BinaryOp::Mul, bits, count);
-        let half = self.int(32);
         self.binary(BinaryOp::UShr, product, half)
     }
 
     /// The upper and the lower 32 bits.
-    pub(super) fn halves(&mut self, word: Value) -> (Value, Value) {
+    fn halves(&mut self, word: Value) -> (Value, Value) {
         let (half, mask) = (self.int(32), self.int(u64::from(u32::MAX)));
         (self.binary(BinaryOp::UShr, word, half), self.binary(BinaryOp::And, word, mask))
     }

@@ -1,7 +1,7 @@
 //! Sketches: count-min (Cormode, Muthukrishnan 2005), as steps on bare words.
 //!
-//! There are `rows` rows of `width` counters. Of each further hash of the key ([`super::hash`]) the upper and lower 32 bits choose a counter in one row each: for 32
-//! bits `b`, it is the one number `b * width / 2^32`. `add(n)` adds `n` to the key's counter in each row; the estimate is the least of these
+//! There are `rows` rows of `width` counters. Of the key's hashes ([`super::hash`]), the upper 32 bits `b` of one each choose a counter in a row: the one
+//! number `b * width / 2^32`. `add(n)` adds `n` to the key's counter in each row; the estimate is the least of these
 //! counters. Other keys can only have added to them, so it is never too low.
 //!
 //! With a window of length `W` each counter is two words side by side, in one cache line, for buckets of time of even and of odd number, as in a `window` cell. A word is then
@@ -95,15 +95,12 @@ impl Lowering<'_> {
     /// The number of a key's counter in each row.
     fn places(&mut self, geometry: &SketchGeometry, hash: Value) -> Vec<Value> {
         let mut places = Vec::new();
-        let mut hashes = Vec::new();
+        let mut hash = hash;
         for row in 0..geometry.rows {
-            if hashes.is_empty() {
-                let word = self.hash_again(hash, u64::from(row / 2) + 1);
-                let (high, low) = self.halves(word);
-                hashes = vec![low, high];
+            if row > 0 {
+                hash = self.next_hash(hash);
             }
-            let Some(bits) = hashes.pop() else { continue };
-            let column = self.below(bits, u64::from(geometry.width));
+            let column = self.choice(hash, u64::from(geometry.width));
             let start = self.int(u64::from(row) * u64::from(geometry.width));
             places.push(self.binary(BinaryOp::Add, column, start));
         }

@@ -300,7 +300,7 @@ impl Machine<'_> {
             Op::PacketLen => Scalar::Int(self.packet.wire_len.into()),
             Op::InPort => Scalar::Int(self.packet.in_port.into()),
             Op::Now => Scalar::Int(self.now),
-            Op::Seed => Scalar::Int(self.store.seed()),
+            Op::Seed(word) => Scalar::Int(self.store.seed(word)),
             Op::Param(param) => Scalar::Int(self.param(param)?),
             Op::Lock(value) => {
                 if self.locked.is_some() {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use super::tables::{self, TableError, TableKey};
 use crate::entities::{Event, Param, State};
 use crate::module::{Merge, Module, ParamDecl, StateDecl, StateKind, WhenFull};
+use crate::seed::{SEED_WORDS, seed_words};
 use crate::verify::Checked;
 
 /// How many events wait to be taken, at most.
@@ -26,7 +27,7 @@ pub struct Store {
     worker: usize,
     events: VecDeque<EventRecord>,
     dropped: u64,
-    seed: u64,
+    seed: [u64; SEED_WORDS],
 }
 
 /// One event that a filter reported.
@@ -188,13 +189,13 @@ impl Store {
             worker: 0,
             events: VecDeque::new(),
             dropped: 0,
-            seed: 0,
+            seed: seed_words(0),
         }
     }
 
-    /// Sets the random number that `seed` gives. It should be set before anything runs, and only then.
+    /// Sets the random number that the words of the seed are made of. It should be set before anything runs, and only then.
     pub fn set_seed(&mut self, seed: u64) {
-        self.seed = seed;
+        self.seed = seed_words(seed);
     }
 
     /// Lets filters run as this worker from now on, with its copies of states that workers have for themselves. The first is 0.
@@ -286,8 +287,9 @@ impl Store {
         self.decls == module.params && self.state_decls == module.states
     }
 
-    pub(super) fn seed(&self) -> u64 {
-        self.seed
+    /// A word of the seed; the verifier has seen that there is one of this number.
+    pub(super) fn seed(&self, word: u32) -> u64 {
+        self.seed[word as usize]
     }
 
     pub(super) fn emit(&mut self, record: EventRecord) {

@@ -13,6 +13,7 @@ use crate::module::{
     BinaryOp, BlockCall, BoolOp, CompareOp, EventDecl, EventField, FieldDecl, FilterResult, KeyPart, Loc,
     Match, Merge, Module, Op, ParamDecl, StateDecl, StateKind, TerminatorKind, Type, Unlock, WhenFull, Width,
 };
+use crate::seed::SEED_WORDS;
 
 /// What kind of module is wanted. By default, one with nothing but hash tables and arrays of entries, and straight ways.
 #[derive(Clone, Copy, Debug, Default)]
@@ -333,7 +334,8 @@ impl FilterWriter<'_, '_> {
         if self.choices.below(5) == 4 {
             match self.choices.below(3) {
                 0 if self.options.seed => {
-                    scope.ints.push(self.builder.ins(Op::Seed));
+                    let word = self.choices.below(SEED_WORDS as u32);
+                    scope.ints.push(self.builder.ins(Op::Seed(word)));
                     return;
                 }
                 1 if self.options.words => return self.word(scope),

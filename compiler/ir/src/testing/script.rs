@@ -79,7 +79,7 @@ pub enum Step {
         /// How many.
         count: u64,
     },
-    /// What `seed` gives from here on.
+    /// The number that the words of the seed are made of, before anything runs.
     Seed {
         /// The number.
         seed: u64,

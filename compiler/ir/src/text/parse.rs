@@ -509,7 +509,7 @@ impl<'a> Parser<'a> {
             "pkt.len" => Op::PacketLen,
             "pkt.in_port" => Op::InPort,
             "now" => Op::Now,
-            "seed" => Op::Seed,
+            "seed" => Op::Seed(self.number32()?),
             "param" => Op::Param(self.word("a param", |word| index_after("p", word).map(Param))?),
             "lock" => Op::Lock(self.value()?),
             "get" => Op::Get(self.value()?, self.comma_field()?),

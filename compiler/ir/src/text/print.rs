@@ -188,7 +188,7 @@ impl fmt::Display for Op {
             Op::PacketLen => write!(f, "pkt.len"),
             Op::InPort => write!(f, "pkt.in_port"),
             Op::Now => write!(f, "now"),
-            Op::Seed => write!(f, "seed"),
+            Op::Seed(word) => write!(f, "seed {word}"),
             Op::Param(param) => write!(f, "param {param}"),
             Op::Lock(entry) => write!(f, "lock {entry}"),
             Op::Get(entry, field) => write!(f, "get {entry}, {field}"),

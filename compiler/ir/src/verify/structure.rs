@@ -7,6 +7,7 @@ use crate::entities::{Block, Field, State, Value};
 use crate::limits::{MAX_REPEAT, MAX_WINDOW};
 use crate::module::{Filter, FilterResult, Loc, Module, Op, StateKind, TerminatorKind, Type, Unlock};
 use crate::operands::{Edge, ResultType};
+use crate::seed::SEED_WORDS;
 
 /// Checks one filter whose tables have been found small enough. Gives its graph, if it has one.
 pub(super) fn check(module: &Module, filter: &Filter, errors: &mut Errors) -> Option<Cfg> {
@@ -169,7 +170,13 @@ impl Checker<'_> {
     /// Invariants 4, 7 and 8 for an instruction's operands.
     fn op(&mut self, op: &Op, place: Place) {
         match *op {
-            Op::Const(_) | Op::ConstBool(_) | Op::PacketLen | Op::InPort | Op::Now | Op::Seed => {}
+            Op::Const(_) | Op::ConstBool(_) | Op::PacketLen | Op::InPort | Op::Now => {}
+            Op::Seed(word) => {
+                if word as usize >= SEED_WORDS {
+                    let (what, name, count) = ("word of the seed", word.to_string(), SEED_WORDS);
+                    self.errors.push(place, Problem::NoSuch { what, name, count });
+                }
+            }
             Op::Binary(_, a, b) | Op::Compare(_, a, b) => {
                 self.is(a, Type::Int, place);
                 self.is(b, Type::Int, place);

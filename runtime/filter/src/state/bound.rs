@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use oko_artifact::{EVENTS_MAP, StateSchema};
 use oko_ir::interp::{TableError, TableKey};
+use oko_ir::seed::seed_words;
 use oko_ir::{StateDecl, StateKind};
 use oko_jit::abi::Context;
 use oko_state::{Header, Kind, Map, RingBuffer, Shape, Update, UpdateError};
@@ -141,7 +142,7 @@ impl States {
             let context = &mut binding.context;
             context.params = params.values().as_ptr().cast::<u64>();
             context.events = Arc::as_ptr(&events);
-            context.seed = seed;
+            (context.seed, context.seed_words) = (seed, seed_words(seed));
         }
         Ok(States { rows, order, bindings, events, seed })
     }
@@ -373,6 +374,7 @@ fn bind(rows: &[Row], order: &[usize], worker: u32) -> Binding {
         values: values.as_ptr(),
         events: std::ptr::null(),
         seed: 0,
+        seed_words: seed_words(0),
     };
     Binding { context, _tables: (handles, values) }
 }

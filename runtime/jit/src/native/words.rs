@@ -5,7 +5,7 @@ use cranelift_codegen::ir::{self, AtomicRmwOp, InstBuilder, MemFlagsData};
 use oko_ir::{Event, State, Value};
 
 use super::Translator;
-use crate::abi::{CTX_EVENTS, CTX_SEED, CTX_VALUES};
+use crate::abi::{CTX_EVENTS, CTX_SEED_WORDS, CTX_VALUES};
 use crate::burst::constant_memory;
 use crate::detour;
 use crate::helpers::Helper;
@@ -42,9 +42,9 @@ impl Translator<'_, '_> {
         self.builder.ins().atomic_cas(MemFlagsData::trusted(), word, expected, new)
     }
 
-    pub(super) fn seed(&mut self) -> ir::Value {
+    pub(super) fn seed(&mut self, word: u32) -> ir::Value {
         let context = self.row.context(&mut self.builder);
-        self.builder.ins().load(I64, constant_memory(), context, CTX_SEED)
+        self.builder.ins().load(I64, constant_memory(), context, CTX_SEED_WORDS + 8 * word as i32)
     }
 
     /// Puts a record together on the stack and hands it to the ring buffer.

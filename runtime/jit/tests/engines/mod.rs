@@ -4,6 +4,7 @@ use oko_bpf::interp::{Env, Interpreter, MapMemory, Options, PacketMeta};
 use oko_bpf::program::{MapDef, MapId, MapKind, Program};
 use oko_bpf::verified::Verified;
 use oko_bpf::{asm, verifier};
+use oko_ir::seed::seed_words;
 use oko_jit::abi::{Context, Moment, Packet};
 use oko_jit::{Answer, Code, compile_bpf, map_calls, map_shape};
 use oko_state::{Handed, Map, Update};
@@ -35,6 +36,7 @@ impl Maps {
             values: values.as_ptr(),
             events: std::ptr::null(),
             seed: 0,
+            seed_words: seed_words(0),
         };
         // The maps are the test's own, so nobody else takes their locks. Both ways of doing so have their turn.
         body(&context, Moment { now, alone: now.is_multiple_of(2) })

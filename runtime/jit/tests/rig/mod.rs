@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oko_ir::interp::{EntryDump, EventRecord, TableKey};
+use oko_ir::seed::seed_words;
 use oko_ir::{Checked, Event, Match, NEVER, StateDecl, StateKind, Width};
 use oko_jit::abi::{Context, EVENT_HEADER_WORDS, Moment, Packet};
 use oko_jit::{Code, Effort, compile_ir_with};
@@ -54,6 +55,7 @@ impl Rig {
             values: values.as_ptr(),
             events: &raw const self.ring,
             seed: self.seed.load(Ordering::Relaxed),
+            seed_words: seed_words(self.seed.load(Ordering::Relaxed)),
         };
         // The maps are the rig's own, so nobody else takes their locks. Both ways of doing so have their turn.
         let moment = Moment { now, alone: now.is_multiple_of(2) };
