@@ -119,14 +119,14 @@ fn the_footprint_is_told() {
         filter f -> bool { match pkt { ipv4 => ipv4.src in inside, _ => false } }";
     let output = support::compile("test.oko", text).output.expect("it compiles");
     insta::assert_snapshot!(output.schema.footprint(), @r"
-    inside: table of prefixes of 1,024 entries, 93.5 KiB
+    inside: table of prefixes of 1,024 entries, 221.5 KiB
     tried: map of 16,384 entries, 3.2 MiB
         128 registers, standard error 7.4%
     volume: sketch of 7 rows of 27,183 counters, twice for the window, 2.9 MiB
     seen: Bloom filter of 11,034,720 bits and 8 hashes, two generations, 3.5 MiB
     total: one entry, 32 bytes for each core
     seen_it.limit: limit of an event, for 16,384 values at one time, 1.2 MiB
-    all: 11.0 MiB
+    all: 11.1 MiB
     ");
     let bytes: u64 = output.module.states.iter().map(oko_ir::StateDecl::bytes).sum();
     assert_eq!(output.schema.states.iter().map(|state| state.bytes).sum::<u64>(), bytes);

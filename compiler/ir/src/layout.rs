@@ -27,6 +27,9 @@ pub const WORD_SIZE: u64 = 8;
 const RECORD_HEADER: u64 = 16;
 /// The same for the nodes of a prefix table.
 const TRIE_NODE_HEADER: u64 = 16;
+/// How many slots the direct table of a prefix table has at least and at most, and what ranges take at most for each of its entries.
+const DIRECT_SLOTS: (u64, u64) = (256, 65_536);
+const RANGES_OF_PREFIX: u64 = 64;
 /// A line of the index of a hash table.
 const INDEX_LINE: u64 = 64;
 
@@ -108,7 +111,7 @@ impl StateDecl {
             StateKind::Table(Match::Exact) => records(capacity + self.spare()),
             StateKind::Table(Match::Prefix) => {
                 let node = TRIE_NODE_HEADER + u64::from(self.key_bits() / 8).next_multiple_of(8);
-                (capacity + self.spare()).saturating_mul(2 * node + entry)
+                (capacity + self.spare()).saturating_mul(2 * node + entry) + self.direct_bytes()
             }
         }
     }
@@ -118,6 +121,18 @@ impl StateDecl {
         let lines =
             if self.capacity <= 16 { 2 } else { u64::from(self.capacity.div_ceil(4)).next_power_of_two() };
         lines * INDEX_LINE
+    }
+
+    /// What a table of addresses takes besides: slots for each family that keys tell, and ranges of addresses.
+    fn direct_bytes(&self) -> u64 {
+        let families = match self.key_bits() / 8 {
+            4 | 8 | 16 => 1,
+            17 => 2,
+            _ => return 0,
+        };
+        let slots = 4_u64 << u64::from(self.capacity.max(1)).ilog2();
+        let slots = slots.clamp(DIRECT_SLOTS.0, DIRECT_SLOTS.1);
+        families * slots * WORD_SIZE + u64::from(self.capacity) * RANGES_OF_PREFIX
     }
 
     /// Entries of a table that are being replaced.

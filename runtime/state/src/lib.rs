@@ -38,6 +38,7 @@ mod barrier;
 mod bias;
 mod bloom;
 mod control;
+pub mod direct;
 mod entry;
 mod epoch;
 mod exact;

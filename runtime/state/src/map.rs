@@ -121,6 +121,7 @@ impl Map {
         let probe = match &store {
             Store::Table(table) => table.probe(),
             Store::Exact(table) => table.probe(),
+            Store::Prefix(table) => table.probe(),
             _ => Probe::NONE,
         };
         Ok(Map { probe, near: near(&shape), shape, store })

@@ -7,15 +7,20 @@
 //! with a 1, and perhaps a value; nodes without value have two children, so there are less than two nodes for each entry. Nodes and values lie
 //! in blocks of memory and are named by numbers, plus 1, so that 0 is none. One writer changes the trie at a time, each change being one store to one
 //! link; what is taken out is used again after a grace period ([`crate::readers`]), so readers need no locks and what they find stays.
+//!
+//! Tables of addresses have a [direct table](crate::direct) besides, which generated code reads. After each change of the trie, the slots of the prefix are written anew, from
+//! the nodes below it; only then what was taken out may go.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::control::{Cursor, EntryCopy};
+use crate::direct::{Direct, FAMILIES, Form, Owned, Ranges, UNKNOWN};
 use crate::entry::Found;
 use crate::key::MAX_KEY_BYTES;
 use crate::map::{Update, UpdateError};
 use crate::memory::Memory;
 use crate::pool::{Pool, spare};
+use crate::probe::Probe;
 use crate::shape::Shape;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
@@ -29,7 +34,8 @@ const SHORT_WORDS: usize = 4;
 
 /// What a table of this capacity takes in memory, for keys and values of these sizes.
 pub(crate) fn bytes(capacity: u32, key_size: u32, value_size: u32) -> u64 {
-    nodes(capacity) * node_stride(key_size) + values(capacity) * value_stride(value_size)
+    let direct = Form::of(capacity, key_size).map_or(0, |form| form.bytes(capacity));
+    nodes(capacity) * node_stride(key_size) + values(capacity) * value_stride(value_size) + direct
 }
 
 fn values(capacity: u32) -> u64 {
@@ -90,6 +96,8 @@ pub(crate) struct Prefix {
     capacity: u32,
     root: AtomicU32,
     len: AtomicU32,
+    /// Of a table of addresses.
+    direct: Option<Direct>,
     writer: Mutex<Writer>,
 }
 
@@ -100,6 +108,8 @@ struct Writer {
     values: Pool,
     /// For each node whether it is in the trie.
     linked: Vec<bool>,
+    /// What the direct table leads to.
+    direct: Owned,
 }
 
 impl Prefix {
@@ -118,16 +128,26 @@ impl Prefix {
             capacity,
             root: AtomicU32::new(0),
             len: AtomicU32::new(0),
+            direct: match Form::of(capacity, key_size) {
+                Some(form) => Some(Direct::new(form)?),
+                None => None,
+            },
             writer: Mutex::new(Writer {
                 nodes: Pool::new(u32::try_from(node_count).ok()?),
                 values: Pool::new(u32::try_from(value_count).ok()?),
                 linked: Vec::new(),
+                direct: Owned::default(),
             }),
         })
     }
 
     pub(crate) fn len(&self) -> u32 {
         self.len.load(Ordering::Relaxed)
+    }
+
+    /// What generated code needs of it, if it has a direct table.
+    pub(crate) fn probe(&self) -> Probe {
+        self.direct.as_ref().map_or(Probe::NONE, |direct| Probe { index: direct.first(), ..Probe::NONE })
     }
 
     fn half(&self, node: u32, half: usize) -> &AtomicU32 {
@@ -264,6 +284,7 @@ impl Prefix {
             writer.values.give_back(new);
             return Err(UpdateError::Full);
         }
+        self.refresh(&mut writer, &key);
         if let Some(old) = old.checked_sub(1) {
             writer.values.retire(old);
         } else {
@@ -349,7 +370,6 @@ impl Prefix {
         let Some(node) = self.exactly(link, &key) else { return false };
         let Some(value) = self.value(node).load(Ordering::Relaxed).checked_sub(1) else { return false };
         self.value(node).store(0, Ordering::Release);
-        writer.values.retire(value);
         self.len.fetch_sub(1, Ordering::Relaxed);
         self.join(&mut writer, link, node);
         // A fork that has lost a child joins its link to the other one.
@@ -360,6 +380,8 @@ impl Prefix {
         {
             self.join(&mut writer, above, fork);
         }
+        self.refresh(&mut writer, &key);
+        writer.values.retire(value);
         true
     }
 
@@ -377,6 +399,7 @@ impl Prefix {
     pub(crate) fn clear(&self) {
         let mut writer = self.writer();
         self.root.store(0, Ordering::Release);
+        self.refresh(&mut writer, &Bits { words: [0; MAX_WORDS], len: 0 });
         for node in 0..writer.linked.len() as u32 {
             if std::mem::take(&mut writer.linked[node as usize]) {
                 let value = self.value(node).load(Ordering::Relaxed);
@@ -387,6 +410,84 @@ impl Prefix {
             }
         }
         self.len.store(0, Ordering::Relaxed);
+    }
+
+    /// Writes the slots of the direct table that a prefix concerns.
+    fn refresh(&self, writer: &mut Writer, prefix: &Bits) {
+        let Some(direct) = &self.direct else { return };
+        let lead = direct.form.lead();
+        for (number, family) in FAMILIES.into_iter().enumerate() {
+            let mut region = *prefix;
+            if lead > 0 {
+                let family = u64::from(family) << (64 - lead);
+                let known = prefix.len.min(lead);
+                if (prefix.words[0] ^ family).leading_zeros() < known {
+                    continue;
+                }
+                region.words[0] = family | region.words[0] & u64::MAX >> lead;
+            } else if number > 0 {
+                break;
+            }
+            region.len = prefix.len.clamp(lead, lead + direct.form.slot_bits);
+            let bits = region.len - lead;
+            let high = address(lead, |at| region.words[at]) & !u64::MAX.checked_shr(bits).unwrap_or(0);
+            let mut ranges = Ranges::of(direct.form, bits);
+            let (subtree, answer) = self.below(&region);
+            ranges.begin(high, answer);
+            if let Some(subtree) = subtree {
+                self.cover(subtree, answer, lead, &mut ranges);
+            }
+            direct.write(&mut writer.direct, number, (high, bits), &ranges);
+        }
+    }
+
+    /// The highest node that has all bits of a prefix, and what is answered where there is no longer prefix than this one: the value of the longest prefix of it, less its own.
+    fn below(&self, prefix: &Bits) -> (Option<u32>, u64) {
+        let mut answer = 0;
+        let mut next = self.root.load(Ordering::Relaxed);
+        while let Some(node) = next.checked_sub(1) {
+            let bits = self.bits(node).load(Ordering::Relaxed);
+            let known = bits.min(prefix.len);
+            if self.common(node, prefix, known) < known {
+                break;
+            }
+            if bits >= prefix.len {
+                return (Some(node), answer);
+            }
+            answer = self.answer_of(node).unwrap_or(answer);
+            next = self.child(node, prefix.bit(bits)).load(Ordering::Relaxed);
+        }
+        (None, answer)
+    }
+
+    /// The address of a node's value.
+    fn answer_of(&self, node: u32) -> Option<u64> {
+        let value = self.value(node).load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.value_at(value).expose_provenance() as u64)
+    }
+
+    /// The ranges of addresses that begin as a node does, and where the next one after these begins, of which `outer` is the answer.
+    fn cover(&self, node: u32, outer: u64, lead: u32, ranges: &mut Ranges) {
+        let bits = self.bits(node).load(Ordering::Relaxed) - lead;
+        let first = address(lead, |at| self.word(node, at).load(Ordering::Relaxed));
+        let children = [0, 1].map(|bit| self.child(node, bit).load(Ordering::Relaxed));
+        // The rest of the address decides.
+        if bits > 64 || bits == 64 && children != [0, 0] {
+            ranges.begin(first, UNKNOWN);
+        } else {
+            let own = self.answer_of(node).unwrap_or(outer);
+            ranges.begin(first, own);
+            for child in children.into_iter().filter_map(|child| child.checked_sub(1)) {
+                if ranges.are_too_many() {
+                    return;
+                }
+                self.cover(child, own, lead, ranges);
+            }
+        }
+        let last = first | u64::MAX.checked_shr(bits).unwrap_or(0);
+        if let Some(next) = last.checked_add(1) {
+            ranges.begin(next, outer);
+        }
     }
 
     /// A copy of the value of exactly this prefix.
@@ -420,4 +521,9 @@ impl Prefix {
         });
         Some(EntryCopy { key: key.into_boxed_slice(), value: crate::key::bytes_of(words, self.value_size) })
     }
+}
+
+/// The first 64 bits of an address behind so many other bits of a key.
+fn address(lead: u32, word: impl Fn(usize) -> u64) -> u64 {
+    if lead == 0 { word(0) } else { word(0) << lead | word(1) >> (64 - lead) }
 }

@@ -259,7 +259,9 @@ impl Shape {
     ///   power of two (but two for up to 16 entries);
     /// - an exact table: the same, with a sixteenth more records (at least 1, at most 1,024) for versions that are being replaced;
     /// - a hash table of plain values: the same, with a sixteenth more records (at least 128, at most 1,024) for what may still be looked at;
-    /// - a prefix table: with as many spare ones, two nodes of `key - 4 + 16` bytes and a value for each entry;
+    /// - a prefix table: with as many spare ones, two nodes of `key - 4 + 16` bytes and a value for each entry; of addresses besides, at most 64 bytes for each
+    ///   entry, and 8 bytes for each slot of the [direct table](crate::direct), or twice that if keys tell the family: as many as the capacity rounded down to a power of two,
+    ///   four times, but 256 at least and 65,536 at most;
     /// - a Bloom filter: `capacity * hashes * 7 / 5` bits, rounded up to a power of two;
     /// - a sketch: 4 bytes for each counter, or its capacity in bytes, rounded up to 4, and 8,192 for answers;
     /// - a ring buffer: its capacity.
