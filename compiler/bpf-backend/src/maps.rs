@@ -186,8 +186,13 @@ impl Frame {
 
     /// Where the key of a state starts, from `r10`.
     pub(crate) fn key(&self, state: &StateDecl) -> i16 {
+        let bytes = match state.kind {
+            // It ends where an aligned number ends, so that the addresses that are last in such keys are aligned, whatever is before them.
+            StateKind::Table(Match::Prefix) => prefix_key_size(state),
+            _ => key_bytes(state),
+        };
         // Keys are of at most oko_ir::limits::MAX_KEY_SIZE bytes.
-        -((self.keys_end + key_bytes(state)) as i16)
+        -((self.keys_end + bytes) as i16)
     }
 }
 

@@ -215,32 +215,52 @@ impl Emitter<'_> {
         }
     }
 
-    /// Builds a key of a prefix table: the number of its bits, then the parts without gaps, in network byte order.
+    /// Builds a key of a prefix table: the number of its bits in host order, then the parts without gaps, in network byte order.
     fn prefix_key(&mut self, state: &StateDecl, values: &[Value], key_at: i16) {
-        self.store(Size::W, Reg::R10, key_at, state.key_bits() as i32);
-        let mut offset = PREFIX_LENGTH_BYTES;
+        let bits = u64::from(state.key_bits()).swap_bytes() >> (64 - 8 * PREFIX_LENGTH_BYTES);
+        self.network_bytes(Spot::Const(bits), PREFIX_LENGTH_BYTES, key_at);
+        let mut at = key_at + PREFIX_LENGTH_BYTES as i16;
         for (part, &value) in state.key.iter().zip(values) {
-            let mut left = part.width.bytes();
-            while left > 0 {
-                let size = aligned(offset, left);
-                left -= size.bytes();
-                let from = self.at(value);
-                self.put(Spot::Reg(Reg::R0), from);
-                if left > 0 {
-                    self.alu(AluOp::Rsh, Reg::R0, (left * 8) as i32);
+            let bytes = part.width.bytes();
+            let from = self.at(value);
+            self.network_bytes(from, bytes, at);
+            at += bytes as i16;
+        }
+    }
+
+    /// Writes the lowest bytes of a number to the frame in network order, in pieces that are aligned.
+    fn network_bytes(&mut self, from: Spot, bytes: u32, at: i16) {
+        let mut written = 0;
+        while written < bytes {
+            let to = at + written as i16;
+            let size = aligned(to.rem_euclid(8).cast_unsigned().into(), bytes - written);
+            written += size.bytes();
+            let left = (bytes - written) * 8;
+            let stored = match from {
+                Spot::Const(constant) => {
+                    let piece = (constant >> left).swap_bytes() >> (64 - 8 * size.bytes());
+                    self.number(piece, Reg::R0)
                 }
-                let bits = match size {
-                    Size::B => None,
-                    Size::H => Some(SwapBits::B16),
-                    Size::W => Some(SwapBits::B32),
-                    Size::Dw => Some(SwapBits::B64),
-                };
-                if let Some(bits) = bits {
-                    self.asm.push(Insn::Swap { order: ByteOrder::Be, bits, dst: Reg::R0 });
+                // One byte has no order, and no more than that is stored.
+                Spot::Reg(reg) if left == 0 && size == Size::B => reg.into(),
+                _ => {
+                    self.put(Spot::Reg(Reg::R0), from);
+                    if left > 0 {
+                        self.alu(AluOp::Rsh, Reg::R0, left as i32);
+                    }
+                    let bits = match size {
+                        Size::B => None,
+                        Size::H => Some(SwapBits::B16),
+                        Size::W => Some(SwapBits::B32),
+                        Size::Dw => Some(SwapBits::B64),
+                    };
+                    if let Some(bits) = bits {
+                        self.asm.push(Insn::Swap { order: ByteOrder::Be, bits, dst: Reg::R0 });
+                    }
+                    Reg::R0.into()
                 }
-                self.store(size, Reg::R10, key_at + offset as i16, Reg::R0);
-                offset += size.bytes();
-            }
+            };
+            self.store(size, Reg::R10, to, stored);
         }
     }
 
