@@ -11,6 +11,7 @@
 mod alu;
 mod calls;
 mod cells;
+mod diamonds;
 mod frame;
 mod instants;
 mod joined;
@@ -227,6 +228,8 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         jumped_to: BTreeSet::new(),
         looped_to: BTreeSet::new(),
         leaving: BTreeMap::new(),
+        comers: BTreeMap::new(),
+        chosen: BTreeSet::new(),
         skips: BTreeSet::new(),
         skip: None,
         tested: BTreeSet::new(),
@@ -289,6 +292,10 @@ struct Translator<'a, 'b> {
     looped_to: BTreeSet<usize>,
     /// The blocks that end a packet with a verdict that was known before.
     leaving: BTreeMap<u32, ir::Block>,
+    /// How many jumps lead to a slot.
+    comers: BTreeMap<usize, usize>,
+    /// Slots that were translated with the branch before them.
+    chosen: BTreeSet<usize>,
     /// Branches that do nothing but leave out the next instruction, which moves.
     skips: BTreeSet<usize>,
     /// Of the one before this instruction, whether it is left out.
@@ -334,6 +341,9 @@ impl Translator<'_, '_> {
         self.builder.ins().jump(first, &[]);
         let mut open = false;
         for slot in self.slots.clone() {
+            if self.chosen.contains(&slot) {
+                continue;
+            }
             if let Some(&block) = self.blocks.get(&slot) {
                 if self.jumped_to.contains(&slot) {
                     self.frame = Frame::unknown();
@@ -449,11 +459,7 @@ impl Translator<'_, '_> {
             }
             Insn::Store { size, base, off, src } => match self.source.note(slot) {
                 Some(Note::Access(Region::Frame { off })) => match self.cells.get(&off).copied() {
-                    Some(cell) => {
-                        let value = self.operand(src);
-                        let value = if cell.is_word { value } else { self.lowest(value) };
-                        self.builder.def_var(cell.variable, value);
-                    }
+                    Some(cell) => self.write_cell(cell, src),
                     None => self.store_frame(size, off, src),
                 },
                 _ => self.store(size, base, off, src),
@@ -474,6 +480,9 @@ impl Translator<'_, '_> {
                 if self.skips.contains(&slot) {
                     self.skip = Some(holds);
                     return Ok(true);
+                }
+                if let Some(open) = self.choose_numbers(slot, holds) {
+                    return Ok(open);
                 }
                 let target = self.way(slot, self.target(slot)?);
                 let next = self.way(slot, slot + 1);
@@ -505,6 +514,12 @@ impl Translator<'_, '_> {
         }
         self.follow(slot, insn, before);
         Ok(true)
+    }
+
+    fn write_cell(&mut self, cell: Cell, src: Operand) {
+        let value = self.operand(src);
+        let value = if cell.is_word { value } else { self.lowest(value) };
+        self.builder.def_var(cell.variable, value);
     }
 
     fn imm64(&mut self, slot: usize, imm: Imm64) -> Result<ir::Value, CompileError> {

@@ -11,6 +11,7 @@ mod bpf;
 mod burst;
 mod code;
 mod detour;
+mod direct;
 mod error;
 mod helpers;
 mod host;

@@ -12,9 +12,10 @@ use oko_bpf::verified::{Note, Region};
 
 use super::Translator;
 use super::pointers::Pointers;
+use crate::tidy;
 
 /// Bytes of a value that a register can hold.
-const WORD: i32 = 8;
+pub(super) const WORD: i32 = 8;
 
 /// What is known at a place of the program. Offsets are from the frame pointer, in bytes.
 pub(super) struct Frame {
@@ -36,7 +37,7 @@ impl Frame {
         Frame { stores: BTreeMap::new(), pointers, missed: false, updated: false, length: 0 }
     }
 
-    fn forget(&mut self, from: i32, bytes: i32) {
+    pub(super) fn forget(&mut self, from: i32, bytes: i32) {
         self.stores.retain(|&at, &mut (size, _)| at >= from + bytes || at + size <= from);
     }
 
@@ -72,6 +73,16 @@ impl Translator<'_, '_> {
         self.assembled(from, size.bytes() as i32)
     }
 
+    /// The constant that so many bytes of the frame are, at most eight, if they were all stored on the way here.
+    pub(super) fn constant_bytes(&self, from: i32, bytes: u32) -> Option<u64> {
+        (0..bytes.cast_signed()).try_fold(0, |word, byte| {
+            let at = from + byte;
+            let (&start, &(size, value)) = self.frame.stores.range(..=at).next_back()?;
+            let stored = tidy::constant(self.builder.func, value).filter(|_| at < start + size)?;
+            Some(word | (stored.cast_unsigned() >> (8 * (at - start)) & 0xff) << (8 * byte))
+        })
+    }
+
     /// Some bytes of a value, lowest first, zero-extended.
     fn part(&mut self, value: ir::Value, skipped: i32, bytes: i32) -> ir::Value {
         let value =
@@ -101,7 +112,10 @@ impl Translator<'_, '_> {
     }
 
     /// Up to eight bytes of the frame, if they were all stored on the way here.
-    fn assembled(&mut self, from: i32, bytes: i32) -> Option<ir::Value> {
+    pub(super) fn assembled(&mut self, from: i32, bytes: i32) -> Option<ir::Value> {
+        if let Some(constant) = self.constant_bytes(from, bytes.cast_unsigned()) {
+            return Some(self.constant(constant.cast_signed()));
+        }
         let mut pieces = Vec::new();
         let mut at = from;
         while at < from + bytes {
@@ -131,7 +145,7 @@ impl Translator<'_, '_> {
     }
 
     /// Up to eight bytes of memory.
-    fn loaded(&mut self, pointer: ir::Value, start: i32, bytes: i32) -> ir::Value {
+    pub(super) fn loaded(&mut self, pointer: ir::Value, start: i32, bytes: i32) -> ir::Value {
         let memory = MemFlagsData::new().with_notrap();
         let mut word = None;
         let mut at = 0;

@@ -9,12 +9,15 @@ use cranelift_codegen::ir::{self, Block, Function, InstBuilder, InstructionData,
 use oko_bpf::helper::Helper as BpfHelper;
 use oko_bpf::isa::{Cond, Insn, Operand, Reg, Width};
 use oko_bpf::program::{MapDef, MapId, MapKind};
+use oko_ir::layout::PREFIX_BITS_SIZE;
 use oko_ir::ranges::all_ones;
+use oko_state::direct::Form;
 
 use super::Translator;
 use crate::abi::CTX_VALUES;
+use crate::direct::{self, Address};
 use crate::helpers::Helper;
-use crate::probe::{self, Comparison, Keys, Otherwise};
+use crate::probe::{self, Comparison, Keys, MOST_LOOK_UPS, Otherwise};
 use crate::tidy;
 
 /// So many instructions are looked at to see how great a number may be.
@@ -48,12 +51,17 @@ impl Translator<'_, '_> {
     /// Translates a look-up; gives whether the next instruction can come after it.
     pub(super) fn look_up(&mut self, slot: usize, map: Option<MapId>) -> bool {
         let def = map.and_then(|map| Some((map, self.source.maps.get(map.index())?)));
-        let next = self.next(slot);
+        let next = match def {
+            // Whether an address is in a set of prefixes is a number to many programs.
+            Some((_, def)) if def.kind == MapKind::LpmTrie && self.only_chooses(slot + 1) => self.joined(),
+            _ => self.next(slot),
+        };
         match def {
             Some((map, def)) if is_indexed(def) => self.look_up_array(map, def, next),
             // What was just inserted is looked up by a call: for code that has called already that is no great matter, and of a look-up of the same key once
             // more, what both have in common would be kept on the stack for it, by all who never come here.
             Some((_, def)) if self.is_probed(def) && !self.frame.updated => self.look_up_probed(def, next),
+            Some((_, def)) if self.look_up_address(def, next) => {}
             _ => self.look_up_by_call(next, self.frame.missed),
         }
         let Next::Joined(block) = next else {
@@ -92,6 +100,10 @@ impl Translator<'_, '_> {
                 }
             }
         }
+        self.joined()
+    }
+
+    fn joined(&mut self) -> Next {
         let block = self.builder.create_block();
         self.builder.append_block_param(block, I64);
         Next::Joined(block)
@@ -187,6 +199,66 @@ impl Translator<'_, '_> {
         self.end_absent(next);
         self.builder.switch_to_block(call);
         self.look_up_by_call(next, true);
+    }
+
+    /// Looks an address up by prefix; gives whether the map is a table of such and the whole address counts.
+    fn look_up_address(&mut self, def: &MapDef, next: Next) -> bool {
+        if def.kind != MapKind::LpmTrie || self.source.look_ups > MOST_LOOK_UPS {
+            return false;
+        }
+        let (Some(form), Some(key)) =
+            (Form::of(def.max_entries, def.key_size), self.frame.pointers.in_frame(Reg::R2))
+        else {
+            return false;
+        };
+        if self.constant_bytes(key, PREFIX_BITS_SIZE) != Some(8 * u64::from(def.key_size - PREFIX_BITS_SIZE))
+        {
+            return false;
+        }
+        let lead = PREFIX_BITS_SIZE + u32::from(form.has_family);
+        let family = form.has_family.then(|| self.bytes_of_key(key, PREFIX_BITS_SIZE, 1));
+        let shown = form.address_bytes.min(8);
+        let bytes = self.bytes_of_key(key, lead, shown);
+        let high = self.host_order(bytes, shown);
+        let map = self.get(Reg::R1);
+        let call = self.builder.create_block();
+        self.builder.set_cold_block(call);
+        let answer = direct::answer(&mut self.builder, map, form, Address { family, high }, call);
+        self.builder.seal_block(call);
+        self.end(next, answer, None);
+        self.builder.switch_to_block(call);
+        self.look_up_by_call(next, true);
+        true
+    }
+
+    /// Up to eight bytes of a key in the frame.
+    fn bytes_of_key(&mut self, key: i32, from: u32, bytes: u32) -> ir::Value {
+        let (at, size) = (key + from.cast_signed(), bytes.cast_signed());
+        self.assembled(at, size).unwrap_or_else(|| {
+            let frame = self.frame_address(key);
+            self.loaded(frame, from.cast_signed(), size)
+        })
+    }
+
+    /// A number of four or eight bytes in network order, as the first bytes of a word in host order.
+    fn host_order(&mut self, bytes: ir::Value, size: u32) -> ir::Value {
+        if let Some(constant) = tidy::constant(self.builder.func, bytes) {
+            return self.constant(constant.swap_bytes());
+        }
+        let bytes = self.resolved(bytes);
+        let made_by =
+            self.builder.func.dfg.value_def(bytes).inst().map(|inst| self.builder.func.dfg.insts[inst]);
+        if size == 8 {
+            return match made_by {
+                Some(InstructionData::Unary { opcode: Opcode::Bswap, arg }) => arg,
+                _ => self.builder.ins().bswap(bytes),
+            };
+        }
+        let number = match self.swapped.get(&bytes) {
+            Some(&(before, 32)) => self.builder.ins().uextend(I64, before),
+            _ => self.swapped(I32, bytes),
+        };
+        self.builder.ins().ishl_imm_u(number, 32)
     }
 
     /// Whether keys of a map are looked up inline.

@@ -4,11 +4,13 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
 use oko_ir::{BlockCall, Match, State, StateKind, Value, Width};
+use oko_state::direct::Form;
 
 use super::repeats::Site;
 use super::{Translator, type_of};
 use crate::abi::{CTX_MAPS, CTX_VALUES};
 use crate::detour;
+use crate::direct::{self, Address};
 use crate::helpers::Helper;
 use crate::probe::{self, Comparison, Keys, Otherwise};
 
@@ -22,6 +24,7 @@ impl Translator<'_, '_> {
         absent: &BlockCall,
     ) {
         match self.source.module.states[state.index()].kind {
+            StateKind::Table(Match::Prefix) if self.look_up_address(state, key, found, absent) => {}
             StateKind::Hash(_) | StateKind::Table(_) => {
                 let key = self.key(state, key);
                 self.look_up_map(state, &key, make, found, absent);
@@ -102,6 +105,41 @@ impl Translator<'_, '_> {
         self.builder.ins().jump(self.blocks[found.block.index()], &args);
     }
 
+    /// Looks an address up in a table by prefix; gives whether its keys are such.
+    fn look_up_address(
+        &mut self,
+        state: State,
+        key: &[Value],
+        found: &BlockCall,
+        absent: &BlockCall,
+    ) -> bool {
+        let decl = &self.source.module.states[state.index()];
+        let form = Form::of(decl.capacity, decl.key_layout().size);
+        let widths = decl.key.iter().map(|part| part.width);
+        let (Some(form), true) = (form, widths.eq([Width::W8, Width::W64, Width::W64])) else { return false };
+        let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
+        let (call, known) = (self.builder.create_block(), self.builder.create_block());
+        self.builder.set_cold_block(call);
+        let (family, high) = (self.part(key[0], Width::W8), self.value(key[1]));
+        let address = Address { family: Some(family), high };
+        let answer = direct::answer(&mut self.builder, map, form, address, call);
+        self.builder.ins().jump(known, &[answer.into()]);
+
+        self.builder.switch_to_block(call);
+        let words = self.key(state, key);
+        let key = self.store_key(&words);
+        let results = self.results_place();
+        let called = detour::call(&mut self.builder, Helper::Find, &[map, key], |_| results)[0];
+        self.builder.ins().jump(known, &[called.into()]);
+
+        let entry = self.builder.append_block_param(known, I64);
+        self.builder.switch_to_block(known);
+        if !self.choose_by_found(entry, found, absent) {
+            self.branch(entry, found, &[entry], absent);
+        }
+        true
+    }
+
     /// If the entry was found before, goes on with it; goes on in a new block if not, which may be cold.
     fn take_known(&mut self, again: Site, state: State, found: &BlockCall, is_cold: bool) {
         let (value, generation) = self.repeats.variables(again.group);
@@ -161,10 +199,7 @@ impl Translator<'_, '_> {
             words[0] = Some(self.int(u64::from(decl.key_bits())));
         }
         for ((&value, part), &offset) in key.iter().zip(&decl.key).zip(&layout.offsets) {
-            let mut bits = self.value(value);
-            if self.source.ranges.at(self.place, value).max > part.width.max() {
-                bits = self.builder.ins().band_imm_u(bits, part.width.max().cast_signed());
-            }
+            let mut bits = self.part(value, part.width);
             if prefix {
                 bits = self.network_order(bits, part.width);
             }
@@ -178,6 +213,15 @@ impl Translator<'_, '_> {
             }
         }
         words.into_iter().map(|word| word.unwrap_or_else(|| self.int(0))).collect()
+    }
+
+    /// A part of a key: what its width has room for.
+    fn part(&mut self, value: Value, width: Width) -> ir::Value {
+        let bits = self.value(value);
+        if self.source.ranges.at(self.place, value).max > width.max() {
+            return self.builder.ins().band_imm_u(bits, width.max().cast_signed());
+        }
+        bits
     }
 
     /// Puts a key on the stack, by whole words as it will be read: a load that spans several stores would have to wait for these.

@@ -130,6 +130,14 @@ pub(crate) fn over_bytes(body: &str) -> String {
     )
 }
 
+/// What the interpreter says of a packet.
+pub(crate) fn interpret(program: &Verified, maps: &Maps, packet: &[u8], now: u64) -> u32 {
+    let mut env = InterpEnv { maps, now, _pin: oko_state::pin() };
+    let meta = PacketMeta { ingress_ifindex: 7, rx_queue_index: 0 };
+    let interpreter = Interpreter::new(program.program(), Options::default());
+    interpreter.run(packet, meta, &mut env).unwrap().ret as u32
+}
+
 /// Runs a program over packets with both engines, each over maps of its own, and demands equal answers and maps.
 pub(crate) fn same_answers(program: &Verified, packets: &[Vec<u8>]) -> Vec<u32> {
     let code = compile_bpf(program, Answer::Value).unwrap();
@@ -137,11 +145,7 @@ pub(crate) fn same_answers(program: &Verified, packets: &[Vec<u8>]) -> Vec<u32> 
     let mut answers = Vec::new();
     for (now, packet) in (1_000..).zip(packets) {
         let found = run(&code, &native, &[Packet::new(packet, 7)], now)[0];
-        let mut env = InterpEnv { maps: &interpreted, now, _pin: oko_state::pin() };
-        let meta = PacketMeta { ingress_ifindex: 7, rx_queue_index: 0 };
-        let expected =
-            Interpreter::new(program.program(), Options::default()).run(packet, meta, &mut env).unwrap().ret;
-        assert_eq!(found, expected as u32, "packet {packet:02x?}");
+        assert_eq!(found, interpret(program, &interpreted, packet, now), "packet {packet:02x?}");
         answers.push(found);
     }
     for (a, b) in native.0.iter().zip(&interpreted.0) {
