@@ -7,6 +7,7 @@
 
 mod copies;
 mod copy_sections;
+mod duplicate_tails;
 mod fold_constants;
 mod forward_arguments;
 mod forward_fields;
@@ -24,11 +25,13 @@ mod renumber;
 mod replace_values;
 mod simplify_branches;
 mod sink_unlocks;
+mod sources;
 mod thread_branches;
 mod thread_lookups;
 mod unroll_loops;
 
 pub use copy_sections::copy_sections;
+pub use duplicate_tails::duplicate_tails;
 pub use fold_constants::fold_constants;
 pub use forward_arguments::forward_arguments;
 pub use forward_fields::forward_fields;
@@ -55,7 +58,7 @@ use crate::verify::{Checked, Problem, VerifyError, verify};
 /// What the passes before left is not verified yet. A pass that needs the flow graph leaves a filter that has none as it is.
 pub type Pass = fn(&Module, &mut Filter);
 
-/// All passes by name, in the order in which [`optimize`] runs them: the last one once, behind all rounds of the others.
+/// All passes by name. [`optimize`] runs all but the last two in rounds, the first of these two once behind the first round, and the other one once behind all.
 pub const PASSES: &[(&str, Pass)] = &[
     ("unroll_loops", unroll_loops),
     ("fold_constants", fold_constants),
@@ -74,19 +77,23 @@ pub const PASSES: &[(&str, Pass)] = &[
     ("forward_fields", forward_fields),
     ("remove_dead", remove_dead),
     ("renumber", renumber),
+    ("duplicate_tails", duplicate_tails),
     ("go_straight", go_straight),
 ];
 
-/// Those that come again, and the last one.
-fn rounds_and_last() -> (&'static [(&'static str, Pass)], Pass) {
+/// Those that come again, the one that comes once between them, and the last one.
+fn in_order() -> (&'static [(&'static str, Pass)], Pass, Pass) {
     match PASSES {
-        [rounds @ .., (_, last)] => (rounds, *last),
-        [] => (PASSES, renumber),
+        [rounds @ .., (_, once), (_, last)] => (rounds, *once, *last),
+        _ => (PASSES, renumber, renumber),
     }
 }
 
 /// How often the passes are run at most; most filters do not change any more in the third round.
 const MAX_ROUNDS: usize = 4;
+
+/// Behind which round comes what comes once.
+const ONCE_BEHIND: usize = 0;
 
 /// Runs one pass over all filters.
 ///
@@ -108,14 +115,17 @@ pub fn apply(pass: Pass, checked: Checked) -> Result<Checked, Vec<VerifyError>> 
 /// One filter after the other is finished while its memory is at hand, and the result is verified once: verification costs more than a pass.
 /// Where that fails, the passes run once more with a verification behind each, and those are left out whose results are refused.
 pub fn optimize(checked: Checked) -> Checked {
-    let (rounds, last) = rounds_and_last();
+    let (rounds, once, last) = in_order();
     let mut module = checked.module().clone();
     let mut filters = std::mem::take(&mut module.filters);
     for filter in &mut filters {
-        for _ in 0..MAX_ROUNDS {
+        for round in 0..MAX_ROUNDS {
             let before = filter.clone();
             for (_, pass) in rounds {
                 pass(&module, filter);
+            }
+            if round == ONCE_BEHIND {
+                once(&module, filter);
             }
             if *filter == before {
                 break;
@@ -144,10 +154,13 @@ fn one_by_one(checked: Checked) -> Checked {
             before
         })
     };
-    let (rounds, last) = rounds_and_last();
+    let (rounds, once, last) = in_order();
     let mut best = checked;
-    for _ in 0..MAX_ROUNDS {
-        let next = rounds.iter().fold(best.clone(), |best, (_, pass)| apply_if_verified(*pass, best));
+    for round in 0..MAX_ROUNDS {
+        let mut next = rounds.iter().fold(best.clone(), |best, (_, pass)| apply_if_verified(*pass, best));
+        if round == ONCE_BEHIND {
+            next = apply_if_verified(once, next);
+        }
         if next == best {
             break;
         }

@@ -2,8 +2,8 @@
 
 use super::remove_params::remove_params;
 use super::renumber::renumber;
-use crate::entities::Block;
-use crate::module::{Filter, Module, Op};
+use super::sources::sources;
+use crate::module::{Filter, Module};
 
 /// Removes instructions without effect whose results are not used, and block parameters that are not used together with what is
 /// passed for them, also where they only use each other.
@@ -33,50 +33,13 @@ fn takes_token(filter: &Filter) -> Vec<bool> {
 
 /// Which values something with an effect depends on.
 fn needed(filter: &Filter, tokens: &[bool]) -> Vec<bool> {
-    let mut definitions: Vec<Definition<'_>> = vec![Definition::None; filter.values.len()];
-    let mut preds = vec![Vec::new(); filter.blocks.len()];
     let mut waiting = Vec::new();
-    for (index, block) in filter.blocks.iter().enumerate() {
-        for (param, &value) in block.params.iter().enumerate() {
-            definitions[value.index()] = Definition::Param(Block::from_index(index), param);
-        }
-        waiting.extend(block.params.first().filter(|_| tokens[index]));
-        for inst in &block.insts {
-            if let Some(result) = inst.result {
-                definitions[result.index()] = Definition::Op(&inst.op);
-            }
-            if inst.op.has_effect() {
-                inst.op.for_each_operand(|value| waiting.push(value));
-            }
+    for (block, takes_token) in filter.blocks.iter().zip(tokens) {
+        waiting.extend(block.params.first().filter(|_| *takes_token));
+        for inst in block.insts.iter().filter(|inst| inst.op.has_effect()) {
+            inst.op.for_each_operand(|value| waiting.push(value));
         }
         waiting.extend(block.term.kind.inputs());
-        for edge in block.term.kind.edges() {
-            preds[edge.call.block.index()].push(edge);
-        }
     }
-    let mut needed = vec![false; filter.values.len()];
-    while let Some(value) = waiting.pop() {
-        if std::mem::replace(&mut needed[value.index()], true) {
-            continue;
-        }
-        match definitions[value.index()] {
-            Definition::Op(op) => op.for_each_operand(|value| waiting.push(value)),
-            Definition::Param(block, index) => {
-                for edge in &preds[block.index()] {
-                    let given = usize::from(edge.gives.is_some());
-                    let arg = index.checked_sub(given).and_then(|index| edge.call.args.get(index));
-                    waiting.extend(arg);
-                }
-            }
-            Definition::None => {}
-        }
-    }
-    needed
-}
-
-#[derive(Clone, Copy)]
-enum Definition<'a> {
-    None,
-    Op(&'a Op),
-    Param(Block, usize),
+    sources(filter, waiting)
 }
