@@ -61,6 +61,7 @@ impl Reader<'_> {
         let remedies = [
             self.without_doc_comments(tokens, failure),
             self.with_other_brackets(tokens, failure),
+            self.with_each_carried(tokens, failure),
             self.with_old(tokens, failure),
             self.with_update_in_front(tokens, failure),
             self.without_delete(tokens, failure),

@@ -15,16 +15,14 @@ const VALUE_TOKENS: usize = 400;
 impl Reader<'_> {
     /// `Entry { count: 1 }`, and `emit scan(source: ip.src)`.
     pub(crate) fn with_other_brackets(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
-        let open = *tokens.get(failure.at)?;
-        let name = *tokens.get(failure.at.checked_sub(1)?).filter(|name| name.token == Token::Ident)?;
-        let close = close_of(tokens, failure.at)?;
-        let emitted = failure.at >= 2 && tokens[failure.at - 2].token == Token::Emit;
+        let at = self.read_as_block(tokens, failure).unwrap_or(failure.at);
+        let open = *tokens.get(at)?;
+        let name = *tokens.get(at.checked_sub(1)?).filter(|name| name.token == Token::Ident)?;
+        let close = close_of(tokens, at)?;
+        let emitted = at >= 2 && tokens[at - 2].token == Token::Emit;
         let field = |at: usize| tokens.get(at).is_some_and(|token| token.token == Token::Ident);
-        let named = field(failure.at + 1)
-            && matches!(
-                tokens.get(failure.at + 2).map(|token| token.token),
-                Some(Token::Colon | Token::Comma)
-            );
+        let named = field(at + 1)
+            && matches!(tokens.get(at + 2).map(|token| token.token), Some(Token::Colon | Token::Comma));
         let (signs, what, wanted) = match open.token {
             Token::LBrace if named && !emitted => {
                 ((Token::LParen, Token::RParen), "the fields of a value stand in round brackets", ("(", ")"))
@@ -42,8 +40,18 @@ impl Reader<'_> {
             .label(self.span(open).to(self.span(tokens[close])), "in other brackets")
             .suggest(whole, meant.clone(), format!("write `{}`", one_line(&meant)));
         let mut next = tokens.to_vec();
-        (next[failure.at].token, next[close].token) = signs;
+        (next[at].token, next[close].token) = signs;
         Some((next, diagnostic))
+    }
+
+    /// Where the bracket of a value opens whose fields were taken for a block, as in `for i in 0..4 with sum = Entry { count: 1 } { … }`: at the colon behind the
+    /// first field it turns out that they are none. Types have names with a capital.
+    fn read_as_block(&self, tokens: &[Spanned], failure: &Failure) -> Option<usize> {
+        let open = failure.at.checked_sub(2)?;
+        let signs = [Token::LBrace, Token::Ident, Token::Colon];
+        let name = tokens.get(open.checked_sub(1)?).filter(|name| name.token == Token::Ident)?;
+        let here = tokens.get(open..=failure.at)?.iter().map(|token| token.token).eq(signs);
+        (here && self.source(*name).starts_with(char::is_uppercase)).then_some(open)
     }
 
     /// `update hits[key] = 1`, `update hits[key] 1`: what the entry holds has a name, and the new value stands behind it.
@@ -101,6 +109,52 @@ impl Reader<'_> {
             .suggest(whole, meant.clone(), format!("write `{}`", one_line(&meant)));
         let word = Spanned { token: Token::Update, ..tokens[start] };
         let next = [&tokens[..start], &[word], &tokens[start..dot], inner, &tokens[close + 1..]].concat();
+        Some((next, diagnostic))
+    }
+
+    /// `for i in 0..4 with (a, b): (u8, u16) = (0, 1) { … }`: what is carried round has names of its own.
+    pub(crate) fn with_each_carried(&self, tokens: &[Spanned], failure: &Failure) -> Option<Remedy> {
+        let carried = failure.at.checked_sub(1).filter(|at| tokens[*at].token == Token::With);
+        carried.filter(|_| tokens.get(failure.at).is_some_and(|token| token.token == Token::LParen))?;
+        let names_end = close_of(tokens, failure.at)?;
+        let names = at_commas(&tokens[failure.at + 1..names_end]);
+        let (mut types, mut at) = (Vec::new(), names_end + 1);
+        if tokens.get(at)?.token == Token::Colon {
+            let end = close_of(tokens, at + 1)?;
+            (types, at) = (at_commas(&tokens[at + 2..end]), end + 1);
+        }
+        tokens.get(at).filter(|token| token.token == Token::Assign)?;
+        let end = close_of(tokens, at + 1)?;
+        let values = at_commas(&tokens[at + 2..end]);
+        let fits = names.len() == values.len() && (types.is_empty() || types.len() == names.len());
+        let named = names.iter().all(|name| matches!(name, [name] if name.token == Token::Ident));
+        if !fits || !named || values.iter().chain(&types).any(|part| part.is_empty()) {
+            return None;
+        }
+        let (mut meant, mut next) = (Vec::new(), tokens[..failure.at].to_vec());
+        let sign = |token: Token, near: Spanned| Spanned { token, ..near };
+        for (number, (name, value)) in names.iter().zip(&values).enumerate() {
+            if number > 0 {
+                next.push(sign(Token::Comma, name[0]));
+            }
+            next.push(name[0]);
+            let mut one = self.source(name[0]).to_owned();
+            if let Some(ty) = types.get(number) {
+                next.push(sign(Token::Colon, ty[0]));
+                next.extend_from_slice(ty);
+                one += &format!(": {}", self.text_of(ty));
+            }
+            next.push(sign(Token::Assign, value[0]));
+            next.extend_from_slice(value);
+            meant.push(format!("{one} = {}", self.text_of(value)));
+        }
+        next.extend_from_slice(&tokens[end + 1..]);
+        let meant = meant.join(", ");
+        let whole = self.span(tokens[failure.at]).to(self.span(tokens[end]));
+        let diagnostic =
+            Diagnostic::error(codes::OTHER_SPELLING, "each value that a loop carries has its own name")
+                .label(whole, "a tuple")
+                .suggest(whole, meant.clone(), format!("write `with {}`", one_line(&meant)));
         Some((next, diagnostic))
     }
 
@@ -270,6 +324,20 @@ pub(crate) fn close_of(tokens: &[Spanned], open: usize) -> Option<usize> {
     tokens.get(open)?.token.closer()?;
     let close = *partners(tokens).get(open)?;
     (close > open).then_some(close)
+}
+
+/// What stands between commas that are in no further brackets.
+fn at_commas(tokens: &[Spanned]) -> Vec<&[Spanned]> {
+    let mut depth = 0usize;
+    let parts = tokens.split(|token| {
+        if token.token.is_closer() {
+            depth = depth.saturating_sub(1);
+        } else if token.token.closer().is_some() {
+            depth += 1;
+        }
+        depth == 0 && token.token == Token::Comma
+    });
+    parts.collect()
 }
 
 /// Whether a brace that is closed stands at `at`.
