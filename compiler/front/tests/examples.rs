@@ -25,8 +25,34 @@ fn all_examples_compile() {
     assert!(count >= 16, "{count}");
 }
 
+/// Passes are run together and verified once; what one leaves wrong the next one might make look right.
+#[test]
+fn each_pass_leaves_all_examples_verifiable() {
+    let folder = format!("{}/../../examples", env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(folder).expect("the examples") {
+        let path = entry.expect("a file").path();
+        if path.extension().is_none_or(|extension| extension != "oko") {
+            continue;
+        }
+        let mut checked = support::verified(&std::fs::read_to_string(&path).expect("a text"));
+        for _ in 0..2 {
+            for (name, pass) in PASSES {
+                checked = apply(*pass, checked.clone()).unwrap_or_else(|errors| {
+                    // What proved a class to be one may be gone.
+                    let expected =
+                        |error: &VerifyError| matches!(error.problem, Problem::ClassOutOfRange { .. });
+                    assert!(errors.iter().all(expected), "{name}, {}: {errors:?}", path.display());
+                    checked
+                });
+            }
+        }
+    }
+}
+
 use oko_ir::State;
 use oko_ir::interp::TableKey;
+use oko_ir::passes::{PASSES, apply};
+use oko_ir::verify::{Problem, VerifyError};
 use support::packets::{A, ACK, B, FIN, Ipv4, RST, SYN, ethernet, segment, tcp};
 use support::{Fast, SECOND};
 

@@ -38,7 +38,7 @@ pub fn simplify_branches(module: &Module, filter: &mut Filter) {
 /// Copies blocks with few instructions to where they are jumped to, and counts the copies.
 fn copy_short(filter: &mut Filter, copies: &mut usize) {
     let escaping = escaping(filter);
-    let is_short: Vec<bool> = filter
+    let mut is_short: Vec<bool> = filter
         .blocks
         .iter()
         .map(|block| {
@@ -72,6 +72,8 @@ fn copy_short(filter: &mut Filter, copies: &mut usize) {
         for (edge, _) in edges.into_iter().enumerate().filter(|(_, led)| *led) {
             lead_to_copy(filter, Block::from_index(index), edge);
             *copies += 1;
+            // What it passed is used in the copy now.
+            is_short[index] = false;
         }
     }
 }
