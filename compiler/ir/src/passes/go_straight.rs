@@ -21,7 +21,8 @@ use crate::cfg::Cfg;
 use crate::cost::cost_of;
 use crate::entities::{Block, Value};
 use crate::limits::{MAX_STEPS, MAX_WINDOW};
-use crate::module::{BlockCall, Filter, Module, TerminatorKind, Type};
+use crate::loops::definitions;
+use crate::module::{BlockCall, Filter, Module, Op, TerminatorKind, Type};
 
 /// A way is followed through so many blocks.
 const MOST_BLOCKS: usize = 64;
@@ -243,8 +244,9 @@ fn is_large(filter: &Filter, cfg: &Cfg) -> bool {
 /// takes.
 fn find(filter: &Filter, cfg: &Cfg) -> Option<Straight> {
     let constants = filter.constants();
+    let definitions = definitions(filter);
     let mut ways = SAMPLES.into_iter().filter_map(|sample| straight_of(filter, cfg, &constants, sample));
-    let way = ways.find(|way| has_more_to_say(filter, way.target))?;
+    let way = ways.find(|way| has_more_to_say(filter, &definitions, way.target))?;
     (way.branches > way.tests(filter)).then_some(way)
 }
 
@@ -275,11 +277,21 @@ fn walk<'a>(filter: &'a Filter, cfg: &'a Cfg, constants: &'a [bool], sample: Sam
     Walk { filter, cfg, constants, known: HashMap::new(), way }
 }
 
-/// Whether what a filter does from a block on is more than to answer a constant.
-fn has_more_to_say(filter: &Filter, from: Block) -> bool {
+/// Whether what a filter does from a block on is more than to answer a constant, the same one whatever the packet is.
+fn has_more_to_say(filter: &Filter, definitions: &[Option<&Op>], from: Block) -> bool {
+    let mut answer = None;
     reach(filter, from, &mut vec![false; filter.blocks.len()]).iter().any(|block| {
         let data = &filter.blocks[block.index()];
-        data.insts.iter().any(|inst| !inst.op.is_constant()) || data.term.kind.lookup().is_some()
+        let answers_otherwise = match data.term.kind {
+            TerminatorKind::Return(value) => match definitions[value.index()] {
+                Some(constant) if constant.is_constant() => *answer.get_or_insert(constant) != constant,
+                _ => true,
+            },
+            _ => false,
+        };
+        answers_otherwise
+            || data.term.kind.lookup().is_some()
+            || data.insts.iter().any(|inst| inst.op.has_effect())
     })
 }
 
@@ -362,6 +374,32 @@ block9:
             let filter = &checked.module().filters[0];
             assert_eq!(find(filter, &Cfg::of(filter).unwrap()).map(|way| way.target), Some(Block(target)));
             assert!(apply(go_straight, checked).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_looked_at_to_answer_the_same_anyway_leads_nowhere() {
+        let tcp = UDP.replace("branch v23, block7(v24), block9", "branch v23, block7(v24), block10")
+            + "
+block10:
+    v30 = const 6
+    v31 = eq v21, v30
+    branch v31, block11, block9
+block11:
+    v32 = load.be8 v7, 8
+    v33 = eq v32, v0
+    branch v33, block12, block9
+block12:
+    v34 = false
+    return v34
+}";
+        let tcp = tcp.replacen("return v1\n}", "return v1", 1);
+        for (answer, target) in [("false", 8), ("true", 11)] {
+            let text = tcp.replace("v34 = false", &format!("v34 = {answer}"));
+            let checked = verify(text::read(&text).unwrap()).unwrap();
+            let filter = &checked.module().filters[0];
+            let way = find(filter, &Cfg::of(filter).unwrap());
+            assert_eq!(way.map(|way| way.target), Some(Block(target)), "{answer}");
         }
     }
 
