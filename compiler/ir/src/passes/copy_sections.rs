@@ -10,7 +10,7 @@ use crate::module::{BlockCall, Filter, Module, Op, TerminatorKind, Type, Unlock}
 /// How many sections are copied in one go.
 const MAX_COPIES: usize = 8;
 /// Larger sections are not copied. The blocks count as a whole, with what is in them in front of the section and behind.
-const MAX_INSTS: usize = 48;
+const MAX_INSTS: usize = 80;
 /// Nor are those of more blocks.
 const MAX_BLOCKS: usize = 6;
 /// How many blocks are gone back to see that an entry was just unlocked.

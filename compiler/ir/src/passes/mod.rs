@@ -10,6 +10,7 @@ mod copy_sections;
 mod duplicate_tails;
 mod fold_constants;
 mod forward_arguments;
+mod forward_conditions;
 mod forward_fields;
 mod go_straight;
 mod join_sections;
@@ -34,6 +35,7 @@ pub use copy_sections::copy_sections;
 pub use duplicate_tails::duplicate_tails;
 pub use fold_constants::fold_constants;
 pub use forward_arguments::forward_arguments;
+pub use forward_conditions::forward_conditions;
 pub use forward_fields::forward_fields;
 pub use go_straight::go_straight;
 pub use join_sections::join_sections;
@@ -70,6 +72,7 @@ pub const PASSES: &[(&str, Pass)] = &[
     ("thread_branches", thread_branches),
     ("thread_lookups", thread_lookups),
     ("forward_arguments", forward_arguments),
+    ("forward_conditions", forward_conditions),
     ("simplify_branches", simplify_branches),
     ("copy_sections", copy_sections),
     ("sink_unlocks", sink_unlocks),
