@@ -94,9 +94,15 @@ fn access(source: &Source<'_>, slot: usize, pointers: &Pointers) -> Option<Acces
         | Insn::Store { size: size @ (Size::Dw | Size::W), .. } => {
             Some(Access::Number { offset, bytes: size.bytes() as i32 })
         }
+        Insn::Load { size, .. } | Insn::Store { size, .. } => Some(Access::Bytes(one(offset, size))),
         // No access is wider than a word.
-        _ => Some(Access::Bytes(std::iter::once(offset..offset + WORD).collect())),
+        _ => Some(Access::Bytes(one(offset, Size::Dw))),
     }
+}
+
+/// The bytes that an access of a size touches.
+fn one(offset: i32, size: Size) -> Vec<Range<i32>> {
+    std::iter::once(offset..offset + size.bytes() as i32).collect()
 }
 
 /// The bytes of the frame that a helper is shown; none if that is not known.
