@@ -44,8 +44,8 @@ pub(crate) fn packet_memory() -> MemFlagsData {
 pub(crate) struct Kept<'a> {
     /// The table that each of the first rows is read from. No other table is asked for these rows then.
     pub(crate) tables: &'a [i32],
-    /// Computes numbers from the instant.
-    pub(crate) numbers: &'a dyn Fn(&mut FunctionBuilder<'_>, Value) -> Vec<Value>,
+    /// Computes numbers from the context and the instant.
+    pub(crate) numbers: &'a dyn Fn(&mut FunctionBuilder<'_>, Value, Value) -> Vec<Value>,
     /// How many bytes there are for what cold code puts together.
     pub(crate) scratch: u32,
     /// Whether other functions are [given](Row::frame) the frame.
@@ -55,7 +55,7 @@ pub(crate) struct Kept<'a> {
 impl Kept<'_> {
     /// Nothing.
     pub(crate) const NONE: Kept<'static> =
-        Kept { tables: &[], numbers: &|_, _| Vec::new(), scratch: 0, is_shared: false };
+        Kept { tables: &[], numbers: &|_, _, _| Vec::new(), scratch: 0, is_shared: false };
 
     fn is_none(&self) -> bool {
         self.tables.is_empty() && self.scratch == 0 && !self.is_shared
@@ -214,7 +214,7 @@ impl Burst {
         };
         let tables = kept.tables.iter().enumerate();
         let mut rest: Vec<Value> = tables.map(|(row, &table)| row_of(builder, context, table, row)).collect();
-        rest.extend((kept.numbers)(builder, now));
+        rest.extend((kept.numbers)(builder, context, now));
         let scratch = REST + 8 * rest.len() as i32;
         values.extend((REST..).step_by(8).zip(rest));
         let size = scratch.cast_unsigned() + kept.scratch;

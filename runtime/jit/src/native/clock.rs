@@ -1,17 +1,21 @@
-//! What depends on the instant alone: numbers of time windows, shares of them, the end of a time to live.
+//! What is the same for all packets of a burst: what depends on the instant alone, as numbers of time windows, shares of them, the end of a time to live; and on
+//! params and the seed.
 //!
-//! All packets of a burst have one instant, so such a number is computed once for all and kept in the frame, if it takes more than an
-//! addition or two. A single packet pays for those that it does not need; therefore there are few.
+//! Such a number is computed once for all and kept in the frame, if it takes more than an addition or two. A single packet pays for those that it does not
+//! need; therefore there are few. The control plane may change a param at any time: a burst goes on with what it began with.
 
 use std::collections::{HashMap, HashSet};
 
-use cranelift_codegen::ir;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
 use cranelift_frontend::FunctionBuilder;
 use oko_ir::cfg::Cfg;
-use oko_ir::{BinaryOp, Filter, Op, Value};
+use oko_ir::{BinaryOp, Filter, Op, Param, Value};
 
 use super::arithmetic::binary;
 use super::int;
+use crate::abi::{CTX_PARAMS, CTX_SEED_WORDS};
+use crate::burst::constant_memory;
 
 /// The most numbers that are kept.
 const MOST: usize = 8;
@@ -19,7 +23,7 @@ const MOST: usize = 8;
 /// Longer terms are computed where they are needed.
 const MOST_COST: u32 = 64;
 
-/// The numbers of a filter that depend on the instant alone.
+/// The numbers of a filter that are the same for a burst.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     terms: Vec<Term>,
@@ -34,8 +38,10 @@ pub(super) struct Clock {
 #[derive(Clone, Copy, Debug)]
 struct Term {
     kind: TermKind,
-    /// Whether it is no constant.
+    /// Whether it depends on the instant.
     is_timed: bool,
+    /// Whether it is no constant.
+    varies: bool,
     /// About how many instructions it takes, what terms share counted again.
     cost: u32,
 }
@@ -44,6 +50,8 @@ struct Term {
 enum TermKind {
     Const(u64),
     Now,
+    Seed(u32),
+    Param(Param),
     Binary(BinaryOp, usize, usize),
 }
 
@@ -90,14 +98,22 @@ impl Clock {
         match *op {
             Op::Const(number) => {
                 let cost = u32::from(i32::try_from(number).is_err());
-                Some(Term { kind: TermKind::Const(number), is_timed: false, cost })
+                Some(Term { kind: TermKind::Const(number), is_timed: false, varies: false, cost })
             }
-            Op::Now => Some(Term { kind: TermKind::Now, is_timed: true, cost: 0 }),
+            Op::Now => Some(Term { kind: TermKind::Now, is_timed: true, varies: true, cost: 0 }),
+            // What is loaded besides what the frame has of it.
+            Op::Seed(word) => {
+                Some(Term { kind: TermKind::Seed(word), is_timed: false, varies: true, cost: 1 })
+            }
+            Op::Param(param) => {
+                Some(Term { kind: TermKind::Param(param), is_timed: false, varies: true, cost: 2 })
+            }
             Op::Binary(op, a, b) => {
                 let (a, b) = (*self.of.get(&a)?, *self.of.get(&b)?);
                 let (x, y) = (self.terms[a], self.terms[b]);
                 let is_defined = match op {
                     BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Shl | BinaryOp::UShr => true,
+                    BinaryOp::Xor | BinaryOp::Or | BinaryOp::And => true,
                     BinaryOp::UDiv | BinaryOp::URem => {
                         matches!(y.kind, TermKind::Const(divisor) if divisor != 0)
                     }
@@ -105,7 +121,8 @@ impl Clock {
                 };
                 let cost = x.cost.saturating_add(y.cost).saturating_add(1);
                 let kind = TermKind::Binary(op, a, b);
-                is_defined.then_some(Term { kind, is_timed: x.is_timed || y.is_timed, cost })
+                let (is_timed, varies) = (x.is_timed || y.is_timed, x.varies || y.varies);
+                is_defined.then_some(Term { kind, is_timed, varies, cost })
             }
             _ => None,
         }
@@ -116,7 +133,7 @@ impl Clock {
         let Some(&place) = self.of.get(&value) else { return };
         self.needed.insert(value);
         let term = self.terms[place];
-        let pays = term.is_timed && (2..=MOST_COST).contains(&term.cost);
+        let pays = term.varies && (2..=MOST_COST).contains(&term.cost);
         if pays && self.kept.len() < MOST && !self.kept.contains(&place) {
             self.kept.push(place);
         }
@@ -124,6 +141,11 @@ impl Clock {
 
     /// Whether a value is one of the numbers.
     pub(super) fn has(&self, value: Value) -> bool {
+        self.of.get(&value).is_some_and(|&term| self.terms[term].varies)
+    }
+
+    /// Whether a value is one of those that depend on the instant.
+    pub(super) fn is_timed(&self, value: Value) -> bool {
         self.of.get(&value).is_some_and(|&term| self.terms[term].is_timed)
     }
 
@@ -139,7 +161,12 @@ impl Clock {
     }
 
     /// Computes the numbers that are kept, in their order.
-    pub(super) fn compute(&self, builder: &mut FunctionBuilder<'_>, now: ir::Value) -> Vec<ir::Value> {
+    pub(super) fn compute(
+        &self,
+        builder: &mut FunctionBuilder<'_>,
+        context: ir::Value,
+        now: ir::Value,
+    ) -> Vec<ir::Value> {
         let mut wanted = vec![false; self.terms.len()];
         self.kept.iter().for_each(|&place| wanted[place] = true);
         for place in (0..self.terms.len()).rev() {
@@ -155,6 +182,14 @@ impl Clock {
             let value = wanted.then(|| match term.kind {
                 TermKind::Const(number) => Some(int(builder, number)),
                 TermKind::Now => Some(now),
+                TermKind::Seed(word) => {
+                    let offset = CTX_SEED_WORDS + 8 * word as i32;
+                    Some(builder.ins().load(I64, constant_memory(), context, offset))
+                }
+                TermKind::Param(param) => {
+                    let params = builder.ins().load(I64, constant_memory(), context, CTX_PARAMS);
+                    Some(builder.ins().load(I64, MemFlagsData::trusted(), params, param.0 as i32 * 8))
+                }
                 TermKind::Binary(op, a, b) => Some(binary(builder, op, values[a]?, values[b]?)),
             });
             values.push(value.flatten());

@@ -15,7 +15,7 @@ use oko_ir::{BinaryOp, CompareOp, Filter, Op, Value};
 use super::Translator;
 use super::clock::Clock;
 
-/// The quotients of a filter of which it is only asked whether they are below something, with dividend and divisor. Those of the instant are none of
+/// The quotients of a filter of which it is only asked whether they are below something, with dividend and divisor. Those that are the same for a burst are none of
 /// them: they are computed once for all, and their dividends perhaps nowhere else.
 #[derive(Debug, Default)]
 pub(super) struct Quotients(HashMap<Value, (Value, Value)>);

@@ -114,7 +114,8 @@ impl<'a> Source<'a> {
             StateKind::Hash(_) | StateKind::Table(_) => CTX_MAPS,
         };
         let tables: Vec<i32> = self.module.states.iter().take(KEPT_STATES).map(table).collect();
-        let numbers = |builder: &mut FunctionBuilder<'_>, now| self.clock.compute(builder, now);
+        let numbers =
+            |builder: &mut FunctionBuilder<'_>, context, now| self.clock.compute(builder, context, now);
         let scratch = self.scratch.size;
         Burst::open(builder, results, &Kept { tables: &tables, numbers: &numbers, scratch, is_shared: false })
     }
