@@ -11,7 +11,6 @@
 mod alu;
 mod calls;
 mod cells;
-mod diamonds;
 mod frame;
 mod instants;
 mod joined;
@@ -228,8 +227,6 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         jumped_to: BTreeSet::new(),
         looped_to: BTreeSet::new(),
         leaving: BTreeMap::new(),
-        comers: BTreeMap::new(),
-        chosen: BTreeSet::new(),
         skips: BTreeSet::new(),
         skip: None,
         tested: BTreeSet::new(),
@@ -292,10 +289,6 @@ struct Translator<'a, 'b> {
     looped_to: BTreeSet<usize>,
     /// The blocks that end a packet with a verdict that was known before.
     leaving: BTreeMap<u32, ir::Block>,
-    /// How many jumps lead to a slot.
-    comers: BTreeMap<usize, usize>,
-    /// Slots that were translated with the branch before them.
-    chosen: BTreeSet<usize>,
     /// Branches that do nothing but leave out the next instruction, which moves.
     skips: BTreeSet<usize>,
     /// Of the one before this instruction, whether it is left out.
@@ -341,9 +334,6 @@ impl Translator<'_, '_> {
         self.builder.ins().jump(first, &[]);
         let mut open = false;
         for slot in self.slots.clone() {
-            if self.chosen.contains(&slot) {
-                continue;
-            }
             if let Some(&block) = self.blocks.get(&slot) {
                 if self.jumped_to.contains(&slot) {
                     self.frame = Frame::unknown();
@@ -459,7 +449,11 @@ impl Translator<'_, '_> {
             }
             Insn::Store { size, base, off, src } => match self.source.note(slot) {
                 Some(Note::Access(Region::Frame { off })) => match self.cells.get(&off).copied() {
-                    Some(cell) => self.write_cell(cell, src),
+                    Some(cell) => {
+                        let value = self.operand(src);
+                        let value = if cell.is_word { value } else { self.lowest(value) };
+                        self.builder.def_var(cell.variable, value);
+                    }
                     None => self.store_frame(size, off, src),
                 },
                 _ => self.store(size, base, off, src),
@@ -480,9 +474,6 @@ impl Translator<'_, '_> {
                 if self.skips.contains(&slot) {
                     self.skip = Some(holds);
                     return Ok(true);
-                }
-                if let Some(open) = self.choose_numbers(slot, holds) {
-                    return Ok(open);
                 }
                 let target = self.way(slot, self.target(slot)?);
                 let next = self.way(slot, slot + 1);
@@ -514,12 +505,6 @@ impl Translator<'_, '_> {
         }
         self.follow(slot, insn, before);
         Ok(true)
-    }
-
-    fn write_cell(&mut self, cell: Cell, src: Operand) {
-        let value = self.operand(src);
-        let value = if cell.is_word { value } else { self.lowest(value) };
-        self.builder.def_var(cell.variable, value);
     }
 
     fn imm64(&mut self, slot: usize, imm: Imm64) -> Result<ir::Value, CompileError> {

@@ -3,6 +3,8 @@
 //! Some jumps are not made. One that only leaves out an instruction that moves a number becomes a choice between two numbers; one that goes to
 //! another jump goes on to where that goes; and one that goes to the end of the program with a number that is known goes to a block of this number.
 
+use std::collections::BTreeSet;
+
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I32;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
@@ -21,17 +23,14 @@ const MOST_JUMPS: usize = 4;
 impl Translator<'_, '_> {
     /// Makes a block for the first slot, every jump target, and whatever follows a conditional jump.
     pub(super) fn make_blocks(&mut self) -> Result<(), CompileError> {
-        let targets: Vec<usize> = self.slots.clone().filter_map(|slot| self.live_target(slot)).collect();
-        for target in targets {
-            *self.comers.entry(target).or_default() += 1;
-        }
+        let targets: BTreeSet<usize> = self.slots.clone().filter_map(|slot| self.live_target(slot)).collect();
         let mut starts = vec![self.slots.start];
         for slot in self.slots.clone() {
             let insn = self.source.insns[slot];
             if insn.jump_offset().is_none() || self.source.is_dead(slot) {
                 continue;
             }
-            if !self.comers.contains_key(&(slot + 1)) && self.is_skip(slot) {
+            if !targets.contains(&(slot + 1)) && self.is_skip(slot) {
                 self.skips.insert(slot);
                 continue;
             }

@@ -51,11 +51,7 @@ impl Translator<'_, '_> {
     /// Translates a look-up; gives whether the next instruction can come after it.
     pub(super) fn look_up(&mut self, slot: usize, map: Option<MapId>) -> bool {
         let def = map.and_then(|map| Some((map, self.source.maps.get(map.index())?)));
-        let next = match def {
-            // Whether an address is in a set of prefixes is a number to many programs.
-            Some((_, def)) if def.kind == MapKind::LpmTrie && self.only_chooses(slot + 1) => self.joined(),
-            _ => self.next(slot),
-        };
+        let next = self.next(slot);
         match def {
             Some((map, def)) if is_indexed(def) => self.look_up_array(map, def, next),
             // What was just inserted is looked up by a call: for code that has called already that is no great matter, and of a look-up of the same key once
@@ -100,10 +96,6 @@ impl Translator<'_, '_> {
                 }
             }
         }
-        self.joined()
-    }
-
-    fn joined(&mut self) -> Next {
         let block = self.builder.create_block();
         self.builder.append_block_param(block, I64);
         Next::Joined(block)

@@ -1,27 +1,15 @@
 //! Which way the code goes: branches by conditions that are put together, and numbers that depend on one condition together.
 
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I8;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder};
-use oko_ir::{BinaryOp, Block, BlockCall, BoolOp, CompareOp, Field, Inst, Op, TerminatorKind, Value};
+use oko_ir::{BinaryOp, BlockCall, BoolOp, CompareOp, Field, Inst, Op, Value};
 
-use super::{Source, Translator, int};
+use super::{Source, Translator};
 
 /// Conditions of up to so many comparisons are decided by a branch for each: a processor foresees which header follows. What is made of more
 /// is a list, of which no one knows where it ends.
 const MOST_BRANCHES: usize = 3;
-/// So many numbers at most are chosen instead of branching: each of them waits for the condition.
-const MOST_CHOSEN: usize = 8;
 /// Numbers that are chosen together are computed and written within so many instructions.
 const NEAR: usize = 32;
-
-/// What a block hands on.
-#[derive(Clone, Copy)]
-enum Passed {
-    Number(ir::Value),
-    Const(u64),
-    Bool(bool),
-}
 
 impl Source<'_> {
     /// The comparisons that a condition is made of by this operator alone, if these are few; in their order.
@@ -57,9 +45,6 @@ impl Translator<'_, '_> {
 
     /// Goes one way or the other by a condition of the filter.
     pub(super) fn branch_by(&mut self, cond: Value, then: &BlockCall, other: &BlockCall) {
-        if self.choose(cond, then, other) {
-            return;
-        }
         let op = match self.source.definitions[cond.index()] {
             Some(&Op::Bool(op @ (BoolOp::And | BoolOp::Or), ..)) => Some(op),
             _ => None,
@@ -83,77 +68,6 @@ impl Translator<'_, '_> {
         }
         let last = self.value(last);
         self.branch(last, then, &[], other);
-    }
-
-    /// Where both ways lead to one block with other numbers, as those do that put the ends of a session in order, chooses these: which way it is nobody can foresee.
-    /// Gives whether that is so.
-    fn choose(&mut self, cond: Value, then: &BlockCall, other: &BlockCall) -> bool {
-        let pairs = || then.args.iter().zip(&other.args);
-        let is_same = then.block == other.block
-            && pairs().filter(|(one, other)| one != other).count() <= MOST_CHOSEN
-            && then.args.iter().chain(&other.args).all(|arg| self.values.contains_key(arg));
-        if !is_same {
-            return false;
-        }
-        let cond = self.value(cond);
-        let chosen = pairs().map(|(&one, &other)| {
-            let (one, other) = (self.values[&one], self.values[&other]);
-            if one == other { one } else { self.builder.ins().select(cond, one, other) }
-        });
-        let chosen: Vec<BlockArg> = chosen.map(BlockArg::from).collect();
-        self.builder.ins().jump(self.blocks[then.block.index()], &chosen);
-        true
-    }
-
-    /// Goes on where a look-up leads whether it finds anything or not, with numbers that depend on that alone; gives whether the blocks that it leads to do nothing else.
-    pub(super) fn choose_by_found(
-        &mut self,
-        entry: ir::Value,
-        found: &BlockCall,
-        absent: &BlockCall,
-    ) -> bool {
-        let (Some(there), Some(not_there)) = (self.passed_on(found, 1), self.passed_on(absent, 0)) else {
-            return false;
-        };
-        if there.0 != not_there.0 {
-            return false;
-        }
-        let is_there = self.builder.ins().icmp_imm_u(IntCC::NotEqual, entry, 0);
-        let pairs = there.1.into_iter().zip(not_there.1);
-        let chosen = pairs.map(|(one, other)| match (one, other) {
-            (Passed::Number(one), Passed::Number(other)) if one == other => one,
-            (Passed::Bool(true), Passed::Bool(false)) => is_there,
-            (one, other) => {
-                let [one, other] = [one, other].map(|passed| match passed {
-                    Passed::Number(value) => value,
-                    Passed::Bool(holds) => self.builder.ins().iconst(I8, i64::from(holds)),
-                    Passed::Const(number) => int(&mut self.builder, number),
-                });
-                self.builder.ins().select(is_there, one, other)
-            }
-        });
-        let chosen: Vec<BlockArg> = chosen.map(BlockArg::from).collect();
-        self.builder.ins().jump(self.blocks[there.0.index()], &chosen);
-        true
-    }
-
-    /// What a block hands on to another one, and to which, if it is called with nothing but so many things that the look-up gives, and does nothing with these.
-    fn passed_on(&self, call: &BlockCall, given: usize) -> Option<(Block, Vec<Passed>)> {
-        let data = &self.source.filter.blocks[call.block.index()];
-        let TerminatorKind::Jump(next) = &data.term.kind else { return None };
-        if data.params.len() != given || next.args.len() > MOST_CHOSEN {
-            return None;
-        }
-        let defined = |arg: &Value| data.insts.iter().find(|inst| inst.result == Some(*arg));
-        let passed = next.args.iter().map(|arg| match defined(arg).map(|inst| &inst.op) {
-            Some(&Op::Const(number)) => Some(Passed::Const(number)),
-            Some(&Op::ConstBool(holds)) => Some(Passed::Bool(holds)),
-            Some(_) => None,
-            None => self.values.get(arg).copied().map(Passed::Number),
-        });
-        let is_constant = |inst: &Inst| matches!(inst.op, Op::Const(_) | Op::ConstBool(_));
-        let passed: Option<Vec<Passed>> = passed.collect();
-        Some((next.block, passed?)).filter(|_| data.insts.iter().all(is_constant))
     }
 
     /// Where several numbers depend on one comparison with the clock, decides them by a branch: which bucket of a window it is hardly ever changes. The

@@ -134,9 +134,7 @@ impl Translator<'_, '_> {
 
         let entry = self.builder.append_block_param(known, I64);
         self.builder.switch_to_block(known);
-        if !self.choose_by_found(entry, found, absent) {
-            self.branch(entry, found, &[entry], absent);
-        }
+        self.branch(entry, found, &[entry], absent);
         true
     }
 
