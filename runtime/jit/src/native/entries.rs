@@ -10,10 +10,11 @@ use oko_state::probe::GENERATION;
 
 use super::{Entry, Translator, int, type_of};
 use crate::burst::Row;
+use crate::detour;
 use crate::helpers::Helper;
 use crate::locks;
 
-/// Up to so many bytes of fields are zeroed word by word, more by a call.
+/// Up to so many bytes of fields are zeroed word by word, more by a call, for which the way of live entries keeps nothing in memory.
 const INLINE_ZEROES: u32 = 128;
 
 impl Translator<'_, '_> {
@@ -56,17 +57,23 @@ impl Translator<'_, '_> {
         let (dead, locked) = (self.builder.create_block(), self.builder.create_block());
         self.builder.ins().brif(live, locked, &[], dead, &[]);
         self.builder.switch_to_block(dead);
-        self.zero_fields(pointer, self.decl_of(entry).entry_layout().size);
+        let size = self.decl_of(entry).entry_layout().size;
+        if is_zeroed_by_call(size) {
+            self.builder.set_cold_block(dead);
+        }
+        self.zero_fields(pointer, size);
         self.builder.ins().jump(locked, &[]);
         self.builder.switch_to_block(locked);
         live
     }
 
     fn zero_fields(&mut self, pointer: ir::Value, size: u32) {
-        if size - HEADER_SIZE > INLINE_ZEROES {
+        if is_zeroed_by_call(size) {
             let fields = self.builder.ins().iadd_imm_s(pointer, i64::from(HEADER_SIZE));
             let count = self.int(u64::from(size - HEADER_SIZE));
-            self.call(Helper::Zero, &[fields, count]);
+            detour::call(&mut self.builder, Helper::Zero, &[fields, count], |_| {
+                unreachable!("nothing is returned")
+            });
             return;
         }
         let zero = self.int(0);
@@ -131,6 +138,11 @@ impl Translator<'_, '_> {
         let held = self.builder.use_var(self.entries[&entry].held);
         locks::release(&mut self.builder, pointer, held);
     }
+}
+
+/// Whether the fields of an entry of so many bytes are too many to be zeroed inline.
+fn is_zeroed_by_call(size: u32) -> bool {
+    size - HEADER_SIZE > INLINE_ZEROES
 }
 
 /// If the locked place belongs to another key by now: gives the lock back and makes the ghost the entry, dead.
