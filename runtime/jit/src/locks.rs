@@ -135,35 +135,57 @@ pub(crate) fn release_if_held(builder: &mut FunctionBuilder<'_>, word: Value, he
     builder.seal_block(free);
 }
 
-/// Changes a word of a state in one step for all cores; gives what it was. Goes on in a new block.
+/// Which content of a word that is changed is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// What it was.
+    Before,
+    /// What it is then.
+    After,
+}
+
+/// Changes a word of a state in one step for all cores; gives what is wanted of it. Goes on in a new block.
 pub(crate) fn change(
     builder: &mut FunctionBuilder<'_>,
     row: Row,
     ty: Type,
-    op: AtomicRmwOp,
+    (op, wanted): (AtomicRmwOp, Wanted),
     word: Value,
     operand: Value,
 ) -> Value {
     let simple = matches!(op, AtomicRmwOp::Add | AtomicRmwOp::Or | AtomicRmwOp::And | AtomicRmwOp::Xor);
-    if !ORDERED || !simple {
-        return builder.ins().atomic_rmw(ty, MemFlagsData::trusted(), op, word, operand);
-    }
-    let changed = builder.create_block();
-    let old = builder.append_block_param(changed, ty);
-    let locked = go_on_if_alone(builder, row);
-    let was = builder.ins().load(ty, MemFlagsData::new().with_notrap(), word, 0);
-    let new = match op {
+    let changed_by = |builder: &mut FunctionBuilder<'_>, was| match op {
         AtomicRmwOp::Add => builder.ins().iadd(was, operand),
         AtomicRmwOp::Or => builder.ins().bor(was, operand),
         AtomicRmwOp::And => builder.ins().band(was, operand),
-        _ => builder.ins().bxor(was, operand),
+        AtomicRmwOp::Xor => builder.ins().bxor(was, operand),
+        _ => operand,
     };
-    builder.ins().store(MemFlagsData::new().with_notrap(), new, word, 0);
-    builder.ins().jump(changed, &[was.into()]);
+    let at_once = |builder: &mut FunctionBuilder<'_>| {
+        let was = builder.ins().atomic_rmw(ty, MemFlagsData::trusted(), op, word, operand);
+        match wanted {
+            Wanted::Before => was,
+            Wanted::After => changed_by(builder, was),
+        }
+    };
+    if !ORDERED || !simple {
+        return at_once(builder);
+    }
+    let changed = builder.create_block();
+    let result = builder.append_block_param(changed, ty);
+    let locked = go_on_if_alone(builder, row);
+    let was = builder.ins().load(ty, MemFlagsData::new().with_notrap(), word, 0);
+    let is = changed_by(builder, was);
+    builder.ins().store(MemFlagsData::new().with_notrap(), is, word, 0);
+    let of_both = match wanted {
+        Wanted::Before => was,
+        Wanted::After => is,
+    };
+    builder.ins().jump(changed, &[of_both.into()]);
     builder.switch_to_block(locked);
-    let was = builder.ins().atomic_rmw(ty, MemFlagsData::trusted(), op, word, operand);
-    builder.ins().jump(changed, &[was.into()]);
+    let of_both = at_once(builder);
+    builder.ins().jump(changed, &[of_both.into()]);
     builder.switch_to_block(changed);
     builder.seal_block(changed);
-    old
+    result
 }

@@ -13,7 +13,7 @@
 //! Every step is atomic, and nobody waits. All steps of one `add` together are not one step: meanwhile another core may see some rows with it and some without; both
 //! are counts that there were.
 
-use oko_ir::{BinaryOp, BlockCall, CompareOp, Op, TerminatorKind, Type, Value};
+use oko_ir::{BinaryOp, CompareOp, Op, Type, Value};
 
 use super::body::Lowering;
 use crate::check::SKETCH_COUNT_MAX;
@@ -25,16 +25,24 @@ const COUNT_BITS: u64 = 44;
 
 /// The bucket of time.
 struct Bucket {
-    /// Its number, modulo 2^20.
-    tag: Value,
-    /// The number of the one before.
-    previous: Value,
+    /// What its words begin with, where they have it: its number, modulo 2^20.
+    stamp: Value,
+    /// The same of the one before.
+    previous_stamp: Value,
     /// Which of the two words of a counter is its own.
     side: Value,
     /// Which is that of the one before.
     previous_side: Value,
     /// The part of the bucket before that the window covers, in 65,536ths.
     part: Value,
+}
+
+/// The least of words that belong to one bucket.
+#[derive(Clone, Copy)]
+struct Least {
+    word: Value,
+    /// What of any word is not as of the bucket.
+    strange: Value,
 }
 
 impl Lowering<'_> {
@@ -60,25 +68,28 @@ impl Lowering<'_> {
             return least.into_iter().collect();
         };
         let bucket = self.bucket_of(window);
-        let (mut current, mut previous) = (None, None);
+        let (mut previous, mut current, mut added) = (None, None, None);
         let one = self.int(1);
         for place in places {
             let pair = self.binary(BinaryOp::Shl, place, one);
             let old = self.binary(BinaryOp::Add, pair, bucket.previous_side);
-            let old = self.ins(Op::WordGet(state, old));
-            let old = self.count_of(old, bucket.previous);
-            previous = Some(self.least(previous, old));
+            previous = Some(self.least_of(previous, state, old, bucket.previous_stamp));
             let place = self.binary(BinaryOp::Add, pair, bucket.side);
-            let count = match amount {
-                Some(amount) => self.add_in_bucket(state, place, bucket.tag, amount),
-                None => {
-                    let word = self.ins(Op::WordGet(state, place));
-                    self.count_of(word, bucket.tag)
-                }
-            };
-            current = Some(self.least(current, count));
+            match amount {
+                Some(amount) => added = Some(self.add_in_bucket(state, place, bucket.stamp, amount, added)),
+                None => current = Some(self.least_of(current, state, place, bucket.stamp)),
+            }
         }
-        let (Some(current), Some(previous)) = (current, previous) else { return Vec::new() };
+        let Some(previous) = previous else { return Vec::new() };
+        let previous = self.count_of(previous);
+        let current = match (added, current) {
+            (Some(word), _) => {
+                let mask = self.int(SKETCH_COUNT_MAX);
+                self.binary(BinaryOp::And, word, mask)
+            }
+            (None, Some(least)) => self.count_of(least),
+            (None, None) => return Vec::new(),
+        };
         let weighted = self.binary(BinaryOp::Mul, previous, bucket.part);
         let sixteen = self.int(16);
         let covered = self.binary(BinaryOp::UShr, weighted, sixteen);
@@ -111,62 +122,80 @@ impl Lowering<'_> {
         let now = self.ins(Op::Now);
         let length = self.int(window);
         let number = self.binary(BinaryOp::UDiv, now, length);
-        let (one, mask) = (self.int(1), self.int((1 << (64 - COUNT_BITS)) - 1));
+        let (one, bits) = (self.int(1), self.int(COUNT_BITS));
         let before = self.binary(BinaryOp::Sub, number, one);
-        let tag = self.binary(BinaryOp::And, number, mask);
-        let previous = self.binary(BinaryOp::And, before, mask);
+        let [stamp, previous_stamp] = [number, before].map(|number| self.binary(BinaryOp::Shl, number, bits));
         let [side, previous_side] = [number, before].map(|number| self.binary(BinaryOp::And, number, one));
         let part = self.covered(now, number, length);
-        Bucket { tag, previous, side, previous_side, part }
+        Bucket { stamp, previous_stamp, side, previous_side, part }
     }
 
-    /// What a word counts for a bucket.
-    fn count_of(&mut self, word: Value, tag: Value) -> Value {
-        let (bits, mask, zero) = (self.int(COUNT_BITS), self.int(SKETCH_COUNT_MAX), self.int(0));
-        let found = self.binary(BinaryOp::UShr, word, bits);
-        let same = self.compare(CompareOp::Eq, found, tag);
-        let count = self.binary(BinaryOp::And, word, mask);
-        self.select(same, count, zero)
-    }
-
-    /// Adds to a counter of a bucket and gives what it counts then.
-    fn add_in_bucket(&mut self, state: oko_ir::State, place: Value, tag: Value, amount: Value) -> Value {
-        let (join, results) = self.block_of(&[Type::Int]);
-        let (known, stale, add, lost) = (self.block(), self.block(), self.block(), self.block());
-        let to = |block, args| BlockCall { block, args };
+    /// The least of words, with one more.
+    fn least_of(&mut self, least: Option<Least>, state: oko_ir::State, place: Value, stamp: Value) -> Least {
         let word = self.ins(Op::WordGet(state, place));
-        let (bits, mask) = (self.int(COUNT_BITS), self.int(SKETCH_COUNT_MAX));
-        let found = self.binary(BinaryOp::UShr, word, bits);
-        let same = self.compare(CompareOp::Eq, found, tag);
-        self.branch(same, known, stale);
+        let strange = self.binary(BinaryOp::Xor, word, stamp);
+        match least {
+            None => Least { word, strange },
+            Some(least) => Least {
+                word: self.binary(BinaryOp::UMin, least.word, word),
+                strange: self.binary(BinaryOp::Or, least.strange, strange),
+            },
+        }
+    }
 
-        self.builder.switch_to(known);
-        let count = self.binary(BinaryOp::And, word, mask);
-        let half = self.int(1 << (COUNT_BITS - 1));
+    /// The least of what words count for their bucket: 0 if one is of another bucket. Of words with one stamp, the least is the one that counts least.
+    fn count_of(&mut self, least: Least) -> Value {
+        let (end, mask, zero) = (self.int(1 << COUNT_BITS), self.int(SKETCH_COUNT_MAX), self.int(0));
+        let all_own = self.compare(CompareOp::ULt, least.strange, end);
+        let count = self.binary(BinaryOp::And, least.word, mask);
+        self.select(all_own, count, zero)
+    }
+
+    /// Adds to a counter of a bucket. Gives the word that it is then, or the least one so far if that is less. It is of the bucket, if no other core is in the next one
+    /// already.
+    fn add_in_bucket(
+        &mut self,
+        state: oko_ir::State,
+        place: Value,
+        stamp: Value,
+        amount: Value,
+        least: Option<Value>,
+    ) -> Value {
+        let (join, results) = self.block_of(&[Type::Int]);
+        let [beyond, full, stale, begins, add, lost] = [(); 6].map(|()| self.block());
+        let word = self.ins(Op::WordGet(state, place));
+        let (half, end) = (self.int(1 << (COUNT_BITS - 1)), self.int(1 << COUNT_BITS));
+        // What a word of the bucket counts; more than any count if it is of another one.
+        let count = self.binary(BinaryOp::Sub, word, stamp);
         let room = self.compare(CompareOp::ULt, count, half);
-        let (then, other) = (to(add, Vec::new()), to(join, vec![count]));
-        self.builder.end(TerminatorKind::Branch { cond: room, then, other });
+        self.branch(room, add, beyond);
+
+        self.builder.switch_to(beyond);
+        let own = self.compare(CompareOp::ULt, count, end);
+        self.branch(own, full, stale);
 
         self.builder.switch_to(stale);
-        let begun = self.binary(BinaryOp::Shl, tag, bits);
-        let begun = self.binary(BinaryOp::Or, begun, amount);
+        let begun = self.binary(BinaryOp::Or, stamp, amount);
         let before = self.ins(Op::WordCas(state, place, word, begun));
         let won = self.compare(CompareOp::Eq, before, word);
-        let (then, other) = (to(join, vec![amount]), to(lost, Vec::new()));
-        self.builder.end(TerminatorKind::Branch { cond: won, then, other });
+        self.branch(won, begins, lost);
 
         self.builder.switch_to(lost);
-        let found = self.binary(BinaryOp::UShr, before, bits);
-        let same = self.compare(CompareOp::Eq, found, tag);
-        let (then, other) = (to(add, Vec::new()), to(join, vec![amount]));
-        self.builder.end(TerminatorKind::Branch { cond: same, then, other });
+        let count = self.binary(BinaryOp::Sub, before, stamp);
+        let own = self.compare(CompareOp::ULt, count, end);
+        self.branch(own, add, begins);
 
         self.builder.switch_to(add);
-        let word = self.ins(Op::WordAdd(state, place, amount));
-        let count = self.binary(BinaryOp::And, word, mask);
-        self.builder.jump(join, vec![count]);
+        let sum = self.ins(Op::WordAdd(state, place, amount));
+        for (block, word) in [(add, sum), (full, word), (begins, begun)] {
+            if block != add {
+                self.builder.switch_to(block);
+            }
+            let least = self.least(least, word);
+            self.builder.jump(join, vec![least]);
+        }
 
         self.builder.switch_to(join);
-        results.first().copied().unwrap_or(amount)
+        results.first().copied().unwrap_or(sum)
     }
 }

@@ -8,7 +8,7 @@ use oko_bpf::xdp::CtxField;
 use super::Translator;
 use crate::abi::PACKET_IN_PORT;
 use crate::burst::constant_memory;
-use crate::locks;
+use crate::locks::{self, Wanted};
 
 /// Memory that the verifier has shown to be there, at any alignment.
 fn verified_memory() -> MemFlagsData {
@@ -103,7 +103,8 @@ impl Translator<'_, '_> {
                 return;
             }
         };
-        let old = locks::change(&mut self.builder, self.row, ty, operation, at, operand);
+        let change = (operation, Wanted::Before);
+        let old = locks::change(&mut self.builder, self.row, ty, change, at, operand);
         if fetch {
             let old = self.extended(old);
             self.set(src, old);

@@ -9,7 +9,7 @@ use crate::abi::{CTX_EVENTS, CTX_SEED_WORDS, CTX_VALUES};
 use crate::burst::constant_memory;
 use crate::detour;
 use crate::helpers::Helper;
-use crate::locks;
+use crate::locks::{self, Wanted};
 
 impl Translator<'_, '_> {
     /// The address of a word; the verifier has shown that there is one of this index.
@@ -27,13 +27,14 @@ impl Translator<'_, '_> {
 
     pub(super) fn word_add(&mut self, state: State, index: Value, by: Value) -> ir::Value {
         let (word, by) = (self.word(state, index), self.value(by));
-        let old = locks::change(&mut self.builder, self.row, I64, AtomicRmwOp::Add, word, by);
-        self.builder.ins().iadd(old, by)
+        let change = (AtomicRmwOp::Add, Wanted::After);
+        locks::change(&mut self.builder, self.row, I64, change, word, by)
     }
 
     pub(super) fn word_or(&mut self, state: State, index: Value, bits: Value) -> ir::Value {
         let (word, bits) = (self.word(state, index), self.value(bits));
-        locks::change(&mut self.builder, self.row, I64, AtomicRmwOp::Or, word, bits)
+        let change = (AtomicRmwOp::Or, Wanted::Before);
+        locks::change(&mut self.builder, self.row, I64, change, word, bits)
     }
 
     pub(super) fn word_cas(&mut self, state: State, index: Value, expected: Value, new: Value) -> ir::Value {
