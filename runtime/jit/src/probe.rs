@@ -18,6 +18,8 @@ use oko_state::probe::{
     TAGGED, WAYS,
 };
 
+use crate::tidy;
+
 /// Longer keys are hashed and compared by the helper.
 pub(crate) const MOST_WORDS: usize = MOST_KEY_WORDS;
 /// Programs with more look-ups have calls only: the code of a stranger's program must not grow beyond measure.
@@ -206,16 +208,28 @@ pub(crate) fn hash(builder: &mut FunctionBuilder<'_>, map: Value, key: &[Value])
 /// The same without the bit [`TAGGED`], which no address depends on.
 fn fold_key(builder: &mut FunctionBuilder<'_>, map: Value, key: &[Value]) -> Value {
     let factor = number(builder, map, offset_of!(Probe, factor));
-    let mut state = number(builder, map, offset_of!(Probe, start));
-    for pair in key.chunks(2) {
-        let first = builder.ins().bxor(state, pair[0]);
-        let second = match pair.get(1) {
-            Some(&word) => builder.ins().bxor(factor, word),
-            None => factor,
-        };
+    let (alone, pairs) = key.as_rchunks::<2>();
+    let step = |builder: &mut FunctionBuilder<'_>, first, second| {
         let folded = fold(builder, first, second);
         let turn = number(builder, map, offset_of!(Probe, turn));
-        state = builder.ins().iadd(folded, turn);
+        builder.ins().iadd(folded, turn)
+    };
+    let start = |builder: &mut FunctionBuilder<'_>| number(builder, map, offset_of!(Probe, start));
+    let mut state = match *alone {
+        [word, ..] if tidy::constant(builder.func, word) == Some(0) => {
+            number(builder, map, offset_of!(Probe, begun))
+        }
+        [word, ..] => {
+            let start = start(builder);
+            let first = builder.ins().bxor(start, word);
+            step(builder, first, factor)
+        }
+        [] => start(builder),
+    };
+    for &[first, second] in pairs {
+        let first = builder.ins().bxor(state, first);
+        let second = builder.ins().bxor(factor, second);
+        state = step(builder, first, second);
     }
     let last = number(builder, map, offset_of!(Probe, last));
     fold(builder, state, last)

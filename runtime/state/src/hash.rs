@@ -25,13 +25,17 @@ impl Seed {
     /// Hashes a key.
     #[inline]
     pub(crate) fn hash(self, key: &[u64]) -> u64 {
-        let mut state = self.start;
-        for pair in key.chunks(2) {
-            let second = pair.get(1).copied().unwrap_or_default();
-            state = fold(state ^ pair[0], self.factor ^ second).wrapping_add(self.turn());
-        }
+        // A word that has none beside it is the first one: often the high half of an address, which is 0 of IPv4, and `begun` is what comes then.
+        let (alone, pairs) = key.as_rchunks();
+        let state = alone.iter().fold(self.start, |state, &word| self.step(state, [word, 0]));
+        let state = pairs.iter().fold(state, |state, &pair| self.step(state, pair));
         // One multiplication does not do: of keys that count up, with some factors, both halves of it count up too.
         fold(state, self.last())
+    }
+
+    #[inline]
+    fn step(self, state: u64, [first, second]: [u64; 2]) -> u64 {
+        fold(state ^ first, self.factor ^ second).wrapping_add(self.turn())
     }
 
     #[inline]
@@ -54,6 +58,7 @@ impl Seed {
             factor,
             turn: self.turn(),
             last: self.last(),
+            begun: self.step(start, [0, 0]),
             values,
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! In steps, for a key of words `w`, with `fold(a, b)` the XOR of the halves of the 128-bit product of `a` and `b`:
 //!
-//! 1. The hash: from `start`, for each pair of words, the last one filled up with 0, `h = fold(h ^ w, factor ^ w') + turn`; then `h = fold(h, last)`, with the bit
+//! 1. The hash: from `start`, for each pair of words, the first one being a word and 0 if their number is odd, `h = fold(h ^ w, factor ^ w') + turn`, which is `begun` if the first one is 0; then `h = fold(h, last)`, with the bit
 //!    [`TAGGED`] set.
 //! 2. The first bucket: `h & mask` bytes from `index`. In it, the key's own way is `h >> OWN_WAY & 7`: there it is most often. The bucket's eight tags of 16 bits, at 0, are compared with the tag `h >> 48`. The second bucket is
 //!    the XOR of that and `(h >> 32 | 1) * BUCKET_SIZE & mask` bytes from there; it counts
@@ -59,6 +59,8 @@ pub struct Probe {
     pub turn: u64,
     /// What the hash is multiplied by in the end.
     pub last: u64,
+    /// What `start` becomes with a first word that has none beside it and is 0.
+    pub begun: u64,
     /// The value of record 0.
     pub values: *const u8,
 }
@@ -77,6 +79,7 @@ impl Probe {
         factor: 0,
         turn: 0,
         last: 0,
+        begun: 0,
         values: NOBODYS.value.as_ptr().cast(),
     };
 }
