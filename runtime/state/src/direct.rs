@@ -14,7 +14,10 @@
 //!    as a whole, or the ranges are too many.
 //!
 //! Ranges never change; they are freed after a grace period. So all this is for threads that are [pinned](crate::pin). The memory of slots is there from the start, that of ranges is
-//! allocated by whoever changes the table, and besides what is in use up to a megabyte may wait for readers.
+//! allocated by whoever changes the table, and besides what is in use up to a megabyte may wait for readers, and what one change has replaced.
+//!
+//! It is the control plane that pays for all this, which changes a table seldom. A program that changes one while it has a packet does not: with its first change, all slots
+//! are left to the trie, for good.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -74,11 +77,15 @@ impl Form {
         if self.has_family { FAMILY_BITS } else { 0 }
     }
 
+    /// How many slots there are.
+    pub(crate) fn slots(self) -> u32 {
+        1 << (self.slot_bits + u32::from(self.has_family))
+    }
+
     /// What the table takes in memory with so many prefixes at most. A prefix that is longer than a slot begins a range and ends it, where another one begins, behind the first of
     /// the slot and the number of all; a shorter one is whole slots.
     pub(crate) fn bytes(self, capacity: u32) -> u64 {
-        let slots = 1_u64 << (self.slot_bits + u32::from(self.has_family));
-        8 * slots + u64::from(capacity) * 4 * u64::from(RANGE_BYTES)
+        8 * u64::from(self.slots()) + u64::from(capacity) * 4 * u64::from(RANGE_BYTES)
     }
 }
 
@@ -136,37 +143,46 @@ pub(crate) struct Owned {
     waiting: VecDeque<(Ticket, Vec<u64>)>,
     /// How many words all these have.
     words: usize,
+    /// Whether all slots are left to the trie.
+    is_left: bool,
+}
+
+/// The ranges of a slot whose addresses begin at `start`, as code reads them; `None` if they are left to the trie: they are too many, or there is no memory.
+fn made(ranges: &[Range], start: u64) -> Option<Vec<u64>> {
+    if ranges.len() > MOST_RANGES {
+        return None;
+    }
+    let mut words = Vec::new();
+    words.try_reserve_exact(1 + 2 * ranges.len()).ok()?;
+    words.push(ranges.len() as u64);
+    words.extend(words_of(ranges, start));
+    Some(words)
+}
+
+fn words_of(ranges: &[Range], start: u64) -> impl Iterator<Item = u64> {
+    ranges.iter().flat_map(move |range| [range.first.max(start), range.answer])
 }
 
 impl Owned {
-    /// Ranges as code reads them; `None` if they are left to the trie: they are too many, there is no memory, or it is a program that changes the table
-    /// while it has a packet, which waits for nothing.
-    fn make(&mut self, ranges: &[Range]) -> Option<Vec<u64>> {
-        if ranges.len() > MOST_RANGES || readers::is_pinned() {
-            return None;
-        }
-        if self.words > MOST_WAITING {
-            self.time();
-            let &(oldest, _) = self.waiting.front()?;
-            readers::wait_for(oldest);
-            self.reclaim();
-        }
-        let mut words = Vec::new();
-        words.try_reserve_exact(1 + 2 * ranges.len()).ok()?;
-        words.push(ranges.len() as u64);
-        words.extend(ranges.iter().flat_map(|range| [range.first, range.answer]));
-        Some(words)
-    }
-
     /// Takes ranges back that no slot leads to any more.
     fn retire(&mut self, ranges: Vec<u64>) {
         self.words += ranges.len();
         self.untimed.1 += ranges.len();
         self.untimed.0.push(ranges);
+    }
+
+    /// After a change: frees what nobody looks at any more. If too much waits, gives the ticket that the caller is to [wait for](readers::wait_for) before the next
+    /// change, when it has no lock that a reader may want.
+    pub(crate) fn settle(&mut self) -> Option<Ticket> {
         if self.untimed.1 > TOGETHER {
             self.time();
             self.reclaim();
         }
+        if self.words <= MOST_WAITING {
+            return None;
+        }
+        self.time();
+        self.waiting.back().map(|&(latest, _)| latest)
     }
 
     /// Gets a ticket for what has none yet.
@@ -178,7 +194,8 @@ impl Owned {
         }
     }
 
-    fn reclaim(&mut self) {
+    /// Frees what nobody looks at any more.
+    pub(crate) fn reclaim(&mut self) {
         let passed = readers::passed();
         while let Some((_, ranges)) = self.waiting.pop_front_if(|(ticket, _)| *ticket <= passed) {
             self.words -= ranges.len();
@@ -188,13 +205,33 @@ impl Owned {
 
 impl Direct {
     pub(crate) fn new(form: Form) -> Option<Direct> {
-        let slots = Memory::zeroed(8_u64 << (form.slot_bits + u32::from(form.has_family)))?;
+        let slots = Memory::zeroed(8 * u64::from(form.slots()))?;
         Some(Direct { form, slots })
     }
 
     /// Where the first slot is.
     pub(crate) fn first(&self) -> *const u8 {
         self.slots.at(0).as_ptr()
+    }
+
+    /// Whether slots are to be written after a change by this thread. If it is pinned, they all are left to the trie, from now on.
+    pub(crate) fn is_kept(&self, owned: &mut Owned) -> bool {
+        if readers::is_pinned() {
+            if !std::mem::replace(&mut owned.is_left, true) {
+                (0..self.form.slots()).for_each(|number| self.store(number, left()));
+            }
+        } else if owned.is_left {
+            // Whoever left them frees nothing while it has a packet.
+            std::mem::take(&mut owned.ranges).into_values().for_each(|ranges| owned.retire(ranges));
+        }
+        !owned.is_left
+    }
+
+    fn store(&self, number: u32, word: u64) {
+        // SAFETY: slots have numbers below their count and are words; all are only accessed atomically.
+        let slot = unsafe { self.slots.at(number as usize * 8).cast::<AtomicU64>().as_ref() };
+        // Release: who finds the ranges reads them.
+        slot.store(word, Ordering::Release);
     }
 
     /// Writes the slots of so many first bits of an address, of a family by its place among the [`FAMILIES`]. The ranges begin where these slots do, or before.
@@ -209,28 +246,44 @@ impl Direct {
                 rest = &rest[1..];
             }
             let own = rest.iter().take_while(|range| range.first <= last).count();
-            self.write_slot(owned, (family as u32) << slot_bits | number, &rest[..own]);
+            let number = (family as u32) << slot_bits | number;
+            self.write_slot(owned, (number, start), &rest[..own]);
             rest = &rest[own.saturating_sub(1)..];
         }
     }
 
-    fn write_slot(&self, owned: &mut Owned, number: u32, ranges: &[Range]) {
-        let made = if let [_] = ranges { None } else { owned.make(ranges) };
-        let word = match (ranges, &made) {
-            (&[Range { answer, .. }], _) if answer != UNKNOWN => answer,
-            (_, Some(made)) => made.as_ptr().expose_provenance() as u64 | RANGES,
-            (_, None) => LEFT.as_ptr().expose_provenance() as u64 | RANGES,
-        };
-        // SAFETY: slots have numbers below their count and are words; all are only accessed atomically.
-        let slot = unsafe { self.slots.at(number as usize * 8).cast::<AtomicU64>().as_ref() };
-        // Release: who finds the ranges reads them.
-        slot.store(word, Ordering::Release);
-        let old = match made {
-            Some(made) => owned.ranges.insert(number, made),
-            None => owned.ranges.remove(&number),
+    /// Writes one slot, whose addresses begin at `start`. What stays as it is needs no new memory, and the old needs no grace.
+    fn write_slot(&self, owned: &mut Owned, (number, start): (u32, u64), ranges: &[Range]) {
+        let old = match *ranges {
+            [Range { answer, .. }] => {
+                self.store(number, if answer == UNKNOWN { left() } else { answer });
+                owned.ranges.remove(&number)
+            }
+            _ if owned
+                .ranges
+                .get(&number)
+                .is_some_and(|old| words_of(ranges, start).eq(old[1..].iter().copied())) =>
+            {
+                None
+            }
+            _ => match made(ranges, start) {
+                Some(made) => {
+                    self.store(number, made.as_ptr().expose_provenance() as u64 | RANGES);
+                    owned.ranges.insert(number, made)
+                }
+                None => {
+                    self.store(number, left());
+                    owned.ranges.remove(&number)
+                }
+            },
         };
         if let Some(old) = old {
             owned.retire(old);
         }
     }
+}
+
+/// What a slot has that is left to the trie.
+fn left() -> u64 {
+    LEFT.as_ptr().expose_provenance() as u64 | RANGES
 }

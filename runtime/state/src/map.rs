@@ -330,7 +330,7 @@ impl Map {
 
     /// Inserts or overwrites a whole value; its lock word stays as it is. Readers that take the lock never see it half written. In a table of the control
     /// plane, it waits for the runs and bursts of workers when all spare records may still be looked at; if the calling thread itself is pinned,
-    /// the table is full then.
+    /// the table is full then. A prefix table that a thread changes while it is pinned loses its [direct table](crate::direct).
     ///
     /// # Errors
     ///

@@ -55,6 +55,17 @@ impl Pool {
         self.free.pop()
     }
 
+    /// The ticket to wait for if there are not so many places that nobody looks at, but retired ones.
+    pub(crate) fn lacks(&mut self, places: usize) -> Option<Ticket> {
+        let there = |pool: &Pool| pool.free.len() + (pool.count - pool.fresh) as usize >= places;
+        if there(self) {
+            return None;
+        }
+        self.time();
+        self.reclaim(|_| {});
+        if there(self) { None } else { self.retired.front().map(|&(oldest, _)| oldest) }
+    }
+
     /// Takes a place back that was in no structure.
     pub(crate) fn give_back(&mut self, place: u32) {
         self.free.push(place);

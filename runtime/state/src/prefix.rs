@@ -9,7 +9,7 @@
 //! link; what is taken out is used again after a grace period ([`crate::readers`]), so readers need no locks and what they find stays.
 //!
 //! Tables of addresses have a [direct table](crate::direct) besides, which generated code reads. After each change of the trie, the slots of the prefix are written anew, from
-//! the nodes below it; only then what was taken out may go.
+//! the nodes below it; only then what was taken out may go. Programs that change such a table while packets come do not keep it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +21,7 @@ use crate::map::{Update, UpdateError};
 use crate::memory::Memory;
 use crate::pool::{Pool, spare};
 use crate::probe::Probe;
+use crate::readers;
 use crate::shape::Shape;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
@@ -231,6 +232,30 @@ impl Prefix {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same, when there is room for a new entry, if it can be had: a value, a node and a fork. A thread that is pinned does not wait for it.
+    ///
+    /// Nobody waits for readers while it is the writer: a reader may want to be the next one.
+    fn writer_with_room(&self) -> MutexGuard<'_, Writer> {
+        loop {
+            let mut writer = self.writer();
+            let awaited = writer.values.lacks(1).or_else(|| writer.nodes.lacks(2));
+            let Some(ticket) = awaited.filter(|_| !readers::is_pinned()) else { return writer };
+            drop(writer);
+            readers::wait_for(ticket);
+        }
+    }
+
+    /// Ends a change. If too much memory waits for readers, so does this thread, unless it is one.
+    fn end(&self, mut writer: MutexGuard<'_, Writer>) {
+        if readers::is_pinned() {
+            return;
+        }
+        let Some(ticket) = writer.direct.settle() else { return };
+        drop(writer);
+        readers::wait_for(ticket);
+        self.writer().direct.reclaim();
+    }
+
     /// The links from the root to where a prefix is or belongs.
     fn path(&self, key: &Bits) -> Vec<&AtomicU32> {
         let mut links = vec![&self.root];
@@ -265,7 +290,7 @@ impl Prefix {
 
     pub(crate) fn update(&self, key: &[u64], value: &[u8], update: Update) -> Result<(), UpdateError> {
         let key = Bits::of(key, self.most).ok_or(UpdateError::Absent)?;
-        let mut writer = self.writer();
+        let mut writer = self.writer_with_room();
         let path = self.path(&key);
         let link = path[path.len() - 1];
         let node = self.exactly(link, &key);
@@ -290,6 +315,7 @@ impl Prefix {
         } else {
             self.len.fetch_add(1, Ordering::Relaxed);
         }
+        self.end(writer);
         Ok(())
     }
 
@@ -382,6 +408,7 @@ impl Prefix {
         }
         self.refresh(&mut writer, &key);
         writer.values.retire(value);
+        self.end(writer);
         true
     }
 
@@ -410,11 +437,15 @@ impl Prefix {
             }
         }
         self.len.store(0, Ordering::Relaxed);
+        self.end(writer);
     }
 
     /// Writes the slots of the direct table that a prefix concerns.
     fn refresh(&self, writer: &mut Writer, prefix: &Bits) {
         let Some(direct) = &self.direct else { return };
+        if !direct.is_kept(&mut writer.direct) {
+            return;
+        }
         let lead = direct.form.lead();
         for (number, family) in FAMILIES.into_iter().enumerate() {
             let mut region = *prefix;

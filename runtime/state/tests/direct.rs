@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use oko_state::direct::{FAMILIES, Form, RANGE_BYTES, RANGES, UNKNOWN};
 use oko_state::probe::Probe;
@@ -155,9 +156,11 @@ fn a_prefix_that_is_shorter_than_a_family_is_of_all_families_that_begin_so() {
     // 4 and 6 both begin with 000001.
     let short = |bits: u32| [&bits.to_ne_bytes()[..], &[4], &[0; 16]].concat();
     table.update(&short(6), &6_u64.to_ne_bytes(), Update::Any, 0).unwrap();
-    let _pin = pin();
+    let pinned = pin();
     assert_eq!(FAMILIES.map(|family| value_at(answer(&table, Some(family), 1 << 60))), [Some(6); 2]);
+    drop(pinned);
     table.update(&short(7), &7_u64.to_ne_bytes(), Update::Any, 0).unwrap();
+    let _pin = pin();
     assert_eq!(FAMILIES.map(|family| value_at(answer(&table, Some(family), 1 << 60))), [Some(7), Some(6)]);
 }
 
@@ -190,18 +193,160 @@ fn slots_with_too_many_ranges_are_left_to_the_trie_and_come_back() {
 }
 
 #[test]
-fn who_changes_a_table_while_pinned_leaves_its_ranges_to_the_trie() {
-    let table = table(100, 8);
-    let of = |bits| key(None, bits, 0x0a00_0000 << 96, 4);
-    let pinned = pin();
-    table.update(&of(8), &[1; 8], Update::Any, 0).unwrap();
-    table.update(&of(24), &[2; 8], Update::Any, 0).unwrap();
-    assert_eq!(answer(&table, None, 0x0a00_0001 << 32), UNKNOWN);
-    assert_eq!(answer(&table, None, 0x0b00_0001 << 32), 0);
-    drop(pinned);
-    table.update(&of(24), &[3; 8], Update::Any, 0).unwrap();
-    let _pin = pin();
-    assert_eq!(value_at(answer(&table, None, 0x0a00_0001 << 32)), Some(u64::from_ne_bytes([3; 8])));
+fn a_table_that_who_is_pinned_changes_is_left_to_the_trie_for_good() {
+    for change in [
+        |table: &Map, key: &[u8]| table.update(key, &[2; 8], Update::Any, 0).unwrap(),
+        |table: &Map, key: &[u8]| assert!(table.delete(key)),
+        |table: &Map, _: &[u8]| table.clear(),
+    ] {
+        let table = table(100, 4 + 1 + 16);
+        let of = |bits| key(Some(4), bits, 0x0a00_0000 << 96, 16);
+        table.update(&of(24), &[1; 8], Update::Any, 0).unwrap();
+        let pinned = pin();
+        assert_eq!(value_at(answer(&table, Some(4), 0x0a00_0001 << 32)), Some(u64::from_ne_bytes([1; 8])));
+        change(&table, &of(24));
+        let everywhere = |table: &Map| {
+            for (high, family) in (0..=u64::MAX >> 56).flat_map(|high| [(high << 56, 4), (high << 56, 6)]) {
+                assert_eq!(answer(table, Some(family), high), UNKNOWN, "{high:x} of family {family}");
+            }
+        };
+        everywhere(&table);
+        drop(pinned);
+        table.update(&of(8), &[3; 8], Update::Any, 0).unwrap();
+        table.update(&of(0), &[4; 8], Update::Any, 0).unwrap();
+        let _pin = pin();
+        everywhere(&table);
+        assert_eq!(
+            value_of(&table, &of(128)),
+            Some(u64::from_ne_bytes(if table.len() == 2 { [3; 8] } else { [2; 8] }))
+        );
+    }
+}
+
+/// A worker that changes a table is pinned and may have to wait until the control plane has changed it; so the control plane does not wait for workers meanwhile. In one table it would
+/// wait for memory of ranges, in the other one for the only spare value.
+#[test]
+fn workers_and_the_control_plane_may_change_one_table() {
+    for (capacity, count) in [(20_000, 19_000), (3, 1)] {
+        let table: &'static Map = Box::leak(Box::new(table(capacity, 8)));
+        for n in 0..count {
+            let address = u128::from(0x9e37_79b9_u32.wrapping_mul(n)) << 96;
+            table.update(&key(None, 24, address, 4), &[0; 8], Update::Any, 0).unwrap();
+        }
+        let counts: &'static [AtomicU64; 2] = Box::leak(Box::new([AtomicU64::new(0), AtomicU64::new(0)]));
+        let count = |who: usize| counts[who].fetch_add(1, Ordering::Relaxed);
+        // Threads that wait for each other never end: nobody waits for them.
+        thread::spawn(move || {
+            for n in 0..60_u64 {
+                table.update(&key(None, 0, 0, 4), &n.to_ne_bytes(), Update::Any, 0).unwrap();
+                count(0);
+            }
+        });
+        thread::spawn(move || {
+            for n in 0..600_u64 {
+                // Bursts without a change come first, for whose ends the control plane waits.
+                let _pin = pin();
+                thread::sleep(Duration::from_micros(200));
+                if n > 100 {
+                    let _ =
+                        table.update(&key(None, 32, 0x0b00_0001 << 96, 4), &n.to_ne_bytes(), Update::Any, 0);
+                }
+                count(1);
+            }
+        });
+        let begin = Instant::now();
+        while counts[0].load(Ordering::Relaxed) < 60 || counts[1].load(Ordering::Relaxed) < 600 {
+            assert!(begin.elapsed() < Duration::from_secs(60), "{capacity} prefixes: stuck after {counts:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Tables of all sizes of slots, prefixes at their bounds and shorter than a family, and a few changes by who is pinned; looked up at bounds, too.
+#[test]
+fn at_the_bounds_of_slots_and_prefixes_the_table_answers_like_the_trie() {
+    let mut random = 0x1234_5678_9abc_def1_u64;
+    let mut below = |n: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % n as u64) as usize
+    };
+    let (mut known, mut left) = (0, 0);
+    for round in 0..80 {
+        let capacity = [1, 3, 64, 300, 5_000, 16_384, 20_000][below(7)];
+        let key_size = [8, 12, 20, 21][below(4)];
+        let table = table(capacity, key_size);
+        let form = Form::of(capacity, key_size).unwrap();
+        let (bytes, lead) = (key_size as usize - 4, usize::from(form.has_family));
+        let pool: Vec<Vec<u8>> = (0..12)
+            .map(|_| {
+                let mut key: Vec<u8> = (0..bytes).map(|_| [0, 0, 0x80, 0xff, 0x7f, 1][below(6)]).collect();
+                if lead > 0 {
+                    key[0] = [4, 6, 4, 6, 5, 0][below(6)];
+                }
+                key
+            })
+            .collect();
+        let slot = form.slot_bits;
+        let lengths =
+            [0, 1, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 63, 64, 65, 96, 127, 128, slot - 1, slot, slot + 1];
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        for n in 0..below(60) {
+            let mut address = pool[below(12)].clone();
+            if below(3) == 0 {
+                let bit = below(8 * bytes);
+                address[bit / 8] ^= 0x80 >> (bit % 8);
+            }
+            let bits = match below(8) {
+                0 => below(10) as u32,
+                _ => 8 * lead as u32 + lengths[below(21)],
+            };
+            let key = [&bits.min(8 * bytes as u32).to_ne_bytes()[..], &address].concat();
+            match below(10) {
+                0 if n % 20 == 19 => {
+                    table.clear();
+                    keys.clear();
+                }
+                1..=3 if !keys.is_empty() => {
+                    table.delete(&keys.swap_remove(below(keys.len())));
+                }
+                way => {
+                    let _pin = (way == 4 && round % 8 == 0).then(pin);
+                    if table.update(&key, &n.to_ne_bytes(), Update::Any, 0).is_ok() {
+                        keys.push(key);
+                    }
+                }
+            }
+        }
+        let _pin = pin();
+        for start in keys.iter().map(|key| &key[4..]).chain(pool.iter().map(|key| &key[..])) {
+            for way in 0..4 {
+                let mut address = start.to_vec();
+                if way > 0 {
+                    let bit = below(8 * bytes);
+                    address[bit / 8] ^= 0x80 >> (bit % 8);
+                    if way == 3 {
+                        address[bit / 8 + 1..].fill(0xff);
+                    }
+                }
+                let whole = [&(8 * bytes as u32).to_ne_bytes()[..], &address].concat();
+                let expected =
+                    table.find(&whole).get().map_or(0, |value| value.as_ptr().expose_provenance() as u64);
+                let mut high = [0; 8];
+                let shown = (bytes - lead).min(8);
+                high[..shown].copy_from_slice(&address[lead..lead + shown]);
+                let found = answer(&table, (lead > 0).then(|| address[0]), u64::from_be_bytes(high));
+                if found == UNKNOWN {
+                    left += 1;
+                } else {
+                    known += 1;
+                    assert_eq!(found, expected, "capacity {capacity}, {address:02x?}, keys {keys:02x?}");
+                }
+            }
+        }
+    }
+    assert!(known > left, "{known} known, {left} left to the trie");
 }
 
 /// Workers look addresses up while the control plane puts prefixes in, replaces, takes out and clears: what they find is the value of a prefix of the address, and stays
