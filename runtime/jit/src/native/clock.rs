@@ -2,9 +2,10 @@
 //! params and the seed.
 //!
 //! Such a number is computed once for all and kept in the frame, if it takes more than an addition or two. A single packet pays for those that it does not
-//! need; therefore there are few. The control plane may change a param at any time: a burst goes on with what it began with.
+//! need; therefore there are few, those that take most. The control plane may change a param at any time: of one that is kept so, all packets of a burst see
+//! what it began with.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
@@ -23,6 +24,9 @@ const MOST: usize = 8;
 /// Longer terms are computed where they are needed.
 const MOST_COST: u32 = 64;
 
+/// What a division by a constant costs: it is a multiplication and shifts.
+const DIVISION: u32 = 4;
+
 /// The numbers of a filter that are the same for a burst.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
@@ -31,6 +35,8 @@ pub(super) struct Clock {
     of: HashMap<Value, usize>,
     /// Those of these that are needed beside what is kept.
     needed: HashSet<Value>,
+    /// The terms that are needed and worth keeping.
+    pays: BTreeSet<usize>,
     /// The terms that are kept.
     kept: Vec<usize>,
 }
@@ -78,6 +84,7 @@ impl Clock {
             }
             block.term.kind.for_each_operand(|value| clock.need(value));
         }
+        clock.choose();
         let insts: Vec<_> = blocks().flat_map(|block| &block.insts).collect();
         for inst in insts.into_iter().rev() {
             // What is not kept is computed from the values that its operands are.
@@ -119,7 +126,8 @@ impl Clock {
                     }
                     _ => false,
                 };
-                let cost = x.cost.saturating_add(y.cost).saturating_add(1);
+                let own = if matches!(op, BinaryOp::UDiv | BinaryOp::URem) { DIVISION } else { 1 };
+                let cost = x.cost.saturating_add(y.cost).saturating_add(own);
                 let kind = TermKind::Binary(op, a, b);
                 let (is_timed, varies) = (x.is_timed || y.is_timed, x.varies || y.varies);
                 is_defined.then_some(Term { kind, is_timed, varies, cost })
@@ -128,14 +136,42 @@ impl Clock {
         }
     }
 
-    /// Takes down that a value is needed, and keeps it if that pays.
+    /// Takes down that a value is needed.
     fn need(&mut self, value: Value) {
         let Some(&place) = self.of.get(&value) else { return };
         self.needed.insert(value);
         let term = self.terms[place];
-        let pays = term.varies && (2..=MOST_COST).contains(&term.cost);
-        if pays && self.kept.len() < MOST && !self.kept.contains(&place) {
-            self.kept.push(place);
+        if term.varies && (2..=MOST_COST).contains(&term.cost) {
+            self.pays.insert(place);
+        }
+    }
+
+    /// Keeps what pays, the most costly first. Params on which something depends that is kept are kept, too: else one packet could see a param as it is and
+    /// what was computed of it as it was.
+    fn choose(&mut self) {
+        let mut pays: Vec<usize> = std::mem::take(&mut self.pays).into_iter().collect();
+        pays.sort_by_key(|&place| std::cmp::Reverse(self.terms[place].cost));
+        for place in pays {
+            let mut more = BTreeSet::from([place]);
+            self.add_params(place, &mut more);
+            more.retain(|place| !self.kept.contains(place));
+            if self.kept.len() + more.len() <= MOST {
+                self.kept.extend(more);
+            }
+        }
+    }
+
+    /// Adds the params that a term depends on; its cost bounds how many steps that takes.
+    fn add_params(&self, place: usize, params: &mut BTreeSet<usize>) {
+        match self.terms[place].kind {
+            TermKind::Param(_) => {
+                params.insert(place);
+            }
+            TermKind::Binary(_, a, b) => {
+                self.add_params(a, params);
+                self.add_params(b, params);
+            }
+            TermKind::Const(_) | TermKind::Now | TermKind::Seed(_) => {}
         }
     }
 
@@ -195,5 +231,56 @@ impl Clock {
             values.push(value.flatten());
         }
         self.kept.iter().filter_map(|&place| values[place]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    /// The numbers of a filter that compares the packet's length with two params, ten multiples of each, and the second of the instant.
+    fn clock() -> Clock {
+        let mut text = String::from(
+            "oko.ir 1 param p0 a: 1 to 9, default 3 param p1 b: 1 to 9, default 3 filter f -> bool {\n\
+             block0: v0 = pkt.len v1 = param p0 v2 = param p1 v3 = now v4 = const 1000000000 v5 = udiv v3, v4\n\
+             v6 = ult v0, v1 v7 = ult v0, v2 v8 = ult v0, v5 v9 = or_b v6, v7 v10 = or_b v8, v9\n",
+        );
+        let (mut next, mut all) = (11, 10);
+        for round in 0..10 {
+            for param in [1, 2] {
+                let [factor, product, below, or] = [next, next + 1, next + 2, next + 3];
+                writeln!(text, "v{factor} = const {}", 3 + 2 * round + param).expect("it is a string");
+                writeln!(text, "v{product} = mul v{param}, v{factor} v{below} = ult v0, v{product}")
+                    .expect("it is a string");
+                writeln!(text, "v{or} = or_b v{all}, v{below}").expect("it is a string");
+                (next, all) = (next + 4, or);
+            }
+        }
+        writeln!(text, "return v{all} }}").expect("it is a string");
+        let module = oko_ir::text::read(&text).expect("the text is a module");
+        let checked = oko_ir::verify(module).expect("the module verifies");
+        let filter = &checked.module().filters[0];
+        Clock::of(filter, &Cfg::of(filter).expect("it has a graph"))
+    }
+
+    #[test]
+    fn what_is_kept_of_a_param_is_kept_with_it() {
+        let clock = clock();
+        assert_eq!(clock.kept.len(), MOST);
+        let mut params = BTreeSet::new();
+        for &place in &clock.kept {
+            clock.add_params(place, &mut params);
+        }
+        assert!(!params.is_empty() && params.iter().all(|param| clock.kept.contains(param)), "{clock:?}");
+    }
+
+    #[test]
+    fn the_most_costly_numbers_are_kept() {
+        let clock = clock();
+        let is_division =
+            |place: &usize| matches!(clock.terms[*place].kind, TermKind::Binary(BinaryOp::UDiv, ..));
+        assert!(clock.kept.iter().any(is_division), "{clock:?}");
     }
 }
