@@ -9,7 +9,7 @@ use crate::module::{BlockCall, BlockData, Filter, Inst, Module, Op, Terminator, 
 
 /// How many moves are made in one go.
 const MAX_MOVES: usize = 16;
-/// So many instructions are looked through for a `lock`.
+/// So many instructions may be between an `unlock` and the `lock` behind it: others wait for them.
 const MAX_INSTS: usize = 16;
 
 /// Moves an `unlock.keep` that is followed by pure operations only to the begin of both ways of the branch behind it, if on one of them the same entry is
@@ -58,8 +58,9 @@ fn next(filter: &Filter, cfg: &Cfg) -> Option<Move> {
         let kind = &filter.blocks[block.index()].term.kind;
         let is_branch = matches!(kind, TerminatorKind::Branch { .. });
         let mut edges = kind.edges();
-        let leads_on =
-            is_branch && edges.any(|edge| is_locked_again(filter, cfg, block, edge.call.block, entry));
+        let behind = filter.blocks[block.index()].insts.len() - at - 1;
+        let leads_on = is_branch
+            && edges.any(|edge| is_locked_again(filter, cfg, (block, behind), edge.call.block, entry));
         leads_on.then_some(Move::OverBranch(block, at))
     })
 }
@@ -72,17 +73,14 @@ fn ends_before(filter: &Filter, cfg: &Cfg, block: Block) -> Option<Vec<(Block, u
     }
     let first = preds.first()?;
     let (_, entry) = last_unlock(filter, *first)?;
-    if !is_locked_again(filter, cfg, block, block, entry) {
-        return None;
-    }
-    preds
-        .iter()
-        .map(|&pred| {
-            let (at, of) = last_unlock(filter, pred)?;
-            let TerminatorKind::Jump(call) = &filter.blocks[pred.index()].term.kind else { return None };
-            (of == entry && !call.args.contains(&entry)).then_some((pred, at))
-        })
-        .collect()
+    let end = |&pred: &Block| {
+        let (at, of) = last_unlock(filter, pred)?;
+        let TerminatorKind::Jump(call) = &filter.blocks[pred.index()].term.kind else { return None };
+        (of == entry && !call.args.contains(&entry)).then_some((pred, at))
+    };
+    let ends: Vec<(Block, usize)> = preds.iter().map(end).collect::<Option<_>>()?;
+    let behind = ends.iter().map(|(pred, at)| filter.blocks[pred.index()].insts.len() - at - 1).max()?;
+    is_locked_again(filter, cfg, (block, behind), block, entry).then_some(ends)
 }
 
 /// The `unlock.keep` of a block that only pure operations follow.
@@ -95,27 +93,33 @@ fn last_unlock(filter: &Filter, block: Block) -> Option<(usize, Value)> {
     }
 }
 
-/// Whether the first thing that a block does, but for pure operations, is to lock an entry.
-fn locks_first(filter: &Filter, block: Block, entry: Value) -> bool {
-    let insts = &filter.blocks[block.index()].insts;
-    insts.iter().find(|inst| !inst.op.is_pure()).is_some_and(|inst| inst.op == Op::Lock(entry))
-}
-
-/// Whether on a way from a block that leads by another one, no further than the first one dominates, an entry is locked after a few pure operations.
-fn is_locked_again(filter: &Filter, cfg: &Cfg, from: Block, to: Block, entry: Value) -> bool {
-    let (mut waiting, mut seen, mut insts) = (vec![to], BTreeSet::from([to]), 0);
+/// Whether on a way from a block that leads by another one, no further than the first one dominates, an entry is locked after a few pure operations. So many of
+/// these are before already.
+fn is_locked_again(
+    filter: &Filter,
+    cfg: &Cfg,
+    (from, mut insts): (Block, usize),
+    to: Block,
+    entry: Value,
+) -> bool {
+    let (mut waiting, mut seen) = (vec![to], BTreeSet::from([to]));
     while let Some(block) = waiting.pop() {
-        let data = &filter.blocks[block.index()];
-        insts += data.insts.len();
         if !cfg.dominates(from, block) || cfg.loop_at(block).is_some() {
             continue;
         }
-        if locks_first(filter, block, entry) {
-            return true;
+        let data = &filter.blocks[block.index()];
+        let first = data.insts.iter().position(|inst| !inst.op.is_pure());
+        insts += first.unwrap_or(data.insts.len());
+        if insts > MAX_INSTS {
+            return false;
         }
-        let is_pure = data.insts.iter().all(|inst| inst.op.is_pure());
-        let goes_on = matches!(data.term.kind, TerminatorKind::Jump(_) | TerminatorKind::Branch { .. });
-        if is_pure && goes_on && insts <= MAX_INSTS {
+        if let Some(first) = first {
+            if data.insts[first].op == Op::Lock(entry) {
+                return true;
+            }
+            continue;
+        }
+        if matches!(data.term.kind, TerminatorKind::Jump(_) | TerminatorKind::Branch { .. }) {
             waiting
                 .extend(data.term.kind.edges().map(|edge| edge.call.block).filter(|next| seen.insert(*next)));
         }
