@@ -12,13 +12,15 @@ use crate::module::{BlockCall, BlockData, Filter, Inst, Module, Op, Terminator, 
 pub fn forward_conditions(module: &Module, filter: &mut Filter) {
     let Ok(cfg) = Cfg::of(filter) else { return };
     let is_constant = filter.constants();
-    let is_open = |cond: Value| !is_constant.get(cond.index()).is_none_or(|is_constant| *is_constant);
-    let mut known: Vec<Known> = Vec::new();
+    let is_open = |cond: Value| is_constant.get(cond.index()).is_some_and(|is_constant| !is_constant);
+    let mut known = AllKnown { stack: Vec::new(), of: vec![None; filter.values.len()] };
     let mut changed = false;
     for at in 0..cfg.order().len() {
         let block = cfg.order()[at];
-        known.retain(|known| at <= known.until);
-        known.extend(known_from(filter, &cfg, block).filter(|known| is_open(known.cond)));
+        known.leave(at);
+        if let Some(more) = known_from(filter, &cfg, block).filter(|known| is_open(known.cond)) {
+            known.enter(more);
+        }
         changed |= use_known(filter, block, &mut known);
         if matches!(filter.blocks[block.index()].term.kind, TerminatorKind::Branch { cond, .. } if is_open(cond))
         {
@@ -27,6 +29,31 @@ pub fn forward_conditions(module: &Module, filter: &mut Filter) {
     }
     if changed {
         renumber(module, filter);
+    }
+}
+
+/// What is known in a block: of the blocks around it in the tree of dominators, the outermost first.
+struct AllKnown {
+    stack: Vec<Known>,
+    /// The place of each value there, if it is known.
+    of: Vec<Option<usize>>,
+}
+
+impl AllKnown {
+    fn enter(&mut self, known: Known) {
+        self.of[known.cond.index()] = Some(self.stack.len());
+        self.stack.push(known);
+    }
+
+    /// Forgets what is not known any more at a place in the order.
+    fn leave(&mut self, at: usize) {
+        while let Some(last) = self.stack.pop_if(|last| last.until < at) {
+            self.of[last.cond.index()] = None;
+        }
+    }
+
+    fn of(&self, value: Value) -> Option<usize> {
+        self.of.get(value.index()).copied().flatten()
     }
 }
 
@@ -53,28 +80,24 @@ fn known_from(filter: &Filter, cfg: &Cfg, block: Block) -> Option<Known> {
 }
 
 /// Replaces what is known in a block.
-fn use_known(filter: &mut Filter, block: Block, known: &mut [Known]) -> bool {
-    if known.is_empty() {
+fn use_known(filter: &mut Filter, block: Block, known: &mut AllKnown) -> bool {
+    if known.stack.is_empty() {
         return false;
     }
     let mut used = Vec::new();
     let data = &filter.blocks[block.index()];
-    let mut note = |value: Value| {
-        if let Some(index) = known.iter().position(|known| known.cond == value) {
-            used.push(index);
-        }
-    };
+    let mut note = |value: Value| used.extend(known.of(value));
     data.insts.iter().for_each(|inst| inst.op.for_each_operand(&mut note));
     data.term.kind.for_each_operand(note);
-    for &index in &used {
-        let known = &mut known[index];
+    for &place in &used {
+        let known = &mut known.stack[place];
         if known.constant.is_none() {
             known.constant = Some(define(filter, known.from, 0, known.holds));
         }
     }
     let rename = |value: &mut Value| {
-        let known = known.iter().find(|known| known.cond == *value);
-        *value = known.and_then(|known| known.constant).unwrap_or(*value);
+        let constant = known.of(*value).and_then(|place| known.stack[place].constant);
+        *value = constant.unwrap_or(*value);
     };
     let data = &mut filter.blocks[block.index()];
     data.insts.iter_mut().for_each(|inst| inst.op.for_each_operand_mut(rename));

@@ -7,9 +7,9 @@ use crate::cfg::Cfg;
 use crate::entities::Block;
 use crate::module::{Filter, Module, Op, TerminatorKind, Type};
 
-/// How many branches are gone around in one go.
+/// How many branches are gone around in one go. Passes come in rounds, and the next one goes on.
 const MAX_BRANCHES: usize = 8;
-/// Blocks with more instructions are not copied.
+/// Blocks with more instructions are not copied: where an option is taken apart there are none or a few, as in `nd_guard`.
 const MAX_INSTS: usize = 8;
 
 /// Where ways meet in a block that branches by one of its parameters, leads those past it that pass a constant. So in
