@@ -14,7 +14,7 @@ use oko_bpf::program::{MapDef, MapKind};
 use oko_ir::interp::{self, Store, TableKey};
 use oko_ir::{State, text, verify};
 use oko_jit::abi::Packet;
-use oko_jit::{Answer, compile_bpf};
+use oko_jit::{Answer, Effort, compile_bpf, compile_ir_with};
 use oko_state::Update;
 use proptest::prelude::*;
 use rig::Rig;
@@ -195,6 +195,38 @@ proptest! {
             prop_assert_eq!(found, interpret(&program, &maps, &packet, 1), "{:02x?}", packet);
         }
     }
+}
+
+/// A filter that looks so many addresses up, one after the other, until one is there.
+fn one_of(addresses: usize) -> String {
+    let mut text = "oko.ir 1\nstate m0 t: table prefix, capacity 300, key(family: u8, high: u64, low: u64), fields(v: u64)\nfilter f -> bool {\n\
+        block0:\n    v0 = const 4\n    v1 = const 0\n    v2 = pkt.len\n    v3 = true\n    v4 = false\n    jump block3\nblock1:\n    return v4\n".to_owned();
+    let entry = 5 + addresses;
+    text += &format!("block2(v{entry}: entry m0):\n    return v3\n");
+    for at in 0..addresses {
+        let (block, high) = (3 + at, 5 + at);
+        let next = if at + 1 == addresses { 1 } else { block + 1 };
+        text += &format!(
+            "block{block}:\n    v{high} = const {}\n    find m0(v0, v{high}, v2), block2, block{next}\n",
+            (at as u64) << 56
+        );
+    }
+    text + "}\n"
+}
+
+#[test]
+fn a_filter_that_looks_very_many_addresses_up_stays_small() {
+    let small = |addresses: usize| {
+        let checked = verify(text::read(&one_of(addresses)).unwrap()).unwrap();
+        let rig = Rig::new(&checked);
+        let last = TableKey { parts: vec![4, (addresses as u64 - 1) << 56, 0], bits: 16 };
+        assert_eq!(rig.run(0, &[Packet::new(&[0; 60], 1)], 1), [0]);
+        assert!(rig.put(0, &last, &[1]));
+        assert_eq!(rig.run(0, &[Packet::new(&[0; 60], 1)], 1), [1]);
+        compile_ir_with(&checked, 0, Effort::Full).unwrap().bytes()
+    };
+    let (inline, by_calls) = (small(64), small(65));
+    assert!(by_calls < inline, "{by_calls} bytes for 65 addresses, {inline} for 64");
 }
 
 /// A program that looks the first bytes of a packet up: their value, or a number that tells whether there is any.

@@ -12,7 +12,7 @@ use crate::abi::{CTX_MAPS, CTX_VALUES};
 use crate::detour;
 use crate::direct::{self, Address};
 use crate::helpers::Helper;
-use crate::probe::{self, Comparison, Keys, Otherwise};
+use crate::probe::{self, Comparison, Keys, MOST_LOOK_UPS, Otherwise};
 
 impl Translator<'_, '_> {
     pub(super) fn look_up(
@@ -117,6 +117,10 @@ impl Translator<'_, '_> {
         let form = Form::of(decl.capacity, decl.key_layout().size);
         let widths = decl.key.iter().map(|part| part.width);
         let (Some(form), true) = (form, widths.eq([Width::W8, Width::W64, Width::W64])) else { return false };
+        // As many as are probed inline in hash tables: code stays small.
+        if self.source.look_ups > MOST_LOOK_UPS {
+            return false;
+        }
         let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
         let (call, known) = (self.builder.create_block(), self.builder.create_block());
         self.builder.set_cold_block(call);
