@@ -11,10 +11,10 @@ use crate::schema::{BloomSchema, Ewma, SketchSchema};
 
 /// What a hash is multiplied by for the next one, modulo 2^64, of which the high bits count.
 ///
-/// The hashes of a key are as good as independent. For two keys whose first hashes differ by `d`, the others differ by `ROW * d`, `ROW^2 * d` and so on, so where they meet is told by the
+/// For two keys whose first hashes differ by `d`, the others differ by `ROW * d`, `ROW^2 * d` and so on, so where they meet is told by the
 /// lattice of the vectors `(d, ROW * d, ROW^2 * d, …)` for all `d`: those of the successive outputs of a multiplicative generator. The points of a good one fill space evenly (spectral test; Knuth: "The Art of Computer Programming", volume 2,
-/// section 3.3.4; Steele, Vigna: "Computationally easy, spectrally good multipliers", 2021), so the part of all `d` with which keys meet in `k` rows of `width` counters is `width^-k`, as by chance,
-/// down to a point or none of 2^64. Double hashing (Kirsch, Mitzenmacher: "Less hashing, same performance", 2006) is as cheap, but who meets in two rows there meets in all with a probability of about `1 / rows`, which
+/// section 3.3.4; Steele, Vigna: "Computationally easy, spectrally good multipliers", 2021), so keys meet in two rows of `width` counters for `width^-2` of all `d`, as by chance. That is tested for any two of the rows that there can be; that
+/// they meet in three as often as by chance, and in all as seldom as independent rows would have it, is tested by counting. Double hashing (Kirsch, Mitzenmacher: "Less hashing, same performance", 2006) is as cheap, but who meets in two rows there meets in all with a probability of about `1 / rows`, which
 /// sketches of few wide counters and great confidence would notice.
 pub const ROW: u64 = 0x75b5_9955;
 

@@ -228,7 +228,14 @@ impl Emitter<'_> {
                 }
             }
             self.alu(AluOp::Or, word, 1);
-            self.store(Size::Dw, words, 8 * number as i16, word);
+            let offset = 8 * number as i16;
+            if number < last {
+                self.store(Size::Dw, words, offset, word);
+            } else {
+                // Nobody sees it before the others.
+                let (width, op) = (Width::W64, AtomicOp::Xchg);
+                self.asm.push(Insn::Atomic { width, op, base: words, off: offset, src: word });
+            }
         }
         self.asm.bind(known);
     }

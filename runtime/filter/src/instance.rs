@@ -6,13 +6,14 @@ use std::time::Instant;
 use oko_artifact::{Cert, Schema};
 use oko_ir::EventDecl;
 use oko_ir::interp::TableKey;
+use oko_ir::seed::seed_words;
 use oko_jit::abi::Packet;
 
 use crate::code::{Caller, Code};
 use crate::error::{LoadError, ParamError, StateError};
 use crate::info::{Event, FilterId, FilterInfo, FilterStats, ParamInfo, Report, Verdict};
 use crate::options::{Engine, LoadOptions};
-use crate::params::Params;
+use crate::params::{Params, VariablePlace};
 use crate::plan::Plan;
 use crate::ready::Ready;
 use crate::state::{Carried, Lost, Old, StateEntry, StateInfo, StateSnapshot, States};
@@ -94,8 +95,10 @@ impl Instance {
         let from = old.map_or(Old::None, |old| old.as_old(&events, engine));
         let states = States::new(&params, engine, &plan.states, options, &from)?;
         report.state_bytes = states.bytes();
-        if let Some(place) = plan.seed {
-            states.set_variable(place, states.seed());
+        if let Some(VariablePlace { map, offset }) = plan.seed_words {
+            for (number, word) in seed_words(states.seed()).into_iter().enumerate() {
+                states.set_variable(VariablePlace { map, offset: offset + 8 * number }, word);
+            }
         }
         let begin = Instant::now();
         let code = Code::compile(engine, &plan.filters, plan.ir, plan.programs, plan.returns, states.seed())?;

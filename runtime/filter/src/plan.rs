@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use oko_artifact::schema::FORMAT;
 use oko_artifact::{
     CERT_SECTION, Cert, EVENTS_MAP, FilterSchema, IR_SECTION, LOCKS_MAP, NOW_VARIABLE, ParamSchema,
-    SCHEMA_SECTION, SEED_VARIABLE, SPILL_MAP, Schema, StateSchema,
+    SCHEMA_SECTION, SEED_WORDS_VARIABLE, SPILL_MAP, Schema, StateSchema,
 };
 use oko_bpf::object::{self, Abi, ObjectFile};
 use oko_bpf::program::{MapDef, MapKind, Program};
 use oko_bpf::verified::Verified;
+use oko_ir::seed::SEED_WORDS;
 use oko_ir::{Checked, Filter, FilterResult, Module, ParamDecl, StateDecl, StateKind};
 use oko_jit::map_shape;
 use serde::de::DeserializeOwned;
@@ -34,8 +35,8 @@ pub(crate) struct Plan {
     /// The programs of the filters, in their order.
     pub(crate) programs: Vec<Verified>,
     pub(crate) returns: Returns,
-    /// The variable of the BPF programs that is the instance's random number, if they need one.
-    pub(crate) seed: Option<VariablePlace>,
+    /// The variable of the BPF programs that is the words of the instance's seed, if they need one.
+    pub(crate) seed_words: Option<VariablePlace>,
     /// The IR of the filters, in their order.
     pub(crate) ir: Option<Checked>,
     pub(crate) schema: Option<Schema>,
@@ -81,7 +82,7 @@ impl Plan {
         same(|| "number of filters".to_owned(), &module.filters.len(), &count)?;
         let filters: Vec<_> =
             module.filters.iter().zip(&schema.filters).enumerate().map(filter_info).collect();
-        let clock = variable_place(&object, NOW_VARIABLE)?;
+        let clock = variable_place(&object, NOW_VARIABLE, 1)?;
         let read_time = begin.elapsed();
 
         let begin = Instant::now();
@@ -91,7 +92,7 @@ impl Plan {
         let programs = programs.into_iter().map(verify_program).collect::<Result<_, _>>()?;
         Ok(Plan {
             returns: Returns::of_ours(&filters, clock),
-            seed: variable_place(&object, SEED_VARIABLE)?,
+            seed_words: variable_place(&object, SEED_WORDS_VARIABLE, SEED_WORDS)?,
             filters,
             params,
             states,
@@ -190,7 +191,7 @@ fn foreign(
         params: Vec::new(),
         states,
         programs,
-        seed: None,
+        seed_words: None,
         ir: None,
         schema: None,
         cert: None,
@@ -223,20 +224,26 @@ fn filter_info((index, (filter, schema)): (usize, (&Filter, &FilterSchema))) -> 
 
 fn param_plan(param: &ParamDecl, object: &ObjectFile<'_>) -> Result<ParamPlan, LoadError> {
     let ParamDecl { name, min, max, default } = param.clone();
-    let variable = variable_place(object, &name)?;
+    let variable = variable_place(object, &name, 1)?;
     Ok(ParamPlan { name, min, max, default, variable })
 }
 
-/// Where a `u64` variable of the BPF programs is, if they have it.
-fn variable_place(object: &ObjectFile<'_>, name: &str) -> Result<Option<VariablePlace>, LoadError> {
-    const PLACE: &str = "8 bytes at a multiple of 8 in a section that can be written";
+/// Where a variable of the BPF programs is that is so many `u64`s, if they have it.
+fn variable_place(
+    object: &ObjectFile<'_>,
+    name: &str,
+    count: usize,
+) -> Result<Option<VariablePlace>, LoadError> {
     let Some(variable) = object.variable(name) else { return Ok(None) };
     let map = variable.map as usize;
     let section = object.maps.get(map).and_then(|map| map.data.as_ref()).filter(|data| !data.readonly);
     let size = section.map_or(0, |data| data.init.len() as u64);
-    let end = variable.offset.checked_add(8).filter(|_| variable.offset.is_multiple_of(8));
-    let fits = variable.size == 8 && end.is_some_and(|end| end <= size);
-    same(|| format!("place of variable `{name}`"), PLACE, if fits { PLACE } else { "elsewhere" })?;
+    let bytes = 8 * count as u64;
+    let end = variable.offset.checked_add(bytes).filter(|_| variable.offset.is_multiple_of(8));
+    let fits = variable.size == bytes && end.is_some_and(|end| end <= size);
+    let place = format!("{bytes} bytes at a multiple of 8 in a section that can be written");
+    let found = if fits { place.as_str() } else { "elsewhere" };
+    same(|| format!("place of variable `{name}`"), place.as_str(), found)?;
     Ok(Some(VariablePlace { map, offset: variable.offset as usize }))
 }
 

@@ -68,7 +68,7 @@ fn refused(object: &[u8]) -> LoadError {
 fn each_contradiction_is_named() {
     type Change = fn(&mut Schema);
     let cases: [(Change, &str, &str); 12] = [
-        (|schema| schema.format = 9, "oko::load::version", "the artifact has format 9: expected 3"),
+        (|schema| schema.format = 9, "oko::load::version", "the artifact has format 9: expected 4"),
         (
             |schema| schema.filters[0].name = "few".into(),
             "oko::load::mismatch",

@@ -8,7 +8,8 @@
 //! - of more than 15 pieces, the hash of the first 15 is two pieces that come before the others, and so on;
 //! - where one hash is not enough, the further ones are `hash * ROW^i`, `i = 1, 2, …`, of which the high bits count ([`oko_artifact::sketch`]).
 //!
-//! **Two keys collide** with a probability of 2^-32 at most, whoever chose them, and never if they differ in one piece alone. For let `p_j` be, of the pieces in which they
+//! **Two keys collide** never if they differ in one piece alone, and else with a probability of 2^-32 at most, whoever chose them, if the words of the seed are independent odd numbers. (They are outputs of
+//! a generator from the one number of 64 bits that an instance draws: nobody is known to tell them from independent ones without it.) For let `p_j` be, of the pieces in which the keys
 //! differ, one whose difference has the fewest zeros at the low end, `z < 32`. Whatever the other words of the seed are, the sums are equal for one value modulo `2^(64 - z)` of the odd number
 //! `s_(j + 1)` at most: so with a probability of `2^(z - 63)`, which is 2^-63 for keys that differ in the lowest bit of some piece. (Beyond 15 pieces, each hash in between adds as much.) With pieces of 64 bits, the highest bits of two
 //! would cancel out each other for every seed; and numbers that are multiples of one secret would collide for every seed where the sum of the multiples does.
