@@ -20,10 +20,15 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 use crate::args::{Args, Command};
 use crate::error::Error;
 use crate::terminal::Terminal;
+
+/// Trees, types and the IR are many small pieces: with the allocator of glibc, a compilation takes three tenths longer.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let args = Args::parse();
