@@ -56,9 +56,18 @@ impl Op {
         !self.has_effect() && !matches!(self, Op::Get(..) | Op::GetAt(..) | Op::WordGet(..))
     }
 
+    /// The number that is written down, or the bool as 0 or 1.
+    pub fn constant(&self) -> Option<u64> {
+        match *self {
+            Op::Const(number) => Some(number),
+            Op::ConstBool(is_so) => Some(is_so.into()),
+            _ => None,
+        }
+    }
+
     /// Whether it is a number or bool that is written down.
     pub fn is_constant(&self) -> bool {
-        matches!(self, Op::Const(_) | Op::ConstBool(_))
+        self.constant().is_some()
     }
 
     /// Whether something happens besides that there is a result.
@@ -234,12 +243,12 @@ impl BlockData {
 }
 
 impl Filter {
-    /// By value: whether it is the same number or bool wherever it is made.
-    pub fn constants(&self) -> Vec<bool> {
-        let mut constants = vec![false; self.values.len()];
+    /// By value: the number that it is, or the bool as 0 or 1, if that is written down.
+    pub fn constants(&self) -> Vec<Option<u64>> {
+        let mut constants = vec![None; self.values.len()];
         for inst in self.blocks.iter().flat_map(|block| &block.insts) {
             if let Some(result) = inst.result {
-                constants[result.index()] = inst.op.is_constant();
+                constants[result.index()] = inst.op.constant();
             }
         }
         constants

@@ -1,6 +1,6 @@
 //! Gives those who have just had an entry locked a section of their own.
 
-use super::copies::{Copy, new_like};
+use super::copies::{Copy, copy_blocks, edges_to, new_like};
 use super::pass_on::pass_on;
 use super::renumber::renumber;
 use crate::cfg::Cfg;
@@ -60,17 +60,9 @@ fn next(filter: &Filter, cfg: &Cfg) -> Option<(Section, Way)> {
         let first = data.insts.iter().find(|inst| !inst.op.is_pure())?;
         let Op::Lock(entry) = first.op else { return None };
         let param = data.params.iter().position(|param| *param == entry)?;
-        let way = cfg.preds(block).iter().find_map(|&from| {
-            let mut edges = filter.blocks[from.index()].term.kind.edges().enumerate();
-            edges.find_map(|(edge, to)| {
-                let into = to.call.block == block && to.gives.is_none();
-                let call = to.call.clone();
-                (into && was_just_unlocked(filter, cfg, from, *call.args.get(param)?)).then_some(Way {
-                    from,
-                    edge,
-                    call,
-                })
-            })
+        let way = edges_to(filter, cfg.preds(block).to_vec(), block).find_map(|(from, edge, to)| {
+            let known = to.gives.is_none() && was_just_unlocked(filter, cfg, from, *to.call.args.get(param)?);
+            known.then(|| Way { from, edge, call: to.call.clone() })
         })?;
         Some((section(filter, cfg, block, entry)?, way))
     })
@@ -143,34 +135,12 @@ fn copy(filter: &mut Filter, cfg: &Cfg, section: &Section, way: &Way) {
     for &value in &values[instead.len()..] {
         instead.push((value, new_like(filter, value)));
     }
-    let rename = |value: &mut Value| {
-        if let Some((_, name)) = instead.iter().find(|(of, _)| of == value) {
-            *value = *name;
-        }
-    };
-    let first = filter.blocks.len();
-    let mut copies = Vec::new();
-    for (index, block) in section.blocks.iter().enumerate() {
-        let mut data = filter.blocks[block.index()].clone();
-        if index == 0 {
-            data.params.clear();
-        }
-        data.params.iter_mut().for_each(rename);
-        for inst in &mut data.insts {
-            inst.result.iter_mut().for_each(rename);
-            inst.op.for_each_operand_mut(rename);
-        }
-        data.term.kind.for_each_operand_mut(rename);
-        for call in data.term.kind.calls_mut() {
-            if let Some(index) = section.blocks.iter().position(|block| *block == call.block) {
-                call.block = Block::from_index(first + index);
-            }
-        }
-        copies.push(Copy { block: Block::from_index(first + index), instead: instead.clone() });
-        filter.blocks.push(data);
-    }
+    let first = copy_blocks(filter, &section.blocks, &instead);
+    filter.blocks[first.index()].params.clear();
     let call = filter.blocks[way.from.index()].term.kind.calls_mut().nth(way.edge);
-    *call.expect("the edge was found in this block") =
-        BlockCall { block: Block::from_index(first), args: Vec::new() };
+    *call.expect("the edge was found in this block") = BlockCall { block: first, args: Vec::new() };
+    let copies = (first.index()..filter.blocks.len())
+        .map(|index| Copy { block: Block::from_index(index), instead: instead.clone() })
+        .collect();
     pass_on(filter, cfg, &values, &section.behind, copies);
 }

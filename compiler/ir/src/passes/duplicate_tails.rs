@@ -3,7 +3,7 @@
 //! Behind `match pkt { ip => … }` there is one body for IPv4 and IPv6. In a key, an address of either is its family, its high and its low word. On the
 //! way from IPv4 two of the three are constants, and where the ways meet nobody knows them any more. So the body is there once more.
 
-use super::copies::new_like;
+use super::copies::{copy_blocks, edges_to, new_like};
 use super::renumber::renumber;
 use super::sources::sources;
 use crate::cfg::Cfg;
@@ -31,7 +31,7 @@ fn duplicate_where(module: &Module, filter: &mut Filter, counts: &[bool], least:
     if !counts.contains(&true) {
         return;
     }
-    let mut constants = constants(filter);
+    let mut constants = filter.constants();
     let blocks = filter.blocks.len();
     let mut copied = 0;
     let mut parted = 0;
@@ -85,23 +85,13 @@ fn ways(
     if params.iter().filter(|param| counts[param.index()]).count() < least || cfg.preds(block).len() < 2 {
         return None;
     }
-    let mut preds = cfg.preds(block).to_vec();
-    preds.sort_unstable();
-    preds.dedup();
-    preds.extend((blocks..filter.blocks.len()).map(Block::from_index));
-    let mut ways = Vec::new();
-    for from in preds {
-        for (edge, to) in filter.blocks[from.index()].term.kind.edges().enumerate() {
-            if to.call.block != block {
-                continue;
-            }
-            if to.gives.is_some() {
-                return None;
-            }
-            let gives = to.call.args.iter().map(|arg| constants[arg.index()]).collect();
-            ways.push(Way { from, edge, gives, is_first: false });
-        }
-    }
+    let copies = (blocks..filter.blocks.len()).map(Block::from_index);
+    let from = cfg.preds(block).iter().copied().chain(copies).collect();
+    let ways = edges_to(filter, from, block).map(|(from, edge, to)| {
+        let gives = to.call.args.iter().map(|arg| constants[arg.index()]).collect();
+        to.gives.is_none().then_some(Way { from, edge, gives, is_first: false })
+    });
+    let mut ways: Vec<Way> = ways.collect::<Option<_>>()?;
     // Which parameters tell the ways apart.
     let tells: Vec<bool> = (params.iter().enumerate())
         .map(|(index, param)| {
@@ -124,30 +114,13 @@ fn ways(
 /// Copies blocks of which the first dominates the others, and all that it dominates are among them: so what they define is used nowhere else. Gives the
 /// copy of the first one.
 fn duplicate(filter: &mut Filter, tail: &[Block], constants: &mut Vec<Option<u64>>) -> Block {
-    let mut blocks = vec![None; filter.blocks.len()];
-    let mut values = vec![None; filter.values.len()];
-    for (index, block) in tail.iter().enumerate() {
-        blocks[block.index()] = Some(Block::from_index(filter.blocks.len() + index));
-        for value in filter.blocks[block.index()].clone().defined() {
-            values[value.index()] = Some(new_like(filter, value));
-            constants.push(constants[value.index()]);
-        }
+    let values: Vec<Value> = tail.iter().flat_map(|block| filter.blocks[block.index()].defined()).collect();
+    let instead: Vec<(Value, Value)> =
+        values.into_iter().map(|value| (value, new_like(filter, value))).collect();
+    for (value, _) in &instead {
+        constants.push(constants[value.index()]);
     }
-    for block in tail {
-        let mut data = filter.blocks[block.index()].clone();
-        let rename = |value: &mut Value| *value = values[value.index()].unwrap_or(*value);
-        data.params.iter_mut().for_each(rename);
-        for inst in &mut data.insts {
-            inst.result.iter_mut().for_each(rename);
-            inst.op.for_each_operand_mut(rename);
-        }
-        data.term.kind.for_each_operand_mut(rename);
-        for call in data.term.kind.calls_mut() {
-            call.block = blocks[call.block.index()].unwrap_or(call.block);
-        }
-        filter.blocks.push(data);
-    }
-    Block::from_index(filter.blocks.len() - tail.len())
+    copy_blocks(filter, tail, &instead)
 }
 
 /// Writes down in a block what all ways into it give as the same constant. The parameter stays, without use.
@@ -170,21 +143,6 @@ fn write_down(filter: &mut Filter, block: Block, ways: &[Way], constants: &mut V
         data.params[index] = unused;
         data.insts.insert(0, Inst { result: Some(param), op, loc: None });
     }
-}
-
-/// By value: the number that it is, or the bool as 0 or 1, if that is written down.
-fn constants(filter: &Filter) -> Vec<Option<u64>> {
-    let mut constants = vec![None; filter.values.len()];
-    for inst in filter.blocks.iter().flat_map(|block| &block.insts) {
-        if let Some(result) = inst.result {
-            constants[result.index()] = match inst.op {
-                Op::Const(number) => Some(number),
-                Op::ConstBool(is_so) => Some(u64::from(is_so)),
-                _ => None,
-            };
-        }
-    }
-    constants
 }
 
 /// By value: whether a part of a key is computed from it.

@@ -11,8 +11,8 @@ use crate::module::{BlockCall, BlockData, Filter, Inst, Module, Op, Terminator, 
 /// It does not know what else a condition says: that is the business of [`fold_constants`](super::fold_constants).
 pub fn forward_conditions(module: &Module, filter: &mut Filter) {
     let Ok(cfg) = Cfg::of(filter) else { return };
-    let is_constant = filter.constants();
-    let is_open = |cond: Value| is_constant.get(cond.index()).is_some_and(|is_constant| !is_constant);
+    let constants = filter.constants();
+    let is_open = |cond: Value| constants.get(cond.index()).is_some_and(Option::is_none);
     let mut known = AllKnown { stack: Vec::new(), of: vec![None; filter.values.len()] };
     let mut changed = false;
     for at in 0..cfg.order().len() {

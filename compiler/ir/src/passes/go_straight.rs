@@ -134,7 +134,7 @@ struct Walk<'a> {
     filter: &'a Filter,
     cfg: &'a Cfg,
     /// By value: whether it is the same number or bool wherever it is made.
-    constants: &'a [bool],
+    constants: &'a [Option<u64>],
     known: HashMap<Value, Known>,
     way: Straight,
 }
@@ -251,7 +251,7 @@ fn find(filter: &Filter, cfg: &Cfg) -> Option<Straight> {
 }
 
 /// The longest way of one kind of frames.
-fn straight_of(filter: &Filter, cfg: &Cfg, constants: &[bool], sample: Sample) -> Option<Straight> {
+fn straight_of(filter: &Filter, cfg: &Cfg, constants: &[Option<u64>], sample: Sample) -> Option<Straight> {
     let mut walk = walk(filter, cfg, constants, sample);
     let ways = walk.ways();
     let mut behind = Behind::of(&walk);
@@ -263,7 +263,7 @@ fn straight_of(filter: &Filter, cfg: &Cfg, constants: &[bool], sample: Sample) -
 }
 
 /// A walk that is at the filter's first block.
-fn walk<'a>(filter: &'a Filter, cfg: &'a Cfg, constants: &'a [bool], sample: Sample) -> Walk<'a> {
+fn walk<'a>(filter: &'a Filter, cfg: &'a Cfg, constants: &'a [Option<u64>], sample: Sample) -> Walk<'a> {
     let way = Straight {
         least: WORD as u32,
         decisive: 0,

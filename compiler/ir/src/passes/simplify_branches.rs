@@ -51,7 +51,7 @@ fn copy_short(filter: &mut Filter, copies: &mut usize) {
     if !is_short.contains(&true) {
         return;
     }
-    let is_constant = filter.constants();
+    let constants = filter.constants();
     for index in 0..filter.blocks.len() {
         if *copies >= MAX_COPIES {
             return;
@@ -65,7 +65,7 @@ fn copy_short(filter: &mut Filter, copies: &mut usize) {
             continue;
         }
         let edges = filter.blocks[index].term.kind.edges().map(|edge| {
-            let known = edge.call.args.iter().any(|arg| is_constant[arg.index()]);
+            let known = edge.call.args.iter().any(|arg| constants[arg.index()].is_some());
             edge.gives.is_none() && known && is_short[edge.call.block.index()]
         });
         let edges: Vec<bool> = edges.collect();

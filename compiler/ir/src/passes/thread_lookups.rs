@@ -1,17 +1,16 @@
 //! Leads ways past a look-up whose answer they know.
 
-use super::copies::{Copy, lead_to_copy};
+use super::copies::{Copy, can_be_led_past, edges_to, lead_to_copy};
 use super::merge_lookups::{Known, behind, found_with, known, look_up};
 use super::pass_on::pass_on_from;
 use super::renumber::renumber;
 use crate::cfg::Cfg;
 use crate::entities::{Block, Value};
-use crate::module::{BlockCall, Filter, Module, TerminatorKind, Type};
+use crate::module::{BlockCall, Filter, Module, TerminatorKind};
+use crate::operands::Edge;
 
 /// How many look-ups are gone around in one go.
 const MAX_LOOK_UPS: usize = 8;
-/// Blocks with more instructions are not copied.
-const MAX_INSTS: usize = 8;
 
 /// Where ways meet in a block that ends in a `find` or `slot`, leads those past it that know the answer: that have the entry from an earlier look-up
 /// of the same key, still there as [`merge_lookups`](super::merge_lookups) has it, or that come to a `find` straight from a look-up that gave none. So
@@ -52,49 +51,39 @@ enum Answer {
 fn next(module: &Module, filter: &Filter, cfg: &Cfg) -> Option<(Block, Vec<Way>)> {
     let known = known(module, filter, cfg);
     cfg.order().iter().find_map(|&block| {
-        if !can_be_copied(filter, cfg, block) {
+        let looks_up = filter.blocks[block.index()].term.kind.lookup().is_some();
+        if !looks_up || !can_be_led_past(filter, cfg, block) {
             return None;
         }
-        let mut preds = cfg.preds(block).to_vec();
-        preds.sort_unstable();
-        preds.dedup();
-        let ways: Vec<Way> =
-            preds.into_iter().flat_map(|from| ways(module, filter, &known, from, block)).collect();
+        let edges = edges_to(filter, cfg.preds(block).to_vec(), block);
+        let ways: Vec<Way> = edges.filter_map(|way| known_way(module, filter, &known, way)).collect();
         (!ways.is_empty()).then_some((block, ways))
     })
 }
 
-fn can_be_copied(filter: &Filter, cfg: &Cfg, block: Block) -> bool {
-    let data = &filter.blocks[block.index()];
-    data.term.kind.lookup().is_some()
-        && cfg.loop_of(block).is_none()
-        && data.insts.len() <= MAX_INSTS
-        && data.insts.iter().all(|inst| inst.op.is_pure())
-        && data.params.iter().all(|param| !matches!(filter.values[param.index()], Type::Entry(_)))
-}
-
-/// The edges from a block to one with a look-up that know the answer.
-fn ways(module: &Module, filter: &Filter, known: &[Vec<Known>], from: Block, block: Block) -> Vec<Way> {
-    let data = &filter.blocks[block.index()];
-    let Some((state, key, ..)) = look_up(&data.term.kind) else { return Vec::new() };
-    let makes = data.term.kind.lookup().is_some_and(|(_, makes)| makes);
-    let term = &filter.blocks[from.index()].term.kind;
-    let mut ways = Vec::new();
-    for (edge, to) in term.edges().enumerate() {
-        if to.call.block != block || to.gives.is_some() {
-            continue;
-        }
-        let key: Vec<Value> = key.iter().map(|&value| on_the_way(&data.params, to.call, value)).collect();
-        let at_hand = behind(module, filter, from, known).find(|known| known.is_of(state, &key));
-        let none = !makes && look_up(term).is_some_and(|(asked, of, ..)| asked == state && *of == key);
-        let answer = match at_hand {
-            Some(known) => Answer::Entry(known.entry),
-            None if none => Answer::None,
-            None => continue,
-        };
-        ways.push(Way { from, edge, answer });
+/// An edge to a block with a look-up, if it knows the answer.
+fn known_way(
+    module: &Module,
+    filter: &Filter,
+    known: &[Vec<Known>],
+    (from, edge, to): (Block, usize, Edge<'_>),
+) -> Option<Way> {
+    if to.gives.is_some() {
+        return None;
     }
-    ways
+    let data = &filter.blocks[to.call.block.index()];
+    let (state, key, ..) = look_up(&data.term.kind)?;
+    let makes = data.term.kind.lookup().is_some_and(|(_, makes)| makes);
+    let key: Vec<Value> = key.iter().map(|&value| on_the_way(&data.params, to.call, value)).collect();
+    let at_hand = behind(module, filter, from, known).find(|known| known.is_of(state, &key));
+    let term = &filter.blocks[from.index()].term.kind;
+    let none = !makes && look_up(term).is_some_and(|(asked, of, ..)| asked == state && *of == key);
+    let answer = match at_hand {
+        Some(known) => Answer::Entry(known.entry),
+        None if none => Answer::None,
+        None => return None,
+    };
+    Some(Way { from, edge, answer })
 }
 
 /// What a value is before the block whose parameter it may be.

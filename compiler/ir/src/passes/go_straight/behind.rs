@@ -68,7 +68,7 @@ impl<'a> Behind<'a> {
     fn count_of(&mut self, value: Value) -> Option<&mut usize> {
         if self.walk.of(value).given().is_none() {
             Some(&mut self.unknown)
-        } else if self.walk.constants[value.index()] {
+        } else if self.walk.constants[value.index()].is_some() {
             None
         } else {
             Some(&mut self.shared)
