@@ -11,10 +11,12 @@
 //! Tables of addresses have a [direct table](crate::direct) besides, which generated code reads. After each change of the trie, the slots of the prefix are written anew, from
 //! the nodes below it; only then what was taken out may go. Programs that change such a table while packets come do not keep it.
 
+mod refresh;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::control::{Cursor, EntryCopy};
-use crate::direct::{Direct, FAMILIES, Form, Owned, Ranges, UNKNOWN};
+use crate::direct::{Direct, Form, Owned};
 use crate::entry::Found;
 use crate::key::MAX_KEY_BYTES;
 use crate::map::{Update, UpdateError};
@@ -440,87 +442,6 @@ impl Prefix {
         self.end(writer);
     }
 
-    /// Writes the slots of the direct table that a prefix concerns.
-    fn refresh(&self, writer: &mut Writer, prefix: &Bits) {
-        let Some(direct) = &self.direct else { return };
-        if !direct.is_kept(&mut writer.direct) {
-            return;
-        }
-        let lead = direct.form.lead();
-        for (number, family) in FAMILIES.into_iter().enumerate() {
-            let mut region = *prefix;
-            if lead > 0 {
-                let family = u64::from(family) << (64 - lead);
-                let known = prefix.len.min(lead);
-                if (prefix.words[0] ^ family).leading_zeros() < known {
-                    continue;
-                }
-                region.words[0] = family | region.words[0] & u64::MAX >> lead;
-            } else if number > 0 {
-                break;
-            }
-            region.len = prefix.len.clamp(lead, lead + direct.form.slot_bits);
-            let bits = region.len - lead;
-            let high = address(lead, |at| region.words[at]) & !u64::MAX.checked_shr(bits).unwrap_or(0);
-            let mut ranges = Ranges::of(direct.form, bits);
-            let (subtree, answer) = self.below(&region);
-            ranges.begin(high, answer);
-            if let Some(subtree) = subtree {
-                self.cover(subtree, answer, lead, &mut ranges);
-            }
-            direct.write(&mut writer.direct, number, (high, bits), &ranges);
-        }
-    }
-
-    /// The highest node that has all bits of a prefix, and what is answered where there is no longer prefix than this one: the value of the longest prefix of it, less its own.
-    fn below(&self, prefix: &Bits) -> (Option<u32>, u64) {
-        let mut answer = 0;
-        let mut next = self.root.load(Ordering::Relaxed);
-        while let Some(node) = next.checked_sub(1) {
-            let bits = self.bits(node).load(Ordering::Relaxed);
-            let known = bits.min(prefix.len);
-            if self.common(node, prefix, known) < known {
-                break;
-            }
-            if bits >= prefix.len {
-                return (Some(node), answer);
-            }
-            answer = self.answer_of(node).unwrap_or(answer);
-            next = self.child(node, prefix.bit(bits)).load(Ordering::Relaxed);
-        }
-        (None, answer)
-    }
-
-    /// The address of a node's value.
-    fn answer_of(&self, node: u32) -> Option<u64> {
-        let value = self.value(node).load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.value_at(value).expose_provenance() as u64)
-    }
-
-    /// The ranges of addresses that begin as a node does, and where the next one after these begins, of which `outer` is the answer.
-    fn cover(&self, node: u32, outer: u64, lead: u32, ranges: &mut Ranges) {
-        let bits = self.bits(node).load(Ordering::Relaxed) - lead;
-        let first = address(lead, |at| self.word(node, at).load(Ordering::Relaxed));
-        let children = [0, 1].map(|bit| self.child(node, bit).load(Ordering::Relaxed));
-        // The rest of the address decides.
-        if bits > 64 || bits == 64 && children != [0, 0] {
-            ranges.begin(first, UNKNOWN);
-        } else {
-            let own = self.answer_of(node).unwrap_or(outer);
-            ranges.begin(first, own);
-            for child in children.into_iter().filter_map(|child| child.checked_sub(1)) {
-                if ranges.are_too_many() {
-                    return;
-                }
-                self.cover(child, own, lead, ranges);
-            }
-        }
-        let last = first | u64::MAX.checked_shr(bits).unwrap_or(0);
-        if let Some(next) = last.checked_add(1) {
-            ranges.begin(next, outer);
-        }
-    }
-
     /// A copy of the value of exactly this prefix.
     pub(crate) fn read(&self, key: &[u64]) -> Option<Box<[u8]>> {
         let key = Bits::of(key, self.most)?;
@@ -552,9 +473,4 @@ impl Prefix {
         });
         Some(EntryCopy { key: key.into_boxed_slice(), value: crate::key::bytes_of(words, self.value_size) })
     }
-}
-
-/// The first 64 bits of an address behind so many other bits of a key.
-fn address(lead: u32, word: impl Fn(usize) -> u64) -> u64 {
-    if lead == 0 { word(0) } else { word(0) << lead | word(1) >> (64 - lead) }
 }
