@@ -5,7 +5,7 @@ use oko_ir::cost::longest_section;
 use oko_ir::interp::{Packet, RunError, StateDump, Store, run, run_observed};
 use oko_ir::passes::{PASSES, apply, optimize};
 use oko_ir::ranges::Ranges;
-use oko_ir::testing::generate::{self, Arrival, Options};
+use oko_ir::testing::generate::{self, Arrival, Options, numbers};
 use oko_ir::verify::Problem;
 use oko_ir::{Block, Checked, Module, Value, cost, text, verify};
 use proptest::collection::vec;
@@ -184,16 +184,6 @@ fn split(text: &str) -> Vec<String> {
         }
     }
     tokens
-}
-
-/// Numbers that look random and are the same each time.
-fn numbers(seed: u64, count: usize) -> Vec<u32> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 32) as u32
-    };
-    (0..count).map(|_| next()).collect()
 }
 
 /// The properties would say little if the modules had not everything in them, or nothing happened when they run.

@@ -9,7 +9,7 @@ mod engines;
 #[allow(dead_code)]
 mod rig;
 
-use engines::{Maps, interpret, verified};
+use engines::{Maps, interpret, over, verified};
 use oko_bpf::program::{MapDef, MapKind};
 use oko_ir::interp::{self, Store, TableKey};
 use oko_ir::{State, text, verify};
@@ -260,22 +260,16 @@ fn program(bytes: u32, by_bytes: bool, length: bool, numbers: bool) -> String {
     } else {
         "jeq %r0, 0, out\n ldxdw %r0, [%r0+0]"
     };
-    format!(
-        "ldxw %r2, [%r1]
-         ldxw %r3, [%r1+4]
-         mov %r4, %r2
-         add %r4, {bytes}
-         mov %r0, 77
-         mov %r7, 1
-         jgt %r4, %r3, out
+    let body = format!(
+        "mov %r7, 1
          {copies}
          {lengths}
          lddw %r1, map[0]
          mov %r2, %r10
          add %r2, {}
          call 1
-         {end}
-         out: exit",
+         {end}",
         start - 4
-    )
+    );
+    over(bytes, &body)
 }

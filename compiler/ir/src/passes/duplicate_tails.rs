@@ -155,16 +155,8 @@ fn in_keys(filter: &Filter) -> Vec<bool> {
 mod tests {
     use super::*;
     use crate::interp::{Packet, StateDump, Store, run};
-    use crate::testing::generate::{self, Options};
+    use crate::testing::generate::{self, Options, numbers};
     use crate::{Checked, verify};
-
-    /// Numbers that look random and are the same each time.
-    fn numbers(seed: u64, count: usize) -> Vec<u32> {
-        let numbers = std::iter::successors(Some(seed), |state| {
-            Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
-        });
-        numbers.skip(1).map(|state| (state >> 32) as u32).take(count).collect()
-    }
 
     /// What random packets make of a random module.
     fn seen(checked: &Checked, seed: u64) -> (Vec<u32>, Vec<StateDump>, Vec<crate::interp::EventRecord>) {

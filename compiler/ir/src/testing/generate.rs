@@ -69,6 +69,14 @@ pub struct Arrival {
     pub now: u64,
 }
 
+/// Choices that look random and are the same for the same seed.
+pub fn numbers(seed: u64, count: usize) -> Vec<u32> {
+    let states = std::iter::successors(Some(seed), |state| {
+        Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+    });
+    states.skip(1).map(|state| (state >> 32) as u32).take(count).collect()
+}
+
 /// A module of one to three filters.
 pub fn module(choices: &[u32], options: Options) -> Module {
     let mut choices = Choices { rest: choices };

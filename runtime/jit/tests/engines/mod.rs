@@ -118,11 +118,16 @@ pub(crate) fn verified(text: &str, maps: Vec<MapDef>) -> Verified {
 
 /// A program that looks at the first 16 bytes of packets: `r2` points to them. Of shorter ones it says 77.
 pub(crate) fn over_bytes(body: &str) -> String {
+    over(16, body)
+}
+
+/// The same, of so many bytes.
+pub(crate) fn over(bytes: u32, body: &str) -> String {
     format!(
         "ldxw %r2, [%r1]
          ldxw %r3, [%r1+4]
          mov %r4, %r2
-         add %r4, 16
+         add %r4, {bytes}
          mov %r0, 77
          jgt %r4, %r3, out
          {body}
