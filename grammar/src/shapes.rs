@@ -145,8 +145,17 @@ impl Reader<'_> {
                 one += &format!(": {}", self.text_of(ty));
             }
             next.push(sign(Token::Assign, value[0]));
-            next.extend_from_slice(value);
-            meant.push(format!("{one} = {}", self.text_of(value)));
+            let text = self.text_of(value);
+            // In front of a body, what has one itself stands in brackets.
+            if matches!(value[0].token, Token::LBrace | Token::If | Token::Match | Token::For) {
+                next.push(sign(Token::LParen, value[0]));
+                next.extend_from_slice(value);
+                next.push(sign(Token::RParen, value[0]));
+                meant.push(format!("{one} = ({text})"));
+            } else {
+                next.extend_from_slice(value);
+                meant.push(format!("{one} = {text}"));
+            }
         }
         next.extend_from_slice(&tokens[end + 1..]);
         let meant = meant.join(", ");
