@@ -8,8 +8,8 @@ mod ahead;
 mod arithmetic;
 mod captured;
 mod choices;
-mod clock;
 mod entries;
+mod invariants;
 mod lists;
 mod lookup;
 mod quotients;
@@ -175,12 +175,12 @@ impl<'a> Translator<'a, '_> {
         if let Some(value) = inst.result
             && self.source.has_frame()
         {
-            if let Some(place) = self.source.clock.place(value) {
+            if let Some(place) = self.source.invariants.place(value) {
                 let kept = self.row.number(&mut self.builder, place);
                 self.values.insert(value, kept);
                 return;
             }
-            if self.source.clock.is_inner(value) {
+            if self.source.invariants.is_inner(value) {
                 return;
             }
         }

@@ -77,7 +77,7 @@ impl Translator<'_, '_> {
         let rest = &insts[at..];
         let Some(&Inst { op: Op::Select(cond, ..), .. }) = rest.first() else { return };
         let Some(&Op::Compare(by, a, b)) = self.source.definitions[cond.index()] else { return };
-        if !self.source.clock.is_timed(a) && !self.source.clock.is_timed(b) {
+        if !self.source.invariants.is_timed(a) && !self.source.invariants.is_timed(b) {
             return;
         }
         let choices = rest.iter().take(NEAR).filter_map(|inst| {

@@ -13,7 +13,7 @@ use oko_ir::ranges::Ranges;
 use oko_ir::{BinaryOp, CompareOp, Filter, Op, Value};
 
 use super::Translator;
-use super::clock::Clock;
+use super::invariants::Invariants;
 
 /// The quotients of a filter of which it is only asked whether they are below something, with dividend and divisor. Those that are the same for a burst are none of
 /// them: they are computed once for all, and their dividends perhaps nowhere else.
@@ -21,13 +21,13 @@ use super::clock::Clock;
 pub(super) struct Quotients(HashMap<Value, (Value, Value)>);
 
 impl Quotients {
-    pub(super) fn of(filter: &Filter, cfg: &Cfg, ranges: &Ranges, clock: &Clock) -> Quotients {
+    pub(super) fn of(filter: &Filter, cfg: &Cfg, ranges: &Ranges, invariants: &Invariants) -> Quotients {
         let mut found = HashMap::new();
         for &block in cfg.order() {
             for inst in &filter.blocks[block.index()].insts {
                 if let (Some(value), Op::Binary(BinaryOp::UDiv, dividend, divisor)) = (inst.result, &inst.op)
                     && ranges.at(block, *divisor).min > 0
-                    && !clock.has(value)
+                    && !invariants.has(value)
                 {
                     found.insert(value, (*dividend, *divisor));
                 }

@@ -11,7 +11,7 @@ use oko_ir::loops::definitions;
 use oko_ir::ranges::Ranges;
 use oko_ir::{Block, Filter, Match, Module, Op, State, StateDecl, StateKind, Value};
 
-use super::clock::Clock;
+use super::invariants::Invariants;
 use super::lists::Lists;
 use super::quotients::Quotients;
 use super::repeats::Repeats;
@@ -33,7 +33,7 @@ pub(super) struct Source<'a> {
     pub(super) definitions: Vec<Option<&'a Op>>,
     pub(super) cfg: Cfg,
     pub(super) ranges: Ranges,
-    pub(super) clock: Clock,
+    pub(super) invariants: Invariants,
     pub(super) lists: Lists,
     pub(super) quotients: Quotients,
     pub(super) scratch: Scratch,
@@ -51,12 +51,12 @@ impl<'a> Source<'a> {
         let cfg = Cfg::of(filter)
             .map_err(|_| CompileError::Codegen { reason: "the filter has no flow graph".to_owned() })?;
         let ranges = Ranges::of_with(module, filter, &cfg);
-        let clock = Clock::of(filter, &cfg);
+        let invariants = Invariants::of(filter, &cfg);
         let definitions = definitions(filter);
         let lists = Lists::of(filter, &definitions);
         let least_captured = captured::least(filter, &cfg, &definitions);
         let scratch = Scratch::of(module);
-        let quotients = Quotients::of(filter, &cfg, &ranges, &clock);
+        let quotients = Quotients::of(filter, &cfg, &ranges, &invariants);
         let look_ups = filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count();
         Ok(Source {
             module,
@@ -64,7 +64,7 @@ impl<'a> Source<'a> {
             definitions,
             cfg,
             ranges,
-            clock,
+            invariants,
             lists,
             quotients,
             scratch,
@@ -115,7 +115,7 @@ impl<'a> Source<'a> {
         };
         let tables: Vec<i32> = self.module.states.iter().take(KEPT_STATES).map(table).collect();
         let numbers =
-            |builder: &mut FunctionBuilder<'_>, context, now| self.clock.compute(builder, context, now);
+            |builder: &mut FunctionBuilder<'_>, context, now| self.invariants.compute(builder, context, now);
         let scratch = self.scratch.size;
         Burst::open(builder, results, &Kept { tables: &tables, numbers: &numbers, scratch, is_shared: false })
     }

@@ -29,7 +29,7 @@ const DIVISION: u32 = 4;
 
 /// The numbers of a filter that are the same for a burst.
 #[derive(Debug, Default)]
-pub(super) struct Clock {
+pub(super) struct Invariants {
     terms: Vec<Term>,
     /// The term of each value that is one.
     of: HashMap<Value, usize>,
@@ -61,43 +61,43 @@ enum TermKind {
     Binary(BinaryOp, usize, usize),
 }
 
-impl Clock {
+impl Invariants {
     /// The numbers of a filter.
-    pub(super) fn of(filter: &Filter, cfg: &Cfg) -> Clock {
-        let mut clock = Clock::default();
+    pub(super) fn of(filter: &Filter, cfg: &Cfg) -> Invariants {
+        let mut invariants = Invariants::default();
         let mut known = HashMap::new();
         let blocks = || cfg.order().iter().map(|block| &filter.blocks[block.index()]);
         for inst in blocks().flat_map(|block| &block.insts) {
-            if let (Some(value), Some(term)) = (inst.result, clock.term(&inst.op)) {
+            if let (Some(value), Some(term)) = (inst.result, invariants.term(&inst.op)) {
                 let place = *known.entry(term.kind).or_insert_with(|| {
-                    clock.terms.push(term);
-                    clock.terms.len() - 1
+                    invariants.terms.push(term);
+                    invariants.terms.len() - 1
                 });
-                clock.of.insert(value, place);
+                invariants.of.insert(value, place);
             }
         }
         for block in blocks() {
             for inst in &block.insts {
-                if inst.result.is_none_or(|value| !clock.of.contains_key(&value)) {
-                    inst.op.for_each_operand(|value| clock.need(value));
+                if inst.result.is_none_or(|value| !invariants.of.contains_key(&value)) {
+                    inst.op.for_each_operand(|value| invariants.need(value));
                 }
             }
-            block.term.kind.for_each_operand(|value| clock.need(value));
+            block.term.kind.for_each_operand(|value| invariants.need(value));
         }
-        clock.choose();
+        invariants.choose();
         let insts: Vec<_> = blocks().flat_map(|block| &block.insts).collect();
         for inst in insts.into_iter().rev() {
             // What is not kept is computed from the values that its operands are.
             if let Some(value) = inst.result
-                && clock.needed.contains(&value)
-                && clock.place(value).is_none()
+                && invariants.needed.contains(&value)
+                && invariants.place(value).is_none()
             {
                 inst.op.for_each_operand(|value| {
-                    clock.needed.insert(value);
+                    invariants.needed.insert(value);
                 });
             }
         }
-        clock
+        invariants
     }
 
     /// What an operation computes, if that is a term over terms that come before it.
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     /// The numbers of a filter that compares the packet's length with two params, ten multiples of each, and the second of the instant.
-    fn clock() -> Clock {
+    fn invariants() -> Invariants {
         let mut text = String::from(
             "oko.ir 1 param p0 a: 1 to 9, default 3 param p1 b: 1 to 9, default 3 filter f -> bool {\n\
              block0: v0 = pkt.len v1 = param p0 v2 = param p1 v3 = now v4 = const 1000000000 v5 = udiv v3, v4\n\
@@ -262,25 +262,28 @@ mod tests {
         let module = oko_ir::text::read(&text).expect("the text is a module");
         let checked = oko_ir::verify(module).expect("the module verifies");
         let filter = &checked.module().filters[0];
-        Clock::of(filter, &Cfg::of(filter).expect("it has a graph"))
+        Invariants::of(filter, &Cfg::of(filter).expect("it has a graph"))
     }
 
     #[test]
     fn what_is_kept_of_a_param_is_kept_with_it() {
-        let clock = clock();
-        assert_eq!(clock.kept.len(), MOST);
+        let invariants = invariants();
+        assert_eq!(invariants.kept.len(), MOST);
         let mut params = BTreeSet::new();
-        for &place in &clock.kept {
-            clock.add_params(place, &mut params);
+        for &place in &invariants.kept {
+            invariants.add_params(place, &mut params);
         }
-        assert!(!params.is_empty() && params.iter().all(|param| clock.kept.contains(param)), "{clock:?}");
+        assert!(
+            !params.is_empty() && params.iter().all(|param| invariants.kept.contains(param)),
+            "{invariants:?}"
+        );
     }
 
     #[test]
     fn the_most_costly_numbers_are_kept() {
-        let clock = clock();
+        let invariants = invariants();
         let is_division =
-            |place: &usize| matches!(clock.terms[*place].kind, TermKind::Binary(BinaryOp::UDiv, ..));
-        assert!(clock.kept.iter().any(is_division), "{clock:?}");
+            |place: &usize| matches!(invariants.terms[*place].kind, TermKind::Binary(BinaryOp::UDiv, ..));
+        assert!(invariants.kept.iter().any(is_division), "{invariants:?}");
     }
 }
