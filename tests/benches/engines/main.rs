@@ -5,7 +5,7 @@
 //! capture the verdict of every subject on every packet is compared with that of the C filter, and the benchmark fails if one differs.
 //!
 //! ```text
-//! engines [--quick] [--only EXAMPLE,…] [--out FOLDER]
+//! engines [--quick] [--only EXAMPLE,…] [--mode MODE,…] [--out FOLDER]
 //! ```
 //!
 //! Tables go to the standard output, the same with more detail to `FOLDER/engines.json`.
@@ -52,6 +52,7 @@ mod linux {
     use oko_tests::peer;
     use serde_json::json;
 
+    use crate::subject::Mode;
     use crate::{budget, entries, examples, foreign, loading, running};
 
     /// What stands for the measurement of [`entries`] among the names of examples.
@@ -73,13 +74,16 @@ mod linux {
         /// Run these examples only, `entries` for how the number of entries counts, `foreign` for BPF of clang; leave out the rest
         #[arg(long, value_name = "EXAMPLE", value_delimiter = ',')]
         only: Vec<String>,
+        /// Give packets to filters in these ways only
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "single,burst,repeated")]
+        mode: Vec<Mode>,
         /// Given by `cargo bench`
         #[arg(long, hide = true)]
         bench: bool,
     }
 
     pub(super) fn main() -> Result<()> {
-        let Args { quick, out, only, bench: _ } = Args::parse();
+        let Args { quick, out, only, mode, bench: _ } = Args::parse();
         std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
         let out = out.canonicalize()?;
         let cpu = pin();
@@ -94,7 +98,7 @@ mod linux {
             if all { loading::measure(&examples, if quick { 3 } else { 9 })? } else { nothing.clone() };
         let running = match examples.is_empty() {
             true => nothing.clone(),
-            false => running::measure(&examples, if quick { 3 } else { 15 })?,
+            false => running::measure(&examples, &mode, if quick { 3 } else { 15 })?,
         };
         let (foreign, budget) = if with_foreign {
             let turns = if quick { 5 } else { 15 };

@@ -43,11 +43,11 @@ the like. Tables hold what `table_entries` in `tests/src/examples.rs` says.
 ";
 
 /// Measures and prints; the figures with more detail.
-pub(crate) fn measure(examples: &[Example], turns: usize) -> Result<Value> {
+pub(crate) fn measure(examples: &[Example], modes: &[Mode], turns: usize) -> Result<Value> {
     let kernel = bpf::available();
     let mut figures = Map::new();
     println!("### Time per packet\n\n{LEGEND}");
-    for mode in [Mode::Single, Mode::Burst, Mode::Repeated] {
+    for &mode in modes {
         let with_kernel = mode == Mode::Repeated && kernel.is_ok();
         let mut names = VARIANTS.map(|(name, _)| name.to_owned()).to_vec();
         names.extend(engines(mode).iter().map(|engine| engine.name().to_owned()));

@@ -19,7 +19,7 @@ pub(crate) const REPEATS: u32 = 1_000;
 pub(crate) const SAMPLE: usize = 32;
 
 /// How packets are given to a filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Mode {
     /// One a call, each at its own instant.
     Single,
