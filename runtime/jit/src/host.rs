@@ -17,6 +17,7 @@ use crate::code::Code;
 use crate::detour;
 use crate::error::CompileError;
 use crate::helpers::Helper;
+use crate::layout;
 use crate::memory::ExecutableMemory;
 use crate::placement;
 use crate::tidy;
@@ -282,6 +283,7 @@ fn compile_one(isa: &dyn TargetIsa, context: &mut Context) -> CodegenResult<Comp
     tidy::compare_what_is_handed_on(&mut context.func);
     tidy::add_to_what_was_handed_over(&mut context.func);
     tidy::compute_where_needed(&mut context.func);
+    layout::order(context);
     context.verify_if(isa)?;
     let stencil =
         isa.compile_function(&context.func, &context.domtree, &mut Default::default(), false, control)?;

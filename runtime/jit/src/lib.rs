@@ -15,6 +15,7 @@ mod direct;
 mod error;
 mod helpers;
 mod host;
+mod layout;
 mod locks;
 pub mod map_calls;
 mod memory;

@@ -15,7 +15,7 @@ use cranelift_codegen::ir::{Block, ConstantData, Endianness, InstBuilder, MemFla
 use cranelift_frontend::FunctionBuilder;
 use oko_state::probe::{
     BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, GENERATION, KEY_END, MOST_KEY_WORDS, OWN_WAY, Probe,
-    TAGGED, WAYS,
+    ROTATION, STARTS, TAGGED, WAYS,
 };
 
 use crate::tidy;
@@ -77,12 +77,15 @@ pub(crate) fn probe(
 
     let first_line = builder.ins().band(hash, mask);
     let bucket = builder.ins().iadd(index, first_line);
-    if keys == Keys::There {
+    // Then whoever does not find the key in its own way goes a way apart.
+    let is_apart = keys == Keys::There;
+    if is_apart {
         compare_own(builder, bucket, hash, compare);
+        builder.set_cold_block(not_first);
     }
     let hash = builder.ins().bor_imm_u(hash, TAGGED.cast_signed());
     let wanted = tags_of(builder, hash);
-    compare_first(builder, bucket, wanted, compare, not_first);
+    compare_first(builder, bucket, wanted, compare, not_first, is_apart);
     builder.switch_to_block(not_first);
     builder.seal_block(not_first);
     let overflowed = builder.ins().load(I32, MemFlagsData::trusted(), bucket, BUCKET_OVERFLOWED);
@@ -96,7 +99,7 @@ pub(crate) fn probe(
     let step = builder.ins().band(step, mask);
     let second_line = builder.ins().bxor(first_line, step);
     let bucket = builder.ins().iadd(index, second_line);
-    compare_first(builder, bucket, wanted, compare, otherwise.absent);
+    compare_first(builder, bucket, wanted, compare, otherwise.absent, true);
 
     // Whether the record is the key's.
     let record = builder.append_block_param(compare, I64);
@@ -153,6 +156,7 @@ fn compare_own(builder: &mut FunctionBuilder<'_>, bucket: Value, hash: Value, co
     let is_wanted = builder.ins().icmp(IntCC::Equal, there, tag);
     let record = record_at(builder, bucket, own);
     let search = builder.create_block();
+    builder.set_cold_block(search);
     builder.ins().brif(is_wanted, compare, &[record.into()], search, &[]);
     builder.switch_to_block(search);
     builder.seal_block(search);
@@ -165,9 +169,13 @@ fn compare_first(
     wanted: Value,
     compare: Block,
     none: Block,
+    is_apart: bool,
 ) {
     let equal = equal_tags(builder, bucket, wanted);
     go_on_if(builder, equal, none);
+    if let Some(block) = builder.current_block().filter(|_| is_apart) {
+        builder.set_cold_block(block);
+    }
     let byte = builder.ins().ctz(equal);
     let record = record_at(builder, bucket, byte);
     builder.ins().jump(compare, &[record.into()]);
@@ -207,32 +215,33 @@ pub(crate) fn hash(builder: &mut FunctionBuilder<'_>, map: Value, key: &[Value])
 
 /// The same without the bit [`TAGGED`], which no address depends on.
 fn fold_key(builder: &mut FunctionBuilder<'_>, map: Value, key: &[Value]) -> Value {
-    let factor = number(builder, map, offset_of!(Probe, factor));
+    let factor = |builder: &mut FunctionBuilder<'_>| number(builder, map, offset_of!(Probe, factor));
     let (alone, pairs) = key.as_rchunks::<2>();
-    let step = |builder: &mut FunctionBuilder<'_>, first, second| {
-        let folded = fold(builder, first, second);
-        let turn = number(builder, map, offset_of!(Probe, turn));
-        builder.ins().iadd(folded, turn)
-    };
-    let start = |builder: &mut FunctionBuilder<'_>| number(builder, map, offset_of!(Probe, start));
-    let mut state = match *alone {
-        [word, ..] if tidy::constant(builder.func, word) == Some(0) => {
-            number(builder, map, offset_of!(Probe, begun))
-        }
-        [word, ..] => {
-            let start = start(builder);
-            let first = builder.ins().bxor(start, word);
-            step(builder, first, factor)
-        }
-        [] => start(builder),
-    };
-    for &[first, second] in pairs {
-        let first = builder.ins().bxor(state, first);
-        let second = builder.ins().bxor(factor, second);
-        state = step(builder, first, second);
+    let mut summands = Vec::new();
+    for (pair, &[first, second]) in pairs.iter().rev().enumerate() {
+        let start = number(builder, map, offset_of!(Probe, starts) + 8 * (pair % STARTS));
+        let start = match (pair / STARTS) as u32 * ROTATION {
+            0 => start,
+            by => builder.ins().rotl_imm_u(start, i64::from(by)),
+        };
+        let factor = factor(builder);
+        let (first, second) = (builder.ins().bxor(start, first), builder.ins().bxor(factor, second));
+        summands.push(fold(builder, first, second));
     }
-    let last = number(builder, map, offset_of!(Probe, last));
-    fold(builder, state, last)
+    let last = |builder: &mut FunctionBuilder<'_>| number(builder, map, offset_of!(Probe, last));
+    if let [word] = *alone {
+        summands.push(if tidy::constant(builder.func, word) == Some(0) {
+            number(builder, map, offset_of!(Probe, zero))
+        } else {
+            let (last, factor) = (last(builder), factor(builder));
+            let word = builder.ins().bxor(last, word);
+            fold(builder, word, factor)
+        });
+    }
+    let sum = summands.into_iter().reduce(|sum, summand| builder.ins().iadd(sum, summand));
+    let sum = sum.unwrap_or_else(|| builder.ins().iconst(I64, 0));
+    let last = last(builder);
+    fold(builder, sum, last)
 }
 
 fn fold(builder: &mut FunctionBuilder<'_>, a: Value, b: Value) -> Value {

@@ -6,8 +6,8 @@
 //!
 //! In steps, for a key of words `w`, with `fold(a, b)` the XOR of the halves of the 128-bit product of `a` and `b`:
 //!
-//! 1. The hash: from `start`, for each pair of words, the first one being a word and 0 if their number is odd, `h = fold(h ^ w, factor ^ w') + turn`, which is `begun` if the first one is 0; then `h = fold(h, last)`, with the bit
-//!    [`TAGGED`] set.
+//! 1. The hash: the last two words are pair 0, the two before them pair 1, and so on. `sum` is the sum of `fold(w ^ start, factor ^ w')` of all pairs, where `start` is that of the pair's number modulo [`STARTS`], rotated
+//!    to the left by [`ROTATION`] as often as the number holds these; and, if there is a word left in front, of `fold(w ^ last, factor)`, which is `zero` if that is 0. Then `h = fold(sum, last)`, with the bit [`TAGGED`] set.
 //! 2. The first bucket: `h & mask` bytes from `index`. In it, the key's own way is `h >> OWN_WAY & 7`: there it is most often. The bucket's eight tags of 16 bits, at 0, are compared with the tag `h >> 48`. The second bucket is
 //!    the XOR of that and `(h >> 32 | 1) * BUCKET_SIZE & mask` bytes from there; it counts
 //!    only if the first one says so ([`BUCKET_OVERFLOWED`]).
@@ -51,16 +51,14 @@ pub struct Probe {
     pub index: *const u8,
     /// The distance of the last bucket from the first one: all bits that distances have.
     pub mask: u64,
-    /// What the hash starts from.
-    pub start: u64,
-    /// What each word is multiplied by.
+    /// What the first words of pairs are XORed with.
+    pub starts: [u64; STARTS],
+    /// What the second words are XORed with.
     pub factor: u64,
-    /// What is added after each word.
-    pub turn: u64,
-    /// What the hash is multiplied by in the end.
+    /// What a word that has none beside it is XORed with, and the sum is multiplied by.
     pub last: u64,
-    /// What `start` becomes with a first word that has none beside it and is 0.
-    pub begun: u64,
+    /// What such a word adds if it is 0.
+    pub zero: u64,
     /// The value of record 0.
     pub values: *const u8,
 }
@@ -75,17 +73,21 @@ impl Probe {
     pub(crate) const NONE: Probe = Probe {
         index: NOBODYS.tags.as_ptr().cast(),
         mask: 0,
-        start: 0,
+        starts: [0; STARTS],
         factor: 0,
-        turn: 0,
         last: 0,
-        begun: 0,
+        zero: 0,
         values: NOBODYS.value.as_ptr().cast(),
     };
 }
 
 /// The longest key that code may look up without a call, in words.
 pub const MOST_KEY_WORDS: usize = 6;
+
+/// How many pairs of words have a secret of their own; further ones have these, rotated.
+pub const STARTS: usize = 2;
+/// By how many bits.
+pub const ROTATION: u32 = 11;
 
 /// A bucket with one place, whose record is no key's: its generation is even.
 #[repr(C, align(64))]
