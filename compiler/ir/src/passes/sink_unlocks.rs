@@ -12,8 +12,8 @@ const MAX_MOVES: usize = 16;
 /// So many instructions may be between an `unlock` and the `lock` behind it: others wait for them.
 const MAX_INSTS: usize = 16;
 
-/// Moves an `unlock.keep` that is followed by pure operations only to the begin of both ways of the branch behind it, if on one of them the same entry is
-/// locked again after nothing but more of these; and from the ends of all ways that meet in a block to the begin of that.
+/// Moves an `unlock.keep` or `unlock.touch` that is followed by pure operations only to the begin of both ways of the branch behind it, if on one of them the same
+/// entry is locked again after nothing but more of these; and an `unlock.keep` from the ends of all ways that meet in a block to the begin of that.
 /// [`join_sections`](super::join_sections) makes one section of two whose `unlock` and `lock` have come into one block so.
 ///
 /// What was read under the lock and decides whether it is taken again is one step with what is done then. It moves no other `unlock`, and none into a loop.
@@ -54,7 +54,7 @@ fn next(filter: &Filter, cfg: &Cfg) -> Option<Move> {
         if let Some(ends) = ends_before(filter, cfg, block) {
             return Some(Move::OverMeeting(block, ends));
         }
-        let (at, entry) = last_unlock(filter, block)?;
+        let (at, entry, _) = last_unlock(filter, block)?;
         let kind = &filter.blocks[block.index()].term.kind;
         let is_branch = matches!(kind, TerminatorKind::Branch { .. });
         let mut edges = kind.edges();
@@ -72,23 +72,23 @@ fn ends_before(filter: &Filter, cfg: &Cfg, block: Block) -> Option<Vec<(Block, u
         return None;
     }
     let first = preds.first()?;
-    let (_, entry) = last_unlock(filter, *first)?;
+    let (_, entry, _) = last_unlock(filter, *first)?;
     let end = |&pred: &Block| {
-        let (at, of) = last_unlock(filter, pred)?;
+        let (at, of, how) = last_unlock(filter, pred)?;
         let TerminatorKind::Jump(call) = &filter.blocks[pred.index()].term.kind else { return None };
-        (of == entry && !call.args.contains(&entry)).then_some((pred, at))
+        (of == entry && how == Unlock::Keep && !call.args.contains(&entry)).then_some((pred, at))
     };
     let ends: Vec<(Block, usize)> = preds.iter().map(end).collect::<Option<_>>()?;
     let behind = ends.iter().map(|(pred, at)| filter.blocks[pred.index()].insts.len() - at - 1).max()?;
     is_locked_again(filter, cfg, (block, behind), block, entry).then_some(ends)
 }
 
-/// The `unlock.keep` of a block that only pure operations follow.
-fn last_unlock(filter: &Filter, block: Block) -> Option<(usize, Value)> {
+/// The `unlock.keep` or `unlock.touch` of a block that only pure operations follow.
+fn last_unlock(filter: &Filter, block: Block) -> Option<(usize, Value, Unlock)> {
     let insts = &filter.blocks[block.index()].insts;
     let at = insts.iter().rposition(|inst| !inst.op.is_pure())?;
     match insts[at].op {
-        Op::Unlock(entry, Unlock::Keep) => Some((at, entry)),
+        Op::Unlock(entry, how @ (Unlock::Keep | Unlock::Touch(_))) => Some((at, entry, how)),
         _ => None,
     }
 }

@@ -17,7 +17,7 @@ const MAX_LOOK_UPS: usize = 8;
 /// `servers[x].opened.add(1)` and then `servers[x].closed.total` look up once.
 ///
 /// It copies the few instructions of the block, which must be pure, for each of these ways, and passes on what the block defines to where it is
-/// used. That there is no entry is known only if nothing has been done since: another core may have made one, and what this
+/// used. Where the ways meet in the block before already, which branches to the look-up, it copies that for those that have the entry. That there is no entry is known only if nothing has been done since: another core may have made one, and what this
 /// one sees of other states may say so. It leaves blocks in loops alone.
 pub fn thread_lookups(module: &Module, filter: &mut Filter) {
     if filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count() < 2 {
@@ -32,7 +32,7 @@ pub fn thread_lookups(module: &Module, filter: &mut Filter) {
     }
 }
 
-/// An edge into a block with a look-up.
+/// An edge into a block where ways to a look-up meet.
 struct Way {
     from: Block,
     /// Which edge of that block.
@@ -47,7 +47,7 @@ enum Answer {
     None,
 }
 
-/// The first block with a look-up to which some ways know the answer, and these.
+/// The first block where ways to a look-up meet of which some know the answer, and these.
 fn next(module: &Module, filter: &Filter, cfg: &Cfg) -> Option<(Block, Vec<Way>)> {
     let known = known(module, filter, cfg);
     cfg.order().iter().find_map(|&block| {
@@ -55,29 +55,48 @@ fn next(module: &Module, filter: &Filter, cfg: &Cfg) -> Option<(Block, Vec<Way>)
         if !looks_up || !can_be_led_past(filter, cfg, block) {
             return None;
         }
-        let edges = edges_to(filter, cfg.preds(block).to_vec(), block);
-        let ways: Vec<Way> = edges.filter_map(|way| known_way(module, filter, &known, way)).collect();
-        (!ways.is_empty()).then_some((block, ways))
+        let meeting = meeting(filter, cfg, block);
+        let edges = edges_to(filter, cfg.preds(meeting).to_vec(), meeting);
+        let ways: Vec<Way> = edges.filter_map(|way| known_way(module, filter, &known, block, way)).collect();
+        (!ways.is_empty()).then_some((meeting, ways))
     })
 }
 
-/// An edge to a block with a look-up, if it knows the answer.
+/// Where the ways meet that lead to a block with a look-up: there, or in the one block before it, if that branches to it and can be copied.
+fn meeting(filter: &Filter, cfg: &Cfg, block: Block) -> Block {
+    match *cfg.preds(block) {
+        [before]
+            if matches!(filter.blocks[before.index()].term.kind, TerminatorKind::Branch { .. })
+                && filter.blocks[block.index()].params.is_empty()
+                && can_be_led_past(filter, cfg, before) =>
+        {
+            before
+        }
+        _ => block,
+    }
+}
+
+/// An edge to where ways to a block with a look-up meet, if it knows the answer.
 fn known_way(
     module: &Module,
     filter: &Filter,
     known: &[Vec<Known>],
+    block: Block,
     (from, edge, to): (Block, usize, Edge<'_>),
 ) -> Option<Way> {
     if to.gives.is_some() {
         return None;
     }
-    let data = &filter.blocks[to.call.block.index()];
-    let (state, key, ..) = look_up(&data.term.kind)?;
-    let makes = data.term.kind.lookup().is_some_and(|(_, makes)| makes);
-    let key: Vec<Value> = key.iter().map(|&value| on_the_way(&data.params, to.call, value)).collect();
+    let kind = &filter.blocks[block.index()].term.kind;
+    let (state, key, ..) = look_up(kind)?;
+    let makes = kind.lookup().is_some_and(|(_, makes)| makes);
+    let params = &filter.blocks[to.call.block.index()].params;
+    let key: Vec<Value> = key.iter().map(|&value| on_the_way(params, to.call, value)).collect();
     let at_hand = behind(module, filter, from, known).find(|known| known.is_of(state, &key));
     let term = &filter.blocks[from.index()].term.kind;
-    let none = !makes && look_up(term).is_some_and(|(asked, of, ..)| asked == state && *of == key);
+    let none = to.call.block == block
+        && !makes
+        && look_up(term).is_some_and(|(asked, of, ..)| asked == state && *of == key);
     let answer = match at_hand {
         Some(known) => Answer::Entry(known.entry),
         None if none => Answer::None,
@@ -91,11 +110,11 @@ fn on_the_way(params: &[Value], call: &BlockCall, value: Value) -> Value {
     params.iter().position(|param| *param == value).map_or(value, |index| call.args[index])
 }
 
-/// Gives one way a copy of the block that goes on as if it had looked up.
+/// Gives one way a copy of the block where the ways meet; if that looks up, one that goes on as if it had.
 fn lead_past(filter: &mut Filter, way: &Way) -> Copy {
     let copy = lead_to_copy(filter, way.from, way.edge);
     let kind = &mut filter.blocks[copy.block.index()].term.kind;
-    let (_, _, found, otherwise) = look_up(kind).expect("the block ends in a look-up");
+    let Some((_, _, found, otherwise)) = look_up(kind) else { return copy };
     *kind = TerminatorKind::Jump(match way.answer {
         Answer::Entry(entry) => found_with(entry, found),
         Answer::None => otherwise.clone(),
