@@ -18,7 +18,7 @@ mod scratch;
 mod source;
 mod words;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I32, I64};
@@ -26,8 +26,8 @@ use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, Type};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
 use oko_ir::{
-    Block, BlockCall, BlockData, Checked, Field, Filter, FilterResult, Inst, Op, State, StateKind,
-    TerminatorKind, Type as IrType, Value, Width,
+    Block, BlockCall, BlockData, Checked, Filter, FilterResult, Inst, Op, State, StateKind, TerminatorKind,
+    Type as IrType, Value, Width,
 };
 
 use self::repeats::Repeats;
@@ -125,8 +125,6 @@ struct Translator<'a, 'b> {
     /// Ints, bools and windows.
     values: HashMap<Value, ir::Value>,
     entries: HashMap<Value, Entry>,
-    /// Numbers that were written where they were chosen, until the instruction that writes them.
-    written: HashSet<(Value, Field, Value)>,
     /// Numbers in network order, by the same in host order: to compare them with constants, these can be swapped instead.
     network: HashMap<ir::Value, ir::Value>,
     /// Look-ups whose key was looked up before.
@@ -144,17 +142,8 @@ impl<'a> Translator<'a, '_> {
     /// Translates a block, after those that dominate it.
     fn block(&mut self, block: Block) {
         let data = self.open(block);
-        for (at, inst) in data.insts.iter().enumerate() {
-            if inst.result.is_some_and(|value| self.values.contains_key(&value)) {
-                // It was chosen together with one before it.
-                continue;
-            }
-            if matches!(inst.op, Op::Select(..)) {
-                self.choose_together(&data.insts, at);
-            }
-            if inst.result.is_none_or(|value| !self.values.contains_key(&value)) {
-                self.define(inst);
-            }
+        for inst in &data.insts {
+            self.define(inst);
         }
         self.terminator(&data.term.kind);
     }
@@ -275,9 +264,7 @@ impl<'a> Translator<'a, '_> {
             Op::Get(entry, field) => self.get(entry, field, None),
             Op::GetAt(entry, field, index) => self.get(entry, field, Some(index)),
             Op::Set(entry, field, value) => {
-                if !self.written.remove(&(entry, field, value)) {
-                    self.set(entry, field, None, value);
-                }
+                self.set(entry, field, None, value);
                 return None;
             }
             Op::SetAt(entry, field, index, value) => {

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use self::behind::Behind;
 use self::known::{Given, Known, Length, Sample, What};
 use super::forward_arguments::forward_arguments;
+use super::merge_common::merge_common;
 use super::remove_dead::remove_dead;
 use super::renumber::renumber;
 use crate::cfg::Cfg;
@@ -61,6 +62,7 @@ pub fn go_straight(module: &Module, filter: &mut Filter) {
     opening::open(filter, &cfg, &way);
     renumber(module, filter);
     forward_arguments(module, filter);
+    merge_common(module, filter);
     remove_dead(module, filter);
 }
 

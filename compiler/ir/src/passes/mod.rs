@@ -5,6 +5,7 @@
 //! a class wider than the verifier can accept (invariant 9), because what a pass removes may have been what proved it; whoever runs
 //! passes verifies the result and keeps the old filter if need be, as [`optimize`] does.
 
+mod branch_choices;
 mod copies;
 mod copy_sections;
 mod duplicate_tails;
@@ -31,6 +32,7 @@ mod thread_branches;
 mod thread_lookups;
 mod unroll_loops;
 
+pub use branch_choices::branch_choices;
 pub use copy_sections::copy_sections;
 pub use duplicate_tails::duplicate_tails;
 pub use fold_constants::fold_constants;
@@ -60,7 +62,7 @@ use crate::verify::{Checked, Problem, VerifyError, verify};
 /// What the passes before left is not verified yet. A pass that needs the flow graph leaves a filter that has none as it is.
 pub type Pass = fn(&Module, &mut Filter);
 
-/// All passes by name. [`optimize`] runs all but the last two in rounds, the first of these two once behind the first round, and the other one once behind all.
+/// All passes by name. [`optimize`] runs all but the last three in rounds, the first of these three once behind the first round, and the others once behind all.
 pub const PASSES: &[(&str, Pass)] = &[
     ("unroll_loops", unroll_loops),
     ("fold_constants", fold_constants),
@@ -81,14 +83,15 @@ pub const PASSES: &[(&str, Pass)] = &[
     ("remove_dead", remove_dead),
     ("renumber", renumber),
     ("duplicate_tails", duplicate_tails),
+    ("branch_choices", branch_choices),
     ("go_straight", go_straight),
 ];
 
-/// Those that come again, the one that comes once between them, and the last one.
-fn in_order() -> (&'static [(&'static str, Pass)], Pass, Pass) {
+/// Those that come again, the one that comes once between them, and the last ones.
+fn in_order() -> (&'static [(&'static str, Pass)], Pass, [Pass; 2]) {
     match PASSES {
-        [rounds @ .., (_, once), (_, last)] => (rounds, *once, *last),
-        _ => (PASSES, renumber, renumber),
+        [rounds @ .., (_, once), (_, first), (_, second)] => (rounds, *once, [*first, *second]),
+        _ => (PASSES, renumber, [renumber; 2]),
     }
 }
 
@@ -134,7 +137,7 @@ pub fn optimize(checked: Checked) -> Checked {
                 break;
             }
         }
-        last(&module, filter);
+        last.iter().for_each(|pass| pass(&module, filter));
     }
     module.filters = filters;
     verify(module).unwrap_or_else(|errors| {
@@ -169,7 +172,7 @@ fn one_by_one(checked: Checked) -> Checked {
         }
         best = next;
     }
-    apply_if_verified(last, best)
+    last.into_iter().fold(best, |best, pass| apply_if_verified(pass, best))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What is known of a filter before it is translated, and the loop over the burst around what it is translated to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use cranelift_codegen::ir::types::I32;
 use cranelift_codegen::ir::{Function, Type};
@@ -144,7 +144,6 @@ impl<'a> Source<'a> {
             blocks,
             values: HashMap::new(),
             entries: HashMap::new(),
-            written: HashSet::new(),
             network: HashMap::new(),
             repeats: Repeats::default(),
             place: Block(0),
