@@ -13,14 +13,15 @@ const MAX_COPIED: usize = 2;
 /// So many copies are made of blocks with instructions: without a bound, a copy could lead to two more.
 const MAX_COPIES: usize = 32;
 
-/// Leads jumps past blocks that do nothing but go on, appends a block to its only predecessor if that jumps there, and turns a branch with
-/// two equal ways into a jump.
+/// Leads jumps past blocks that do nothing but go on, appends a block to its only predecessor if that jumps there, turns a branch with
+/// two equal ways into a jump, and a branch by what is not so into one by what is.
 ///
 /// A block with one or two pure instructions, or none, that ends in a branch or return is copied to where it is jumped to, so that `a and b`
 /// tests `a` and then `b` and not the result, and `a == 0` is known where `a` is. Where a look-up, window or branch leads to such a block with a constant, it is
 /// led by a block of its own. Lookups and windows are never copied, nor are blocks with more instructions.
 pub fn simplify_branches(module: &Module, filter: &mut Filter) {
     let mut copies = 0;
+    branch_by_what_is_so(filter);
     for _ in 0..MAX_ROUNDS {
         let before = copies;
         let threaded = thread(filter);
@@ -31,6 +32,24 @@ pub fn simplify_branches(module: &Module, filter: &mut Filter) {
         renumber(module, filter);
         if !changed && !joined {
             return;
+        }
+    }
+}
+
+/// Exchanges the ways of branches by a negation.
+fn branch_by_what_is_so(filter: &mut Filter) {
+    let mut negated = vec![None; filter.values.len()];
+    for inst in filter.blocks.iter().flat_map(|block| &block.insts) {
+        if let (Some(result), Op::Not(of)) = (inst.result, &inst.op) {
+            negated[result.index()] = Some(*of);
+        }
+    }
+    for block in &mut filter.blocks {
+        if let TerminatorKind::Branch { cond, then, other } = &mut block.term.kind {
+            while let Some(of) = negated[cond.index()] {
+                *cond = of;
+                std::mem::swap(then, other);
+            }
         }
     }
 }
