@@ -22,13 +22,18 @@ pub fn branch_choices(module: &Module, filter: &mut Filter) {
     }
     let Ok(cfg) = Cfg::of(filter) else { return };
     let is_timed = timed(filter, &cfg);
+    branch_by(module, filter, &cfg, &is_timed);
+}
+
+/// Does it for comparisons with these values.
+fn branch_by(module: &Module, filter: &mut Filter, cfg: &Cfg, is_timed: &[bool]) {
     let mut changed = false;
     for index in 0..filter.blocks.len() {
         if cfg.loop_at(Block::from_index(index)).is_some() {
             continue;
         }
         let mut block = index;
-        while let Some(found) = find(filter, block, &is_timed) {
+        while let Some(found) = find(filter, block, is_timed) {
             block = branch(filter, block, found);
             changed = true;
         }
@@ -180,4 +185,32 @@ fn write_of_change(insts: &[Inst], at: usize, choice: &Choice) -> Option<(Value,
         _ => true,
     };
     between.all(is_apart).then_some((entry, field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::duplicate_tails::tests::seen;
+    use super::*;
+    use crate::testing::generate::{self, Options, numbers};
+    use crate::verify;
+
+    /// Random filters seldom choose twice by one comparison with the clock, so any comparison counts here.
+    #[test]
+    fn what_is_branched_does_the_same() {
+        let mut branched = 0;
+        for seed in 0..600 {
+            let before = verify(generate::module(&numbers(seed, 1_500), Options::ALL)).unwrap();
+            let mut module = before.module().clone();
+            for index in 0..module.filters.len() {
+                let mut filter = module.filters[index].clone();
+                let (cfg, all) = (Cfg::of(&filter).unwrap(), vec![true; filter.values.len()]);
+                branch_by(&module, &mut filter, &cfg, &all);
+                branched += usize::from(filter.blocks.len() > module.filters[index].blocks.len());
+                module.filters[index] = filter;
+            }
+            let after = verify(module).unwrap();
+            assert_eq!(seen(&before, seed), seen(&after, seed), "{}", after.module());
+        }
+        assert!(branched > 10, "{branched} filters are branched");
+    }
 }

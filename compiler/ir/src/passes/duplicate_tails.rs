@@ -152,14 +152,17 @@ fn in_keys(filter: &Filter) -> Vec<bool> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::interp::{Packet, StateDump, Store, run};
     use crate::testing::generate::{self, Options, numbers};
     use crate::{Checked, verify};
 
     /// What random packets make of a random module.
-    fn seen(checked: &Checked, seed: u64) -> (Vec<u32>, Vec<StateDump>, Vec<crate::interp::EventRecord>) {
+    pub(in super::super) fn seen(
+        checked: &Checked,
+        seed: u64,
+    ) -> (Vec<u32>, Vec<StateDump>, Vec<crate::interp::EventRecord>) {
         let mut store = Store::new(checked);
         generate::fill(&mut store, &generate::table_entries(checked.module(), &numbers(7, 200)));
         let mut classes = Vec::new();
