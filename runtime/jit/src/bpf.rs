@@ -6,7 +6,7 @@
 //! The context is not laid out in memory: loads of its fields read the packet's description.
 //!
 //! Loads from the frame take what was stored there from a register where the way from the store to the load is a straight one. The stores
-//! stay where they are, for helpers read keys and values from memory.
+//! stay where they are, for helpers read keys and values from memory, but for those of what [hardly anybody reads](late_stores).
 
 mod alu;
 mod calls;
@@ -15,6 +15,7 @@ mod frame;
 mod instants;
 mod joined;
 mod jumps;
+mod late_stores;
 mod lists;
 mod look_ups;
 mod memory;
@@ -30,10 +31,11 @@ use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use oko_bpf::helper::Helper as BpfHelper;
 use oko_bpf::isa::{Imm64, Insn, Operand, Reg};
-use oko_bpf::program::{MapDef, MapKind, Program};
+use oko_bpf::program::{MapDef, MapId, MapKind, Program};
 use oko_bpf::verified::{Note, Region, Verified};
 
 use self::frame::Frame;
+use self::late_stores::LateStores;
 use self::packet::Facts;
 use crate::abi::{CTX_MAPS, CTX_VALUES};
 use crate::answer::Answer;
@@ -47,7 +49,7 @@ use crate::host;
 const FRAME_BYTES: u32 = 512;
 
 /// The addresses of so many maps are read once a burst: the first ones. Whoever asks about a single packet may read them for nothing.
-const KEPT_MAPS: usize = 4;
+const KEPT_MAPS: usize = 6;
 
 /// The table that has what is needed most of a map: of arrays, of which nothing is looked up by calls, their values.
 fn kept_table(map: &MapDef) -> i32 {
@@ -233,10 +235,13 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         looked_at: 0,
         frame: Frame::unknown(),
         cells: BTreeMap::new(),
+        late: LateStores::default(),
         facts: Facts::default(),
         swapped: HashMap::new(),
         quotients: HashMap::new(),
-        bare_locks: HashSet::new(),
+        bare_locks: HashMap::new(),
+        own_locks: HashSet::new(),
+        held_at: None,
         instants: HashSet::new(),
         stack: frame,
         top: plan.top(),
@@ -259,13 +264,13 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
     Ok(function)
 }
 
-/// A number of the frame that is kept in a register.
+/// A number of the frame that need not be there.
 #[derive(Clone, Copy)]
-struct Cell {
-    /// It, zero-extended.
-    variable: Variable,
-    /// Whether it has 64 bits, and not 32.
-    is_word: bool,
+enum Cell {
+    /// It is kept in a register: zero-extended if it has not 64 bits, but 32.
+    Number { variable: Variable, is_word: bool },
+    /// It is the instant, which is read anew: behind a loop, it would not be seen that it is.
+    Instant,
 }
 
 struct Translator<'a, 'b> {
@@ -300,14 +305,20 @@ struct Translator<'a, 'b> {
     frame: Frame,
     /// Numbers of the frame that are kept in registers.
     cells: BTreeMap<i32, Cell>,
+    /// What may be stored later.
+    late: LateStores,
     facts: Facts,
     /// Numbers of so many bits that were swapped to the other byte order, with what they were before: to compare one with a constant, that can be
     /// swapped instead.
     swapped: HashMap<ir::Value, (ir::Value, u32)>,
     /// Quotients of 64 bits, with dividend and divisor, which is not 0: one by 0 is one of 0 by 1.
     quotients: HashMap<ir::Value, (ir::Value, ir::Value)>,
-    /// Addresses of locks that are whole values of maps.
-    bare_locks: HashSet<ir::Value>,
+    /// Addresses of locks that are whole values of maps, with the map and how far the lock is from its first value.
+    bare_locks: HashMap<ir::Value, (MapId, ir::Value)>,
+    /// Addresses of locks that were taken whoever else runs code, so that nobody asks whether they were.
+    own_locks: HashSet<ir::Value>,
+    /// Where the address of a lock that is a whole value is while it is held.
+    held_at: Option<ir::StackSlot>,
     /// What the clock gave. It is read again in other blocks: it costs as much as a word of the stack, and need not be put there.
     instants: HashSet<ir::Value>,
     /// The program's stack frame, and how many bytes it has: the frame pointer points behind these.
@@ -323,11 +334,15 @@ impl Translator<'_, '_> {
     fn run(&mut self) -> Result<(), CompileError> {
         self.make_blocks()?;
         for (offset, bytes) in cells::find(self.source, self.slots.clone(), &self.jumped_to) {
+            if cells::is_instant(self.source, self.slots.clone(), &self.jumped_to, offset) {
+                self.cells.insert(offset, Cell::Instant);
+                continue;
+            }
             let variable = self.builder.declare_var(I64);
             // It is written before it is read.
             let zero = self.constant(0);
             self.builder.def_var(variable, zero);
-            self.cells.insert(offset, Cell { variable, is_word: bytes == 8 });
+            self.cells.insert(offset, Cell::Number { variable, is_word: bytes == 8 });
         }
         let start = self.slots.start;
         let first = self.blocks[&start];
@@ -364,6 +379,10 @@ impl Translator<'_, '_> {
         }
         for (verdict, block) in std::mem::take(&mut self.leaving) {
             self.leave_with(verdict, block);
+        }
+        let slots = self.slots.clone();
+        if let Some(accesses) = cells::accesses(self.source, slots.clone(), &self.jumped_to) {
+            self.late.remove_unread(self.builder.func, self.source, slots, &accesses);
         }
         Ok(())
     }
@@ -430,11 +449,20 @@ impl Translator<'_, '_> {
                 let value = match self.source.note(slot) {
                     Some(Note::CtxLoad(field)) => self.context_field(field),
                     Some(Note::Access(Region::Frame { off })) if self.cells.contains_key(&off) => {
-                        let value = self.builder.use_var(self.cells[&off].variable);
-                        self.near(value)
+                        self.late.forwarded.insert(slot);
+                        match self.cells[&off] {
+                            Cell::Number { variable, .. } => {
+                                let value = self.builder.use_var(variable);
+                                self.near(value)
+                            }
+                            Cell::Instant => self.now(),
+                        }
                     }
                     Some(Note::Access(Region::Frame { off })) if !signed => {
                         let stored = self.stored(off, size);
+                        if stored.is_some() {
+                            self.late.forwarded.insert(slot);
+                        }
                         stored.unwrap_or_else(|| self.load_frame(size, off))
                     }
                     Some(Note::Access(Region::Packet)) if !signed => {
@@ -449,14 +477,20 @@ impl Translator<'_, '_> {
             }
             Insn::Store { size, base, off, src } => match self.source.note(slot) {
                 Some(Note::Access(Region::Frame { off })) => match self.cells.get(&off).copied() {
-                    Some(cell) => {
+                    Some(Cell::Number { variable, is_word }) => {
                         let value = self.operand(src);
-                        let value = if cell.is_word { value } else { self.lowest(value) };
-                        self.builder.def_var(cell.variable, value);
+                        let value = if is_word { value } else { self.lowest(value) };
+                        self.builder.def_var(variable, value);
                     }
-                    None => self.store_frame(size, off, src),
+                    Some(Cell::Instant) => {}
+                    None => {
+                        let store = self.store_frame(size, off, src);
+                        self.late.stores.insert(slot, store);
+                    }
                 },
-                _ => self.store(size, base, off, src),
+                _ => {
+                    self.store(size, base, off, src);
+                }
             },
             Insn::Atomic { width, op, base, off, src } => self.atomic(width, op, base, off, src),
             Insn::Jump { .. } => {
@@ -521,12 +555,13 @@ impl Translator<'_, '_> {
 
     /// A row of a table of the context, by a map.
     fn row_of(&mut self, table: i32, map: u32) -> ir::Value {
-        let row = map as usize;
-        if kept_table(&self.source.maps[row]) == table {
-            self.row.table(&mut self.builder, table, row)
-        } else {
-            self.row.other_table(&mut self.builder, table, row)
-        }
+        let is_kept = self.is_kept(table, map);
+        row_of(&mut self.builder, self.row, is_kept, (table, map))
+    }
+
+    /// Whether a map's row of this table is the one that is kept.
+    fn is_kept(&self, table: i32, map: u32) -> bool {
+        kept_table(&self.source.maps[map as usize]) == table
     }
 
     /// An address in the program's stack frame, from the frame pointer.
@@ -540,5 +575,13 @@ impl Translator<'_, '_> {
             Some(offset) => self.frame_address(offset),
             None => self.get(reg),
         }
+    }
+}
+
+/// A map's row of a table.
+fn row_of(builder: &mut FunctionBuilder<'_>, row: Row, is_kept: bool, (table, map): (i32, u32)) -> ir::Value {
+    match is_kept {
+        true => row.table(builder, table, map as usize),
+        false => row.other_table(builder, table, map as usize),
     }
 }

@@ -42,13 +42,18 @@ pub(crate) fn take_and(
 }
 
 /// The same of a lock word that nothing lies beside which is copied while it is even: where this thread is alone, nobody looks at it, so it is left as it
-/// is. For [`release_if_held`].
-pub(crate) fn take_bare(builder: &mut FunctionBuilder<'_>, row: Row, word: Value) -> Value {
+/// is, and nobody asks where it is. For [`release_if_held`].
+pub(crate) fn take_bare(
+    builder: &mut FunctionBuilder<'_>,
+    row: Row,
+    word: impl FnOnce(&mut FunctionBuilder<'_>) -> Value,
+) -> Value {
     let taken = Taken::new(builder);
     let locked = go_on_if_alone(builder, row);
     let free = builder.ins().iconst(I32, 0);
     builder.ins().jump(taken.block, &[free.into()]);
     builder.switch_to_block(locked);
+    let word = word(builder);
     let seen = builder.ins().load(I32, MemFlagsData::trusted(), word, 0);
     let odd = builder.ins().bor_imm_u(seen, 1);
     taken.beside(builder, word, (seen, odd), |_, _| ())
@@ -123,12 +128,17 @@ pub(crate) fn release(builder: &mut FunctionBuilder<'_>, word: Value, held: Valu
 }
 
 /// The same of a lock word that may have been left as it was: then `held` is 0. Goes on in a new block.
-pub(crate) fn release_if_held(builder: &mut FunctionBuilder<'_>, word: Value, held: Value) {
+pub(crate) fn release_if_held(
+    builder: &mut FunctionBuilder<'_>,
+    word: impl FnOnce(&mut FunctionBuilder<'_>) -> Value,
+    held: Value,
+) {
     let (taken, free) = (builder.create_block(), builder.create_block());
     builder.set_cold_block(taken);
     builder.ins().brif(held, taken, &[], free, &[]);
     builder.switch_to_block(taken);
     builder.seal_block(taken);
+    let word = word(builder);
     release(builder, word, held);
     builder.ins().jump(free, &[]);
     builder.switch_to_block(free);

@@ -4,11 +4,12 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, StackSlotData, StackSlotKind};
 use oko_bpf::helper::{Arg, Helper as BpfHelper};
 use oko_bpf::isa::{Insn, Reg};
+use oko_bpf::program::MapId;
 use oko_bpf::verified::Note;
 
 use super::look_ups::is_bare_lock;
-use super::{Translator, local_signature};
-use crate::abi::{CTX_SEED, PACKET_CAPTURED};
+use super::{Translator, local_signature, row_of};
+use crate::abi::{CTX_SEED, CTX_VALUES, PACKET_CAPTURED};
 use crate::burst::constant_memory;
 use crate::detour::{self, RESULTS_BYTES};
 use crate::error::CompileError;
@@ -93,27 +94,68 @@ impl Translator<'_, '_> {
                 return Ok(true);
             }
             BpfHelper::SpinLock => {
-                let word = self.get(Reg::R1);
-                let is_bare = self.bare_locks.contains(&self.resolved(word));
-                let held = match is_bare {
-                    true => locks::take_bare(&mut self.builder, self.row, word),
-                    false => locks::take(&mut self.builder, self.row, word),
-                };
-                self.builder.def_var(self.held, held);
+                self.take_lock();
                 return Ok(true);
             }
             BpfHelper::SpinUnlock => {
-                let word = self.get(Reg::R1);
-                let held = self.builder.use_var(self.held);
-                match self.source.maps.iter().any(is_bare_lock) {
-                    true => locks::release_if_held(&mut self.builder, word, held),
-                    false => locks::release(&mut self.builder, word, held),
-                }
+                self.release_lock();
                 return Ok(true);
             }
         };
         self.set(Reg::R0, result);
         Ok(true)
+    }
+
+    fn take_lock(&mut self) {
+        let word = self.get(Reg::R1);
+        let held = match self.bare_lock(word) {
+            Some((map, offset)) => {
+                let (row, at, is_kept) = (self.row, self.held_at(), self.is_kept(CTX_VALUES, map.0));
+                // Of what the address is made up, nothing else has to be kept until then.
+                locks::take_bare(&mut self.builder, row, |builder| {
+                    let first = row_of(builder, row, is_kept, (CTX_VALUES, map.0));
+                    let word = builder.ins().iadd(first, offset);
+                    builder.ins().stack_store(I64, word, at, 0);
+                    word
+                })
+            }
+            None => {
+                let resolved = self.resolved(word);
+                self.own_locks.insert(resolved);
+                locks::take(&mut self.builder, self.row, word)
+            }
+        };
+        self.builder.def_var(self.held, held);
+    }
+
+    fn release_lock(&mut self) {
+        let word = self.get(Reg::R1);
+        let held = self.builder.use_var(self.held);
+        if self.bare_lock(word).is_some() {
+            let at = self.held_at();
+            locks::release_if_held(
+                &mut self.builder,
+                |builder| builder.ins().stack_load(I64, I64, at, 0),
+                held,
+            );
+        } else if self.own_locks.contains(&self.resolved(word)) || !self.source.maps.iter().any(is_bare_lock)
+        {
+            locks::release(&mut self.builder, word, held);
+        } else {
+            locks::release_if_held(&mut self.builder, |_| word, held);
+        }
+    }
+
+    /// Of the address of a lock that is the whole value of a map, which map that is, and where the lock is among its values. What is known of an address
+    /// where the lock is taken is known where it is given back, unless other ways lead there.
+    fn bare_lock(&self, word: ir::Value) -> Option<(MapId, ir::Value)> {
+        self.bare_locks.get(&self.resolved(word)).copied()
+    }
+
+    fn held_at(&mut self) -> ir::StackSlot {
+        let data = StackSlotData::new(StackSlotKind::ExplicitSlot, 8, 3);
+        let builder = &mut self.builder;
+        *self.held_at.get_or_insert_with(|| builder.create_sized_stack_slot(data))
     }
 
     /// Gives the result; of a helper that has none, nothing that anybody looks at.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use oko_bpf::helper::{Arg, Helper};
-use oko_bpf::isa::{Insn, Reg, Size};
+use oko_bpf::isa::{Insn, Operand, Reg, Size};
 use oko_bpf::program::MapDef;
 use oko_bpf::verified::{Note, Region};
 
@@ -24,29 +24,13 @@ const WORD: i32 = 8;
 /// more than one way.
 pub(super) fn find(source: &Source<'_>, slots: Range<usize>, starts: &BTreeSet<usize>) -> BTreeMap<i32, i32> {
     let (mut numbers, mut others) = (BTreeSet::new(), Vec::new());
-    let mut pointers = Pointers::unknown();
-    let mut guarded = false;
-    for slot in slots {
-        if starts.contains(&slot) {
-            pointers = Pointers::unknown();
-        }
-        if source.is_dead(slot) {
-            continue;
-        }
-        let insn = source.insns[slot];
-        match access(source, slot, &pointers) {
-            Some(Access::Number { offset, bytes }) => {
+    let Some(accesses) = accesses(source, slots, starts) else { return BTreeMap::new() };
+    for access in accesses.into_values() {
+        match access {
+            Access::Number { offset, bytes } => {
                 numbers.insert((offset, bytes));
             }
-            Some(Access::Bytes(ranges)) => others.extend(ranges),
-            None => return BTreeMap::new(),
-        }
-        pointers = pointers.after(insn);
-        // It may have been left out.
-        if std::mem::replace(&mut guarded, matches!(insn, Insn::Branch { .. }))
-            && let Insn::Alu { dst, .. } = insn
-        {
-            pointers.overwrite(dst);
+            Access::Bytes(ranges) => others.extend(ranges),
         }
     }
     let end = |(offset, bytes): (i32, i32)| offset + bytes;
@@ -58,8 +42,62 @@ pub(super) fn find(source: &Source<'_>, slots: Range<usize>, starts: &BTreeSet<u
     numbers.iter().copied().filter(is_alone).collect()
 }
 
+/// Whether a number of a function's frame, if it is written at all, is always what the clock has just given.
+pub(super) fn is_instant(
+    source: &Source<'_>,
+    slots: Range<usize>,
+    starts: &BTreeSet<usize>,
+    offset: i32,
+) -> bool {
+    let mut stores = slots.filter(|&slot| {
+        let is_store = matches!(source.insns[slot], Insn::Store { .. });
+        is_store && source.note(slot) == Some(Note::Access(Region::Frame { off: offset }))
+    });
+    stores.all(|slot| {
+        let clock = slot.checked_sub(1).and_then(|before| source.note(before));
+        let is_read = matches!(clock, Some(Note::Helper { helper, .. }) if is_clock(helper));
+        is_read
+            && !starts.contains(&slot)
+            && matches!(source.insns[slot], Insn::Store { size: Size::Dw, src: Operand::Reg(Reg::R0), .. })
+    })
+}
+
+/// Whether a helper gives the instant.
+fn is_clock(helper: Helper) -> bool {
+    matches!(helper, Helper::KtimeGetNs | Helper::KtimeGetBootNs | Helper::KtimeGetCoarseNs)
+}
+
+/// What the instructions of a function do to its frame, by their slots. None if one may touch any byte.
+pub(super) fn accesses(
+    source: &Source<'_>,
+    slots: Range<usize>,
+    starts: &BTreeSet<usize>,
+) -> Option<BTreeMap<usize, Access>> {
+    let mut accesses = BTreeMap::new();
+    let mut pointers = Pointers::unknown();
+    let mut guarded = false;
+    for slot in slots {
+        if starts.contains(&slot) {
+            pointers = Pointers::unknown();
+        }
+        if source.is_dead(slot) {
+            continue;
+        }
+        let insn = source.insns[slot];
+        accesses.insert(slot, access(source, slot, &pointers)?);
+        pointers = pointers.after(insn);
+        // It may have been left out.
+        if std::mem::replace(&mut guarded, matches!(insn, Insn::Branch { .. }))
+            && let Insn::Alu { dst, .. } = insn
+        {
+            pointers.overwrite(dst);
+        }
+    }
+    Some(accesses)
+}
+
 /// What an instruction does to the frame.
-enum Access {
+pub(super) enum Access {
     /// It loads or stores a number as a whole.
     Number { offset: i32, bytes: i32 },
     /// It touches these bytes, or shows them to a helper.

@@ -1,9 +1,10 @@
 //! What is known of the stack frame: the values that were stored there last, so that loads need not wait for the stores, and registers that point
 //! there, so that keys of look-ups are put together in registers. And what else is known of the way: what was looked up, how long the packet is.
 //!
-//! All of it holds on the one way that leads here: it is forgotten at each block that can be jumped to. The stores themselves stay.
+//! All of it holds on the one way that leads here: it is forgotten at each block that can be jumped to. The stores themselves stay, unless they are [late](super::late_stores).
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
@@ -97,18 +98,38 @@ impl Translator<'_, '_> {
         self.builder.ins().uextend(I64, value)
     }
 
-    /// The zero-padded words of a key of so many bytes that a register points to.
-    pub(super) fn key_words(&mut self, pointer: Reg, bytes: u32) -> Vec<ir::Value> {
+    /// The zero-padded words of a key of so many bytes that a register points to, and where in the frame the key is if none of them had to be loaded.
+    pub(super) fn key_words(&mut self, pointer: Reg, bytes: u32) -> (Vec<ir::Value>, Option<Range<i32>>) {
         let offset = self.frame.pointers.in_frame(pointer);
         let pointer = self.argument(pointer);
+        let mut stored = offset.map(|offset| offset..offset + bytes as i32);
         let starts = (0..bytes as i32).step_by(WORD as usize);
-        starts
-            .map(|start| {
-                let size = WORD.min(bytes as i32 - start);
-                let known = offset.and_then(|offset| self.assembled(offset + start, size));
-                known.unwrap_or_else(|| self.loaded(pointer, start, size))
+        let words = starts.map(|start| {
+            let size = WORD.min(bytes as i32 - start);
+            let known = offset.and_then(|offset| self.assembled(offset + start, size));
+            known.unwrap_or_else(|| {
+                stored = None;
+                self.loaded(pointer, start, size)
             })
-            .collect()
+        });
+        (words.collect(), stored)
+    }
+
+    /// Whether all of some bytes of the frame were stored on the way here.
+    pub(super) fn is_stored(&self, bytes: &Range<i32>) -> bool {
+        bytes.clone().all(|at| {
+            let store = self.frame.stores.range(..=at).next_back();
+            store.is_some_and(|(start, (size, _))| at < start + size)
+        })
+    }
+
+    /// Stores once more what was stored on the way here to some bytes of the frame.
+    pub(super) fn store_again(&mut self, bytes: &Range<i32>) -> Vec<ir::Inst> {
+        let from = bytes.start - WORD + 1;
+        let stores: Vec<_> =
+            self.frame.stores.range(from..bytes.end).map(|(&at, &store)| (at, store)).collect();
+        let within = stores.into_iter().filter(|(at, (size, _))| at + size > bytes.start);
+        within.map(|(at, (size, value))| self.store_lowest(size, at, value)).collect()
     }
 
     /// Up to eight bytes of the frame, if they were all stored on the way here.

@@ -9,7 +9,8 @@ use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{
-    Block, Function, Inst, InstBuilder, MemFlagsData, Opcode, StackSlot, StackSlotData, StackSlotKind, Value,
+    Block, Function, Inst, InstBuilder, InstructionData, MemFlagsData, Opcode, StackSlot, StackSlotData,
+    StackSlotKind, Value,
 };
 
 use crate::tidy;
@@ -17,7 +18,7 @@ use crate::tidy;
 /// The most numbers that are kept.
 const MOST: usize = 8;
 /// What costs no more is computed where it is needed.
-const CHEAP: u32 = 2;
+const CHEAP: u32 = 1;
 /// Longer terms are computed where they are needed, too.
 const MOST_COST: u32 = 64;
 
@@ -89,7 +90,7 @@ fn terms(function: &Function, instants: &HashSet<Value>) -> SecondaryMap<Value, 
 
 fn term(function: &Function, inst: Inst, terms: &SecondaryMap<Value, Term>) -> Term {
     let own = match function.dfg.insts[inst].opcode() {
-        Opcode::Iconst => 0,
+        Opcode::Iconst => u32::from(is_long(function, inst)),
         Opcode::Udiv | Opcode::Urem => 5,
         Opcode::Imul => 2,
         Opcode::Iadd
@@ -113,6 +114,14 @@ fn term(function: &Function, inst: Inst, terms: &SecondaryMap<Value, Term>) -> T
         cost += of_arg;
     }
     if cost > MOST_COST { Term::Other } else { Term::Known { is_timed, cost } }
+}
+
+/// Whether a constant does not fit into the instruction that uses it.
+fn is_long(function: &Function, constant: Inst) -> bool {
+    match function.dfg.insts[constant] {
+        InstructionData::UnaryImm { imm, .. } => i32::try_from(imm.bits()).is_err(),
+        _ => false,
+    }
 }
 
 /// Where numbers are used that depend on the instant alone and take more than a little, by what depends on more.

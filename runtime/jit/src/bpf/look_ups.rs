@@ -13,7 +13,8 @@ use oko_ir::layout::PREFIX_BITS_SIZE;
 use oko_ir::ranges::all_ones;
 use oko_state::direct::Form;
 
-use super::Translator;
+use super::late_stores::LookUp;
+use super::{Cell, Translator};
 use crate::abi::CTX_VALUES;
 use crate::direct::{self, Address};
 use crate::helpers::Helper;
@@ -56,8 +57,10 @@ impl Translator<'_, '_> {
             Some((map, def)) if is_indexed(def) => self.look_up_array(map, def, next),
             // What was just inserted is looked up by a call: for code that has called already that is no great matter, and of a look-up of the same key once
             // more, what both have in common would be kept on the stack for it, by all who never come here.
-            Some((_, def)) if self.is_probed(def) && !self.frame.updated => self.look_up_probed(def, next),
-            Some((_, def)) if self.look_up_address(def, next) => {}
+            Some((_, def)) if self.is_probed(def) && !self.frame.updated => {
+                self.look_up_probed(slot, def, next);
+            }
+            Some((_, def)) if self.look_up_address(slot, def, next) => {}
             _ => self.look_up_by_call(next, self.frame.missed),
         }
         let Next::Joined(block) = next else {
@@ -146,8 +149,9 @@ impl Translator<'_, '_> {
     fn look_up_array(&mut self, map: MapId, def: &MapDef, next: Next) {
         let kept = self.frame.pointers.in_frame(Reg::R2).and_then(|offset| self.cells.get(&offset));
         let index = match kept {
-            Some(cell) => self.builder.use_var(cell.variable),
-            None => self.key_words(Reg::R2, def.key_size)[0],
+            Some(&Cell::Number { variable, .. }) => self.builder.use_var(variable),
+            Some(Cell::Instant) => self.now(),
+            None => self.key_words(Reg::R2, def.key_size).0[0],
         };
         if most(self.builder.func, index, &mut { MOST_STEPS }) >= u64::from(def.max_entries) {
             let count = i64::from(def.max_entries);
@@ -165,14 +169,14 @@ impl Translator<'_, '_> {
         let offset = self.builder.ins().imul_imm_s(index, oko_state::array_stride(def.value_size) as i64);
         let value = self.builder.ins().iadd(first, offset);
         if is_bare_lock(def) {
-            self.bare_locks.insert(value);
+            self.bare_locks.insert(value, (map, offset));
         }
         self.end(next, value, Some(true));
     }
 
-    fn look_up_probed(&mut self, def: &MapDef, next: Next) {
+    fn look_up_probed(&mut self, slot: usize, def: &MapDef, next: Next) {
         let map = self.get(Reg::R1);
-        let words = self.key_words(Reg::R2, def.key_size);
+        let (words, stored) = self.key_words(Reg::R2, def.key_size);
         let (absent, call) = (self.builder.create_block(), self.builder.create_block());
         self.builder.set_cold_block(call);
         let otherwise = Otherwise { absent, unclear: call };
@@ -188,13 +192,23 @@ impl Translator<'_, '_> {
         }
         self.end(next, value, Some(true));
         self.builder.switch_to_block(absent);
+        if let Some(key) = &stored {
+            let absent = match next {
+                Next::Joined(_) => None,
+                Next::Tested { absent, .. } => Some((absent, self.store_again(key))),
+            };
+            self.late.look_ups.insert(slot, LookUp { key: key.clone(), absent });
+        }
         self.end_absent(next);
         self.builder.switch_to_block(call);
+        if let Some(key) = stored {
+            self.store_again(&key);
+        }
         self.look_up_by_call(next, true);
     }
 
     /// Looks an address up by prefix; gives whether the map is a table of such and the whole address counts.
-    fn look_up_address(&mut self, def: &MapDef, next: Next) -> bool {
+    fn look_up_address(&mut self, slot: usize, def: &MapDef, next: Next) -> bool {
         if def.kind != MapKind::LpmTrie || self.source.look_ups > MOST_LOOK_UPS {
             return false;
         }
@@ -208,8 +222,10 @@ impl Translator<'_, '_> {
             return false;
         }
         let lead = PREFIX_BITS_SIZE + u32::from(form.has_family);
-        let family = form.has_family.then(|| self.bytes_of_key(key, PREFIX_BITS_SIZE, 1));
         let shown = form.address_bytes.min(8);
+        let whole = key..key + def.key_size.cast_signed();
+        let is_stored = self.is_stored(&whole);
+        let family = form.has_family.then(|| self.bytes_of_key(key, PREFIX_BITS_SIZE, 1));
         let bytes = self.bytes_of_key(key, lead, shown);
         let high = self.host_order(bytes, shown);
         let map = self.get(Reg::R1);
@@ -219,6 +235,10 @@ impl Translator<'_, '_> {
         self.builder.seal_block(call);
         self.end(next, answer, None);
         self.builder.switch_to_block(call);
+        if is_stored {
+            self.store_again(&whole);
+            self.late.look_ups.insert(slot, LookUp { key: whole, absent: None });
+        }
         self.look_up_by_call(next, true);
         true
     }

@@ -71,15 +71,26 @@ impl Translator<'_, '_> {
     }
 
     /// A store to the frame, as [`load_frame`](Self::load_frame).
-    pub(super) fn store_frame(&mut self, size: Size, off: i32, src: Operand) {
+    pub(super) fn store_frame(&mut self, size: Size, off: i32, src: Operand) -> ir::Inst {
         let at = self.frame_address(off);
-        self.store_at(size, at, 0, src);
+        self.store_at(size, at, 0, src)
     }
 
-    fn store_at(&mut self, size: Size, base: ir::Value, off: i16, src: Operand) {
+    /// A store of the lowest bytes of a value to the frame.
+    pub(super) fn store_lowest(&mut self, bytes: i32, off: i32, value: ir::Value) -> ir::Inst {
+        let size = [Size::B, Size::H, Size::W].into_iter().find(|size| size.bytes() as i32 == bytes);
+        let at = self.frame_address(off);
+        self.store_value(size.unwrap_or(Size::Dw), at, 0, value)
+    }
+
+    fn store_at(&mut self, size: Size, base: ir::Value, off: i16, src: Operand) -> ir::Inst {
         let value = self.operand(src);
+        self.store_value(size, base, off, value)
+    }
+
+    fn store_value(&mut self, size: Size, base: ir::Value, off: i16, value: ir::Value) -> ir::Inst {
         let value = if size == Size::Dw { value } else { self.builder.ins().ireduce(type_of(size), value) };
-        self.builder.ins().store(verified_memory(), value, base, i32::from(off));
+        self.builder.ins().store(verified_memory(), value, base, i32::from(off))
     }
 
     pub(super) fn atomic(&mut self, width: Width, op: AtomicOp, base: Reg, off: i16, src: Reg) {

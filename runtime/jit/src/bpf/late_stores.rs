@@ -1,0 +1,193 @@
+//! Stores to the stack frame of what hardly anybody reads.
+//!
+//! A look-up that is code of its own has its key in registers. Only where it calls for the look-up after all, or where a key that is not there is inserted,
+//! the key is read from memory: it is written there again on those ways, which packets seldom take, and the stores before the look-up are left out if nothing
+//! else reads what they write. Which bytes of the frame are read later is worked out when all of the code is there, backwards from instruction to instruction.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use cranelift_codegen::ir::{Function, Inst};
+use oko_bpf::isa::Insn;
+
+use super::Source;
+use super::cells::Access;
+
+/// Words of 64 bits that have a bit for each byte of the largest frame.
+const WORDS: usize = 8;
+
+/// Some bytes of the frame: the first bit is that of the byte right below the frame pointer.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Bytes([u64; WORDS]);
+
+impl Bytes {
+    /// The bytes of a range of distances from the frame pointer. None if not all of them are in the frame.
+    fn of(range: &Range<i32>) -> Option<Bytes> {
+        let mut bytes = Bytes::default();
+        for at in range.clone() {
+            let bit = usize::try_from(-1 - at).ok()?;
+            *bytes.0.get_mut(bit / 64)? |= 1 << (bit % 64);
+        }
+        Some(bytes)
+    }
+
+    fn meets(&self, other: &Bytes) -> bool {
+        self.0.iter().zip(other.0).any(|(one, other)| one & other != 0)
+    }
+
+    fn add(&mut self, other: &Bytes) {
+        self.0.iter_mut().zip(other.0).for_each(|(one, other)| *one |= other);
+    }
+
+    fn remove(&mut self, other: &Bytes) {
+        self.0.iter_mut().zip(other.0).for_each(|(one, other)| *one &= !other);
+    }
+}
+
+/// A look-up with its key in registers.
+pub(super) struct LookUp {
+    pub(super) key: Range<i32>,
+    /// Where it goes on without an entry, if that is known, with the stores that write the key again on the way there.
+    pub(super) absent: Option<(usize, Vec<Inst>)>,
+}
+
+/// What the translation of a function has seen of its frame.
+#[derive(Default)]
+pub(super) struct LateStores {
+    /// The stores to the frame, by their slots.
+    pub(super) stores: BTreeMap<usize, Inst>,
+    /// The loads that were given what was stored.
+    pub(super) forwarded: BTreeSet<usize>,
+    pub(super) look_ups: BTreeMap<usize, LookUp>,
+}
+
+impl LateStores {
+    /// Removes the stores that write nothing that is read.
+    pub(super) fn remove_unread(
+        &self,
+        function: &mut Function,
+        source: &Source<'_>,
+        slots: Range<usize>,
+        accesses: &BTreeMap<usize, Access>,
+    ) {
+        let Some(uses) = self.uses(source, slots, accesses) else { return };
+        let before = read_before(&uses);
+        for (slot, &store) in &self.stores {
+            if let Some(Use { behind, written, .. }) = uses.get(slot)
+                && !read_behind(&before, behind).meets(written)
+            {
+                function.layout.remove_inst(store);
+            }
+        }
+        for (slot, look_up) in &self.look_ups {
+            if let (Some((absent, stores)), Some(Use { shown, .. })) = (&look_up.absent, uses.get(slot))
+                && !before.get(absent).is_some_and(|read| read.meets(shown))
+            {
+                stores.iter().for_each(|&store| function.layout.remove_inst(store));
+            }
+        }
+    }
+
+    /// What each instruction does. None if it is not known of one.
+    fn uses(
+        &self,
+        source: &Source<'_>,
+        slots: Range<usize>,
+        accesses: &BTreeMap<usize, Access>,
+    ) -> Option<BTreeMap<usize, Use>> {
+        let mut uses = BTreeMap::new();
+        for slot in slots.filter(|&slot| !source.is_dead(slot)) {
+            let insn = source.insns[slot];
+            let mut touched = Bytes::default();
+            match accesses.get(&slot)? {
+                Access::Number { offset, bytes } => touched = Bytes::of(&(*offset..offset + bytes))?,
+                Access::Bytes(ranges) => {
+                    for range in ranges {
+                        touched.add(&Bytes::of(range)?);
+                    }
+                }
+            }
+            let mut found = Use { behind: behind(source, slot, insn), ..Use::default() };
+            match insn {
+                Insn::Store { .. } => found.written = touched,
+                _ if self.forwarded.contains(&slot) => {}
+                _ => match self.look_ups.get(&slot) {
+                    Some(look_up) => {
+                        found.shown = Bytes::of(&look_up.key)?;
+                        found.absent = look_up.absent.as_ref().map(|(absent, _)| *absent);
+                    }
+                    None => found.read = touched,
+                },
+            }
+            uses.insert(slot, found);
+        }
+        Some(uses)
+    }
+}
+
+/// What an instruction does to the frame, and where it goes on.
+#[derive(Default)]
+struct Use {
+    read: Bytes,
+    written: Bytes,
+    /// The key of a look-up that has it in registers, and where that goes on without an entry.
+    shown: Bytes,
+    absent: Option<usize>,
+    behind: Vec<usize>,
+}
+
+/// The slots where it goes on behind an instruction.
+fn behind(source: &Source<'_>, slot: usize, insn: Insn) -> Vec<usize> {
+    let next = slot + if matches!(insn, Insn::LoadImm64 { .. }) { 2 } else { 1 };
+    match insn {
+        Insn::Exit => Vec::new(),
+        Insn::Jump { .. } => insn.jump_target(slot).into_iter().collect(),
+        _ => {
+            let target = insn.jump_target(slot);
+            target.into_iter().chain([next]).filter(|&slot| !source.is_dead(slot)).collect()
+        }
+    }
+}
+
+fn read_behind(before: &BTreeMap<usize, Bytes>, behind: &[usize]) -> Bytes {
+    let mut read = Bytes::default();
+    behind.iter().filter_map(|slot| before.get(slot)).for_each(|bytes| read.add(bytes));
+    read
+}
+
+/// The bytes that are read from a slot on before they are written.
+///
+/// The key of a look-up counts as read only if it is read where there is an entry: on the other ways it has been written again.
+fn read_before(uses: &BTreeMap<usize, Use>) -> BTreeMap<usize, Bytes> {
+    let mut before: BTreeMap<usize, Bytes> = BTreeMap::new();
+    loop {
+        let mut changed = false;
+        for (&slot, found) in uses.iter().rev() {
+            let mut read = read_behind(&before, &found.behind);
+            let in_any_case = match found.absent {
+                // The test behind a look-up reads nothing.
+                Some(absent) => {
+                    let test = found.behind.iter().filter_map(|slot| uses.get(slot));
+                    let there: Vec<usize> =
+                        test.flat_map(|test| &test.behind).copied().filter(|&slot| slot != absent).collect();
+                    read_behind(&before, &there)
+                }
+                None => read,
+            };
+            if !in_any_case.meets(&found.shown) {
+                read.remove(&found.shown);
+            } else {
+                read.add(&found.shown);
+            }
+            read.remove(&found.written);
+            read.add(&found.read);
+            if before.get(&slot) != Some(&read) {
+                before.insert(slot, read);
+                changed = true;
+            }
+        }
+        if !changed {
+            return before;
+        }
+    }
+}
