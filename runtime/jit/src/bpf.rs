@@ -240,7 +240,6 @@ fn translate(isa: &dyn TargetIsa, source: &Source<'_>, index: usize) -> Result<i
         swapped: HashMap::new(),
         quotients: HashMap::new(),
         bare_locks: HashMap::new(),
-        own_locks: HashSet::new(),
         held_at: None,
         instants: HashSet::new(),
         stack: frame,
@@ -315,8 +314,6 @@ struct Translator<'a, 'b> {
     quotients: HashMap<ir::Value, (ir::Value, ir::Value)>,
     /// Addresses of locks that are whole values of maps, with the map and how far the lock is from its first value.
     bare_locks: HashMap<ir::Value, (MapId, ir::Value)>,
-    /// Addresses of locks that were taken whoever else runs code, so that nobody asks whether they were.
-    own_locks: HashSet<ir::Value>,
     /// Where the address of a lock that is a whole value is while it is held.
     held_at: Option<ir::StackSlot>,
     /// What the clock gave. It is read again in other blocks: it costs as much as a word of the stack, and need not be put there.

@@ -5,6 +5,8 @@
 //! few packets do comes first in branches here: early exits, which then lie where the loop ends, and the general way around the straight one.
 //! The latter is marked as cold, too, and so is what makes an entry anew that has expired, so that they lie behind everything else: otherwise the way of most packets would have to jump over them.
 
+use std::collections::HashSet;
+
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::dominator_tree::DominatorTree;
@@ -17,7 +19,7 @@ use crate::tidy;
 pub(crate) fn order(context: &mut Context) {
     let function = &mut context.func;
     let Some((head, latch)) = loop_of(function, &context.domtree) else { return };
-    let mut rare = exits(function, latch);
+    let mut rare: HashSet<Block> = exits(function, latch);
     if let Some(general) = left_from(function, head) {
         let blocks: Vec<Block> = function.layout.blocks().collect();
         for block in blocks {
@@ -25,7 +27,7 @@ pub(crate) fn order(context: &mut Context) {
                 function.layout.set_cold(block);
             }
         }
-        rare.push(general);
+        rare.insert(general);
     }
     for block in beginnings(function) {
         function.layout.set_cold(block);
@@ -54,7 +56,7 @@ fn loop_of(function: &Function, dominators: &DominatorTree) -> Option<(Block, Bl
 }
 
 /// The blocks that do nothing but hand constants to the end of the loop.
-fn exits(function: &Function, latch: Block) -> Vec<Block> {
+fn exits(function: &Function, latch: Block) -> HashSet<Block> {
     let is_exit = |&block: &Block| {
         let mut insts = function.layout.block_insts(block).map(|inst| function.dfg.insts[inst].opcode());
         successors(function, block) == [latch]
@@ -89,7 +91,7 @@ fn left_from(function: &Function, head: Block) -> Option<Block> {
 }
 
 /// Lets a branch say first what is rare, if that is its second way only.
-fn put_first(function: &mut Function, branch: Inst, rare: &[Block]) {
+fn put_first(function: &mut Function, branch: Inst, rare: &HashSet<Block>) {
     let InstructionData::Brif { arg, blocks: [then, other], .. } = function.dfg.insts[branch] else { return };
     let is_rare = |block: Block| rare.contains(&block);
     let lists = &function.dfg.value_lists;

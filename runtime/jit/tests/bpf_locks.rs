@@ -188,3 +188,84 @@ fn what_depends_on_the_instant_is_what_it_was() {
         }
     }
 }
+
+/// Taken by an address that is one or another, given back by one that is known.
+#[test]
+fn a_lock_is_given_back_by_an_address_of_which_more_is_known() {
+    same_answers(
+        &verified(
+            &over_bytes(
+                "ldxb %r9, [%r2+1]
+         and %r9, 1
+         stw [%r10-4], 1
+         lddw %r1, map[0]
+         mov %r2, %r10
+         add %r2, -4
+         call 1
+         jeq %r0, 0, out
+         mov %r6, %r0
+         stw [%r10-4], 2
+         lddw %r1, map[0]
+         mov %r2, %r10
+         add %r2, -4
+         call 1
+         jeq %r0, 0, out
+         mov %r7, %r0
+         mov %r8, %r6
+         jeq %r9, 0, taken
+         mov %r8, %r7
+         mov %r0, 0
+         mov %r5, 0
+         taken: mov %r1, %r8
+         call 93
+         jeq %r9, 0, one
+         mov %r1, %r7
+         call 94
+         ja on
+         one: mov %r1, %r6
+         call 94
+         on: mov %r0, 9",
+            ),
+            maps(),
+        ),
+        &packets(),
+    );
+}
+
+/// Held already or not where a loop begins.
+#[test]
+fn a_lock_that_is_held_or_not_where_a_loop_begins_is_given_back() {
+    same_answers(
+        &verified(
+            &over_bytes(
+                "ldxb %r9, [%r2+1]
+         and %r9, 1
+         mov %r7, 0
+         mov %r8, %r9
+         stw [%r10-4], 1
+         lddw %r1, map[0]
+         mov %r2, %r10
+         add %r2, -4
+         call 1
+         jeq %r0, 0, out
+         mov %r6, %r0
+         jeq %r9, 0, head
+         mov %r1, %r6
+         call 93
+         head: jne %r9, 0, held
+         mov %r1, %r6
+         call 93
+         held: mov %r1, %r6
+         call 94
+         mov %r0, 5
+         jne %r8, 0, out
+         mov %r9, 0
+         add %r7, 1
+         jlt %r7, 3, head
+         mov %r0, %r7",
+            ),
+            maps(),
+        ),
+        &packets(),
+    );
+}

@@ -109,10 +109,13 @@ fn find(filter: &Filter, block: usize, is_timed: &[bool]) -> Option<Together> {
 /// Ends a block by the branch; gives the block where both ways meet, which has the rest.
 fn branch(filter: &mut Filter, block: usize, found: Together) -> usize {
     let Together { cond, at, choices } = found;
+    // Where what is written on the way of change only was written.
+    let mut written = Vec::new();
     let writes: Vec<Inst> = (choices.iter())
         .filter_map(|choice| {
-            let (entry, field) = write_of_change(&filter.blocks[block].insts, at, choice)?;
+            let (entry, field, place) = write_of_change(&filter.blocks[block].insts, at, choice)?;
             let op = Op::Set(entry, field, choice.no);
+            written.push(place);
             Some(Inst { result: None, op, loc: filter.blocks[block].insts[at].loc })
         })
         .collect();
@@ -123,12 +126,11 @@ fn branch(filter: &mut Filter, block: usize, found: Together) -> usize {
     let data = &mut filter.blocks[block];
     let mut rest = data.insts.split_off(at);
     let loc = rest[0].loc;
+    let mut place = 0;
     rest.retain(|inst| {
         let is_choice = choices.iter().any(|choice| inst.result == Some(choice.value));
-        let is_written = matches!(inst.op, Op::Set(entry, field, value) if choices.iter().any(|choice| {
-            choice.value == value
-                && writes.iter().any(|write| write.op == Op::Set(entry, field, choice.no))
-        }));
+        let is_written = written.contains(&place);
+        place += 1;
         !is_choice && !is_written
     });
     let kind = TerminatorKind::Branch { cond, then, other: BlockCall { block: other, args: Vec::new() } };
@@ -170,7 +172,7 @@ fn sink(filter: &mut Filter, from: usize, to: usize) {
 
 /// The field that a number which is chosen at a place of a block is written to, if what it is unless it is chosen anew is what is there: then it need not
 /// be written unless it is. All of that happens under one lock, and nobody looks at the field in between.
-fn write_of_change(insts: &[Inst], at: usize, choice: &Choice) -> Option<(Value, Field)> {
+fn write_of_change(insts: &[Inst], at: usize, choice: &Choice) -> Option<(Value, Field, usize)> {
     let before = &insts[at.saturating_sub(NEAR)..at];
     let read = before.iter().position(|inst| inst.result == Some(choice.yes))?;
     let Op::Get(entry, field) = before[read].op else { return None };
@@ -184,7 +186,7 @@ fn write_of_change(insts: &[Inst], at: usize, choice: &Choice) -> Option<(Value,
         }
         _ => true,
     };
-    between.all(is_apart).then_some((entry, field))
+    between.all(is_apart).then_some((entry, field, count))
 }
 
 #[cfg(test)]

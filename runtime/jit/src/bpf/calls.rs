@@ -120,8 +120,11 @@ impl Translator<'_, '_> {
                 })
             }
             None => {
-                let resolved = self.resolved(word);
-                self.own_locks.insert(resolved);
+                // It may be given back by an address of which more is known.
+                if self.source.maps.iter().any(is_bare_lock) {
+                    let at = self.held_at();
+                    self.builder.ins().stack_store(I64, word, at, 0);
+                }
                 locks::take(&mut self.builder, self.row, word)
             }
         };
@@ -138,8 +141,7 @@ impl Translator<'_, '_> {
                 |builder| builder.ins().stack_load(I64, I64, at, 0),
                 held,
             );
-        } else if self.own_locks.contains(&self.resolved(word)) || !self.source.maps.iter().any(is_bare_lock)
-        {
+        } else if !self.source.maps.iter().any(is_bare_lock) {
             locks::release(&mut self.builder, word, held);
         } else {
             locks::release_if_held(&mut self.builder, |_| word, held);

@@ -16,6 +16,9 @@ use super::cells::Access;
 /// Words of 64 bits that have a bit for each byte of the largest frame.
 const WORDS: usize = 8;
 
+/// How often all instructions are gone through at most; once, if none jumps back, and once more to see that nothing has changed.
+const MOST_PASSES: usize = 16;
+
 /// Some bytes of the frame: the first bit is that of the byte right below the frame pointer.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Bytes([u64; WORDS]);
@@ -70,8 +73,11 @@ impl LateStores {
         slots: Range<usize>,
         accesses: &BTreeMap<usize, Access>,
     ) {
+        if self.look_ups.is_empty() {
+            return;
+        }
         let Some(uses) = self.uses(source, slots, accesses) else { return };
-        let before = read_before(&uses);
+        let Some(before) = read_before(&uses) else { return };
         for (slot, &store) in &self.stores {
             if let Some(Use { behind, written, .. }) = uses.get(slot)
                 && !read_behind(&before, behind).meets(written)
@@ -158,9 +164,11 @@ fn read_behind(before: &BTreeMap<usize, Bytes>, behind: &[usize]) -> Bytes {
 /// The bytes that are read from a slot on before they are written.
 ///
 /// The key of a look-up counts as read only if it is read where there is an entry: on the other ways it has been written again.
-fn read_before(uses: &BTreeMap<usize, Use>) -> BTreeMap<usize, Bytes> {
+///
+/// None if that takes long: code that jumps back again and again, as a stranger's may, keeps all of its stores.
+fn read_before(uses: &BTreeMap<usize, Use>) -> Option<BTreeMap<usize, Bytes>> {
     let mut before: BTreeMap<usize, Bytes> = BTreeMap::new();
-    loop {
+    for _ in 0..MOST_PASSES {
         let mut changed = false;
         for (&slot, found) in uses.iter().rev() {
             let mut read = read_behind(&before, &found.behind);
@@ -187,7 +195,8 @@ fn read_before(uses: &BTreeMap<usize, Use>) -> BTreeMap<usize, Bytes> {
             }
         }
         if !changed {
-            return before;
+            return Some(before);
         }
     }
+    None
 }

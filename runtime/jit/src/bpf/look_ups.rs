@@ -93,6 +93,8 @@ impl Translator<'_, '_> {
             {
                 let other = test + 1;
                 match cond {
+                    // Both ways are one: what is so on one of them only is not known there.
+                    _ if target == other => {}
                     Cond::Eq => return Next::Tested { test, absent: target, found: other },
                     Cond::Ne => return Next::Tested { test, absent: other, found: target },
                     _ => {}
@@ -224,7 +226,12 @@ impl Translator<'_, '_> {
         let lead = PREFIX_BITS_SIZE + u32::from(form.has_family);
         let shown = form.address_bytes.min(8);
         let whole = key..key + def.key_size.cast_signed();
-        let is_stored = self.is_stored(&whole);
+        // What cannot be put together is loaded from the frame.
+        let parts = [(PREFIX_BITS_SIZE, u32::from(form.has_family)), (lead, shown)];
+        let is_stored = self.is_stored(&whole)
+            && parts.into_iter().all(|(from, size)| {
+                size == 0 || self.assembled(key + from.cast_signed(), size.cast_signed()).is_some()
+            });
         let family = form.has_family.then(|| self.bytes_of_key(key, PREFIX_BITS_SIZE, 1));
         let bytes = self.bytes_of_key(key, lead, shown);
         let high = self.host_order(bytes, shown);
