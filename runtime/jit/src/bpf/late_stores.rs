@@ -78,16 +78,16 @@ impl LateStores {
         }
         let Some(uses) = self.uses(source, slots, accesses) else { return };
         let Some(before) = read_before(&uses) else { return };
-        for (slot, &store) in &self.stores {
+        for (&slot, &store) in &self.stores {
             if let Some(Use { behind, written, .. }) = uses.get(slot)
                 && !read_behind(&before, behind).meets(written)
             {
                 function.layout.remove_inst(store);
             }
         }
-        for (slot, look_up) in &self.look_ups {
+        for (&slot, look_up) in &self.look_ups {
             if let (Some((absent, stores)), Some(Use { shown, .. })) = (&look_up.absent, uses.get(slot))
-                && !before.get(absent).is_some_and(|read| read.meets(shown))
+                && !before.get(*absent).is_some_and(|read| read.meets(shown))
             {
                 stores.iter().for_each(|&store| function.layout.remove_inst(store));
             }
@@ -100,8 +100,8 @@ impl LateStores {
         source: &Source<'_>,
         slots: Range<usize>,
         accesses: &BTreeMap<usize, Access>,
-    ) -> Option<BTreeMap<usize, Use>> {
-        let mut uses = BTreeMap::new();
+    ) -> Option<BySlot<Use>> {
+        let mut uses = BySlot::new(&slots);
         for slot in slots.filter(|&slot| !source.is_dead(slot)) {
             let insn = source.insns[slot];
             let mut touched = Bytes::default();
@@ -125,7 +125,7 @@ impl LateStores {
                     None => found.read = touched,
                 },
             }
-            uses.insert(slot, found);
+            uses.set(slot, found);
         }
         Some(uses)
     }
@@ -139,26 +139,46 @@ struct Use {
     /// The key of a look-up that has it in registers, and where that goes on without an entry.
     shown: Bytes,
     absent: Option<usize>,
-    behind: Vec<usize>,
+    behind: Behind,
 }
 
-/// The slots where it goes on behind an instruction.
-fn behind(source: &Source<'_>, slot: usize, insn: Insn) -> Vec<usize> {
+/// The slots where it goes on behind an instruction: two at most.
+type Behind = [Option<usize>; 2];
+
+fn behind(source: &Source<'_>, slot: usize, insn: Insn) -> Behind {
     let next = slot + if matches!(insn, Insn::LoadImm64 { .. }) { 2 } else { 1 };
+    let is_there = |slot: &usize| !source.is_dead(*slot);
     match insn {
-        Insn::Exit => Vec::new(),
-        Insn::Jump { .. } => insn.jump_target(slot).into_iter().collect(),
-        _ => {
-            let target = insn.jump_target(slot);
-            target.into_iter().chain([next]).filter(|&slot| !source.is_dead(slot)).collect()
-        }
+        Insn::Exit => [None; 2],
+        Insn::Jump { .. } => [insn.jump_target(slot), None],
+        _ => [insn.jump_target(slot).filter(is_there), Some(next).filter(is_there)],
     }
 }
 
-fn read_behind(before: &BTreeMap<usize, Bytes>, behind: &[usize]) -> Bytes {
+fn read_behind(before: &BySlot<Bytes>, behind: &Behind) -> Bytes {
     let mut read = Bytes::default();
-    behind.iter().filter_map(|slot| before.get(slot)).for_each(|bytes| read.add(bytes));
+    behind.iter().flatten().filter_map(|&slot| before.get(slot)).for_each(|bytes| read.add(bytes));
     read
+}
+
+/// Something of each of a function's instructions that is not dead.
+struct BySlot<T> {
+    start: usize,
+    values: Vec<Option<T>>,
+}
+
+impl<T> BySlot<T> {
+    fn new(slots: &Range<usize>) -> BySlot<T> {
+        BySlot { start: slots.start, values: slots.clone().map(|_| None).collect() }
+    }
+
+    fn get(&self, slot: usize) -> Option<&T> {
+        self.values.get(slot.checked_sub(self.start)?)?.as_ref()
+    }
+
+    fn set(&mut self, slot: usize, value: T) {
+        self.values[slot - self.start] = Some(value);
+    }
 }
 
 /// The bytes that are read from a slot on before they are written.
@@ -166,19 +186,23 @@ fn read_behind(before: &BTreeMap<usize, Bytes>, behind: &[usize]) -> Bytes {
 /// The key of a look-up counts as read only if it is read where there is an entry: on the other ways it has been written again.
 ///
 /// None if that takes long: code that jumps back again and again, as a stranger's may, keeps all of its stores.
-fn read_before(uses: &BTreeMap<usize, Use>) -> Option<BTreeMap<usize, Bytes>> {
-    let mut before: BTreeMap<usize, Bytes> = BTreeMap::new();
+fn read_before(uses: &BySlot<Use>) -> Option<BySlot<Bytes>> {
+    let slots = uses.start..uses.start + uses.values.len();
+    let mut before: BySlot<Bytes> = BySlot::new(&slots);
     for _ in 0..MOST_PASSES {
         let mut changed = false;
-        for (&slot, found) in uses.iter().rev() {
+        for slot in slots.clone().rev() {
+            let Some(found) = uses.get(slot) else { continue };
             let mut read = read_behind(&before, &found.behind);
             let in_any_case = match found.absent {
                 // The test behind a look-up reads nothing.
                 Some(absent) => {
-                    let test = found.behind.iter().filter_map(|slot| uses.get(slot));
-                    let there: Vec<usize> =
-                        test.flat_map(|test| &test.behind).copied().filter(|&slot| slot != absent).collect();
-                    read_behind(&before, &there)
+                    let tests = found.behind.iter().flatten().filter_map(|&slot| uses.get(slot));
+                    tests.fold(Bytes::default(), |mut all, test| {
+                        let there = test.behind.map(|slot| slot.filter(|&slot| slot != absent));
+                        all.add(&read_behind(&before, &there));
+                        all
+                    })
                 }
                 None => read,
             };
@@ -189,8 +213,8 @@ fn read_before(uses: &BTreeMap<usize, Use>) -> Option<BTreeMap<usize, Bytes>> {
             }
             read.remove(&found.written);
             read.add(&found.read);
-            if before.get(&slot) != Some(&read) {
-                before.insert(slot, read);
+            if before.get(slot) != Some(&read) {
+                before.set(slot, read);
                 changed = true;
             }
         }
