@@ -27,13 +27,14 @@ pub fn branch_choices(module: &Module, filter: &mut Filter) {
 
 /// Does it for comparisons with these values.
 fn branch_by(module: &Module, filter: &mut Filter, cfg: &Cfg, is_timed: &[bool]) {
+    let compared = comparisons(filter);
     let mut changed = false;
     for index in 0..filter.blocks.len() {
         if cfg.loop_at(Block::from_index(index)).is_some() {
             continue;
         }
         let mut block = index;
-        while let Some(found) = find(filter, block, is_timed) {
+        while let Some(found) = find(&filter.blocks[block].insts, &compared, is_timed) {
             block = branch(filter, block, found);
             changed = true;
         }
@@ -61,6 +62,15 @@ fn timed(filter: &Filter, cfg: &Cfg) -> Vec<bool> {
     timed
 }
 
+/// By value: what is compared, if it is a comparison.
+fn comparisons(filter: &Filter) -> Vec<Option<(CompareOp, Value, Value)>> {
+    let compared = |definition: Option<&Op>| match definition {
+        Some(&Op::Compare(by, a, b)) => Some((by, a, b)),
+        _ => None,
+    };
+    definitions(filter).into_iter().map(compared).collect()
+}
+
 /// A number that is one or another by a condition.
 struct Choice {
     value: Value,
@@ -77,12 +87,14 @@ struct Together {
 }
 
 /// The first choices of a block that are made together.
-fn find(filter: &Filter, block: usize, is_timed: &[bool]) -> Option<Together> {
-    let definitions = definitions(filter);
-    let insts = &filter.blocks[block].insts;
+fn find(
+    insts: &[Inst],
+    compared: &[Option<(CompareOp, Value, Value)>],
+    is_timed: &[bool],
+) -> Option<Together> {
     insts.iter().enumerate().find_map(|(at, first)| {
         let Op::Select(cond, ..) = first.op else { return None };
-        let Some(&Op::Compare(by, a, b)) = definitions[cond.index()] else { return None };
+        let (by, a, b) = compared[cond.index()]?;
         if !is_timed[a.index()] && !is_timed[b.index()] {
             return None;
         }
@@ -109,30 +121,24 @@ fn find(filter: &Filter, block: usize, is_timed: &[bool]) -> Option<Together> {
 /// Ends a block by the branch; gives the block where both ways meet, which has the rest.
 fn branch(filter: &mut Filter, block: usize, found: Together) -> usize {
     let Together { cond, at, choices } = found;
-    // Where what is written on the way of change only was written.
-    let mut written = Vec::new();
-    let writes: Vec<Inst> = (choices.iter())
+    let loc = filter.blocks[block].insts[at].loc;
+    // What is written on the way of change only, and where it was written, from there.
+    let (places, writes): (Vec<usize>, Vec<Inst>) = (choices.iter())
         .filter_map(|choice| {
             let (entry, field, place) = write_of_change(&filter.blocks[block].insts, at, choice)?;
-            let op = Op::Set(entry, field, choice.no);
-            written.push(place);
-            Some(Inst { result: None, op, loc: filter.blocks[block].insts[at].loc })
+            Some((place, Inst { result: None, op: Op::Set(entry, field, choice.no), loc }))
         })
-        .collect();
+        .unzip();
     let (other, after) = (Block::from_index(filter.blocks.len()), filter.blocks.len() + 1);
     let meeting = |args| BlockCall { block: Block::from_index(after), args };
     let then = meeting(choices.iter().map(|choice| choice.yes).collect());
     let changed = meeting(choices.iter().map(|choice| choice.no).collect());
     let data = &mut filter.blocks[block];
-    let mut rest = data.insts.split_off(at);
-    let loc = rest[0].loc;
-    let mut place = 0;
-    rest.retain(|inst| {
+    let rest = data.insts.split_off(at).into_iter().enumerate().filter(|(place, inst)| {
         let is_choice = choices.iter().any(|choice| inst.result == Some(choice.value));
-        let is_written = written.contains(&place);
-        place += 1;
-        !is_choice && !is_written
+        !is_choice && !places.contains(place)
     });
+    let rest: Vec<Inst> = rest.map(|(_, inst)| inst).collect();
     let kind = TerminatorKind::Branch { cond, then, other: BlockCall { block: other, args: Vec::new() } };
     let term = std::mem::replace(&mut data.term, Terminator { kind, loc });
     let jump = Terminator { kind: TerminatorKind::Jump(changed), loc };
@@ -171,7 +177,7 @@ fn sink(filter: &mut Filter, from: usize, to: usize) {
 }
 
 /// The field that a number which is chosen at a place of a block is written to, if what it is unless it is chosen anew is what is there: then it need not
-/// be written unless it is. All of that happens under one lock, and nobody looks at the field in between.
+/// be written unless it is; and how far behind that place. All of that happens under one lock, and nobody looks at the field in between.
 fn write_of_change(insts: &[Inst], at: usize, choice: &Choice) -> Option<(Value, Field, usize)> {
     let before = &insts[at.saturating_sub(NEAR)..at];
     let read = before.iter().position(|inst| inst.result == Some(choice.yes))?;
