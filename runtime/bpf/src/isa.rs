@@ -464,6 +464,17 @@ impl Insn {
         self.jump_offset().and_then(|off| target(pc, off))
     }
 
+    /// The slots that may be executed after this instruction at `pc`, inside of its function.
+    pub fn successors(&self, pc: usize) -> [Option<usize>; 2] {
+        let next = Some(pc + self.slots());
+        match self {
+            Insn::Exit => [None, None],
+            Insn::Jump { .. } => [self.jump_target(pc), None],
+            Insn::Branch { .. } => [next, self.jump_target(pc)],
+            _ => [next, None],
+        }
+    }
+
     /// The slot of the function that a local call at `pc` enters.
     pub fn call_target(&self, pc: usize) -> Option<usize> {
         match self {

@@ -9,6 +9,7 @@
 //! stay where they are, for helpers read keys and values from memory, but for those of what [hardly anybody reads](late_stores).
 
 mod alu;
+mod by_slot;
 mod calls;
 mod cells;
 mod frame;
@@ -330,8 +331,11 @@ struct Translator<'a, 'b> {
 impl Translator<'_, '_> {
     fn run(&mut self) -> Result<(), CompileError> {
         self.make_blocks()?;
-        for (offset, bytes) in cells::find(self.source, self.slots.clone(), &self.jumped_to) {
-            if cells::is_instant(self.source, self.slots.clone(), &self.jumped_to, offset) {
+        let slots = self.slots.clone();
+        let accesses = cells::accesses(self.source, slots.clone(), &self.jumped_to);
+        let written_otherwise = cells::written_otherwise(self.source, slots, &self.jumped_to);
+        for (offset, bytes) in accesses.iter().flat_map(cells::find) {
+            if !written_otherwise.contains(&offset) {
                 self.cells.insert(offset, Cell::Instant);
                 continue;
             }
@@ -377,9 +381,8 @@ impl Translator<'_, '_> {
         for (verdict, block) in std::mem::take(&mut self.leaving) {
             self.leave_with(verdict, block);
         }
-        let slots = self.slots.clone();
-        if let Some(accesses) = cells::accesses(self.source, slots.clone(), &self.jumped_to) {
-            self.late.remove_unread(self.builder.func, self.source, slots, &accesses);
+        if let Some(accesses) = accesses {
+            self.late.remove_unread(self.builder.func, self.source, &accesses);
         }
         Ok(())
     }

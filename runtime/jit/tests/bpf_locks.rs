@@ -8,7 +8,7 @@
 #[allow(dead_code)]
 mod engines;
 
-use engines::{Maps, map, over_bytes, packets, run, same_answers, verified};
+use engines::{Maps, look_up, map, over_bytes, packets, run, same_answers, verified};
 use oko_bpf::program::{MapDef, MapKind};
 use oko_jit::abi::Packet;
 use oko_jit::{Answer, compile_bpf};
@@ -21,21 +21,16 @@ fn maps() -> Vec<MapDef> {
 /// A program that counts in `numbers`, at the lowest bits of a packet's first byte, between `lock` and `unlock`: `r6` points to the lock apart, `r7` to the number with
 /// its own, and the lowest bit of `r9` is any.
 fn counting(lock: &str, unlock: &str) -> String {
+    let [apart, number] = [0, 1].map(|map| look_up(map, -4));
     over_bytes(&format!(
         "ldxb %r9, [%r2+1]
          ldxb %r5, [%r2+0]
          and %r5, 7
          stxw [%r10-4], %r5
-         lddw %r1, map[0]
-         mov %r2, %r10
-         add %r2, -4
-         call 1
+         {apart}
          jeq %r0, 0, out
          mov %r6, %r0
-         lddw %r1, map[1]
-         mov %r2, %r10
-         add %r2, -4
-         call 1
+         {number}
          jeq %r0, 0, out
          mov %r7, %r0
          {lock}
@@ -192,23 +187,16 @@ fn what_depends_on_the_instant_is_what_it_was() {
 /// Taken by an address that is one or another, given back by one that is known.
 #[test]
 fn a_lock_is_given_back_by_an_address_of_which_more_is_known() {
-    same_answers(
-        &verified(
-            &over_bytes(
-                "ldxb %r9, [%r2+1]
+    let look_up = look_up(0, -4);
+    let text = over_bytes(&format!(
+        "ldxb %r9, [%r2+1]
          and %r9, 1
          stw [%r10-4], 1
-         lddw %r1, map[0]
-         mov %r2, %r10
-         add %r2, -4
-         call 1
+         {look_up}
          jeq %r0, 0, out
          mov %r6, %r0
          stw [%r10-4], 2
-         lddw %r1, map[0]
-         mov %r2, %r10
-         add %r2, -4
-         call 1
+         {look_up}
          jeq %r0, 0, out
          mov %r7, %r0
          mov %r8, %r6
@@ -224,29 +212,21 @@ fn a_lock_is_given_back_by_an_address_of_which_more_is_known() {
          ja on
          one: mov %r1, %r6
          call 94
-         on: mov %r0, 9",
-            ),
-            maps(),
-        ),
-        &packets(),
-    );
+         on: mov %r0, 9"
+    ));
+    same_answers(&verified(&text, maps()), &packets());
 }
 
 /// Held already or not where a loop begins.
 #[test]
 fn a_lock_that_is_held_or_not_where_a_loop_begins_is_given_back() {
-    same_answers(
-        &verified(
-            &over_bytes(
-                "ldxb %r9, [%r2+1]
+    let text = over_bytes(&format!(
+        "ldxb %r9, [%r2+1]
          and %r9, 1
          mov %r7, 0
          mov %r8, %r9
          stw [%r10-4], 1
-         lddw %r1, map[0]
-         mov %r2, %r10
-         add %r2, -4
-         call 1
+         {}
          jeq %r0, 0, out
          mov %r6, %r0
          jeq %r9, 0, head
@@ -263,9 +243,7 @@ fn a_lock_that_is_held_or_not_where_a_loop_begins_is_given_back() {
          add %r7, 1
          jlt %r7, 3, head
          mov %r0, %r7",
-            ),
-            maps(),
-        ),
-        &packets(),
-    );
+        look_up(0, -4)
+    ));
+    same_answers(&verified(&text, maps()), &packets());
 }

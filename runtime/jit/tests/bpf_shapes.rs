@@ -9,7 +9,7 @@ mod engines;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use engines::{Maps, map, over_bytes, packets, run, same_answers, verified};
+use engines::{Maps, look_up, map, over_bytes, packets, run, same_answers, update, verified};
 use oko_bpf::program::MapKind;
 use oko_jit::abi::Packet;
 use oko_jit::{Answer, compile_bpf};
@@ -285,25 +285,16 @@ fn words_of_the_frame_hold_what_was_written() {
          add %r0, %r5",
     );
     let counters = vec![map("counters", MapKind::Hash, 8, 64, None)];
-    let text = over_bytes(
+    let text = over_bytes(&format!(
         "ldxb %r6, [%r2+0]
          and %r6, 15
          stxdw [%r10-16], %r6
          stxw [%r10-20], %r6
          ldxb %r7, [%r2+1]
          stxdw [%r10-8], %r7
-         lddw %r1, map[0]
-         mov %r2, %r10
-         add %r2, -20
-         mov %r3, %r10
-         add %r3, -8
-         mov %r4, 0
-         call 2
+         {}
          stdw [%r10-8], 1
-         lddw %r1, map[0]
-         mov %r2, %r10
-         add %r2, -20
-         call 1
+         {}
          jeq %r0, 0, out
          ldxdw %r0, [%r0+0]
          ldxdw %r5, [%r10-16]
@@ -311,7 +302,9 @@ fn words_of_the_frame_hold_what_was_written() {
          add %r0, %r5
          ldxdw %r5, [%r10-8]
          add %r0, %r5",
-    );
+        update(0, -20, -8),
+        look_up(0, -20)
+    ));
     let answers = same_answers(&verified(&text, counters), &packets());
     assert!(answers.iter().any(|answer| *answer > 256));
 }

@@ -42,18 +42,6 @@ pub(crate) struct Graph {
     pub(crate) callees_first: Vec<usize>,
 }
 
-/// The slots that may be executed after `pc`, inside of its function.
-pub(crate) fn successors(insns: &[Insn], pc: usize) -> [Option<usize>; 2] {
-    let insn = &insns[pc];
-    let next = Some(pc + insn.slots());
-    match insn {
-        Insn::Exit => [None, None],
-        Insn::Jump { .. } => [insn.jump_target(pc), None],
-        Insn::Branch { .. } => [next, insn.jump_target(pc)],
-        _ => [next, None],
-    }
-}
-
 impl Graph {
     pub(crate) fn new(insns: &[Insn]) -> At<Graph> {
         let functions = functions(insns)?;
@@ -97,7 +85,7 @@ impl Graph {
         marks[0] = Mark::Open;
         let mut edges = vec![0u32; function.len()];
         while let Some((pc, branch)) = stack.pop() {
-            let Some(next) = successors(insns, pc).get(branch).copied() else {
+            let Some(next) = insns[pc].successors(pc).get(branch).copied() else {
                 marks[pc - function.start] = Mark::Done;
                 continue;
             };
@@ -155,8 +143,11 @@ impl Graph {
         loop {
             let mut changed = false;
             for &pc in ordered.iter().rev() {
-                let after =
-                    successors(insns, pc).into_iter().flatten().fold(0, |live, next| live | self.live[next]);
+                let after = insns[pc]
+                    .successors(pc)
+                    .into_iter()
+                    .flatten()
+                    .fold(0, |live, next| live | self.live[next]);
                 let (reads, writes) = uses(&insns[pc]);
                 let live = after & !writes | reads;
                 changed |= std::mem::replace(&mut self.live[pc], live) != live;
@@ -223,7 +214,7 @@ impl Graph {
         let start = self.functions[function].start;
         let mut steps = vec![0u64; self.functions[function].len()];
         for pc in slots {
-            let rest = successors(insns, pc).into_iter().flatten().map(|next| steps[next - start]).max();
+            let rest = insns[pc].successors(pc).into_iter().flatten().map(|next| steps[next - start]).max();
             let callee = insns[pc].call_target(pc).and_then(|target| self.function_at(target));
             let inside = callee.map_or(0, |callee| self.max_steps[callee]);
             steps[pc - start] = rest.unwrap_or(0).saturating_add(inside).saturating_add(1);

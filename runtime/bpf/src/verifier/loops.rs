@@ -7,10 +7,7 @@
 
 use std::ops::Range;
 
-use super::{
-    cfg::{At, successors},
-    error::Reason,
-};
+use super::{cfg::At, error::Reason};
 use crate::isa::Insn;
 
 /// Loops of a function, at most.
@@ -86,7 +83,7 @@ pub(crate) fn find(insns: &[Insn], function: &Range<usize>, back: &[(usize, usiz
 fn predecessors(insns: &[Insn], function: &Range<usize>) -> Vec<Vec<usize>> {
     let mut before = vec![Vec::new(); function.len()];
     for slot in function.clone().filter(|&slot| insns[slot] != Insn::HighHalf) {
-        for next in successors(insns, slot).into_iter().flatten() {
+        for next in insns[slot].successors(slot).into_iter().flatten() {
             before[next - function.start].push(slot);
         }
     }
@@ -111,7 +108,7 @@ pub(crate) fn order(
     let mut waiting = vec![0u32; function.len()];
     let live = || function.clone().filter(|&slot| insns[slot] != Insn::HighHalf);
     for slot in live() {
-        for next in successors(insns, slot).into_iter().flatten().filter(|&next| !is_back(slot, next)) {
+        for next in insns[slot].successors(slot).into_iter().flatten().filter(|&next| !is_back(slot, next)) {
             waiting[local(next)] += 1;
         }
     }
@@ -147,7 +144,7 @@ pub(crate) fn order(
         if headed[local(slot)] != NONE {
             open.push(headed[local(slot)] as usize);
         }
-        for next in successors(insns, slot).into_iter().flatten().filter(|&next| !is_back(slot, next)) {
+        for next in insns[slot].successors(slot).into_iter().flatten().filter(|&next| !is_back(slot, next)) {
             waiting[local(next)] -= 1;
             if waiting[local(next)] == 0 {
                 ready[list_of(next)].push(next);

@@ -5,7 +5,7 @@
 //! matter if they tested such a register, or all of them if the packet may be too short. It does not follow map values.
 
 use super::{
-    cfg::{successors, uses},
+    cfg::uses,
     error::{PathStep, Reason},
 };
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) fn relevant(program: &Program, path: &[usize], reason: &Reason) -> Ve
             }
             wanted |= reads & !(1 << Reg::R10.index());
             slots.extend(load_slot(insn));
-            let [fall, jump] = successors(insns, pc);
+            let [fall, jump] = insns[pc].successors(pc);
             let taken = branches.then_some(fall != Some(next) || jump == fall);
             steps.push(PathStep {
                 slot: pc,

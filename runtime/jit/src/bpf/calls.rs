@@ -121,7 +121,7 @@ impl Translator<'_, '_> {
             }
             None => {
                 // It may be given back by an address of which more is known.
-                if self.source.maps.iter().any(is_bare_lock) {
+                if self.has_bare_locks() {
                     let at = self.held_at();
                     self.builder.ins().stack_store(I64, word, at, 0);
                 }
@@ -141,11 +141,16 @@ impl Translator<'_, '_> {
                 |builder| builder.ins().stack_load(I64, I64, at, 0),
                 held,
             );
-        } else if !self.source.maps.iter().any(is_bare_lock) {
-            locks::release(&mut self.builder, word, held);
-        } else {
+        } else if self.has_bare_locks() {
             locks::release_if_held(&mut self.builder, |_| word, held);
+        } else {
+            locks::release(&mut self.builder, word, held);
         }
+    }
+
+    /// Whether a lock may have been left as it was.
+    fn has_bare_locks(&self) -> bool {
+        self.source.maps.iter().any(is_bare_lock)
     }
 
     /// Of the address of a lock that is the whole value of a map, which map that is, and where the lock is among its values. What is known of an address

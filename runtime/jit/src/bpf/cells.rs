@@ -13,6 +13,7 @@ use oko_bpf::program::MapDef;
 use oko_bpf::verified::{Note, Region};
 
 use super::Source;
+use super::by_slot::BySlot;
 use super::calls::ARGUMENTS;
 use super::look_ups::{INDEX_BYTES, is_indexed};
 use super::pointers::{Pointer, Pointers};
@@ -20,17 +21,15 @@ use super::pointers::{Pointer, Pointers};
 /// Bytes of the widest access.
 const WORD: i32 = 8;
 
-/// The numbers of a function's frame that are kept in registers, by their distance from the frame pointer, with their bytes. `starts` are the slots to which there is
-/// more than one way.
-pub(super) fn find(source: &Source<'_>, slots: Range<usize>, starts: &BTreeSet<usize>) -> BTreeMap<i32, i32> {
+/// The numbers of a function's frame that are kept in registers, by their distance from the frame pointer, with their bytes.
+pub(super) fn find(accesses: &BySlot<Access>) -> BTreeMap<i32, i32> {
     let (mut numbers, mut others) = (BTreeSet::new(), Vec::new());
-    let Some(accesses) = accesses(source, slots, starts) else { return BTreeMap::new() };
-    for access in accesses.into_values() {
+    for access in accesses.values() {
         match access {
             Access::Number { offset, bytes } => {
-                numbers.insert((offset, bytes));
+                numbers.insert((*offset, *bytes));
             }
-            Access::Bytes(ranges) => others.extend(ranges),
+            Access::Bytes(ranges) => others.extend(ranges.iter().cloned()),
         }
     }
     let end = |(offset, bytes): (i32, i32)| offset + bytes;
@@ -42,24 +41,23 @@ pub(super) fn find(source: &Source<'_>, slots: Range<usize>, starts: &BTreeSet<u
     numbers.iter().copied().filter(is_alone).collect()
 }
 
-/// Whether a number of a function's frame, if it is written at all, is always what the clock has just given.
-pub(super) fn is_instant(
+/// Where something is written to a function's frame that is not what the clock has just given.
+pub(super) fn written_otherwise(
     source: &Source<'_>,
     slots: Range<usize>,
     starts: &BTreeSet<usize>,
-    offset: i32,
-) -> bool {
-    let mut stores = slots.filter(|&slot| {
-        let is_store = matches!(source.insns[slot], Insn::Store { .. });
-        is_store && source.note(slot) == Some(Note::Access(Region::Frame { off: offset }))
-    });
-    stores.all(|slot| {
+) -> BTreeSet<i32> {
+    let is_instant = |slot: usize| {
         let clock = slot.checked_sub(1).and_then(|before| source.note(before));
-        let is_read = matches!(clock, Some(Note::Helper { helper, .. }) if is_clock(helper));
-        is_read
+        matches!(clock, Some(Note::Helper { helper, .. }) if is_clock(helper))
             && !starts.contains(&slot)
             && matches!(source.insns[slot], Insn::Store { size: Size::Dw, src: Operand::Reg(Reg::R0), .. })
-    })
+    };
+    let others = slots.filter_map(|slot| match (source.insns[slot], source.note(slot)) {
+        (Insn::Store { .. }, Some(Note::Access(Region::Frame { off }))) if !is_instant(slot) => Some(off),
+        _ => None,
+    });
+    others.collect()
 }
 
 /// Whether a helper gives the instant.
@@ -67,13 +65,13 @@ fn is_clock(helper: Helper) -> bool {
     matches!(helper, Helper::KtimeGetNs | Helper::KtimeGetBootNs | Helper::KtimeGetCoarseNs)
 }
 
-/// What the instructions of a function do to its frame, by their slots. None if one may touch any byte.
+/// What the instructions of a function do to its frame. None if one may touch any byte. `starts` are the slots to which there is more than one way.
 pub(super) fn accesses(
     source: &Source<'_>,
     slots: Range<usize>,
     starts: &BTreeSet<usize>,
-) -> Option<BTreeMap<usize, Access>> {
-    let mut accesses = BTreeMap::new();
+) -> Option<BySlot<Access>> {
+    let mut accesses = BySlot::new(&slots);
     let mut pointers = Pointers::unknown();
     let mut guarded = false;
     for slot in slots {
@@ -84,7 +82,7 @@ pub(super) fn accesses(
             continue;
         }
         let insn = source.insns[slot];
-        accesses.insert(slot, access(source, slot, &pointers)?);
+        accesses.set(slot, access(source, slot, &pointers)?);
         pointers = pointers.after(insn);
         // It may have been left out.
         if std::mem::replace(&mut guarded, matches!(insn, Insn::Branch { .. }))

@@ -11,6 +11,7 @@ use cranelift_codegen::ir::{Function, Inst};
 use oko_bpf::isa::Insn;
 
 use super::Source;
+use super::by_slot::BySlot;
 use super::cells::Access;
 
 /// Words of 64 bits that have a bit for each byte of the largest frame.
@@ -70,13 +71,12 @@ impl LateStores {
         &self,
         function: &mut Function,
         source: &Source<'_>,
-        slots: Range<usize>,
-        accesses: &BTreeMap<usize, Access>,
+        accesses: &BySlot<Access>,
     ) {
         if self.look_ups.is_empty() {
             return;
         }
-        let Some(uses) = self.uses(source, slots, accesses) else { return };
+        let Some(uses) = self.uses(source, accesses) else { return };
         let Some(before) = read_before(&uses) else { return };
         for (&slot, &store) in &self.stores {
             if let Some(Use { behind, written, .. }) = uses.get(slot)
@@ -95,17 +95,13 @@ impl LateStores {
     }
 
     /// What each instruction does. None if it is not known of one.
-    fn uses(
-        &self,
-        source: &Source<'_>,
-        slots: Range<usize>,
-        accesses: &BTreeMap<usize, Access>,
-    ) -> Option<BySlot<Use>> {
+    fn uses(&self, source: &Source<'_>, accesses: &BySlot<Access>) -> Option<BySlot<Use>> {
+        let slots = accesses.slots();
         let mut uses = BySlot::new(&slots);
         for slot in slots.filter(|&slot| !source.is_dead(slot)) {
             let insn = source.insns[slot];
             let mut touched = Bytes::default();
-            match accesses.get(&slot)? {
+            match accesses.get(slot)? {
                 Access::Number { offset, bytes } => touched = Bytes::of(&(*offset..offset + bytes))?,
                 Access::Bytes(ranges) => {
                     for range in ranges {
@@ -113,7 +109,7 @@ impl LateStores {
                     }
                 }
             }
-            let mut found = Use { behind: behind(source, slot, insn), ..Use::default() };
+            let mut found = Use { behind: insn.successors(slot), ..Use::default() };
             match insn {
                 Insn::Store { .. } => found.written = touched,
                 _ if self.forwarded.contains(&slot) => {}
@@ -142,43 +138,13 @@ struct Use {
     behind: Behind,
 }
 
-/// The slots where it goes on behind an instruction: two at most.
+/// The slots where it goes on behind an instruction.
 type Behind = [Option<usize>; 2];
-
-fn behind(source: &Source<'_>, slot: usize, insn: Insn) -> Behind {
-    let next = slot + if matches!(insn, Insn::LoadImm64 { .. }) { 2 } else { 1 };
-    let is_there = |slot: &usize| !source.is_dead(*slot);
-    match insn {
-        Insn::Exit => [None; 2],
-        Insn::Jump { .. } => [insn.jump_target(slot), None],
-        _ => [insn.jump_target(slot).filter(is_there), Some(next).filter(is_there)],
-    }
-}
 
 fn read_behind(before: &BySlot<Bytes>, behind: &Behind) -> Bytes {
     let mut read = Bytes::default();
     behind.iter().flatten().filter_map(|&slot| before.get(slot)).for_each(|bytes| read.add(bytes));
     read
-}
-
-/// Something of each of a function's instructions that is not dead.
-struct BySlot<T> {
-    start: usize,
-    values: Vec<Option<T>>,
-}
-
-impl<T> BySlot<T> {
-    fn new(slots: &Range<usize>) -> BySlot<T> {
-        BySlot { start: slots.start, values: slots.clone().map(|_| None).collect() }
-    }
-
-    fn get(&self, slot: usize) -> Option<&T> {
-        self.values.get(slot.checked_sub(self.start)?)?.as_ref()
-    }
-
-    fn set(&mut self, slot: usize, value: T) {
-        self.values[slot - self.start] = Some(value);
-    }
 }
 
 /// The bytes that are read from a slot on before they are written.
@@ -187,7 +153,7 @@ impl<T> BySlot<T> {
 ///
 /// None if that takes long: code that jumps back again and again, as a stranger's may, keeps all of its stores.
 fn read_before(uses: &BySlot<Use>) -> Option<BySlot<Bytes>> {
-    let slots = uses.start..uses.start + uses.values.len();
+    let slots = uses.slots();
     let mut before: BySlot<Bytes> = BySlot::new(&slots);
     for _ in 0..MOST_PASSES {
         let mut changed = false;
@@ -223,4 +189,32 @@ fn read_before(uses: &BySlot<Use>) -> Option<BySlot<Bytes>> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Instructions of which the first or the last one reads a byte, and each of the others goes on with the one beside it.
+    fn chain(is_reversed: bool) -> BySlot<Use> {
+        let slots = 0..100;
+        let mut uses = BySlot::new(&slots);
+        for slot in slots.clone() {
+            let next = if is_reversed {
+                slot.checked_sub(1)
+            } else {
+                Some(slot + 1).filter(|next| slots.contains(next))
+            };
+            let read = if next.is_none() { Bytes([1, 0, 0, 0, 0, 0, 0, 0]) } else { Bytes::default() };
+            uses.set(slot, Use { read, behind: [next, None], ..Use::default() });
+        }
+        uses
+    }
+
+    #[test]
+    fn code_that_jumps_back_again_and_again_is_given_up() {
+        let before = read_before(&chain(false)).expect("nothing jumps back");
+        assert!(before.values().all(|read| *read == Bytes([1, 0, 0, 0, 0, 0, 0, 0])));
+        assert!(read_before(&chain(true)).is_none());
+    }
 }

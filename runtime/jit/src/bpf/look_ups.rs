@@ -226,14 +226,17 @@ impl Translator<'_, '_> {
         let lead = PREFIX_BITS_SIZE + u32::from(form.has_family);
         let shown = form.address_bytes.min(8);
         let whole = key..key + def.key_size.cast_signed();
-        // What cannot be put together is loaded from the frame.
-        let parts = [(PREFIX_BITS_SIZE, u32::from(form.has_family)), (lead, shown)];
-        let is_stored = self.is_stored(&whole)
-            && parts.into_iter().all(|(from, size)| {
-                size == 0 || self.assembled(key + from.cast_signed(), size.cast_signed()).is_some()
-            });
-        let family = form.has_family.then(|| self.bytes_of_key(key, PREFIX_BITS_SIZE, 1));
-        let bytes = self.bytes_of_key(key, lead, shown);
+        let mut is_stored = self.is_stored(&whole);
+        let mut bytes_of_key = |from: u32, bytes: u32| {
+            let (at, size) = (key + from.cast_signed(), bytes.cast_signed());
+            self.assembled(at, size).unwrap_or_else(|| {
+                is_stored = false;
+                let frame = self.frame_address(key);
+                self.loaded(frame, from.cast_signed(), size)
+            })
+        };
+        let family = form.has_family.then(|| bytes_of_key(PREFIX_BITS_SIZE, 1));
+        let bytes = bytes_of_key(lead, shown);
         let high = self.host_order(bytes, shown);
         let map = self.get(Reg::R1);
         let call = self.builder.create_block();
@@ -248,15 +251,6 @@ impl Translator<'_, '_> {
         }
         self.look_up_by_call(next, true);
         true
-    }
-
-    /// Up to eight bytes of a key in the frame.
-    fn bytes_of_key(&mut self, key: i32, from: u32, bytes: u32) -> ir::Value {
-        let (at, size) = (key + from.cast_signed(), bytes.cast_signed());
-        self.assembled(at, size).unwrap_or_else(|| {
-            let frame = self.frame_address(key);
-            self.loaded(frame, from.cast_signed(), size)
-        })
     }
 
     /// A number of four or eight bytes in network order, as the first bytes of a word in host order.

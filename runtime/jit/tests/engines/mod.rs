@@ -135,6 +135,18 @@ pub(crate) fn over(bytes: u32, body: &str) -> String {
     )
 }
 
+/// Looks the key at a distance from the frame pointer up in a map.
+pub(crate) fn look_up(map: u32, key: i32) -> String {
+    format!("lddw %r1, map[{map}]\n mov %r2, %r10\n add %r2, {key}\n call 1")
+}
+
+/// Inserts the key at a distance from the frame pointer into a map, or changes what is there, with the value at another one.
+pub(crate) fn update(map: u32, key: i32, value: i32) -> String {
+    format!(
+        "lddw %r1, map[{map}]\n mov %r2, %r10\n add %r2, {key}\n mov %r3, %r10\n add %r3, {value}\n mov %r4, 0\n call 2"
+    )
+}
+
 /// What the interpreter says of a packet.
 pub(crate) fn interpret(program: &Verified, maps: &Maps, packet: &[u8], now: u64) -> u32 {
     let mut env = InterpEnv { maps, now, _pin: oko_state::pin() };
