@@ -32,7 +32,7 @@ pub(crate) fn order(context: &mut Context) {
     for block in beginnings(function) {
         function.layout.set_cold(block);
     }
-    for branch in branches(function) {
+    for branch in tidy::terminators(function) {
         put_first(function, branch, &rare);
     }
     context.flowgraph();
@@ -42,7 +42,7 @@ pub(crate) fn order(context: &mut Context) {
 fn loop_of(function: &Function, dominators: &DominatorTree) -> Option<(Block, Block)> {
     let blocks = function.layout.blocks();
     let mut back = blocks.flat_map(|latch| {
-        let heads = successors(function, latch).into_iter();
+        let heads = function.block_successors(latch);
         heads.filter(move |&head| dominators.block_dominates(head, latch)).map(move |head| (head, latch))
     });
     let first = back.next()?;
@@ -59,7 +59,7 @@ fn loop_of(function: &Function, dominators: &DominatorTree) -> Option<(Block, Bl
 fn exits(function: &Function, latch: Block) -> HashSet<Block> {
     let is_exit = |&block: &Block| {
         let mut insts = function.layout.block_insts(block).map(|inst| function.dfg.insts[inst].opcode());
-        successors(function, block) == [latch]
+        function.block_successors(block).eq([latch])
             && insts.all(|opcode| matches!(opcode, Opcode::Iconst | Opcode::Uextend | Opcode::Jump))
     };
     function.layout.blocks().filter(is_exit).collect()
@@ -68,12 +68,11 @@ fn exits(function: &Function, latch: Block) -> HashSet<Block> {
 /// The blocks that do nothing but write constants to memory: what has expired begins anew there.
 fn beginnings(function: &Function) -> Vec<Block> {
     let is_beginning = |&block: &Block| {
-        let insts = || function.layout.block_insts(block).map(|inst| function.dfg.insts[inst].opcode());
-        insts().all(|opcode| matches!(opcode, Opcode::Iconst | Opcode::Store | Opcode::Jump))
-            && insts().any(|opcode| opcode == Opcode::Store)
-            && function.layout.block_insts(block).all(|inst| match function.dfg.insts[inst] {
+        let insts = || function.layout.block_insts(block).map(|inst| function.dfg.insts[inst]);
+        insts().any(|data| data.opcode() == Opcode::Store)
+            && insts().all(|data| match data {
                 InstructionData::Store { args: [value, _], .. } => tidy::constant(function, value).is_some(),
-                _ => true,
+                _ => matches!(data.opcode(), Opcode::Iconst | Opcode::Jump),
             })
     };
     function.layout.blocks().filter(is_beginning).collect()
@@ -81,8 +80,9 @@ fn beginnings(function: &Function) -> Vec<Block> {
 
 /// Where the first branches of a loop, two in a row, go if one of their conditions does not hold: to what handles the packets that are not like most.
 fn left_from(function: &Function, head: Block) -> Option<Block> {
-    let [one, other] = successors(function, head)[..] else { return None };
-    let leads_to = |from: Block, to: Block| successors(function, from).contains(&to);
+    let ways: Vec<Block> = function.block_successors(head).collect();
+    let [one, other] = ways[..] else { return None };
+    let leads_to = |from: Block, to: Block| function.block_successors(from).any(|way| way == to);
     match (leads_to(one, other), leads_to(other, one)) {
         (true, false) => Some(other),
         (false, true) => Some(one),
@@ -110,21 +110,6 @@ fn put_first(function: &mut Function, branch: Inst, rare: &HashSet<Block>) {
         *arg = not;
         blocks.swap(0, 1);
     }
-}
-
-fn branches(function: &Function) -> Vec<Inst> {
-    function.layout.blocks().filter_map(|block| function.layout.last_inst(block)).collect()
-}
-
-/// The blocks that a block's branch leads to; none if it does something else in the end.
-fn successors(function: &Function, block: Block) -> Vec<Block> {
-    let last = function.layout.last_inst(block).map(|inst| function.dfg.insts[inst]);
-    let calls = match last {
-        Some(InstructionData::Jump { destination, .. }) => vec![destination],
-        Some(InstructionData::Brif { blocks, .. }) => blocks.to_vec(),
-        _ => Vec::new(),
-    };
-    calls.into_iter().map(|call| call.block(&function.dfg.value_lists)).collect()
 }
 
 #[cfg(test)]
@@ -175,13 +160,14 @@ mod tests {
 
         order(&mut context);
         let function = &context.func;
+        let successors = |block| function.block_successors(block).collect::<Vec<_>>();
         let cold: Vec<Block> =
             function.layout.blocks().filter(|&block| function.layout.is_cold(block)).collect();
         assert_eq!(cold, [general]);
-        assert_eq!(successors(function, head), [general, next]);
-        assert_eq!(successors(function, next), [general, straight]);
-        assert_eq!(successors(function, straight), [exit, more]);
-        assert_eq!(successors(function, general), [exit, more]);
+        assert_eq!(successors(head), [general, next]);
+        assert_eq!(successors(next), [general, straight]);
+        assert_eq!(successors(straight), [exit, more]);
+        assert_eq!(successors(general), [exit, more]);
         let last = context.domtree.cfg_postorder();
         assert_eq!(
             last.iter().position(|&block| block == exit),

@@ -136,7 +136,8 @@ fn computed_near(function: &mut Function, value: Value, inst: Inst) -> Option<Va
     }
 }
 
-fn terminators(function: &Function) -> Vec<Inst> {
+/// The last instructions of all blocks.
+pub(crate) fn terminators(function: &Function) -> Vec<Inst> {
     function.layout.blocks().filter_map(|block| function.layout.last_inst(block)).collect()
 }
 
