@@ -22,6 +22,7 @@ mod look_ups;
 mod memory;
 mod packet;
 mod pointers;
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
@@ -38,6 +39,7 @@ use oko_bpf::verified::{Note, Region, Verified};
 use self::frame::Frame;
 use self::late_stores::LateStores;
 use self::packet::Facts;
+use self::source::{Convention, FunctionPlan, Source};
 use crate::abi::{CTX_MAPS, CTX_VALUES};
 use crate::answer::Answer;
 use crate::burst::{Burst, Kept, Row};
@@ -108,50 +110,6 @@ pub unsafe fn compile_bpf_over_memory(program: &Program) -> Result<Code, Compile
         functions,
         convention: Convention::Memory,
     })
-}
-
-/// What is compiled.
-struct Source<'a> {
-    insns: &'a [Insn],
-    maps: &'a [MapDef],
-    /// The verifier's notes; none for tests of instructions.
-    notes: Option<&'a [Note]>,
-    /// How many look-ups the verifier has noted.
-    look_ups: usize,
-    /// The entry function first.
-    functions: Vec<FunctionPlan>,
-    convention: Convention,
-}
-
-/// A function of the program.
-struct FunctionPlan {
-    slots: Range<usize>,
-    /// Bytes of its frame.
-    frame: u32,
-}
-
-impl FunctionPlan {
-    /// Bytes from the begin of its frame to the frame pointer.
-    fn top(&self) -> i32 {
-        self.frame.next_multiple_of(8).max(8) as i32
-    }
-}
-
-/// How the entry function is called.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Convention {
-    Filter(Answer),
-    Memory,
-}
-
-impl Source<'_> {
-    fn note(&self, slot: usize) -> Option<Note> {
-        self.notes.map(|notes| notes.get(slot).copied().unwrap_or(Note::Dead))
-    }
-
-    fn is_dead(&self, slot: usize) -> bool {
-        self.note(slot) == Some(Note::Dead) || slot >= self.insns.len() || self.insns[slot] == Insn::HighHalf
-    }
 }
 
 fn compile(source: &Source<'_>) -> Result<Code, CompileError> {

@@ -12,11 +12,11 @@ use oko_bpf::isa::{Insn, Operand, Reg, Size};
 use oko_bpf::program::MapDef;
 use oko_bpf::verified::{Note, Region};
 
-use super::Source;
 use super::by_slot::BySlot;
 use super::calls::ARGUMENTS;
 use super::look_ups::{INDEX_BYTES, is_indexed};
 use super::pointers::{Pointer, Pointers};
+use super::source::Source;
 
 /// Bytes of the widest access.
 const WORD: i32 = 8;

@@ -10,9 +10,9 @@ use std::ops::Range;
 use cranelift_codegen::ir::{Function, Inst};
 use oko_bpf::isa::Insn;
 
-use super::Source;
 use super::by_slot::BySlot;
 use super::cells::Access;
+use super::source::Source;
 
 /// Words of 64 bits that have a bit for each byte of the largest frame.
 const WORDS: usize = 8;
