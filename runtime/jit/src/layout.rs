@@ -3,7 +3,8 @@
 //! A processor fetches the code behind a branch that is not taken along with the branch; each taken one costs a fetch of its own, and short filters wait for little else.
 //! Cranelift puts the second way of a branch right behind it, unless other code has to come before that, and the first one as far away as possible. So what
 //! few packets do comes first in branches here: early exits, which then lie where the loop ends, and the general way around the straight one.
-//! The latter is marked as cold, too, and so is what makes an entry anew that has expired, so that they lie behind everything else: otherwise the way of most packets would have to jump over them.
+//! The latter is marked as cold, too, and so is what makes an entry anew that has expired, so that they lie behind everything else: otherwise the way
+//! of most packets would have to jump over them.
 
 use std::collections::HashSet;
 

@@ -6,8 +6,10 @@
 //!
 //! In steps, for a key of words `w`, with `fold(a, b)` the XOR of the halves of the 128-bit product of `a` and `b`:
 //!
-//! 1. The hash: the last two words are pair 0, the two before them pair 1, and so on. `sum` is the sum of `fold(w ^ start, factor ^ w')` of all pairs, where `start` is that of the pair's number modulo [`STARTS`], rotated
-//!    to the left by [`ROTATION`] as often as the number holds these; and, if there is a word left in front, of `fold(w ^ last, factor)`, which is `zero` if that is 0. Then `h = fold(sum, last)`, with the bit [`TAGGED`] set.
+//! 1. The hash: the last two words are pair 0, the two before them pair 1, and so on. `sum` is the sum of `fold(w ^ start, factor ^ w')` of all
+//!    pairs, where `start` is that of the pair's number modulo [`STARTS`], rotated
+//!    to the left by [`ROTATION`] as often as the number holds these; and, if there is a word left in front, of `fold(w ^ last, factor)`, which is
+//!    `zero` if that is 0. Then `h = fold(sum, last)`, with the bit [`TAGGED`] set.
 //! 2. The first bucket: `h & mask` bytes from `index`. In it, the key's own way is `h >> OWN_WAY & 7`: there it is most often. The bucket's eight tags of 16 bits, at 0, are compared with the tag `h >> 48`. The second bucket is
 //!    the XOR of that and `(h >> 32 | 1) * BUCKET_SIZE & mask` bytes from there; it counts
 //!    only if the first one says so ([`BUCKET_OVERFLOWED`]).

@@ -8,7 +8,8 @@ use crate::entities::{Block, Value};
 use crate::module::{BlockCall, BlockData, Filter, Terminator, TerminatorKind, Type};
 use crate::operands::Edge;
 
-/// Blocks with more instructions are not copied for ways [past](can_be_led_past) what they end in: where an option is taken apart there are none or a few, as in `nd_guard`.
+/// Blocks with more instructions are not copied for ways [past](can_be_led_past) what they end in: where an option is taken apart there are none or a
+/// few, as in `nd_guard`.
 const MAX_INSTS_PAST: usize = 8;
 
 /// A copy of a block, or of what several do.
@@ -33,7 +34,8 @@ pub(super) fn edges_to(
     })
 }
 
-/// Whether ways that know how a block ends may be led past that end, by [copies](lead_to_copy) of what is before it: that is little and pure, is in no loop, and gets no entry.
+/// Whether ways that know how a block ends may be led past that end, by [copies](lead_to_copy) of what is before it: that is little and pure, is in
+/// no loop, and gets no entry.
 pub(super) fn can_be_led_past(filter: &Filter, cfg: &Cfg, block: Block) -> bool {
     let data = &filter.blocks[block.index()];
     cfg.loop_of(block).is_none()

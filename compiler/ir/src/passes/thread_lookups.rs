@@ -17,7 +17,8 @@ const MAX_LOOK_UPS: usize = 8;
 /// `servers[x].opened.add(1)` and then `servers[x].closed.total` look up once.
 ///
 /// It copies the few instructions of the block, which must be pure, for each of these ways, and passes on what the block defines to where it is
-/// used. Where the ways meet in the block before already, which branches to the look-up, it copies that for those that have the entry. That there is no entry is known only if nothing has been done since: another core may have made one, and what this
+/// used. Where the ways meet in the block before already, which branches to the look-up, it copies that for those that have the entry. That there is
+/// no entry is known only if nothing has been done since: another core may have made one, and what this
 /// one sees of other states may say so. It leaves blocks in loops alone.
 pub fn thread_lookups(module: &Module, filter: &mut Filter) {
     if filter.blocks.iter().filter(|block| block.term.kind.lookup().is_some()).count() < 2 {

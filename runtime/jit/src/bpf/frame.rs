@@ -1,7 +1,8 @@
 //! What is known of the stack frame: the values that were stored there last, so that loads need not wait for the stores, and registers that point
 //! there, so that keys of look-ups are put together in registers. And what else is known of the way: what was looked up, how long the packet is.
 //!
-//! All of it holds on the one way that leads here: it is forgotten at each block that can be jumped to. The stores themselves stay, unless they are [late](super::late_stores).
+//! All of it holds on the one way that leads here: it is forgotten at each block that can be jumped to. The stores themselves stay, unless they are
+//! [late](super::late_stores).
 
 use std::collections::BTreeMap;
 use std::ops::Range;

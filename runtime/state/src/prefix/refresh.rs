@@ -39,7 +39,8 @@ impl Prefix {
         }
     }
 
-    /// The highest node that has all bits of a prefix, and what is answered where there is no longer prefix than this one: the value of the longest prefix of it, less its own.
+    /// The highest node that has all bits of a prefix, and what is answered where there is no longer prefix than this one: the value of the longest
+    /// prefix of it, less its own.
     fn below(&self, prefix: &Bits) -> (Option<u32>, u64) {
         let mut answer = 0;
         let mut next = self.root.load(Ordering::Relaxed);
