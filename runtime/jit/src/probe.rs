@@ -63,29 +63,54 @@ pub(crate) fn probe(
     builder: &mut FunctionBuilder<'_>,
     map: Value,
     (key, keys): (&[Value], Keys),
-    stride: u64,
     comparison: Comparison,
     otherwise: Otherwise,
 ) -> (Value, Value) {
     let hash = fold_key(builder, map, key);
     let mask = number(builder, map, offset_of!(Probe, mask));
     let index = number(builder, map, offset_of!(Probe, index));
+    let first_line = builder.ins().band(hash, mask);
+    let bucket = builder.ins().iadd(index, first_line);
+    let wanted = Wanted { map, key, comparison };
+    if keys == Keys::Any {
+        return search(builder, &wanted, (hash, mask, index), (first_line, bucket), otherwise, false);
+    }
+    let (elsewhere, found) = (builder.create_block(), builder.create_block());
+    let record = own_record(builder, bucket, hash);
+    let (value, generation) = wanted.compare(builder, record, elsewhere, false);
+    builder.ins().jump(found, &[value.into(), generation.into()]);
+    // Whoever does not find the key in its own way goes a way apart.
+    builder.set_cold_block(elsewhere);
+    builder.switch_to_block(elsewhere);
+    builder.seal_block(elsewhere);
+    let (value, generation) =
+        search(builder, &wanted, (hash, mask, index), (first_line, bucket), otherwise, true);
+    builder.ins().jump(found, &[value.into(), generation.into()]);
+    let results = [builder.append_block_param(found, I64), builder.append_block_param(found, I64)];
+    builder.switch_to_block(found);
+    builder.seal_block(found);
+    results.into()
+}
+
+/// Looks for the key in all ways of its buckets: by the hash, all bits of distances and where the index is, and the distance of the first bucket and that itself.
+fn search(
+    builder: &mut FunctionBuilder<'_>,
+    wanted: &Wanted<'_>,
+    (hash, mask, index): (Value, Value, Value),
+    (first_line, bucket): (Value, Value),
+    otherwise: Otherwise,
+    is_apart: bool,
+) -> (Value, Value) {
     let (not_first, second, compare) =
         (builder.create_block(), builder.create_block(), builder.create_block());
     // So what is found goes straight on.
     builder.set_cold_block(second);
-
-    let first_line = builder.ins().band(hash, mask);
-    let bucket = builder.ins().iadd(index, first_line);
-    // Then whoever does not find the key in its own way goes a way apart.
-    let is_apart = keys == Keys::There;
     if is_apart {
-        compare_own(builder, bucket, hash, compare);
-        builder.set_cold_block(not_first);
+        [not_first, compare].into_iter().for_each(|block| builder.set_cold_block(block));
     }
     let hash = builder.ins().bor_imm_u(hash, TAGGED.cast_signed());
-    let wanted = tags_of(builder, hash);
-    compare_first(builder, bucket, wanted, compare, not_first, is_apart);
+    let tags = tags_of(builder, hash);
+    compare_first(builder, bucket, tags, compare, not_first, is_apart);
     builder.switch_to_block(not_first);
     builder.seal_block(not_first);
     let overflowed = builder.ins().load(I32, MemFlagsData::trusted(), bucket, BUCKET_OVERFLOWED);
@@ -99,34 +124,59 @@ pub(crate) fn probe(
     let step = builder.ins().band(step, mask);
     let second_line = builder.ins().bxor(first_line, step);
     let bucket = builder.ins().iadd(index, second_line);
-    compare_first(builder, bucket, wanted, compare, otherwise.absent, true);
+    compare_first(builder, bucket, tags, compare, otherwise.absent, true);
 
-    // Whether the record is the key's.
     let record = builder.append_block_param(compare, I64);
     builder.switch_to_block(compare);
     builder.seal_block(compare);
-    let values = number(builder, map, offset_of!(Probe, values));
-    let distance = builder.ins().imul_imm_s(record, stride.cast_signed());
-    let value = builder.ins().iadd(values, distance);
-    let generation = generation_of(builder, value);
-    let odd = builder.ins().band_imm_s(generation, 1);
-    go_on_if(builder, odd, otherwise.unclear);
-    for (index, &word) in key.iter().enumerate() {
-        let offset = KEY_END - 8 * (key.len() - index) as i32;
-        let there = builder.ins().load(I64, MemFlagsData::trusted(), value, offset);
-        let same = builder.ins().icmp(IntCC::Equal, word, there);
-        go_on_if(builder, same, otherwise.unclear);
-    }
-    if comparison == Comparison::Here {
-        // The words may be of two keys.
-        if cfg!(not(target_arch = "x86_64")) {
-            builder.ins().fence();
+    wanted.compare(builder, record, otherwise.unclear, is_apart)
+}
+
+/// A key in a map.
+struct Wanted<'a> {
+    map: Value,
+    key: &'a [Value],
+    comparison: Comparison,
+}
+
+impl Wanted<'_> {
+    /// Goes on with value and generation of a record, by its distance in words, if it is the key's.
+    fn compare(
+        &self,
+        builder: &mut FunctionBuilder<'_>,
+        record: Value,
+        otherwise: Block,
+        is_apart: bool,
+    ) -> (Value, Value) {
+        let go_on_if = |builder: &mut FunctionBuilder<'_>, holds| {
+            go_on_if(builder, holds, otherwise);
+            if let Some(block) = builder.current_block().filter(|_| is_apart) {
+                builder.set_cold_block(block);
+            }
+        };
+        let values = number(builder, self.map, offset_of!(Probe, values));
+        let distance = builder.ins().ishl_imm_u(record, 3);
+        let value = builder.ins().iadd(values, distance);
+        let generation = generation_of(builder, value);
+        let odd = builder.ins().band_imm_s(generation, 1);
+        go_on_if(builder, odd);
+        for (index, &word) in self.key.iter().enumerate() {
+            let offset = KEY_END - 8 * (self.key.len() - index) as i32;
+            let there = builder.ins().load(I64, MemFlagsData::trusted(), value, offset);
+            let same = builder.ins().icmp(IntCC::Equal, word, there);
+            go_on_if(builder, same);
         }
-        let now = generation_of(builder, value);
-        let same = builder.ins().icmp(IntCC::Equal, now, generation);
-        go_on_if(builder, same, otherwise.unclear);
+        if self.comparison == Comparison::Here {
+            // The words may be of two keys.
+            if cfg!(not(target_arch = "x86_64")) {
+                builder.ins().fence();
+            }
+            let now = generation_of(builder, value);
+            let same = builder.ins().icmp(IntCC::Equal, now, generation);
+            go_on_if(builder, same);
+        }
+        (value, generation)
     }
-    (value, generation)
 }
 
 /// Goes on in a new block if something is not 0, and otherwise in another one.
@@ -137,29 +187,13 @@ pub(crate) fn go_on_if(builder: &mut FunctionBuilder<'_>, holds: Value, otherwis
     builder.seal_block(next);
 }
 
-/// The number of the record in a way, by twice its number.
-fn record_at(builder: &mut FunctionBuilder<'_>, bucket: Value, twice: Value) -> Value {
-    let four_times = builder.ins().ishl_imm_u(twice, 1);
-    let at = builder.ins().iadd(bucket, four_times);
+/// Where the record is that the key's own way leads to, whether the way is in use or not: a record tells itself whose it is.
+fn own_record(builder: &mut FunctionBuilder<'_>, bucket: Value, hash: Value) -> Value {
+    const { assert!(WAYS == 1 << (u64::BITS - OWN_WAY)) };
+    let own = builder.ins().ushr_imm_u(hash, i64::from(OWN_WAY));
+    let distance = builder.ins().ishl_imm_u(own, 2);
+    let at = builder.ins().iadd(bucket, distance);
     builder.ins().uload32(MemFlagsData::trusted(), at, BUCKET_RECORDS)
-}
-
-/// Goes on to `compare` with the record in the key's own way if the tag there is the wanted one, and in a new block if not.
-fn compare_own(builder: &mut FunctionBuilder<'_>, bucket: Value, hash: Value, compare: Block) {
-    let own = builder.ins().ushr_imm_u(hash, i64::from(OWN_WAY) - 1);
-    // Twice its number.
-    let own = builder.ins().band_imm_u(own, 2 * (i64::from(WAYS) - 1));
-    let at = builder.ins().iadd(bucket, own);
-    let there = builder.ins().uload16(I64, MemFlagsData::trusted(), at, 0);
-    let tag = builder.ins().ushr_imm_u(hash, i64::from(TAGGED.ilog2()));
-    let tag = builder.ins().bor_imm_u(tag, 1);
-    let is_wanted = builder.ins().icmp(IntCC::Equal, there, tag);
-    let record = record_at(builder, bucket, own);
-    let search = builder.create_block();
-    builder.set_cold_block(search);
-    builder.ins().brif(is_wanted, compare, &[record.into()], search, &[]);
-    builder.switch_to_block(search);
-    builder.seal_block(search);
 }
 
 /// Goes on to `compare` with the first record with an equal tag, or to where there is none.
@@ -177,7 +211,10 @@ fn compare_first(
         builder.set_cold_block(block);
     }
     let byte = builder.ins().ctz(equal);
-    let record = record_at(builder, bucket, byte);
+    // A tag is of two bytes, a record of four.
+    let distance = builder.ins().ishl_imm_u(byte, 1);
+    let at = builder.ins().iadd(bucket, distance);
+    let record = builder.ins().uload32(MemFlagsData::trusted(), at, BUCKET_RECORDS);
     builder.ins().jump(compare, &[record.into()]);
 }
 

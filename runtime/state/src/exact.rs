@@ -31,7 +31,7 @@ impl Exact {
     pub(crate) fn new(shape: &Shape) -> Option<Exact> {
         Some(Exact {
             records: Records::new(shape)?,
-            index: Index::new(shape.capacity)?,
+            index: Index::new(shape.capacity, u32::try_from(shape.stride() / 8).ok()?)?,
             seed: Seed::random(),
             capacity: shape.capacity,
             len: AtomicU32::new(0),

@@ -1,7 +1,7 @@
 //! The index of a hash table: where in the records the key with a given hash is.
 //!
 //! A key has two buckets, both from its hash. A bucket is one cache line of eight places; a place is empty (tag 0) or holds 15
-//! bits of the hash and a one (the tag) and the number of a record. There are at least two places for each record, so two buckets are
+//! bits of the hash and a one (the tag) and where a record is. There are at least two places for each record, so two buckets are
 //! practically never both full: with `s_k` the share of buckets that hold `k` or more, two choices square the share at each step, and eight
 //! of a mean of four come out below 10^-8, a ninth below 10^-16. Up to 16 entries there are just two buckets, which every
 //! key has, so that there is always room.
@@ -10,6 +10,8 @@
 //!
 //! Three bits of the hash say which of the places is the key's own: it gets that one if it is empty. So whoever looks there first seldom has to look at
 //! another one, of a table that is full in a fourth of all cases, of one that is half full in an eighth.
+//!
+//! Where a record is, is said in words from the first record, so that generated code adds and need not multiply; here, records have numbers.
 //!
 //! Places are read without locks, four tags at a time; what a tag promises is to be checked with the record. They are written under
 //! the locks of both buckets of the key concerned, which are striped.
@@ -81,13 +83,51 @@ pub(crate) struct Index {
     memory: Memory,
     mask: u32,
     stripes: Box<[AtomicU32]>,
+    distances: Distances,
+}
+
+/// How far records are from the first one, in words: the number of a record times the words that each takes.
+#[derive(Clone, Copy, Debug)]
+struct Distances {
+    words: u32,
+    /// How often these can be halved, and what the rest is to be multiplied by to give 1 modulo 2^32: so numbers come back without a division.
+    halvings: u32,
+    inverse: u32,
+}
+
+impl Distances {
+    /// Of records of so many words, not 0; the last one is less than 2^32 words away.
+    fn new(words: u32) -> Distances {
+        let halvings = words.trailing_zeros();
+        let odd = words >> halvings;
+        // Each of Newton's steps doubles the lowest bits that are right; the inverse of an odd number modulo 8 is itself.
+        let inverse = (0..4)
+            .fold(odd, |inverse, _| inverse.wrapping_mul(2_u32.wrapping_sub(odd.wrapping_mul(inverse))));
+        Distances { words, halvings, inverse }
+    }
+
+    fn of(self, record: u32) -> u32 {
+        record * self.words
+    }
+
+    /// The record at a distance.
+    #[inline]
+    fn record(self, distance: u32) -> u32 {
+        (distance >> self.halvings).wrapping_mul(self.inverse)
+    }
 }
 
 impl Index {
-    pub(crate) fn new(capacity: u32) -> Option<Index> {
+    /// An index of records of so many words.
+    pub(crate) fn new(capacity: u32, words: u32) -> Option<Index> {
         let buckets = buckets(capacity);
         let stripes = (0..MAX_STRIPES.min(buckets as usize)).map(|_| AtomicU32::new(0)).collect();
-        Some(Index { memory: Memory::zeroed(bytes(capacity))?, mask: buckets - 1, stripes })
+        Some(Index {
+            memory: Memory::zeroed(bytes(capacity))?,
+            mask: buckets - 1,
+            stripes,
+            distances: Distances::new(words),
+        })
     }
 
     /// Where the first bucket is.
@@ -137,7 +177,7 @@ impl Index {
         for (word, tags) in bucket.tags.iter().enumerate() {
             let equal = equal_lanes(tags.load(Ordering::Relaxed), wanted);
             if equal != 0 {
-                return Some(bucket.records[way(word, equal)].load(Ordering::Relaxed));
+                return Some(self.distances.record(bucket.records[way(word, equal)].load(Ordering::Relaxed)));
             }
         }
         if bucket.overflowed.load(Ordering::Relaxed) != 0 {
@@ -156,7 +196,8 @@ impl Index {
                 let mut equal = equal_lanes(tags.load(Ordering::Acquire), wanted);
                 while equal != 0 {
                     // Acquire, for a table's records are replaced under an unchanged tag.
-                    let record = bucket.records[way(word, equal)].load(Ordering::Acquire);
+                    let record =
+                        self.distances.record(bucket.records[way(word, equal)].load(Ordering::Acquire));
                     if let Some(found) = matches(record) {
                         return Some(found);
                     }
@@ -210,7 +251,7 @@ impl Index {
         (0..WAYS).filter(move |&way| line.tag(way) != 0).map(move |way| Used {
             bucket,
             way,
-            record: line.records[way].load(Ordering::Relaxed),
+            record: self.distances.record(line.records[way].load(Ordering::Relaxed)),
         })
     }
 
@@ -226,7 +267,7 @@ impl Index {
 
     /// Puts another record of the same key at a place whose bucket's lock is held, in one step.
     pub(crate) fn replace(&self, used: Used, record: u32) {
-        self.bucket(used.bucket).records[used.way].store(record, Ordering::Release);
+        self.bucket(used.bucket).records[used.way].store(self.distances.of(record), Ordering::Release);
     }
 
     /// How many places there are.
@@ -237,7 +278,7 @@ impl Index {
     /// The record at a place below their number, if the place is in use.
     pub(crate) fn record_at(&self, place: u64) -> Option<u32> {
         let (bucket, way) = (self.bucket((place / WAYS as u64) as u32), (place % WAYS as u64) as usize);
-        (bucket.tag(way) != 0).then(|| bucket.records[way].load(Ordering::Acquire))
+        (bucket.tag(way) != 0).then(|| self.distances.record(bucket.records[way].load(Ordering::Acquire)))
     }
 
     /// Whether a key whose locks are held has an empty place.
@@ -257,7 +298,7 @@ impl Index {
         let bucket = self.bucket(bucket);
         let way = std::iter::once(place.own).chain(0..WAYS).find(|&way| bucket.tag(way) == 0);
         let way = way.expect("the key has room, and the less full bucket is taken");
-        bucket.records[way].store(record, Ordering::Relaxed);
+        bucket.records[way].store(self.distances.of(record), Ordering::Relaxed);
         bucket.set_tag(way, place.tag);
     }
 }
@@ -309,9 +350,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn records_come_back_from_their_distances() {
+        for words in (1..=1_024).chain([8_193, 0xffff_ffff]) {
+            let distances = Distances::new(words);
+            let last = u32::MAX / words;
+            for record in (0..last.min(100)).chain(last.saturating_sub(100)..=last) {
+                assert_eq!(distances.record(distances.of(record)), record, "{words} words");
+            }
+        }
+    }
+
+    #[test]
     fn keys_are_most_often_in_their_own_way() {
         const CAPACITY: u32 = 65_536;
-        let index = Index::new(CAPACITY).expect("there is memory");
+        let index = Index::new(CAPACITY, 5).expect("there is memory");
         let mut in_own = 0;
         for record in 0..CAPACITY {
             // Any well mixed number.

@@ -3,6 +3,8 @@
 //! A [`Probe`] is the first thing in a [`Map`](crate::Map), so code reads it through the map's address. Code does what `Index::find` and
 //! `Records::matching` do for the first place in the key's buckets that has its tag, and calls [`Map::find_words`](crate::Map::find_words) if
 //! that is not the key's. If there is no such place, the key is not in the map. It may leave out the second look at the generation: who locks the entry compares it once more.
+//! And it may look at the record of the key's own way first, whatever the tag there: one that was left there by another key, or none, which is record 0, is not the
+//! key's by its own words.
 //!
 //! In steps, for a key of words `w`, with `fold(a, b)` the XOR of the halves of the 128-bit product of `a` and `b`:
 //!
@@ -10,22 +12,23 @@
 //!    pairs, where `start` is that of the pair's number modulo [`STARTS`], rotated
 //!    to the left by [`ROTATION`] as often as the number holds these; and, if there is a word left in front, of `fold(w ^ last, factor)`, which is
 //!    `zero` if that is 0. Then `h = fold(sum, last)`, with the bit [`TAGGED`] set.
-//! 2. The first bucket: `h & mask` bytes from `index`. In it, the key's own way is `h >> OWN_WAY & 7`: there it is most often. The bucket's eight tags of 16 bits, at 0, are compared with the tag `h >> 48`. The second bucket is
+//! 2. The first bucket: `h & mask` bytes from `index`. In it, the key's own way is `h >> OWN_WAY`: there it is most often. The bucket's eight tags of 16 bits, at 0, are compared with the tag `h >> 48`. The second bucket is
 //!    the XOR of that and `(h >> 32 | 1) * BUCKET_SIZE & mask` bytes from there; it counts
 //!    only if the first one says so ([`BUCKET_OVERFLOWED`]).
-//! 3. The record: a `u32` at `BUCKET_RECORDS + 4 * way`.
-//! 4. Its value: at `values + record * stride`, with the [`stride`] of the map's shape. The generation (`u32`, odd if it belongs to a key, and as much of zero after it) is [`GENERATION`]
+//! 3. Where the record is, in words of 8 bytes: a `u32` at `BUCKET_RECORDS + 4 * way`.
+//! 4. Its value: at `values` and so many words. The generation (`u32`, odd if it belongs to a key, and as much of zero after it) is [`GENERATION`]
 //!    bytes from there, the key's words end [`KEY_END`] bytes from there.
 
 /// The bit that is set in a hash before it leads to a place: it makes the tag another one than that of an empty place, 0.
 pub const TAGGED: u64 = 1 << 48;
 /// How many ways a bucket has.
 pub const WAYS: u32 = 8;
-/// The lowest bit of a hash that says which way of its bucket is the key's own.
-pub const OWN_WAY: u32 = TAGGED.ilog2() - WAYS.ilog2();
+/// The lowest bit of a hash that says, with those above it, which way of its bucket is the key's own. They are bits of the tag, too: of the keys in their own
+/// ways it tells all but one apart.
+pub const OWN_WAY: u32 = u64::BITS - WAYS.ilog2();
 /// The size of a bucket.
 pub const BUCKET_SIZE: u32 = 64;
-/// Where the numbers of records are in a bucket.
+/// Where the distances of records are in a bucket.
 pub const BUCKET_RECORDS: i32 = 16;
 /// Where a bucket says (a `u32`, not 0) that one of its keys may be in the second bucket.
 pub const BUCKET_OVERFLOWED: i32 = 48;
@@ -34,12 +37,7 @@ pub const GENERATION: i32 = -8;
 /// Where the key ends, from a value.
 pub const KEY_END: i32 = -16;
 
-/// Bytes from the value of one record to that of the next, in hash tables with keys and values of these sizes.
-pub fn stride(key_size: u32, value_size: u32) -> u64 {
-    value_offset(key_size) + u64::from(value_size).next_multiple_of(8)
-}
-
-/// Where the value is in a record of such a table.
+/// Where the value is in a record of a hash table with keys of this size.
 pub(crate) fn value_offset(key_size: u32) -> u64 {
     u64::from(key_size).next_multiple_of(8) + 16
 }

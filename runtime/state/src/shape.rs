@@ -8,6 +8,8 @@ pub const MAX_VALUE_BYTES: u32 = 1 << 16;
 
 /// The most memory that one map may take.
 const MAX_FOOTPRINT: u64 = 1 << 40;
+/// What the records of a hash table take at most: 2^32 words.
+const MAX_RECORDS: u64 = 1 << 35;
 
 /// The greatest number of hashes of a Bloom filter, as in the kernel.
 const MAX_HASHES: u32 = 15;
@@ -148,6 +150,14 @@ pub enum ShapeError {
         /// Their size.
         found: u32,
     },
+    /// The entries of a hash table would take more than 32 gibibytes.
+    #[error(
+        "the entries of the hash table take {bytes} bytes: expected at most {MAX_RECORDS}, which are 32 GiB"
+    )]
+    Entries {
+        /// What they take.
+        bytes: u64,
+    },
     /// The value of a sketch is not the number that it tells.
     #[error("a sketch whose values have {found} bytes: expected 4")]
     Answer {
@@ -225,6 +235,10 @@ impl Shape {
             && (!offset.is_multiple_of(4) || u64::from(offset) + 4 > u64::from(self.value_size))
         {
             return Err(ShapeError::LockOffset { offset, value_size: self.value_size });
+        }
+        let entries = self.records() * self.stride();
+        if matches!(self.kind, Kind::Hash(_) | Kind::Exact) && entries > MAX_RECORDS {
+            return Err(ShapeError::Entries { bytes: entries });
         }
         let bytes = self.footprint();
         if bytes > MAX_FOOTPRINT {

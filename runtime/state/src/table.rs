@@ -54,7 +54,7 @@ impl Table {
     pub(crate) fn new(shape: &Shape, when_full: WhenFull) -> Option<Table> {
         Some(Table {
             records: Records::new(shape)?,
-            index: Index::new(shape.capacity)?,
+            index: Index::new(shape.capacity, u32::try_from(shape.stride() / 8).ok()?)?,
             seed: Seed::random(),
             capacity: shape.capacity,
             when_full,

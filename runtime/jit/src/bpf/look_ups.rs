@@ -182,13 +182,11 @@ impl Translator<'_, '_> {
         let (absent, call) = (self.builder.create_block(), self.builder.create_block());
         self.builder.set_cold_block(call);
         let otherwise = Otherwise { absent, unclear: call };
-        let stride = oko_state::probe::stride(def.key_size, def.value_size);
         let keys = match next {
             Next::Tested { absent: slot, .. } if self.inserts(slot) => Keys::There,
             _ => Keys::Any,
         };
-        let (value, _) =
-            probe::probe(&mut self.builder, map, (&words, keys), stride, Comparison::Here, otherwise);
+        let (value, _) = probe::probe(&mut self.builder, map, (&words, keys), Comparison::Here, otherwise);
         for block in [absent, call] {
             self.builder.seal_block(block);
         }

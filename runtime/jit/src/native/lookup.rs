@@ -60,15 +60,13 @@ impl Translator<'_, '_> {
             let call = self.builder.create_block();
             self.builder.set_cold_block(call);
             let otherwise = Otherwise { absent: if make { call } else { miss }, unclear: call };
-            let decl = &self.source.module.states[state.index()];
-            let stride = oko_state::probe::stride(decl.key_layout().size, decl.entry_layout().size);
             let keys = if make { Keys::There } else { Keys::Any };
             let comparison = match self.has_generations(state) {
                 true => Comparison::AtLock,
                 false => Comparison::Here,
             };
             let (value, generation) =
-                probe::probe(&mut self.builder, map, (key, keys), stride, comparison, otherwise);
+                probe::probe(&mut self.builder, map, (key, keys), comparison, otherwise);
             self.builder.ins().jump(hit, &[value.into(), generation.into()]);
             self.builder.switch_to_block(call);
         }
