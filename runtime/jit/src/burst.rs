@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{
-    Block, Function, Inst, InstBuilder, InstructionData, MemFlagsData, StackSlot, StackSlotData,
+    Block, BlockArg, Function, Inst, InstBuilder, InstructionData, MemFlagsData, StackSlot, StackSlotData,
     StackSlotKind, Type, Value,
 };
 use cranelift_frontend::FunctionBuilder;
@@ -23,12 +23,19 @@ use crate::tidy;
 const CONTEXT: i32 = 0;
 /// The end of the packets.
 const END: i32 = 8;
+/// Where the packet's results go.
+const RESULTS: i32 = 16;
+/// What was in the register that the packet's address is in, for whoever called.
+const CALLERS: i32 = 24;
 /// The instant.
-const NOW: i32 = 16;
+const NOW: i32 = 32;
 /// Whether no other thread runs code.
-const ALONE: i32 = 24;
+const ALONE: i32 = 40;
 /// The rest of what is kept: rows of tables, then numbers, then the scratch memory.
-const REST: i32 = 32;
+const REST: i32 = 48;
+
+/// So many verdicts have an end of their own.
+const MOST_ENDS: usize = 8;
 
 /// Memory that nobody changes during a burst: contexts, packet descriptions.
 pub(crate) fn constant_memory() -> MemFlagsData {
@@ -168,18 +175,19 @@ fn row_of(builder: &mut FunctionBuilder<'_>, context: Value, table: i32, row: us
     builder.ins().load(I64, constant_memory(), base, row as i32 * 8)
 }
 
-/// Where the end of the packets is.
+/// How the loop goes from packet to packet.
 #[derive(Clone, Copy, Debug)]
-enum End {
-    Value(Value),
-    InFrame,
+enum Steps {
+    /// By two addresses that are handed on, up to an end.
+    Handed { results: Value, end: Value },
+    /// By the packet's address in the pinned register, and by what lies in the frame. Whoever keeps something there has cold code that calls, and of all
+    /// values that such calls must leave alone, Cranelift may choose this one to lie in memory, though every packet waits for it.
+    Pinned,
 }
 
 /// The loop around a filter.
 pub(crate) struct Burst {
     pub(crate) row: Row,
-    /// Where the packet's results go.
-    pub(crate) results: Value,
     /// Takes the packet's results.
     pub(crate) latch: Block,
     /// The instant, where the loop is opened.
@@ -187,7 +195,9 @@ pub(crate) struct Burst {
     body: Block,
     exit: Block,
     frame: StackSlot,
-    end: End,
+    steps: Steps,
+    /// Take packets whose verdict is known where they end, by verdict: these need no jump to the latch.
+    ends: Vec<(u32, Block)>,
     /// What is put into the frame, and where; nothing if others read it, too.
     stores: Vec<(Inst, i32)>,
 }
@@ -205,13 +215,12 @@ impl Burst {
             unreachable!("the signature of an entry has six parameters");
         };
         let mut values = vec![(CONTEXT, context), (NOW, now), (ALONE, alone)];
-        // Compared where it is, the end needs no register; who keeps nothing has one for it.
-        let end = if kept.is_none() {
-            End::Value(end)
-        } else {
-            values.push((END, end));
-            End::InFrame
-        };
+        let is_pinned = !kept.is_none();
+        if is_pinned {
+            let callers = builder.ins().get_pinned_reg(I64);
+            values.extend([(END, end), (RESULTS, first_results), (CALLERS, callers)]);
+            builder.ins().set_pinned_reg(packets);
+        }
         let tables = kept.tables.iter().enumerate();
         let mut rest: Vec<Value> = tables.map(|(row, &table)| row_of(builder, context, table, row)).collect();
         rest.extend((kept.numbers)(builder, context, now));
@@ -227,44 +236,116 @@ impl Burst {
         if kept.is_shared {
             stores.clear();
         }
-        builder.ins().jump(body, &[packets.into(), first_results.into()]);
+        let handed: &[BlockArg] = if is_pinned { &[] } else { &[packets.into(), first_results.into()] };
+        builder.ins().jump(body, handed);
 
         builder.switch_to_block(exit);
+        if is_pinned {
+            let callers = on_stack(builder, I64, frame, CALLERS);
+            builder.ins().set_pinned_reg(callers);
+        }
         builder.ins().return_(&[]);
 
         for &ty in types {
             builder.append_block_param(latch, ty);
         }
-        let packet = builder.append_block_param(body, I64);
-        let results = builder.append_block_param(body, I64);
         builder.switch_to_block(body);
+        let (packet, steps) = if is_pinned {
+            (builder.ins().get_pinned_reg(I64), Steps::Pinned)
+        } else {
+            let packet = builder.append_block_param(body, I64);
+            let results = builder.append_block_param(body, I64);
+            (packet, Steps::Handed { results, end })
+        };
         let place = Place::Here {
             slot: frame,
             rows: kept.tables.len(),
             scratch: (kept.scratch > 0).then_some(scratch),
         };
         let row = Row { packet, place };
-        Burst { row, results, latch, now, body, exit, frame, end, stores }
+        Burst { row, latch, now, body, exit, frame, steps, ends: Vec::new(), stores }
     }
 
-    /// Writes the step to the next packet.
+    /// Where the packet's results go.
+    pub(crate) fn results(&self, builder: &mut FunctionBuilder<'_>) -> Value {
+        match self.steps {
+            Steps::Handed { results, .. } => results,
+            Steps::Pinned => on_stack(builder, I64, self.frame, RESULTS),
+        }
+    }
+
+    /// Ends a packet with a verdict that is known.
+    pub(crate) fn end_with(&mut self, builder: &mut FunctionBuilder<'_>, verdict: u32) {
+        match self.end_of(builder, verdict) {
+            Some(end) => builder.ins().jump(end, &[]),
+            None => {
+                let verdict = builder.ins().iconst(I32, i64::from(verdict));
+                builder.ins().jump(self.latch, &[verdict.into()])
+            }
+        };
+    }
+
+    /// Ends a packet with a verdict, an `i32`.
+    pub(crate) fn end(&mut self, builder: &mut FunctionBuilder<'_>, verdict: Value) {
+        match tidy::constant(builder.func, verdict) {
+            Some(verdict) => self.end_with(builder, verdict as u32),
+            None => {
+                builder.ins().jump(self.latch, &[verdict.into()]);
+            }
+        }
+    }
+
+    /// The end of packets with this verdict.
+    fn end_of(&mut self, builder: &mut FunctionBuilder<'_>, verdict: u32) -> Option<Block> {
+        if let Some((_, end)) = self.ends.iter().find(|(of, _)| *of == verdict) {
+            return Some(*end);
+        }
+        (self.ends.len() < MOST_ENDS).then(|| {
+            let end = builder.create_block();
+            self.ends.push((verdict, end));
+            end
+        })
+    }
+
+    /// Writes the steps to the next packet.
     pub(crate) fn close(&self, builder: &mut FunctionBuilder<'_>) {
+        for &(verdict, block) in &self.ends {
+            builder.switch_to_block(block);
+            let verdict = builder.ins().iconst(I32, i64::from(verdict));
+            self.step(builder, &[verdict]);
+        }
         builder.switch_to_block(self.latch);
+        let results = builder.block_params(self.latch).to_vec();
+        self.step(builder, &results);
+        self.remove_unread(builder.func);
+    }
+
+    /// Stores a packet's results and goes on to the next one.
+    fn step(&self, builder: &mut FunctionBuilder<'_>, values: &[Value]) {
+        let results = self.results(builder);
         let mut offset = 0;
-        for result in builder.block_params(self.latch).to_vec() {
-            builder.ins().store(MemFlagsData::trusted(), result, self.results, offset);
+        for &result in values {
+            builder.ins().store(MemFlagsData::trusted(), result, results, offset);
             offset += builder.func.dfg.value_type(result).bytes() as i32;
         }
-        let packet = builder.ins().iadd_imm_s(self.row.packet, PACKET_SIZE);
-        let results = builder.ins().iadd_imm_s(self.results, i64::from(offset));
+        let results = builder.ins().iadd_imm_s(results, i64::from(offset));
         // The test is at the end, so that there is one jump a packet.
-        let end = match self.end {
-            End::Value(end) => end,
-            End::InFrame => on_stack(builder, I64, self.frame, END),
-        };
-        let done = builder.ins().icmp(IntCC::Equal, packet, end);
-        builder.ins().brif(done, self.exit, &[], self.body, &[packet.into(), results.into()]);
-        self.remove_unread(builder.func);
+        match self.steps {
+            Steps::Handed { end, .. } => {
+                let packet = builder.ins().iadd_imm_s(self.row.packet, PACKET_SIZE);
+                let done = builder.ins().icmp(IntCC::Equal, packet, end);
+                builder.ins().brif(done, self.exit, &[], self.body, &[packet.into(), results.into()]);
+            }
+            Steps::Pinned => {
+                builder.ins().stack_store(I64, results, self.frame, RESULTS);
+                let packet = builder.ins().get_pinned_reg(I64);
+                let packet = builder.ins().iadd_imm_s(packet, PACKET_SIZE);
+                builder.ins().set_pinned_reg(packet);
+                let end = on_stack(builder, I64, self.frame, END);
+                let more = builder.ins().icmp(IntCC::NotEqual, packet, end);
+                builder.ins().brif(more, self.body, &[], self.exit, &[]);
+            }
+        }
     }
 
     /// Removes the stores to the frame of what nobody reads there. Whoever reads takes the address of the place.

@@ -65,6 +65,8 @@ pub(crate) fn isa_with(effort: Effort) -> Result<OwnedTargetIsa, CompileError> {
         ("enable_probestack", "true"),
         ("probestack_strategy", "inline"),
         ("unwind_info", "false"),
+        // For the address of the packet ([`burst`](crate::burst)).
+        ("enable_pinned_reg", "true"),
         // For [`placement`].
         ("machine_code_cfg_info", "true"),
         // It finds defects of ours, not of filters: all tests run with it. A switch that loads a filter need not wait for it.

@@ -19,12 +19,12 @@ use crate::tidy;
 /// Orders the blocks of a function that is a loop over packets.
 pub(crate) fn order(context: &mut Context) {
     let function = &mut context.func;
-    let Some((head, latch)) = loop_of(function, &context.domtree) else { return };
-    let mut rare: HashSet<Block> = exits(function, latch);
+    let Some((head, latches)) = loop_of(function, &context.domtree) else { return };
+    let mut rare: HashSet<Block> = exits(function, &latches);
     if let Some(general) = left_from(function, head) {
         let blocks: Vec<Block> = function.layout.blocks().collect();
         for block in blocks {
-            if block != latch && context.domtree.block_dominates(general, block) {
+            if !latches.contains(&block) && context.domtree.block_dominates(general, block) {
                 function.layout.set_cold(block);
             }
         }
@@ -39,28 +39,32 @@ pub(crate) fn order(context: &mut Context) {
     context.flowgraph();
 }
 
-/// Where the outermost loop begins and where it ends.
-fn loop_of(function: &Function, dominators: &DominatorTree) -> Option<(Block, Block)> {
-    let blocks = function.layout.blocks();
-    let mut back = blocks.flat_map(|latch| {
+/// Where the outermost loop begins, and all its ends.
+fn loop_of(function: &Function, dominators: &DominatorTree) -> Option<(Block, HashSet<Block>)> {
+    let back = |latch: Block| {
         let heads = function.block_successors(latch);
         heads.filter(move |&head| dominators.block_dominates(head, latch)).map(move |head| (head, latch))
-    });
-    let first = back.next()?;
+    };
+    let back: Vec<(Block, Block)> = function.layout.blocks().flat_map(back).collect();
+    let (first, _) = *back.first()?;
     // One that is around another one begins before it.
-    Some(back.fold(first, |outer, inner| {
-        match outer.0 != inner.0 && dominators.block_dominates(inner.0, outer.0) {
-            true => inner,
-            false => outer,
-        }
-    }))
+    let head = back.iter().fold(
+        first,
+        |outer, &(inner, _)| {
+            if dominators.block_dominates(inner, outer) { inner } else { outer }
+        },
+    );
+    Some((head, back.into_iter().filter(|&(other, _)| other == head).map(|(_, latch)| latch).collect()))
 }
 
-/// The blocks that do nothing but hand constants to the end of the loop.
-fn exits(function: &Function, latch: Block) -> HashSet<Block> {
+/// The ends of a loop that take no results, and the blocks that do nothing but go to one of these or hand constants to another.
+fn exits(function: &Function, latches: &HashSet<Block>) -> HashSet<Block> {
     let is_exit = |&block: &Block| {
+        if latches.contains(&block) {
+            return function.dfg.num_block_params(block) == 0;
+        }
         let mut insts = function.layout.block_insts(block).map(|inst| function.dfg.insts[inst].opcode());
-        function.block_successors(block).eq([latch])
+        function.block_successors(block).all(|to| latches.contains(&to))
             && insts.all(|opcode| matches!(opcode, Opcode::Iconst | Opcode::Uextend | Opcode::Jump))
     };
     function.layout.blocks().filter(is_exit).collect()

@@ -33,11 +33,12 @@ use oko_ir::{
 use self::repeats::Repeats;
 use self::source::Source;
 use crate::abi::{CTX_PARAMS, PACKET_IN_PORT, PACKET_WIRE_LEN};
-use crate::burst::{Row, constant_memory, packet_memory};
+use crate::burst::{Burst, constant_memory, packet_memory};
 use crate::code::Code;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::host::{self, Effort};
+use crate::tidy;
 
 /// Up to so many operations everything is done for fast code; the largest example has 300.
 const FULL_EFFORT_UP_TO: usize = 8_192;
@@ -114,9 +115,7 @@ struct Translator<'a, 'b> {
     builder: FunctionBuilder<'b>,
     convention: CallConv,
     source: &'a Source<'a>,
-    row: Row,
-    /// Where the packet's results go.
-    latch: ir::Block,
+    burst: Burst,
     /// The packet's bytes.
     data: ir::Value,
     /// How many bytes are there.
@@ -165,7 +164,7 @@ impl<'a> Translator<'a, '_> {
             && self.source.has_frame()
         {
             if let Some(place) = self.source.invariants.place(value) {
-                let kept = self.row.number(&mut self.builder, place);
+                let kept = self.burst.row.number(&mut self.builder, place);
                 self.values.insert(value, kept);
                 return;
             }
@@ -250,11 +249,15 @@ impl<'a> Translator<'a, '_> {
                 self.builder.ins().uextend(I64, a)
             }
             Op::Load(width, window, offset) => self.load(width, window, offset),
-            Op::PacketLen => self.builder.ins().uload32(constant_memory(), self.row.packet, PACKET_WIRE_LEN),
-            Op::InPort => self.builder.ins().uload32(constant_memory(), self.row.packet, PACKET_IN_PORT),
-            Op::Now => self.row.now(&mut self.builder),
+            Op::PacketLen => {
+                self.builder.ins().uload32(constant_memory(), self.burst.row.packet, PACKET_WIRE_LEN)
+            }
+            Op::InPort => {
+                self.builder.ins().uload32(constant_memory(), self.burst.row.packet, PACKET_IN_PORT)
+            }
+            Op::Now => self.burst.row.now(&mut self.builder),
             Op::Param(param) => {
-                let context = self.row.context(&mut self.builder);
+                let context = self.burst.row.context(&mut self.builder);
                 let params = self.builder.ins().load(I64, constant_memory(), context, CTX_PARAMS);
                 // The control plane may change it at any time, so this load stays where it is.
                 self.builder.ins().load(I64, MemFlagsData::trusted(), params, param.0 as i32 * 8)
@@ -327,11 +330,14 @@ impl<'a> Translator<'a, '_> {
             }
             TerminatorKind::Return(value) => {
                 let value = self.value(*value);
+                if let Some(class) = tidy::constant(self.builder.func, value) {
+                    return self.burst.end_with(&mut self.builder, class as u32);
+                }
                 let class = match self.source.filter.result {
                     FilterResult::Bool => self.builder.ins().uextend(I32, value),
                     FilterResult::Classes(_) => self.builder.ins().ireduce(I32, value),
                 };
-                self.builder.ins().jump(self.latch, &[class.into()]);
+                self.burst.end(&mut self.builder, class);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Look-ups in hash tables: the key's own way, the tags of both buckets and the first place that may hold the key are looked at inline, and only if that is
 //! not it, a helper is called. See [`oko_state::probe`] for what is where.
 //!
-//! A processor foresees that a key is in its own way, and reads on there while it compares the tag. Which of all tags is the wanted one it has to wait for, and
-//! for the record of that; with a small filter that is most of the time that a packet takes. Keys that are often not there are looked for in all ways at once.
+//! Most keys are in their own way, so the record there is compared with the key at once, whatever the tag says: what a processor waits for is the bucket
+//! and then the record. Which of all tags is the wanted one takes it as long again, so that is asked apart, of a key that is not there.
 //!
 //! The generation is read before the key. If the place is given to another key meanwhile, the generation is another one when the entry is
 //! locked; who does not compare it then looks at it a second time here.
@@ -48,71 +48,37 @@ pub(crate) enum Comparison {
     Here,
 }
 
-/// What is foreseen of the keys that are looked up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keys {
-    /// They are nearly always there: who looks them up makes an entry if there is none.
-    There,
-    /// Nothing.
-    Any,
-}
-
 /// Looks a key up in a map. Goes on in a new block with the value and its generation, or
 /// to where `otherwise` says.
 pub(crate) fn probe(
     builder: &mut FunctionBuilder<'_>,
     map: Value,
-    (key, keys): (&[Value], Keys),
+    key: &[Value],
     comparison: Comparison,
     otherwise: Otherwise,
 ) -> (Value, Value) {
     let hash = fold_key(builder, map, key);
+    let wanted = Wanted { map, key, comparison };
     let mask = number(builder, map, offset_of!(Probe, mask));
     let index = number(builder, map, offset_of!(Probe, index));
-    let first_line = builder.ins().band(hash, mask);
-    let bucket = builder.ins().iadd(index, first_line);
-    let wanted = Wanted { map, key, comparison };
-    if keys == Keys::Any {
-        return search(builder, &wanted, (hash, mask, index), (first_line, bucket), otherwise, false);
-    }
+    let distance = builder.ins().band(hash, mask);
+    let bucket = builder.ins().iadd(index, distance);
     let (elsewhere, found) = (builder.create_block(), builder.create_block());
     let record = own_record(builder, bucket, hash);
-    let (value, generation) = wanted.compare(builder, record, elsewhere, false);
+    let (value, generation) = wanted.compare(builder, record, elsewhere);
     builder.ins().jump(found, &[value.into(), generation.into()]);
-    // Whoever does not find the key in its own way goes a way apart.
-    builder.set_cold_block(elsewhere);
+
+    // All ways of both buckets, apart from what goes straight on.
     builder.switch_to_block(elsewhere);
     builder.seal_block(elsewhere);
-    let (value, generation) =
-        search(builder, &wanted, (hash, mask, index), (first_line, bucket), otherwise, true);
-    builder.ins().jump(found, &[value.into(), generation.into()]);
-    let results = [builder.append_block_param(found, I64), builder.append_block_param(found, I64)];
-    builder.switch_to_block(found);
-    builder.seal_block(found);
-    results.into()
-}
-
-/// Looks for the key in all ways of its buckets: by the hash, all bits of distances and where the index is, and the distance of the first bucket and that itself.
-fn search(
-    builder: &mut FunctionBuilder<'_>,
-    wanted: &Wanted<'_>,
-    (hash, mask, index): (Value, Value, Value),
-    (first_line, bucket): (Value, Value),
-    otherwise: Otherwise,
-    is_apart: bool,
-) -> (Value, Value) {
-    let (not_first, second, compare) =
-        (builder.create_block(), builder.create_block(), builder.create_block());
-    // So what is found goes straight on.
-    builder.set_cold_block(second);
-    if is_apart {
-        [not_first, compare].into_iter().for_each(|block| builder.set_cold_block(block));
-    }
+    let [none_here, second, compare] = std::array::from_fn(|_| builder.create_block());
+    let apart = [elsewhere, none_here, second, compare];
+    apart.into_iter().for_each(|block| builder.set_cold_block(block));
     let hash = builder.ins().bor_imm_u(hash, TAGGED.cast_signed());
     let tags = tags_of(builder, hash);
-    compare_first(builder, bucket, tags, compare, not_first, is_apart);
-    builder.switch_to_block(not_first);
-    builder.seal_block(not_first);
+    compare_tags(builder, bucket, tags, compare, none_here);
+    builder.switch_to_block(none_here);
+    builder.seal_block(none_here);
     let overflowed = builder.ins().load(I32, MemFlagsData::trusted(), bucket, BUCKET_OVERFLOWED);
     builder.ins().brif(overflowed, second, &[], otherwise.absent, &[]);
 
@@ -122,17 +88,23 @@ fn search(
     let step = builder.ins().ushr_imm_u(hash, 32 - i64::from(BUCKET_SIZE.ilog2()));
     let step = builder.ins().bor_imm_u(step, i64::from(BUCKET_SIZE));
     let step = builder.ins().band(step, mask);
-    let second_line = builder.ins().bxor(first_line, step);
-    let bucket = builder.ins().iadd(index, second_line);
-    compare_first(builder, bucket, tags, compare, otherwise.absent, true);
+    let distance = builder.ins().bxor(distance, step);
+    let bucket = builder.ins().iadd(index, distance);
+    compare_tags(builder, bucket, tags, compare, otherwise.absent);
 
     let record = builder.append_block_param(compare, I64);
     builder.switch_to_block(compare);
     builder.seal_block(compare);
-    wanted.compare(builder, record, otherwise.unclear, is_apart)
+    let (value, generation) = wanted.compare(builder, record, otherwise.unclear);
+    builder.ins().jump(found, &[value.into(), generation.into()]);
+
+    let results = [builder.append_block_param(found, I64), builder.append_block_param(found, I64)];
+    builder.switch_to_block(found);
+    builder.seal_block(found);
+    results.into()
 }
 
-/// A key in a map.
+/// A key that is looked for in a map.
 struct Wanted<'a> {
     map: Value,
     key: &'a [Value],
@@ -140,32 +112,24 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Goes on with value and generation of a record, by its distance in words, if it is the key's.
-    fn compare(
-        &self,
-        builder: &mut FunctionBuilder<'_>,
-        record: Value,
-        otherwise: Block,
-        is_apart: bool,
-    ) -> (Value, Value) {
-        let go_on_if = |builder: &mut FunctionBuilder<'_>, holds| {
-            go_on_if(builder, holds, otherwise);
-            if let Some(block) = builder.current_block().filter(|_| is_apart) {
-                builder.set_cold_block(block);
-            }
-        };
+    /// Goes on with value and generation of a record, by its distance from the first one in words, if it is the key's.
+    fn compare(&self, builder: &mut FunctionBuilder<'_>, record: Value, otherwise: Block) -> (Value, Value) {
         let values = number(builder, self.map, offset_of!(Probe, values));
         let distance = builder.ins().ishl_imm_u(record, 3);
         let value = builder.ins().iadd(values, distance);
         let generation = generation_of(builder, value);
-        let odd = builder.ins().band_imm_s(generation, 1);
-        go_on_if(builder, odd);
-        for (index, &word) in self.key.iter().enumerate() {
+        // What tells most keys apart comes first, so that whoever looks for a key that is not there leaves at the same place each time.
+        let words = self.key.iter().enumerate();
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            words.partition(|&(_, &word)| tidy::constant(builder.func, word).is_some());
+        for (index, &word) in unknown.into_iter().rev().chain(known) {
             let offset = KEY_END - 8 * (self.key.len() - index) as i32;
             let there = builder.ins().load(I64, MemFlagsData::trusted(), value, offset);
             let same = builder.ins().icmp(IntCC::Equal, word, there);
-            go_on_if(builder, same);
+            go_on_if(builder, same, otherwise);
         }
+        let odd = builder.ins().band_imm_s(generation, 1);
+        go_on_if(builder, odd, otherwise);
         if self.comparison == Comparison::Here {
             // The words may be of two keys.
             if cfg!(not(target_arch = "x86_64")) {
@@ -173,15 +137,18 @@ impl Wanted<'_> {
             }
             let now = generation_of(builder, value);
             let same = builder.ins().icmp(IntCC::Equal, now, generation);
-            go_on_if(builder, same);
+            go_on_if(builder, same, otherwise);
         }
         (value, generation)
     }
 }
 
-/// Goes on in a new block if something is not 0, and otherwise in another one.
+/// Goes on in a new block if something is not 0, and otherwise in another one. Behind a cold block it is cold, too.
 pub(crate) fn go_on_if(builder: &mut FunctionBuilder<'_>, holds: Value, otherwise: Block) {
     let next = builder.create_block();
+    if builder.current_block().is_some_and(|here| builder.func.layout.is_cold(here)) {
+        builder.set_cold_block(next);
+    }
     builder.ins().brif(holds, next, &[], otherwise, &[]);
     builder.switch_to_block(next);
     builder.seal_block(next);
@@ -197,19 +164,15 @@ fn own_record(builder: &mut FunctionBuilder<'_>, bucket: Value, hash: Value) -> 
 }
 
 /// Goes on to `compare` with the first record with an equal tag, or to where there is none.
-fn compare_first(
+fn compare_tags(
     builder: &mut FunctionBuilder<'_>,
     bucket: Value,
     wanted: Value,
     compare: Block,
     none: Block,
-    is_apart: bool,
 ) {
     let equal = equal_tags(builder, bucket, wanted);
     go_on_if(builder, equal, none);
-    if let Some(block) = builder.current_block().filter(|_| is_apart) {
-        builder.set_cold_block(block);
-    }
     let byte = builder.ins().ctz(equal);
     // A tag is of two bytes, a record of four.
     let distance = builder.ins().ishl_imm_u(byte, 1);

@@ -167,31 +167,29 @@ impl Translator<'_, '_> {
 
     /// Fills a block that ends a packet with a verdict.
     pub(super) fn leave_with(&mut self, verdict: u32, block: ir::Block) {
-        if let Some(burst) = &self.burst {
+        if let Some(burst) = &mut self.burst {
             self.builder.switch_to_block(block);
-            let verdict = self.builder.ins().iconst(I32, i64::from(verdict));
-            self.builder.ins().jump(burst.latch, &[verdict.into()]);
+            burst.end_with(&mut self.builder, verdict);
         }
     }
 
     /// Ends the function with `r0`.
     pub(super) fn leave(&mut self) {
         let result = self.get(Reg::R0);
-        match &self.burst {
-            None => {
-                self.builder.ins().return_(&[result]);
+        let Some(burst) = &self.burst else {
+            self.builder.ins().return_(&[result]);
+            return;
+        };
+        let verdict = match self.source.convention {
+            Convention::Filter(answer) => self.verdict(answer, result),
+            Convention::Memory => {
+                let results = burst.results(&mut self.builder);
+                self.builder.ins().store(MemFlagsData::trusted(), result, results, 0);
+                self.builder.ins().ireduce(I32, result)
             }
-            Some(burst) => {
-                let (latch, results) = (burst.latch, burst.results);
-                let verdict = match self.source.convention {
-                    Convention::Filter(answer) => self.verdict(answer, result),
-                    Convention::Memory => {
-                        self.builder.ins().store(MemFlagsData::trusted(), result, results, 0);
-                        self.builder.ins().ireduce(I32, result)
-                    }
-                };
-                self.builder.ins().jump(latch, &[verdict.into()]);
-            }
+        };
+        if let Some(burst) = &mut self.burst {
+            burst.end(&mut self.builder, verdict);
         }
     }
 

@@ -18,7 +18,7 @@ use super::{Cell, Translator};
 use crate::abi::CTX_VALUES;
 use crate::direct::{self, Address};
 use crate::helpers::Helper;
-use crate::probe::{self, Comparison, Keys, MOST_LOOK_UPS, Otherwise};
+use crate::probe::{self, Comparison, MOST_LOOK_UPS, Otherwise};
 use crate::tidy;
 
 /// So many instructions are looked at to see how great a number may be.
@@ -182,11 +182,7 @@ impl Translator<'_, '_> {
         let (absent, call) = (self.builder.create_block(), self.builder.create_block());
         self.builder.set_cold_block(call);
         let otherwise = Otherwise { absent, unclear: call };
-        let keys = match next {
-            Next::Tested { absent: slot, .. } if self.inserts(slot) => Keys::There,
-            _ => Keys::Any,
-        };
-        let (value, _) = probe::probe(&mut self.builder, map, (&words, keys), Comparison::Here, otherwise);
+        let (value, _) = probe::probe(&mut self.builder, map, &words, Comparison::Here, otherwise);
         for block in [absent, call] {
             self.builder.seal_block(block);
         }

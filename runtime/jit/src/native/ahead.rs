@@ -74,10 +74,10 @@ impl Translator<'_, '_> {
                 if !self.source.probes(*state) {
                     return self.no_hint();
                 }
-                let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
+                let map = self.burst.row.table(&mut self.builder, CTX_MAPS, state.index());
                 let key = self.key(*state, key);
                 let hash = probe::hash(&mut self.builder, map, &key);
-                self.builder.ins().jump(self.latch, &[map.into(), hash.into()]);
+                self.builder.ins().jump(self.burst.latch, &[map.into(), hash.into()]);
             }
             TerminatorKind::Return(_) => self.no_hint(),
             kind => self.terminator(kind),
@@ -86,7 +86,7 @@ impl Translator<'_, '_> {
 
     fn no_hint(&mut self) {
         let none = self.int(0);
-        self.builder.ins().jump(self.latch, &[none.into(), none.into()]);
+        self.builder.ins().jump(self.burst.latch, &[none.into(), none.into()]);
     }
 }
 

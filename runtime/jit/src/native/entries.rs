@@ -33,7 +33,7 @@ impl Translator<'_, '_> {
     pub(super) fn lock(&mut self, entry: Value) -> ir::Value {
         let Entry { value: variable, generation, held: held_variable } = self.entries[&entry];
         let pointer = self.builder.use_var(variable);
-        let row = self.row;
+        let row = self.burst.row;
         let ghost = self.ghost_offset();
         let check = |builder: &mut FunctionBuilder<'_>, held| {
             if let Some(generation) = generation {
@@ -52,7 +52,7 @@ impl Translator<'_, '_> {
 
         let pointer = self.builder.use_var(variable);
         let expires = self.builder.ins().load(I64, entry_memory(), pointer, EXPIRES_OFFSET as i32);
-        let now = self.row.now(&mut self.builder);
+        let now = self.burst.row.now(&mut self.builder);
         let live = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, expires, now);
         let (dead, locked) = (self.builder.create_block(), self.builder.create_block());
         self.builder.ins().brif(live, locked, &[], dead, &[]);
@@ -126,7 +126,7 @@ impl Translator<'_, '_> {
         match how {
             Unlock::Keep => {}
             Unlock::Touch(expires) => {
-                let (expires, now) = (self.value(expires), self.row.now(&mut self.builder));
+                let (expires, now) = (self.value(expires), self.burst.row.now(&mut self.builder));
                 self.builder.ins().store(entry_memory(), expires, pointer, EXPIRES_OFFSET as i32);
                 self.builder.ins().store(entry_memory(), now, pointer, WRITTEN_OFFSET as i32);
             }

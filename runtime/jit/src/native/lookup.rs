@@ -12,7 +12,7 @@ use crate::abi::{CTX_MAPS, CTX_VALUES};
 use crate::detour;
 use crate::direct::{self, Address};
 use crate::helpers::Helper;
-use crate::probe::{self, Comparison, Keys, MOST_LOOK_UPS, Otherwise};
+use crate::probe::{self, Comparison, MOST_LOOK_UPS, Otherwise};
 
 impl Translator<'_, '_> {
     pub(super) fn look_up(
@@ -51,7 +51,7 @@ impl Translator<'_, '_> {
             let is_cold = again.is_covered && self.source.probes(state);
             self.take_known(again, state, found, is_cold);
         }
-        let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
+        let map = self.burst.row.table(&mut self.builder, CTX_MAPS, state.index());
         let (hit, miss) = (self.builder.create_block(), self.builder.create_block());
         let (value, generation) =
             (self.builder.append_block_param(hit, I64), self.builder.append_block_param(hit, I64));
@@ -60,20 +60,18 @@ impl Translator<'_, '_> {
             let call = self.builder.create_block();
             self.builder.set_cold_block(call);
             let otherwise = Otherwise { absent: if make { call } else { miss }, unclear: call };
-            let keys = if make { Keys::There } else { Keys::Any };
             let comparison = match self.has_generations(state) {
                 true => Comparison::AtLock,
                 false => Comparison::Here,
             };
-            let (value, generation) =
-                probe::probe(&mut self.builder, map, (key, keys), comparison, otherwise);
+            let (value, generation) = probe::probe(&mut self.builder, map, key, comparison, otherwise);
             self.builder.ins().jump(hit, &[value.into(), generation.into()]);
             self.builder.switch_to_block(call);
         }
         let key = self.store_key(key);
         let (helper, mut args) = (if make { Helper::Slot } else { Helper::Find }, vec![map, key]);
         if make {
-            args.push(self.row.now(&mut self.builder));
+            args.push(self.burst.row.now(&mut self.builder));
         }
         let results = if is_cold {
             let results = self.results_place();
@@ -119,7 +117,7 @@ impl Translator<'_, '_> {
         if self.source.look_ups > MOST_LOOK_UPS {
             return false;
         }
-        let map = self.row.table(&mut self.builder, CTX_MAPS, state.index());
+        let map = self.burst.row.table(&mut self.builder, CTX_MAPS, state.index());
         let (call, known) = (self.builder.create_block(), self.builder.create_block());
         self.builder.set_cold_block(call);
         let (family, high) = (self.part(key[0], Width::W8), self.value(key[1]));
@@ -266,7 +264,7 @@ impl Translator<'_, '_> {
         };
         let capacity = self.int(u64::from(capacity));
         let there = self.builder.ins().icmp(IntCC::UnsignedLessThan, index, capacity);
-        let first = self.row.table(&mut self.builder, CTX_VALUES, state.index());
+        let first = self.burst.row.table(&mut self.builder, CTX_VALUES, state.index());
         let offset = self.builder.ins().imul_imm_s(index, stride as i64);
         (there, self.builder.ins().iadd(first, offset))
     }

@@ -39,17 +39,17 @@ impl Scratch {
 impl Translator<'_, '_> {
     /// Where helpers write what they return.
     pub(super) fn results_place(&mut self) -> ir::Value {
-        self.row.scratch(&mut self.builder, 0)
+        self.burst.row.scratch(&mut self.builder, 0)
     }
 
     /// Room for a key of any state.
     pub(super) fn key_place(&mut self) -> ir::Value {
-        self.row.scratch(&mut self.builder, self.source.scratch.key as i32)
+        self.burst.row.scratch(&mut self.builder, self.source.scratch.key as i32)
     }
 
     /// Room for the record of any event.
     pub(super) fn record_place(&mut self) -> ir::Value {
-        self.row.scratch(&mut self.builder, self.source.scratch.record as i32)
+        self.burst.row.scratch(&mut self.builder, self.source.scratch.record as i32)
     }
 
     /// How far the ghost is: memory like an entry of any state of the module.

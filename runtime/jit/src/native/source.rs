@@ -137,8 +137,7 @@ impl<'a> Source<'a> {
             builder,
             convention: isa.default_call_conv(),
             source: self,
-            row: burst.row,
-            latch: burst.latch,
+            burst,
             data,
             captured,
             blocks,
@@ -149,7 +148,7 @@ impl<'a> Source<'a> {
             place: Block(0),
         };
         body(&mut translator);
-        let mut builder = translator.builder;
+        let Translator { mut builder, burst, .. } = translator;
         burst.close(&mut builder);
         builder.seal_all_blocks();
         builder.finalize(isa.frontend_config());
