@@ -14,6 +14,7 @@ use cranelift_codegen::{CodegenResult, CompiledCode, Context, FinalizedRelocTarg
 use cranelift_frontend::FunctionBuilder;
 
 use crate::code::Code;
+use crate::conditions;
 use crate::detour;
 use crate::error::CompileError;
 use crate::helpers::Helper;
@@ -284,6 +285,9 @@ fn compile_one(isa: &dyn TargetIsa, context: &mut Context) -> CodegenResult<Comp
     context.optimize(isa, control)?;
     tidy::compare_what_is_handed_on(&mut context.func);
     tidy::add_to_what_was_handed_over(&mut context.func);
+    if conditions::split(&mut context.func) {
+        context.flowgraph();
+    }
     tidy::compute_where_needed(&mut context.func);
     layout::order(context);
     context.verify_if(isa)?;

@@ -10,6 +10,7 @@ mod answer;
 mod bpf;
 mod burst;
 mod code;
+mod conditions;
 mod detour;
 mod direct;
 mod error;
