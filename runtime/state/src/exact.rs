@@ -40,7 +40,7 @@ impl Exact {
     }
 
     pub(crate) fn probe(&self) -> Probe {
-        let first = self.records.value(0).as_ptr();
+        let first = self.records.nobodys().as_ptr();
         self.seed.probe(self.index.first(), self.index.buckets(), first)
     }
 

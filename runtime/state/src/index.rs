@@ -11,7 +11,8 @@
 //! Three bits of the hash say which of the places is the key's own: it gets that one if it is empty. So whoever looks there first seldom has to look at
 //! another one, of a table that is full in a fourth of all cases, of one that is half full in an eighth.
 //!
-//! Where a record is, is said in words from the first record, so that generated code adds and need not multiply; here, records have numbers.
+//! Where a record is, is said in words, so that generated code adds and need not multiply; here, records have numbers. A place that is not in use leads to a record that is
+//! nobody's, so that whoever looks only there, and not at the tag, finds nothing.
 //!
 //! Places are read without locks, four tags at a time; what a tag promises is to be checked with the record. They are written under
 //! the locks of both buckets of the key concerned, which are striped.
@@ -24,6 +25,8 @@ use std::mem::offset_of;
 
 const WAYS: usize = probe::WAYS as usize;
 const LINE: usize = 64;
+/// The distance of the record that is nobody's: what memory begins with.
+const NOBODYS: u32 = 0;
 /// Tags in a word.
 const LANES: usize = 4;
 /// The lowest bit of each tag in a word.
@@ -86,7 +89,7 @@ pub(crate) struct Index {
     distances: Distances,
 }
 
-/// How far records are from the first one, in words: the number of a record times the words that each takes.
+/// How far records are from the one that is nobody's, in words; those with numbers lie behind it.
 #[derive(Clone, Copy, Debug)]
 struct Distances {
     words: u32,
@@ -96,7 +99,7 @@ struct Distances {
 }
 
 impl Distances {
-    /// Of records of so many words, not 0; the last one is less than 2^32 words away.
+    /// Of records of so many words, not 0. The last one is less than 2^32 words away.
     fn new(words: u32) -> Distances {
         let halvings = words.trailing_zeros();
         let odd = words >> halvings;
@@ -107,13 +110,14 @@ impl Distances {
     }
 
     fn of(self, record: u32) -> u32 {
-        record * self.words
+        (record + 1) * self.words
     }
 
     /// The record at a distance.
     #[inline]
     fn record(self, distance: u32) -> u32 {
-        (distance >> self.halvings).wrapping_mul(self.inverse)
+        // Of nobody's record, which somebody may see who reads while it is put there, any record will do: its key says whose it is.
+        (distance >> self.halvings).wrapping_mul(self.inverse).saturating_sub(1)
     }
 }
 
@@ -262,7 +266,9 @@ impl Index {
 
     /// Empties a place whose bucket's lock is held.
     pub(crate) fn remove(&self, used: Used) {
-        self.bucket(used.bucket).set_tag(used.way, 0);
+        let bucket = self.bucket(used.bucket);
+        bucket.set_tag(used.way, 0);
+        bucket.records[used.way].store(NOBODYS, Ordering::Release);
     }
 
     /// Puts another record of the same key at a place whose bucket's lock is held, in one step.
@@ -298,7 +304,8 @@ impl Index {
         let bucket = self.bucket(bucket);
         let way = std::iter::once(place.own).chain(0..WAYS).find(|&way| bucket.tag(way) == 0);
         let way = way.expect("the key has room, and the less full bucket is taken");
-        bucket.records[way].store(self.distances.of(record), Ordering::Relaxed);
+        // Who reads it before the tag finds a whole record.
+        bucket.records[way].store(self.distances.of(record), Ordering::Release);
         bucket.set_tag(way, place.tag);
     }
 }
@@ -353,8 +360,8 @@ mod tests {
     fn records_come_back_from_their_distances() {
         for words in (1..=1_024).chain([8_193, 0xffff_ffff]) {
             let distances = Distances::new(words);
-            let last = u32::MAX / words;
-            for record in (0..last.min(100)).chain(last.saturating_sub(100)..=last) {
+            let count = u32::MAX / words;
+            for record in (0..count.min(100)).chain(count.saturating_sub(100)..count) {
                 assert_eq!(distances.record(distances.of(record)), record, "{words} words");
             }
         }

@@ -3,8 +3,7 @@
 //! A [`Probe`] is the first thing in a [`Map`](crate::Map), so code reads it through the map's address. Code does what `Index::find` and
 //! `Records::matching` do for the first place in the key's buckets that has its tag, and calls [`Map::find_words`](crate::Map::find_words) if
 //! that is not the key's. If there is no such place, the key is not in the map. It may leave out the second look at the generation: who locks the entry compares it once more.
-//! And it may look at the record of the key's own way first, whatever the tag there: one that was left there by another key, or none, which is record 0, is not the
-//! key's by its own words.
+//! And it may look at the record of the key's own way first, whatever the tag there: a way that is not in use leads to a record that is nobody's.
 //!
 //! In steps, for a key of words `w`, with `fold(a, b)` the XOR of the halves of the 128-bit product of `a` and `b`:
 //!
@@ -59,7 +58,7 @@ pub struct Probe {
     pub last: u64,
     /// What such a word adds if it is 0.
     pub zero: u64,
-    /// The value of record 0.
+    /// The value of the record that is nobody's.
     pub values: *const u8,
 }
 

@@ -1,7 +1,7 @@
 //! The records of a map: key, bookkeeping and value of each place, in one block of memory.
 //!
 //! A record is `key words | stamp | generation, 4 bytes of zero | value`, each part a multiple of 8. The generation is odd while the
-//! record belongs to a key and moves when that begins or ends. The stamp of a plain value is the time of its last use, in
+//! record belongs to a key and moves when that begins or ends. The first record of a hash table never belongs to one. The stamp of a plain value is the time of its last use, in
 //! uses; that of an Oko value is its lock word when the record was given to its key: if the two are still equal, nobody has
 //! locked the entry yet. The first key word of a record without key links the list of these. The records of an array are values only.
 //!
@@ -28,6 +28,8 @@ const COPY_ATTEMPTS: u32 = 1_000;
 #[derive(Debug)]
 pub(crate) struct Records {
     memory: Memory,
+    /// How many records are in front of the first one.
+    nobodys: usize,
     stride: usize,
     value_offset: usize,
     key_size: usize,
@@ -38,7 +40,8 @@ pub(crate) struct Records {
 impl Records {
     pub(crate) fn new(shape: &Shape) -> Option<Records> {
         Some(Records {
-            memory: Memory::zeroed(shape.records() * shape.stride())?,
+            memory: Memory::zeroed(shape.records_bytes())?,
+            nobodys: usize::from(shape.has_nobodys()),
             stride: usize::try_from(shape.stride()).ok()?,
             value_offset: usize::try_from(shape.value_offset()).ok()?,
             key_size: shape.key_size as usize,
@@ -53,7 +56,7 @@ impl Records {
 
     #[inline]
     fn base(&self, record: u32) -> NonNull<u8> {
-        self.memory.at(record as usize * self.stride)
+        self.memory.at((record as usize + self.nobodys) * self.stride)
     }
 
     /// The value of a record below the capacity.
@@ -61,6 +64,13 @@ impl Records {
     pub(crate) fn value(&self, record: u32) -> NonNull<u8> {
         // SAFETY: a record is `stride` bytes and its value begins within it.
         unsafe { self.base(record).add(self.value_offset) }
+    }
+
+    /// The value of the record that belongs to no key, from which distances count, in maps that have one.
+    pub(crate) fn nobodys(&self) -> NonNull<u8> {
+        debug_assert!(self.nobodys == 1, "an index leads to the records");
+        // SAFETY: as above; it is the first record.
+        unsafe { self.memory.at(0).add(self.value_offset) }
     }
 
     /// Fetches a record up to the first field of its value.

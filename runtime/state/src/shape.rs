@@ -236,8 +236,8 @@ impl Shape {
         {
             return Err(ShapeError::LockOffset { offset, value_size: self.value_size });
         }
-        let entries = self.records() * self.stride();
-        if matches!(self.kind, Kind::Hash(_) | Kind::Exact) && entries > MAX_RECORDS {
+        let entries = self.records_bytes();
+        if self.has_nobodys() && entries > MAX_RECORDS {
             return Err(ShapeError::Entries { bytes: entries });
         }
         let bytes = self.footprint();
@@ -266,7 +266,7 @@ impl Shape {
         }
     }
 
-    /// What a map takes in memory, in bytes. With sizes rounded up to multiples of 8:
+    /// What a map takes in memory, in bytes, but for what does not grow with it. With sizes rounded up to multiples of 8:
     ///
     /// - an array: `capacity * value`;
     /// - a hash table: `capacity * (key + 16 + value)`, and an index of 64 bytes for each four entries, the number of these lines rounded up to a
@@ -299,6 +299,16 @@ impl Shape {
             }
             _ => u64::from(self.capacity),
         }
+    }
+
+    /// Whether there is a record in front of the others that never belongs to a key: what the index says where it says nothing.
+    pub(crate) fn has_nobodys(&self) -> bool {
+        matches!(self.kind, Kind::Hash(_) | Kind::Exact)
+    }
+
+    /// What all records take, nobody's included.
+    pub(crate) fn records_bytes(&self) -> u64 {
+        (self.records() + u64::from(self.has_nobodys())) * self.stride()
     }
 
     /// Bytes from one record to the next: key, bookkeeping, value.

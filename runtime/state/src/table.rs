@@ -76,7 +76,7 @@ impl Table {
         if self.recency.is_some() {
             return Probe::NONE;
         }
-        let first = self.records.value(0).as_ptr();
+        let first = self.records.nobodys().as_ptr();
         self.seed.probe(self.index.first(), self.index.buckets(), first)
     }
 
