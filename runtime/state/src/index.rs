@@ -310,11 +310,12 @@ impl Index {
     }
 }
 
-/// The high bit of each tag of a word that is equal to that of the other word; and by the borrow sometimes of one above such a tag.
+/// The high bit of each tag of a word that is equal to that of the other word, and of no other.
 #[inline]
 fn equal_lanes(tags: u64, wanted: u64) -> u64 {
+    const LOWER: u64 = !(LOW_BITS << 15);
     let differing = tags ^ wanted;
-    differing.wrapping_sub(LOW_BITS) & !differing & (LOW_BITS << 15)
+    !(((differing & LOWER) + LOWER) | differing | LOWER)
 }
 
 /// The place in a bucket of the first equal tag of a word, of which there is one.
@@ -365,6 +366,20 @@ mod tests {
                 assert_eq!(distances.record(distances.of(record)), record, "{words} words");
             }
         }
+    }
+
+    #[test]
+    fn only_equal_tags_are_equal() {
+        for (tags, equal) in [
+            (0, 0),
+            (0x0001, 0x8000),
+            (0x0001_0000_0001, 0x8000_0000_8000),
+            (0x0003_0000_0001, 0x8000),
+            (u64::MAX, 0),
+        ] {
+            assert_eq!(equal_lanes(tags, LOW_BITS), equal, "{tags:#x}");
+        }
+        assert_eq!(equal_lanes(0x8001_0001_8001_8000, 0x8001 * LOW_BITS), 0x8000_0000_8000_0000);
     }
 
     #[test]

@@ -255,17 +255,17 @@ fn shapes_that_cannot_be_are_refused() {
     }
     let huge = Shape { capacity: u32::MAX, value_size: 65_536, ..prefix };
     assert!(matches!(Map::new(huge), Err(ShapeError::TooLarge { .. })));
-    // An entry is key, bookkeeping and value: 64 words, and then one more.
+    // An entry is key, bookkeeping and value, 64 words in all; and one is nobody's.
     let hash = Shape {
         kind: Kind::Hash(WhenFull::Refuse),
-        capacity: 1 << 26,
+        capacity: (1 << 26) - 1,
         key_size: 8,
         value_size: 488,
         header: Header::Oko,
     };
     assert_eq!(hash.check(), Ok(()));
-    let larger = Shape { value_size: 489, ..hash };
-    assert_eq!(larger.check(), Err(ShapeError::Entries { bytes: (1 << 35) + (1 << 29) }));
+    let larger = Shape { capacity: 1 << 26, ..hash };
+    assert_eq!(larger.check(), Err(ShapeError::Entries { bytes: (1 << 35) + 512 }));
     assert!(matches!(Map::per_core(prefix, 0), Err(ShapeError::Copies { found: 0 })));
     assert!(matches!(Map::per_core(prefix, 5_000), Err(ShapeError::Copies { found: 5_000 })));
 }
