@@ -177,12 +177,9 @@ impl Index {
     #[inline]
     pub(crate) fn hint(&self, place: Place) -> Option<u32> {
         let bucket = self.bucket(place.first);
-        let wanted = u64::from(place.tag) * LOW_BITS;
-        for (word, tags) in bucket.tags.iter().enumerate() {
-            let equal = equal_lanes(tags.load(Ordering::Relaxed), wanted);
-            if equal != 0 {
-                return Some(self.distances.record(bucket.records[way(word, equal)].load(Ordering::Relaxed)));
-            }
+        let equal = bucket.equal_tags(place.tag, Ordering::Relaxed);
+        if equal != 0 {
+            return Some(self.distances.record(bucket.records[way(equal)].load(Ordering::Relaxed)));
         }
         if bucket.overflowed.load(Ordering::Relaxed) != 0 {
             fetch(std::ptr::from_ref(self.bucket(place.second)).cast());
@@ -193,20 +190,16 @@ impl Index {
     /// The first record that `matches` takes among those with this tag, and perhaps a few others.
     #[inline]
     pub(crate) fn find<T>(&self, place: Place, mut matches: impl FnMut(u32) -> Option<T>) -> Option<T> {
-        let wanted = u64::from(place.tag) * LOW_BITS;
         for bucket in [place.first, place.second] {
             let bucket = self.bucket(bucket);
-            for (word, tags) in bucket.tags.iter().enumerate() {
-                let mut equal = equal_lanes(tags.load(Ordering::Acquire), wanted);
-                while equal != 0 {
-                    // Acquire, for a table's records are replaced under an unchanged tag.
-                    let record =
-                        self.distances.record(bucket.records[way(word, equal)].load(Ordering::Acquire));
-                    if let Some(found) = matches(record) {
-                        return Some(found);
-                    }
-                    equal &= equal - 1;
+            let mut equal = bucket.equal_tags(place.tag, Ordering::Acquire);
+            while equal != 0 {
+                // Acquire, for a table's records are replaced under an unchanged tag.
+                let record = self.distances.record(bucket.records[way(equal)].load(Ordering::Acquire));
+                if let Some(found) = matches(record) {
+                    return Some(found);
                 }
+                equal &= equal - 1;
             }
             // Whoever put a key of this bucket elsewhere said so before.
             if bucket.overflowed.load(Ordering::Acquire) == 0 {
@@ -318,13 +311,23 @@ fn equal_lanes(tags: u64, wanted: u64) -> u64 {
     !(((differing & LOWER) + LOWER) | differing | LOWER)
 }
 
-/// The place in a bucket of the first equal tag of a word, of which there is one.
+/// The place in a bucket of the lowest bit of [equal tags](Bucket::equal_tags), of which there is one.
 #[inline]
-fn way(word: usize, equal: u64) -> usize {
-    word * LANES + equal.trailing_zeros() as usize / 16
+fn way(equal: u64) -> usize {
+    let bit = equal.trailing_zeros() as usize;
+    (1 - bit % 2) * LANES + bit / 16
 }
 
 impl Bucket {
+    /// A bit for each place that has the tag: the highest of its lane for those of the first word, the one below it for those of the second. Both words are looked at before
+    /// anything is decided, for a processor does not foresee in which of them the tag is, and would wait for the bucket to find out.
+    #[inline]
+    fn equal_tags(&self, tag: u16, ordering: Ordering) -> u64 {
+        let wanted = u64::from(tag) * LOW_BITS;
+        let [low, high] = [0, 1].map(|word| equal_lanes(self.tags[word].load(ordering), wanted));
+        low | high >> 1
+    }
+
     fn tag(&self, way: usize) -> u16 {
         (self.tags[way / LANES].load(Ordering::Relaxed) >> (way % LANES * 16)) as u16
     }
