@@ -6,6 +6,7 @@
 //! the loop, needed or not, which costs a single packet more than the filter itself. What no code reads is not put there: a packet may come alone, and then
 //! each of these stores is for it.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -285,14 +286,17 @@ impl Burst {
         };
     }
 
-    /// Ends a packet with a verdict, an `i32`.
+    /// Ends a packet with a verdict, of whatever width.
     pub(crate) fn end(&mut self, builder: &mut FunctionBuilder<'_>, verdict: Value) {
-        match tidy::constant(builder.func, verdict) {
-            Some(verdict) => self.end_with(builder, verdict as u32),
-            None => {
-                builder.ins().jump(self.latch, &[verdict.into()]);
-            }
+        if let Some(verdict) = tidy::constant(builder.func, verdict) {
+            return self.end_with(builder, verdict as u32);
         }
+        let verdict = match builder.func.dfg.value_type(verdict).bits().cmp(&I32.bits()) {
+            Ordering::Less => builder.ins().uextend(I32, verdict),
+            Ordering::Equal => verdict,
+            Ordering::Greater => builder.ins().ireduce(I32, verdict),
+        };
+        builder.ins().jump(self.latch, &[verdict.into()]);
     }
 
     /// The end of packets with this verdict.

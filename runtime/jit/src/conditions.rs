@@ -43,8 +43,8 @@ fn condition(function: &Function, branch: Inst) -> Option<Condition> {
         tidy::made_by(function, whole)
         && matches!(cond, IntCC::Equal | IntCC::NotEqual)
         && tidy::constant(function, zero) == Some(0)
-        && is_truth(function, of)
     {
+        // Of a number that is not put together of comparisons nothing is made below.
         negated ^= cond == IntCC::Equal;
         whole = widened(function, of);
     }
@@ -81,25 +81,6 @@ fn widened(function: &Function, value: Value) -> Value {
 
 fn is_comparison(function: &Function, value: Value) -> bool {
     matches!(tidy::made_by(function, value), Some(InstructionData::IntCompare { .. }))
-}
-
-/// Whether a value, perhaps made wider, is 0 or 1 because it is put together of comparisons.
-fn is_truth(function: &Function, value: Value) -> bool {
-    let (mut open, mut seen) = (vec![value], 0);
-    while let Some(value) = open.pop() {
-        let value = widened(function, value);
-        seen += 1;
-        match tidy::made_by(function, value) {
-            Some(InstructionData::IntCompare { .. }) => {}
-            Some(InstructionData::Binary { opcode: Opcode::Band | Opcode::Bor, args })
-                if seen <= 2 * MOST_BRANCHES =>
-            {
-                open.extend(args);
-            }
-            _ => return false,
-        }
-    }
-    true
 }
 
 fn split_one(function: &mut Function, branch: Inst, condition: &Condition) {

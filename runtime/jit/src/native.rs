@@ -26,8 +26,8 @@ use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, Type};
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
 use oko_ir::{
-    Block, BlockCall, BlockData, Checked, Filter, FilterResult, Inst, Op, State, StateKind, TerminatorKind,
-    Type as IrType, Value, Width,
+    Block, BlockCall, BlockData, Checked, Filter, Inst, Op, State, StateKind, TerminatorKind, Type as IrType,
+    Value, Width,
 };
 
 use self::repeats::Repeats;
@@ -38,7 +38,6 @@ use crate::code::Code;
 use crate::error::CompileError;
 use crate::helpers::Helper;
 use crate::host::{self, Effort};
-use crate::tidy;
 
 /// Up to so many operations everything is done for fast code; the largest example has 300.
 const FULL_EFFORT_UP_TO: usize = 8_192;
@@ -330,14 +329,7 @@ impl<'a> Translator<'a, '_> {
             }
             TerminatorKind::Return(value) => {
                 let value = self.value(*value);
-                if let Some(class) = tidy::constant(self.builder.func, value) {
-                    return self.burst.end_with(&mut self.builder, class as u32);
-                }
-                let class = match self.source.filter.result {
-                    FilterResult::Bool => self.builder.ins().uextend(I32, value),
-                    FilterResult::Classes(_) => self.builder.ins().ireduce(I32, value),
-                };
-                self.burst.end(&mut self.builder, class);
+                self.burst.end(&mut self.builder, value);
             }
         }
     }
