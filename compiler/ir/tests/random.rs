@@ -2,7 +2,7 @@
 
 use oko_ir::cfg::Cfg;
 use oko_ir::cost::longest_section;
-use oko_ir::interp::{Packet, RunError, StateDump, Store, run, run_observed};
+use oko_ir::interp::{RunError, StateDump, Store, run, run_observed};
 use oko_ir::passes::{PASSES, apply, optimize};
 use oko_ir::ranges::Ranges;
 use oko_ir::testing::generate::{self, Arrival, Options, numbers};
@@ -38,7 +38,7 @@ fn observe(checked: &Checked, arrivals: &[Arrival]) -> Result<(Vec<u32>, Store),
         .collect();
     let mut classes = Vec::new();
     for arrival in arrivals {
-        let packet = Packet { bytes: &arrival.bytes, wire_len: arrival.wire_len, in_port: arrival.in_port };
+        let packet = arrival.packet();
         for (filter, cost) in costs.iter().enumerate() {
             let outcome = run(checked, filter, &mut store, packet, arrival.now)?;
             assert!(outcome.steps <= cost.steps, "{} steps, but at most {} cost", outcome.steps, cost.steps);
@@ -76,7 +76,7 @@ proptest! {
         let checked = check(generate::module(&choices, Options::ALL))?;
         let mut store = store(&checked);
         for arrival in generate::traffic(&traffic) {
-            let packet = Packet { bytes: &arrival.bytes, wire_len: arrival.wire_len, in_port: arrival.in_port };
+            let packet = arrival.packet();
             for (index, filter) in checked.module().filters.iter().enumerate() {
                 let ranges = Ranges::of(checked.module(), filter);
                 let mut wrong = None;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use oko_ir::interp::{Packet, RunError, Store, run};
+use oko_ir::interp::{RunError, Store, run};
 use oko_ir::testing::generate::{self, Options};
 use oko_ir::verify::verify;
 use oko_ir::{
@@ -234,8 +234,7 @@ fn what_is_accepted_runs_without_a_bug() {
             let count = random.below(200);
             generate::fill(&mut store, &generate::table_entries(checked.module(), &random.choices(count)));
             for arrival in generate::traffic(&random.choices(400)) {
-                let packet =
-                    Packet { bytes: &arrival.bytes, wire_len: arrival.wire_len, in_port: arrival.in_port };
+                let packet = arrival.packet();
                 for filter in 0..checked.module().filters.len() {
                     runs += 1;
                     let outcome = run(&checked, filter, &mut store, packet, arrival.now);

@@ -53,31 +53,40 @@ fn chance(number: u32, round: u32) -> bool {
     (number ^ round << 8).wrapping_mul(0x9e37_79b9) >> 30 == 0
 }
 
+/// Puts values under ports and removes them again, and demands that a filter sees what is there and nothing else.
+fn change(instance: &Instance, put: impl Fn(&Instance, u32, u64), remove: impl Fn(&Instance, u32) -> bool) {
+    let engine = instance.engine();
+    let mut held = vec![None; CAPACITY as usize];
+    for round in 0..200 {
+        for (port, held) in (0..).zip(&mut held) {
+            if chance(port, 2 * round) {
+                let value = 1 + (port + round) % 100;
+                put(instance, port, value.into());
+                *held = Some(value as usize);
+            } else if chance(port, 2 * round + 1) {
+                assert_eq!(remove(instance, port), held.is_some(), "{engine}, round {round}");
+                *held = None;
+            }
+        }
+        let there = seen(instance, |port| held[port as usize].unwrap_or(0));
+        let expected: Vec<bool> = held.iter().map(Option::is_some).collect();
+        assert_eq!(there, expected, "{engine}, round {round}");
+        let others = seen(instance, |port| held[port as usize].map_or(7, |value| value + 100));
+        assert!(!others.contains(&true), "{engine}, round {round}");
+    }
+}
+
 #[test]
 fn entries_of_tables_that_were_removed_are_not_found() {
     let get = "    v3 = get v1, f0\n    v4 = pkt.len\n    v5 = eq v3, v4\n    return v5";
     let object = finder("state m0 s: table exact", get);
+    let key = |port: u32| TableKey { parts: vec![port.into()], bits: 32 };
     for engine in Engine::ALL {
-        let instance = load(&object, engine);
-        let mut held = vec![None; CAPACITY as usize];
-        for round in 0..200 {
-            for (port, held) in (0..).zip(&mut held) {
-                let key = TableKey { parts: vec![u64::from(port)], bits: 32 };
-                if chance(port, 2 * round) {
-                    let value = 1 + (port + round) % 100;
-                    instance.table_put("s", &key, &[u64::from(value)]).unwrap();
-                    *held = Some(value as usize);
-                } else if chance(port, 2 * round + 1) {
-                    assert_eq!(instance.table_remove("s", &key).unwrap(), held.is_some());
-                    *held = None;
-                }
-            }
-            let there = seen(&instance, |port| held[port as usize].unwrap_or(0));
-            let expected: Vec<bool> = held.iter().map(Option::is_some).collect();
-            assert_eq!(there, expected, "{engine}, round {round}");
-            let before = seen(&instance, |port| held[port as usize].map_or(7, |value| value + 100));
-            assert!(!before.contains(&true), "{engine}, round {round}");
-        }
+        change(
+            &load(&object, engine),
+            |instance, port, value| instance.table_put("s", &key(port), &[value]).unwrap(),
+            |instance, port| instance.table_remove("s", &key(port)).unwrap(),
+        );
     }
 }
 
@@ -87,23 +96,10 @@ fn entries_of_maps_that_were_deleted_are_not_found() {
         v7 = and_b v3, v6\n    return v7";
     let object = finder("state m0 s: hash refuse", get);
     for engine in [Engine::Native, Engine::BpfJit, Engine::BpfInterp] {
-        let instance = load(&object, engine);
-        let mut held = vec![None; CAPACITY as usize];
-        for round in 0..200 {
-            for (port, held) in (0_u32..).zip(&mut held) {
-                if chance(port, 2 * round) {
-                    let value = 1 + (port + round) % 100;
-                    instance.state_write("s", &[port.into()], &[value.into()], u64::MAX, 1).unwrap();
-                    *held = Some(value as usize);
-                } else if chance(port, 2 * round + 1) {
-                    let deleted = instance.state_delete("s", &port.to_ne_bytes()).unwrap();
-                    assert_eq!(deleted, held.is_some());
-                    *held = None;
-                }
-            }
-            let there = seen(&instance, |port| held[port as usize].unwrap_or(0));
-            let expected: Vec<bool> = held.iter().map(Option::is_some).collect();
-            assert_eq!(there, expected, "{engine}, round {round}");
-        }
+        change(
+            &load(&object, engine),
+            |instance, port, value| instance.state_write("s", &[port.into()], &[value], u64::MAX, 1).unwrap(),
+            |instance, port| instance.state_delete("s", &port.to_ne_bytes()).unwrap(),
+        );
     }
 }

@@ -5,13 +5,13 @@
 mod rig;
 
 use oko_ir::interp::{self, Store, TableKey};
-use oko_ir::testing::generate::{self, Options};
+use oko_ir::testing::generate::{self, Arrival, Options};
 use oko_ir::testing::script::{self, Step};
 use oko_ir::{text, verify};
 use oko_jit::abi::Packet;
 use oko_jit::{CompileError, Effort, compile_ir};
 use proptest::prelude::*;
-use rig::Rig;
+use rig::{Rig, filled_store, packet};
 
 #[test]
 fn scripts() {
@@ -75,26 +75,15 @@ proptest! {
         tables in prop::collection::vec(any::<u32>(), 0..200),
     ) {
         let checked = verify(generate::module(&module, Options::ALL.roomy())).unwrap();
-        let rig = Rig::new(&checked);
-        let mut store = Store::new(&checked);
-        store.set_seed(0xfeed_f00d_dead_beef);
-        rig.set_seed(0xfeed_f00d_dead_beef);
         let entries = generate::table_entries(checked.module(), &tables);
-        generate::fill(&mut store, &entries);
-        for (state, key, fields) in &entries {
-            rig.put(state.index(), key, fields);
-        }
+        let rig = Rig::filled(&checked, Effort::Full, &entries);
+        let mut store = filled_store(&checked, &entries);
         let mut last = 1;
         for (number, arrival) in generate::traffic(&traffic).iter().enumerate() {
             let filter = number % checked.module().filters.len();
-            let packet = interp::Packet {
-                bytes: &arrival.bytes,
-                wire_len: arrival.wire_len,
-                in_port: arrival.in_port,
-            };
-            let expected = interp::run(&checked, filter, &mut store, packet, arrival.now).unwrap();
-            let packet = Packet::new(&arrival.bytes, arrival.in_port).with_wire_len(arrival.wire_len);
-            prop_assert_eq!(rig.run(filter, &[packet], arrival.now), [expected.class], "packet {}", number);
+            let expected = interp::run(&checked, filter, &mut store, arrival.packet(), arrival.now).unwrap();
+            let found = rig.run(filter, &[packet(arrival)], arrival.now);
+            prop_assert_eq!(found, [expected.class], "packet {}", number);
             last = arrival.now;
         }
         for (state, dump) in store.dump().into_iter().enumerate() {
@@ -112,13 +101,36 @@ proptest! {
         let checked = verify(generate::module(&module, Options::ALL.roomy())).unwrap();
         let (single, burst) = (Rig::with_effort(&checked, Effort::Quick), Rig::new(&checked));
         let arrivals = generate::traffic(&traffic);
-        let packets: Vec<_> = arrivals
-            .iter()
-            .map(|arrival| Packet::new(&arrival.bytes, arrival.in_port).with_wire_len(arrival.wire_len))
-            .collect();
+        let packets: Vec<_> = arrivals.iter().map(packet).collect();
         for chunk in packets.chunks(32) {
             let expected: Vec<u32> = chunk.iter().flat_map(|packet| single.run(0, &[*packet], 7)).collect();
             prop_assert_eq!(burst.run(0, chunk, 7), expected);
+        }
+    }
+    /// Whatever was done for fast code, a burst is answered as the interpreter answers one packet after the other, by filters in turn; of no packets, nothing.
+    #[test]
+    fn bursts_answer_as_interpreted(
+        module in prop::collection::vec(any::<u32>(), 0..900),
+        traffic in prop::collection::vec(any::<u32>(), 0..900),
+        tables in prop::collection::vec(any::<u32>(), 0..200),
+    ) {
+        let checked = verify(generate::module(&module, Options::ALL.roomy())).unwrap();
+        let entries = generate::table_entries(checked.module(), &tables);
+        let rigs = [Effort::Quick, Effort::Full].map(|effort| Rig::filled(&checked, effort, &entries));
+        let mut store = filled_store(&checked, &entries);
+        for rig in &rigs {
+            prop_assert!(rig.run(0, &[], 1).is_empty());
+        }
+        // Not of a length that fits into anything else.
+        for (at, burst) in generate::traffic(&traffic).chunks(7).enumerate() {
+            let (filter, now) = (at % checked.module().filters.len(), 7 + at as u64);
+            let mut class =
+                |arrival: &Arrival| interp::run(&checked, filter, &mut store, arrival.packet(), now).unwrap().class;
+            let expected: Vec<u32> = burst.iter().map(&mut class).collect();
+            let packets: Vec<Packet<'_>> = burst.iter().map(packet).collect();
+            for rig in &rigs {
+                prop_assert_eq!(&rig.run(filter, &packets, now), &expected);
+            }
         }
     }
 }

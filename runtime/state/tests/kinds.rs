@@ -255,6 +255,8 @@ fn shapes_that_cannot_be_are_refused() {
     }
     let huge = Shape { capacity: u32::MAX, value_size: 65_536, ..prefix };
     assert!(matches!(Map::new(huge), Err(ShapeError::TooLarge { .. })));
+    let exact = Shape { kind: Kind::Exact, ..huge };
+    assert!(matches!(Map::new(exact), Err(ShapeError::Entries { .. })));
     // An entry is key, bookkeeping and value, 64 words in all; and one is nobody's.
     let hash = Shape {
         kind: Kind::Hash(WhenFull::Refuse),

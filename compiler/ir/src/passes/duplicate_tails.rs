@@ -154,7 +154,7 @@ fn in_keys(filter: &Filter) -> Vec<bool> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::interp::{Packet, StateDump, Store, run};
+    use crate::interp::{StateDump, Store, run};
     use crate::testing::generate::{self, Options, numbers};
     use crate::{Checked, verify};
 
@@ -167,10 +167,8 @@ pub(super) mod tests {
         generate::fill(&mut store, &generate::table_entries(checked.module(), &numbers(7, 200)));
         let mut classes = Vec::new();
         for arrival in generate::traffic(&numbers(!seed, 1_000)) {
-            let (wire_len, in_port) = (arrival.wire_len, arrival.in_port);
-            let packet = Packet { bytes: &arrival.bytes, wire_len, in_port };
             for filter in 0..checked.module().filters.len() {
-                classes.push(run(checked, filter, &mut store, packet, arrival.now).unwrap().class);
+                classes.push(run(checked, filter, &mut store, arrival.packet(), arrival.now).unwrap().class);
             }
         }
         (classes, store.dump(), store.take_events().into_iter().collect())

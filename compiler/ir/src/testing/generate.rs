@@ -8,7 +8,7 @@
 
 use crate::build::FilterBuilder;
 use crate::entities::{Block, Event, Field, Param, State, Value};
-use crate::interp::{Store, TableKey};
+use crate::interp::{Packet, Store, TableKey};
 use crate::module::{
     BinaryOp, BlockCall, BoolOp, CompareOp, EventDecl, EventField, FieldDecl, FilterResult, KeyPart, Loc,
     Match, Merge, Module, Op, ParamDecl, StateDecl, StateKind, TerminatorKind, Type, Unlock, WhenFull, Width,
@@ -67,6 +67,13 @@ pub struct Arrival {
     pub in_port: u32,
     /// The instant in nanoseconds; never less than that of the packet before.
     pub now: u64,
+}
+
+impl Arrival {
+    /// The packet as the interpreter takes it.
+    pub fn packet(&self) -> Packet<'_> {
+        Packet { bytes: &self.bytes, wire_len: self.wire_len, in_port: self.in_port }
+    }
 }
 
 /// Choices that look random and are the same for the same seed.

@@ -4,12 +4,29 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use oko_ir::interp::{EntryDump, EventRecord, TableKey};
+use oko_ir::interp::{EntryDump, EventRecord, Store, TableKey};
 use oko_ir::seed::seed_words;
-use oko_ir::{Checked, Event, Match, NEVER, StateDecl, StateKind, Width};
+use oko_ir::testing::generate::{self, Arrival};
+use oko_ir::{Checked, Event, Match, NEVER, State, StateDecl, StateKind, Width};
 use oko_jit::abi::{Context, EVENT_HEADER_WORDS, Moment, Packet};
 use oko_jit::{Code, Effort, compile_ir_with};
 use oko_state::{Header, Kind, Map, Shape, Update, WhenFull};
+
+/// The seed of what is [filled](Rig::filled).
+const SEED: u64 = 0xfeed_f00d_dead_beef;
+
+/// The interpreter's state beside a rig that is [filled](Rig::filled).
+pub(crate) fn filled_store(checked: &Checked, entries: &[(State, TableKey, Vec<u64>)]) -> Store {
+    let mut store = Store::new(checked);
+    store.set_seed(SEED);
+    generate::fill(&mut store, entries);
+    store
+}
+
+/// A packet that arrives, as code takes it.
+pub(crate) fn packet(arrival: &Arrival) -> Packet<'_> {
+    Packet::new(&arrival.bytes, arrival.in_port).with_wire_len(arrival.wire_len)
+}
 
 pub(crate) struct Rig {
     checked: Checked,
@@ -28,6 +45,16 @@ impl Rig {
     pub(crate) fn with_effort(checked: &Checked, effort: Effort) -> Rig {
         let compile = |index| compile_ir_with(checked, index, effort).unwrap();
         Rig::of(checked, (0..checked.module().filters.len()).map(compile).collect())
+    }
+
+    /// With a seed, and these entries in its tables.
+    pub(crate) fn filled(checked: &Checked, effort: Effort, entries: &[(State, TableKey, Vec<u64>)]) -> Rig {
+        let rig = Rig::with_effort(checked, effort);
+        rig.set_seed(SEED);
+        for (state, key, fields) in entries {
+            rig.put(state.index(), key, fields);
+        }
+        rig
     }
 
     /// With code that was compiled for the filters before.
