@@ -5,6 +5,8 @@
 //! loop: the numbers of all maps, shares of time windows. These are far more than there are registers, so they would go to the stack in front of
 //! the loop, needed or not, which costs a single packet more than the filter itself. What no code reads is not put there: a packet may come alone, and then
 //! each of these stores is for it.
+//!
+//! Meanwhile the packet's address is in Cranelift's pinned register, and what the caller had there in the frame.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
 //! Where functions are put, so that short loops lie in one line of the cache.
 //!
 //! Processors fetch code, decoded or not, by lines: a loop that lies across two of them takes two steps a turn. Of a loop over the bytes of a packet, a turn of which
-//! takes a single cycle, the whole filter is a third slower then. A filter that most packets leave soon takes as many cycles as lines are fetched on the way. Cranelift
-//! aligns functions and nothing in them, so what there is to choose is where a function begins.
+//! takes a single cycle, the whole filter is a third slower then. A filter that most packets leave soon takes as many cycles as lines are fetched on
+//! the way. Cranelift aligns functions and nothing in them, so what there is to choose is where a function begins.
 
 use std::ops::Range;
 
@@ -27,8 +27,8 @@ fn offset_for(loops: &[Range<usize>], blocks: &Blocks, alignment: usize) -> usiz
     best.map_or(0, |(.., offset)| offset)
 }
 
-/// The blocks of a function in the order in which they lie, and how often each is run in one way through the function, each way of a branch being taken as often as
-/// the other. Loops are run once.
+/// The blocks of a function in the order in which they lie, and how often each is run in one way through the function, each way of a branch being
+/// taken as often as the other. Loops are run once.
 struct Blocks {
     places: Vec<Range<usize>>,
     runs: Vec<f64>,

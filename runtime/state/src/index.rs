@@ -11,12 +11,13 @@
 //! Three bits of the hash say which of the places is the key's own: it gets that one if it is empty. So whoever looks there first seldom has to look at
 //! another one, of a table that is full in a fourth of all cases, of one that is half full in an eighth.
 //!
-//! Where a record is, is said in words, so that generated code adds and need not multiply; here, records have numbers. A place that is not in use leads to a record that is
-//! nobody's, so that whoever looks only there, and not at the tag, finds nothing.
+//! Where a record is, is said by its [distance](Distances), so that generated code adds and need not multiply; here, records have numbers. A place
+//! that is not in use leads to a record that is nobody's, so that whoever looks only there, and not at the tag, finds nothing.
 //!
 //! Places are read without locks, four tags at a time; what a tag promises is to be checked with the record. They are written under
 //! the locks of both buckets of the key concerned, which are striped.
 
+use crate::distances::{Distances, NOBODYS};
 use crate::memory::{Memory, fetch};
 use crate::probe::{self, BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, OWN_WAY, TAGGED};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -25,8 +26,6 @@ use std::mem::offset_of;
 
 const WAYS: usize = probe::WAYS as usize;
 const LINE: usize = 64;
-/// The distance of the record that is nobody's: what memory begins with.
-const NOBODYS: u32 = 0;
 /// Tags in a word.
 const LANES: usize = 4;
 /// The lowest bit of each tag in a word.
@@ -87,38 +86,6 @@ pub(crate) struct Index {
     mask: u32,
     stripes: Box<[AtomicU32]>,
     distances: Distances,
-}
-
-/// How far records are from the one that is nobody's, in words; those with numbers lie behind it.
-#[derive(Clone, Copy, Debug)]
-struct Distances {
-    words: u32,
-    /// How often these can be halved, and what the rest is to be multiplied by to give 1 modulo 2^32: so numbers come back without a division.
-    halvings: u32,
-    inverse: u32,
-}
-
-impl Distances {
-    /// Of records of so many words, not 0. The last one is less than 2^32 words away.
-    fn new(words: u32) -> Distances {
-        let halvings = words.trailing_zeros();
-        let odd = words >> halvings;
-        // Each of Newton's steps doubles the lowest bits that are right; the inverse of an odd number modulo 8 is itself.
-        let inverse = (0..4)
-            .fold(odd, |inverse, _| inverse.wrapping_mul(2_u32.wrapping_sub(odd.wrapping_mul(inverse))));
-        Distances { words, halvings, inverse }
-    }
-
-    fn of(self, record: u32) -> u32 {
-        (record + 1) * self.words
-    }
-
-    /// The record at a distance.
-    #[inline]
-    fn record(self, distance: u32) -> u32 {
-        // Of nobody's record, which somebody may see who reads while it is put there, any record will do: its key says whose it is.
-        (distance >> self.halvings).wrapping_mul(self.inverse).saturating_sub(1)
-    }
 }
 
 impl Index {
@@ -319,8 +286,8 @@ fn way(equal: u64) -> usize {
 }
 
 impl Bucket {
-    /// A bit for each place that has the tag: the highest of its lane for those of the first word, the one below it for those of the second. Both words are looked at before
-    /// anything is decided, for a processor does not foresee in which of them the tag is, and would wait for the bucket to find out.
+    /// A bit for each place that has the tag: the highest of its lane for those of the first word, the one below it for those of the second. Both words
+    /// are looked at before anything is decided: a processor does not foresee in which of them the tag is.
     #[inline]
     fn equal_tags(&self, tag: u16, ordering: Ordering) -> u64 {
         let wanted = u64::from(tag) * LOW_BITS;
@@ -359,17 +326,6 @@ impl Drop for Guard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn records_come_back_from_their_distances() {
-        for words in (1..=1_024).chain([8_193, 0xffff_ffff]) {
-            let distances = Distances::new(words);
-            let count = u32::MAX / words;
-            for record in (0..count.min(100)).chain(count.saturating_sub(100)..count) {
-                assert_eq!(distances.record(distances.of(record)), record, "{words} words");
-            }
-        }
-    }
 
     #[test]
     fn only_equal_tags_are_equal() {

@@ -39,6 +39,7 @@ mod bias;
 mod bloom;
 mod control;
 pub mod direct;
+mod distances;
 mod entry;
 mod epoch;
 mod exact;

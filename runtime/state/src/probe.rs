@@ -11,7 +11,8 @@
 //!    pairs, where `start` is that of the pair's number modulo [`STARTS`], rotated
 //!    to the left by [`ROTATION`] as often as the number holds these; and, if there is a word left in front, of `fold(w ^ last, factor)`, which is
 //!    `zero` if that is 0. Then `h = fold(sum, last)`, with the bit [`TAGGED`] set.
-//! 2. The first bucket: `h & mask` bytes from `index`. In it, the key's own way is `h >> OWN_WAY`: there it is most often. The bucket's eight tags of 16 bits, at 0, are compared with the tag `h >> 48`. The second bucket is
+//! 2. The first bucket: `h & mask` bytes from `index`. In it, the key's own way is `h >> OWN_WAY`: there it is most often. The bucket's eight tags of
+//!    16 bits, at 0, are compared with the tag `h >> 48`. The second bucket is
 //!    the XOR of that and `(h >> 32 | 1) * BUCKET_SIZE & mask` bytes from there; it counts
 //!    only if the first one says so ([`BUCKET_OVERFLOWED`]).
 //! 3. Where the record is, in words of 8 bytes: a `u32` at `BUCKET_RECORDS + 4 * way`.
@@ -22,8 +23,8 @@
 pub const TAGGED: u64 = 1 << 48;
 /// How many ways a bucket has.
 pub const WAYS: u32 = 8;
-/// The lowest bit of a hash that says, with those above it, which way of its bucket is the key's own. They are bits of the tag, too: of the keys in their own
-/// ways it tells all but one apart.
+/// The lowest bit of a hash that says, with those above it, which way of its bucket is the key's own. They are bits of the tag, too: so keys that are in
+/// their own ways of a bucket never have equal ones.
 pub const OWN_WAY: u32 = u64::BITS - WAYS.ilog2();
 /// The size of a bucket.
 pub const BUCKET_SIZE: u32 = 64;

@@ -1,8 +1,8 @@
 //! The records of a map: key, bookkeeping and value of each place, in one block of memory.
 //!
 //! A record is `key words | stamp | generation, 4 bytes of zero | value`, each part a multiple of 8. The generation is odd while the
-//! record belongs to a key and moves when that begins or ends. The first record of a hash table never belongs to one. The stamp of a plain value is the time of its last use, in
-//! uses; that of an Oko value is its lock word when the record was given to its key: if the two are still equal, nobody has
+//! record belongs to a key and moves when that begins or ends. The first record of a hash table never belongs to one. The stamp of a plain value is
+//! the time of its last use, in uses; that of an Oko value is its lock word when the record was given to its key: if the two are still equal, nobody has
 //! locked the entry yet. The first key word of a record without key links the list of these. The records of an array are values only.
 //!
 //! Everything is read and written word-wise by relaxed atomics, ordered by the lock words and generations around them.
