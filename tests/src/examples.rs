@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use oko_compiler::{Artifact, Clock, NoFiles, Options, Source, parse};
+use oko_compiler::{Artifact, Clock, NoFiles, Options, Source, Verifier, parse};
 use oko_ir::interp::TableKey;
 
 /// The folder of the examples.
@@ -45,14 +45,40 @@ pub fn name(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// Who is to run a program.
+#[derive(Clone, Copy, Debug)]
+pub enum Build {
+    /// The switch.
+    Switch,
+    /// Who sets a variable to the time.
+    Clocked,
+    /// The same in the Linux kernel.
+    Kernel,
+}
+
+impl Build {
+    /// All of them.
+    pub const ALL: [Build; 3] = [Build::Switch, Build::Clocked, Build::Kernel];
+
+    /// How it is compiled.
+    pub fn options(self) -> Options {
+        let (clock, verifier) = match self {
+            Build::Switch => (Clock::Helper, Verifier::Oko),
+            Build::Clocked => (Clock::Injected, Verifier::Oko),
+            Build::Kernel => (Clock::Injected, Verifier::Linux),
+        };
+        Options { clock, verifier, ..Options::default() }
+    }
+}
+
 /// Compiles a program.
 ///
 /// # Panics
 ///
 /// If there is no such file, or the compiler refuses it.
-pub fn compile(path: &Path, clock: Clock) -> Artifact {
+pub fn compile(path: &Path, build: Build) -> Artifact {
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    compile_text(&(name(path) + ".oko"), text, clock)
+    compile_text(&(name(path) + ".oko"), text, build)
 }
 
 /// Compiles the text of a program.
@@ -60,12 +86,11 @@ pub fn compile(path: &Path, clock: Clock) -> Artifact {
 /// # Panics
 ///
 /// If the compiler refuses it.
-pub fn compile_text(name: &str, text: String, clock: Clock) -> Artifact {
-    let options = Options { clock, ..Options::default() };
+pub fn compile_text(name: &str, text: String, build: Build) -> Artifact {
     parse(Source::new(name.to_owned(), text), &NoFiles)
         .check()
-        .and_then(|checked| checked.optimize().assemble(&options))
-        .unwrap_or_else(|failed| panic!("{name}: {failed}"))
+        .and_then(|checked| checked.optimize().assemble(&build.options()))
+        .unwrap_or_else(|failed| panic!("{name}: {failed}: {:?}", failed.diagnostics))
 }
 
 /// What the control plane writes for an example before there are packets: keys of its table, which is a set.

@@ -17,7 +17,7 @@ use oko_bpf::program::{MapDef, MapKind, Program};
 use oko_ir::interp::TableKey;
 use oko_ir::{Match, StateDecl, StateKind};
 
-use self::call::{Attr, BTF_LOAD, MAP_DELETE_ELEM, PROG_LOAD, PROG_TEST_RUN};
+use self::call::{Attr, BTF_LOAD, MAP_DELETE_ELEM, OBJ_GET_INFO_BY_FD, PROG_LOAD, PROG_TEST_RUN};
 
 /// The shortest packet of a test run: an Ethernet header.
 pub const MIN_PACKET: usize = 14;
@@ -181,6 +181,23 @@ impl Loaded {
     /// How long the kernel took to verify and compile the programs.
     pub fn program_load_time(&self) -> Duration {
         self.program_load_time
+    }
+
+    /// How many instructions the kernel's verifier looked at to prove a program, on all ways together. It gives up after a million.
+    ///
+    /// # Errors
+    ///
+    /// No such program, or no answer.
+    pub fn verified(&self, program: &str) -> Result<u32, KernelError> {
+        // `verified_insns` of `struct bpf_prog_info`, which is this long in Linux 5.16 and longer later.
+        const VERIFIED: usize = 216;
+        let mut info = [0u32; VERIFIED / 4 + 1];
+        let mut attr = Attr::default();
+        attr.u32(0, self.program(program)?.as_raw_fd().cast_unsigned());
+        attr.u32(4, size_of_val(&info) as u32);
+        attr.pointer(8, info.as_mut_ptr());
+        attr.call(OBJ_GET_INFO_BY_FD).map_err(|error| fail(format!("facts of {program}"), error))?;
+        Ok(info[VERIFIED / 4])
     }
 
     /// Sets an 8-byte variable.

@@ -1,7 +1,7 @@
 //! A program on all engines and, where that can be, in the Linux kernel: asked the same questions, they must give the same answers, remember the
 //! same and tell the same events.
 //!
-//! The engines are those of `oko-filter`, and the JIT once more with the build that the kernel runs, whose programs read the time from a variable.
+//! The engines are those of `oko-filter`, and the JIT once more with a build whose programs read the time from a variable, as those of the kernel do.
 
 use std::collections::BTreeSet;
 
@@ -46,22 +46,22 @@ pub struct Tally {
 }
 
 impl Rig {
-    /// Loads both builds of a program, called `name` in messages.
+    /// Loads the builds of a program ([`Build::ALL`]), called `name` in messages, in the kernel too if it is asked.
     ///
     /// # Panics
     ///
     /// If an engine or the kernel refuses it.
-    pub fn new(name: &str, object: &[u8], injected: &[u8], kernel: bool) -> Rig {
+    pub fn new(name: &str, [object, clocked, for_kernel]: &[Vec<u8>; 3], kernel: bool) -> Rig {
         let load = |object: &[u8], engine| {
             let options = LoadOptions { engine: Some(engine), seed: Some(SEED), ..LoadOptions::default() };
             Instance::load(object, &options)
                 .unwrap_or_else(|error| panic!("{name} on {engine}: {}", error.report()))
         };
         let mut engines: Vec<Instance> = Engine::ALL.iter().map(|&engine| load(object, engine)).collect();
-        engines.push(load(injected, Engine::BpfJit));
+        engines.push(load(clocked, Engine::BpfJit));
         let into_kernel = || {
             let loaded =
-                kernel::load(injected).unwrap_or_else(|error| panic!("{name} in the kernel: {error}"));
+                kernel::load(for_kernel).unwrap_or_else(|error| panic!("{name} in the kernel: {error}"));
             // Programs without hashes have no such variable.
             let _ = loaded.set_variable(SEED_VARIABLE, SEED);
             loaded

@@ -338,7 +338,10 @@ impl Maker {
         match self.random.below(3) {
             0 => format!("(if {a} >= {b} {{ {a} - {b} }} else {{ {b} - {a} }})"),
             1 => format!("(if {a} < {b} {{ {b} - {a} - 1 }} else {{ {a} - {b} }})"),
-            _ => format!("(if {a} > {b} {{ 200 / ({a} - {b}) }} else {{ 0 }})"),
+            _ => {
+                let dividend = 200.min(u64::MAX >> (64 - bits));
+                format!("(if {a} > {b} {{ {dividend} / ({a} - {b}) }} else {{ 0 }})")
+            }
         }
     }
 

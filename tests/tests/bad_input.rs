@@ -13,11 +13,10 @@ use std::time::Duration;
 
 use oko_bpf::isa::{Insn, encode};
 use oko_bpf::object;
-use oko_compiler::Clock;
 use oko_ir::interp::{Packet, Store, run};
 use oko_openflow::{FlowMod, FlowModCommand, Hello, Instructions, Match, Message, Version};
 use oko_tests::captures::{self, Recorded};
-use oko_tests::examples;
+use oko_tests::examples::{self, Build};
 use oko_tests::programs::{self, Ran};
 use oko_tests::switch::{Folder, Switch, okod, sink_port, source_port};
 use serde_json::Value;
@@ -357,7 +356,7 @@ fn damaged_packets_go_by_the_tables_and_disturb_no_filter() {
         .collect();
     frames.extend(flood.iter().cloned());
 
-    let artifact = examples::compile(&example(), Clock::Helper);
+    let artifact = examples::compile(&example(), Build::Switch);
     let mut store = Store::new(&artifact.ir);
     let matched: Vec<bool> = frames
         .iter()

@@ -22,6 +22,7 @@ use oko_openflow::oko::{OkoErrorCode, Operation, Request};
 use oko_openflow::{FilterId as OpenFlowFilterId, FilterMatch, FlowMod, FlowModCommand, Message};
 use oko_tests::captures::{self, Recorded};
 use oko_tests::ebnf;
+use oko_tests::examples::{Build, compile_text};
 use oko_tests::{examples, kernel};
 use okod::Config;
 
@@ -150,8 +151,6 @@ struct Compiled {
     /// The IR and the BPF code, if there are filters.
     ir: String,
     bpf: String,
-    /// The object file, if there are filters.
-    object: Vec<u8>,
 }
 
 fn compile(text: &str) -> Compiled {
@@ -174,8 +173,8 @@ fn compile(text: &str) -> Compiled {
         }
         Err(failed) => panic!("{failed}\n{text}"),
     };
-    let (ir, bpf, object) = (artifact.ir.module().to_string(), artifact.listing, artifact.bytes);
-    Compiled { found, sources, ir, bpf, object }
+    let (ir, bpf) = (artifact.ir.module().to_string(), artifact.listing);
+    Compiled { found, sources, ir, bpf }
 }
 
 /// The code in `fails(E0302)` or `shows(E0308)`.
@@ -222,7 +221,7 @@ fn check_program(
     if !block.info.starts_with("oko") || block.info == "oko,hint" {
         return Ok(());
     }
-    let Compiled { found, sources, ir, bpf, object } = compile(&block.text);
+    let Compiled { found, sources, ir, bpf } = compile(&block.text);
     let message = render_all(&found, &sources, Colour::None);
     let only = |code: &str| found.iter().all(|one| one.code.to_string() == code);
     if block.info == "oko" {
@@ -230,7 +229,8 @@ fn check_program(
         if !found.is_empty() {
             return Err(format!("should compile:\n{message}"));
         }
-        if kernel && !object.is_empty() {
+        if kernel && !bpf.is_empty() {
+            let object = compile_text(FILE, block.text.clone(), Build::Kernel).bytes;
             kernel::load(&object).map_err(|error| format!("is refused by the kernel: {error}"))?;
         }
         return run_tests(&block.text);

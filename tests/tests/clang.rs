@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use oko_compiler::Clock;
 use oko_filter::{Instance, LoadOptions, Packet};
-use oko_tests::{captures, clang, examples, made, peer};
+use oko_tests::examples::{self, Build};
+use oko_tests::{captures, clang, made, peer};
 
 /// The most packets of a capture; later ones bring little new and take long on interpreters.
 const PACKETS: usize = 1_200;
@@ -35,7 +35,7 @@ impl Example {
             let seed = format!("-DSEED={}", peer::SEED);
             let options = LoadOptions { seed: Some(peer::SEED), ..LoadOptions::default() };
             let c = clang::instances(&compilers, &source, &[&define, &seed], &options);
-            let artifact = examples::compile(&program, Clock::Helper).bytes;
+            let artifact = examples::compile(&program, Build::Switch).bytes;
             let oko = Instance::load(&artifact, &options).unwrap();
             let (table, keys) = examples::table_entries(&name);
             for key in &keys {

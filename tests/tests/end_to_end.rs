@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use oko_compiler::{Artifact, Clock};
+use oko_compiler::Artifact;
 use oko_ir::features::{Feature, features};
 use oko_ir::interp::{Packet, StateDump, Store, run};
 use oko_tests::captures::{self, Recorded};
-use oko_tests::examples;
+use oko_tests::examples::{self, Build};
 use oko_tests::switch::{Folder, Switch, sink_port, source_port};
 use serde_json::Value;
 
@@ -125,7 +125,7 @@ fn a_syn_flood_is_dropped_and_its_server_goes_on_serving() {
     switch.tell(&["port", "up", "server"]);
     wait_for_packets(&mut switch, all.len());
 
-    let (verdicts, states) = expected(&examples::compile(&program, Clock::Helper), &from_outside);
+    let (verdicts, states) = expected(&examples::compile(&program, Build::Switch), &from_outside);
     let by_verdict = |wanted: bool| -> Vec<&Recorded> {
         from_outside
             .iter()
@@ -208,7 +208,7 @@ fn every_example_drops_what_the_interpreter_says() {
         examples::captures().iter().map(|capture| captures::read(capture)).collect();
     for program in examples::programs() {
         let name = examples::name(&program);
-        let artifact = examples::compile(&program, Clock::Helper);
+        let artifact = examples::compile(&program, Build::Switch);
         if features(artifact.ir.module()).contains(&Feature::Seed) {
             // What it answers depends on random numbers, and the switch has others.
             continue;

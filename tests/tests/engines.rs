@@ -6,9 +6,8 @@
 
 #![cfg(target_os = "linux")]
 
-use oko_compiler::Clock;
 use oko_tests::captures::{self, Recorded};
-use oko_tests::examples;
+use oko_tests::examples::{self, Build};
 use oko_tests::kernel;
 use oko_tests::rig::{Rig, Tally};
 
@@ -52,11 +51,9 @@ fn every_example_on_every_capture_whole_and_damaged() {
     let mut silent = Vec::new();
     for program in examples::programs() {
         let before = whole.matched;
-        // The builds differ in where BPF finds the time, and in nothing else.
-        let [object, injected] =
-            [Clock::Helper, Clock::Injected].map(|clock| examples::compile(&program, clock).bytes);
+        let builds = Build::ALL.map(|build| examples::compile(&program, build).bytes);
         for capture in examples::captures() {
-            let mut rig = Rig::new(&examples::name(&program), &object, &injected, kernel);
+            let mut rig = Rig::new(&examples::name(&program), &builds, kernel);
             let filters = rig.filters();
             let packets = captures::read(&capture);
             let variants = damage(&packets);

@@ -352,7 +352,7 @@ fn nothing_is_taken_for_the_other_abi() {
     let error = Instance::load(&object, &LoadOptions::default()).unwrap_err();
     assert!(matches!(error, LoadError::NoFilter { .. }), "{error}");
     assert!(error.report().contains("--abi original"), "{}", error.report());
-    let xdp = examples::compile(&examples::programs()[0], oko_compiler::Clock::Helper).bytes;
+    let xdp = examples::compile(&examples::programs()[0], examples::Build::Switch).bytes;
     let options = LoadOptions { abi: Abi::Original, ..LoadOptions::default() };
     let error = Instance::load(&xdp, &options).unwrap_err();
     assert!(error.to_string().contains("function `entry`"), "{error}");

@@ -6,11 +6,11 @@
 
 use std::process::Command;
 
-use oko_compiler::Clock;
 use oko_filter::{Engine, Instance, LoadOptions, Packet, Verdict};
 use oko_tests::captures::Recorded;
+use oko_tests::examples::{self, Build};
 use oko_tests::peer::{Peer, PeerInstance, SEED, VARIANTS};
-use oko_tests::{captures, examples, made};
+use oko_tests::{captures, made};
 
 /// Packets of a burst.
 const BURST: usize = 32;
@@ -49,7 +49,7 @@ fn the_examples_in_c_say_what_native_code_says() {
             eprintln!("there is no {name}.c");
             continue;
         }
-        let object = examples::compile(&program, Clock::Helper).bytes;
+        let object = examples::compile(&program, Build::Switch).bytes;
         let options =
             LoadOptions { engine: Some(Engine::Native), seed: Some(SEED), ..LoadOptions::default() };
         let peers = VARIANTS.map(|(_, flags)| {

@@ -5,9 +5,10 @@
 
 #![cfg(target_os = "linux")]
 
-use oko_compiler::{Clock, NoFiles, Options, Source, parse};
+use oko_compiler::{NoFiles, Source, parse};
 use oko_ir::Module;
 use oko_ir::testing::generate::table_entries;
+use oko_tests::examples::Build;
 use oko_tests::kernel;
 use oko_tests::random::Random;
 use oko_tests::rig::{Rig, Tally};
@@ -25,12 +26,11 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// The module as the front end made it, and the object.
-fn compile(seed: u64, source: &str, clock: Clock) -> (Module, Vec<u8>) {
-    let options = Options { clock, ..Options::default() };
+fn compile(seed: u64, source: &str, build: Build) -> (Module, Vec<u8>) {
     let checked = parse(Source::new("typed.oko", source), &NoFiles).check();
     let built = checked.and_then(|checked| {
         let module = checked.ir().module().clone();
-        Ok((module, checked.optimize().assemble(&options)?.bytes))
+        Ok((module, checked.optimize().assemble(&build.options())?.bytes))
     });
     match built {
         Ok(built) => built,
@@ -60,10 +60,10 @@ fn typed_programs_mean_the_same_everywhere() {
     for seed in first..first + count {
         let typed = program(seed);
         made.iter_mut().zip(typed.constructs).for_each(|(sum, more)| *sum += more);
-        let [(module, object), (_, injected)] =
-            [Clock::Helper, Clock::Injected].map(|clock| compile(seed, &typed.source, clock));
+        let [(module, switch), (_, clocked), (_, for_kernel)] =
+            Build::ALL.map(|build| compile(seed, &typed.source, build));
         let name = format!("seed {seed}\n{}", typed.source);
-        let mut rig = Rig::new(&name, &object, &injected, kernel);
+        let mut rig = Rig::new(&name, &[switch, clocked, for_kernel], kernel);
         let filter = rig.filters()[0].clone();
         let mut random = Random(seed);
         let choices: Vec<u32> = (0..200).map(|_| random.word() as u32).collect();

@@ -16,6 +16,8 @@ use crate::plan::{Plan, VReg};
 
 /// Bytes of a BPF stack frame.
 const FRAME: u32 = 512;
+/// What the kernel takes of it where loops have guards, to count and to look at the clock.
+const GUARDS: u32 = 16;
 /// Kept by calls.
 const SAVED: [Reg; 4] = [Reg::R6, Reg::R7, Reg::R8, Reg::R9];
 /// Lost in calls.
@@ -78,7 +80,7 @@ pub(crate) fn allocate(
     let slots = slots_for(&spilled);
     let count = slots.iter().max().map_or(0, |&most| most + 1);
     let needed = top + (count + 1) * 8;
-    if needed <= FRAME {
+    if needed <= frame_of(plan) {
         for (interval, at) in spilled.iter().zip(slots) {
             allocation.set(interval.vreg, Slot::Stack(stack_slot(top, at)));
         }
@@ -89,6 +91,11 @@ pub(crate) fn allocate(
     let lost: Vec<Reg> = lost.iter().copied().filter(|reg| *reg != SPILL_BASE).collect();
     let (allocation, spilled) = registers_for(intervals, saved, &lost);
     with_spill_area(allocation, spilled, plan, top)
+}
+
+/// Bytes of the frame that a filter has for itself.
+fn frame_of(plan: &Plan<'_>) -> u32 {
+    if plan.guarded() { FRAME - GUARDS } else { FRAME }
 }
 
 /// The offset of the stack slot of this number.
@@ -106,14 +113,15 @@ fn with_spill_area(
 ) -> Result<Allocation, BackendError> {
     spilled.sort_by_key(|interval| interval.start);
     // One slot for cycles of moves, one for the address of the area.
-    let room = (FRAME - top) / 8 - 2;
+    let limit = frame_of(plan);
+    let room = (limit - top) / 8 - 2;
     let (near, far): (Vec<_>, Vec<_>) =
         spilled.into_iter().partition(|interval| plan.stays_near(interval.vreg));
     let near_slots = slots_for(&near);
     let taken = near_slots.iter().max().map_or(0, |&most| most + 1);
     if taken > room {
         let (filter, needed) = (plan.filter.name.clone(), top + (taken + 2) * 8);
-        return Err(BackendError::Stack { filter, needed, limit: FRAME });
+        return Err(BackendError::Stack { filter, needed, limit });
     }
     for (interval, at) in near.iter().zip(near_slots) {
         allocation.set(interval.vreg, Slot::Stack(stack_slot(top, at)));

@@ -45,6 +45,11 @@ impl Asm {
         self.insns.push(Insn::jump(0));
     }
 
+    pub(crate) fn may_jump(&mut self, to: Label) {
+        self.jumps.push((self.insns.len(), to));
+        self.insns.push(Insn::MayGoto { off: 0 });
+    }
+
     pub(crate) fn branch(&mut self, cond: Cond, a: Reg, b: Operand, to: Label) {
         self.jumps.push((self.insns.len(), to));
         self.insns.push(Insn::branch64(cond, a, b, 0));
@@ -63,7 +68,7 @@ impl Asm {
             })?;
             match &mut self.insns[at] {
                 Insn::Jump { off, .. } => *off = short.into(),
-                Insn::Branch { off, .. } => *off = short,
+                Insn::Branch { off, .. } | Insn::MayGoto { off } => *off = short,
                 other => unreachable!("{other:?} is no jump"),
             }
         }

@@ -72,6 +72,7 @@ pub(crate) fn emit(
         lines: Vec::new(),
         marks: Vec::new(),
         next: None,
+        giving_up: None,
     };
     emitter.prologue();
     if let Some(slot) = allocation.slot(plan.context()) {
@@ -81,6 +82,7 @@ pub(crate) fn emit(
         emitter.next = plan.order.get(place + 1).copied();
         emitter.block(block);
     }
+    emitter.give_up();
     let mut lines = emitter.lines;
     // The kernel wants to know where the first instruction comes from, whatever it is.
     if let Some(first) = lines.first_mut() {
@@ -91,6 +93,7 @@ pub(crate) fn emit(
         insns: emitter.asm.finish(&filter.name)?,
         lines,
         stack_bytes: allocation.frame,
+        guarded: plan.guarded(),
         marks: emitter.marks,
     })
 }
@@ -108,6 +111,8 @@ struct Emitter<'e> {
     marks: Vec<(usize, Mark)>,
     /// The block that is written next.
     next: Option<Block>,
+    /// Where the program ends without a match, if it may.
+    giving_up: Option<Label>,
 }
 
 /// Finding, reading and writing places.
@@ -189,9 +194,7 @@ impl Emitter<'_> {
             let there = self.asm.label();
             self.asm.branch(Cond::Ne, Reg::R0, 0.into(), there);
             // It always is, which the verifiers need not know.
-            let (no_match, _) = self.plan.options.target.result();
-            self.constant(Reg::R0, no_match as u64);
-            self.asm.push(Insn::Exit);
+            self.no_match();
             self.asm.bind(there);
             self.store(Size::Dw, Reg::R10, base, Reg::R0);
         }
@@ -199,6 +202,21 @@ impl Emitter<'_> {
             self.make_seed(last);
         }
         self.load(Size::Dw, Reg::R1, Reg::R10, context);
+    }
+
+    /// The end of a program that goes no further.
+    fn no_match(&mut self) {
+        let (no_match, _) = self.plan.options.target.result();
+        self.constant(Reg::R0, no_match as u64);
+        self.asm.push(Insn::Exit);
+    }
+
+    /// Where guards lead.
+    fn give_up(&mut self) {
+        if let Some(label) = self.giving_up {
+            self.asm.bind(label);
+            self.no_match();
+        }
     }
 
     /// An upper bound of a value that verifiers find as well.
@@ -297,6 +315,10 @@ impl Emitter<'_> {
             match item {
                 Item::ReadClock => self.read_clock(),
                 Item::Forget => self.forget(block),
+                Item::Guard => {
+                    let label = *self.giving_up.get_or_insert_with(|| self.asm.label());
+                    self.asm.may_jump(label);
+                }
                 Item::Inst(index) => {
                     let inst = &data.insts[index];
                     self.at_source(inst.loc);
@@ -311,9 +333,9 @@ impl Emitter<'_> {
     }
 
     /// What is XORed twice with something unknown is what it was, and unknown to who knows of numbers their ranges and bits.
-    fn forget(&mut self, header: Block) {
+    fn forget(&mut self, block: Block) {
         let plan = self.plan;
-        let slots = plan.forgotten(header).filter_map(|param| self.result(Some(param)));
+        let slots = plan.forgotten(block).filter_map(|param| self.result(Some(param)));
         // What lies in a map is unknown anyway.
         let slots: Vec<Slot> = slots.filter(|slot| !matches!(slot, Slot::Far(_))).collect();
         if slots.is_empty() {

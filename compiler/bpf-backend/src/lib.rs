@@ -21,7 +21,8 @@
 //! - Entries are locked by the `struct bpf_spin_lock` that they start with. Linux allows none in an LRU hash map, so for
 //!   [`EvictOldest`](oko_ir::WhenFull::EvictOldest) the lock is an element of the array [`LOCKS_MAP`], chosen by a hash of the key.
 //! - `now` is read once, on the ways that need it, before the first of them and outside of loops.
-//! - A loop is a loop: its counter goes up to a constant, so verifiers that follow it round by round come to an end.
+//! - A loop is a loop: its counter goes up to a constant, so verifiers that follow it round by round come to an end. For Linux, which would come to it too
+//!   late where many rounds are possible, it has a guard besides ([`Verifier::Linux`]).
 //! - An index that verifiers do not see the bounds of is compared with them once more, and is 0 beyond.
 //! - Words are entries of an array, changed by atomic instructions. Tables are hash maps and LPM tries; nobody locks their entries. An event is a record of
 //!   the ring buffer [`EVENTS_MAP`]. What each worker has for itself are per-cpu maps, without locks.
@@ -62,6 +63,27 @@ pub struct Options {
     pub registers: Registers,
     /// Who runs the programs.
     pub target: Target,
+    /// Whose verifier the programs are made for. Those for the kernel alone are made for Linux's.
+    pub verifier: Verifier,
+}
+
+impl Options {
+    /// Whether Linux's verifier is to have it easy.
+    pub(crate) fn for_linux(self) -> bool {
+        self.verifier == Verifier::Linux || self.target != Target::Switch
+    }
+}
+
+/// Who proves the programs safe before they run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verifier {
+    /// Ours, which takes ways together where they meet.
+    #[default]
+    Oko,
+    /// Linux's, which follows each way by itself, and each turn of a loop, until it has seen a million instructions. So that it leaves ways early, numbers are
+    /// unknown where ways meet; and loops of many turns have a guard, `may_goto` (Linux 6.9), by which it knows that they end. Ours proves
+    /// such loops no more ([`CompiledFilter::guarded`]).
+    Linux,
 }
 
 /// How many registers hold values.
@@ -107,6 +129,8 @@ pub struct CompiledFilter {
     pub lines: Vec<LineInfo>,
     /// Bytes of stack that it takes.
     pub stack_bytes: u32,
+    /// Whether its loops end by guards to whoever verifies it, so that it takes Linux 6.9 to run it.
+    pub guarded: bool,
     /// For the listing: the slots at which parts of the IR start.
     marks: Vec<(usize, emit::Mark)>,
 }

@@ -44,6 +44,7 @@ pub(crate) fn intervals(plan: &Plan<'_>) -> Vec<Interval> {
             match item {
                 Item::ReadClock => scan.defs[plan.now().index()] = Some(point + 2),
                 Item::Forget => scan.need(plan.context(), point),
+                Item::Guard => {}
                 Item::Inst(index) => {
                     let inst = &data.insts[index];
                     scan.inst(&inst.op, point);

@@ -20,6 +20,10 @@ pub(crate) const MAX_PACKET_OFFSET: u64 = 0xffff;
 /// where it ends.
 const MOST_COMPARISONS: u32 = 4;
 
+/// Linux's verifier has looked at up to thirty times as many instructions as a filter has, each counted as often as the loops around it turn. It gives up
+/// after a million of them, or 8,192 jumps on one way. So the loops of filters with more than this have guards.
+const MOST_TURNED: u64 = 16_384;
+
 /// A virtual register: an index into the plan's table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct VReg(pub(crate) u32);
@@ -44,11 +48,17 @@ pub(crate) enum Item {
     Inst(usize),
     /// Reads the clock.
     ReadClock,
-    /// Makes verifiers forget what numbers come round the loop that begins here, but its counter.
+    /// Makes verifiers forget what numbers come to this block, at the beginning of a loop all but its counter.
     ///
     /// They walk through a loop turn by turn, on all ways at once, and leave a way where they have been before, knowing the same or less. A number that
     /// differs from way to way, as the place that a loop over options has come to, makes all ways new ones, and with each turn there are more of them.
+    /// Linux follows ways by themselves that only meet, too, without a loop.
     Forget,
+    /// Leaves the filter if the kernel has had enough of it, at the beginning of a loop.
+    ///
+    /// It never has, for the loop is counted, too. But by this its verifier knows that it ends and need not go through every turn: what it does not know before
+    /// a turn, the counter included, it need not look at once more.
+    Guard,
     /// The terminator.
     Term,
 }
@@ -71,6 +81,7 @@ pub(crate) struct Plan<'a> {
     fused: Vec<bool>,
     locks: Vec<Option<VReg>>,
     counters: Vec<bool>,
+    guarded: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -92,6 +103,7 @@ impl<'a> Plan<'a> {
             fused: vec![false; count],
             locks: vec![None; count],
             counters: vec![false; count],
+            guarded: false,
             cfg,
         };
         plan.name_values();
@@ -100,6 +112,7 @@ impl<'a> Plan<'a> {
         plan.fuse_comparisons();
         plan.place_clock();
         plan.find_counters();
+        plan.guarded = options.for_linux() && !plan.cfg.loops().is_empty() && plan.turned() > MOST_TURNED;
         plan.place_forgetting();
         for (index, ty) in filter.values.iter().enumerate() {
             if matches!(ty, Type::Entry(state) if lock_place(module, *state) == LockPlace::Apart) {
@@ -150,21 +163,44 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Lets verifiers forget what comes round, at the beginning of each loop.
+    /// Lets verifiers forget what comes round at the beginning of each loop, and Linux's wherever ways meet; and puts guards there.
     fn place_forgetting(&mut self) {
-        for this in self.cfg.loops() {
-            if self.forgotten(this.header).next().is_some() {
-                self.items[this.header.index()].insert(0, Item::Forget);
-            }
+        for &block in &self.order {
+            let begins_loop = self.cfg.loop_at(block).is_some();
+            let meets = self.cfg.preds(block).len() > 1;
+            let forgets =
+                (begins_loop || meets && self.options.for_linux()) && self.forgotten(block).next().is_some();
+            let guards = begins_loop && self.guarded;
+            let added = [forgets.then_some(Item::Forget), guards.then_some(Item::Guard)];
+            self.items[block.index()].splice(0..0, added.into_iter().flatten());
         }
     }
 
-    /// What is forgotten at the header of a loop.
-    pub(crate) fn forgotten(&self, header: Block) -> impl Iterator<Item = Value> {
-        let params = self.filter.blocks[header.index()].params.iter().copied();
+    /// How many instructions there are, each counted as often as the loops around it turn at most.
+    fn turned(&self) -> u64 {
+        let turns = |this: u32| {
+            let this = &self.cfg.loops()[this as usize];
+            counted(self.filter, this).map_or(1, |counted| u64::from(counted.count))
+        };
+        let insts = |block: Block| self.filter.blocks[block.index()].insts.len() as u64 + 1;
+        let blocks = self
+            .order
+            .iter()
+            .map(|&block| self.cfg.loops_around(block).map(turns).fold(insts(block), u64::saturating_mul));
+        blocks.fold(0, u64::saturating_add)
+    }
+
+    /// Whether loops have guards.
+    pub(crate) fn guarded(&self) -> bool {
+        self.guarded
+    }
+
+    /// What is forgotten at the beginning of a block.
+    pub(crate) fn forgotten(&self, block: Block) -> impl Iterator<Item = Value> {
+        let params = self.filter.blocks[block.index()].params.iter().copied();
         params.filter(|param| {
             matches!(self.filter.type_of(*param), Some(Type::Int | Type::Bool))
-                && !self.counters[param.index()]
+                && (self.guarded || !self.counters[param.index()])
         })
     }
 
@@ -430,7 +466,7 @@ impl<'a> Plan<'a> {
         let data = &self.filter.blocks[block.index()];
         match item {
             Item::ReadClock => self.options.clock == Clock::Helper,
-            Item::Forget => false,
+            Item::Forget | Item::Guard => false,
             Item::Inst(index) => matches!(
                 data.insts[index].op,
                 Op::Lock(_)

@@ -3,12 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use oko_bpf::isa::Insn;
 use oko_bpf::object::read;
 use oko_bpf::program::MapKind;
 use oko_bpf::verifier;
 use oko_bpf_backend::{
-    BackendError, Clock, Compiled, LOCKS_MAP, NOW_VARIABLE, Options, Registers, SPILL_MAP, ZERO_VARIABLE,
-    compile, listing, object,
+    BackendError, Clock, Compiled, LOCKS_MAP, NOW_VARIABLE, Options, Registers, SPILL_MAP, Verifier,
+    ZERO_VARIABLE, compile, listing, object,
 };
 use oko_ir::testing::generate;
 use oko_ir::{Checked, text, verify};
@@ -116,6 +117,48 @@ fn an_object_holds_what_its_users_look_for() {
     let lines: Vec<_> = file.programs[0].lines.iter().map(|line| line.line).collect();
     assert_eq!(lines[..2], [3, 4]);
     assert_eq!(file.programs[0].lines[0].slot, 0);
+}
+
+/// A loop of so many turns.
+fn turning(turns: u32) -> String {
+    format!(
+        r#"oko.ir 1
+filter turning -> bool {{
+block0:
+    v0 = const 0
+    jump block1(v0, v0)
+block1(v1: int, v2: int):
+    repeat v1, {turns}, block2, block3
+block2:
+    v3 = pkt.len
+    v4 = xor v2, v3
+    v5 = const 1
+    v6 = add v1, v5
+    jump block1(v6, v4)
+block3:
+    v7 = const 9
+    v8 = ult v2, v7
+    return v8
+}}
+"#
+    )
+}
+
+#[test]
+fn long_loops_have_guards_for_linux_alone() {
+    for (turns, verifier, guarded) in
+        [(2_000, Verifier::Linux, false), (6_000, Verifier::Linux, true), (6_000, Verifier::Oko, false)]
+    {
+        let checked = checked(&turning(turns));
+        let compiled = compile(&checked, Options { verifier, ..Options::default() }).unwrap();
+        let program = &compiled.programs[0];
+        let guards = program.insns.iter().filter(|insn| matches!(insn, Insn::MayGoto { .. })).count();
+        assert_eq!((guards, program.guarded), (usize::from(guarded), guarded), "{turns}, {verifier:?}");
+        // Ours proves what is counted and nothing else.
+        let file = object_of(&checked, &compiled);
+        let verdict = verifier::verify(read(&file).unwrap().programs.remove(0));
+        assert_eq!(verdict.is_err(), guarded, "{turns}, {verifier:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use oko_artifact::{CERT_SECTION, Cert, FilterCert, IR_SECTION, SCHEMA_SECTION, Schema};
 use oko_bpf::verifier::verify;
-use oko_bpf_backend::{BackendError, Clock, Compiled, Target, compile, listing, object};
+use oko_bpf_backend::{BackendError, Clock, Compiled, Target, Verifier, compile, listing, object};
 use oko_diagnostics::{Diagnostic, SourceMap};
 use oko_ir::Checked;
 use serde::Serialize;
@@ -21,6 +21,8 @@ pub struct Options {
     pub clock: Clock,
     /// Who runs the BPF programs. For the kernel alone, an object holds nothing else.
     pub target: Target,
+    /// Whose verifier the BPF programs are made for; for the kernel alone, Linux's.
+    pub verifier: Verifier,
 }
 
 /// A compiled program.
@@ -32,6 +34,8 @@ pub struct Artifact {
     pub schema: Schema,
     /// What was proved about its filters.
     pub cert: Cert,
+    /// The filters that take Linux 6.9, for their loops are long: of programs made for Linux's verifier.
+    pub guarded: Vec<String>,
     /// For each filter, its loops and functions and what they cost, the dearest first.
     pub parts: Vec<Vec<PartCost>>,
     /// Its IR.
@@ -57,9 +61,9 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
     };
     schema.source_hash = source_hash(&session.sources);
     match build(&ir, &schema, fields_read, &session.sources, options) {
-        Ok((bytes, cert, listing)) => {
+        Ok(Built { bytes, cert, guarded, listing }) => {
             let mut over = costs.over_budget(&ir, &cert, &session.sources);
-            match unproved(&bytes, options.target) {
+            match unproved(&bytes, &guarded, options.target) {
                 Ok(filters) => over.extend(costs.unproved(&ir, &cert, &filters, &session.sources)),
                 Err(errors) => return Err(session.fail(Failure::Defect { errors })),
             }
@@ -69,10 +73,28 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
             }
             let parts = costs.parts(&ir, &session.sources);
             let warnings = session.found.finish();
-            Ok(Artifact { bytes, schema, cert, parts, ir, listing, warnings, sources: session.sources })
+            Ok(Artifact {
+                bytes,
+                schema,
+                cert,
+                guarded,
+                parts,
+                ir,
+                listing,
+                warnings,
+                sources: session.sources,
+            })
         }
         Err(error) => Err(session.fail(error.into())),
     }
+}
+
+/// What [`build`] makes; its fields are those of [`Artifact`].
+pub(crate) struct Built {
+    pub(crate) bytes: Vec<u8>,
+    cert: Cert,
+    guarded: Vec<String>,
+    listing: String,
 }
 
 pub(crate) fn build(
@@ -81,11 +103,17 @@ pub(crate) fn build(
     fields_read: Vec<Vec<String>>,
     sources: &SourceMap,
     options: &Options,
-) -> Result<(Vec<u8>, Cert, String), BackendError> {
-    let backend =
-        oko_bpf_backend::Options { clock: options.clock, target: options.target, ..Default::default() };
+) -> Result<Built, BackendError> {
+    let backend = oko_bpf_backend::Options {
+        clock: options.clock,
+        target: options.target,
+        verifier: options.verifier,
+        ..Default::default()
+    };
     let compiled = compile(ir, backend)?;
     let cert = certify(ir, &compiled, fields_read);
+    let guarded = compiled.programs.iter().filter(|program| program.guarded);
+    let guarded = guarded.map(|program| program.name.clone()).collect();
     let line = |file: &str, line: u32| {
         let file = sources.files().find(|(_, source)| source.name() == file)?.1;
         file.line(line).map(str::to_owned)
@@ -99,18 +127,21 @@ pub(crate) fn build(
         sections.clear();
     }
     let bytes = object::write(ir, &compiled, line, sections)?;
-    Ok((bytes, cert, listing(ir, &compiled, line)))
+    Ok(Built { bytes, cert, guarded, listing: listing(ir, &compiled, line) })
 }
 
 /// The programs of an object that whoever loads it would give up to prove safe. Of programs for traffic control there is no proof here; they are
-/// those of XDP but for the offsets in their context.
-fn unproved(object: &[u8], target: Target) -> Result<Vec<String>, Vec<String>> {
+/// those of XDP but for the offsets in their context. Nor is there one of those with guards, which the kernel alone runs and proves.
+fn unproved(object: &[u8], guarded: &[String], target: Target) -> Result<Vec<String>, Vec<String>> {
     if matches!(target, Target::Tc(_)) {
         return Ok(Vec::new());
     }
     let object = oko_bpf::object::read(object).map_err(|error| vec![error.to_string()])?;
     let mut given_up = Vec::new();
     for program in object.programs {
+        if guarded.contains(&program.name) {
+            continue;
+        }
         let name = program.name.clone();
         if let Err(error) = verify(program) {
             if !error.reason.is_budget() {

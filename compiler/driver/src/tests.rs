@@ -56,7 +56,7 @@ impl Checked {
         let marked = verified(module)?;
         let TestModule { module, schema, fields_read, origins, first_param, .. } = lowered(false)?;
         let ir = oko_ir::passes::optimize(verified(module)?);
-        let (object, _, _) = build(&ir, &schema, fields_read, sources, &Options::default())?;
+        let object = build(&ir, &schema, fields_read, sources, &Options::default())?.bytes;
         Ok(TestObject { object, marked, origins, first_param, arms, mark_file })
     }
 }

@@ -58,6 +58,9 @@ fn summary(output: &Path, artifact: &Artifact) -> String {
             "  filter {}: at most {} steps and {} state operations a packet; {} BPF instructions, {} bytes of stack\n",
             filter.name, filter.steps, filter.state_ops, filter.bpf_insns, filter.stack_bytes
         );
+        if artifact.guarded.contains(&filter.name) {
+            text += "    takes Linux 6.9 or later: its loops are long\n";
+        }
         if !filter.fields_read.is_empty() {
             text += &format!("    reads {}\n", filter.fields_read.join(", "));
         }

@@ -125,6 +125,10 @@ impl Assembly {
                 let long = mnemonic == "ja32";
                 return Ok(Insn::Jump { off: self.target(target, !long)?, long });
             }
+            "may_goto" => {
+                let [target] = take(mnemonic, operands, "a label or offset")?;
+                return Ok(Insn::MayGoto { off: self.target(target, true)? as i16 });
+            }
             "call" => return self.call(operands),
             "lddw" => {
                 let [dst, imm] = take(mnemonic, operands, "a register and a constant")?;
@@ -205,7 +209,9 @@ impl Assembly {
         let distance = target as i64 - (slot as i64 + 1);
         let too_far = || AsmErrorKind::TooFar { name: name.to_owned(), distance };
         match &mut self.insns[slot] {
-            Insn::Branch { off, .. } => *off = i16::try_from(distance).map_err(|_| too_far())?,
+            Insn::Branch { off, .. } | Insn::MayGoto { off } => {
+                *off = i16::try_from(distance).map_err(|_| too_far())?;
+            }
             Insn::Jump { off, long: false } => {
                 *off = i32::from(i16::try_from(distance).map_err(|_| too_far())?);
             }

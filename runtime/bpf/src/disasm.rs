@@ -193,6 +193,7 @@ impl Display for Insn {
             Insn::Branch { width, cond, dst, src, off } => {
                 write!(f, "{}{} {}, {src}, {off:+}", name(&COND_NAMES, cond), suffix(width), R(dst))
             }
+            Insn::MayGoto { off } => write!(f, "may_goto {off:+}"),
             Insn::CallHelper { helper } => write!(f, "call {helper}"),
             Insn::CallLocal { off } => write!(f, "call local {off:+}"),
             Insn::CallBtf { btf_id } => write!(f, "call btf {btf_id}"),

@@ -420,6 +420,7 @@ impl<'r, 'e> Run<'r, 'e> {
                     next = self.target(insn.jump_target(self.pc))?;
                 }
             }
+            Insn::MayGoto { .. } => {}
             Insn::CallHelper { helper } => self.call_helper(helper)?,
             Insn::CallReg { target } => {
                 let number = u32::try_from(self.get(target)?).unwrap_or(u32::MAX);

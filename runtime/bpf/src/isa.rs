@@ -1,4 +1,4 @@
-//! The BPF instruction set, RFC 9669 (what compilers call `v1` to `v4`), as a Rust type.
+//! The BPF instruction set, RFC 9669 (what compilers call `v1` to `v4`) and Linux's `may_goto`, as a Rust type.
 //!
 //! What holds here:
 //! - A program is a slice of [`Insn`] indexed by *slot* (8 bytes of encoding). The one instruction that takes two slots,
@@ -371,6 +371,8 @@ pub enum Insn {
     Jump { off: i32, long: bool },
     /// `if dst cond src goto`.
     Branch { width: Width, cond: Cond, dst: Reg, src: Operand, off: i16 },
+    /// `may_goto` (Linux 6.9): goes on, or jumps if whoever runs the program has had enough of it. Here that is never so, for loops are proved to end.
+    MayGoto { off: i16 },
     /// Call of a helper by its number.
     CallHelper { helper: u32 },
     /// Call of a function of this program.
@@ -454,7 +456,7 @@ impl Insn {
     pub const fn jump_offset(&self) -> Option<i32> {
         match self {
             Insn::Jump { off, .. } => Some(*off),
-            Insn::Branch { off, .. } => Some(*off as i32),
+            Insn::Branch { off, .. } | Insn::MayGoto { off } => Some(*off as i32),
             _ => None,
         }
     }
@@ -470,7 +472,7 @@ impl Insn {
         match self {
             Insn::Exit => [None, None],
             Insn::Jump { .. } => [self.jump_target(pc), None],
-            Insn::Branch { .. } => [next, self.jump_target(pc)],
+            Insn::Branch { .. } | Insn::MayGoto { .. } => [next, self.jump_target(pc)],
             _ => [next, None],
         }
     }

@@ -5,7 +5,7 @@
 //! verified, checking every step; it is the oracle for the verifier and for the compiler of verified programs.
 //!
 //! What holds here:
-//! - [`isa`] is all of RFC 9669 and decides alone what is an instruction; [`semantics`] decides alone what one computes.
+//! - [`isa`] is all of RFC 9669, and `may_goto`, and decides alone what is an instruction; [`semantics`] decides alone what one computes.
 //! - No bytes, text, program or packet make anything here panic or take unbounded memory or time.
 //! - Nothing here generates code, holds maps, reads a clock or knows of a switch. Maps are reached through
 //!   [`interp::Env`]; the `unsafe` accesses to their values are in one module.

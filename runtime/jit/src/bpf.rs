@@ -480,6 +480,11 @@ impl Translator<'_, '_> {
                 }
                 return Ok(false);
             }
+            Insn::MayGoto { .. } => {
+                let next = self.way(slot, slot + 1);
+                self.builder.ins().jump(next, &[]);
+                return Ok(false);
+            }
             Insn::CallHelper { helper } => {
                 let open = self.call_helper(slot, helper)?;
                 self.follow(slot, insn, before);

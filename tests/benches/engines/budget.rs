@@ -9,8 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use comfy_table::{CellAlignment, Table, presets};
 use oko_bpf::{asm, object, program::Program, verifier};
-use oko_compiler::Clock;
-use oko_tests::examples;
+use oko_tests::examples::{self, Build};
 use serde_json::{Map, Value, json};
 
 use crate::foreign;
@@ -83,7 +82,7 @@ pub(crate) fn measure(out: &Path, turns: usize) -> Result<Value> {
 fn examples() -> Vec<(String, Vec<u8>)> {
     let programs = examples::programs().into_iter();
     programs
-        .map(|file| (examples::name(&file) + ".oko", examples::compile(&file, Clock::default()).bytes))
+        .map(|file| (examples::name(&file) + ".oko", examples::compile(&file, Build::Switch).bytes))
         .collect()
 }
 

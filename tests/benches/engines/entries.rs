@@ -10,9 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
-use oko_compiler::Clock;
 use oko_filter::{Engine, Packet, Verdict};
-use oko_tests::examples::compile_text;
+use oko_tests::examples::{Build, compile_text};
 use oko_tests::peer::Peer;
 use serde_json::{Map, Value};
 
@@ -52,7 +51,7 @@ pub(crate) fn measure(out: &Path, turns: usize, quick: bool) -> Result<Value> {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let peer = Peer::compile(&source, &flags, &out.join(format!("entries-{size}.so")))?;
         let text = SOURCE.replace("CAPACITY", &size.to_string());
-        let object = compile_text("entries.oko", text, Clock::default()).bytes;
+        let object = compile_text("entries.oko", text, Build::Switch).bytes;
         let mut medians = Vec::new();
         let mut samples = vec![Samples::default(); 3];
         // One after the other: ten million entries thrice at once are too much for small machines.

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use oko_compiler::Clock;
 use oko_ir::interp::TableKey;
-use oko_tests::examples::{compile, folder, table_entries};
+use oko_tests::examples::{Build, compile, folder, table_entries};
 use oko_tests::made;
 use oko_tests::peer::{Peer, VARIANTS};
 
@@ -17,7 +16,7 @@ pub(crate) struct Example {
     /// What `okoc build` makes.
     pub(crate) object: Vec<u8>,
     /// The same with the clock in a variable, so that the kernel can be run with the clock of a capture.
-    pub(crate) object_with_clock: Vec<u8>,
+    pub(crate) object_for_kernel: Vec<u8>,
     /// The name of its filter.
     pub(crate) filter: String,
     /// The same in C, in all variants.
@@ -66,8 +65,8 @@ pub(crate) fn all(out: &Path, only: &[String]) -> Result<Vec<Example>> {
 }
 
 fn example(name: &'static str, captures: &[&'static str], out: &Path) -> Result<Example> {
-    let artifact = |clock| compile(&folder().join(format!("{name}.oko")), clock);
-    let built = artifact(Clock::default());
+    let artifact = |build| compile(&folder().join(format!("{name}.oko")), build);
+    let built = artifact(Build::Switch);
     let [filter] = built.schema.filters.as_slice() else {
         bail!("{name}.oko has {} filters: expected one", built.schema.filters.len());
     };
@@ -85,7 +84,7 @@ fn example(name: &'static str, captures: &[&'static str], out: &Path) -> Result<
     Ok(Example {
         name,
         filter: filter.name.clone(),
-        object_with_clock: artifact(Clock::Injected).bytes,
+        object_for_kernel: artifact(Build::Kernel).bytes,
         peers: [peer(0)?, peer(1)?, peer(2)?],
         table: table_entries(name),
         captures: captures.collect::<Result<_>>()?,

@@ -37,7 +37,7 @@ impl KernelInstance {
 
     /// Loads an example, with the clock in a variable.
     pub(crate) fn load(example: &Example) -> Result<KernelInstance> {
-        let loaded = kernel::load(&example.object_with_clock)?;
+        let loaded = kernel::load(&example.object_for_kernel)?;
         // Programs without hashes have no such variable.
         let _ = loaded.set_variable(SEED_VARIABLE, SEED);
         let (table, keys) = &example.table;

@@ -10,6 +10,7 @@ pub(super) const MAP_DELETE_ELEM: libc::c_long = 3;
 pub(super) const MAP_GET_NEXT_KEY: libc::c_long = 4;
 pub(super) const PROG_LOAD: libc::c_long = 5;
 pub(super) const PROG_TEST_RUN: libc::c_long = 10;
+pub(super) const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 pub(super) const BTF_LOAD: libc::c_long = 18;
 pub(super) const MAP_FREEZE: libc::c_long = 22;
 pub(super) const MAP_LOOKUP_BATCH: libc::c_long = 24;

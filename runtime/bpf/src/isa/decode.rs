@@ -6,7 +6,7 @@ use super::{
     AluOp, AtomicOp, ByteOrder, Cond, ExtBits, Imm64, Insn, Operand, Reg, SLOT_BYTES, Size, SwapBits, Width,
 };
 
-/// An encoding that RFC 9669 does not define.
+/// An encoding that is not defined.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("instruction {slot}: {kind}")]
 pub struct DecodeError {
@@ -291,9 +291,17 @@ impl Raw {
             0xb0 => Cond::Le,
             0xc0 => Cond::Slt,
             0xd0 => Cond::Sle,
+            0xe0 if self.opcode == 0xe5 => return self.may_goto(),
             _ => return self.undefined(),
         };
         Ok(Insn::Branch { width, cond, dst: self.dst()?, src: self.operand()?, off: self.off })
+    }
+
+    fn may_goto(&self) -> Decoded {
+        self.zero("dst_reg", i64::from(self.dst))?;
+        self.zero("src_reg", i64::from(self.src))?;
+        self.zero("imm", i64::from(self.imm))?;
+        Ok(Insn::MayGoto { off: self.off })
     }
 
     fn goto(&self, width: Width) -> Decoded {

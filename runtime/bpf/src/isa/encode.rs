@@ -108,6 +108,7 @@ fn slots(insn: &Insn) -> (Slot, Option<Slot>) {
             let (source, reg, imm) = operand(src);
             slot(cond_code(cond) | source | class, num(dst), reg, off, imm)
         }
+        Insn::MayGoto { off } => slot(0xe5, 0, 0, off, 0),
         Insn::CallHelper { helper } => slot(0x85, 0, 0, 0, helper.cast_signed()),
         Insn::CallLocal { off } => slot(0x85, 0, 1, 0, off),
         Insn::CallBtf { btf_id } => slot(0x85, 0, 2, 0, btf_id.cast_signed()),

@@ -293,6 +293,6 @@ pub(crate) fn uses(insn: &Insn) -> (u16, u16) {
         Insn::CallLocal { .. } | Insn::CallBtf { .. } => (ARGUMENTS, ARGUMENTS | bit(Reg::R0)),
         Insn::CallReg { target } => (ARGUMENTS | bit(*target), ARGUMENTS | bit(Reg::R0)),
         Insn::Exit => (bit(Reg::R0), 0),
-        Insn::Jump { .. } | Insn::HighHalf => (0, 0),
+        Insn::Jump { .. } | Insn::MayGoto { .. } | Insn::HighHalf => (0, 0),
     }
 }

@@ -104,6 +104,8 @@ pub enum Reason {
     LoopUnbounded { rounds: u64, steps: u64 },
     #[error("the loop that begins here can go round without anything having changed: it need not end")]
     LoopEndless,
+    #[error("the loop that begins here need not end but for `may_goto`, and that is for the Linux kernel")]
+    LoopGuarded,
     #[error("the call makes the functions recursive")]
     Recursion,
     #[error("calls are {depth} deep, the limit is {MAX_FRAMES}")]
@@ -237,6 +239,9 @@ impl Reason {
             }
             Reason::LoopEndless => {
                 "let every round change what the loop's condition tests, such as a counter"
+            }
+            Reason::LoopGuarded => {
+                "count the loop's rounds besides, in a register that it tests; or let the Linux kernel run the program alone: Oko runs what is proved to end"
             }
             Reason::Recursion => "turn the recursion into straight code",
             Reason::CallDepth { .. } => "inline some of the functions (in C: `__always_inline`)",

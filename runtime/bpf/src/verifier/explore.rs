@@ -14,6 +14,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::isa::Insn;
+
 use super::{
     Limits,
     cfg::Graph,
@@ -124,6 +126,12 @@ impl<'p> Explorer<'p> {
         }
     }
 
+    /// Why a loop that went round without anything having changed is refused.
+    fn endless(&self) -> Reason {
+        let guarded = self.program.insns.iter().any(|insn| matches!(insn, Insn::MayGoto { .. }));
+        if guarded { Reason::LoopGuarded } else { Reason::LoopEndless }
+    }
+
     /// What a run without failure has shown.
     pub(crate) fn into_shown(self) -> Shown {
         let effort = Effort { steps: self.steps, states: self.states, pruned: self.pruned };
@@ -146,7 +154,7 @@ impl<'p> Explorer<'p> {
             if at_header && let Some(state) = self.rounds.repeated(place, &states, &self.trail) {
                 let mut path = self.path(state.trail);
                 path.push(state.pc);
-                return Err(Failure { slot: state.pc, reason: Reason::LoopEndless, path });
+                return Err(Failure { slot: state.pc, reason: self.endless(), path });
             }
             for state in states {
                 self.states += 1;

@@ -73,6 +73,14 @@ impl Explorer<'_> {
                 let target = insn.jump_target(pc).unwrap_or(usize::MAX);
                 return self.branch(state, pc, width, cond, dst, src, target);
             }
+            Insn::MayGoto { .. } => {
+                self.note(pc, Note::Plain)?;
+                for to in [pc + 1, insn.jump_target(pc).unwrap_or(usize::MAX)] {
+                    let state = State { pc: to, ..state.clone() };
+                    self.enqueue(state, self.graph.leads_back(pc, to));
+                }
+                return Ok(Next::Done);
+            }
             Insn::CallHelper { helper } => self.call_helper(state, pc, helper)?,
             Insn::CallLocal { .. } => {
                 let target = insn.call_target(pc).unwrap_or(usize::MAX);

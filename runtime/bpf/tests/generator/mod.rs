@@ -268,14 +268,19 @@ impl Builder<'_> {
             return;
         }
         let (width, cond, dst, src) = (self.width(), self.cond(), self.number(), self.operand());
+        let may = self.rng.chance(10);
+        let jump = |off| match may {
+            true => Insn::MayGoto { off },
+            false => Insn::Branch { width, cond, dst, src, off },
+        };
         let branch = self.insns.len();
-        self.push(Insn::Branch { width, cond, dst, src, off: 0 });
+        self.push(jump(0));
         let before = (self.numbers.clone(), self.stored.clone(), self.context);
         for _ in 0..1 + self.rng.below(3) {
             self.block(depth + 1, functions);
         }
         let skip = (self.insns.len() - branch - 1) as i16;
-        self.insns[branch] = Insn::Branch { width, cond, dst, src, off: skip };
+        self.insns[branch] = jump(skip);
         // What is a number on both paths.
         let (numbers, stored, context) = before;
         self.numbers.retain(|number| numbers.contains(number));
@@ -426,6 +431,7 @@ fn mutate(rng: &mut Rng, insns: &mut [Insn]) {
             1 => *base = any,
             _ => *off = off.wrapping_add(delta),
         },
+        Insn::MayGoto { off } => *off = off.wrapping_add(delta),
         Insn::Branch { width, cond, dst, src, off } => match rng.below(5) {
             0 => *dst = any,
             1 => *src = Operand::Reg(any),

@@ -69,7 +69,12 @@ impl Pointers {
             Insn::CallLocal { .. } | Insn::CallBtf { .. } | Insn::CallReg { .. } => {
                 (Reg::R0, Pointer::Anywhere)
             }
-            Insn::Store { .. } | Insn::HighHalf | Insn::Jump { .. } | Insn::Branch { .. } | Insn::Exit => {
+            Insn::Store { .. }
+            | Insn::HighHalf
+            | Insn::Jump { .. }
+            | Insn::Branch { .. }
+            | Insn::MayGoto { .. }
+            | Insn::Exit => {
                 return self;
             }
         };
