@@ -130,6 +130,35 @@ fn the_style_by_example() {
 }
 
 #[test]
+fn commas_stand_behind_what_they_end() {
+    let text = "state m: map[u16, u32]
+  { capacity: 1_024 // a power of two
+  , // alone
+    when_full: refuse
+  // above
+  , expire: 10s };
+const T: [u8; 2] = [ 1 // one
+  , 2 ] // the end
+  ;
+";
+    let expected = "\
+state m: map[u16, u32] {
+    capacity: 1_024,  // a power of two
+    // alone
+    when_full: refuse,
+    // above
+    expire: 10s,
+};
+
+const T: [u8; 2] = [
+    1,  // one
+    2
+];  // the end
+";
+    assert_eq!(check(text), expected);
+}
+
+#[test]
 fn long_lines_break_at_brackets() {
     let text = "test \"t\" { expect tracked(ip4(src: 10.0.0.1, dst: 192.0.2.7, ttl: 64) / tcp(src_port: 4000, dst_port: 80, flags: SYN | ACK, window: 65_535)) == false; expect true; }";
     let formatted = check(text);

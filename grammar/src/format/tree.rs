@@ -71,6 +71,11 @@ pub(super) fn tokens(text: &str) -> Vec<Tok<'_>> {
                 }
             }
             Token::Comment(_) | Token::Doc => above.push(Comment { text: own, breaks }),
+            // They stand behind what they end, comments behind them: also where the author begins lines with commas.
+            Token::Comma | Token::Semi => {
+                let behind = tokens.last_mut().and_then(|last| last.behind.take());
+                tokens.push(Tok { token, text: own, above: Vec::new(), breaks, behind });
+            }
             _ => {
                 tokens.push(Tok {
                     token,
