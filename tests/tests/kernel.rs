@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use oko_bpf_backend::{
-    BackendError, Clock, EVENTS_MAP, NOW_VARIABLE, Options, Registers, SEED_VARIABLE, Verifier, compile,
-    object,
+    BackendError, Clock, EVENTS_MAP, Linux, NOW_VARIABLE, Options, Registers, SEED_VARIABLE, Verifier,
+    compile, object,
 };
 use oko_ir::interp::{EntryDump, EventRecord, Packet, Store, run};
 use oko_ir::testing::generate::{self, Arrival};
@@ -286,6 +286,25 @@ fn programs_of_many_ways_are_accepted() {
     }
 }
 
+/// Runs a filter `f` that takes a late Linux on packets of many lengths.
+fn runs_alike(name: &str, text: &str, linux: Linux) {
+    let artifact = compile_text(name, text.to_owned(), Build::Kernel);
+    assert_eq!(
+        artifact.linux,
+        [Some(linux)],
+        "{name} with {} instructions",
+        artifact.cert.filters[0].bpf_insns
+    );
+    let loaded = kernel::load(&artifact.bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut store = Store::new(&artifact.ir);
+    for length in (MIN_PACKET..200).step_by(3) {
+        let bytes = vec![length as u8; length];
+        let packet = Packet::whole(&bytes, IN_PORT);
+        let expected = run(&artifact.ir, 0, &mut store, packet, 1).unwrap().class;
+        assert_eq!(loaded.run("f", &bytes).unwrap(), expected + 1, "{name}: {length} bytes");
+    }
+}
+
 /// The guards of loops change no answer, and nobody comes to their end.
 #[test]
 fn guarded_loops_run_alike_in_the_kernel() {
@@ -298,16 +317,33 @@ fn guarded_loops_run_alike_in_the_kernel() {
         };
         sum mod 7 < 3
     }";
-    let artifact = compile_text("long.oko", text.to_owned(), Build::Kernel);
-    assert_eq!(artifact.guarded, ["f"]);
-    let loaded = kernel::load(&artifact.bytes).unwrap();
-    let mut store = Store::new(&artifact.ir);
-    for length in (MIN_PACKET..200).step_by(3) {
-        let bytes = vec![0; length];
-        let packet = Packet::whole(&bytes, IN_PORT);
-        let expected = run(&artifact.ir, 0, &mut store, packet, 1).unwrap().class;
-        assert_eq!(loaded.run("f", &bytes).unwrap(), expected + 1, "{length} bytes");
+    runs_alike("long_loop.oko", text, Linux::V6_9);
+}
+
+#[test]
+fn jumps_over_more_than_16_bits_run_alike_in_the_kernel() {
+    if kernel::is_missing() {
+        return;
     }
+    let numbers = each(2_600, "\n", |number| {
+        format!(
+            "let v{} = if v{number} & 3 == 1 {{ v{number} +| {number} -| (v{number} & 15) }} else {{ v{number} +% 7 }};",
+            number + 1
+        )
+    });
+    let text = format!(
+        "use std.net.ethernet;
+filter f -> bool {{ match pkt {{
+    ethernet => {{
+        if ethernet.type > 0x8000 {{ return pkt.len > 150; }}
+        let v0: u64 = pkt.len;
+        {numbers}
+        v2600 mod 2 == 1
+    }}
+    _ => true,
+}} }}"
+    );
+    runs_alike("long.oko", &text, Linux::V6_6);
 }
 
 #[test]

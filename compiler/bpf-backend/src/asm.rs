@@ -2,8 +2,6 @@
 
 use oko_bpf::isa::{Cond, Imm64, Insn, Operand, Reg};
 
-use crate::error::BackendError;
-
 /// A place that jumps go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Label(usize);
@@ -56,22 +54,125 @@ impl Asm {
     }
 
     /// The instructions with all jumps closed.
-    pub(crate) fn finish(mut self, filter: &str) -> Result<Vec<Insn>, BackendError> {
-        let count = self.insns.len();
-        for (at, label) in self.jumps {
-            let target = self.labels[label.0].expect("every label that is jumped to is bound");
-            let distance = target as i64 - at as i64 - 1;
-            let short = i16::try_from(distance).map_err(|_| BackendError::TooLong {
-                filter: filter.into(),
-                insns: count,
-                distance,
-            })?;
-            match &mut self.insns[at] {
-                Insn::Jump { off, .. } => *off = short.into(),
-                Insn::Branch { off, .. } | Insn::MayGoto { off } => *off = short,
-                other => unreachable!("{other:?} is no jump"),
+    pub(crate) fn finish(self) -> Code {
+        let far = self.far_jumps();
+        let moved = self.moved(&far);
+        let mut insns = Vec::with_capacity(self.insns.len());
+        let mut jumps = self.jumps.iter().zip(&far).peekable();
+        for (at, &insn) in self.insns.iter().enumerate() {
+            let Some((&(_, label), &is_far)) = jumps.next_if(|((from, _), _)| *from == at) else {
+                insns.push(insn);
+                continue;
+            };
+            // From one slot to another, the way is counted from behind the first one.
+            let to = moved[self.target(label)] as i64;
+            let distance = |from: usize| to - from as i64 - 1;
+            match insn {
+                Insn::Jump { .. } if is_far => insns.push(Insn::jump_long(distance(insns.len()) as i32)),
+                _ if is_far => {
+                    insns.push(with_offset(insn, 1));
+                    insns.push(Insn::jump(1));
+                    insns.push(Insn::jump_long(distance(insns.len()) as i32));
+                }
+                _ => insns.push(with_offset(insn, distance(insns.len()) as i16)),
             }
         }
-        Ok(self.insns)
+        Code { insns, moved, has_long_jumps: far.contains(&true) }
+    }
+
+    fn target(&self, label: Label) -> usize {
+        self.labels[label.0].expect("every label that is jumped to is bound")
+    }
+
+    /// Which of the jumps go further than 16 bits can say.
+    fn far_jumps(&self) -> Vec<bool> {
+        let mut far = vec![false; self.jumps.len()];
+        loop {
+            let moved = self.moved(&far);
+            let distance = |from: usize, label| moved[self.target(label)] as i64 - moved[from] as i64 - 1;
+            let found = self.jumps.iter().map(|&(from, label)| i16::try_from(distance(from, label)).is_err());
+            let now: Vec<bool> = found.zip(&far).map(|(found, &far)| found || far).collect();
+            // What is far takes room, so others may be far now, and none becomes near.
+            if now == far {
+                return far;
+            }
+            far = now;
+        }
+    }
+
+    /// Where each slot comes to, and the end, if these jumps are long.
+    fn moved(&self, far: &[bool]) -> Vec<usize> {
+        let mut jumps = self.jumps.iter().zip(far).peekable();
+        let mut added = 0;
+        (0..=self.insns.len())
+            .map(|slot| {
+                let moved = slot + added;
+                let is_far = jumps.next_if(|((from, _), _)| *from == slot).is_some_and(|(_, far)| *far);
+                let takes_three = is_far && !matches!(self.insns[slot], Insn::Jump { .. });
+                added += if takes_three { 2 } else { 0 };
+                moved
+            })
+            .collect()
+    }
+}
+
+/// Finished instructions.
+#[derive(Debug)]
+pub(crate) struct Code {
+    pub(crate) insns: Vec<Insn>,
+    /// Where each slot has come to.
+    pub(crate) moved: Vec<usize>,
+    /// Whether there are jumps with 32-bit offsets.
+    pub(crate) has_long_jumps: bool,
+}
+
+/// The same jump over so many slots.
+fn with_offset(insn: Insn, offset: i16) -> Insn {
+    match insn {
+        Insn::Jump { .. } => Insn::jump(offset),
+        Insn::Branch { width, cond, dst, src, .. } => Insn::Branch { width, cond, dst, src, off: offset },
+        Insn::MayGoto { .. } => Insn::MayGoto { off: offset },
+        other => unreachable!("{other:?} is no jump"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oko_bpf::isa::Reg;
+
+    use super::*;
+
+    /// A branch over so many instructions, and a jump back over all of it.
+    fn over(count: usize) -> Code {
+        let mut asm = Asm::default();
+        let (start, end) = (asm.label(), asm.label());
+        asm.bind(start);
+        asm.branch(Cond::Eq, Reg::R1, 0.into(), end);
+        for _ in 0..count {
+            asm.push(Insn::mov64(Reg::R0, 0));
+        }
+        asm.jump(start);
+        asm.bind(end);
+        asm.push(Insn::Exit);
+        asm.finish()
+    }
+
+    #[test]
+    fn jumps_are_as_long_as_they_have_to_be() {
+        let near = over(0x7ffe);
+        assert!(!near.has_long_jumps);
+        assert_eq!(near.insns[0].jump_target(0), Some(0x8000));
+        assert_eq!(near.insns[0x7fff].jump_target(0x7fff), Some(0));
+
+        // The way back becomes too long by what the way there takes.
+        let far = over(0x7fff);
+        assert!(far.has_long_jumps);
+        let end = far.insns.len() - 1;
+        assert_eq!(far.insns[end], Insn::Exit);
+        assert_eq!(far.insns[0].jump_target(0), Some(2));
+        assert_eq!(far.insns[1].jump_target(1), Some(3));
+        assert_eq!(far.insns[2].jump_target(2), Some(end));
+        assert_eq!(far.insns[end - 1], Insn::jump_long(-(end as i32)));
+        assert_eq!((far.moved[0], far.moved[1], far.moved[0x8001]), (0, 3, end));
     }
 }

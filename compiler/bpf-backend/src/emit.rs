@@ -20,7 +20,7 @@ use crate::alloc::{Allocation, SPILL_BASE, Slot};
 use crate::asm::{Asm, Label};
 use crate::maps::{self, Frame, Maps};
 use crate::plan::{Item, Place, Plan, VReg};
-use crate::{Clock, CompiledFilter};
+use crate::{Clock, CompiledFilter, Linux};
 
 /// What starts at a slot, for the listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) fn emit(
     plan: &Plan<'_>,
     allocation: &Allocation,
     frame: Frame,
-) -> Result<CompiledFilter, crate::BackendError> {
+) -> CompiledFilter {
     let filter = plan.filter;
     let mut asm = Asm::default();
     let labels = filter.blocks.iter().map(|_| asm.label()).collect();
@@ -83,19 +83,32 @@ pub(crate) fn emit(
         emitter.block(block);
     }
     emitter.give_up();
-    let mut lines = emitter.lines;
+    let code = emitter.asm.finish();
+    let (mut lines, mut marks) = (emitter.lines, emitter.marks);
+    for line in &mut lines {
+        line.slot = code.moved[line.slot as usize] as u32;
+    }
+    for (slot, _) in &mut marks {
+        *slot = code.moved[*slot];
+    }
     // The kernel wants to know where the first instruction comes from, whatever it is.
     if let Some(first) = lines.first_mut() {
         first.slot = 0;
     }
-    Ok(CompiledFilter {
+    let linux = match (plan.guarded(), code.has_long_jumps) {
+        (true, _) => Some(Linux::V6_9),
+        (false, true) => Some(Linux::V6_6),
+        (false, false) => None,
+    };
+    CompiledFilter {
         name: filter.name.clone(),
-        insns: emitter.asm.finish(&filter.name)?,
+        insns: code.insns,
         lines,
         stack_bytes: allocation.frame,
         guarded: plan.guarded(),
-        marks: emitter.marks,
-    })
+        linux,
+        marks,
+    }
 }
 
 struct Emitter<'e> {

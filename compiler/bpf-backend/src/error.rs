@@ -17,9 +17,6 @@ pub enum BackendError {
     /// A word is used while an entry is locked: programs may call nothing then, and a word has to be looked up.
     #[error("filter `{filter}` uses a word while an entry is locked, which BPF programs cannot")]
     WordUnderLock { filter: String },
-    /// A jump over more instructions than its offset can say.
-    #[error("filter `{filter}` has {insns} instructions; a jump of {distance} does not fit 16 bits")]
-    TooLong { filter: String, insns: usize, distance: i64 },
     /// A name of the source that the object file needs for itself.
     #[error("the name `{name}` is reserved for the compiled program")]
     ReservedName { name: String },

@@ -129,17 +129,28 @@ pub struct CompiledFilter {
     pub lines: Vec<LineInfo>,
     /// Bytes of stack that it takes.
     pub stack_bytes: u32,
-    /// Whether its loops end by guards to whoever verifies it, so that it takes Linux 6.9 to run it.
+    /// Whether its loops end by guards to whoever verifies it, so that only Linux does.
     pub guarded: bool,
+    /// The version of Linux that it takes, if not every one will do that has XDP as we use it.
+    pub linux: Option<Linux>,
     /// For the listing: the slots at which parts of the IR start.
     marks: Vec<(usize, emit::Mark)>,
+}
+
+/// Versions of Linux with something new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linux {
+    /// Jumps over more than 32,767 instructions.
+    V6_6,
+    /// `may_goto`.
+    V6_9,
 }
 
 /// Compiles all filters of a module.
 ///
 /// # Errors
 ///
-/// A filter that does not fit: its stack, a jump; or a name that we need ourselves.
+/// A filter that does not fit the stack, or a name that we need ourselves.
 pub fn compile(checked: &Checked, options: Options) -> Result<Compiled, BackendError> {
     let module = checked.module();
     let mut maps = maps::Maps::of(module, options)?;
@@ -162,6 +173,6 @@ pub fn compile(checked: &Checked, options: Options) -> Result<Compiled, BackendE
     let programs = planned
         .iter()
         .map(|(plan, allocation, frame)| emit::emit(module, &maps, plan, allocation, *frame))
-        .collect::<Result<_, _>>()?;
+        .collect();
     Ok(Compiled { programs, options, spill_bytes })
 }

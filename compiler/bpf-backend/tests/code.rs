@@ -8,7 +8,7 @@ use oko_bpf::object::read;
 use oko_bpf::program::MapKind;
 use oko_bpf::verifier;
 use oko_bpf_backend::{
-    BackendError, Clock, Compiled, LOCKS_MAP, NOW_VARIABLE, Options, Registers, SPILL_MAP, Verifier,
+    BackendError, Clock, Compiled, LOCKS_MAP, Linux, NOW_VARIABLE, Options, Registers, SPILL_MAP, Verifier,
     ZERO_VARIABLE, compile, listing, object,
 };
 use oko_ir::testing::generate;
@@ -154,6 +154,7 @@ fn long_loops_have_guards_for_linux_alone() {
         let program = &compiled.programs[0];
         let guards = program.insns.iter().filter(|insn| matches!(insn, Insn::MayGoto { .. })).count();
         assert_eq!((guards, program.guarded), (usize::from(guarded), guarded), "{turns}, {verifier:?}");
+        assert_eq!(program.linux, guarded.then_some(Linux::V6_9), "{turns}, {verifier:?}");
         // Ours proves what is counted and nothing else.
         let file = object_of(&checked, &compiled);
         let verdict = verifier::verify(read(&file).unwrap().programs.remove(0));

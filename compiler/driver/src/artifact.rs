@@ -2,7 +2,7 @@
 
 use oko_artifact::{CERT_SECTION, Cert, FilterCert, IR_SECTION, SCHEMA_SECTION, Schema};
 use oko_bpf::verifier::verify;
-use oko_bpf_backend::{BackendError, Clock, Compiled, Target, Verifier, compile, listing, object};
+use oko_bpf_backend::{BackendError, Clock, Compiled, Linux, Target, Verifier, compile, listing, object};
 use oko_diagnostics::{Diagnostic, SourceMap};
 use oko_ir::Checked;
 use serde::Serialize;
@@ -34,8 +34,8 @@ pub struct Artifact {
     pub schema: Schema,
     /// What was proved about its filters.
     pub cert: Cert,
-    /// The filters that take Linux 6.9, for their loops are long: of programs made for Linux's verifier.
-    pub guarded: Vec<String>,
+    /// For each filter, the version of Linux that its BPF program takes, if not every one will do.
+    pub linux: Vec<Option<Linux>>,
     /// For each filter, its loops and functions and what they cost, the dearest first.
     pub parts: Vec<Vec<PartCost>>,
     /// Its IR.
@@ -61,7 +61,7 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
     };
     schema.source_hash = source_hash(&session.sources);
     match build(&ir, &schema, fields_read, &session.sources, options) {
-        Ok(Built { bytes, cert, guarded, listing }) => {
+        Ok(Built { bytes, cert, guarded, linux, listing }) => {
             let mut over = costs.over_budget(&ir, &cert, &session.sources);
             match unproved(&bytes, &guarded, options.target) {
                 Ok(filters) => over.extend(costs.unproved(&ir, &cert, &filters, &session.sources)),
@@ -77,7 +77,7 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
                 bytes,
                 schema,
                 cert,
-                guarded,
+                linux,
                 parts,
                 ir,
                 listing,
@@ -89,11 +89,13 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
     }
 }
 
-/// What [`build`] makes; its fields are those of [`Artifact`].
+/// What [`build`] makes, for an [`Artifact`].
 pub(crate) struct Built {
     pub(crate) bytes: Vec<u8>,
     cert: Cert,
+    /// The filters that only Linux's verifier can prove.
     guarded: Vec<String>,
+    linux: Vec<Option<Linux>>,
     listing: String,
 }
 
@@ -127,7 +129,8 @@ pub(crate) fn build(
         sections.clear();
     }
     let bytes = object::write(ir, &compiled, line, sections)?;
-    Ok(Built { bytes, cert, guarded, listing: listing(ir, &compiled, line) })
+    let linux = compiled.programs.iter().map(|program| program.linux).collect();
+    Ok(Built { bytes, cert, guarded, linux, listing: listing(ir, &compiled, line) })
 }
 
 /// The programs of an object that whoever loads it would give up to prove safe. Of programs for traffic control there is no proof here; they are

@@ -37,6 +37,6 @@ pub use budget::{PartCost, PartKind};
 pub use failed::{Failed, Failure};
 pub use format::format;
 pub use loader::{Loader, NoFiles, Source};
-pub use oko_bpf_backend::{Clock, OnMatch, Registers, Target, Verifier};
+pub use oko_bpf_backend::{Clock, Linux, OnMatch, Registers, Target, Verifier};
 pub use phases::{Checked, Optimized, Parsed, parse};
 pub use tests::TestObject;

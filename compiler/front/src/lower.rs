@@ -89,7 +89,7 @@ fn lower_with(program: &Program, sources: &SourceMap, sink: &mut Sink, marked: b
             }
             None => sink.push(
                 Diagnostic::error(results::TOO_LARGE, format!("the filter `{}` is too large", def.name))
-                    .label(def.span, "needs more steps than any packet may cost")
+                    .label(def.span, "has more operations or branches than a filter may have")
                     .help("call fewer functions from within one another, or match fewer headers"),
             ),
         }

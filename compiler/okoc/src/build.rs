@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use oko_compiler::{Artifact, OnMatch, Target};
+use oko_compiler::{Artifact, Linux, OnMatch, Target};
 
 use crate::args::{BuildArgs, Emit, OnMatchName, TargetName};
 use crate::check::{assemble, compile, print_tree};
@@ -23,7 +23,7 @@ pub(crate) fn build(args: &BuildArgs, terminal: &Terminal) -> Result<(), Error> 
     files::write(&output, &artifact.bytes)?;
     match args.emit {
         Some(what) => emit::emit(&args.file, &artifact, what, terminal),
-        None => terminal.print(&summary(&output, &artifact)),
+        None => terminal.print(&summary(&output, &artifact, target)),
     }
 }
 
@@ -46,20 +46,25 @@ fn default_output(file: &Path) -> PathBuf {
     Path::new(file.file_stem().unwrap_or(file.as_os_str())).with_extension("o")
 }
 
-fn summary(output: &Path, artifact: &Artifact) -> String {
+fn summary(output: &Path, artifact: &Artifact, target: Target) -> String {
     let mut text = format!(
         "{}: {} bytes, {} of state\n",
         output.display(),
         artifact.bytes.len(),
         bytes(artifact.cert.state_bytes)
     );
-    for filter in &artifact.cert.filters {
+    for (filter, linux) in artifact.cert.filters.iter().zip(&artifact.linux) {
         text += &format!(
             "  filter {}: at most {} steps and {} state operations a packet; {} BPF instructions, {} bytes of stack\n",
             filter.name, filter.steps, filter.state_ops, filter.bpf_insns, filter.stack_bytes
         );
-        if artifact.guarded.contains(&filter.name) {
-            text += "    takes Linux 6.9 or later: its loops are long\n";
+        if let Some(linux) = linux
+            && target != Target::Switch
+        {
+            text += match linux {
+                Linux::V6_6 => "    takes Linux 6.6 or later: it is long\n",
+                Linux::V6_9 => "    takes Linux 6.9 or later: its loops are long\n",
+            };
         }
         if !filter.fields_read.is_empty() {
             text += &format!("    reads {}\n", filter.fields_read.join(", "));
