@@ -105,7 +105,6 @@ pub(crate) fn emit(
         insns: code.insns,
         lines,
         stack_bytes: allocation.frame,
-        guarded: plan.guarded(),
         linux,
         marks,
     }

@@ -82,7 +82,7 @@ pub enum Verifier {
     Oko,
     /// Linux's, which follows each way by itself, and each turn of a loop, until it has seen a million instructions. So that it leaves ways early, numbers are
     /// unknown where ways meet; and loops of many turns have a guard, `may_goto` (Linux 6.9), by which it knows that they end. Ours proves
-    /// such loops no more ([`CompiledFilter::guarded`]).
+    /// such loops no more ([`Linux::V6_9`]).
     Linux,
 }
 
@@ -129,8 +129,6 @@ pub struct CompiledFilter {
     pub lines: Vec<LineInfo>,
     /// Bytes of stack that it takes.
     pub stack_bytes: u32,
-    /// Whether its loops end by guards to whoever verifies it, so that only Linux does.
-    pub guarded: bool,
     /// The version of Linux that it takes, if not every one will do that has XDP as we use it.
     pub linux: Option<Linux>,
     /// For the listing: the slots at which parts of the IR start.
@@ -142,7 +140,7 @@ pub struct CompiledFilter {
 pub enum Linux {
     /// Jumps over more than 32,767 instructions.
     V6_6,
-    /// `may_goto`.
+    /// `may_goto`, which ends loops. Our verifier takes none that end by it alone.
     V6_9,
 }
 

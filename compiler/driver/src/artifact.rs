@@ -61,9 +61,12 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
     };
     schema.source_hash = source_hash(&session.sources);
     match build(&ir, &schema, fields_read, &session.sources, options) {
-        Ok(Built { bytes, cert, guarded, linux, listing }) => {
+        Ok(Built { bytes, cert, linux, listing }) => {
             let mut over = costs.over_budget(&ir, &cert, &session.sources);
-            match unproved(&bytes, &guarded, options.target) {
+            let filters = cert.filters.iter().zip(&linux);
+            let ours =
+                filters.filter(|(_, linux)| **linux != Some(Linux::V6_9)).map(|(filter, _)| &*filter.name);
+            match unproved(&bytes, &ours.collect::<Vec<_>>(), options.target) {
                 Ok(filters) => over.extend(costs.unproved(&ir, &cert, &filters, &session.sources)),
                 Err(errors) => return Err(session.fail(Failure::Defect { errors })),
             }
@@ -93,8 +96,6 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
 pub(crate) struct Built {
     pub(crate) bytes: Vec<u8>,
     cert: Cert,
-    /// The filters that only Linux's verifier can prove.
-    guarded: Vec<String>,
     linux: Vec<Option<Linux>>,
     listing: String,
 }
@@ -114,8 +115,6 @@ pub(crate) fn build(
     };
     let compiled = compile(ir, backend)?;
     let cert = certify(ir, &compiled, fields_read);
-    let guarded = compiled.programs.iter().filter(|program| program.guarded);
-    let guarded = guarded.map(|program| program.name.clone()).collect();
     let line = |file: &str, line: u32| {
         let file = sources.files().find(|(_, source)| source.name() == file)?.1;
         file.line(line).map(str::to_owned)
@@ -130,21 +129,18 @@ pub(crate) fn build(
     }
     let bytes = object::write(ir, &compiled, line, sections)?;
     let linux = compiled.programs.iter().map(|program| program.linux).collect();
-    Ok(Built { bytes, cert, guarded, linux, listing: listing(ir, &compiled, line) })
+    Ok(Built { bytes, cert, linux, listing: listing(ir, &compiled, line) })
 }
 
-/// The programs of an object that whoever loads it would give up to prove safe. Of programs for traffic control there is no proof here; they are
-/// those of XDP but for the offsets in their context. Nor is there one of those with guards, which the kernel alone runs and proves.
-fn unproved(object: &[u8], guarded: &[String], target: Target) -> Result<Vec<String>, Vec<String>> {
+/// Those of our programs of an object that whoever loads it would give up to prove safe; others are the kernel's to prove. Of programs for traffic control
+/// there is no proof here; they are those of XDP but for the offsets in their context.
+fn unproved(object: &[u8], ours: &[&str], target: Target) -> Result<Vec<String>, Vec<String>> {
     if matches!(target, Target::Tc(_)) {
         return Ok(Vec::new());
     }
     let object = oko_bpf::object::read(object).map_err(|error| vec![error.to_string()])?;
     let mut given_up = Vec::new();
-    for program in object.programs {
-        if guarded.contains(&program.name) {
-            continue;
-        }
+    for program in object.programs.into_iter().filter(|program| ours.contains(&&*program.name)) {
         let name = program.name.clone();
         if let Err(error) = verify(program) {
             if !error.reason.is_budget() {
