@@ -120,13 +120,13 @@ fn the_footprint_is_told() {
     let output = support::compile("test.oko", text).output.expect("it compiles");
     insta::assert_snapshot!(output.schema.footprint(), @r"
     inside: table of prefixes of 1,024 entries, 221.5 KiB
-    tried: map of 16,384 entries, 3.2 MiB
+    tried: map of 16,384 entries, 3.1 MiB
         128 registers, standard error 7.4%
     volume: sketch of 7 rows of 27,183 counters, twice for the window, 2.9 MiB
     seen: Bloom filter of 11,034,720 bits and 8 hashes, two generations, 3.5 MiB
     total: one entry, 32 bytes for each core
-    seen_it.limit: limit of an event, for 16,384 values at one time, 1.2 MiB
-    all: 11.1 MiB
+    seen_it.limit: limit of an event, for 16,384 values at one time, 1.1 MiB
+    all: 10.9 MiB
     ");
     let bytes: u64 = output.module.states.iter().map(oko_ir::StateDecl::bytes).sum();
     assert_eq!(output.schema.states.iter().map(|state| state.bytes).sum::<u64>(), bytes);

@@ -24,7 +24,7 @@ pub const PREFIX_BITS_SIZE: u32 = 4;
 pub const WORD_SIZE: u64 = 8;
 
 /// What the switch notes of each entry of a hash table.
-const RECORD_HEADER: u64 = 16;
+const RECORD_HEADER: u64 = 8;
 /// The same for the nodes of a prefix table.
 const TRIE_NODE_HEADER: u64 = 16;
 /// How many slots the direct table of a prefix table has at least and at most, and what ranges take at most for each of its entries.

@@ -201,7 +201,7 @@ fn equal_tags(builder: &mut FunctionBuilder<'_>, bucket: Value, wanted: Value) -
     builder.ins().vhigh_bits(I64, bytes)
 }
 
-/// The generation, with the four bytes of zero that follow it.
+/// The generation, with what else its word says.
 fn generation_of(builder: &mut FunctionBuilder<'_>, value: Value) -> Value {
     let generation = builder.ins().iadd_imm_s(value, i64::from(GENERATION));
     builder.ins().atomic_load(I64, MemFlagsData::trusted(), generation)

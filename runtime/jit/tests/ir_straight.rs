@@ -135,7 +135,7 @@ fn straight(text: &str) -> Checked {
 }
 
 /// How many entries are more than the caches near a core hold, so that code goes ahead to fetch them.
-const FAR: u64 = 16_000;
+const FAR: u64 = 20_000;
 /// Keys from here on are no packet's.
 const NOBODYS: u64 = 1 << 40;
 

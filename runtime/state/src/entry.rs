@@ -2,12 +2,13 @@
 
 use std::ptr::NonNull;
 
+use crate::generation::Generation;
 use crate::lock_word::{lock_word, unlock_word};
 use crate::probe::GENERATION;
 use crate::readers::is_pinned;
 use crate::sync::{AtomicU32, Ordering};
 
-/// The generation of a place is in the four bytes at this offset from its value.
+/// The generation of a place is in the word at this offset from its value.
 pub(crate) const GENERATION_OFFSET: isize = GENERATION as isize;
 
 /// What a look-up answers: two words, returned in registers to generated code.
@@ -30,14 +31,14 @@ impl Found {
     }
 }
 
-/// The present generation of the place of a value.
+/// The present generation of the place of a value of a hash table.
 ///
 /// # Safety
 ///
 /// `value` comes from a look-up in a map that still lives.
-pub unsafe fn generation_of(value: NonNull<u8>) -> u32 {
-    // SAFETY: the bookkeeping word lies before each value of a map, aligned to 8.
-    let generation = unsafe { &*value.as_ptr().offset(GENERATION_OFFSET).cast::<AtomicU32>() };
+pub unsafe fn generation_of(value: NonNull<u8>) -> u64 {
+    // SAFETY: the word lies before each value of a hash table, aligned to 8, and is only accessed atomically.
+    let generation = unsafe { &*value.as_ptr().offset(GENERATION_OFFSET).cast::<Generation>() };
     generation.load(Ordering::Acquire)
 }
 

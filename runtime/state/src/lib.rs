@@ -44,6 +44,7 @@ mod entry;
 mod epoch;
 mod exact;
 mod free_list;
+mod generation;
 mod hash;
 mod index;
 mod key;

@@ -16,8 +16,8 @@
 //!    the XOR of that and `(h >> 32 | 1) * BUCKET_SIZE & mask` bytes from there; it counts
 //!    only if the first one says so ([`BUCKET_OVERFLOWED`]).
 //! 3. Where the record is, in words of 8 bytes: a `u32` at `BUCKET_RECORDS + 4 * way`.
-//! 4. Its value: at `values` and so many words. The generation (`u32`, odd if it belongs to a key, and as much of zero after it) is [`GENERATION`]
-//!    bytes from there, the key's words end [`KEY_END`] bytes from there.
+//! 4. Its value: at `values` and so many words. The generation (`u64`, odd if it belongs to a key) is [`GENERATION`] bytes from there, the key's words end
+//!    [`KEY_END`] bytes from there.
 
 /// The bit that is set in a hash before it leads to a place: it makes the tag another one than that of an empty place, 0.
 pub const TAGGED: u64 = 1 << 48;
@@ -35,12 +35,7 @@ pub const BUCKET_OVERFLOWED: i32 = 48;
 /// Where the generation is, from a value.
 pub const GENERATION: i32 = -8;
 /// Where the key ends, from a value.
-pub const KEY_END: i32 = -16;
-
-/// Where the value is in a record of a hash table with keys of this size.
-pub(crate) fn value_offset(key_size: u32) -> u64 {
-    u64::from(key_size).next_multiple_of(8) + 16
-}
+pub const KEY_END: i32 = GENERATION;
 
 /// The numbers of one map. One that is no hash table, or that wants to see each look-up, has a bucket with one place that is no key's: so
 /// each look-up ends in a call. They lie in one cache line.
@@ -96,7 +91,6 @@ struct Nobodys {
     records: [u32; 8],
     rest_of_bucket: [u64; 2],
     key: [u64; MOST_KEY_WORDS],
-    stamp: u64,
     generation: u64,
     value: [u64; 1],
 }
@@ -107,7 +101,6 @@ static NOBODYS: Nobodys = Nobodys {
     records: [0; 8],
     rest_of_bucket: [0; 2],
     key: [0; MOST_KEY_WORDS],
-    stamp: 0,
     generation: 0,
     value: [0],
 };

@@ -1,9 +1,8 @@
 //! The records of a map: key, bookkeeping and value of each place, in one block of memory.
 //!
-//! A record is `key words | stamp | generation, 4 bytes of zero | value`, each part a multiple of 8. The generation is odd while the
-//! record belongs to a key and moves when that begins or ends. The first record of a hash table never belongs to one. The stamp of a plain value is
-//! the time of its last use, in uses; that of an Oko value is its lock word when the record was given to its key: if the two are still equal, nobody has
-//! locked the entry yet. The first key word of a record without key links the list of these. The records of an array are values only.
+//! A record is `key words | generation | value`, each part a multiple of 8, the [generation](Generation) a word. The first record of a hash
+//! table never belongs to a key. In maps where use decides who makes room there is a word in front of the key, the *stamp*: the time of the
+//! last use, in insertions. The first key word of a record without key links the list of these. The records of an array are values only.
 //!
 //! Everything is read and written word-wise by relaxed atomics, ordered by the lock words and generations around them.
 
@@ -11,6 +10,7 @@ use std::ptr::NonNull;
 
 use crate::control::EntryCopy;
 use crate::entry::{Found, GENERATION_OFFSET};
+use crate::generation::{Generation, first_lock, is_begun};
 use crate::key::bytes_of;
 use crate::lock_word::{begin_copy, end_copy, lock_word, unlock_word};
 use crate::memory::{Memory, fetch};
@@ -19,7 +19,6 @@ use crate::recency::Recency;
 use crate::shape::{Header, Kind, Shape};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence, pause};
 
-const STAMP_OFFSET: isize = -16;
 const EXPIRES_OFFSET: usize = 8;
 const WRITTEN_OFFSET: usize = 16;
 /// How often a reader looks for a moment without writer before it takes the lock itself.
@@ -31,6 +30,7 @@ pub(crate) struct Records {
     /// How many records are in front of the first one.
     nobodys: usize,
     stride: usize,
+    key_offset: usize,
     value_offset: usize,
     key_size: usize,
     value_size: usize,
@@ -43,6 +43,7 @@ impl Records {
             memory: Memory::zeroed(shape.records_bytes())?,
             nobodys: usize::from(shape.has_nobodys()),
             stride: usize::try_from(shape.stride()).ok()?,
+            key_offset: usize::try_from(shape.key_offset()).ok()?,
             value_offset: usize::try_from(shape.value_offset()).ok()?,
             key_size: shape.key_size as usize,
             value_size: shape.value_size as usize,
@@ -101,18 +102,20 @@ impl Records {
 
     #[inline]
     fn key_word(&self, record: u32, word: usize) -> &AtomicU64 {
-        self.word(record, word * 8)
+        self.word(record, self.key_offset + word * 8)
     }
 
     #[inline]
-    pub(crate) fn generation(&self, record: u32) -> &AtomicU32 {
+    fn generation(&self, record: u32) -> &Generation {
         let offset = self.value_offset.wrapping_add_signed(GENERATION_OFFSET);
         // SAFETY: as for `word`.
-        unsafe { self.base(record).add(offset).cast::<AtomicU32>().as_ref() }
+        unsafe { self.base(record).add(offset).cast::<Generation>().as_ref() }
     }
 
-    fn stamp(&self, record: u32) -> &AtomicU64 {
-        self.word(record, self.value_offset.wrapping_add_signed(STAMP_OFFSET))
+    /// The stamp of a record, if it has one.
+    #[inline]
+    fn stamp(&self, record: u32) -> Option<&AtomicU64> {
+        (self.key_offset != 0).then(|| self.word(record, 0))
     }
 
     fn expires(&self, record: u32) -> &AtomicU64 {
@@ -133,19 +136,10 @@ impl Records {
     /// The record as a look-up answers it, if it belongs to this key.
     #[inline]
     pub(crate) fn matching(&self, record: u32, key: &[u64]) -> Option<Found> {
-        let generation = self.generation(record);
-        let before = generation.load(Ordering::Acquire);
-        let same = before & 1 == 1
-            && key
-                .iter()
-                .enumerate()
-                .all(|(at, &word)| self.key_word(record, at).load(Ordering::Relaxed) == word);
-        if !same {
-            return None;
-        }
-        fence(Ordering::Acquire);
-        (generation.load(Ordering::Relaxed) == before)
-            .then(|| Found { value: self.value(record).as_ptr(), generation: u64::from(before) })
+        let mut words = key.iter().enumerate();
+        let is_wanted = || words.all(|(at, &word)| self.key_word(record, at).load(Ordering::Relaxed) == word);
+        let generation = self.generation(record).of(is_wanted)?;
+        Some(Found { value: self.value(record).as_ptr(), generation })
     }
 
     /// The key of a record whose bucket is locked.
@@ -164,26 +158,25 @@ impl Records {
         }
     }
 
-    /// Gives a record without key to a key. `tick` is the time of a plain value's first use.
+    /// Gives a record without key to a key. `tick` is the time of its first use, if it has a stamp.
     pub(crate) fn assign(&self, record: u32, key: &[u64], tick: u64) {
         for (at, &word) in key.iter().enumerate() {
             self.key_word(record, at).store(word, Ordering::Relaxed);
         }
-        let stamp = match self.header {
-            Header::Oko => self.lock_word(record).map_or(0, |word| u64::from(word.load(Ordering::Relaxed))),
-            Header::Plain { .. } => tick,
-        };
-        self.stamp(record).store(stamp, Ordering::Relaxed);
-        let was = self.generation(record).fetch_add(1, Ordering::Release);
-        debug_assert!(was & 1 == 0, "record {record} has a key already");
+        if let Some(stamp) = self.stamp(record) {
+            stamp.store(tick, Ordering::Relaxed);
+        }
+        self.generation(record).begin(self.lock_now(record));
+    }
+
+    /// What the lock word of a record is, or 0 if it has none.
+    fn lock_now(&self, record: u32) -> u32 {
+        self.lock_word(record).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
     /// Takes a record from its key. Its lock word, if it has one, is held.
     pub(crate) fn retire(&self, record: u32) {
-        let was = self.generation(record).fetch_add(1, Ordering::Relaxed);
-        debug_assert!(was & 1 == 1, "record {record} had no key");
-        // Whoever reads a word of the next key must see that the generation has moved.
-        fence(Ordering::Release);
+        self.generation(record).end();
         if self.header == Header::Oko {
             self.expires(record).store(0, Ordering::Relaxed);
         }
@@ -205,24 +198,24 @@ impl Records {
         if self.header != Header::Oko || self.expires(record).load(Ordering::Relaxed) > now {
             return false;
         }
-        let lock = self.lock_word(record).map_or(0, |word| word.load(Ordering::Relaxed));
-        let waits = u64::from(lock) == self.stamp(record).load(Ordering::Relaxed);
+        let waits = self.lock_now(record) == first_lock(self.generation(record).load(Ordering::Relaxed));
         !waits || self.written(record).load(Ordering::Relaxed).saturating_add(FIRST_LOCK_WITHIN) < now
     }
 
-    /// When a record was written (Oko) or used (plain) last: greater is later.
+    /// When a record was written (Oko) or used (plain) last: greater is later. Of plain ones without stamp all are as old.
     pub(crate) fn age(&self, record: u32) -> u64 {
         match self.header {
             Header::Oko => self.written(record).load(Ordering::Relaxed),
-            Header::Plain { .. } => self.stamp(record).load(Ordering::Relaxed),
+            Header::Plain { .. } => self.stamp(record).map_or(0, |stamp| stamp.load(Ordering::Relaxed)),
         }
     }
 
-    /// Notes that a plain value was used.
+    /// Notes that a record with a stamp was used.
     #[inline]
     pub(crate) fn used(&self, record: u32, recency: &Recency) {
-        let stamp = self.stamp(record);
-        if let Some(used) = recency.used(stamp.load(Ordering::Relaxed)) {
+        if let Some(stamp) = self.stamp(record)
+            && let Some(used) = recency.used(stamp.load(Ordering::Relaxed))
+        {
             stamp.store(used, Ordering::Relaxed);
         }
     }
@@ -285,7 +278,7 @@ impl Records {
         let generation_now = |order| if keyed { self.generation(record).load(order) } else { 1 };
         for attempt in 0..=COPY_ATTEMPTS {
             let generation = generation_now(Ordering::Acquire);
-            if generation & 1 == 0 {
+            if !is_begun(generation) {
                 return None;
             }
             let forced = attempt == COPY_ATTEMPTS;

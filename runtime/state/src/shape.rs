@@ -269,10 +269,11 @@ impl Shape {
     /// What a map takes in memory, in bytes, but for what does not grow with it. With sizes rounded up to multiples of 8:
     ///
     /// - an array: `capacity * value`;
-    /// - a hash table: `capacity * (key + 16 + value)`, and an index of 64 bytes for each four entries, the number of these lines rounded up to a
+    /// - a hash table: `capacity * (key + 8 + value)`, and an index of 64 bytes for each four entries, the number of these lines rounded up to a
     ///   power of two (but two for up to 16 entries);
     /// - an exact table: the same, with a sixteenth more records (at least 1, at most 1,024) for versions that are being replaced;
-    /// - a hash table of plain values: the same, with a sixteenth more records (at least 128, at most 1,024) for what may still be looked at;
+    /// - a hash table of plain values: the same, with a sixteenth more records (at least 128, at most 1,024) for what may still be looked at, each of
+    ///   8 bytes more if the oldest make room;
     /// - a prefix table: with as many spare ones, two nodes of `key - 4 + 16` bytes and a value for each entry; of addresses besides, at most 64 bytes for each
     ///   entry, and 8 bytes for each slot of the [direct table](crate::direct), or twice that if keys tell the family: as many as the capacity rounded down to a power of two,
     ///   four times, but 256 at least and 65,536 at most;
@@ -316,10 +317,23 @@ impl Shape {
         self.value_offset() + u64::from(self.value_size).next_multiple_of(8)
     }
 
+    /// Whether it is use that decides who makes room: then each record has a stamp.
+    pub(crate) fn has_stamps(&self) -> bool {
+        self.kind == Kind::Hash(WhenFull::EvictOldest) && self.header != Header::Oko
+    }
+
+    /// Where the key is in a record: behind its stamp.
+    pub(crate) fn key_offset(&self) -> u64 {
+        if self.has_stamps() { 8 } else { 0 }
+    }
+
     /// Where the value is in a record.
     pub(crate) fn value_offset(&self) -> u64 {
         match self.kind {
-            Kind::Hash(_) | Kind::Exact => probe::value_offset(self.key_size),
+            Kind::Hash(_) | Kind::Exact => {
+                let key_end = self.key_offset() + u64::from(self.key_size).next_multiple_of(8);
+                key_end + u64::from(probe::KEY_END.unsigned_abs())
+            }
             _ => 0,
         }
     }

@@ -58,8 +58,7 @@ impl Table {
             seed: Seed::random(),
             capacity: shape.capacity,
             when_full,
-            recency: (shape.header != Header::Oko && when_full == WhenFull::EvictOldest)
-                .then(|| Recency::new(shape.capacity)),
+            recency: shape.has_stamps().then(|| Recency::new(shape.capacity)),
             foreign: (shape.header != Header::Oko)
                 .then(|| Mutex::new(Pool::new(shape.capacity + spare_of_foreign(shape.capacity)))),
             free: FreeList::new(),

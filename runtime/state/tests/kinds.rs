@@ -228,6 +228,55 @@ fn an_array_reads_no_more_of_a_key_than_its_size() {
 }
 
 #[test]
+fn a_record_is_key_value_and_a_word_and_another_one_where_use_decides() {
+    let index = 64 * 32;
+    for (kind, header, records, bookkeeping) in [
+        (Kind::Hash(WhenFull::Refuse), Header::Oko, 100, 8),
+        (Kind::Hash(WhenFull::EvictOldest), Header::Oko, 100, 8),
+        (Kind::Exact, Header::Oko, 107, 8),
+        (Kind::Exact, PLAIN, 107, 8),
+        (Kind::Hash(WhenFull::Refuse), PLAIN, 228, 8),
+        (Kind::Hash(WhenFull::EvictOldest), PLAIN, 228, 16),
+    ] {
+        let shape = Shape { kind, capacity: 100, key_size: 13, value_size: 30, header };
+        assert_eq!(shape.footprint(), records * (16 + bookkeeping + 32) + index, "{shape:?}");
+    }
+}
+
+/// What lies side by side stays apart: keys of several words, values that end within a word, lock words, and what is noted of each.
+#[test]
+fn records_of_all_shapes_do_not_overlap() {
+    const KEYS: u8 = 100;
+    let locked = Header::Plain { lock_offset: Some(4) };
+    let kinds = [Kind::Hash(WhenFull::Refuse), Kind::Hash(WhenFull::EvictOldest), Kind::Exact];
+    for (kind, header) in kinds.iter().flat_map(|&kind| [(kind, PLAIN), (kind, locked)]) {
+        for (key_size, value_size) in [(1, 9), (8, 8), (13, 30), (64, 12)] {
+            let map = Map::new(Shape { kind, capacity: KEYS.into(), key_size, value_size, header }).unwrap();
+            let key = |n: u8| vec![n; key_size as usize];
+            let value = |n: u8| {
+                let mut value = vec![!n; value_size as usize];
+                if header == locked && kind != Kind::Exact {
+                    value[4..8].fill(0);
+                }
+                value
+            };
+            // The second time over what is there; looked up between, which is noted.
+            for n in (0..KEYS).chain(0..KEYS) {
+                map.update(&key(n), &value(n), Update::Any, 1).unwrap();
+                assert!(map.find(&key(n)).get().is_some());
+            }
+            for n in 0..KEYS {
+                assert_eq!(map.read(&key(n)), Some(value(n).into()), "{n} of {:?}", map.shape());
+            }
+            (0..KEYS).step_by(2).for_each(|n| assert!(map.delete(&key(n))));
+            let mut left: Vec<u8> = map.snapshot().iter().map(|entry| entry.key[0]).collect();
+            left.sort_unstable();
+            assert_eq!(left, (1..KEYS).step_by(2).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
 fn shapes_that_cannot_be_are_refused() {
     let ring = Shape { kind: Kind::Ring, capacity: 4096, key_size: 0, value_size: 0, header: PLAIN };
     let bloom =
@@ -262,7 +311,7 @@ fn shapes_that_cannot_be_are_refused() {
         kind: Kind::Hash(WhenFull::Refuse),
         capacity: (1 << 26) - 1,
         key_size: 8,
-        value_size: 488,
+        value_size: 496,
         header: Header::Oko,
     };
     assert_eq!(hash.check(), Ok(()));

@@ -65,6 +65,8 @@ mod bias;
 mod epoch;
 #[path = "../src/free_list.rs"]
 mod free_list;
+#[path = "../src/generation.rs"]
+mod generation;
 #[path = "../src/lock_word.rs"]
 mod lock_word;
 #[path = "../src/pool.rs"]
@@ -72,9 +74,10 @@ mod pool;
 #[path = "../src/ring.rs"]
 mod ring;
 
+use generation::Generation;
 use loom::sync::Arc;
 use loom::thread;
-use sync::{AtomicU32, AtomicU64, Ordering, fence};
+use sync::{AtomicU32, AtomicU64, Ordering};
 
 fn check(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -198,26 +201,21 @@ fn what_a_pinned_reader_found_is_not_used_again() {
 struct Table {
     /// The only place of its index.
     place: AtomicU32,
-    generations: [AtomicU32; 2],
+    generations: [Generation; 2],
     values: [[AtomicU64; 2]; 2],
 }
 
 impl Table {
     fn find(&self) -> Option<&[AtomicU64; 2]> {
         let record = self.place.load(Ordering::Acquire) as usize;
-        let generation = self.generations[record].load(Ordering::Acquire);
-        (generation & 1 == 1).then(|| &self.values[record])
+        self.generations[record].of(|| true).map(|_| &self.values[record])
     }
 
     fn update(&self, pool: &mut pool::Pool, value: u64) {
-        let record = pool.take(|record| {
-            self.generations[record as usize].fetch_add(1, Ordering::Relaxed);
-            fence(Ordering::Release);
-        });
+        let record = pool.take(|record| self.generations[record as usize].end());
         let record = record.unwrap();
         self.values[record as usize].iter().for_each(|half| half.store(value, Ordering::Relaxed));
-        let was = self.generations[record as usize].fetch_add(1, Ordering::Release);
-        assert_eq!(was & 1, 0, "record {record} is still an entry's");
+        self.generations[record as usize].begin(0);
         let old = self.place.load(Ordering::Relaxed);
         self.place.store(record, Ordering::Release);
         pool.retire(old);
@@ -231,9 +229,10 @@ fn an_entry_of_a_table_stays_as_it_is_while_its_finder_is_pinned() {
         let first = pool.take(|_| {}).unwrap();
         let table = Arc::new(Table {
             place: AtomicU32::new(first),
-            generations: [AtomicU32::new(1), AtomicU32::new(0)],
+            generations: [Generation::default(), Generation::default()],
             values: [1, 0].map(|value| [AtomicU64::new(value), AtomicU64::new(value)]),
         });
+        table.generations[first as usize].begin(0);
         let reader = {
             let table = Arc::clone(&table);
             thread::spawn(move || {
@@ -383,18 +382,55 @@ fn who_is_alone_loses_no_update_by_plain_stores() {
 }
 
 #[test]
+fn a_look_up_never_takes_words_of_two_keys_for_one() {
+    check(3, || {
+        // A record that belongs to a key of two equal words, then to others. Its lock word is what its keys' words were.
+        let generation = Arc::new(Generation::default());
+        let key = Arc::new([AtomicU64::new(1), AtomicU64::new(1)]);
+        generation.begin(1);
+        let finder = {
+            let (generation, key) = (Arc::clone(&generation), Arc::clone(&key));
+            thread::spawn(move || {
+                let mut seen = [0, 0];
+                let read = || {
+                    seen = [key[0].load(Ordering::Relaxed), key[1].load(Ordering::Relaxed)];
+                    true
+                };
+                if let Some(word) = generation.of(read) {
+                    assert_eq!(seen[0], seen[1], "a word of each of two keys");
+                    assert_eq!(
+                        seen[0],
+                        u64::from(generation::first_lock(word)),
+                        "one key under the generation of another"
+                    );
+                }
+            })
+        };
+        for next in 2..=3 {
+            generation.end();
+            key.iter().for_each(|word| word.store(next, Ordering::Relaxed));
+            generation.begin(next as u32);
+        }
+        finder.join().unwrap();
+        assert_eq!(generation.load(Ordering::Relaxed), 3 << 32 | 5, "it moves twice with each key");
+    });
+}
+
+#[test]
 fn an_evicted_place_is_not_written_by_who_comes_late() {
     check(3, || {
         // A place of a table: lock word, generation, and whose value it has.
         let word = Arc::new(AtomicU32::new(0));
-        let generation = Arc::new(AtomicU32::new(1));
+        let generation = Arc::new(Generation::default());
         let value = Arc::new(AtomicU64::new(1));
+        generation.begin(word.load(Ordering::Relaxed));
+        let found = generation.load(Ordering::Relaxed);
         // The worker found the first key's entry before, with its generation.
         let late = {
             let (word, generation, value) = (Arc::clone(&word), Arc::clone(&generation), Arc::clone(&value));
             thread::spawn(move || {
                 lock_word::lock_word(&word);
-                let mine = generation.load(Ordering::Acquire) == 1;
+                let mine = generation.load(Ordering::Acquire) == found;
                 if mine {
                     assert_eq!(
                         value.load(Ordering::Relaxed),
@@ -408,11 +444,11 @@ fn an_evicted_place_is_not_written_by_who_comes_late() {
         };
         // The evicting thread takes the place for the second key.
         if lock_word::try_lock_word(&word) {
-            generation.fetch_add(1, Ordering::Relaxed);
-            fence(Ordering::Release);
+            generation.end();
             lock_word::unlock_word(&word);
             value.store(2, Ordering::Relaxed);
-            generation.fetch_add(1, Ordering::Release);
+            // The late worker may hold the lock of what is not its entry any more.
+            generation.begin(word.load(Ordering::Relaxed));
             late.join().unwrap();
             assert_eq!(value.load(Ordering::Relaxed), 2, "the late worker wrote into the second key's value");
         } else {

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use oko_state::{Found, Header, Kind, Map, Shape, Update, UpdateError, WhenFull, lock, pin, unlock};
+use oko_state::{
+    Found, Header, Kind, Map, Shape, Update, UpdateError, WhenFull, generation_of, lock, pin, unlock,
+};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -57,6 +59,29 @@ fn a_refusing_map_gives_the_place_of_a_dead_entry_away() {
     assert!(touch(&map, 10, 5 * SECOND, u64::MAX));
     assert!(!holds(&map, 2));
     assert_eq!((map.len(), map.refused(), map.evicted()), (4, 1, 0));
+}
+
+#[test]
+fn an_entry_waits_a_second_for_its_first_lock() {
+    let map = oko(WhenFull::Refuse, 1);
+    let slot = |key: u32, now: u64| !map.slot(&key.to_ne_bytes(), now).value.is_null();
+    // The place has had other keys, under which it was locked.
+    assert!((1..4).all(|key| touch(&map, key, key.into(), key.into())));
+    let first = 4;
+    assert!(slot(4, first));
+    assert!(!slot(5, first + SECOND), "given away before it could be locked");
+    assert!(slot(5, first + SECOND + 1), "whoever was to lock it does not come");
+    // It was locked, and nothing was written.
+    let found = map.find(&5_u32.to_ne_bytes());
+    let pin = pin();
+    // SAFETY: a value of this map, which begins with its lock word.
+    unsafe {
+        pin.lock(found.value.cast());
+        unlock(found.value.cast());
+    }
+    drop(pin);
+    assert!(slot(6, first + SECOND + 2), "it is dead and waits for nobody");
+    assert_eq!((map.len(), map.refused(), map.evicted()), (1, 1, 0));
 }
 
 #[test]
@@ -170,6 +195,9 @@ fn a_value_keeps_its_place_and_its_generation_until_its_key_goes() {
     let other = map.find(&2_u32.to_ne_bytes());
     assert_eq!(other.value, found.value);
     assert_ne!(other.generation, found.generation);
+    // SAFETY: a value of a map that lives.
+    let now = unsafe { generation_of(other.get().unwrap()) };
+    assert_eq!(now, other.generation, "it does not move when the entry is locked");
 }
 
 /// In the original, an update freed the element that readers on other cores were looking at.

@@ -21,7 +21,7 @@ fn count(map: &Map, key: u64, now: u64) -> bool {
     // SAFETY: a value of this map of 40 bytes, under its lock.
     unsafe {
         pin.lock(value.cast());
-        if u64::from(generation_of(entry)) != generation {
+        if generation_of(entry) != generation {
             unlock(value.cast());
             return false;
         }

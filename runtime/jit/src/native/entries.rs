@@ -156,7 +156,7 @@ fn check_generation(
 ) {
     let (gone, here) = (builder.create_block(), builder.create_block());
     builder.set_cold_block(gone);
-    let present = builder.ins().uload32(entry_memory(), pointer, GENERATION);
+    let present = builder.ins().load(I64, entry_memory(), pointer, GENERATION);
     let same = builder.ins().icmp(IntCC::Equal, present, generation);
     builder.ins().brif(same, here, &[], gone, &[]);
     builder.switch_to_block(gone);

@@ -75,7 +75,7 @@ impl Oko {
         // SAFETY: a value of this map of 32 bytes, under its lock.
         unsafe {
             pin.lock(found.value.cast());
-            if u64::from(generation_of(entry)) == found.generation {
+            if generation_of(entry) == found.generation {
                 let word = |offset: usize| AtomicU64::from_ptr(found.value.add(offset).cast());
                 word(24).store(word(24).load(Ordering::Relaxed) + by, Ordering::Relaxed);
                 word(8).store(u64::MAX, Ordering::Relaxed);
