@@ -42,7 +42,7 @@ impl Translator<'_, '_> {
             if target <= slot {
                 self.looped_to.insert(target);
             }
-            if matches!(insn, Insn::Branch { .. }) {
+            if matches!(insn, Insn::Branch { .. } | Insn::MayGoto { .. }) {
                 if slot + 1 >= self.slots.end {
                     return Err(CompileError::Unsupported {
                         slot,
