@@ -392,3 +392,14 @@ const ALL: [&str; 40] = [
     "stxdw [%r10-8], DST",
     "div DST, IMM",
 ];
+
+#[test]
+fn what_follows_a_may_goto_has_a_block() {
+    for text in [
+        "mov %r0, 1\nmay_goto +1\nmov %r0, 2\nexit\n",
+        "mov %r0, 1\nmay_goto +2\nadd %r0, 2\nadd %r0, 3\nexit\n",
+        "mov %r0, 1\nmay_goto +1\nja +1\nmov %r0, 2\nadd %r0, 3\nexit\n",
+    ] {
+        same_answers(&verified(text, Vec::new()), &[vec![0; 20]]);
+    }
+}
