@@ -53,9 +53,9 @@ impl Asm {
         self.insns.push(Insn::branch64(cond, a, b, 0));
     }
 
-    /// The instructions with all jumps closed.
-    pub(crate) fn finish(self) -> Code {
-        let far = self.far_jumps();
+    /// The instructions with all jumps closed. Those over more than `near` instructions have offsets of 32 bits.
+    pub(crate) fn finish(self, near: i16) -> Code {
+        let far = self.far_jumps(near);
         let moved = self.moved(&far);
         let mut insns = Vec::with_capacity(self.insns.len());
         let mut jumps = self.jumps.iter().zip(&far).peekable();
@@ -84,13 +84,16 @@ impl Asm {
         self.labels[label.0].expect("every label that is jumped to is bound")
     }
 
-    /// Which of the jumps go further than 16 bits can say.
-    fn far_jumps(&self) -> Vec<bool> {
+    /// Which of the jumps go further than that.
+    fn far_jumps(&self, near: i16) -> Vec<bool> {
         let mut far = vec![false; self.jumps.len()];
         loop {
             let moved = self.moved(&far);
             let distance = |from: usize, label| moved[self.target(label)] as i64 - moved[from] as i64 - 1;
-            let found = self.jumps.iter().map(|&(from, label)| i16::try_from(distance(from, label)).is_err());
+            let found = self
+                .jumps
+                .iter()
+                .map(|&(from, label)| distance(from, label).unsigned_abs() > near.unsigned_abs().into());
             let now: Vec<bool> = found.zip(&far).map(|(found, &far)| found || far).collect();
             // What is far takes room, so others may be far now, and none becomes near.
             if now == far {
@@ -154,17 +157,16 @@ mod tests {
         asm.jump(start);
         asm.bind(end);
         asm.push(Insn::Exit);
-        asm.finish()
+        asm.finish(i16::MAX)
     }
 
     #[test]
     fn jumps_are_as_long_as_they_have_to_be() {
-        let near = over(0x7ffe);
+        let near = over(0x7ffd);
         assert!(!near.has_long_jumps);
-        assert_eq!(near.insns[0].jump_target(0), Some(0x8000));
-        assert_eq!(near.insns[0x7fff].jump_target(0x7fff), Some(0));
+        assert_eq!(near.insns[0].jump_target(0), Some(0x7fff));
+        assert_eq!(near.insns[0x7ffe].jump_target(0x7ffe), Some(0));
 
-        // The way back becomes too long by what the way there takes.
         let far = over(0x7fff);
         assert!(far.has_long_jumps);
         let end = far.insns.len() - 1;

@@ -55,6 +55,8 @@ pub(crate) fn emit(
     maps: &Maps,
     plan: &Plan<'_>,
     allocation: &Allocation,
+    forgotten: &[Vec<VReg>],
+    kept: &[Vec<VReg>],
     frame: Frame,
 ) -> CompiledFilter {
     let filter = plan.filter;
@@ -65,6 +67,8 @@ pub(crate) fn emit(
         maps,
         plan,
         allocation,
+        forgotten,
+        kept,
         frame,
         filter,
         asm,
@@ -83,7 +87,9 @@ pub(crate) fn emit(
         emitter.block(block);
     }
     emitter.give_up();
-    let code = emitter.asm.finish();
+    // Linux puts several instructions in the place of some of ours when it has proved them, and has to reach what it jumped to before.
+    let near = if plan.options.for_linux() { i16::MAX / 3 } else { i16::MAX };
+    let code = emitter.asm.finish(near);
     let (mut lines, mut marks) = (emitter.lines, emitter.marks);
     for line in &mut lines {
         line.slot = code.moved[line.slot as usize] as u32;
@@ -115,6 +121,10 @@ struct Emitter<'e> {
     maps: &'e Maps,
     plan: &'e Plan<'e>,
     allocation: &'e Allocation,
+    /// What is forgotten at the beginning of each block.
+    forgotten: &'e [Vec<VReg>],
+    /// What is needed at the beginning of each loop with a guard and behind it.
+    kept: &'e [Vec<VReg>],
     frame: Frame,
     filter: &'e Filter,
     asm: Asm,
@@ -223,7 +233,12 @@ impl Emitter<'_> {
         self.asm.push(Insn::Exit);
     }
 
-    /// Where guards lead.
+    /// Where it ends so.
+    fn giving_up(&mut self) -> Label {
+        *self.giving_up.get_or_insert_with(|| self.asm.label())
+    }
+
+    /// Writes that, if it is wanted.
     fn give_up(&mut self) {
         if let Some(label) = self.giving_up {
             self.asm.bind(label);
@@ -328,8 +343,9 @@ impl Emitter<'_> {
                 Item::ReadClock => self.read_clock(),
                 Item::Forget => self.forget(block),
                 Item::Guard => {
-                    let label = *self.giving_up.get_or_insert_with(|| self.asm.label());
-                    self.asm.may_jump(label);
+                    self.settle(block);
+                    let end = self.giving_up();
+                    self.asm.may_jump(end);
                 }
                 Item::Inst(index) => {
                     let inst = &data.insts[index];
@@ -344,27 +360,54 @@ impl Emitter<'_> {
         }
     }
 
-    /// What is XORed twice with something unknown is what it was, and unknown to who knows of numbers their ranges and bits.
+    /// Makes verifiers forget numbers at the beginning of a block.
     fn forget(&mut self, block: Block) {
-        let plan = self.plan;
-        let slots = plan.forgotten(block).filter_map(|param| self.result(Some(param)));
+        let forgotten = self.forgotten;
+        let slots = forgotten[block.index()].iter().filter_map(|vreg| self.allocation.slot(*vreg));
         // What lies in a map is unknown anyway.
         let slots: Vec<Slot> = slots.filter(|slot| !matches!(slot, Slot::Far(_))).collect();
         if slots.is_empty() {
             return;
         }
-        let context = self.reg_of(plan.context(), Reg::R1);
-        self.load(Size::W, Reg::R1, context, plan.options.target.offset(CtxField::IngressIfindex));
+        self.something_unknown();
         for slot in slots {
             let at = match slot {
                 Slot::Reg(reg) => reg,
                 Slot::Stack(_) | Slot::Far(_) => Reg::R0,
             };
             self.put(Spot::Reg(at), slot.into());
-            for _ in 0..2 {
-                self.alu(AluOp::Xor, at, Reg::R1);
-            }
+            self.make_unknown(at);
             self.put(slot.into(), Spot::Reg(at));
+        }
+    }
+
+    /// Puts a number into `r1` of which verifiers know nothing.
+    fn something_unknown(&mut self) {
+        let context = self.reg_of(self.plan.context(), Reg::R1);
+        self.load(Size::W, Reg::R1, context, self.plan.options.target.offset(CtxField::IngressIfindex));
+    }
+
+    /// What is XORed twice with that is what it was, and unknown to who knows of numbers their ranges and bits.
+    fn make_unknown(&mut self, reg: Reg) {
+        for _ in 0..2 {
+            self.alu(AluOp::Xor, reg, Reg::R1);
+        }
+    }
+
+    /// Leaves nothing in registers and in the frame that is not needed in a loop: Linux's verifier takes a turn for another one than the last if anything
+    /// lies there that differs.
+    fn settle(&mut self, header: Block) {
+        let used: Vec<Slot> =
+            self.kept[header.index()].iter().filter_map(|vreg| self.allocation.slot(*vreg)).collect();
+        let scratch =
+            [Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R6, Reg::R7, Reg::R8, Reg::R9];
+        for reg in scratch.into_iter().filter(|reg| !used.contains(&Slot::Reg(*reg))) {
+            self.alu(AluOp::Mov, reg, 0);
+        }
+        for offset in (1..=self.allocation.frame as i16 / 8).map(|slot| -8 * slot) {
+            if !used.contains(&Slot::Stack(offset)) && self.allocation.spill_base != Some(offset) {
+                self.store(Size::Dw, Reg::R10, offset, 0);
+            }
         }
     }
 
@@ -473,6 +516,10 @@ impl Emitter<'_> {
             | Op::WordOr(..)
             | Op::WordCas(..)
             | Op::Emit(..) => unreachable!("done above"),
+        }
+        if self.plan.hides(op) && !matches!(slot, Slot::Far(_)) {
+            self.something_unknown();
+            self.make_unknown(made);
         }
         self.put(slot.into(), Spot::Reg(made));
     }

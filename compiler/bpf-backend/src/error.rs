@@ -14,6 +14,11 @@ pub enum BackendError {
         "filter `{filter}` answers with a class; on its own the kernel runs filters that answer with a bool"
     )]
     Classes { filter: String },
+    /// More maps than Linux takes of a program that it runs alone.
+    #[error(
+        "filter `{filter}` uses {maps} maps, its states and what it shares with others, and Linux takes {limit}"
+    )]
+    Maps { filter: String, maps: usize, limit: usize },
     /// A word is used while an entry is locked: programs may call nothing then, and a word has to be looked up.
     #[error("filter `{filter}` uses a word while an entry is locked, which BPF programs cannot")]
     WordUnderLock { filter: String },

@@ -34,6 +34,7 @@ mod alloc;
 mod asm;
 mod emit;
 mod error;
+mod forget;
 mod listing;
 mod live;
 mod maps;
@@ -42,7 +43,7 @@ pub mod object;
 mod plan;
 mod target;
 
-use oko_bpf::isa::Insn;
+use oko_bpf::isa::{Imm64, Insn};
 use oko_bpf::program::LineInfo;
 use oko_ir::Checked;
 
@@ -138,7 +139,7 @@ pub struct CompiledFilter {
 /// Versions of Linux with something new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Linux {
-    /// Jumps over more than 32,767 instructions.
+    /// Jumps over more than 10,922 instructions.
     V6_6,
     /// `may_goto`, which ends loops. Our verifier takes none that end by it alone.
     V6_9,
@@ -148,7 +149,7 @@ pub enum Linux {
 ///
 /// # Errors
 ///
-/// A filter that does not fit the stack, or a name that we need ourselves.
+/// A filter that does not fit the stack, or has more maps than Linux takes; or a name that we need ourselves.
 pub fn compile(checked: &Checked, options: Options) -> Result<Compiled, BackendError> {
     let module = checked.module();
     let mut maps = maps::Maps::of(module, options)?;
@@ -162,15 +163,37 @@ pub fn compile(checked: &Checked, options: Options) -> Result<Compiled, BackendE
             return Err(BackendError::WordUnderLock { filter: filter.name.clone() });
         }
         let frame = maps.frame(module, filter);
-        let intervals = live::intervals(&plan);
-        let allocation = alloc::allocate(&intervals, &plan, frame.top, options.registers)?;
+        let live = live::live(&plan);
+        let allocation = alloc::allocate(&live.intervals, &plan, frame.top, options.registers)?;
+        let (forgotten, kept) = (forget::forgotten(&plan, &live), forget::kept(&plan, &live));
         maps.spill_to(allocation.spill_bytes);
-        planned.push((plan, allocation, frame));
+        planned.push((plan, allocation, forgotten, kept, frame));
     }
-    let spill_bytes = planned.iter().map(|(_, allocation, _)| allocation.spill_bytes).max().unwrap_or(0);
+    let spill_bytes = planned.iter().map(|(_, allocation, ..)| allocation.spill_bytes).max().unwrap_or(0);
     let programs = planned
         .iter()
-        .map(|(plan, allocation, frame)| emit::emit(module, &maps, plan, allocation, *frame))
-        .collect();
+        .map(|(plan, allocation, forgotten, kept, frame)| {
+            emit::emit(module, &maps, plan, allocation, forgotten, kept, *frame)
+        })
+        .collect::<Vec<_>>();
+    if options.target != Target::Switch {
+        programs.iter().try_for_each(has_few_maps)?;
+    }
     Ok(Compiled { programs, options, spill_bytes })
+}
+
+/// Whether Linux takes as many maps as a program uses.
+fn has_few_maps(program: &CompiledFilter) -> Result<(), BackendError> {
+    /// `MAX_USED_MAPS` of its verifier.
+    const LIMIT: usize = 64;
+    let used = program.insns.iter().filter_map(|insn| match *insn {
+        Insn::LoadImm64 { imm: Imm64::Map(map) | Imm64::MapValue { map, .. }, .. } => Some(map),
+        _ => None,
+    });
+    let maps = used.collect::<std::collections::BTreeSet<_>>().len();
+    if maps <= LIMIT {
+        Ok(())
+    } else {
+        Err(BackendError::Maps { filter: program.name.clone(), maps, limit: LIMIT })
+    }
 }

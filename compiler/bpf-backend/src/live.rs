@@ -23,8 +23,19 @@ pub(crate) struct Interval {
     pub(crate) crosses_call: bool,
 }
 
-/// The intervals of all virtual registers that are used, by their start.
-pub(crate) fn intervals(plan: &Plan<'_>) -> Vec<Interval> {
+/// What is needed where.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// The intervals of all virtual registers that are used, by their start.
+    pub(crate) intervals: Vec<Interval>,
+    /// First and last point of each virtual register that is used.
+    pub(crate) spans: Vec<Option<(u32, u32)>>,
+    /// The point at which each block begins that is written: where its parameters do.
+    pub(crate) begins: Vec<Option<u32>>,
+}
+
+/// Says so of a filter.
+pub(crate) fn live(plan: &Plan<'_>) -> Live {
     let mut scan = Scan { plan, defs: vec![None; plan.vregs], ends: vec![None; plan.vregs] };
     let mut calls = Vec::new();
     let mut spans = vec![None; plan.filter.blocks.len()];
@@ -48,6 +59,10 @@ pub(crate) fn intervals(plan: &Plan<'_>) -> Vec<Interval> {
                 Item::Inst(index) => {
                     let inst = &data.insts[index];
                     scan.inst(&inst.op, point);
+                    if plan.hides(&inst.op) {
+                        // Behind the result.
+                        scan.need(plan.context(), point + 3);
+                    }
                     if let Some(result) = inst.result {
                         scan.define(result, point + 2);
                     }
@@ -59,17 +74,22 @@ pub(crate) fn intervals(plan: &Plan<'_>) -> Vec<Interval> {
         spans[block.index()] = Some((begin, point - 1));
     }
     let loops = loop_spans(plan, &spans);
+    let of_vreg = |index: usize| {
+        let (start, end) = (scan.defs[index]?, scan.ends[index]?);
+        Some((start, around_loops(&loops, start, end)))
+    };
+    let of_vregs: Vec<Option<(u32, u32)>> = (0..plan.vregs).map(of_vreg).collect();
     let mut intervals: Vec<_> = (0..plan.vregs)
         .filter_map(|index| {
-            let (start, end) = (scan.defs[index]?, scan.ends[index]?);
-            let end = around_loops(&loops, start, end);
+            let (start, end) = of_vregs[index]?;
             let next_call = calls.partition_point(|&call| call <= start);
             let crosses_call = calls.get(next_call).is_some_and(|&call| call < end);
             Some(Interval { vreg: VReg(index as u32), start, end, crosses_call })
         })
         .collect();
     intervals.sort_by_key(|interval| (interval.start, interval.vreg));
-    intervals
+    let begins = spans.iter().map(|span| span.map(|(begin, _)| begin)).collect();
+    Live { intervals, spans: of_vregs, begins }
 }
 
 /// For each loop that is written the point at which its header begins and the last point of its blocks.

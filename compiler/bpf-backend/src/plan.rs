@@ -7,7 +7,8 @@
 use oko_ir::cfg::Cfg;
 use oko_ir::loops::{counted, steps};
 use oko_ir::{
-    Block, BoolOp, CompareOp, Filter, Module, Op, State, StateKind, TerminatorKind, Type, Value, WhenFull,
+    BinaryOp, Block, BoolOp, CompareOp, Filter, Module, Op, State, StateKind, TerminatorKind, Type, Value,
+    WhenFull,
 };
 
 use crate::maps::needs_now;
@@ -20,9 +21,9 @@ pub(crate) const MAX_PACKET_OFFSET: u64 = 0xffff;
 /// where it ends.
 const MOST_COMPARISONS: u32 = 4;
 
-/// Linux's verifier has looked at up to thirty times as many instructions as a filter has, each counted as often as the loops around it turn. It gives up
+/// Linux's verifier has looked at up to a hundred times as many instructions as a filter has, each counted as often as the loops around it turn. It gives up
 /// after a million of them, or 8,192 jumps on one way. So the loops of filters with more than this have guards.
-const MOST_TURNED: u64 = 16_384;
+const MOST_TURNED: u64 = 8_192;
 
 /// A virtual register: an index into the plan's table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -48,16 +49,15 @@ pub(crate) enum Item {
     Inst(usize),
     /// Reads the clock.
     ReadClock,
-    /// Makes verifiers forget what numbers come to this block, at the beginning of a loop all but its counter.
+    /// Makes verifiers forget what numbers come to this block, at the beginning of a loop all but its counter ([`forget`](crate::forget)).
     ///
     /// They walk through a loop turn by turn, on all ways at once, and leave a way where they have been before, knowing the same or less. A number that
     /// differs from way to way, as the place that a loop over options has come to, makes all ways new ones, and with each turn there are more of them.
-    /// Linux follows ways by themselves that only meet, too, without a loop.
     Forget,
     /// Leaves the filter if the kernel has had enough of it, at the beginning of a loop.
     ///
-    /// It never has, for the loop is counted, too. But by this its verifier knows that it ends and need not go through every turn: what it does not know before
-    /// a turn, the counter included, it need not look at once more.
+    /// It has not, for the loop is counted, too. But by this its verifier knows that it ends and need not go through every turn: if a turn begins with nothing else known
+    /// than the last one, the counter included, that is the last that it looks at.
     Guard,
     /// The terminator.
     Term,
@@ -167,13 +167,40 @@ impl<'a> Plan<'a> {
     fn place_forgetting(&mut self) {
         for &block in &self.order {
             let begins_loop = self.cfg.loop_at(block).is_some();
-            let meets = self.cfg.preds(block).len() > 1;
-            let forgets =
-                (begins_loop || meets && self.options.for_linux()) && self.forgotten(block).next().is_some();
+            let forgets = begins_loop || self.options.for_linux() && self.ways_meet(block);
             let guards = begins_loop && self.guarded;
             let added = [forgets.then_some(Item::Forget), guards.then_some(Item::Guard)];
             self.items[block.index()].splice(0..0, added.into_iter().flatten());
         }
+    }
+
+    /// Whether several jumps lead to a block.
+    fn ways_meet(&self, block: Block) -> bool {
+        let preds = self.cfg.preds(block);
+        let by_several_jumps = |pred: &Block| match self.filter.blocks[pred.index()].term.kind {
+            TerminatorKind::Branch { cond, .. } => self.is_compound(cond),
+            TerminatorKind::Window { offset, ref short, .. } => {
+                short.block == block && matches!(self.place(offset), Place::VReg(_))
+            }
+            _ => false,
+        };
+        preds.len() > 1 || preds.iter().any(by_several_jumps)
+    }
+
+    /// Whether a condition is written as several jumps.
+    fn is_compound(&self, cond: Value) -> bool {
+        match self.fused(cond) {
+            Some(Condition::Two(..)) => true,
+            Some(Condition::Not(value)) => self.is_compound(value),
+            Some(Condition::Compare(..)) | None => false,
+        }
+    }
+
+    /// Whether an instruction is written as a jump whose ways meet at once, which Linux's verifier is not to see.
+    pub(crate) fn hides(&self, op: &Op) -> bool {
+        let chooses =
+            matches!(op, Op::Compare(..) | Op::Select(..) | Op::Binary(BinaryOp::UMin | BinaryOp::UMax, ..));
+        self.options.for_linux() && chooses
     }
 
     /// How many instructions there are, each counted as often as the loops around it turn at most.
@@ -195,13 +222,18 @@ impl<'a> Plan<'a> {
         self.guarded
     }
 
-    /// What is forgotten at the beginning of a block.
-    pub(crate) fn forgotten(&self, block: Block) -> impl Iterator<Item = Value> {
-        let params = self.filter.blocks[block.index()].params.iter().copied();
-        params.filter(|param| {
-            matches!(self.filter.type_of(*param), Some(Type::Int | Type::Bool))
-                && (self.guarded || !self.counters[param.index()])
-        })
+    /// Whether verifiers may forget what a value is.
+    pub(crate) fn is_forgettable(&self, value: Value) -> bool {
+        matches!(self.filter.type_of(value), Some(Type::Int | Type::Bool))
+            && (self.guarded || !self.counters[value.index()])
+    }
+
+    /// The virtual register of a value that is no constant.
+    pub(crate) fn vreg(&self, value: Value) -> Option<VReg> {
+        match self.place(value) {
+            Place::VReg(vreg) => Some(vreg),
+            Place::Const(_) => None,
+        }
     }
 
     /// The condition that is written where this value is used.
@@ -224,7 +256,6 @@ impl<'a> Plan<'a> {
     }
 
     fn bound_within(&self, value: Value, depth: u32, far: &dyn Fn(VReg) -> bool) -> Option<u64> {
-        use oko_ir::BinaryOp;
         match self.place(value) {
             Place::Const(constant) => return Some(constant),
             Place::VReg(vreg) if far(vreg) => return None,

@@ -147,7 +147,7 @@ block3:
 #[test]
 fn long_loops_have_guards_for_linux_alone() {
     for (turns, verifier, guarded) in
-        [(2_000, Verifier::Linux, false), (6_000, Verifier::Linux, true), (6_000, Verifier::Oko, false)]
+        [(1_000, Verifier::Linux, false), (6_000, Verifier::Linux, true), (6_000, Verifier::Oko, false)]
     {
         let checked = checked(&turning(turns));
         let compiled = compile(&checked, Options { verifier, ..Options::default() }).unwrap();

@@ -63,10 +63,7 @@ pub(crate) fn assemble(optimized: Optimized, options: &Options) -> Result<Artifa
     match build(&ir, &schema, fields_read, &session.sources, options) {
         Ok(Built { bytes, cert, linux, listing }) => {
             let mut over = costs.over_budget(&ir, &cert, &session.sources);
-            let filters = cert.filters.iter().zip(&linux);
-            let ours =
-                filters.filter(|(_, linux)| **linux != Some(Linux::V6_9)).map(|(filter, _)| &*filter.name);
-            match unproved(&bytes, &ours.collect::<Vec<_>>(), options.target) {
+            match unproved(&bytes, options) {
                 Ok(filters) => over.extend(costs.unproved(&ir, &cert, &filters, &session.sources)),
                 Err(errors) => return Err(session.fail(Failure::Defect { errors })),
             }
@@ -132,15 +129,15 @@ pub(crate) fn build(
     Ok(Built { bytes, cert, linux, listing: listing(ir, &compiled, line) })
 }
 
-/// Those of our programs of an object that whoever loads it would give up to prove safe; others are the kernel's to prove. Of programs for traffic control
+/// The programs of an object that whoever loads it would give up to prove safe. What Linux gives up is another matter, and of programs for traffic control
 /// there is no proof here; they are those of XDP but for the offsets in their context.
-fn unproved(object: &[u8], ours: &[&str], target: Target) -> Result<Vec<String>, Vec<String>> {
-    if matches!(target, Target::Tc(_)) {
+fn unproved(object: &[u8], options: &Options) -> Result<Vec<String>, Vec<String>> {
+    if matches!(options.target, Target::Tc(_)) {
         return Ok(Vec::new());
     }
     let object = oko_bpf::object::read(object).map_err(|error| vec![error.to_string()])?;
     let mut given_up = Vec::new();
-    for program in object.programs.into_iter().filter(|program| ours.contains(&&*program.name)) {
+    for program in object.programs {
         let name = program.name.clone();
         if let Err(error) = verify(program) {
             if !error.reason.is_budget() {
@@ -149,7 +146,8 @@ fn unproved(object: &[u8], ours: &[&str], target: Target) -> Result<Vec<String>,
             given_up.push(name);
         }
     }
-    Ok(given_up)
+    let for_linux = options.target != Target::Switch || options.verifier == Verifier::Linux;
+    Ok(if for_linux { Vec::new() } else { given_up })
 }
 
 /// What is proved about the filters: cost and state from the IR, stack and length from the code.

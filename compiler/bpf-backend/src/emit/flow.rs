@@ -3,6 +3,7 @@
 use oko_bpf::isa::{AluOp, Cond, Insn, Reg};
 use oko_ir::{Block, BlockCall, TerminatorKind, Value};
 
+use super::arith::Shows;
 use super::{Emitter, Spot};
 use crate::asm::Label;
 use crate::moves::{Step, sequence};
@@ -94,7 +95,7 @@ impl Emitter<'_> {
         if let Place::Const(constant) = self.plan.place(cond) {
             return self.edge(if constant != 0 { then } else { other }, &[]);
         }
-        self.two_ways(|this, wanted, to| this.jump_if(cond, wanted, to), then, other);
+        self.two_ways(|this, wanted, to| this.jump_if(cond, wanted, to, Shows::Itself), then, other);
     }
 
     /// The header of a loop.

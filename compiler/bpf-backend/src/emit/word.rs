@@ -73,13 +73,19 @@ impl Emitter<'_> {
         self.asm.push(Insn::Atomic { width: Width::W64, op, base, off: 0, src });
     }
 
-    /// Looks a word up and does something with its address in `r0`. It is always there, which the verifiers need not know: the result is 0 if not.
+    /// Looks a word up and does something with its address in `r0`. It is always there, which the verifiers need not know: the result is 0 if not. To Linux's, the
+    /// filter ends then, so that there are no two ways on from here.
     fn word(&mut self, state: State, index: Value, result: Option<Slot>, body: impl FnOnce(&mut Self)) {
         let key_at = self.frame.key(&self.module.states[state.index()]);
         let from = self.at(index);
         self.put(Spot::Reg(Reg::R0), from);
         self.store(Size::W, Reg::R10, key_at, Reg::R0);
         self.find(self.maps.state(state), key_at);
+        if self.plan.options.for_linux() {
+            let end = self.giving_up();
+            self.asm.branch(Cond::Eq, Reg::R0, 0.into(), end);
+            return body(self);
+        }
         let (there, done) = (self.asm.label(), self.asm.label());
         match result {
             Some(result) => {

@@ -209,13 +209,14 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether nothing wrong was found, and only the proof took too long.
+    /// Whether nothing wrong was found, and only the proof took too long, or the program does.
     pub fn is_budget(&self) -> bool {
         matches!(
             self,
             Reason::TooLong { .. }
                 | Reason::TooManyLoops
                 | Reason::LoopUnbounded { .. }
+                | Reason::LoopGuarded
                 | Reason::StepBudget { .. }
                 | Reason::MemoryBudget { .. }
         )
