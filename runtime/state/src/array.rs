@@ -2,6 +2,7 @@
 
 use crate::entry::Found;
 use crate::readers::pin;
+use crate::record::Record;
 use crate::records::Records;
 use crate::shape::Shape;
 
@@ -19,9 +20,10 @@ impl Array {
     }
 
     #[inline]
-    pub(crate) fn record(&self, key: &[u64]) -> Option<u32> {
+    pub(crate) fn record(&self, key: &[u64]) -> Option<Record> {
         let index = key[0] & self.index_mask;
-        u32::try_from(index).ok().filter(|&index| index < self.capacity)
+        let index = u32::try_from(index).ok().filter(|&index| index < self.capacity);
+        index.map(|index| self.records.numbered(index))
     }
 
     #[inline]
@@ -32,9 +34,9 @@ impl Array {
 
     /// Zeroes all values.
     pub(crate) fn clear(&self) {
-        for record in 0..self.capacity {
+        for index in 0..self.capacity {
             let _pin = pin();
-            self.records.zero(record);
+            self.records.zero(self.records.numbered(index));
         }
     }
 }

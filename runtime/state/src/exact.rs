@@ -10,8 +10,9 @@ use crate::entry::Found;
 use crate::hash::Seed;
 use crate::index::{Index, Place};
 use crate::map::{Update, UpdateError};
-use crate::pool::{Pool, spare};
+use crate::pool::Pool;
 use crate::probe::Probe;
+use crate::record::Record;
 use crate::records::Records;
 use crate::shape::Shape;
 use crate::sync::{AtomicU32, Ordering};
@@ -29,13 +30,14 @@ pub(crate) struct Exact {
 
 impl Exact {
     pub(crate) fn new(shape: &Shape) -> Option<Exact> {
+        let records = Records::new(shape)?;
         Some(Exact {
-            records: Records::new(shape)?,
-            index: Index::new(shape.capacity, u32::try_from(shape.stride() / 8).ok()?)?,
+            index: Index::new(shape.capacity)?,
             seed: Seed::random(),
             capacity: shape.capacity,
             len: AtomicU32::new(0),
-            writer: Mutex::new(Pool::new(shape.capacity + spare(shape.capacity))),
+            writer: Mutex::new(Pool::new(records.distances())),
+            records,
         })
     }
 
@@ -71,7 +73,7 @@ impl Exact {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lookup(&self, place: Place, key: &[u64]) -> Option<u32> {
+    fn lookup(&self, place: Place, key: &[u64]) -> Option<Record> {
         self.index.find(place, |record| self.records.matching(record, key).map(|_| record))
     }
 
@@ -87,12 +89,13 @@ impl Exact {
             }
             _ => {}
         }
-        let record = writer.take(|record| self.records.retire(record)).ok_or(UpdateError::Full)?;
+        let emptied = |distance| self.records.retire(Record::at(distance));
+        let record = Record::at(writer.take(emptied).ok_or(UpdateError::Full)?);
         self.records.write(record, value, 0);
         self.records.assign(record, key, 0);
         if let Some(used) = old.and_then(|old| self.index.place_of(place, old)) {
             self.index.replace(used, record);
-            writer.retire(used.record);
+            writer.retire(used.record.distance());
         } else {
             self.index.insert(place, record);
             self.len.fetch_add(1, Ordering::Relaxed);
@@ -106,7 +109,7 @@ impl Exact {
         let record = self.lookup(place, key);
         let Some(used) = record.and_then(|record| self.index.place_of(place, record)) else { return false };
         self.index.remove(used);
-        writer.retire(used.record);
+        writer.retire(used.record.distance());
         self.len.fetch_sub(1, Ordering::Relaxed);
         true
     }
@@ -116,7 +119,7 @@ impl Exact {
         for bucket in 0..self.index.buckets() {
             for used in self.index.used(bucket) {
                 self.index.remove(used);
-                writer.retire(used.record);
+                writer.retire(used.record.distance());
                 self.len.fetch_sub(1, Ordering::Relaxed);
             }
         }

@@ -1,7 +1,7 @@
 //! A list of places without owner, in places' own memory: any number of threads push and pop.
 //!
-//! The head is the first place plus 1 in the low half and a count in the high half, which every change moves: so nobody takes a list for
-//! unchanged whose head went and came back.
+//! Places have numbers from 1 on. The head is that of the first one, or 0, in the low half and a count in the high half, which every change
+//! moves: so nobody takes a list for unchanged whose head went and came back.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ impl FreeList {
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
             link(place, head as u32);
-            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(place + 1);
+            let new = (head >> 32).wrapping_add(1) << 32 | u64::from(place);
             match self.head.compare_exchange_weak(head, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(seen) => head = seen,
@@ -32,7 +32,10 @@ impl FreeList {
     pub(crate) fn pop(&self, next: impl Fn(u32) -> u32) -> Option<u32> {
         let mut head = self.head.load(Ordering::Acquire);
         loop {
-            let place = (head as u32).checked_sub(1)?;
+            let place = head as u32;
+            if place == 0 {
+                return None;
+            }
             let new = (head >> 32).wrapping_add(1) << 32 | u64::from(next(place));
             match self.head.compare_exchange_weak(head, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(place),

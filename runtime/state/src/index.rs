@@ -11,15 +11,15 @@
 //! Three bits of the hash say which of the places is the key's own: it gets that one if it is empty. So whoever looks there first seldom has to look at
 //! another one, of a table that is full in a fourth of all cases, of one that is half full in an eighth.
 //!
-//! Where a record is, is said by its [distance](Distances), so that generated code adds and need not multiply; here, records have numbers. A place
-//! that is not in use leads to a record that is nobody's, so that whoever looks only there, and not at the tag, finds nothing.
+//! Where a record is, is said by its [distance](Record::distance), so that whoever looks it up adds and need not multiply. A place that is not
+//! in use leads to a record that is nobody's, so that whoever looks only there, and not at the tag, finds nothing.
 //!
 //! Places are read without locks, four tags at a time; what a tag promises is to be checked with the record. They are written under
 //! the locks of both buckets of the key concerned, which are striped.
 
-use crate::distances::{Distances, NOBODYS};
 use crate::memory::{Memory, fetch};
 use crate::probe::{self, BUCKET_OVERFLOWED, BUCKET_RECORDS, BUCKET_SIZE, OWN_WAY, TAGGED};
+use crate::record::Record;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::hint::spin_loop;
 use std::mem::offset_of;
@@ -77,7 +77,7 @@ pub(crate) struct Used {
     bucket: u32,
     way: usize,
     /// Its record.
-    pub(crate) record: u32,
+    pub(crate) record: Record,
 }
 
 #[derive(Debug)]
@@ -85,20 +85,13 @@ pub(crate) struct Index {
     memory: Memory,
     mask: u32,
     stripes: Box<[AtomicU32]>,
-    distances: Distances,
 }
 
 impl Index {
-    /// An index of records of so many words.
-    pub(crate) fn new(capacity: u32, words: u32) -> Option<Index> {
+    pub(crate) fn new(capacity: u32) -> Option<Index> {
         let buckets = buckets(capacity);
         let stripes = (0..MAX_STRIPES.min(buckets as usize)).map(|_| AtomicU32::new(0)).collect();
-        Some(Index {
-            memory: Memory::zeroed(bytes(capacity))?,
-            mask: buckets - 1,
-            stripes,
-            distances: Distances::new(words),
-        })
+        Some(Index { memory: Memory::zeroed(bytes(capacity))?, mask: buckets - 1, stripes })
     }
 
     /// Where the first bucket is.
@@ -142,11 +135,11 @@ impl Index {
 
     /// The record of the first equal tag in the first bucket, which is most often the key's; if there is none, the second bucket is fetched if it may have one.
     #[inline]
-    pub(crate) fn hint(&self, place: Place) -> Option<u32> {
+    pub(crate) fn hint(&self, place: Place) -> Option<Record> {
         let bucket = self.bucket(place.first);
         let equal = bucket.equal_tags(place.tag, Ordering::Relaxed);
         if equal != 0 {
-            return Some(self.distances.record(bucket.records[way(equal)].load(Ordering::Relaxed)));
+            return Some(bucket.record(way(equal), Ordering::Relaxed));
         }
         if bucket.overflowed.load(Ordering::Relaxed) != 0 {
             fetch(std::ptr::from_ref(self.bucket(place.second)).cast());
@@ -155,25 +148,29 @@ impl Index {
     }
 
     /// The first record that `matches` takes among those with this tag, and perhaps a few others.
-    #[inline]
-    pub(crate) fn find<T>(&self, place: Place, mut matches: impl FnMut(u32) -> Option<T>) -> Option<T> {
-        for bucket in [place.first, place.second] {
-            let bucket = self.bucket(bucket);
+    ///
+    /// One loop for both buckets, compiled into whoever looks up: the fewer instructions a look-up is, the more of the next one a processor does
+    /// while it waits for this one's memory.
+    #[inline(always)]
+    pub(crate) fn find<T>(&self, place: Place, matches: impl Fn(Record) -> Option<T>) -> Option<T> {
+        let mut bucket = self.bucket(place.first);
+        loop {
             let mut equal = bucket.equal_tags(place.tag, Ordering::Acquire);
             while equal != 0 {
                 // Acquire, for a table's records are replaced under an unchanged tag.
-                let record = self.distances.record(bucket.records[way(equal)].load(Ordering::Acquire));
-                if let Some(found) = matches(record) {
-                    return Some(found);
+                let found = matches(bucket.record(way(equal), Ordering::Acquire));
+                if found.is_some() {
+                    return found;
                 }
                 equal &= equal - 1;
             }
+            let second = self.bucket(place.second);
             // Whoever put a key of this bucket elsewhere said so before.
-            if bucket.overflowed.load(Ordering::Acquire) == 0 {
-                break;
+            if std::ptr::eq(bucket, second) || bucket.overflowed.load(Ordering::Acquire) == 0 {
+                return None;
             }
+            bucket = second;
         }
-        None
     }
 
     /// Takes the locks of two buckets (which may be the same).
@@ -215,12 +212,12 @@ impl Index {
         (0..WAYS).filter(move |&way| line.tag(way) != 0).map(move |way| Used {
             bucket,
             way,
-            record: self.distances.record(line.records[way].load(Ordering::Relaxed)),
+            record: line.record(way, Ordering::Relaxed),
         })
     }
 
     /// The place of a record among those of a key whose locks are held.
-    pub(crate) fn place_of(&self, place: Place, record: u32) -> Option<Used> {
+    pub(crate) fn place_of(&self, place: Place, record: Record) -> Option<Used> {
         self.used(place.first).chain(self.used(place.second)).find(|used| used.record == record)
     }
 
@@ -228,12 +225,12 @@ impl Index {
     pub(crate) fn remove(&self, used: Used) {
         let bucket = self.bucket(used.bucket);
         bucket.set_tag(used.way, 0);
-        bucket.records[used.way].store(NOBODYS, Ordering::Release);
+        bucket.set_record(used.way, Record::NOBODYS);
     }
 
     /// Puts another record of the same key at a place whose bucket's lock is held, in one step.
-    pub(crate) fn replace(&self, used: Used, record: u32) {
-        self.bucket(used.bucket).records[used.way].store(self.distances.of(record), Ordering::Release);
+    pub(crate) fn replace(&self, used: Used, record: Record) {
+        self.bucket(used.bucket).set_record(used.way, record);
     }
 
     /// How many places there are.
@@ -242,9 +239,9 @@ impl Index {
     }
 
     /// The record at a place below their number, if the place is in use.
-    pub(crate) fn record_at(&self, place: u64) -> Option<u32> {
+    pub(crate) fn record_at(&self, place: u64) -> Option<Record> {
         let (bucket, way) = (self.bucket((place / WAYS as u64) as u32), (place % WAYS as u64) as usize);
-        (bucket.tag(way) != 0).then(|| self.distances.record(bucket.records[way].load(Ordering::Acquire)))
+        (bucket.tag(way) != 0).then(|| bucket.record(way, Ordering::Acquire))
     }
 
     /// Whether a key whose locks are held has an empty place.
@@ -253,7 +250,7 @@ impl Index {
     }
 
     /// Publishes a record for a key whose locks are held and that has an empty place.
-    pub(crate) fn insert(&self, place: Place, record: u32) {
+    pub(crate) fn insert(&self, place: Place, record: Record) {
         let first = self.used(place.first).count();
         let bucket = if first < PREFER_FIRST_BELOW || first <= self.used(place.second).count() {
             place.first
@@ -265,7 +262,7 @@ impl Index {
         let way = std::iter::once(place.own).chain(0..WAYS).find(|&way| bucket.tag(way) == 0);
         let way = way.expect("the key has room, and the less full bucket is taken");
         // Who reads it before the tag finds a whole record.
-        bucket.records[way].store(self.distances.of(record), Ordering::Release);
+        bucket.set_record(way, record);
         bucket.set_tag(way, place.tag);
     }
 }
@@ -291,8 +288,19 @@ impl Bucket {
     #[inline]
     fn equal_tags(&self, tag: u16, ordering: Ordering) -> u64 {
         let wanted = u64::from(tag) * LOW_BITS;
-        let [low, high] = [0, 1].map(|word| equal_lanes(self.tags[word].load(ordering), wanted));
-        low | high >> 1
+        // Written out: a closure for both is not always compiled inline.
+        let [low, high] = &self.tags;
+        equal_lanes(low.load(ordering), wanted) | equal_lanes(high.load(ordering), wanted) >> 1
+    }
+
+    #[inline]
+    fn record(&self, way: usize, ordering: Ordering) -> Record {
+        Record::at(self.records[way].load(ordering))
+    }
+
+    /// Leads to another record; the bucket's lock is held.
+    fn set_record(&self, way: usize, record: Record) {
+        self.records[way].store(record.distance(), Ordering::Release);
     }
 
     fn tag(&self, way: usize) -> u16 {
@@ -344,16 +352,17 @@ mod tests {
     #[test]
     fn keys_are_most_often_in_their_own_way() {
         const CAPACITY: u32 = 65_536;
-        let index = Index::new(CAPACITY, 5).expect("there is memory");
+        let index = Index::new(CAPACITY).expect("there is memory");
         let mut in_own = 0;
-        for record in 0..CAPACITY {
+        for number in 1..=CAPACITY {
+            let record = Record::at(number * 5);
             // Any well mixed number.
-            let hash = (u64::from(record) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let hash = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let place = index.place(hash ^ hash >> 29);
             index.insert(place, record);
             let used = index.place_of(place, record).expect("it was put there");
             in_own += u32::from(used.way == place.own);
-            if record + 1 == CAPACITY / 2 {
+            if number == CAPACITY / 2 {
                 assert!(in_own > CAPACITY / 2 / 8 * 7, "half full: {in_own}");
             }
         }

@@ -225,7 +225,16 @@ impl Map {
     /// If the words are not as many as the map's keys take.
     #[inline]
     pub fn find_words(&self, key: &[u64]) -> Found {
-        assert_eq!(key.len(), self.key_word_count());
+        assert!(key.len() == self.key_word_count(), "the words of a key");
+        match &self.store {
+            Store::Table(table) => table.find(key),
+            _ => self.find_elsewhere(key),
+        }
+    }
+
+    /// The same in maps of all kinds: apart from that of most look-ups, which stays short so.
+    #[inline(never)]
+    fn find_elsewhere(&self, key: &[u64]) -> Found {
         match &self.store {
             Store::Table(table) => table.find(key),
             Store::Array(array) => array.find(key),
@@ -314,9 +323,17 @@ impl Map {
     /// If the words are not as many as the map's keys take.
     #[inline]
     pub fn slot_words(&self, key: &[u64], now: u64) -> Found {
-        assert_eq!(key.len(), self.key_word_count());
+        assert!(key.len() == self.key_word_count(), "the words of a key");
         match &self.store {
             Store::Table(table) => table.slot(key, now),
+            _ => self.slot_elsewhere(key, now),
+        }
+    }
+
+    /// The same in what is no hash table.
+    #[inline(never)]
+    fn slot_elsewhere(&self, key: &[u64], now: u64) -> Found {
+        match &self.store {
             Store::Copies(_) => self.copy_of(worker()).slot_words(key, now),
             _ => self.find_words(key),
         }
@@ -488,11 +505,12 @@ impl Map {
     /// one by one.
     pub fn scan(&self, cursor: &mut Cursor, limit: usize) -> Vec<EntryCopy> {
         match &self.store {
-            Store::Table(table) => cursor
-                .advance(u64::from(table.reach()), limit, |record| table.records.copy(record as u32, true)),
-            Store::Array(array) => cursor.advance(u64::from(self.shape.capacity), limit, |record| {
-                let copy = array.records.copy(record as u32, false)?;
-                let mut key = record.to_ne_bytes().to_vec();
+            Store::Table(table) => cursor.advance(u64::from(table.reach()), limit, |number| {
+                table.records.copy(table.records.numbered(number as u32), true)
+            }),
+            Store::Array(array) => cursor.advance(u64::from(self.shape.capacity), limit, |index| {
+                let copy = array.records.copy(array.records.numbered(index as u32), false)?;
+                let mut key = index.to_ne_bytes().to_vec();
                 key.truncate(self.shape.key_size as usize);
                 Some(EntryCopy { key: key.into_boxed_slice(), value: copy.value })
             }),
@@ -506,7 +524,9 @@ impl Map {
     /// The first value of an array and the distance from one value to the next, in bytes.
     pub fn array_values(&self) -> Option<(NonNull<u8>, usize)> {
         match &self.store {
-            Store::Array(array) => Some((array.records.value(0), array.records.stride())),
+            Store::Array(array) => {
+                Some((array.records.value(array.records.numbered(0)), array.records.stride()))
+            }
             _ => None,
         }
     }

@@ -1,6 +1,8 @@
 //! Places that are given out, taken back, and given out again when no reader can look at them any more.
 
 use std::collections::VecDeque;
+use std::iter::StepBy;
+use std::ops::Range;
 
 use crate::epoch::Ticket;
 use crate::readers;
@@ -17,9 +19,9 @@ pub(crate) fn spare_of_foreign(capacity: u32) -> u32 {
 
 #[derive(Debug)]
 pub(crate) struct Pool {
-    count: u32,
-    /// Places from here on were never given out.
-    fresh: u32,
+    count: usize,
+    /// Places that were never given out.
+    fresh: StepBy<Range<u32>>,
     free: Vec<u32>,
     /// Places that were taken out lately and have no ticket yet: a ticket interrupts all readers, so it serves several.
     untimed: Vec<u32>,
@@ -31,9 +33,14 @@ pub(crate) struct Pool {
 const TOGETHER: usize = 16;
 
 impl Pool {
-    /// Places from 0 to `count`.
-    pub(crate) fn new(count: u32) -> Pool {
-        Pool { count, fresh: 0, free: Vec::new(), untimed: Vec::new(), retired: VecDeque::new() }
+    pub(crate) fn new(places: StepBy<Range<u32>>) -> Pool {
+        let (count, fresh) = (places.len(), places);
+        Pool { count, fresh, free: Vec::new(), untimed: Vec::new(), retired: VecDeque::new() }
+    }
+
+    /// How many places were ever given out: the first ones.
+    pub(crate) fn given_out(&self) -> usize {
+        self.count - self.fresh.len()
     }
 
     /// A place that nobody looks at. If there is none but retired ones, waits for the readers of the oldest; gives none if this
@@ -42,9 +49,8 @@ impl Pool {
         if let Some(place) = self.free.pop() {
             return Some(place);
         }
-        if self.fresh < self.count {
-            self.fresh += 1;
-            return Some(self.fresh - 1);
+        if let Some(place) = self.fresh.next() {
+            return Some(place);
         }
         self.time();
         let &(oldest, _) = self.retired.front()?;
@@ -57,7 +63,7 @@ impl Pool {
 
     /// The ticket to wait for if there are not so many places that nobody looks at, but retired ones.
     pub(crate) fn lacks(&mut self, places: usize) -> Option<Ticket> {
-        let there = |pool: &Pool| pool.free.len() + (pool.count - pool.fresh) as usize >= places;
+        let there = |pool: &Pool| pool.free.len() + pool.fresh.len() >= places;
         if there(self) {
             return None;
         }

@@ -136,8 +136,8 @@ impl Prefix {
                 None => None,
             },
             writer: Mutex::new(Writer {
-                nodes: Pool::new(u32::try_from(node_count).ok()?),
-                values: Pool::new(u32::try_from(value_count).ok()?),
+                nodes: Pool::new((0..u32::try_from(node_count).ok()?).step_by(1)),
+                values: Pool::new((0..u32::try_from(value_count).ok()?).step_by(1)),
                 linked: Vec::new(),
                 direct: Owned::default(),
             }),

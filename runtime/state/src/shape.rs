@@ -322,17 +322,13 @@ impl Shape {
         self.kind == Kind::Hash(WhenFull::EvictOldest) && self.header != Header::Oko
     }
 
-    /// Where the key is in a record: behind its stamp.
-    pub(crate) fn key_offset(&self) -> u64 {
-        if self.has_stamps() { 8 } else { 0 }
-    }
-
-    /// Where the value is in a record.
+    /// Where the value is in a record: behind stamp, key and generation.
     pub(crate) fn value_offset(&self) -> u64 {
         match self.kind {
             Kind::Hash(_) | Kind::Exact => {
-                let key_end = self.key_offset() + u64::from(self.key_size).next_multiple_of(8);
-                key_end + u64::from(probe::KEY_END.unsigned_abs())
+                let stamp = if self.has_stamps() { 8 } else { 0 };
+                let key = u64::from(self.key_size).next_multiple_of(8);
+                stamp + key + u64::from(probe::KEY_END.unsigned_abs())
             }
             _ => 0,
         }

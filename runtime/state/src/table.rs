@@ -12,10 +12,11 @@ use crate::hash::Seed;
 use crate::index::{self, Guard, Index, Place, Used};
 use crate::lock_word::{lock_word, try_lock_word, unlock_word};
 use crate::map::{Update, UpdateError};
-use crate::pool::{Pool, spare_of_foreign};
+use crate::pool::Pool;
 use crate::probe::Probe;
 use crate::readers::pin;
 use crate::recency::Recency;
+use crate::record::Record;
 use crate::records::Records;
 use crate::shape::{Header, Shape, WhenFull};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -41,7 +42,7 @@ pub(crate) struct Table {
     foreign: Option<Mutex<Pool>>,
     /// Records that had a key once.
     free: FreeList,
-    /// Records from here on never had a key.
+    /// Records from this number on never had a key.
     fresh: AtomicU32,
     /// The next bucket to sweep.
     sweep: AtomicU32,
@@ -52,15 +53,16 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(shape: &Shape, when_full: WhenFull) -> Option<Table> {
+        let records = Records::new(shape)?;
+        let foreign = shape.header != Header::Oko;
         Some(Table {
-            records: Records::new(shape)?,
-            index: Index::new(shape.capacity, u32::try_from(shape.stride() / 8).ok()?)?,
+            index: Index::new(shape.capacity)?,
             seed: Seed::random(),
             capacity: shape.capacity,
             when_full,
             recency: shape.has_stamps().then(|| Recency::new(shape.capacity)),
-            foreign: (shape.header != Header::Oko)
-                .then(|| Mutex::new(Pool::new(shape.capacity + spare_of_foreign(shape.capacity)))),
+            foreign: foreign.then(|| Mutex::new(Pool::new(records.distances()))),
+            records,
             free: FreeList::new(),
             fresh: AtomicU32::new(0),
             sweep: AtomicU32::new(0),
@@ -92,10 +94,12 @@ impl Table {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// One past the highest record that ever had a key.
+    /// One past the highest number of a record that ever had a key.
     pub(crate) fn reach(&self) -> u32 {
-        let fresh = self.fresh.load(Ordering::Acquire);
-        if self.foreign.is_some() { fresh } else { fresh.min(self.capacity) }
+        match &self.foreign {
+            Some(pool) => locked(pool).given_out() as u32,
+            None => self.fresh.load(Ordering::Acquire),
+        }
     }
 
     /// Looks several keys up: hashes all, fetches their buckets, then the records that these lead to, and only then compares.
@@ -152,12 +156,12 @@ impl Table {
     }
 
     /// The record of a key.
-    pub(crate) fn record_of(&self, key: &[u64]) -> Option<u32> {
+    pub(crate) fn record_of(&self, key: &[u64]) -> Option<Record> {
         self.lookup(self.index.place(self.seed.hash(key)), key).map(|(record, _)| record)
     }
 
     #[inline]
-    fn lookup(&self, place: Place, key: &[u64]) -> Option<(u32, Found)> {
+    fn lookup(&self, place: Place, key: &[u64]) -> Option<(Record, Found)> {
         self.index.find(place, |record| Some((record, self.records.matching(record, key)?)))
     }
 
@@ -185,7 +189,7 @@ impl Table {
         self.records.matching(record, key).unwrap_or(Found::NONE)
     }
 
-    fn publish(&self, place: Place, record: u32, key: &[u64]) {
+    fn publish(&self, place: Place, record: Record, key: &[u64]) {
         let stamp = self.recency.as_ref().map_or(0, Recency::inserted);
         self.records.assign(record, key, stamp);
         self.index.insert(place, record);
@@ -264,14 +268,20 @@ impl Table {
         }
         self.len.fetch_sub(1, Ordering::Relaxed);
         match &self.foreign {
-            Some(pool) => locked(pool).retire(used.record),
+            Some(pool) => locked(pool).retire(used.record.distance()),
             None => self.push_free(used.record),
         }
     }
 
     /// A record that nobody looks at, for a foreign value; its entry is counted. None if there is no room, or if all that was taken from
     /// other keys may still be looked at.
-    fn foreign_vacancy(&self, pool: &Mutex<Pool>, place: Place, guard: &Guard<'_>, now: u64) -> Option<u32> {
+    fn foreign_vacancy(
+        &self,
+        pool: &Mutex<Pool>,
+        place: Place,
+        guard: &Guard<'_>,
+        now: u64,
+    ) -> Option<Record> {
         let reserve = || {
             let more = |len: u32| (len < self.capacity).then_some(len + 1);
             self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
@@ -280,26 +290,21 @@ impl Table {
         let mut reserved = has_room && reserve();
         if !reserved && let Some((record, _)) = self.victim(place, guard, has_room, now) {
             self.evicted.fetch_add(1, Ordering::Relaxed);
-            locked(pool).retire(record);
+            locked(pool).retire(record.distance());
             reserved = reserve();
         }
-        let record = if reserved { locked(pool).take(|_| ()) } else { None };
-        match record {
-            Some(record) => {
-                self.fresh.fetch_max(record + 1, Ordering::AcqRel);
-            }
-            None => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                if reserved {
-                    self.len.fetch_sub(1, Ordering::Relaxed);
-                }
+        let distance = if reserved { locked(pool).take(|_| ()) } else { None };
+        if distance.is_none() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            if reserved {
+                self.len.fetch_sub(1, Ordering::Relaxed);
             }
         }
-        record
+        distance.map(Record::at)
     }
 
     /// A record without key for a key both buckets of which are locked.
-    fn vacancy(&self, place: Place, guard: &Guard<'_>, now: u64) -> Option<u32> {
+    fn vacancy(&self, place: Place, guard: &Guard<'_>, now: u64) -> Option<Record> {
         if let Some(pool) = &self.foreign {
             return self.foreign_vacancy(pool, place, guard, now);
         }
@@ -316,7 +321,7 @@ impl Table {
     }
 
     /// Takes a record from its key: that of a dead entry, or of the oldest if the policy is so. Says whether it was live.
-    fn victim(&self, place: Place, guard: &Guard<'_>, has_room: bool, now: u64) -> Option<(u32, bool)> {
+    fn victim(&self, place: Place, guard: &Guard<'_>, has_room: bool, now: u64) -> Option<(Record, bool)> {
         let own = || self.index.used(place.first).chain(self.index.used(place.second));
         let mut best = self.best(own(), now);
         if let Some(candidate) = best.filter(|best| !best.live)
@@ -393,7 +398,7 @@ impl Table {
     }
 
     /// Takes all dead entries of a locked bucket away; the first one's record is the answer, the others are free.
-    fn sweep_bucket(&self, bucket: u32, now: u64) -> Option<u32> {
+    fn sweep_bucket(&self, bucket: u32, now: u64) -> Option<Record> {
         let mut first = None;
         for used in self.index.used(bucket) {
             let candidate = self.candidate(used, now);
@@ -436,24 +441,22 @@ impl Table {
         unchanged
     }
 
-    fn take_fresh(&self) -> Option<u32> {
+    fn take_fresh(&self) -> Option<Record> {
         // Most of the time the table is not full, or it is; a failed test costs a load.
         if self.fresh.load(Ordering::Relaxed) >= self.capacity {
             return None;
         }
-        self.fresh
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |fresh| {
-                (fresh < self.capacity).then_some(fresh + 1)
-            })
-            .ok()
+        let more = |fresh: u32| (fresh < self.capacity).then_some(fresh + 1);
+        let number = self.fresh.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).ok()?;
+        Some(self.records.numbered(number))
     }
 
-    fn push_free(&self, record: u32) {
-        self.free.push(record, |record, next| self.records.set_next(record, next));
+    fn push_free(&self, record: Record) {
+        self.free.push(record.distance(), |distance, next| self.records.set_next(Record::at(distance), next));
     }
 
-    fn pop_free(&self) -> Option<u32> {
-        self.free.pop(|record| self.records.next(record))
+    fn pop_free(&self) -> Option<Record> {
+        self.free.pop(|distance| self.records.next(Record::at(distance))).map(Record::at)
     }
 }
 
@@ -472,7 +475,7 @@ struct Candidate {
 impl Candidate {
     /// Dead entries go before live ones, older ones before younger; of those written at one instant, the one at the lower
     /// place, so that what happens does not depend on the seed of the hash.
-    fn rank(&self) -> (bool, u64, u32) {
+    fn rank(&self) -> (bool, u64, Record) {
         (self.live, self.age, self.used.record)
     }
 }

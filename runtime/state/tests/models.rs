@@ -225,7 +225,7 @@ impl Table {
 #[test]
 fn an_entry_of_a_table_stays_as_it_is_while_its_finder_is_pinned() {
     check(3, || {
-        let mut pool = pool::Pool::new(2);
+        let mut pool = pool::Pool::new((0..2).step_by(1));
         let first = pool.take(|_| {}).unwrap();
         let table = Arc::new(Table {
             place: AtomicU32::new(first),
@@ -462,10 +462,10 @@ fn a_free_list_gives_each_place_to_one() {
     check(3, || {
         let list = Arc::new(free_list::FreeList::new());
         let links = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
-        list.push(0, |place, next| links[place as usize].store(next, Ordering::Relaxed));
-        list.push(1, |place, next| links[place as usize].store(next, Ordering::Relaxed));
+        list.push(1, |place, next| links[place as usize - 1].store(next, Ordering::Relaxed));
+        list.push(2, |place, next| links[place as usize - 1].store(next, Ordering::Relaxed));
         let take = |list: &free_list::FreeList, links: &[AtomicU32; 2]| {
-            list.pop(|place| links[place as usize].load(Ordering::Relaxed))
+            list.pop(|place| links[place as usize - 1].load(Ordering::Relaxed))
         };
         let other = {
             let (list, links) = (Arc::clone(&list), Arc::clone(&links));
@@ -474,7 +474,7 @@ fn a_free_list_gives_each_place_to_one() {
                 let first = take(&list, &links);
                 let second = take(&list, &links);
                 if let (Some(first), Some(second)) = (first, second) {
-                    list.push(first, |place, next| links[place as usize].store(next, Ordering::Relaxed));
+                    list.push(first, |place, next| links[place as usize - 1].store(next, Ordering::Relaxed));
                     vec![second]
                 } else {
                     first.into_iter().chain(second).collect()
@@ -488,6 +488,6 @@ fn a_free_list_gives_each_place_to_one() {
             all.push(place);
         }
         all.sort_unstable();
-        assert_eq!(all, [0, 1]);
+        assert_eq!(all, [1, 2]);
     });
 }
