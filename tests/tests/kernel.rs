@@ -5,14 +5,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use oko_bpf_backend::{
-    BackendError, Clock, EVENTS_MAP, Linux, NOW_VARIABLE, Options, Registers, SEED_VARIABLE, Verifier,
-    compile, object,
+    BackendError, Clock, EVENTS_MAP, NOW_VARIABLE, Options, Registers, SEED_VARIABLE, Verifier, compile,
+    object,
 };
 use oko_ir::interp::{EntryDump, EventRecord, Packet, Store, run};
 use oko_ir::testing::generate::{self, Arrival};
 use oko_ir::testing::script::{self, Step};
 use oko_ir::{Checked, Event, NEVER, Param, StateDecl, StateKind, WhenFull, layout, text, verify};
-use oko_tests::examples::{Build, compile_text};
 use oko_tests::kernel::{self, IN_PORT, Loaded, MIN_PACKET, table_key, table_value};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -172,178 +171,6 @@ proptest! {
             return Err(TestCaseError::fail(message));
         }
     }
-}
-
-/// A filter of TCP packets.
-fn of_tcp(states: &str, body: &str) -> String {
-    format!(
-        "use std.net.{{ethernet, ip, tcp, udp, vxlan}};\n{states}
-filter f -> bool {{ match pkt {{ ip / tcp => {{\n{body}\n}} _ => false, }} }}"
-    )
-}
-
-/// So many pieces of a program, each made from its number.
-fn each(count: usize, separator: &str, piece: impl Fn(usize) -> String) -> String {
-    (0..count).map(piece).collect::<Vec<_>>().join(separator)
-}
-
-/// Reads an option of TCP, in a loop of up to 40 turns.
-fn mss(number: usize) -> String {
-    format!(
-        "let mss{number} = for option in tcp.options with mss: u16 = {number} {{
-            match option {{ mss => mss.value, end => {{ break; }} _ => mss }}
-        }};"
-    )
-}
-
-/// Counts in a loop in such a loop.
-fn blocks(number: usize) -> String {
-    format!(
-        "let blocks{number} = for option in tcp.options with n: u8 = {number} {{
-            match option {{
-                sack => n +| (for block in sack.blocks with m: u8 = 0 {{ if block.left < tcp.ack {{ m +| 1 }} else {{ m }} }}),
-                end => {{ break; }}
-                _ => n,
-            }}
-        }};"
-    )
-}
-
-/// Programs that have many ways through them, or loops with many turns, and how many instructions the kernel's verifier may look at.
-fn programs_of_many_ways() -> Vec<(&'static str, String, u32)> {
-    let maps = each(40, "\n", |number| {
-        format!("state m{number}: map[ip.addr, u32] {{ capacity: 1_024, when_full: refuse, expire: 10s }};")
-    });
-    let updates = each(40, "\n", |number| {
-        format!(
-            "let r{number} = if tcp.checksum mod {} == 1 {{ (update m{number}[ip.src] |old| (old ?? 0) +| 1) ?? 0 }} else {{ {number} }};",
-            number + 3
-        )
-    });
-    let inside_a_tunnel = "match pkt {
-        ip as outer / udp / vxlan / ethernet / ip as inner / tcp if tcp.flags has SYN => {
-            let sum = for option in tcp.options with sum: u16 = 0 {
-                match option { mss => sum +| mss.value, end => { break; } _ => sum +| 1 }
-            };
-            sum < 1_000 and inner.src in 10.0.0.0/8 and outer.src in 192.0.2.0/24
-        }
-        _ => false,
-    }";
-    let long_loop = "filter f -> bool {
-        let sum = for i in 0..60_000 with sum: u32 = 0 { if i ^ pkt.len > 700 { sum +| i } else { sum } };
-        sum > 5_000
-    }";
-    let numbers = each(90, "\n", |number| {
-        format!("let n{number} = tcp.checksum * {} ^ (tcp.window & {});", number + 3, number * 97)
-    });
-    let full_frame = format!(
-        "{numbers}
-        let sum = for i in 0..30_000 with sum: u32 = 0 {{ if i ^ pkt.len > 700 {{ sum +| i }} else {{ sum }} }};
-        sum > 5_000 and {}",
-        each(90, " and ", |number| format!("n{number} != sum"))
-    );
-    vec![
-        ("a full frame", of_tcp("", &full_frame), 20_000),
-        ("one loop", of_tcp("", &(mss(0) + " mss0 > 500")), 60_000),
-        ("three loops", of_tcp("", &(each(3, "\n", mss) + " mss0 > mss1 or mss2 > 9")), 150_000),
-        (
-            "twenty loops",
-            of_tcp("", &(each(20, "\n", mss) + &each(20, " and ", |number| format!("mss{number} > 500")))),
-            30_000,
-        ),
-        (
-            "nests of loops",
-            of_tcp("", &(each(4, "\n", blocks) + " blocks0 > 2 and blocks1 > 2 or blocks2 > blocks3")),
-            30_000,
-        ),
-        (
-            "loops in a tunnel",
-            format!(
-                "use std.net.{{ethernet, ip, tcp, udp, vxlan}};\nfilter f -> bool {{ {inside_a_tunnel} }}"
-            ),
-            100_000,
-        ),
-        ("many turns", long_loop.to_owned(), 1_000),
-        (
-            "many numbers",
-            of_tcp(&maps, &(updates + &each(40, " or ", |number| format!("r{number} > {}", number * 7 + 3)))),
-            50_000,
-        ),
-    ]
-}
-
-#[test]
-fn programs_of_many_ways_are_accepted() {
-    if kernel::is_missing() {
-        return;
-    }
-    for (name, program, most) in programs_of_many_ways() {
-        let bytes = compile_text(name, program, Build::Kernel).bytes;
-        let loaded = kernel::load(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let verified = loaded.verified("f").unwrap();
-        println!("{name}: {verified} instructions");
-        assert!(verified < most, "{name}: the kernel looked at {verified} instructions");
-    }
-}
-
-/// Runs a filter `f` that takes a late Linux on packets of many lengths.
-fn runs_alike(name: &str, text: &str, linux: Linux) {
-    let artifact = compile_text(name, text.to_owned(), Build::Kernel);
-    assert_eq!(
-        artifact.linux,
-        [Some(linux)],
-        "{name} with {} instructions",
-        artifact.cert.filters[0].bpf_insns
-    );
-    let loaded = kernel::load(&artifact.bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mut store = Store::new(&artifact.ir);
-    for length in (MIN_PACKET..200).step_by(3) {
-        let bytes = vec![length as u8; length];
-        let packet = Packet::whole(&bytes, IN_PORT);
-        let expected = run(&artifact.ir, 0, &mut store, packet, 1).unwrap().class;
-        assert_eq!(loaded.run("f", &bytes).unwrap(), expected + 1, "{name}: {length} bytes");
-    }
-}
-
-/// The guards of loops change no answer, and nobody comes to their end.
-#[test]
-fn guarded_loops_run_alike_in_the_kernel() {
-    if kernel::is_missing() {
-        return;
-    }
-    let text = "filter f -> bool {
-        let sum = for i in 0..50_000 with sum: u32 = 0 {
-            if i < pkt.len * 512 { sum +% i } else { break sum; }
-        };
-        sum mod 7 < 3
-    }";
-    runs_alike("long_loop.oko", text, Linux::V6_9);
-}
-
-#[test]
-fn jumps_over_more_than_16_bits_run_alike_in_the_kernel() {
-    if kernel::is_missing() {
-        return;
-    }
-    let numbers = each(2_600, "\n", |number| {
-        format!(
-            "let v{} = if v{number} & 3 == 1 {{ v{number} +| {number} -| (v{number} & 15) }} else {{ v{number} +% 7 }};",
-            number + 1
-        )
-    });
-    let text = format!(
-        "use std.net.ethernet;
-filter f -> bool {{ match pkt {{
-    ethernet => {{
-        if ethernet.type > 0x8000 {{ return pkt.len > 150; }}
-        let v0: u64 = pkt.len;
-        {numbers}
-        v2600 mod 2 == 1
-    }}
-    _ => true,
-}} }}"
-    );
-    runs_alike("long.oko", &text, Linux::V6_6);
 }
 
 #[test]

@@ -62,12 +62,15 @@ pub(crate) fn emit(
     let filter = plan.filter;
     let mut asm = Asm::default();
     let labels = filter.blocks.iter().map(|_| asm.label()).collect();
+    let mut unknown = vec![false; plan.vregs];
+    forgotten.iter().flatten().for_each(|vreg| unknown[vreg.index()] = true);
     let mut emitter = Emitter {
         module,
         maps,
         plan,
         allocation,
         forgotten,
+        unknown,
         kept,
         frame,
         filter,
@@ -123,6 +126,8 @@ struct Emitter<'e> {
     allocation: &'e Allocation,
     /// What is forgotten at the beginning of each block.
     forgotten: &'e [Vec<VReg>],
+    /// Whether a virtual register is forgotten anywhere.
+    unknown: Vec<bool>,
     /// What is needed at the beginning of each loop with a guard and behind it.
     kept: &'e [Vec<VReg>],
     frame: Frame,
@@ -248,8 +253,10 @@ impl Emitter<'_> {
 
     /// An upper bound of a value that verifiers find as well.
     fn bound(&self, value: Value) -> Option<u64> {
-        let is_far = |vreg| matches!(self.allocation.slot(vreg), Some(Slot::Far(_)));
-        self.plan.bound(value, &is_far)
+        let is_unknown = |vreg: VReg| {
+            matches!(self.allocation.slot(vreg), Some(Slot::Far(_))) || self.unknown[vreg.index()]
+        };
+        self.plan.bound(value, &is_unknown)
     }
 
     fn slot(&self, vreg: VReg) -> Slot {

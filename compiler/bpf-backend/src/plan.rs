@@ -250,15 +250,15 @@ impl<'a> Plan<'a> {
     }
 
     /// An upper bound of a value that the kernel's verifier finds as well: by arithmetic on loads and constants only, and small steps of it. It knows
-    /// nothing of what is `far`.
-    pub(crate) fn bound(&self, value: Value, far: &dyn Fn(VReg) -> bool) -> Option<u64> {
-        self.bound_within(value, 16, far)
+    /// nothing of what is `unknown`.
+    pub(crate) fn bound(&self, value: Value, unknown: &dyn Fn(VReg) -> bool) -> Option<u64> {
+        self.bound_within(value, 16, unknown)
     }
 
-    fn bound_within(&self, value: Value, depth: u32, far: &dyn Fn(VReg) -> bool) -> Option<u64> {
+    fn bound_within(&self, value: Value, depth: u32, unknown: &dyn Fn(VReg) -> bool) -> Option<u64> {
         match self.place(value) {
             Place::Const(constant) => return Some(constant),
-            Place::VReg(vreg) if far(vreg) => return None,
+            Place::VReg(vreg) if unknown(vreg) => return None,
             Place::VReg(_) => {}
         }
         let depth = depth.checked_sub(1)?;
@@ -270,15 +270,15 @@ impl<'a> Plan<'a> {
         match self.defs[value.index()]? {
             Op::Load(width, ..) => Some(oko_ir::Width::max(*width)),
             Op::Binary(BinaryOp::And, a, b) => constant(*a).or(constant(*b)),
-            Op::Binary(BinaryOp::Add, a, b) => below_2_32(self.bound_within(*a, depth, far)?)?
-                .checked_add(below_2_32(self.bound_within(*b, depth, far)?)?),
+            Op::Binary(BinaryOp::Add, a, b) => below_2_32(self.bound_within(*a, depth, unknown)?)?
+                .checked_add(below_2_32(self.bound_within(*b, depth, unknown)?)?),
             Op::Binary(BinaryOp::Mul, a, b) => {
-                below_2_32(self.bound_within(*a, depth, far)?)?.checked_mul(below_2_32(constant(*b)?)?)
+                below_2_32(self.bound_within(*a, depth, unknown)?)?.checked_mul(below_2_32(constant(*b)?)?)
             }
-            Op::Binary(BinaryOp::Shl, a, b) => below_2_32(self.bound_within(*a, depth, far)?)?
+            Op::Binary(BinaryOp::Shl, a, b) => below_2_32(self.bound_within(*a, depth, unknown)?)?
                 .checked_mul(1u64.checked_shl(constant(*b)?.try_into().ok()?)?),
             Op::Binary(BinaryOp::UShr, a, b) => {
-                Some(self.bound_within(*a, depth, far)? >> (constant(*b)? & 63))
+                Some(self.bound_within(*a, depth, unknown)? >> (constant(*b)? & 63))
             }
             _ => None,
         }

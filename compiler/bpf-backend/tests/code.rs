@@ -8,8 +8,8 @@ use oko_bpf::object::read;
 use oko_bpf::program::MapKind;
 use oko_bpf::verifier;
 use oko_bpf_backend::{
-    BackendError, Clock, Compiled, LOCKS_MAP, Linux, NOW_VARIABLE, Options, Registers, SPILL_MAP, Verifier,
-    ZERO_VARIABLE, compile, listing, object,
+    BackendError, Clock, Compiled, LOCKS_MAP, Linux, NOW_VARIABLE, OnMatch, Options, Registers, SPILL_MAP,
+    Target, Verifier, ZERO_VARIABLE, compile, listing, object,
 };
 use oko_ir::testing::generate;
 use oko_ir::{Checked, text, verify};
@@ -142,6 +142,32 @@ block3:
 }}
 "#
     )
+}
+
+#[test]
+fn linux_takes_64_maps_of_a_program() {
+    let text = |states: usize| {
+        let decls: String = (0..states)
+            .map(|n| format!("state m{n} s{n}: hash refuse, capacity 4, key(k: u32), fields()\n"))
+            .collect();
+        // Each block looks into a state, found or not.
+        let looks: String = (0..states)
+            .map(|n| format!("block{}:\n    find m{n}(v0), block{}, block{}\nblock{}(v{}: entry m{n}):\n    jump block{}\n", 2 * n + 1, 2 * n + 2, 2 * n + 3, 2 * n + 2, n + 1, 2 * n + 3))
+            .collect();
+        let end =
+            format!("block{}:\n    v{} = true\n    return v{}\n", 2 * states + 1, states + 1, states + 1);
+        format!(
+            "oko.ir 1\n{decls}filter many -> bool {{\nblock0:\n    v0 = pkt.len\n    jump block1\n{looks}{end}}}\n"
+        )
+    };
+    let compiled =
+        |states, target| compile(&checked(&text(states)), Options { target, ..Options::default() });
+    let xdp = Target::Xdp(OnMatch::Drop);
+    assert!(compiled(64, xdp).is_ok() && compiled(65, Target::Switch).is_ok());
+    assert_eq!(
+        compiled(65, xdp).unwrap_err(),
+        BackendError::Maps { filter: "many".into(), maps: 65, limit: 64 }
+    );
 }
 
 #[test]
