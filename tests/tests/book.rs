@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 use miette::Diagnostic as _;
@@ -23,7 +24,7 @@ use oko_openflow::{FilterId as OpenFlowFilterId, FilterMatch, FlowMod, FlowModCo
 use oko_tests::captures::{self, Recorded};
 use oko_tests::ebnf;
 use oko_tests::examples::{Build, compile_text};
-use oko_tests::{examples, kernel};
+use oko_tests::{examples, kernel, programs};
 use okod::Config;
 
 /// The name that programs of the book have in messages.
@@ -210,6 +211,27 @@ fn programs_compile_or_fail_as_printed() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What the first program of the first steps is built to, lines broken where they are long.
+#[test]
+fn the_first_program_is_built_as_printed() {
+    let chapter = fs::read_to_string(source_dir().join("getting-started.md")).unwrap();
+    let blocks = blocks(&chapter);
+    let program = blocks.iter().find(|block| block.info == "oko").expect("a program");
+    let command =
+        blocks.iter().position(|block| block.text.trim() == "$ okoc build scan.oko").expect("it is built");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("scan.oko"), &program.text).unwrap();
+    let mut okoc = Command::new(programs::path("okoc"));
+    let printed = programs::run(okoc.current_dir(folder.path()).args(["build", "scan.oko"])).succeeded();
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(
+        words(&blocks[command + 1].text),
+        words(&printed),
+        "getting-started.md:{}",
+        blocks[command + 1].line
+    );
 }
 
 /// Checks a program and says what the blocks of other kinds behind it have to be.
