@@ -46,7 +46,7 @@ pub struct Tally {
 }
 
 impl Rig {
-    /// Loads the builds of a program ([`Build::ALL`]), called `name` in messages, in the kernel too if it is asked.
+    /// Loads the builds of a program ([`Build::ALL`](crate::examples::Build::ALL)), called `name` in messages, in the kernel too if it is asked.
     ///
     /// # Panics
     ///
