@@ -95,7 +95,7 @@ pub(crate) fn allocate(
 
 /// Bytes of the frame that a filter has for itself.
 fn frame_of(plan: &Plan<'_>) -> u32 {
-    if plan.guarded() { FRAME - GUARDS } else { FRAME }
+    if plan.guarded { FRAME - GUARDS } else { FRAME }
 }
 
 /// The offset of the stack slot of this number.

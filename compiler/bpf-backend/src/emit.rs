@@ -18,6 +18,7 @@ use oko_ir::{BinaryOp, Block, BoolOp, Filter, Loc, Module, Op, Value};
 
 use crate::alloc::{Allocation, SPILL_BASE, Slot};
 use crate::asm::{Asm, Label};
+use crate::forget::Forgetting;
 use crate::maps::{self, Frame, Maps};
 use crate::plan::{Item, Place, Plan, VReg};
 use crate::{Clock, CompiledFilter, Linux};
@@ -55,23 +56,18 @@ pub(crate) fn emit(
     maps: &Maps,
     plan: &Plan<'_>,
     allocation: &Allocation,
-    forgotten: &[Vec<VReg>],
-    kept: &[Vec<VReg>],
+    forgetting: &Forgetting,
     frame: Frame,
 ) -> CompiledFilter {
     let filter = plan.filter;
     let mut asm = Asm::default();
     let labels = filter.blocks.iter().map(|_| asm.label()).collect();
-    let mut unknown = vec![false; plan.vregs];
-    forgotten.iter().flatten().for_each(|vreg| unknown[vreg.index()] = true);
     let mut emitter = Emitter {
         module,
         maps,
         plan,
         allocation,
-        forgotten,
-        unknown,
-        kept,
+        forgetting,
         frame,
         filter,
         asm,
@@ -104,7 +100,7 @@ pub(crate) fn emit(
     if let Some(first) = lines.first_mut() {
         first.slot = 0;
     }
-    let linux = match (plan.guarded(), code.has_long_jumps) {
+    let linux = match (plan.guarded, code.has_long_jumps) {
         (true, _) => Some(Linux::V6_9),
         (false, true) => Some(Linux::V6_6),
         (false, false) => None,
@@ -124,12 +120,7 @@ struct Emitter<'e> {
     maps: &'e Maps,
     plan: &'e Plan<'e>,
     allocation: &'e Allocation,
-    /// What is forgotten at the beginning of each block.
-    forgotten: &'e [Vec<VReg>],
-    /// Whether a virtual register is forgotten anywhere.
-    unknown: Vec<bool>,
-    /// What is needed at the beginning of each loop with a guard and behind it.
-    kept: &'e [Vec<VReg>],
+    forgetting: &'e Forgetting,
     frame: Frame,
     filter: &'e Filter,
     asm: Asm,
@@ -254,7 +245,7 @@ impl Emitter<'_> {
     /// An upper bound of a value that verifiers find as well.
     fn bound(&self, value: Value) -> Option<u64> {
         let is_unknown = |vreg: VReg| {
-            matches!(self.allocation.slot(vreg), Some(Slot::Far(_))) || self.unknown[vreg.index()]
+            matches!(self.allocation.slot(vreg), Some(Slot::Far(_))) || self.forgetting.anywhere[vreg.index()]
         };
         self.plan.bound(value, &is_unknown)
     }
@@ -345,6 +336,9 @@ impl Emitter<'_> {
         let plan = self.plan;
         let data = &self.filter.blocks[block.index()];
         for &item in &plan.items[block.index()] {
+            if item == Item::Forget && self.forgetting.at[block.index()].is_empty() {
+                continue;
+            }
             self.marks.push((self.asm.here(), Mark::Item(block, item)));
             match item {
                 Item::ReadClock => self.read_clock(),
@@ -369,8 +363,7 @@ impl Emitter<'_> {
 
     /// Makes verifiers forget numbers at the beginning of a block.
     fn forget(&mut self, block: Block) {
-        let forgotten = self.forgotten;
-        let slots = forgotten[block.index()].iter().filter_map(|vreg| self.allocation.slot(*vreg));
+        let slots = self.forgetting.at[block.index()].iter().filter_map(|vreg| self.allocation.slot(*vreg));
         // What lies in a map is unknown anyway.
         let slots: Vec<Slot> = slots.filter(|slot| !matches!(slot, Slot::Far(_))).collect();
         if slots.is_empty() {
@@ -404,8 +397,10 @@ impl Emitter<'_> {
     /// Leaves nothing in registers and in the frame that is not needed in a loop: Linux's verifier takes a turn for another one than the last if anything
     /// lies there that differs.
     fn settle(&mut self, header: Block) {
-        let used: Vec<Slot> =
-            self.kept[header.index()].iter().filter_map(|vreg| self.allocation.slot(*vreg)).collect();
+        let used: Vec<Slot> = self.forgetting.kept[header.index()]
+            .iter()
+            .filter_map(|vreg| self.allocation.slot(*vreg))
+            .collect();
         let scratch =
             [Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5, Reg::R6, Reg::R7, Reg::R8, Reg::R9];
         for reg in scratch.into_iter().filter(|reg| !used.contains(&Slot::Reg(*reg))) {

@@ -1,8 +1,8 @@
 //! From checked IR to BPF: instructions that the Linux kernel and our own verifier accept, and the object that holds them.
 //!
 //! [`compile`] makes instructions of every filter of a module; [`object`] turns them into an object file. The stages for a
-//! filter, a module each: `plan` decides what each value is (a register's business, a constant, another name of a value),
-//! `live` says from where to where, `alloc` gives out registers and stack slots, `emit` writes instructions with `asm`'s
+//! filter, a module each: `plan` decides what each value is (a register's business, a constant, another name of a value), `forget` what verifiers are to
+//! forget, `live` says from where to where, `alloc` gives out registers and stack slots, `emit` writes instructions with `asm`'s
 //! labels and `moves`'s parallel moves.
 //!
 //! # The code
@@ -158,24 +158,25 @@ pub fn compile(checked: &Checked, options: Options) -> Result<Compiled, BackendE
         if !options.target.takes(filter.result) {
             return Err(BackendError::Classes { filter: filter.name.clone() });
         }
-        let plan = plan::Plan::of(module, filter, options);
+        let mut plan = plan::Plan::of(module, filter, options);
         if plan.uses_word_under_lock() {
             return Err(BackendError::WordUnderLock { filter: filter.name.clone() });
         }
+        forget::place(&mut plan);
         let frame = maps.frame(module, filter);
         let live = live::live(&plan);
         let allocation = alloc::allocate(&live.intervals, &plan, frame.top, options.registers)?;
-        let (forgotten, kept) = (forget::forgotten(&plan, &live), forget::kept(&plan, &live));
+        let forgetting = forget::Forgetting::of(&plan, &live);
         maps.spill_to(allocation.spill_bytes);
-        planned.push((plan, allocation, forgotten, kept, frame));
+        planned.push((plan, allocation, forgetting, frame));
     }
     let spill_bytes = planned.iter().map(|(_, allocation, ..)| allocation.spill_bytes).max().unwrap_or(0);
-    let programs = planned
+    let programs: Vec<CompiledFilter> = planned
         .iter()
-        .map(|(plan, allocation, forgotten, kept, frame)| {
-            emit::emit(module, &maps, plan, allocation, forgotten, kept, *frame)
+        .map(|(plan, allocation, forgetting, frame)| {
+            emit::emit(module, &maps, plan, allocation, forgetting, *frame)
         })
-        .collect::<Vec<_>>();
+        .collect();
     if options.target != Target::Switch {
         programs.iter().try_for_each(has_few_maps)?;
     }

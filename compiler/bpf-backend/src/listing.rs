@@ -77,7 +77,7 @@ impl IrTexts {
         let (block, line) = match mark {
             Mark::Block(block) => (block, 0),
             Mark::Item(_, Item::ReadClock) => return "the clock is read here, once",
-            Mark::Item(_, Item::Forget) => return "what comes round is unknown to verifiers",
+            Mark::Item(_, Item::Forget) => return "numbers that come here are unknown to verifiers",
             Mark::Item(_, Item::Guard) => return "the kernel may end it here, and never does",
             Mark::Item(block, Item::Inst(index)) => (block, index + 1),
             Mark::Item(block, Item::Term) => (block, self.blocks[block.index()].len() - 1),

@@ -21,10 +21,6 @@ pub(crate) const MAX_PACKET_OFFSET: u64 = 0xffff;
 /// where it ends.
 const MOST_COMPARISONS: u32 = 4;
 
-/// Linux's verifier has looked at up to a hundred times as many instructions as a filter has, each counted as often as the loops around it turn. It gives up
-/// after a million of them, or 8,192 jumps on one way. So the loops of filters with more than this have guards.
-const MOST_TURNED: u64 = 8_192;
-
 /// A virtual register: an index into the plan's table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct VReg(pub(crate) u32);
@@ -81,7 +77,8 @@ pub(crate) struct Plan<'a> {
     fused: Vec<bool>,
     locks: Vec<Option<VReg>>,
     counters: Vec<bool>,
-    guarded: bool,
+    /// Whether loops have guards.
+    pub(crate) guarded: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -112,8 +109,6 @@ impl<'a> Plan<'a> {
         plan.fuse_comparisons();
         plan.place_clock();
         plan.find_counters();
-        plan.guarded = options.for_linux() && !plan.cfg.loops().is_empty() && plan.turned() > MOST_TURNED;
-        plan.place_forgetting();
         for (index, ty) in filter.values.iter().enumerate() {
             if matches!(ty, Type::Entry(state) if lock_place(module, *state) == LockPlace::Apart) {
                 plan.locks[index] = Some(VReg(plan.vregs as u32));
@@ -163,63 +158,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Lets verifiers forget what comes round at the beginning of each loop, and Linux's wherever ways meet; and puts guards there.
-    fn place_forgetting(&mut self) {
-        for &block in &self.order {
-            let begins_loop = self.cfg.loop_at(block).is_some();
-            let forgets = begins_loop || self.options.for_linux() && self.ways_meet(block);
-            let guards = begins_loop && self.guarded;
-            let added = [forgets.then_some(Item::Forget), guards.then_some(Item::Guard)];
-            self.items[block.index()].splice(0..0, added.into_iter().flatten());
-        }
-    }
-
-    /// Whether several jumps lead to a block.
-    fn ways_meet(&self, block: Block) -> bool {
-        let preds = self.cfg.preds(block);
-        let by_several_jumps = |pred: &Block| match self.filter.blocks[pred.index()].term.kind {
-            TerminatorKind::Branch { cond, .. } => self.is_compound(cond),
-            TerminatorKind::Window { offset, ref short, .. } => {
-                short.block == block && matches!(self.place(offset), Place::VReg(_))
-            }
-            _ => false,
-        };
-        preds.len() > 1 || preds.iter().any(by_several_jumps)
-    }
-
-    /// Whether a condition is written as several jumps.
-    fn is_compound(&self, cond: Value) -> bool {
-        match self.fused(cond) {
-            Some(Condition::Two(..)) => true,
-            Some(Condition::Not(value)) => self.is_compound(value),
-            Some(Condition::Compare(..)) | None => false,
-        }
-    }
-
     /// Whether an instruction is written as a jump whose ways meet at once, which Linux's verifier is not to see.
     pub(crate) fn hides(&self, op: &Op) -> bool {
         let chooses =
             matches!(op, Op::Compare(..) | Op::Select(..) | Op::Binary(BinaryOp::UMin | BinaryOp::UMax, ..));
         self.options.for_linux() && chooses
-    }
-
-    /// How many instructions there are, each counted as often as the loops around it turn at most.
-    fn turned(&self) -> u64 {
-        let turns = |this: u32| {
-            let this = &self.cfg.loops()[this as usize];
-            counted(self.filter, this).map_or(1, |counted| u64::from(counted.count))
-        };
-        let insts = |block: Block| self.filter.blocks[block.index()].insts.len() as u64 + 1;
-        let blocks = self
-            .order
-            .iter()
-            .map(|&block| self.cfg.loops_around(block).map(turns).fold(insts(block), u64::saturating_mul));
-        blocks.fold(0, u64::saturating_add)
-    }
-
-    /// Whether loops have guards.
-    pub(crate) fn guarded(&self) -> bool {
-        self.guarded
     }
 
     /// Whether verifiers may forget what a value is.

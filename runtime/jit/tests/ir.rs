@@ -107,6 +107,7 @@ proptest! {
             prop_assert_eq!(burst.run(0, chunk, 7), expected);
         }
     }
+
     /// Whatever was done for fast code, a burst is answered as the interpreter answers one packet after the other, by filters in turn; of no packets, nothing.
     #[test]
     fn bursts_answer_as_interpreted(
