@@ -126,10 +126,12 @@ impl<'p> Explorer<'p> {
         }
     }
 
-    /// Why a loop that went round without anything having changed is refused.
-    fn endless(&self) -> Reason {
-        let guarded = self.program.insns.iter().any(|insn| matches!(insn, Insn::MayGoto { .. }));
-        if guarded { Reason::LoopGuarded } else { Reason::LoopEndless }
+    /// Why the loop that begins at a slot, and went round without anything having changed, is refused.
+    fn endless(&self, header: usize) -> Reason {
+        let is_guard = |slot: &usize| matches!(self.program.insns[*slot], Insn::MayGoto { .. });
+        let mut of_loop =
+            self.graph.loops.iter().filter(|this| this.header == header).flat_map(|this| &this.slots);
+        if of_loop.any(is_guard) { Reason::LoopGuarded } else { Reason::LoopEndless }
     }
 
     /// What a run without failure has shown.
@@ -154,7 +156,7 @@ impl<'p> Explorer<'p> {
             if at_header && let Some(state) = self.rounds.repeated(place, &states, &self.trail) {
                 let mut path = self.path(state.trail);
                 path.push(state.pc);
-                return Err(Failure { slot: state.pc, reason: self.endless(), path });
+                return Err(Failure { slot: state.pc, reason: self.endless(state.pc), path });
             }
             for state in states {
                 self.states += 1;
