@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use oko_ir::{text, verify};
 use oko_jit::compile_ir;
 
@@ -16,8 +18,15 @@ fn permissions(address: usize) -> Option<String> {
     })
 }
 
+/// Whoever has this is the only one that makes code: where some was freed, another test's may be at once.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn code_can_be_executed_and_not_written() {
+    let _alone = alone();
     let module = text::read("oko.ir 1 filter f -> bool { block0: v0 = true return v0 }").unwrap();
     let code = compile_ir(&verify(module).unwrap(), 0).unwrap();
     let address = code.address();
@@ -28,6 +37,7 @@ fn code_can_be_executed_and_not_written() {
 
 #[test]
 fn a_write_to_code_faults() {
+    let _alone = alone();
     let module = text::read("oko.ir 1 filter f -> bool { block0: v0 = true return v0 }").unwrap();
     let code = compile_ir(&verify(module).unwrap(), 0).unwrap();
     // SAFETY: the child does nothing but one store, which kills it, or exits.
